@@ -1,0 +1,133 @@
+//! Where a server listens: on the loopback, and nowhere else.
+
+use core::fmt::{self, Write};
+use core::net::{IpAddr, SocketAddr};
+use core::str::FromStr;
+
+/// A loopback TCP address with a port that is not 0.
+///
+/// [`FromStr`] and [`Display`](fmt::Display) are inverse both ways: of every address there is exactly one spelling.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Address(SocketAddr);
+
+impl Address {
+    /// Takes a socket address that is fit for a server.
+    pub fn new(address: SocketAddr) -> Result<Self, AddressError> {
+        let loopback = match address {
+            SocketAddr::V4(v4) => v4.ip().is_loopback(),
+            SocketAddr::V6(v6) => v6.ip().is_loopback() && v6.scope_id() == 0 && v6.flowinfo() == 0,
+        };
+        match (loopback, address.port()) {
+            (false, _) => Err(AddressError::NotLoopback),
+            (true, 0) => Err(AddressError::NoPort),
+            (true, _) => Ok(Address(address)),
+        }
+    }
+
+    /// The address to bind or to connect to.
+    pub fn socket_addr(&self) -> SocketAddr {
+        self.0
+    }
+
+    /// The address in 18 bytes, for a proof: IPv4 as an IPv4-mapped IPv6 address, then the port.
+    pub(crate) fn to_bytes(self) -> [u8; 18] {
+        let ip = match self.0.ip() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        let mut bytes = [0; 18];
+        bytes[..16].copy_from_slice(&ip.octets());
+        bytes[16..].copy_from_slice(&self.0.port().to_be_bytes());
+        bytes
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let address = text.parse().map_err(|_| AddressError::NoAddress)?;
+        let address = Address::new(address)?;
+        if is_spelled(&address, text) { Ok(address) } else { Err(AddressError::NotCanonical) }
+    }
+}
+
+/// Whether `value` prints as exactly `text`.
+pub(crate) fn is_spelled(value: &dyn fmt::Display, text: &str) -> bool {
+    struct Rest<'a>(&'a str);
+    impl Write for Rest<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+    let mut rest = Rest(text);
+    write!(rest, "{value}").is_ok() && rest.0.is_empty()
+}
+
+/// Why something is no [`Address`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum AddressError {
+    /// It does not read as `IP:PORT`.
+    NoAddress,
+    /// It is an address of a machine, not of the loopback.
+    NotLoopback,
+    /// Its port is 0.
+    NoPort,
+    /// It is an address, but not in its one canonical spelling.
+    NotCanonical,
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AddressError::NoAddress => "not an IP address with a port",
+            AddressError::NotLoopback => "not a loopback address (127.0.0.0/8 or [::1])",
+            AddressError::NoPort => "port 0",
+            AddressError::NotCanonical => "an address in a spelling that is not canonical",
+        })
+    }
+}
+
+impl core::error::Error for AddressError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parse_and_display_are_inverse() {
+        for text in ["127.0.0.1:1", "127.255.255.254:65535", "[::1]:4711"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn only_the_canonical_spelling_of_a_loopback_address_is_accepted() {
+        use AddressError::*;
+        for (text, error) in [
+            ("", NoAddress),
+            ("127.0.0.1", NoAddress),
+            ("127.0.0.1:70000", NoAddress),
+            ("127.0.0.1:1 ", NoAddress),
+            ("localhost:1", NoAddress),
+            ("127.0.0.01:1", NoAddress),
+            ("10.0.0.1:1", NotLoopback),
+            ("0.0.0.0:1", NotLoopback),
+            ("[::]:1", NotLoopback),
+            ("[::ffff:127.0.0.1]:1", NotLoopback),
+            ("[::1%1]:1", NotLoopback),
+            ("127.0.0.1:0", NoPort),
+            ("127.0.0.1:01", NotCanonical),
+            ("[0::1]:1", NotCanonical),
+        ] {
+            assert_eq!(text.parse::<Address>(), Err(error), "{text}");
+        }
+    }
+}

@@ -1,0 +1,549 @@
+//! The client's machine: from a point's name to a server that welcomed us.
+//!
+//! ```text
+//!   Read ──dialable──▶ Dial ─▶ Hello ─▶ Prove ─▶ Welcome ──▶ Done
+//!     │                  └────────┴─ suspicion ─────┘
+//!     ▼                                 │
+//!   Lock ◀──────────────────────────────┘        (Unlock, Backoff, and Read again on the way back)
+//!     ▼
+//!   Reread ─▶ Probe ──free──▶ Clear ─▶ Spawn ─▶ Await ─▶ Verify ─▶ Write ─▶ Confirm ─▶ Dial (holding)
+//! ```
+//!
+//! A [`Step`] is a question; the only way on is to answer it, once, with what its methods take. What is
+//! held meanwhile (the point lock, a child, its record) is the driver's, told by [`Step::holds`]: whoever
+//! drops a step, at the deadline or because nobody waits any more, releases just that.
+//!
+//! The machine promises `ClearOnlyIfFree`, `PolicyFidelity`, `NoSpuriousError` and `NoChildLeft`; it
+//! relies on the driver to answer truly, and on locks that are locks. Only what decides is in a step.
+//! Why it all came about is the driver's story.
+
+mod dial;
+mod verdict;
+
+use self::dial::{Contact, How};
+pub use self::dial::{Dial, Hello, Proof, Prove, Welcome};
+pub use self::verdict::{Came, Class, Lifetime, Refusal, Row};
+use self::verdict::{Verdict, verdict};
+use super::cookie::Cookie;
+use super::handshake::{self, Intent};
+use super::record::{Found, Record};
+use super::scope::{Relation, Scope};
+
+/// How many different records are dialled without the lock.
+const FREE_DIALS: u8 = 2;
+/// How many servers one connect starts that were not busy.
+const STARTS: u8 = 3;
+
+/// What this connect is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Goal {
+    /// To be served.
+    Connect(Policy),
+    /// To become the server, unless there is one.
+    Serve,
+    /// To have the server retire, if there is one.
+    Retire,
+}
+
+/// How a server may be started. A registered one is joined whatever the policy.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Policy {
+    /// As a process.
+    External,
+    /// As a thread of this process.
+    Internal,
+    /// As a process, or as a thread where that is not possible.
+    Robust,
+}
+
+impl Goal {
+    fn intent(self) -> Intent {
+        match self {
+            Goal::Connect(_) => Intent::Connect,
+            Goal::Serve => Intent::Status,
+            Goal::Retire => Intent::Retire,
+        }
+    }
+}
+
+/// What decides, from the first step to the last.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Quest {
+    goal: Goal,
+    here: Scope,
+    /// The record that was dialled last, to no avail.
+    suspect: Option<Record>,
+    /// How many different records were dialled without the lock.
+    dials: u8,
+    /// How many servers were started that were not busy.
+    starts: u8,
+}
+
+impl Quest {
+    fn dialable(&self, record: &Record) -> bool {
+        record.scope.relation(&self.here) == Relation::Here
+            && self.suspect.as_ref() != Some(record)
+            && self.dials < FREE_DIALS
+    }
+
+    /// Where to go when nothing was found that can be dialled without the lock.
+    fn without_a_server(self) -> Step {
+        match self.goal {
+            Goal::Connect(Policy::Internal) => Step::Done(Done::Internal),
+            _ => Step::Lock(Lock { quest: self }),
+        }
+    }
+
+    /// The row of the table that a record, read under the lock, stands for.
+    fn row(&self, found: &Found) -> Row {
+        match found {
+            Found::Absent | Found::Empty | Found::Malformed(_) => Row::Nothing,
+            Found::Newer { .. } => Row::Newer,
+            Found::OtherDialect => Row::OtherDialect,
+            Found::Record(record) => match record.scope.relation(&self.here) {
+                Relation::OtherMachine => Row::OtherMachine,
+                Relation::OtherNamespace => Row::OtherNamespace,
+                Relation::EarlierBoot => Row::EarlierBoot,
+                Relation::Here if self.suspect.as_ref() == Some(record) => Row::Suspected,
+                Relation::Here => Row::Fresh,
+            },
+        }
+    }
+}
+
+/// What a connect holds at a step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Holds {
+    /// The point lock.
+    pub lock: bool,
+    /// A child that is not registered: it has to be killed.
+    pub child: bool,
+    /// A record in the point that is this child's: it has to be withdrawn.
+    pub record: bool,
+}
+
+/// The question that comes next. Each variant is an action of the protocol.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[expect(missing_docs, reason = "each is documented at its type")]
+pub enum Step {
+    Read(Read),
+    Lock(Lock),
+    Reread(Reread),
+    Probe(Probe),
+    Clear(Clear),
+    Spawn(Spawn),
+    Await(Await),
+    Verify(Verify),
+    Write(Write),
+    Confirm(Confirm),
+    Fallback(Fallback),
+    Dial(Dial),
+    Hello(Hello),
+    Prove(Prove),
+    Welcome(Welcome),
+    Kill(Kill),
+    Unlock(Unlock),
+    Backoff(Backoff),
+    Done(Done),
+}
+
+/// How a connect ended. Nothing is held, but for the point lock at [`Done::Start`].
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Done {
+    /// Welcomed by the server of this record. To [`Goal::Serve`] it says: somebody serves already.
+    Welcomed(Record, handshake::Welcome),
+    /// [`Goal::Serve`]: the point is ours to serve, and the point lock is held until it is registered.
+    Start,
+    /// [`Goal::Retire`]: there is no server.
+    Absent,
+    /// Serve yourself, in this process: the policy asks for it.
+    Internal,
+    /// The point is not for us.
+    Refused(Refusal),
+    /// A live server that does not support what we ask for.
+    Unsupported(handshake::Answer),
+    /// A server could not be started.
+    Failed,
+    /// A server said *ready* and does not hold the lifetime lock.
+    Unverified,
+    /// There is less time left than a start may take.
+    TooLate,
+    /// Our own trouble: the driver knows which.
+    Trouble,
+}
+
+impl Step {
+    /// The first step.
+    pub fn new(goal: Goal, here: Scope) -> Self {
+        Step::Read(Read { quest: Quest { goal, here, suspect: None, dials: 0, starts: 0 }, again: false })
+    }
+
+    /// The name of this step's action in the protocol.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Step::Read(_) => "Read",
+            Step::Lock(_) => "Lock",
+            Step::Reread(_) => "Reread",
+            Step::Probe(_) => "Probe",
+            Step::Clear(_) => "Clear",
+            Step::Spawn(_) => "Spawn",
+            Step::Await(_) => "Await",
+            Step::Verify(_) => "Verify",
+            Step::Write(_) => "Write",
+            Step::Confirm(_) => "Confirm",
+            Step::Fallback(_) => "Fallback",
+            Step::Dial(_) => "Dial",
+            Step::Hello(_) => "Hello",
+            Step::Prove(_) => "Prove",
+            Step::Welcome(_) => "Welcome",
+            Step::Kill(_) => "Kill",
+            Step::Unlock(_) => "Unlock",
+            Step::Backoff(_) => "Backoff",
+            Step::Done(_) => "Done",
+        }
+    }
+
+    /// What is held while this question is open, and must be released when it is dropped unanswered.
+    pub const fn holds(&self) -> Holds {
+        let (lock, child, record) = match self {
+            Step::Read(_) | Step::Lock(_) | Step::Backoff(_) => (false, false, false),
+            Step::Reread(_) | Step::Probe(_) | Step::Clear(_) | Step::Spawn(_) => (true, false, false),
+            Step::Await(_) | Step::Verify(_) | Step::Write(_) | Step::Kill(_) => (true, true, false),
+            Step::Confirm(_) => (true, true, true),
+            Step::Fallback(_) | Step::Unlock(_) => (true, false, false),
+            Step::Dial(Dial { contact })
+            | Step::Hello(Hello { contact, .. })
+            | Step::Prove(Prove { contact, .. })
+            | Step::Welcome(Welcome { contact, .. }) => (matches!(contact.how, How::Holding), false, false),
+            Step::Done(done) => (matches!(done, Done::Start), false, false),
+        };
+        Holds { lock, child, record }
+    }
+}
+
+/// Read the point: no lock, nothing created, at most [`Record::MAX`]` + 1` bytes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Read {
+    quest: Quest,
+    /// The suspect is dialled again if it is still there.
+    again: bool,
+}
+
+impl Read {
+    /// What the point holds.
+    pub fn found(self, found: Found) -> Step {
+        let Read { mut quest, again } = self;
+        match found {
+            Found::Record(record) if again && quest.suspect.as_ref() == Some(&record) => {
+                Step::Dial(Dial { contact: Contact { quest, record, how: How::Again } })
+            }
+            Found::Record(record) if quest.dialable(&record) => {
+                quest.dials += 1;
+                Step::Dial(Dial { contact: Contact { quest, record, how: How::Free } })
+            }
+            _ => quest.without_a_server(),
+        }
+    }
+}
+
+/// Try the point lock, creating the file where there is none; its path must still lead to the locked file.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Lock {
+    quest: Quest,
+}
+
+impl Lock {
+    /// It is held now.
+    pub fn got(self) -> Step {
+        Step::Reread(Reread { quest: self.quest })
+    }
+
+    /// Somebody else holds it, or the path leads elsewhere by now.
+    pub fn busy(self) -> Step {
+        Step::Backoff(Backoff { quest: self.quest, again: false })
+    }
+}
+
+/// Read the point again, under the lock.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Reread {
+    quest: Quest,
+}
+
+impl Reread {
+    /// What the point holds.
+    pub fn found(self, found: Found) -> Step {
+        let Reread { quest } = self;
+        match (quest.row(&found), found) {
+            (Row::Fresh, Found::Record(record)) => {
+                Step::Dial(Dial { contact: Contact { quest, record, how: How::Holding } })
+            }
+            (row, _) => Step::Probe(Probe { quest, row }),
+        }
+    }
+}
+
+/// Ask the lifetime lock: a shared try-lock, given back at once.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Probe {
+    quest: Quest,
+    row: Row,
+}
+
+impl Probe {
+    /// What the record was found to be.
+    pub fn row(&self) -> Row {
+        self.row
+    }
+
+    /// What the lock said.
+    pub fn answered(self, lifetime: Lifetime) -> Step {
+        let Probe { quest, row } = self;
+        match verdict(row, lifetime) {
+            Verdict::Start if quest.goal == Goal::Retire => unlock(Then::Done(Done::Absent)),
+            Verdict::Start if quest.starts == STARTS => quest.failed(false),
+            Verdict::Start => Step::Clear(Clear { quest }),
+            // A fresh record is dialled by `Reread` and never gets here; reading again loses nothing.
+            Verdict::BackOff | Verdict::DialHolding => unlock(Then::Backoff(quest, false)),
+            Verdict::DialAgain => unlock(Then::Backoff(quest, true)),
+            Verdict::Refuse(refusal) => unlock(Then::Done(Done::Refused(refusal))),
+        }
+    }
+}
+
+impl Quest {
+    /// A server cannot be started: what the policy makes of it.
+    fn failed(self, child: bool) -> Step {
+        let next = match self.goal {
+            Goal::Connect(Policy::Robust) => After::Fallback(self),
+            _ => After::Unlock(Then::Done(Done::Failed)),
+        };
+        if child { Step::Kill(Kill { next }) } else { next.step() }
+    }
+}
+
+/// Withdraw what the point holds. It is dead: the lifetime lock was free.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Clear {
+    quest: Quest,
+}
+
+impl Clear {
+    /// The point is empty; `cookie` was drawn for the server that comes next.
+    pub fn cleared(self, cookie: Cookie) -> Step {
+        match self.quest.goal {
+            Goal::Serve => Step::Done(Done::Start),
+            _ => Step::Spawn(Spawn { quest: self.quest, cookie }),
+        }
+    }
+
+    /// Nothing was done: there is less time left than a start may take.
+    pub fn too_late(self) -> Step {
+        unlock(Then::Done(Done::TooLate))
+    }
+}
+
+/// Start a process; its cookie and budget go in.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Spawn {
+    quest: Quest,
+    cookie: Cookie,
+}
+
+impl Spawn {
+    /// The secret of the server to be started.
+    pub fn cookie(&self) -> &Cookie {
+        &self.cookie
+    }
+
+    /// There is a child.
+    pub fn spawned(self) -> Step {
+        let Spawn { mut quest, cookie } = self;
+        quest.starts += 1;
+        Step::Await(Await { quest, cookie })
+    }
+
+    /// The program cannot be executed: not there, not allowed, no program.
+    pub fn cannot_execute(self) -> Step {
+        self.quest.failed(false)
+    }
+}
+
+/// Await the child's reply, its exit and the end of its budget, whichever comes first.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Await {
+    quest: Quest,
+    cookie: Cookie,
+}
+
+impl Await {
+    /// It listens, and this is how to reach it.
+    pub fn ready(self, record: Record) -> Step {
+        let Await { quest, cookie } = self;
+        match record.cookie == cookie && record.scope.relation(&quest.here) == Relation::Here {
+            true => Step::Verify(Verify { quest, record }),
+            false => quest.failed(true),
+        }
+    }
+
+    /// It could not get the lifetime lock. That is no attempt.
+    pub fn busy(self) -> Step {
+        let mut quest = self.quest;
+        quest.starts -= 1;
+        Step::Kill(Kill { next: After::Unlock(Then::Backoff(quest, false)) })
+    }
+
+    /// It said that it failed, said nonsense, exited, or used up its budget.
+    pub fn failed(self) -> Step {
+        self.quest.failed(true)
+    }
+}
+
+/// Ask the lifetime lock once more: now it must be held.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Verify {
+    quest: Quest,
+    record: Record,
+}
+
+impl Verify {
+    /// What the lock said.
+    pub fn answered(self, lifetime: Lifetime) -> Step {
+        let Verify { quest, record } = self;
+        match lifetime {
+            Lifetime::Held => Step::Write(Write { quest, record }),
+            Lifetime::Free | Lifetime::CannotTell => {
+                Step::Kill(Kill { next: After::Unlock(Then::Done(Done::Unverified)) })
+            }
+        }
+    }
+}
+
+/// Write the child's record, in one write at offset 0.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Write {
+    quest: Quest,
+    record: Record,
+}
+
+impl Write {
+    /// What to write.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// It is there, whole.
+    pub fn written(self) -> Step {
+        let Write { quest, record } = self;
+        Step::Confirm(Confirm { quest, record })
+    }
+}
+
+/// Say *registered* to the child. From here on it is a server like any other.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Confirm {
+    quest: Quest,
+    record: Record,
+}
+
+impl Confirm {
+    /// It was said; whether it arrived, the dial finds out.
+    pub fn confirmed(self) -> Step {
+        let Confirm { quest, record } = self;
+        Step::Dial(Dial { contact: Contact { quest, record, how: How::Holding } })
+    }
+}
+
+/// Look again before serving in this process: the path leads to the locked file, and the lifetime lock is
+/// free, tried until `patience` is over, for a killed child may still be dying.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Fallback {
+    quest: Quest,
+}
+
+impl Fallback {
+    /// No server is alive.
+    pub fn free(self) -> Step {
+        unlock(Then::Done(Done::Internal))
+    }
+
+    /// There may be one.
+    pub fn not_free(self) -> Step {
+        unlock(Then::Backoff(self.quest, false))
+    }
+}
+
+/// Kill the child, which is not registered.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Kill {
+    next: After,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum After {
+    Fallback(Quest),
+    Unlock(Then),
+}
+
+impl After {
+    fn step(self) -> Step {
+        match self {
+            After::Fallback(quest) => Step::Fallback(Fallback { quest }),
+            After::Unlock(then) => unlock(then),
+        }
+    }
+}
+
+impl Kill {
+    /// It was killed; its end is not awaited.
+    pub fn killed(self) -> Step {
+        self.next.step()
+    }
+}
+
+/// Release the point lock, by an explicit unlock.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Unlock {
+    then: Then,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Then {
+    /// Back off, then read again; whether a suspect that is still there is dialled again.
+    Backoff(Quest, bool),
+    Done(Done),
+}
+
+fn unlock(then: Then) -> Step {
+    Step::Unlock(Unlock { then })
+}
+
+impl Unlock {
+    /// It is released.
+    pub fn unlocked(self) -> Step {
+        match self.then {
+            Then::Backoff(quest, again) => Step::Backoff(Backoff { quest, again }),
+            Then::Done(done) => Step::Done(done),
+        }
+    }
+}
+
+/// Wait a little, holding nothing. That is no attempt.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Backoff {
+    quest: Quest,
+    again: bool,
+}
+
+impl Backoff {
+    /// Whether this connect waits for a server that holds its lifetime lock and does not answer.
+    pub fn suspects(&self) -> Option<&Record> {
+        self.quest.suspect.as_ref().filter(|_| self.again)
+    }
+
+    /// The time is over.
+    pub fn elapsed(self) -> Step {
+        let Backoff { quest, again } = self;
+        Step::Read(Read { quest, again })
+    }
+}

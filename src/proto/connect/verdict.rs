@@ -1,0 +1,151 @@
+//! The two tables of the client: what a record and the lifetime lock come to, and what a dial came to.
+
+use crate::proto::handshake::{self, Rejected};
+
+/// What the record says, seen from this connect.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Row {
+    /// Absent, empty or malformed.
+    Nothing,
+    /// Of a newer format than ours.
+    Newer,
+    /// Of the other dialect, whole.
+    OtherDialect,
+    /// Of another machine.
+    OtherMachine,
+    /// Of the same boot, but another network namespace.
+    OtherNamespace,
+    /// Of this machine, an earlier boot.
+    EarlierBoot,
+    /// Valid, and not dialled yet.
+    Fresh,
+    /// Valid, dialled and suspected.
+    Suspected,
+}
+
+/// What the lifetime lock said, asked while holding the point lock. *Free* is a fact, *held* is none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Lifetime {
+    /// No server is alive, whatever the record says.
+    Free,
+    /// Something holds it: a server, or what is left of one.
+    Held,
+    /// It cannot be opened, or there are no locks here.
+    CannotTell,
+}
+
+/// What a record and the lifetime lock come to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Verdict {
+    Start,
+    BackOff,
+    DialHolding,
+    /// Dial the suspect again, without the lock.
+    DialAgain,
+    Refuse(Refusal),
+}
+
+/// Why a connect ends although nothing failed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Refusal {
+    /// A newer program's server lives here.
+    Incompatible,
+    /// The point belongs to servers of another dialect.
+    OtherDialect,
+    /// The point belongs to another machine or container.
+    ForeignScope,
+    /// Nobody can tell whether a server is alive.
+    CannotTell,
+}
+
+/// Record × lifetime lock, as PROTOCOL's table has it.
+pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
+    use Lifetime::*;
+    use Row::*;
+    use Verdict::*;
+    const INCOMPATIBLE: Verdict = Refuse(Refusal::Incompatible);
+    const DIALECT: Verdict = Refuse(Refusal::OtherDialect);
+    const FOREIGN: Verdict = Refuse(Refusal::ForeignScope);
+    const NO_IDEA: Verdict = Refuse(Refusal::CannotTell);
+    match (row, lifetime) {
+        (Nothing, Free) => Start,
+        (Nothing, Held) => BackOff,
+        (Nothing, CannotTell) => NO_IDEA,
+        (Newer, Free) => Start,
+        (Newer, Held) => INCOMPATIBLE,
+        (Newer, CannotTell) => NO_IDEA,
+        (Row::OtherDialect, _) => DIALECT,
+        (OtherMachine, _) => FOREIGN,
+        (OtherNamespace, Free) => Start,
+        (OtherNamespace, Held) => FOREIGN,
+        (OtherNamespace, CannotTell) => NO_IDEA,
+        (EarlierBoot, Free) => Start,
+        (EarlierBoot, Held) => BackOff,
+        (EarlierBoot, CannotTell) => NO_IDEA,
+        (Fresh, _) => DialHolding,
+        (Suspected, Free) => Start,
+        (Suspected, Held) => DialAgain,
+        (Suspected, CannotTell) => NO_IDEA,
+    }
+}
+
+/// What a dial came to, short of a welcome.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Came {
+    /// An error that is not in this list: our own trouble.
+    Trouble,
+    /// Refused, reset, aborted, a broken pipe, timed out, or no such socket.
+    Refused,
+    /// We reached ourselves.
+    Myself,
+    /// `patience` is over.
+    Silence,
+    /// It hung up before its proof.
+    HungUp,
+    /// It hung up after its proof, before the welcome.
+    Unwelcome,
+    /// It said what no server says.
+    Garbage,
+    /// It does not know the cookie.
+    Impostor,
+    /// It knows the cookie, and does not support what we ask for.
+    Unsupported(handshake::Answer),
+}
+
+/// What to make of a dial's outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Class {
+    /// It proves nothing about anybody.
+    Ours,
+    /// No proof, a reason to ask the lifetime lock.
+    Suspicion,
+    /// A live server that is not for us.
+    Incompatible,
+}
+
+impl Came {
+    /// Outcome → class, as PROTOCOL's table has it.
+    pub const fn class(self) -> Class {
+        match self {
+            Came::Trouble => Class::Ours,
+            Came::Refused
+            | Came::Myself
+            | Came::Silence
+            | Came::HungUp
+            | Came::Unwelcome
+            | Came::Garbage
+            | Came::Impostor => Class::Suspicion,
+            Came::Unsupported(_) => Class::Incompatible,
+        }
+    }
+}
+
+impl From<Rejected> for Came {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::WrongProof => Came::Impostor,
+            Rejected::Garbage => Came::Garbage,
+            Rejected::Unsupported(answer) => Came::Unsupported(answer),
+        }
+    }
+}

@@ -1,0 +1,573 @@
+//! The server's machine: from a lifetime lock to its release.
+//!
+//! ```text
+//!   Watch ─▶ Claim ─▶ Build ─▶ Listen ─▶ Ready ─▶ Registered ─▶ Serve      (started by a spawner)
+//!            Claim ─▶ Build ─▶ Listen ─▶ Write ─▶ Unlock ─────▶ Serve      (started by hand)
+//!
+//!   Serve ─▶ Check ─▶ Lock ─▶ Recheck ─▶ Restore ─▶ Unlock ─▶ Serve        (the point was damaged)
+//!   Serve ─▶ Lock ─▶ Look ─▶ Withdraw ─▶ Close ─▶ Unlock ─▶ Drain ─▶ Release ─▶ Done
+//! ```
+//!
+//! Promised: `SingleServing` and `OneHandler` (the lifetime lock is held from before Build until after
+//! Drain), `NoLiveInvalidation` (only Withdraw and Restore touch the point, under the point lock),
+//! `NoLostConnect` (clients are counted at one [`Gate`], and Look shuts it).
+//!
+//! Connections are machines of their own ([`super::handshake`]); they meet this one at the gate alone.
+
+use super::record::{Found, Record};
+use super::scope::Relation;
+
+/// Where clients are counted: open while the server serves.
+///
+/// Each method is one step. To verify a client's proof, to [`admit`](Gate::admit) it and to send the
+/// welcome must be one, too: with no wait between them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Gate {
+    open: bool,
+    counted: u32,
+}
+
+impl Gate {
+    /// A gate that is shut, as it is until *registered*.
+    pub const fn new() -> Self {
+        Gate { open: false, counted: 0 }
+    }
+
+    /// The server serves from here on.
+    pub fn open(&mut self) {
+        self.open = true;
+    }
+
+    /// Counts a client, or refuses it: the server does not serve.
+    #[must_use]
+    pub fn admit(&mut self) -> bool {
+        self.counted += u32::from(self.open);
+        self.open
+    }
+
+    /// A counted client's connection is over.
+    pub fn leave(&mut self) {
+        self.counted -= 1;
+    }
+
+    /// How many clients are counted.
+    pub fn counted(&self) -> u32 {
+        self.counted
+    }
+
+    /// Whether the server serves.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// *Look*: shuts the gate, unless the server is merely idle and somebody came. Answers whether it is shut.
+    #[must_use]
+    pub fn look(&mut self, why: Retire) -> bool {
+        self.open = why == Retire::Idle && self.counted > 0;
+        !self.open
+    }
+}
+
+/// Why a server retires.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Retire {
+    /// Nobody has been there for the idle period.
+    Idle,
+    /// Somebody asked for it.
+    Told,
+    /// The point or the life file is another's now.
+    Lost,
+}
+
+/// What *Check* found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Checked {
+    /// The life file is the one I locked, and the point holds exactly my record.
+    Mine,
+    /// The point is gone, damaged, or holds an old record: it is mine to restore.
+    Damaged,
+    /// The life file is another, or the point is somebody else's.
+    Lost,
+    /// Reading failed; that says nothing.
+    CannotTell,
+}
+
+impl Checked {
+    /// Life file × record. While I hold the lifetime lock of my life file nobody else can be registered.
+    pub fn of(life_is_mine: bool, found: &Found, mine: &Record) -> Self {
+        match (life_is_mine, found) {
+            (false, _) => Checked::Lost,
+            (true, Found::Absent | Found::Empty | Found::Malformed(_)) => Checked::Damaged,
+            (true, Found::Newer { .. } | Found::OtherDialect) => Checked::Lost,
+            (true, Found::Record(record)) if record == mine => Checked::Mine,
+            (true, Found::Record(record)) => match record.scope.relation(&mine.scope) {
+                Relation::Here | Relation::EarlierBoot => Checked::Damaged,
+                Relation::OtherNamespace | Relation::OtherMachine => Checked::Lost,
+            },
+        }
+    }
+}
+
+/// Who started this server.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Starter {
+    /// A client, which holds the point lock and registers it.
+    Spawner,
+    /// Nobody: it holds the point lock and registers itself.
+    Hand,
+}
+
+/// What a server holds at a step.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Holds {
+    /// The point lock.
+    pub lock: bool,
+    /// The lifetime lock.
+    pub life: bool,
+}
+
+/// The question that comes next. Each variant is an action of the protocol.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[expect(missing_docs, reason = "each is documented at its type")]
+pub enum Step {
+    Watch(Watch),
+    Claim(Claim),
+    Build(Build),
+    Listen(Listen),
+    Ready(Ready),
+    Registered(Registered),
+    Write(Write),
+    Refuse(Refuse),
+    Serve(Serve),
+    Check(Check),
+    Lock(Lock),
+    Backoff(Backoff),
+    Recheck(Recheck),
+    Restore(Restore),
+    Look(Look),
+    Withdraw(Withdraw),
+    Close(Close),
+    Unlock(Unlock),
+    Drain(Drain),
+    Release(Release),
+    Done(Done),
+}
+
+/// How a server ended. Nothing is held.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Done {
+    /// It served, and retired.
+    Retired(Retire),
+    /// Somebody else holds the lifetime lock.
+    Busy,
+    /// It has no handler, or nowhere to listen.
+    Failed,
+}
+
+impl Step {
+    /// The first step. One started by hand holds the point lock, and cleared the point.
+    pub const fn new(starter: Starter) -> Self {
+        match starter {
+            Starter::Spawner => Step::Watch(Watch(())),
+            Starter::Hand => Step::Claim(Claim { starter }),
+        }
+    }
+
+    /// The name of this step's action in the protocol.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Step::Watch(_) => "Watch",
+            Step::Claim(_) => "Claim",
+            Step::Build(_) => "Build",
+            Step::Listen(_) => "Listen",
+            Step::Ready(_) => "Ready",
+            Step::Registered(_) => "Registered",
+            Step::Write(_) => "Write",
+            Step::Refuse(_) => "Refuse",
+            Step::Serve(_) => "Serve",
+            Step::Check(_) => "Check",
+            Step::Lock(_) => "Lock",
+            Step::Backoff(_) => "Backoff",
+            Step::Recheck(_) => "Recheck",
+            Step::Restore(_) => "Restore",
+            Step::Look(_) => "Look",
+            Step::Withdraw(_) => "Withdraw",
+            Step::Close(_) => "Close",
+            Step::Unlock(_) => "Unlock",
+            Step::Drain(_) => "Drain",
+            Step::Release(_) => "Release",
+            Step::Done(_) => "Done",
+        }
+    }
+
+    /// What is held while this question is open.
+    pub const fn holds(&self) -> Holds {
+        let (lock, life) = match self {
+            Step::Watch(_) | Step::Done(_) => (false, false),
+            Step::Claim(Claim { starter }) => (matches!(starter, Starter::Hand), false),
+            Step::Build(Build { starter }) | Step::Listen(Listen { starter }) => {
+                (matches!(starter, Starter::Hand), true)
+            }
+            Step::Refuse(Refuse { done }) => (false, matches!(done, Done::Failed)),
+            Step::Recheck(_) | Step::Restore(_) | Step::Withdraw(_) | Step::Write(_) => (true, true),
+            Step::Look(Look { held, .. }) | Step::Close(Close { held, .. }) => (*held, true),
+            Step::Unlock(Unlock { then }) => (true, !matches!(then, Then::Done(Done::Busy))),
+            _ => (false, true),
+        };
+        Holds { lock, life }
+    }
+}
+
+/// Start the watchdog, which ends this process unless it is registered in time; read the spawner's order.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Watch(());
+
+impl Watch {
+    /// The order came.
+    pub fn ordered(self) -> Step {
+        Step::Claim(Claim { starter: Starter::Spawner })
+    }
+}
+
+/// Try the lifetime lock, again and again: an orphan or a predecessor that drains may still hold it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Claim {
+    starter: Starter,
+}
+
+impl Claim {
+    /// It is held now, to the end.
+    pub fn claimed(self) -> Step {
+        Step::Build(Build { starter: self.starter })
+    }
+
+    /// It was held by somebody else for all the time there was.
+    pub fn busy(self) -> Step {
+        self.starter.refuse(Done::Busy)
+    }
+}
+
+impl Starter {
+    fn refuse(self, done: Done) -> Step {
+        match self {
+            Starter::Spawner => Step::Refuse(Refuse { done }),
+            Starter::Hand => Step::Unlock(Unlock { then: Then::Done(done) }),
+        }
+    }
+}
+
+/// Build the handler.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Build {
+    starter: Starter,
+}
+
+impl Build {
+    /// There is one.
+    pub fn built(self) -> Step {
+        Step::Listen(Listen { starter: self.starter })
+    }
+
+    /// There is none.
+    pub fn failed(self) -> Step {
+        self.starter.refuse(Done::Failed)
+    }
+}
+
+/// Listen on the loopback.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Listen {
+    starter: Starter,
+}
+
+impl Listen {
+    /// The kernel accepts; nothing is answered yet.
+    pub fn listening(self) -> Step {
+        match self.starter {
+            Starter::Spawner => Step::Ready(Ready(())),
+            Starter::Hand => Step::Write(Write(())),
+        }
+    }
+
+    /// There is no port, or no socket.
+    pub fn failed(self) -> Step {
+        self.starter.refuse(Done::Failed)
+    }
+}
+
+/// Say *ready*, with the record.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Ready(());
+
+impl Ready {
+    /// It was said.
+    pub fn said(self) -> Step {
+        Step::Registered(Registered(()))
+    }
+}
+
+/// Await *registered*. Until then nothing is proved to anybody: the spawner may die before it is said.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Registered(());
+
+impl Registered {
+    /// It came; the gate is open.
+    pub fn registered(self) -> Step {
+        Step::Serve(Serve(()))
+    }
+}
+
+/// Write the own record, in one write at offset 0.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Write(());
+
+impl Write {
+    /// It is there, whole; the gate is open.
+    pub fn written(self) -> Step {
+        Step::Unlock(Unlock { then: Then::Serve })
+    }
+}
+
+/// Say *busy* or *failed* to the spawner.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Refuse {
+    done: Done,
+}
+
+impl Refuse {
+    /// It was said, or nobody was there to hear it.
+    pub fn said(self) -> Step {
+        match self.done {
+            Done::Failed => Step::Release(Release { done: self.done }),
+            done => Step::Done(done),
+        }
+    }
+}
+
+/// Serve, until something is to be done. Clients come and go at the gate meanwhile.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Serve(());
+
+impl Serve {
+    /// It is time to look after the files.
+    pub fn check(self) -> Step {
+        Step::Check(Check(()))
+    }
+
+    /// Nobody has been counted for the idle period.
+    pub fn idle(self) -> Step {
+        Step::Lock(Lock { purpose: Purpose::Idle })
+    }
+
+    /// Somebody asked this server to retire.
+    pub fn told(self) -> Step {
+        Step::Lock(Lock { purpose: Purpose::Told })
+    }
+}
+
+/// Look after the two files, without a lock.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Check(());
+
+impl Check {
+    /// What was found.
+    pub fn checked(self, checked: Checked) -> Step {
+        match checked {
+            Checked::Mine | Checked::CannotTell => Step::Serve(Serve(())),
+            Checked::Damaged => Step::Lock(Lock { purpose: Purpose::Restore }),
+            Checked::Lost => Step::Look(Look { why: Retire::Lost, held: false }),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Purpose {
+    Idle,
+    Told,
+    Restore,
+}
+
+/// Try the point lock, once; the path must lead to the locked file.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Lock {
+    purpose: Purpose,
+}
+
+impl Lock {
+    /// It is held now.
+    pub fn got(self) -> Step {
+        match self.purpose {
+            Purpose::Idle => Step::Look(Look { why: Retire::Idle, held: true }),
+            Purpose::Told => Step::Look(Look { why: Retire::Told, held: true }),
+            Purpose::Restore => Step::Recheck(Recheck(())),
+        }
+    }
+
+    /// Somebody else holds it. An idle server stays, and its idle period begins anew.
+    pub fn busy(self) -> Step {
+        match self.purpose {
+            Purpose::Idle => Step::Serve(Serve(())),
+            purpose => Step::Backoff(Backoff { purpose }),
+        }
+    }
+}
+
+/// Wait a millisecond or two for the point lock, serving all the while.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Backoff {
+    purpose: Purpose,
+}
+
+impl Backoff {
+    /// The time is over: try again.
+    pub fn elapsed(self) -> Step {
+        Step::Lock(Lock { purpose: self.purpose })
+    }
+
+    /// Somebody asked this server to retire, or did so before.
+    pub fn told(self) -> Step {
+        Step::Lock(Lock { purpose: Purpose::Told })
+    }
+
+    /// The drain deadline is over, which only a fault can explain: a server that was told goes without
+    /// withdrawing, one that restores leaves it to the next Check.
+    pub fn overdue(self) -> Step {
+        match self.purpose {
+            Purpose::Told => Step::Look(Look { why: Retire::Told, held: false }),
+            _ => Step::Serve(Serve(())),
+        }
+    }
+}
+
+/// Check once more, under the point lock.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Recheck(());
+
+impl Recheck {
+    /// What was found.
+    pub fn checked(self, checked: Checked) -> Step {
+        let then = match checked {
+            Checked::Damaged => return Step::Restore(Restore(())),
+            Checked::Mine | Checked::CannotTell => Then::Serve,
+            Checked::Lost => Then::Lost,
+        };
+        Step::Unlock(Unlock { then })
+    }
+}
+
+/// Truncate the point and write the own record again.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Restore(());
+
+impl Restore {
+    /// It was done; whether it succeeded, the next Check tells.
+    pub fn restored(self) -> Step {
+        Step::Unlock(Unlock { then: Then::Serve })
+    }
+}
+
+/// Look at the gate, and shut it: see [`Gate::look`].
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Look {
+    why: Retire,
+    held: bool,
+}
+
+impl Look {
+    /// Why: what the gate wants to know.
+    pub fn why(&self) -> Retire {
+        self.why
+    }
+
+    /// Nobody is admitted any more.
+    pub fn shut(self) -> Step {
+        let Look { why, held } = self;
+        if held { Step::Withdraw(Withdraw { why }) } else { Step::Close(Close { why, held }) }
+    }
+
+    /// A client was counted meanwhile: stay.
+    pub fn counted(self) -> Step {
+        if self.held { Step::Unlock(Unlock { then: Then::Serve }) } else { Step::Serve(Serve(())) }
+    }
+}
+
+/// Truncate the point, if the record in it is mine.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Withdraw {
+    why: Retire,
+}
+
+impl Withdraw {
+    /// Nobody can find this server any more.
+    pub fn withdrawn(self) -> Step {
+        Step::Close(Close { why: self.why, held: true })
+    }
+}
+
+/// Stop listening, and close the connections that were not welcomed.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Close {
+    why: Retire,
+    held: bool,
+}
+
+impl Close {
+    /// Nobody can reach this server any more.
+    pub fn closed(self) -> Step {
+        let Close { why, held } = self;
+        if held { Step::Unlock(Unlock { then: Then::Drain(why) }) } else { Step::Drain(Drain { why }) }
+    }
+}
+
+/// Release the point lock, by an explicit unlock.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Unlock {
+    then: Then,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Then {
+    Serve,
+    Lost,
+    Drain(Retire),
+    Done(Done),
+}
+
+impl Unlock {
+    /// It is released.
+    pub fn unlocked(self) -> Step {
+        match self.then {
+            Then::Serve => Step::Serve(Serve(())),
+            Then::Lost => Step::Look(Look { why: Retire::Lost, held: false }),
+            Then::Drain(why) => Step::Drain(Drain { why }),
+            Then::Done(Done::Failed) => Step::Release(Release { done: Done::Failed }),
+            Then::Done(done) => Step::Done(done),
+        }
+    }
+}
+
+/// Let the clients that are left finish, until the drain deadline.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Drain {
+    why: Retire,
+}
+
+impl Drain {
+    /// They are gone, or their time is over: no handler code runs from here on.
+    pub fn drained(self) -> Step {
+        Step::Release(Release { done: Done::Retired(self.why) })
+    }
+}
+
+/// Release the lifetime lock.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Release {
+    done: Done,
+}
+
+impl Release {
+    /// It is released: a successor may begin.
+    pub fn released(self) -> Step {
+        Step::Done(self.done)
+    }
+}

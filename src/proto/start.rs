@@ -1,0 +1,137 @@
+//! What a spawner and the server that it starts say to each other, a line of text each, over two pipes.
+//!
+//! ```text
+//! spawner ─▶ stdin    rendezvous start COOKIE BUDGET⏎           the budget in milliseconds
+//! server  ─▶ stdout   rendezvous ready RECORD⏎ | rendezvous failed REASON⏎ | rendezvous busy⏎
+//! spawner ─▶ stdin    registered⏎
+//! ```
+//!
+//! A line without its end is nothing. The server answers with the whole record, for it alone knows what
+//! it is: behind a wrapper the spawner's child is another process, and a rebuilt program another version.
+
+use core::fmt::Write;
+use core::str;
+use core::time::Duration;
+
+use super::address::is_spelled;
+use super::cookie::Cookie;
+use super::hex::Hex;
+use super::record::{Found, Line, Record};
+
+const ORDER: &str = "rendezvous start ";
+const READY: &str = "rendezvous ready ";
+const FAILED: &str = "rendezvous failed ";
+
+/// The line that says *busy*: somebody else holds the lifetime lock.
+pub const BUSY: &str = "rendezvous busy\n";
+/// The line that says *registered*: the record is written, serve.
+pub const REGISTERED: &str = "registered\n";
+/// No line is longer, in bytes.
+pub const LINE_MAX: usize = 2048;
+/// Reasons are cut to this many bytes.
+pub const REASON_MAX: usize = 1024;
+
+/// The spawner's first line.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Order {
+    /// The new server's cookie.
+    pub cookie: Cookie,
+    /// How long the spawner waits for the answer.
+    pub budget: Duration,
+}
+
+impl Order {
+    /// The bytes to send.
+    pub fn line(&self) -> Line {
+        let mut line = Line::new();
+        let written = writeln!(line, "{ORDER}{} {}", Hex(self.cookie.expose()), self.budget.as_millis());
+        debug_assert!(written.is_ok(), "an order is short");
+        line
+    }
+
+    /// Reads a whole line, its end included.
+    pub fn read(line: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(line).ok()?.strip_prefix(ORDER)?.strip_suffix('\n')?;
+        let (cookie, budget) = text.split_once(' ')?;
+        let millis = budget.parse().ok().filter(|millis: &u64| is_spelled(millis, budget))?;
+        Some(Order { cookie: Cookie::from_hex(cookie)?, budget: Duration::from_millis(millis) })
+    }
+}
+
+/// The server's line.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Reply<'a> {
+    /// It holds the lifetime lock, has a handler and listens.
+    Ready(Record),
+    /// It could not, and says why.
+    Failed(&'a str),
+    /// It could not get the lifetime lock.
+    Busy,
+}
+
+impl<'a> Reply<'a> {
+    /// Reads a whole line, its end included.
+    pub fn read(line: &'a [u8]) -> Option<Self> {
+        if let Some(record) = line.strip_prefix(READY.as_bytes()) {
+            return match Found::read(record) {
+                Found::Record(record) => Some(Reply::Ready(record)),
+                _ => None,
+            };
+        }
+        let text = str::from_utf8(line).ok()?;
+        if text == BUSY {
+            return Some(Reply::Busy);
+        }
+        text.strip_prefix(FAILED)?.strip_suffix('\n').map(Reply::Failed)
+    }
+
+    /// The bytes before the record of a *ready*.
+    pub const fn ready() -> &'static str {
+        READY
+    }
+
+    /// The bytes before the reason of a *failed*.
+    pub const fn failed() -> &'static str {
+        FAILED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::record::tests::sample;
+
+    fn order() -> Order {
+        Order { cookie: Cookie::new([3; 32]), budget: Duration::from_millis(8000) }
+    }
+
+    #[test]
+    fn an_order_reads_back_and_a_part_of_it_is_nothing() {
+        let line = order().line();
+        assert_eq!(Order::read(&line), Some(order()));
+        for end in 0..line.len() {
+            assert_eq!(Order::read(&line[..end]), None, "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn a_reply_reads_back_and_a_part_of_it_is_nothing() {
+        let ready = [READY.as_bytes(), &sample().line()].concat();
+        assert_eq!(Reply::read(&ready), Some(Reply::Ready(sample())));
+        let failed = b"rendezvous failed no room\n";
+        assert_eq!(Reply::read(failed), Some(Reply::Failed("no room")));
+        assert_eq!(Reply::read(BUSY.as_bytes()), Some(Reply::Busy));
+        for whole in [&ready[..], failed, BUSY.as_bytes()] {
+            for end in 0..whole.len() {
+                assert_eq!(Reply::read(&whole[..end]), None, "{end} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_reply() {
+        for nonsense in [&b"hello world\n"[..], b"\n", b"busy\n", b"rendezvous ready 127.0.0.1:4711\n", b"\xff\n"] {
+            assert_eq!(Reply::read(nonsense), None);
+        }
+    }
+}

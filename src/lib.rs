@@ -3,3 +3,27 @@
 #![forbid(unsafe_code)]
 
 pub mod proto;
+
+#[cfg(feature = "tokio")]
+mod context;
+#[cfg(feature = "tokio")]
+mod descriptor;
+#[cfg(feature = "tokio")]
+mod driver;
+#[cfg(feature = "tokio")]
+mod error;
+#[cfg(feature = "tokio")]
+mod limits;
+#[cfg(feature = "capnp")]
+mod rpc;
+
+#[cfg(feature = "capnp")]
+pub use self::rpc::Rpc;
+#[cfg(feature = "tokio")]
+pub use self::{
+    context::Context,
+    descriptor::Descriptor,
+    driver::{Connection, Failed, How, Outcome, Peer, Reason, Retired, Start, Status, Suspicion},
+    error::{BoxError, Error, StartError, StartFailure},
+    limits::Limits,
+};

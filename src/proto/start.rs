@@ -19,8 +19,6 @@ use super::hex::Hex;
 use super::record::{Found, Line, Record};
 
 const ORDER: &str = "rendezvous start ";
-const READY: &str = "rendezvous ready ";
-const FAILED: &str = "rendezvous failed ";
 
 /// The line that says *busy*: somebody else holds the lifetime lock.
 pub const BUSY: &str = "rendezvous busy\n";
@@ -70,9 +68,14 @@ pub enum Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
+    /// What stands before the record of a *ready*.
+    pub const READY: &'static str = "rendezvous ready ";
+    /// What stands before the reason of a *failed*.
+    pub const FAILED: &'static str = "rendezvous failed ";
+
     /// Reads a whole line, its end included.
     pub fn read(line: &'a [u8]) -> Option<Self> {
-        if let Some(record) = line.strip_prefix(READY.as_bytes()) {
+        if let Some(record) = line.strip_prefix(Self::READY.as_bytes()) {
             return match Found::read(record) {
                 Found::Record(record) => Some(Reply::Ready(record)),
                 _ => None,
@@ -82,17 +85,7 @@ impl<'a> Reply<'a> {
         if text == BUSY {
             return Some(Reply::Busy);
         }
-        text.strip_prefix(FAILED)?.strip_suffix('\n').map(Reply::Failed)
-    }
-
-    /// The bytes before the record of a *ready*.
-    pub const fn ready() -> &'static str {
-        READY
-    }
-
-    /// The bytes before the reason of a *failed*.
-    pub const fn failed() -> &'static str {
-        FAILED
+        text.strip_prefix(Self::FAILED)?.strip_suffix('\n').map(Reply::Failed)
     }
 }
 
@@ -116,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_reply_reads_back_and_a_part_of_it_is_nothing() {
-        let ready = [READY.as_bytes(), &sample().line()].concat();
+        let ready = [Reply::READY.as_bytes(), &sample().line()].concat();
         assert_eq!(Reply::read(&ready), Some(Reply::Ready(sample())));
         let failed = b"rendezvous failed no room\n";
         assert_eq!(Reply::read(failed), Some(Reply::Failed("no room")));

@@ -1,0 +1,76 @@
+//! A counter that outlives those who count: client and server in one program.
+//!
+//! ```text
+//! cargo run --example quickstart                     count, starting the server if there is none
+//! cargo run --example quickstart -- --home DIR       the same in another place
+//! cargo run --example quickstart -- status           say what is there, start nothing
+//! cargo run --example quickstart -- stop             retire the server, and wait for its end
+//! cargo run --example quickstart -- serve            be the server, in the foreground
+//! ```
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use rendezvous_ipc::{Context, Descriptor, Error, Peer};
+
+#[rustfmt::skip]
+#[path = "counter/counter_capnp.rs"]
+#[allow(clippy::all, dead_code, unreachable_pub, missing_docs)]
+mod counter_capnp;
+use counter_capnp::counter;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let service = service()?;
+    match command().as_deref() {
+        Some("serve") => service.serve().await,
+        Some("status") => {
+            println!("{}", service.inspect().await?);
+            Ok(())
+        }
+        Some("stop") => {
+            println!("{}", service.retire().await?);
+            Ok(())
+        }
+        _ => {
+            let connection = service.connect().await?;
+            let outcome = connection.outcome().to_string();
+            println!("{outcome}, counter {}", connection.run(increment).await??);
+            Ok(())
+        }
+    }
+}
+
+/// Where the service lives, how its server is started, and what the server does.
+fn service() -> Result<Descriptor, Error> {
+    let context = Context::from_args("org.example.counter")?;
+    let service = Descriptor::new(&context, "counter")?.this_program(["serve"]);
+    Ok(service.handler(async |_start| {
+        let count = Rc::new(Cell::new(0));
+        Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(count.clone())) })
+    }))
+}
+
+/// The first argument that is a command of this program; the others are the library's.
+fn command() -> Option<String> {
+    std::env::args().skip(1).find(|arg| ["serve", "status", "stop"].contains(&arg.as_str()))
+}
+
+async fn increment(counter: counter::Client) -> Result<u64, capnp::Error> {
+    let response = counter.increment_request().send().promise.await?;
+    Ok(response.get()?.get_count())
+}
+
+struct Counter(Rc<Cell<u64>>);
+
+impl counter::Server for Counter {
+    async fn increment(
+        self: Rc<Self>,
+        _: counter::IncrementParams,
+        mut results: counter::IncrementResults,
+    ) -> Result<(), capnp::Error> {
+        self.0.set(self.0.get() + 1);
+        results.get().set_count(self.0.get());
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+//! Where services live, and where their programs are.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// A home directory for points, and a lib directory for programs.
+///
+/// A server that is started for a client is given the client's context on its command line, so both sides
+/// build it with [`Context::from_args`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Context {
+    home: PathBuf,
+    lib: PathBuf,
+    spawned: bool,
+}
+
+const USAGE: &str = "usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY]\n\
+  --home DIRECTORY   where the points of services are (default: NAME in the user's data directory)\n\
+  --lib DIRECTORY    where relative programs are looked for (default: this program's own directory)";
+
+impl Context {
+    /// The default context of `name`, which names a directory, best in reverse domain notation.
+    ///
+    /// The home is `name` in the user's data directory: `$XDG_DATA_HOME`, or `$HOME/.local/share`. It is created
+    /// when it is needed, for its owner alone.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where `name` is not one path component, or neither variable names an absolute directory.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::Context;
+    /// let context = Context::new("org.example.counter")?;
+    /// assert!(context.home().ends_with("org.example.counter"));
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    pub fn new(name: &str) -> Result<Self, Error> {
+        Self::build(name, Args::default())
+    }
+
+    /// The context that this program's command line asks for, or the default one of `name`.
+    ///
+    /// Reads `--home DIRECTORY`, `--lib DIRECTORY` and a final `--spawned`, which says that a client started this
+    /// process as a server. All other arguments are the program's own and are not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] as of [`Context::new`], or where a directory is missing behind its flag; its text is the usage.
+    pub fn from_args(name: &str) -> Result<Self, Error> {
+        Self::build(name, Args::parse(env::args_os().skip(1))?)
+    }
+
+    fn build(name: &str, args: Args) -> Result<Self, Error> {
+        component(name)?;
+        let home = match args.home {
+            Some(home) => home,
+            None => data_directory()?.join(name),
+        };
+        let lib = match args.lib {
+            Some(lib) => lib,
+            None => program()?.parent().map(Path::to_owned).unwrap_or_default(),
+        };
+        Ok(Context { home: absolute(home)?, lib: absolute(lib)?, spawned: args.spawned })
+    }
+
+    /// Puts the home elsewhere. A relative path is taken from the current directory, now.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the path is relative and there is no current directory.
+    pub fn with_home(self, home: impl Into<PathBuf>) -> Result<Self, Error> {
+        Ok(Context { home: absolute(home.into())?, ..self })
+    }
+
+    /// Looks for relative programs elsewhere. A relative path is taken from the current directory, now.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the path is relative and there is no current directory.
+    pub fn with_lib(self, lib: impl Into<PathBuf>) -> Result<Self, Error> {
+        Ok(Context { lib: absolute(lib.into())?, ..self })
+    }
+
+    /// The directory of the points.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The directory of the programs.
+    pub fn lib(&self) -> &Path {
+        &self.lib
+    }
+
+    /// Whether a client started this process as a server.
+    pub(crate) fn spawned(&self) -> bool {
+        self.spawned
+    }
+
+    /// The arguments that give this context to a server.
+    pub(crate) fn to_args(&self) -> [OsString; 5] {
+        let [home, lib] = [&self.home, &self.lib].map(|path| path.clone().into_os_string());
+        ["--home".into(), home, "--lib".into(), lib, "--spawned".into()]
+    }
+}
+
+#[derive(Default)]
+struct Args {
+    home: Option<PathBuf>,
+    lib: Option<PathBuf>,
+    spawned: bool,
+}
+
+impl Args {
+    fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, Error> {
+        let mut parsed = Args::default();
+        let mut args = args.peekable();
+        while let Some(arg) = args.next() {
+            let directory = match arg.to_str() {
+                Some("--home") => &mut parsed.home,
+                Some("--lib") => &mut parsed.lib,
+                Some("--spawned") if args.peek().is_none() => {
+                    parsed.spawned = true;
+                    continue;
+                }
+                _ => continue,
+            };
+            match args.next() {
+                Some(path) if !path.is_empty() => *directory = Some(path.into()),
+                _ => return Err(Error::Usage(USAGE.into())),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+/// Checks that a name is one path component that can stand in front of a suffix.
+pub(crate) fn component(name: &str) -> Result<&str, Error> {
+    let short = (1..=200).contains(&name.len());
+    let plain = !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+    match short && plain {
+        true => Ok(name),
+        false => {
+            Err(Error::Usage(format!("{name:?} cannot name a service: 1 to 200 bytes, no slash, no dot in front")))
+        }
+    }
+}
+
+/// The path of the running program; where it was replaced by a rebuild, that of the new one.
+pub(crate) fn program() -> Result<PathBuf, Error> {
+    let path = env::current_exe().map_err(Error::system("Spawn"))?;
+    match path.to_str().and_then(|text| text.strip_suffix(" (deleted)")) {
+        Some(replaced) if !path.exists() => Ok(replaced.into()),
+        _ => Ok(path),
+    }
+}
+
+fn data_directory() -> Result<PathBuf, Error> {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share"))).ok_or_else(|| {
+        Error::Usage("there is no home directory: set HOME or XDG_DATA_HOME, or give --home DIRECTORY".into())
+    })
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, Error> {
+    std::path::absolute(&path).map_err(|error| Error::file(&path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Args, Error> {
+        Args::parse(args.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn only_the_own_flags_are_read_and_spawned_counts_only_at_the_end() {
+        let args = parse(&["serve", "--spawned", "--home", "/h", "--verbose", "--lib", "l"]).ok().unwrap();
+        assert_eq!((args.home, args.lib, args.spawned), (Some("/h".into()), Some("l".into()), false));
+        assert!(parse(&["serve", "--spawned"]).ok().unwrap().spawned);
+    }
+
+    #[test]
+    fn a_flag_without_its_directory_is_told_the_usage() {
+        for args in [&["--home"][..], &["--lib", ""]] {
+            assert!(matches!(parse(args), Err(Error::Usage(text)) if text.starts_with("usage:")));
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_path_component() {
+        for name in ["", ".", "..", ".hidden", "a/b", "a\0b", &"x".repeat(201)] {
+            assert!(component(name).is_err(), "{name:?}");
+        }
+        assert_eq!(component("org.example.counter").unwrap(), "org.example.counter");
+    }
+}

@@ -1,0 +1,232 @@
+//! A server that is being started: its process, the two pipes to it, and its end.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::log;
+use super::os::process::{self, Orders};
+use crate::context::Context;
+use crate::error::{Error, StartFailure};
+use crate::proto::record::Record;
+use crate::proto::start::{LINE_MAX, Order, REGISTERED, Reply};
+
+/// How long a child's exit is awaited when its output ended, and the rest of its output when it exited.
+const EXIT_GRACE: Duration = Duration::from_millis(200);
+
+/// The program of a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    pub(crate) args: Vec<std::ffi::OsString>,
+}
+
+/// A child that is not registered: dropping it kills it. A thread of its own reaps it in the end.
+pub(super) struct Child {
+    process: Arc<Mutex<std::process::Child>>,
+    pid: u32,
+    registered: bool,
+    orders: Orders,
+    replies: pipe::Receiver,
+    exit: oneshot::Receiver<Option<ExitStatus>>,
+    log_begin: u64,
+}
+
+/// What came of waiting for a child.
+pub(super) enum Awaited {
+    Ready(Record),
+    Busy,
+    Failed(StartFailure),
+}
+
+/// Why there is no child.
+pub(super) enum NoChild {
+    /// The program cannot be executed.
+    CannotExecute(io::Error),
+    /// Our own trouble.
+    Ours(Error),
+}
+
+impl Child {
+    /// Starts a process, and gives it its cookie and its budget.
+    pub(super) fn spawn(
+        program: &Program,
+        context: &Context,
+        log: &std::path::Path,
+        order: &Order,
+    ) -> Result<Self, NoChild> {
+        let ours = |error| NoChild::Ours(Error::System { stage: "Spawn", source: error });
+        let (errors, log_begin) = log::open(log).map_err(NoChild::Ours)?;
+        let (orders, stdin) = Orders::pair().map_err(ours)?;
+        // The thread first: once there is a child, nothing may keep it from being reaped.
+        let (reaper, exit) = Reaper::start().map_err(ours)?;
+        let spawned = Command::new(&program.path)
+            .args(&program.args)
+            .args(context.to_args())
+            .current_dir(context.home())
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn();
+        let mut process = spawned.map_err(|error| {
+            // Only the program may be missing here: a working directory that is missing is our trouble.
+            if process::cannot_execute(&error) && context.home().is_dir() {
+                NoChild::CannotExecute(error)
+            } else {
+                NoChild::Ours(Error::file(&program.path, error))
+            }
+        })?;
+        let pid = process.id();
+        let stdout = process.stdout.take();
+        let process = reaper.take(process);
+        let replies = stdout.ok_or_else(|| io::ErrorKind::BrokenPipe.into()).and_then(process::replies);
+        let replies = match replies {
+            Ok(replies) => replies,
+            Err(error) => {
+                kill(&process);
+                return Err(ours(error));
+            }
+        };
+        let child = Child { process, pid, registered: false, orders, replies, exit, log_begin };
+        // A child that is dead already is noticed by its exit, which says more than this error does.
+        let _ = child.orders.send(&order.line());
+        Ok(child)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Where its part of the log begins.
+    pub(super) fn log_begin(&self) -> u64 {
+        self.log_begin
+    }
+
+    /// Awaits its reply, its exit, or the end of its budget.
+    pub(super) async fn reply(&mut self, budget: Duration) -> Awaited {
+        let until = Instant::now() + budget;
+        let mut said = Said::default();
+        let exited = tokio::select! {
+            biased;
+            end = said.listen(&mut self.replies) => match end {
+                End::Line => return said.judge(),
+                // The exit and the end of the output race: the exit says more, so it has a moment.
+                End::Closed => match timeout(EXIT_GRACE, &mut self.exit).await {
+                    Ok(status) => status.ok().flatten(),
+                    Err(_) if said.is_empty() => return Awaited::Failed(StartFailure::Silent),
+                    Err(_) => return said.judge(),
+                },
+            },
+            status = &mut self.exit => {
+                // What it said before it ended is in the pipe; a fork of it may keep the pipe open.
+                let _ = timeout(EXIT_GRACE, said.listen(&mut self.replies)).await;
+                status.ok().flatten()
+            }
+            () = sleep_until(until) => return Awaited::Failed(StartFailure::Overdue(budget)),
+        };
+        match said.judge() {
+            _ if said.is_empty() => Awaited::Failed(StartFailure::Exited(exited)),
+            Awaited::Ready(_) => Awaited::Failed(StartFailure::Exited(exited)),
+            other => other,
+        }
+    }
+
+    /// Says *registered*: from here on it is a server like any other.
+    pub(super) fn confirm(mut self) {
+        // Whether it arrived, the dial finds out.
+        let _ = self.orders.send(REGISTERED.as_bytes());
+        self.registered = true;
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.registered {
+            kill(&self.process);
+        }
+    }
+}
+
+fn kill(process: &Mutex<std::process::Child>) {
+    // std knows whether it was reaped: another process that has its number by now is safe.
+    let _ = process.lock().unwrap_or_else(PoisonError::into_inner).kill();
+}
+
+/// What a child said so far.
+#[derive(Default)]
+struct Said {
+    bytes: Vec<u8>,
+}
+
+enum End {
+    /// A line is whole, or too long to be one.
+    Line,
+    /// There will be no more.
+    Closed,
+}
+
+impl Said {
+    /// Listens until a line is whole, or nothing more will come. Can be dropped and called again.
+    async fn listen(&mut self, replies: &mut (impl AsyncRead + Unpin)) -> End {
+        loop {
+            if self.bytes.contains(&b'\n') || self.bytes.len() >= LINE_MAX {
+                return End::Line;
+            }
+            let room = LINE_MAX - self.bytes.len();
+            match replies.take(room as u64).read_buf(&mut self.bytes).await {
+                Ok(0) | Err(_) => return End::Closed,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn judge(&self) -> Awaited {
+        let end = self.bytes.iter().position(|byte| *byte == b'\n').map_or(self.bytes.len(), |at| at + 1);
+        match Reply::read(&self.bytes[..end]) {
+            Some(Reply::Ready(record)) => Awaited::Ready(record),
+            Some(Reply::Busy) => Awaited::Busy,
+            Some(Reply::Failed(reason)) => Awaited::Failed(StartFailure::Said(reason.to_owned())),
+            None => {
+                let text = String::from_utf8_lossy(&self.bytes[..end.min(200)]);
+                Awaited::Failed(StartFailure::Nonsense(text.trim_end().to_owned()))
+            }
+        }
+    }
+}
+
+/// A thread that waits for one child's end and reaps it, however long that takes.
+struct Reaper(mpsc::Sender<Arc<Mutex<std::process::Child>>>);
+
+impl Reaper {
+    fn start() -> io::Result<(Self, oneshot::Receiver<Option<ExitStatus>>)> {
+        let (give, take) = mpsc::channel::<Arc<Mutex<std::process::Child>>>();
+        let (tell, exit) = oneshot::channel();
+        thread::Builder::new().name("rendezvous-reaper".into()).stack_size(128 * 1024).spawn(move || {
+            let Ok(child) = take.recv() else { return };
+            let id = child.lock().unwrap_or_else(PoisonError::into_inner).id();
+            process::wait_for_end(id);
+            let status = child.lock().unwrap_or_else(PoisonError::into_inner).wait();
+            let _ = tell.send(status.ok());
+        })?;
+        Ok((Reaper(give), exit))
+    }
+
+    fn take(self, child: std::process::Child) -> Arc<Mutex<std::process::Child>> {
+        let child = Arc::new(Mutex::new(child));
+        let _ = self.0.send(child.clone());
+        child
+    }
+}

@@ -1,0 +1,370 @@
+//! The client's loop: puts the machine's questions to files, sockets and processes.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::child::{Awaited, Child, NoChild};
+use super::dial::{self, Trouble};
+use super::life;
+use super::log;
+use super::os::scope;
+use super::point::{self, Guard};
+use super::story::{Outcome, Story};
+use crate::descriptor::Service;
+use crate::error::{Error, StartError, StartFailure};
+use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Refusal, Step};
+use crate::proto::cookie::Cookie;
+use crate::proto::handshake::{Nonce, Welcome};
+use crate::proto::record::Record;
+use crate::proto::start::Order;
+
+/// An authenticated connection to a server that counts this client.
+///
+/// It is `Send`, and dropping it ends it.
+pub struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) outcome: Outcome,
+}
+
+impl Connection {
+    /// How this client came to its server.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// The authenticated stream, for a protocol of your own.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("outcome", &self.outcome).finish_non_exhaustive()
+    }
+}
+
+/// How a connect ended well.
+pub(super) enum Ended {
+    /// A server welcomed us.
+    Welcomed { record: Record, welcome: Welcome, stream: TcpStream },
+    /// To serve: the point is ours, and locked.
+    Start(Guard),
+    /// To retire: there is nobody.
+    Absent,
+}
+
+/// Connects to the server of a service, starting one where there is none.
+pub(crate) async fn connect(service: &Service, goal: Goal) -> Result<Connection, Error> {
+    let mut story = Story::new();
+    match run(service, goal, &mut story).await? {
+        Ended::Welcomed { record, welcome, stream } => {
+            Ok(Connection { stream, outcome: story.outcome(&record, welcome) })
+        }
+        Ended::Start(_) | Ended::Absent => Err(Error::Usage("this goal does not connect".into())),
+    }
+}
+
+/// Runs the machine to its end, or to the deadline, whichever comes first.
+///
+/// Dropped at any await, it releases what it holds: see [`Held`].
+pub(super) async fn run(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended, Error> {
+    let deadline = Instant::now() + service.limits.connect;
+    let ended = timeout(service.limits.connect, drive(service, goal, deadline, story)).await;
+    ended.unwrap_or_else(|_| Err(story.deadline()))
+}
+
+async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Story) -> Result<Ended, Error> {
+    let limits = &service.limits;
+    let mut held = Held::default();
+    let mut until = deadline;
+    let mut pause = Pause::default();
+    let mut failure = None;
+    let mut step = Step::new(goal, scope::here());
+    loop {
+        story.step(&step);
+        debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
+        step = match step {
+            Step::Read(s) => s.found(point::read(&service.point)?),
+            Step::Lock(s) => {
+                held.point = point::try_lock_at_home(&service.point, service.context.home())?;
+                if held.point.is_some() { s.got() } else { s.busy() }
+            }
+            Step::Reread(s) => {
+                let found = held.point()?.found()?;
+                story.found(&found);
+                s.found(found)
+            }
+            Step::Probe(s) => {
+                let lifetime = held.probe(service, story)?;
+                if lifetime == Lifetime::Free {
+                    story.free(s.row());
+                }
+                s.answered(lifetime)
+            }
+            Step::Clear(s) => {
+                if deadline.saturating_duration_since(Instant::now()) < limits.start {
+                    s.too_late()
+                } else {
+                    held.point()?.clear()?;
+                    s.cleared(Cookie::new(dial::random()?))
+                }
+            }
+            Step::Spawn(s) => {
+                let program = service.program()?;
+                let order = Order { cookie: s.cookie().clone(), budget: limits.start };
+                match Child::spawn(program, &service.context, &service.log, &order) {
+                    Ok(child) => {
+                        held.child = Some(child);
+                        s.spawned()
+                    }
+                    Err(NoChild::CannotExecute(error)) => {
+                        failure = Some((StartFailure::CannotExecute(error), None));
+                        s.cannot_execute()
+                    }
+                    Err(NoChild::Ours(error)) => return Err(error),
+                }
+            }
+            Step::Await(s) => {
+                let child = held.child()?;
+                let (reply, pid) = (child.reply(limits.start).await, child.pid());
+                match reply {
+                    Awaited::Ready(record) => {
+                        story.started(&record);
+                        failure = Some((StartFailure::Unverified, Some(child.log_begin())));
+                        s.ready(record)
+                    }
+                    Awaited::Busy => {
+                        story.busy(pid);
+                        s.busy()
+                    }
+                    Awaited::Failed(reason) => {
+                        failure = Some((reason, Some(child.log_begin())));
+                        s.failed()
+                    }
+                }
+            }
+            Step::Verify(s) => s.answered(held.probe(service, story)?),
+            Step::Write(s) => {
+                held.point()?.write(s.record())?;
+                held.written = true;
+                s.written()
+            }
+            Step::Confirm(s) => {
+                held.confirm();
+                failure = None;
+                s.confirmed()
+            }
+            Step::Fallback(s) => {
+                let free = held.point()?.leads_here() && held.freed(service, story).await?;
+                if free { s.free() } else { s.not_free() }
+            }
+            Step::Dial(s) => {
+                until = Instant::now() + limits.patience;
+                match dial::connect(s.record().address, until).await {
+                    Ok(stream) => {
+                        held.stream = Some(stream);
+                        s.connected(Nonce(dial::random()?))
+                    }
+                    Err(trouble) => {
+                        let came = held.hang_up(s.record(), trouble, story);
+                        s.failed(came)
+                    }
+                }
+            }
+            Step::Hello(s) => match dial::send(held.stream()?, &s.message(), until).await {
+                Ok(()) => s.sent(),
+                Err(trouble) => {
+                    let came = held.hang_up(s.record(), trouble, story);
+                    s.failed(came)
+                }
+            },
+            Step::Prove(s) => {
+                let received = dial::receive(held.stream()?, until).await;
+                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Came)) {
+                    Ok(proof) => s.proved(proof),
+                    Err(trouble) => {
+                        let came = held.hang_up(s.record(), trouble, story);
+                        s.failed(came)
+                    }
+                }
+            }
+            Step::Welcome(s) => {
+                let stream = held.stream()?;
+                let received = match dial::send(stream, &s.message(), until).await {
+                    Ok(()) => dial::receive(stream, until).await,
+                    Err(trouble) => Err(trouble),
+                };
+                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Came)) {
+                    Ok(welcome) => s.welcomed(welcome),
+                    Err(trouble) => {
+                        let came = match held.hang_up(s.record(), trouble, story) {
+                            Came::HungUp => Came::Unwelcome,
+                            came => came,
+                        };
+                        s.failed(came)
+                    }
+                }
+            }
+            Step::Kill(s) => {
+                held.child = None;
+                s.killed()
+            }
+            Step::Unlock(s) => {
+                held.point = None;
+                s.unlocked()
+            }
+            Step::Backoff(s) => {
+                sleep(pause.next()?).await;
+                s.elapsed()
+            }
+            Step::Done(done) => return finish(service, done, held, story, failure),
+        };
+    }
+}
+
+fn finish(
+    service: &Service,
+    done: Done,
+    mut held: Held,
+    story: &mut Story,
+    failure: Option<(StartFailure, Option<u64>)>,
+) -> Result<Ended, Error> {
+    let path = service.point.clone();
+    let start_error = |failure: StartFailure, log_begin: Option<u64>| {
+        Error::Start(Box::new(StartError {
+            program: service.program().map_or_else(|_| "PROGRAM".into(), |program| program.path.clone()),
+            failure,
+            said: log_begin.map_or_else(String::new, |begin| log::tail(&service.log, begin)),
+            log: service.log.clone(),
+        }))
+    };
+    Err(match done {
+        Done::Welcomed(record, welcome) => match held.stream.take() {
+            Some(stream) => return Ok(Ended::Welcomed { record, welcome, stream }),
+            None => not_held("a welcomed stream"),
+        },
+        Done::Start => match held.point.take() {
+            Some(point) => return Ok(Ended::Start(point)),
+            None => not_held("the point lock"),
+        },
+        Done::Absent => return Ok(Ended::Absent),
+        Done::Internal => Error::Usage("this service cannot be served by a thread of the client".into()),
+        Done::Refused(Refusal::Incompatible) => Error::Newer { path, format: story.newer() },
+        Done::Refused(Refusal::OtherDialect) => Error::OtherDialect { path },
+        Done::Refused(Refusal::ForeignScope) => Error::ForeignScope { path },
+        Done::Refused(Refusal::CannotTell) => {
+            Error::CannotTell { path: service.life.clone(), source: story.take_trouble().map(Box::new) }
+        }
+        Done::Unsupported(answer) => Error::Incompatible { answer },
+        Done::Failed => match failure {
+            Some((failure, log_begin)) => start_error(failure, log_begin),
+            None => start_error(StartFailure::Vanished, None),
+        },
+        Done::Unverified => start_error(StartFailure::Unverified, failure.and_then(|(_, log_begin)| log_begin)),
+        Done::TooLate => story.too_late(),
+        Done::Trouble => story.take_trouble().unwrap_or_else(|| not_held("the error")),
+    })
+}
+
+fn not_held(what: &str) -> Error {
+    Error::System { stage: "Done", source: std::io::Error::other(format!("{what} is not there")) }
+}
+
+/// What a connect holds. Dropping it releases everything: the child that is not registered is killed, its
+/// record withdrawn, and the lock released after that.
+#[derive(Default)]
+struct Held {
+    stream: Option<TcpStream>,
+    child: Option<Child>,
+    /// The point holds the record of the child.
+    written: bool,
+    point: Option<Guard>,
+}
+
+impl Held {
+    fn holds(&self) -> Holds {
+        Holds { lock: self.point.is_some(), child: self.child.is_some(), record: self.written }
+    }
+
+    fn point(&mut self) -> Result<&mut Guard, Error> {
+        self.point.as_mut().ok_or_else(|| not_held("the point lock"))
+    }
+
+    fn child(&mut self) -> Result<&mut Child, Error> {
+        self.child.as_mut().ok_or_else(|| not_held("the child"))
+    }
+
+    fn stream(&mut self) -> Result<&mut TcpStream, Error> {
+        self.stream.as_mut().ok_or_else(|| not_held("the stream"))
+    }
+
+    fn probe(&mut self, service: &Service, story: &mut Story) -> Result<Lifetime, Error> {
+        let (lifetime, why) = life::probe(self.point()?, &service.life);
+        why.into_iter().for_each(|error| story.trouble(error));
+        Ok(lifetime)
+    }
+
+    /// Whether the lifetime lock is free before `patience` is over.
+    async fn freed(&mut self, service: &Service, story: &mut Story) -> Result<bool, Error> {
+        let until = Instant::now() + service.limits.patience;
+        let mut pause = Pause::default();
+        loop {
+            match self.probe(service, story)? {
+                Lifetime::Free => return Ok(true),
+                Lifetime::Held if Instant::now() < until => sleep(pause.next()?).await,
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    /// The child is a server like any other from here on.
+    fn confirm(&mut self) {
+        self.written = false;
+        if let Some(child) = self.child.take() {
+            child.confirm();
+        }
+    }
+
+    /// Ends a dial, and tells what it came to.
+    fn hang_up(&mut self, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
+        self.stream = None;
+        match trouble {
+            Trouble::Came(came) => {
+                story.came(record, came);
+                came
+            }
+            Trouble::Ours(error) => {
+                story.trouble(Error::System { stage: story.stage(), source: error });
+                Came::Trouble
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.child = None;
+        if let (true, Some(point)) = (self.written, &mut self.point) {
+            let _ = point.clear();
+        }
+    }
+}
+
+/// Jittered pauses: short in the first second, then up to 50 ms.
+#[derive(Default)]
+struct Pause {
+    round: u32,
+}
+
+impl Pause {
+    fn next(&mut self) -> Result<Duration, Error> {
+        let longest = Duration::from_millis(1 << self.round.min(6)).min(Duration::from_millis(50));
+        self.round += 1;
+        let [random] = dial::random::<1>()?;
+        Ok(longest / 2 + longest / 2 * u32::from(random) / 255)
+    }
+}

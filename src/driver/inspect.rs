@@ -1,0 +1,182 @@
+//! Status and retirement: what a client may want of a server without being served.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, timeout};
+
+use super::connect::{self, Ended};
+use super::dial::{self, Trouble};
+use super::life;
+use super::os::scope;
+use super::point;
+use super::story::{Story, Suspicion, still_there};
+use crate::descriptor::Service;
+use crate::error::Error;
+use crate::proto::connect::{Came, Goal, Lifetime};
+use crate::proto::handshake::{Answer, Hello, Intent, Nonce, Welcome};
+use crate::proto::record::{Found, Malformed, Record};
+use crate::proto::scope::Relation;
+
+/// What is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Status {
+    /// A server lives.
+    Live {
+        /// Its process.
+        pid: u32,
+        /// The version of the service that it offers.
+        version: u32,
+        /// For how long it has served, in whole seconds.
+        uptime: Duration,
+        /// How many clients it counts.
+        clients: u32,
+    },
+    /// There is no server, and nothing of one.
+    Absent,
+    /// There is no server; the point holds a damaged record.
+    Malformed(Malformed),
+    /// The server of the record is gone.
+    Gone {
+        /// Its process, once.
+        pid: u32,
+    },
+    /// No record, but a server holds its lifetime lock: one that starts, drains or will restore its record.
+    Between,
+    /// A server holds its lifetime lock and does not answer.
+    Unresponsive(Suspicion),
+    /// A dial came to nothing, and whether a server lives could not be asked just now.
+    Unknown(Suspicion),
+    /// A live server that does not support to be asked.
+    Incompatible(Answer),
+    /// The point is served by a newer program.
+    Newer {
+        /// The format of its record.
+        format: u32,
+    },
+    /// The point belongs to servers of another dialect.
+    OtherDialect,
+    /// The point belongs to another machine, container or boot.
+    ForeignScope,
+}
+
+/// What came of asking a server to retire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Retired {
+    /// It retired, and its process ends.
+    Retired {
+        /// The process.
+        pid: u32,
+    },
+    /// There was no server.
+    Absent,
+}
+
+/// Looks at a point. Takes no lock, unless a dial came to nothing or there is nothing to dial.
+pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
+    let found = point::read(&service.point)?;
+    let suspicion = match &found {
+        Found::Newer { format } => return Ok(Status::Newer { format: *format }),
+        Found::OtherDialect => return Ok(Status::OtherDialect),
+        Found::Record(record) => match record.scope.relation(&scope::here()) {
+            Relation::Here => match ask(service, record).await {
+                Ok(welcome) => return Ok(Status::live(welcome)),
+                Err((_, Trouble::Ours(source))) => return Err(Error::System { stage: "Dial", source }),
+                Err((_, Trouble::Came(Came::Unsupported(answer)))) => return Ok(Status::Incompatible(answer)),
+                Err((stage, Trouble::Came(came))) => {
+                    Some(Suspicion { pid: record.pid, address: record.address, stage, came })
+                }
+            },
+            Relation::EarlierBoot => None,
+            Relation::OtherNamespace | Relation::OtherMachine => return Ok(Status::ForeignScope),
+        },
+        Found::Absent | Found::Empty | Found::Malformed(_) => None,
+    };
+    // A point that is not there is not created just to be locked.
+    let lifetime = match point::try_lock(&service.point, false)? {
+        Some(point) => match life::probe(&point, &service.life) {
+            (Lifetime::CannotTell, Some(error)) => return Err(error),
+            (lifetime, _) => Some(lifetime),
+        },
+        None => None,
+    };
+    let held = lifetime == Some(Lifetime::Held);
+    Ok(match (found, suspicion) {
+        (_, Some(suspicion)) if held => Status::Unresponsive(suspicion),
+        (_, Some(suspicion)) if lifetime.is_none() => Status::Unknown(suspicion),
+        (Found::Record(record), _) if !held => Status::Gone { pid: record.pid },
+        (Found::Malformed(malformed), _) if !held => Status::Malformed(malformed),
+        (Found::Absent | Found::Empty, _) if !held => Status::Absent,
+        _ => Status::Between,
+    })
+}
+
+/// A dial with the intent *status*.
+async fn ask(service: &Service, record: &Record) -> Result<Welcome, (&'static str, Trouble)> {
+    let until = Instant::now() + service.limits.patience;
+    let nonce = dial::random().map_err(|error| ("Dial", Trouble::Ours(std::io::Error::other(error))))?;
+    let hello = Hello::new(Intent::Status, Nonce(nonce));
+    let mut stream = dial::connect(record.address, until).await.map_err(|trouble| ("Dial", trouble))?;
+    dial::send(&mut stream, &hello.to_bytes(), until).await.map_err(|trouble| ("Hello", trouble))?;
+    let proof = dial::receive(&mut stream, until).await.map_err(|trouble| ("Prove", trouble))?;
+    let proof = hello.judge(record, &proof).map_err(|rejected| ("Prove", Trouble::Came(rejected.into())))?;
+    dial::send(&mut stream, &proof, until).await.map_err(|trouble| ("Welcome", trouble))?;
+    let welcome = dial::receive(&mut stream, until).await.map_err(|trouble| ("Welcome", trouble))?;
+    Welcome::from_bytes(&welcome).ok_or(("Welcome", Trouble::Came(Came::Garbage)))
+}
+
+/// Asks the server to retire, and waits until it is about to exit.
+pub(crate) async fn retire(service: &Service) -> Result<Retired, Error> {
+    let mut story = Story::new();
+    match connect::run(service, Goal::Retire, &mut story).await? {
+        Ended::Welcomed { welcome, mut stream, .. } => {
+            let limits = &service.limits;
+            // The server tries for the point lock until its drain deadline, and drains for as long again.
+            let longest = 2 * limits.drain + limits.patience;
+            match timeout(longest, stream.read(&mut [0])).await {
+                Ok(_) => Ok(Retired::Retired { pid: welcome.pid }),
+                Err(_) => Err(still_there(longest)),
+            }
+        }
+        Ended::Absent | Ended::Start(_) => Ok(Retired::Absent),
+    }
+}
+
+impl Status {
+    fn live(welcome: Welcome) -> Self {
+        let Welcome { pid, service, uptime, clients } = welcome;
+        Status::Live { pid, version: service, uptime: Duration::from_secs(uptime), clients }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Status::Live { pid, version, uptime, clients } => {
+                write!(f, "live: pid {pid}, version {version}, for {} s, {clients} clients", uptime.as_secs())
+            }
+            Status::Absent => f.write_str("nothing there"),
+            Status::Malformed(malformed) => write!(f, "no server, and a damaged record: {malformed}"),
+            Status::Gone { pid } => write!(f, "gone: pid {pid}"),
+            Status::Between => f.write_str("no record, but a server that starts or drains"),
+            Status::Unresponsive(suspicion) => write!(f, "alive, and does not answer: {suspicion}"),
+            Status::Unknown(suspicion) => write!(f, "perhaps gone: {suspicion}"),
+            Status::Incompatible(answer) => write!(f, "not for this program: {answer}"),
+            Status::Newer { format } => write!(f, "a newer program's (record format {format})"),
+            Status::OtherDialect => f.write_str("another dialect's"),
+            Status::ForeignScope => f.write_str("another machine's or container's"),
+        }
+    }
+}
+
+impl fmt::Display for Retired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Retired::Retired { pid } => write!(f, "retired: pid {pid}"),
+            Retired::Absent => f.write_str("nothing there"),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Where connections wait until they are welcomed: accepting, and the server's side of the handshake.
+//!
+//! What is not welcomed has a deadline and a cap, is never counted and never touches the idle period.
+//! When the lobby is full the oldest goes: a client that knows what it wants is out of it in a millisecond.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::os::fd::IntoRawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, spawn_local};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::dial;
+use super::handlers::{Hall, Peer, Session};
+use crate::descriptor::Service;
+use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Nonce, Prove, WELCOME, Welcome};
+use crate::proto::record::Record;
+
+/// After an error of accept (no descriptors, most likely), how long until the next try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How many connections that asked for the server's retirement are kept until its exit.
+const WITNESSES: usize = 64;
+
+/// What a server answers its clients with.
+pub(super) struct Host {
+    pub(super) service: Service,
+    pub(super) record: Record,
+    pub(super) hall: Arc<Hall>,
+    pub(super) sessions: mpsc::Sender<Session>,
+    pub(super) told: watch::Sender<Option<Instant>>,
+    pub(super) since: Instant,
+    /// How many clients were welcomed so far.
+    pub(super) welcomed: Cell<u64>,
+    /// Those who asked for the retirement: they see its end by the end of their connection.
+    pub(super) witnesses: RefCell<Vec<TcpStream>>,
+}
+
+/// The listener, and the connections that are not welcomed. Dropping it closes them all.
+pub(super) struct Lobby {
+    accepting: AbortHandle,
+    guests: Rc<RefCell<VecDeque<AbortHandle>>>,
+}
+
+impl Lobby {
+    pub(super) fn open(listener: TcpListener, host: Rc<Host>) -> Self {
+        let guests = Rc::new(RefCell::new(VecDeque::new()));
+        let accepting = spawn_local(accept(listener, host, guests.clone())).abort_handle();
+        Lobby { accepting, guests }
+    }
+}
+
+impl Drop for Lobby {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.guests.borrow_mut().drain(..).for_each(|guest| guest.abort());
+    }
+}
+
+async fn accept(listener: TcpListener, host: Rc<Host>, guests: Rc<RefCell<VecDeque<AbortHandle>>>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let greeting = timeout(host.service.limits.handshake, greet(host.clone(), stream));
+                let guest = spawn_local(async move { drop(greeting.await) }).abort_handle();
+                let mut guests = guests.borrow_mut();
+                if guests.len() >= host.service.limits.lobby {
+                    guests.retain(|guest| !guest.is_finished());
+                }
+                if guests.len() >= host.service.limits.lobby {
+                    if let Some(oldest) = guests.pop_front() {
+                        oldest.abort();
+                    }
+                }
+                guests.push_back(guest);
+            }
+            Err(error) => {
+                tracing::warn!(target: "rendezvous_ipc::serve", %error, "accepting again in a moment");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The handshake with one client. `None`: it went wrong at some point, and is closed without a word.
+async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
+    stream.set_nodelay(true).ok()?;
+    let mut hello = [0; HELLO];
+    stream.read_exact(&mut hello).await.ok()?;
+    let nonce = Nonce(dial::random().ok()?);
+    let prove = Prove::hello(&hello, nonce, host.record.version)?;
+    stream.write_all(&prove.to_bytes(&host.record)).await.ok()?;
+    let mut proof = [0; CLIENT_PROOF];
+    stream.read_exact(&mut proof).await.ok()?;
+    let seat = host.sessions.reserve().await.ok()?;
+    // From here on it is one step: to verify, to count, to welcome. No await in it.
+    match prove.judge(&host.record, &proof)? {
+        Intent::Connect => {
+            let counted = host.hall.admit()?;
+            host.welcome(&stream)?;
+            let peer = Peer { number: host.welcomed.replace(host.welcomed.get() + 1) + 1 };
+            tracing::debug!(target: "rendezvous_ipc::serve", step = "Welcome", peer = peer.number);
+            seat.send(Session { peer, stream: stream.into_std().ok()?, counted });
+        }
+        Intent::Status if host.hall.is_open() => host.welcome(&stream)?,
+        Intent::Retire if host.hall.is_open() => {
+            host.welcome(&stream)?;
+            host.told.send_if_modified(|told| told.replace(told.unwrap_or_else(Instant::now)).is_none());
+            let mut witnesses = host.witnesses.borrow_mut();
+            if witnesses.len() < WITNESSES {
+                witnesses.push(stream);
+            }
+        }
+        Intent::Status | Intent::Retire => return None,
+    }
+    Some(())
+}
+
+impl Host {
+    fn welcome(&self, stream: &TcpStream) -> Option<()> {
+        let welcome = Welcome {
+            pid: self.record.pid,
+            service: self.record.version,
+            uptime: self.since.elapsed().as_secs(),
+            clients: self.hall.counted(),
+        };
+        // The socket's buffer is empty: what is written is written whole, at once.
+        let sent = stream.try_write(&welcome.to_bytes()).ok()?;
+        (sent == WELCOME).then_some(())
+    }
+
+    /// Leaves the witnesses' connections to the process, which closes them when it exits, and not before.
+    pub(super) fn dismiss_witnesses(&self) {
+        for witness in self.witnesses.borrow_mut().drain(..) {
+            if let Ok(stream) = witness.into_std() {
+                let _ = stream.into_raw_fd();
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The log of an external server: what it prints, in a bounded file beside the point.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::os::file::{self, Mode};
+use crate::error::Error;
+
+/// A log that has grown to this many bytes is emptied: at a start, and by a server that looks after it.
+pub(crate) const LOG_MAX: u64 = 1024 * 1024;
+/// How much of what a failing server said goes into the error, in bytes.
+const TAIL: u64 = 2048;
+
+/// Opens the log to be a child's standard error, and tells where the child's part of it begins.
+pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
+    let Some(file) = file::open(path, Mode::Append)? else {
+        return Err(Error::file(path, std::io::ErrorKind::NotFound.into()));
+    };
+    bound(&file);
+    let begin = file.metadata().map_err(|error| Error::file(path, error))?.len();
+    Ok((file, begin))
+}
+
+/// Empties a log that has grown too large. It is written at its end, wherever that is.
+pub(crate) fn bound(file: &File) {
+    if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > LOG_MAX) {
+        let _ = file.set_len(0);
+    }
+}
+
+/// The end of what was logged from `begin` on; empty where nothing was, or it cannot be read.
+pub(crate) fn tail(path: &Path, begin: u64) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(Some(mut file)) = file::open(path, Mode::Read) {
+        let end = file.metadata().map_or(begin, |metadata| metadata.len());
+        let from = begin.max(end.saturating_sub(TAIL));
+        let _ = file.seek(SeekFrom::Start(from)).and_then(|_| file.take(TAIL).read_to_end(&mut bytes));
+    }
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}

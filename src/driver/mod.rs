@@ -1,0 +1,29 @@
+//! The driver: the machines of [`crate::proto`] over files, locks, sockets, processes and timers.
+//!
+//! Nothing is decided here. Each file answers the questions of one kind; `connect` and `serve` are the
+//! two loops that put a step's question to them and give the answer back.
+
+mod child;
+mod connect;
+mod dial;
+mod handlers;
+mod inspect;
+mod life;
+mod lobby;
+mod log;
+mod os;
+mod point;
+mod serve;
+mod story;
+mod watchdog;
+
+pub(crate) use self::child::Program;
+pub use self::connect::Connection;
+pub(crate) use self::connect::connect;
+pub(crate) use self::handlers::Factory;
+pub use self::handlers::{Peer, Start};
+pub use self::inspect::{Retired, Status};
+pub(crate) use self::inspect::{inspect, retire};
+pub(crate) use self::os::process::describe;
+pub(crate) use self::serve::serve;
+pub use self::story::{Failed, How, Outcome, Reason, Suspicion};

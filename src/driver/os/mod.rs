@@ -1,0 +1,9 @@
+//! What is particular to an operating system. Each system has the same files with the same functions.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(unix)]
+pub(crate) use self::unix::{file, process, scope};
+
+#[cfg(not(unix))]
+compile_error!("rendezvous-ipc's driver runs on Unix so far; `proto` alone (--no-default-features) runs anywhere");

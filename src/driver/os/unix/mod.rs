@@ -1,0 +1,5 @@
+//! Unix: Linux is what is tested.
+
+pub(crate) mod file;
+pub(crate) mod process;
+pub(crate) mod scope;

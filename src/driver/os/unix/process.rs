@@ -1,0 +1,129 @@
+//! Processes: what a child inherits, how its end is noticed, what a server does to be on its own.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{ChildStdout, ExitStatus, Stdio};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use tokio::net::unix::pipe;
+
+/// The spawner's end of a child's standard input.
+///
+/// A socket pair and no pipe: writing to a dead child's pipe raises SIGPIPE in a host that is no Rust program.
+pub(crate) struct Orders(UnixStream);
+
+impl Orders {
+    /// The end to keep, and the child's.
+    pub(crate) fn pair() -> io::Result<(Self, Stdio)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        Ok((Orders(ours), Stdio::from(OwnedFd::from(theirs))))
+    }
+
+    /// Sends a line that fits into the empty buffer of the pair, so it never waits.
+    pub(crate) fn send(&self, line: &[u8]) -> io::Result<()> {
+        match rustix::net::send(&self.0, line, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)? {
+            sent if sent == line.len() => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
+    }
+}
+
+/// The spawner's end of a child's standard output.
+pub(crate) fn replies(stdout: ChildStdout) -> io::Result<pipe::Receiver> {
+    pipe::Receiver::from_owned_fd(OwnedFd::from(stdout))
+}
+
+/// Waits for a child's end and leaves it as it is, to be reaped by the one who owns it.
+pub(crate) fn wait_for_end(id: u32) {
+    let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return };
+    while let Err(Errno::INTR) =
+        rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+    {}
+}
+
+/// Whether an error of a spawn says that the program cannot be executed, and not that we cannot start any.
+pub(crate) fn cannot_execute(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::ACCESS | Errno::NOEXEC))
+}
+
+/// How a process ended, for people.
+pub(crate) fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("was killed by {}", status_text(status, signal)),
+        (None, Some(code)) => format!("exited with status {code}"),
+        (None, None) => format!("ended: {status}"),
+    }
+}
+
+fn status_text(status: ExitStatus, signal: i32) -> String {
+    // `ExitStatus` knows the signals' names: "signal: 9 (SIGKILL)".
+    status.to_string().strip_prefix("signal: ").map_or(format!("signal {signal}"), |text| format!("signal {text}"))
+}
+
+/// Takes standard input and output from this process: what a spawner reads and writes is its own from
+/// here on, input is empty, and what is printed goes where errors go.
+pub(crate) fn take_stdio() -> io::Result<(OwnedFd, OwnedFd)> {
+    let orders = io::stdin().as_fd().try_clone_to_owned()?;
+    let replies = io::stdout().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    Ok((orders, replies))
+}
+
+/// Where this process prints its errors.
+pub(crate) fn errors() -> io::Result<fs::File> {
+    Ok(fs::File::from(io::stderr().as_fd().try_clone_to_owned()?))
+}
+
+/// Leaves the session of whoever started this process: their terminal's signals are not for us.
+pub(crate) fn leave_session() {
+    // It fails for the leader of a process group, which a child of a plain spawn is not.
+    let _ = rustix::process::setsid();
+}
+
+/// Ends this process at once, whatever its other threads do.
+pub(crate) fn end_this_process() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
+}
+
+/// When this process began, in the system's own count; 0 where it does not tell.
+pub(crate) fn began() -> u64 {
+    let mut stat = String::new();
+    let read = fs::File::open("/proc/self/stat").and_then(|mut file| file.read_to_string(&mut stat));
+    // The name of the program stands in parentheses and may contain anything; the 20th field behind it counts.
+    let field = || stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok();
+    read.ok().and_then(|_| field()).unwrap_or(0)
+}
+
+/// Reads up to the end of a line, that included; `None` where it ends, is too long or takes too long.
+pub(crate) fn read_line(input: &OwnedFd, longest: usize, until: Instant) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    while line.len() < longest {
+        let left = until.checked_duration_since(Instant::now())?;
+        let timeout = Timespec::try_from(left).ok()?;
+        match rustix::event::poll(&mut [PollFd::new(input, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(_) => return None,
+        }
+        // A byte at a time: what is behind the line is not for us.
+        let mut byte = [0];
+        match rustix::io::read(input, &mut byte) {
+            Ok(1) => line.push(byte[0]),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            _ => return None,
+        }
+        if byte == *b"\n" {
+            return Some(line);
+        }
+    }
+    None
+}

@@ -1,0 +1,122 @@
+//! The point: a file, what is in it, and its lock.
+//!
+//! The lock is tried, never waited for: a thread that waits cannot be called back, and would get the lock
+//! after its owner is gone. It is released by an explicit unlock, for a fork may hold a copy of the file.
+//! All of it is inline in the caller's task: a few system calls on at most 1 KiB, while a hop to a
+//! blocking thread costs more than they do and could not be cancelled.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroize;
+
+use super::os::file::{self, Mode};
+use crate::error::Error;
+use crate::proto::record::{Found, Record};
+
+/// What the point holds. Takes no lock, creates nothing, reads a bounded amount.
+pub(crate) fn read(path: &Path) -> Result<Found, Error> {
+    match file::open(path, Mode::Read)? {
+        Some(mut file) => found(path, &mut file),
+        None => Ok(Found::Absent),
+    }
+}
+
+fn found(path: &Path, file: &mut File) -> Result<Found, Error> {
+    let mut bytes = [0; Record::MAX + 1];
+    let mut len = 0;
+    // A regular file gives all it has at once; the second read is for a file that is written meanwhile,
+    // and then what was read is malformed, if it is.
+    while len == 0 {
+        match file.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(read) => len = read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::file(path, error)),
+        }
+    }
+    let found = Found::read(&bytes[..len]);
+    bytes.zeroize();
+    Ok(found)
+}
+
+/// Tries the point lock, creating the file where there is none and `create` says so.
+///
+/// `None`: somebody else holds it, the path leads to another file by now, or there is no file.
+pub(crate) fn try_lock(path: &Path, create: bool) -> Result<Option<Guard>, Error> {
+    let mode = if create { Mode::Create } else { Mode::Write };
+    let Some(file) = file::open(path, mode)? else { return Ok(None) };
+    match fs2::FileExt::try_lock_exclusive(&file) {
+        Ok(()) => {
+            let guard = Guard { path: path.to_owned(), file };
+            Ok(guard.leads_here().then_some(guard))
+        }
+        Err(error) if is_contended(&error) => Ok(None),
+        Err(error) => Err(Error::file(path, error)),
+    }
+}
+
+/// As [`try_lock`], creating the home where there is none.
+pub(crate) fn try_lock_at_home(path: &Path, home: &Path) -> Result<Option<Guard>, Error> {
+    match try_lock(path, true) {
+        Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            file::create_home(home)?;
+            try_lock(path, true)
+        }
+        other => other,
+    }
+}
+
+/// Whether a try of a lock failed because somebody else holds it.
+pub(crate) fn is_contended(error: &io::Error) -> bool {
+    error.kind() == fs2::lock_contended_error().kind() || error.kind() == io::ErrorKind::Interrupted
+}
+
+/// The point lock. Whoever has it may change the point.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    path: PathBuf,
+    file: File,
+}
+
+impl Guard {
+    /// Whether the point's path leads to the file that is locked.
+    pub(crate) fn leads_here(&self) -> bool {
+        file::leads_to(&self.path, &self.file)
+    }
+
+    /// What the point holds.
+    pub(crate) fn found(&mut self) -> Result<Found, Error> {
+        self.rewind()?;
+        found(&self.path, &mut self.file)
+    }
+
+    /// Withdraws whatever the point holds.
+    pub(crate) fn clear(&mut self) -> Result<(), Error> {
+        self.file.set_len(0).map_err(|error| Error::file(&self.path, error))
+    }
+
+    /// Writes a record into the empty point. If not all of it can be written, nothing of it stays.
+    pub(crate) fn write(&mut self, record: &Record) -> Result<(), Error> {
+        self.rewind()?;
+        let line = record.line();
+        let written = match self.file.write(&line) {
+            Ok(len) if len == line.len() => return Ok(()),
+            Ok(_) => io::Error::new(io::ErrorKind::StorageFull, "the record did not fit"),
+            Err(error) => error,
+        };
+        self.clear()?;
+        Err(Error::file(&self.path, written))
+    }
+
+    fn rewind(&mut self) -> Result<(), Error> {
+        self.file.seek(SeekFrom::Start(0)).map(drop).map_err(|error| Error::file(&self.path, error))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = fs2::FileExt::unlock(&self.file);
+    }
+}

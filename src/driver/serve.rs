@@ -1,0 +1,444 @@
+//! The server's loop: puts the machine's questions to files, the handlers' thread and the lobby.
+//!
+//! It runs on a thread of its own, together with the accepting and the handshakes: whatever runtime the
+//! program has, and whatever its handlers do, a handshake is answered.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+
+use super::connect::{self, Ended};
+use super::dial;
+use super::handlers::{self, Factory, Hall, Handlers, Start};
+use super::life::Life;
+use super::lobby::{Host, Lobby};
+use super::log;
+use super::os::{process, scope};
+use super::point::{self, Guard};
+use super::story::Story;
+use super::watchdog::Watchdog;
+use crate::descriptor::Service;
+use crate::error::Error;
+use crate::proto::address::Address;
+use crate::proto::connect::Goal;
+use crate::proto::cookie::Cookie;
+use crate::proto::record::{Found, Record};
+use crate::proto::serve::{Checked, Done, Holds, Starter, Step};
+use crate::proto::start::{BUSY, REASON_MAX, Reply};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+type Told = watch::Sender<Option<Instant>>;
+
+/// Serves until the server has retired.
+pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {
+    let told = Told::new(None);
+    let (tell_ended, ended) = oneshot::channel();
+    let stop = StopOnDrop(told.clone());
+    thread::Builder::new()
+        .name("rendezvous-serve".into())
+        .spawn(move || {
+            let result = match handlers::local_runtime() {
+                Ok(runtime) => runtime.block_on(run(&service, factory, told)),
+                Err(error) => Err(Error::System { stage: "Watch", source: error }),
+            };
+            let _ = tell_ended.send(result);
+        })
+        .map_err(Error::system("Watch"))?;
+    let ended = ended.await;
+    drop(stop);
+    ended.unwrap_or_else(|_| Err(Error::System { stage: "Serve", source: std::io::Error::other("it panicked") }))
+}
+
+/// A server whose `serve` is dropped retires.
+struct StopOnDrop(Told);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|told| told.replace(told.unwrap_or_else(Instant::now)).is_none());
+    }
+}
+
+async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
+    let mut server = Server::new(service, told);
+    let step = if service.context.spawned() {
+        let (orders, replies) = process::take_stdio().map_err(Error::system("Watch"))?;
+        process::leave_session();
+        server.watchdog = Some(Watchdog::start(orders, service.limits.start)?);
+        server.replies = Some(File::from(replies));
+        Step::new(Starter::Spawner)
+    } else {
+        match connect::run(service, Goal::Serve, &mut Story::new()).await? {
+            Ended::Start(point) => server.point = Some(point),
+            Ended::Welcomed { welcome, .. } => return Err(Error::AlreadyRunning { pid: welcome.pid }),
+            Ended::Absent => return Err(Error::Usage("to serve is not to retire".into())),
+        }
+        server.cookie = Some(Cookie::new(dial::random()?));
+        Step::new(Starter::Hand)
+    };
+    let result = server.drive(step, factory).await;
+    if let Err(error) = &result {
+        server.reply_failed(error);
+    }
+    result
+}
+
+/// A server and what it holds. Dropping it releases the point lock and the lifetime lock.
+struct Server<'a> {
+    service: &'a Service,
+    told: Told,
+    watchdog: Option<Watchdog>,
+    /// Where the spawner reads, until it was answered.
+    replies: Option<File>,
+    cookie: Option<Cookie>,
+    budget: Duration,
+    hall: Arc<Hall>,
+    handlers: Option<Handlers>,
+    listener: Option<TcpListener>,
+    host: Option<Rc<Host>>,
+    lobby: Option<Lobby>,
+    point: Option<Guard>,
+    life: Option<Life>,
+    refused: Option<Error>,
+    next_check: Instant,
+    /// When the point lock was first tried for what is being done now.
+    tried: Option<Instant>,
+}
+
+impl<'a> Server<'a> {
+    fn new(service: &'a Service, told: Told) -> Self {
+        Server {
+            service,
+            told,
+            watchdog: None,
+            replies: None,
+            cookie: None,
+            budget: service.limits.start,
+            hall: Hall::new(),
+            handlers: None,
+            listener: None,
+            host: None,
+            lobby: None,
+            point: None,
+            life: None,
+            refused: None,
+            next_check: Instant::now(),
+            tried: None,
+        }
+    }
+
+    async fn drive(&mut self, mut step: Step, factory: Factory) -> Result<(), Error> {
+        let limits = self.service.limits;
+        let began = Instant::now();
+        loop {
+            tracing::debug!(target: "rendezvous_ipc::serve", step = step.name());
+            debug_assert_eq!(step.holds(), self.holds(), "at {}", step.name());
+            step = match step {
+                Step::Watch(s) => {
+                    let order = match &mut self.watchdog {
+                        Some(watchdog) => watchdog.order().await,
+                        None => None,
+                    };
+                    let order = order.ok_or_else(|| {
+                        Error::Usage("--spawned is for servers that a client starts; by hand, leave it out".into())
+                    })?;
+                    self.budget = order.budget;
+                    self.cookie = Some(order.cookie);
+                    s.ordered()
+                }
+                Step::Claim(s) => {
+                    // Half of the time: *busy* has to be said before the spawner gives up.
+                    self.life = self.claim(began + self.budget / 2).await?;
+                    if self.life.is_some() { s.claimed() } else { s.busy() }
+                }
+                Step::Build(s) => {
+                    let start = Start { context: self.service.context.clone() };
+                    let built = timeout_at(began + self.budget, Handlers::build(factory.clone(), start)).await;
+                    match built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into()))) {
+                        Ok(handlers) => {
+                            self.handlers = Some(handlers);
+                            s.built()
+                        }
+                        Err(error) => {
+                            self.refused = Some(error);
+                            s.failed()
+                        }
+                    }
+                }
+                Step::Listen(s) => match self.listen() {
+                    Ok(()) => s.listening(),
+                    Err(error) => {
+                        self.refused = Some(error);
+                        s.failed()
+                    }
+                },
+                Step::Ready(s) => {
+                    let line = self.host()?.record.line();
+                    self.reply(&[Reply::READY.as_bytes(), &line].concat())?;
+                    s.said()
+                }
+                Step::Registered(s) => {
+                    if let Some(watchdog) = self.watchdog.take() {
+                        watchdog.registered().await.ok_or_else(|| missing("the watchdog"))?;
+                    }
+                    self.open()?;
+                    s.registered()
+                }
+                Step::Write(s) => {
+                    let record = self.host()?.record.clone();
+                    self.point()?.write(&record)?;
+                    self.open()?;
+                    s.written()
+                }
+                Step::Refuse(s) => {
+                    match self.refused.as_ref().map(Error::to_string) {
+                        Some(reason) => self.reply_reason(&reason),
+                        None => drop(self.reply(BUSY.as_bytes())),
+                    }
+                    s.said()
+                }
+                Step::Serve(s) => {
+                    self.tried = None;
+                    let mut told = self.told.subscribe();
+                    tokio::select! {
+                        biased;
+                        _ = told.wait_for(Option::is_some) => s.told(),
+                        () = sleep_until(self.next_check) => s.check(),
+                        () = self.hall.idle(limits.idle) => s.idle(),
+                    }
+                }
+                Step::Check(s) => {
+                    self.next_check = Instant::now() + limits.check;
+                    self.bound_log();
+                    let checked = self.check(point::read(&self.service.point))?;
+                    s.checked(checked)
+                }
+                Step::Lock(s) => {
+                    self.tried.get_or_insert_with(Instant::now);
+                    // What cannot be opened now is as good as busy: the next try finds out.
+                    self.point = point::try_lock(&self.service.point, true).unwrap_or(None);
+                    if self.point.is_some() {
+                        s.got()
+                    } else {
+                        // For an idle server, which stays now.
+                        self.hall.rest();
+                        s.busy()
+                    }
+                }
+                Step::Backoff(s) => {
+                    let told_at = *self.told.borrow();
+                    let until = told_at.or(self.tried).unwrap_or(began) + limits.drain;
+                    if Instant::now() >= until {
+                        s.overdue()
+                    } else {
+                        sleep(self.jitter()?).await;
+                        if told_at.is_some() { s.told() } else { s.elapsed() }
+                    }
+                }
+                Step::Recheck(s) => {
+                    let found = self.point()?.found();
+                    let checked = self.check(found)?;
+                    s.checked(checked)
+                }
+                Step::Restore(s) => {
+                    let record = self.host()?.record.clone();
+                    let restored = self.point()?.clear().and_then(|()| self.point()?.write(&record));
+                    match restored {
+                        Ok(()) => tracing::info!(target: "rendezvous_ipc::serve", "the record was restored"),
+                        Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "not restored"),
+                    }
+                    s.restored()
+                }
+                Step::Look(s) => {
+                    if self.hall.look(s.why()) {
+                        s.shut()
+                    } else {
+                        s.counted()
+                    }
+                }
+                Step::Withdraw(s) => {
+                    let mine = Found::Record(self.host()?.record.clone());
+                    let point = self.point()?;
+                    if point.found().is_ok_and(|found| found == mine) {
+                        let _ = point.clear();
+                    }
+                    s.withdrawn()
+                }
+                Step::Close(s) => {
+                    self.lobby = None;
+                    s.closed()
+                }
+                Step::Unlock(s) => {
+                    self.point = None;
+                    s.unlocked()
+                }
+                Step::Drain(s) => {
+                    self.drain().await?;
+                    s.drained()
+                }
+                Step::Release(s) => {
+                    self.life = None;
+                    s.released()
+                }
+                Step::Done(done) => {
+                    tracing::info!(target: "rendezvous_ipc::serve", ?done);
+                    return match done {
+                        Done::Retired(_) => Ok(()),
+                        Done::Busy => Err(Error::Deadline {
+                            stage: "Claim",
+                            waiting_for: "the lifetime lock, which another server holds",
+                            waited: began.elapsed(),
+                            suspicion: None,
+                        }),
+                        Done::Failed => Err(self.refused.take().unwrap_or_else(|| missing("the reason"))),
+                    };
+                }
+            };
+        }
+    }
+
+    fn holds(&self) -> Holds {
+        Holds { lock: self.point.is_some(), life: self.life.is_some() }
+    }
+
+    async fn claim(&self, until: Instant) -> Result<Option<Life>, Error> {
+        loop {
+            match Life::try_claim(&self.service.life)? {
+                None if Instant::now() < until => sleep(self.jitter()?).await,
+                claimed => return Ok(claimed),
+            }
+        }
+    }
+
+    fn listen(&mut self) -> Result<(), Error> {
+        let (listener, address) = listen().map_err(Error::system("Listen"))?;
+        let record = Record {
+            scope: scope::here(),
+            address,
+            cookie: self.cookie.take().ok_or_else(|| missing("the cookie"))?,
+            pid: std::process::id(),
+            started: process::began(),
+            version: self.service.version,
+        };
+        let handlers = self.handlers.as_ref().ok_or_else(|| missing("the handler"))?;
+        self.host = Some(Rc::new(Host {
+            service: self.service.clone(),
+            record,
+            hall: self.hall.clone(),
+            sessions: handlers.sessions(),
+            told: self.told.clone(),
+            since: Instant::now(),
+            welcomed: Cell::new(0),
+            witnesses: RefCell::new(Vec::new()),
+        }));
+        self.listener = Some(listener);
+        Ok(())
+    }
+
+    /// Serves from here on: nothing was accepted, and so nothing proved, before.
+    fn open(&mut self) -> Result<(), Error> {
+        let host = self.host()?;
+        let listener = self.listener.take().ok_or_else(|| missing("the listener"))?;
+        self.hall.open();
+        self.lobby = Some(Lobby::open(listener, host));
+        self.next_check = Instant::now() + self.service.limits.check;
+        Ok(())
+    }
+
+    fn check(&mut self, found: Result<Found, Error>) -> Result<Checked, Error> {
+        let host = self.host()?;
+        let mine = self.life.as_ref().is_some_and(Life::is_mine);
+        Ok(match found {
+            Ok(found) => Checked::of(mine, &found, &host.record),
+            Err(_) if !mine => Checked::Lost,
+            Err(error) => {
+                tracing::warn!(target: "rendezvous_ipc::serve", %error, "the point cannot be read");
+                Checked::CannotTell
+            }
+        })
+    }
+
+    /// Waits for the clients that are left, then ends them.
+    async fn drain(&mut self) -> Result<(), Error> {
+        let limits = &self.service.limits;
+        let _ = timeout(limits.drain, self.hall.empty()).await;
+        if let Some(handlers) = self.handlers.take() {
+            if !handlers.end(limits.patience).await {
+                // A handler blocks its thread and cannot be stopped: its lock ends with the process, not before.
+                tracing::warn!(target: "rendezvous_ipc::serve", "a handler still runs");
+                std::mem::forget(self.life.take());
+            }
+        }
+        self.host()?.dismiss_witnesses();
+        Ok(())
+    }
+
+    /// Keeps the log bounded, where what this process prints goes into one.
+    fn bound_log(&self) {
+        if self.service.context.spawned() {
+            if let Ok(errors) = process::errors() {
+                log::bound(&errors);
+            }
+        }
+    }
+
+    fn reply(&mut self, line: &[u8]) -> Result<(), Error> {
+        match self.replies.take() {
+            Some(mut replies) => replies.write_all(line).map_err(Error::system("Ready")),
+            None => Ok(()),
+        }
+    }
+
+    /// Says why it failed, unless the spawner was answered already.
+    fn reply_failed(&mut self, error: &Error) {
+        self.reply_reason(&error.to_string());
+    }
+
+    fn reply_reason(&mut self, reason: &str) {
+        let mut reason = reason.replace(['\n', '\r'], " ");
+        reason.truncate(reason.floor_char_boundary(REASON_MAX));
+        // A spawner that is not there any more needs no reason.
+        let _ = self.reply(format!("{}{reason}\n", Reply::FAILED).as_bytes());
+    }
+
+    fn host(&self) -> Result<Rc<Host>, Error> {
+        self.host.clone().ok_or_else(|| missing("the record"))
+    }
+
+    fn point(&mut self) -> Result<&mut Guard, Error> {
+        self.point.as_mut().ok_or_else(|| missing("the point lock"))
+    }
+
+    /// One to two milliseconds.
+    fn jitter(&self) -> Result<Duration, Error> {
+        let [random] = dial::random::<1>()?;
+        Ok(Duration::from_micros(1000 + 4 * u64::from(random)))
+    }
+}
+
+fn missing(what: &str) -> Error {
+    Error::System { stage: "Serve", source: std::io::Error::other(format!("{what} is not there")) }
+}
+
+/// Listens on a port of the system's choice, of IPv4 or, where there is none, of IPv6.
+fn listen() -> std::io::Result<(TcpListener, Address)> {
+    let bind = |address: SocketAddr| {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let listener = bind((Ipv4Addr::LOCALHOST, 0).into())
+        .or_else(|error| bind((Ipv6Addr::LOCALHOST, 0).into()).map_err(|_| error))?;
+    let address = Address::new(listener.local_addr()?).map_err(std::io::Error::other)?;
+    Ok((listener, address))
+}

@@ -1,0 +1,317 @@
+//! What happened on the way: reasons, suspicions and failures, for outcomes, errors and `tracing`.
+//!
+//! The machine holds only what decides. All else is told here, by the loop that drives it.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::proto::address::Address;
+use crate::proto::connect::{Came, Row, Step};
+use crate::proto::handshake::Welcome;
+use crate::proto::record::{Found, Malformed, Record};
+
+/// How a client came to its server, in one line.
+///
+/// ```text
+/// joined an external server: pid 4711
+/// started an external server (no record): pid 4711
+/// started an external server (server gone): pid 4712, after pid 4711 was refused
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// Whether the server was there already.
+    pub how: How,
+    /// The server's process.
+    pub pid: u32,
+    /// The version of the service that it offers.
+    pub version: u32,
+    /// For how long it has served, in whole seconds.
+    pub uptime: Duration,
+    /// How many clients it counted when it welcomed this one, this one included.
+    pub clients: u32,
+    /// What was dialled in vain before.
+    pub suspicions: Vec<Suspicion>,
+    /// What did not start before.
+    pub failed: Vec<Failed>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Whether a server was there already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum How {
+    /// It was.
+    Joined,
+    /// It was started as a process, for this reason.
+    StartedExternal(Reason),
+}
+
+/// Why a server was started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// There was no point, or nothing in it.
+    NoRecord,
+    /// What the point held was damaged.
+    Malformed(Malformed),
+    /// The server that the point named was gone.
+    ServerGone,
+    /// The server that the point named was one of an earlier boot.
+    EarlierBoot,
+    /// The server that the point named was one of a container that is gone.
+    ContainerGone,
+    /// The server that the point named was one of a newer program, and gone.
+    NewerGone,
+}
+
+/// A dial that came to nothing. It proves nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Suspicion {
+    /// The process that the record named.
+    pub pid: u32,
+    /// Where it was dialled.
+    pub address: Address,
+    /// The step at which it came to nothing, named as in the protocol.
+    pub stage: &'static str,
+    /// What it came to.
+    pub came: Came,
+}
+
+/// A server that was started and did not become one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Failed {
+    /// It found the lifetime lock held for all its time.
+    Busy {
+        /// Its process.
+        pid: u32,
+    },
+    /// It was registered, and gone before it could be reached.
+    Vanished {
+        /// Its process.
+        pid: u32,
+    },
+}
+
+/// How many suspicions and failures are kept: the last ones.
+const KEPT: usize = 16;
+
+/// The story of one connect, as it is told.
+pub(super) struct Story {
+    began: Instant,
+    stage: &'static str,
+    reason: Option<Reason>,
+    malformed: Option<Malformed>,
+    newer: u32,
+    started: Option<u32>,
+    suspicions: Vec<Suspicion>,
+    failed: Vec<Failed>,
+    /// Whether the last that was seen is a suspect whose lifetime lock is held.
+    unresponsive: bool,
+    /// The own trouble that the machine was told of.
+    trouble: Option<Error>,
+}
+
+impl Story {
+    pub(super) fn new() -> Self {
+        Story {
+            began: Instant::now(),
+            stage: "Read",
+            reason: None,
+            malformed: None,
+            newer: 0,
+            started: None,
+            suspicions: Vec::new(),
+            failed: Vec::new(),
+            unresponsive: false,
+            trouble: None,
+        }
+    }
+
+    /// The one hook: every step passes here before its question is answered.
+    pub(super) fn step(&mut self, step: &Step) {
+        self.stage = step.name();
+        tracing::debug!(target: "rendezvous_ipc::connect", step = self.stage);
+        match step {
+            Step::Backoff(backoff) => self.unresponsive = backoff.suspects().is_some(),
+            Step::Clear(_) => self.unresponsive = false,
+            _ => {}
+        }
+    }
+
+    /// What the point was found to hold, under the lock.
+    pub(super) fn found(&mut self, found: &Found) {
+        self.malformed = match found {
+            Found::Malformed(malformed) => Some(*malformed),
+            _ => None,
+        };
+        if let Found::Newer { format } = found {
+            self.newer = *format;
+        }
+    }
+
+    /// The format of the newer record that was found.
+    pub(super) fn newer(&self) -> u32 {
+        self.newer
+    }
+
+    /// The lifetime lock is free: a server will be started, for what the record was.
+    pub(super) fn free(&mut self, row: Row) {
+        let reason = match (row, self.malformed) {
+            (Row::Nothing, Some(malformed)) => Reason::Malformed(malformed),
+            (Row::EarlierBoot, _) => Reason::EarlierBoot,
+            (Row::OtherNamespace, _) => Reason::ContainerGone,
+            (Row::Newer, _) => Reason::NewerGone,
+            (Row::Suspected, _) => Reason::ServerGone,
+            _ => Reason::NoRecord,
+        };
+        tracing::info!(target: "rendezvous_ipc::connect", %reason, "the lifetime lock is free");
+        if let (Some(pid), Row::Suspected) = (self.started.take(), row) {
+            keep(&mut self.failed, Failed::Vanished { pid });
+        }
+        self.reason.get_or_insert(reason);
+    }
+
+    pub(super) fn came(&mut self, record: &Record, came: Came) {
+        let suspicion = Suspicion { pid: record.pid, address: record.address, stage: self.stage, came };
+        tracing::info!(target: "rendezvous_ipc::connect", %suspicion);
+        if self.suspicions.last() != Some(&suspicion) {
+            keep(&mut self.suspicions, suspicion);
+        }
+    }
+
+    pub(super) fn busy(&mut self, pid: u32) {
+        tracing::info!(target: "rendezvous_ipc::connect", pid, "the server found the lifetime lock held");
+        keep(&mut self.failed, Failed::Busy { pid });
+    }
+
+    pub(super) fn started(&mut self, record: &Record) {
+        self.started = Some(record.pid);
+    }
+
+    pub(super) fn trouble(&mut self, error: Error) {
+        self.trouble = Some(error);
+    }
+
+    pub(super) fn take_trouble(&mut self) -> Option<Error> {
+        self.trouble.take()
+    }
+
+    pub(super) fn stage(&self) -> &'static str {
+        self.stage
+    }
+
+    /// How it ended well.
+    pub(super) fn outcome(&mut self, record: &Record, welcome: Welcome) -> Outcome {
+        let how = match (self.started, self.reason) {
+            (Some(pid), Some(reason)) if pid == record.pid => How::StartedExternal(reason),
+            _ => How::Joined,
+        };
+        let outcome = Outcome {
+            how,
+            pid: welcome.pid,
+            version: welcome.service,
+            uptime: Duration::from_secs(welcome.uptime),
+            clients: welcome.clients,
+            suspicions: std::mem::take(&mut self.suspicions),
+            failed: std::mem::take(&mut self.failed),
+            took: self.began.elapsed(),
+        };
+        tracing::info!(target: "rendezvous_ipc::connect", %outcome);
+        outcome
+    }
+
+    /// How it ended when the time was over.
+    pub(super) fn deadline(&self) -> Error {
+        let waited = self.began.elapsed();
+        let suspicion = self.suspicions.last().copied();
+        match suspicion {
+            Some(suspicion) if self.unresponsive => Error::Unresponsive { pid: suspicion.pid, suspicion, waited },
+            _ => Error::Deadline { stage: self.stage, waiting_for: waiting_for(self.stage), waited, suspicion },
+        }
+    }
+
+    /// How it ended when there was too little time left for a start.
+    pub(super) fn too_late(&self) -> Error {
+        let suspicion = self.suspicions.last().copied();
+        Error::Deadline { stage: "Lock", waiting_for: waiting_for("Lock"), waited: self.began.elapsed(), suspicion }
+    }
+}
+
+/// How it ended for who asked a server to retire and did not see its end.
+pub(super) fn still_there(waited: Duration) -> Error {
+    Error::Deadline { stage: "Drain", waiting_for: "the server's exit", waited, suspicion: None }
+}
+
+fn keep<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == KEPT {
+        list.remove(0);
+    }
+    list.push(item);
+}
+
+fn waiting_for(stage: &str) -> &'static str {
+    match stage {
+        "Await" => "the started server's reply",
+        "Dial" | "Hello" => "a connection",
+        "Prove" => "the server's proof",
+        "Welcome" => "the server's welcome",
+        "Fallback" => "the end of a server that was killed",
+        _ => "the lock, or a server that is starting or draining",
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.how {
+            How::Joined => write!(f, "joined an external server: pid {}", self.pid),
+            How::StartedExternal(reason) => write!(f, "started an external server ({reason}): pid {}", self.pid),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::NoRecord => f.write_str("no record"),
+            Reason::Malformed(malformed) => write!(f, "malformed record: {malformed}"),
+            Reason::ServerGone => f.write_str("server gone"),
+            Reason::EarlierBoot => f.write_str("server gone with an earlier boot"),
+            Reason::ContainerGone => f.write_str("server gone with its container"),
+            Reason::NewerGone => f.write_str("server of a newer program gone"),
+        }
+    }
+}
+
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Suspicion { pid, address, stage, came } = self;
+        let what = match came {
+            Came::Trouble => "our own trouble",
+            Came::Refused => "refused",
+            Came::Myself => "reached ourselves",
+            Came::Silence => "silence",
+            Came::HungUp => "hung up",
+            Came::Unwelcome => "hung up before the welcome",
+            Came::Garbage => "garbage",
+            Came::Impostor => "an impostor, which does not know the cookie",
+            Came::Unsupported(answer) => return write!(f, "pid {pid} at {address}, {stage}: {answer}"),
+        };
+        write!(f, "pid {pid} at {address}, {stage}: {what}")
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failed::Busy { pid } => write!(f, "pid {pid} found the lifetime lock held"),
+            Failed::Vanished { pid } => write!(f, "pid {pid} was gone at once"),
+        }
+    }
+}

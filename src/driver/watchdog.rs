@@ -1,0 +1,61 @@
+//! The watchdog of a spawned server: unless it is registered in time, its process ends.
+//!
+//! It is a thread of its own that nothing else can hold up: a handler that hangs while it is built, or a
+//! fork of the spawner that keeps the pipe open, must leave no orphan behind.
+
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::os::process;
+use crate::error::Error;
+use crate::proto::start::{LINE_MAX, Order, REGISTERED};
+
+/// What the watchdog hears from the spawner.
+pub(super) struct Watchdog {
+    order: oneshot::Receiver<Order>,
+    registered: oneshot::Receiver<()>,
+}
+
+impl Watchdog {
+    /// Starts to watch. An order that does not come within `patience` never will.
+    pub(super) fn start(orders: OwnedFd, patience: Duration) -> Result<Self, Error> {
+        let (tell_order, order) = oneshot::channel();
+        let (tell_registered, registered) = oneshot::channel();
+        thread::Builder::new()
+            .name("rendezvous-watchdog".into())
+            .spawn(move || watch(orders, patience, tell_order, tell_registered))
+            .map_err(Error::system("Watch"))?;
+        Ok(Watchdog { order, registered })
+    }
+
+    /// The spawner's order; `None` where this process was not started by a spawner.
+    pub(super) async fn order(&mut self) -> Option<Order> {
+        (&mut self.order).await.ok()
+    }
+
+    /// Returns when this server is registered. If it is not, this process ends first.
+    pub(super) async fn registered(self) -> Option<()> {
+        self.registered.await.ok()
+    }
+}
+
+fn watch(
+    orders: OwnedFd,
+    patience: Duration,
+    tell_order: oneshot::Sender<Order>,
+    tell_registered: oneshot::Sender<()>,
+) {
+    let began = Instant::now();
+    let line = process::read_line(&orders, LINE_MAX, began + patience);
+    // Somebody typed `--spawned`: no server depends on it, so nothing has to end.
+    let Some(order) = line.and_then(|line| Order::read(&line)) else { return };
+    let until = began + order.budget;
+    let _ = tell_order.send(order);
+    match process::read_line(&orders, LINE_MAX, until) {
+        Some(line) if line == REGISTERED.as_bytes() => drop(tell_registered.send(())),
+        _ => process::end_this_process(),
+    }
+}

@@ -1,0 +1,280 @@
+//! What can go wrong, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use crate::driver::{Outcome, Suspicion};
+use crate::proto::handshake::Answer;
+
+/// The error of a handler, of whatever type it is.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a call of this crate failed.
+///
+/// `Display` says at which stage, with which path, what was found and what to do about it. `Debug` says
+/// the same with all sources, since that is what a `main` that returns an error prints.
+#[non_exhaustive]
+pub enum Error {
+    /// The program was called, or the crate was used, in a way that makes no sense. The text says what would.
+    Usage(String),
+    /// A file could not be opened, locked, read or written: our own trouble, which says nothing about a server.
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file is not what only its owner could have made, and was left alone.
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The system refused us something that is no file: a socket, a process, random bytes.
+    System {
+        /// The step at which it was asked for, named as in the protocol.
+        stage: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A server could not be started.
+    Start(Box<StartError>),
+    /// The point is served by a program whose records are of a newer format.
+    Newer {
+        /// The point.
+        path: PathBuf,
+        /// The format of its record.
+        format: u32,
+    },
+    /// The server is alive and does not support what was asked for.
+    Incompatible {
+        /// What it answered.
+        answer: Answer,
+    },
+    /// The point belongs to servers of another dialect.
+    OtherDialect {
+        /// The point.
+        path: PathBuf,
+    },
+    /// The point belongs to another machine or container that shares the directory.
+    ForeignScope {
+        /// The point.
+        path: PathBuf,
+    },
+    /// Nobody can tell whether a server is alive: the life file cannot be asked.
+    CannotTell {
+        /// The life file.
+        path: PathBuf,
+        /// Why it cannot be asked.
+        source: Option<Box<Error>>,
+    },
+    /// A server holds its lifetime lock and does not answer. It was left alone.
+    Unresponsive {
+        /// Its process.
+        pid: u32,
+        /// What was tried last, and what it came to.
+        suspicion: Suspicion,
+        /// For how long it was tried.
+        waited: Duration,
+    },
+    /// The time that was given is over.
+    Deadline {
+        /// The step at which it ended, named as in the protocol.
+        stage: &'static str,
+        /// What that step waits for.
+        waiting_for: &'static str,
+        /// How long it took.
+        waited: Duration,
+        /// What was tried until then, if anything.
+        suspicion: Option<Suspicion>,
+    },
+    /// [`serve`](crate::Descriptor::serve) found a live server of the same point.
+    AlreadyRunning {
+        /// Its process.
+        pid: u32,
+    },
+    /// The handler could not be built.
+    Handler(BoxError),
+    /// The connection ended before the answer came.
+    Disconnected {
+        /// What it was connected to.
+        outcome: Box<Outcome>,
+        /// What the connection said, if anything.
+        source: Option<BoxError>,
+    },
+    /// A call of the service failed.
+    #[cfg(feature = "capnp")]
+    Rpc(capnp::Error),
+}
+
+/// A server that could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct StartError {
+    /// The program.
+    pub program: PathBuf,
+    /// How it failed.
+    pub failure: StartFailure,
+    /// The end of what it printed, if it printed anything.
+    pub said: String,
+    /// Where all of it is.
+    pub log: PathBuf,
+}
+
+/// How the start of a server failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartFailure {
+    /// The program cannot be executed.
+    CannotExecute(io::Error),
+    /// It said why it cannot serve.
+    Said(String),
+    /// It ended before it was ready; `None` where the system does not tell how.
+    Exited(Option<ExitStatus>),
+    /// It answered with something else than a server's reply: the beginning of that.
+    Nonsense(String),
+    /// It closed its standard output without a word, and went on.
+    Silent,
+    /// It was not ready in the time that a start may take.
+    Overdue(Duration),
+    /// It said *ready* and does not hold the lifetime lock: another program, or locks do not work here.
+    Unverified,
+    /// Every server that was started was gone again before it could be reached.
+    Vanished,
+}
+
+impl Error {
+    pub(crate) fn file(path: &Path, source: io::Error) -> Self {
+        Error::File { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn untrusted(path: &Path, found: &'static str, remedy: &'static str) -> Self {
+        Error::Untrusted { path: path.to_owned(), found, remedy }
+    }
+
+    pub(crate) fn system(stage: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Error::System { stage, source }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Usage(text) => f.write_str(text),
+            Error::File { path, source } => write!(f, "{}: {source}", path.display()),
+            Error::Untrusted { path, found, remedy } => {
+                write!(f, "{} is {found} and was left alone: {remedy}", path.display())
+            }
+            Error::System { stage, source } => write!(f, "at {stage}: {source}"),
+            Error::Start(start) => start.fmt(f),
+            Error::Newer { path, format } => write!(
+                f,
+                "{} is served by a newer program (record format {format}): update this one, or retire that server",
+                path.display()
+            ),
+            Error::Incompatible { answer } => write!(f, "the server is not for this program: {answer}"),
+            Error::OtherDialect { path } => {
+                write!(f, "{} belongs to servers of another dialect: use another name or home", path.display())
+            }
+            Error::ForeignScope { path } => {
+                write!(f, "{} belongs to another machine or container: use a home that is not shared", path.display())
+            }
+            Error::CannotTell { path, source } => {
+                write!(f, "cannot tell whether a server is alive, for {} cannot be locked", path.display())?;
+                source.iter().try_for_each(|source| write!(f, ": {source}"))
+            }
+            Error::Unresponsive { pid, suspicion, waited } => write!(
+                f,
+                "the server (pid {pid}) is alive and does not answer: {suspicion}, tried for {waited:.1?}; \
+                 if it is stopped, continue it, and if it hangs, end it"
+            ),
+            Error::Deadline { stage, waiting_for, waited, suspicion } => {
+                write!(f, "gave up after {waited:.1?} at {stage}, waiting for {waiting_for}")?;
+                suspicion.iter().try_for_each(|suspicion| write!(f, " ({suspicion})"))
+            }
+            Error::AlreadyRunning { pid } => write!(f, "a server is already running: pid {pid}"),
+            Error::Handler(error) => write!(f, "the handler could not be built: {error}"),
+            Error::Disconnected { outcome, source } => {
+                write!(f, "the connection ended before the answer came ({outcome})")?;
+                source.iter().try_for_each(|source| write!(f, ": {source}"))
+            }
+            #[cfg(feature = "capnp")]
+            Error::Rpc(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Reads like [`Display`](fmt::Display): each variant names its sources there.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::File { source, .. } | Error::System { source, .. } => Some(source),
+            Error::Start(start) => match &start.failure {
+                StartFailure::CannotExecute(error) => Some(error),
+                _ => None,
+            },
+            Error::CannotTell { source, .. } => source.as_deref().map(|error| error as _),
+            Error::Handler(error) => Some(&**error),
+            Error::Disconnected { source, .. } => source.as_deref().map(|error| error as _),
+            #[cfg(feature = "capnp")]
+            Error::Rpc(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StartError { program, failure, said, log } = self;
+        write!(f, "the server {} {failure}", program.display())?;
+        if !said.is_empty() {
+            write!(f, "; it printed (see {}):\n{said}", log.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartFailure::CannotExecute(error) => write!(f, "cannot be executed: {error}"),
+            StartFailure::Said(reason) => write!(f, "failed to start: {reason}"),
+            StartFailure::Exited(Some(status)) => {
+                write!(f, "{} before it was ready", crate::driver::describe(*status))
+            }
+            StartFailure::Exited(None) => f.write_str("ended before it was ready"),
+            StartFailure::Nonsense(text) => write!(
+                f,
+                "answered {text:?}, which is no server's reply: does it call `serve` before it prints anything?"
+            ),
+            StartFailure::Silent => f.write_str("closed its standard output without a reply"),
+            StartFailure::Overdue(budget) => write!(f, "was not ready within {budget:.1?}, and was ended"),
+            StartFailure::Unverified => f.write_str(
+                "said that it is ready and does not hold the lifetime lock: \
+                 it serves another point, or file locks do not work in this directory",
+            ),
+            StartFailure::Vanished => {
+                f.write_str("was started again and again, and was gone before it could be reached")
+            }
+        }
+    }
+}
+
+#[cfg(feature = "capnp")]
+impl From<capnp::Error> for Error {
+    fn from(error: capnp::Error) -> Self {
+        Error::Rpc(error)
+    }
+}

@@ -1,0 +1,136 @@
+//! Cap'n Proto RPC on an authenticated stream.
+//!
+//! The driver knows streams only; this adapts them, on both sides. Small messages leave at once and as one
+//! write (no delay, and buffered): without either a call takes forty milliseconds now and then.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use capnp::capability::{Client, FromClientHook};
+use capnp::message::ReaderOptions;
+use capnp_rpc::rpc_twoparty_capnp::Side;
+use capnp_rpc::twoparty::VatNetwork;
+use capnp_rpc::{Disconnector, RpcSystem};
+use futures_util::io::{BufReader, BufWriter};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
+
+use crate::{BoxError, Connection, Descriptor, Error, Peer, Start};
+
+/// The longest message, in words of 8 bytes. It is allocated before it is read, so a peer can claim it for nothing.
+const MESSAGE_WORDS: usize = 1024 * 1024;
+/// How long a connection may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+impl Descriptor {
+    /// What handles clients: each gets a Cap'n Proto capability of its own.
+    ///
+    /// `build` runs once in the server, after it holds the lifetime lock and before anyone can connect. What it
+    /// answers is called for each client, and makes the capability that the client bootstraps. Both run on the
+    /// handlers' thread, so they and all that they make need not be `Send`. Messages of more than 8 MiB are refused.
+    ///
+    /// The README's example shows it whole; see [`stream_handler`](Descriptor::stream_handler) for what holds of
+    /// sessions in general.
+    #[must_use]
+    pub fn handler<B, H, C>(self, build: B) -> Self
+    where
+        B: AsyncFn(Start) -> Result<H, BoxError> + Send + Sync + 'static,
+        H: Fn(&Peer) -> C + 'static,
+        C: FromClientHook + 'static,
+    {
+        self.stream_handler(async move |start| {
+            let handler = build(start).await?;
+            Ok(async move |peer: Peer, stream: TcpStream| {
+                let client = Client::new(handler(&peer).into_client_hook());
+                let rpc = RpcSystem::new(network(stream, Side::Server), Some(client));
+                if let Err(error) = rpc.await {
+                    tracing::debug!(target: "rendezvous_ipc::serve", %error, "a client's connection ended");
+                }
+            })
+        })
+    }
+}
+
+impl Connection {
+    /// Runs `body` with the server's capability, and the connection beside it, in the caller's task.
+    ///
+    /// This is the main way to call a server, and works in any runtime. The future is not `Send`, since Cap'n Proto
+    /// is not: await it where that does not matter, as in `main` or in a `LocalSet`.
+    ///
+    /// # Errors
+    /// [`Error::Disconnected`] where the connection ends before `body` does.
+    ///
+    /// # Cancel safety
+    /// Dropped, it ends the connection; the server cancels the calls that run.
+    pub async fn run<C: FromClientHook, T>(self, body: impl AsyncFnOnce(C) -> T) -> Result<T, Error> {
+        let Connection { stream, outcome } = self;
+        let mut rpc = RpcSystem::new(network(stream, Side::Client), None);
+        let client = rpc.bootstrap(Side::Server);
+        let goodbye = rpc.get_disconnector();
+        let answer = tokio::select! {
+            biased;
+            answer = body(client) => answer,
+            ended = &mut rpc => {
+                let source = ended.err().map(BoxError::from);
+                return Err(Error::Disconnected { outcome: Box::new(outcome), source });
+            }
+        };
+        // What was sent and not awaited leaves before the connection does.
+        let _ = timeout(GOODBYE, async { tokio::join!(goodbye, rpc) }).await;
+        Ok(answer)
+    }
+
+    /// The server's capability, for a task in a [`LocalSet`](tokio::task::LocalSet) or a `LocalRuntime`.
+    ///
+    /// The connection runs in a task of its own, and ends when what is answered here is dropped.
+    ///
+    /// # Panics
+    /// Where there is no local task set.
+    pub fn bootstrap<C: FromClientHook>(self) -> Rpc<C> {
+        let mut rpc = RpcSystem::new(network(self.stream, Side::Client), None);
+        let client = rpc.bootstrap(Side::Server);
+        let goodbye = rpc.get_disconnector();
+        let task = tokio::task::spawn_local(rpc).abort_handle();
+        Rpc { client, goodbye: Some(goodbye), task }
+    }
+}
+
+/// A server's capability, and the connection that carries it.
+pub struct Rpc<C> {
+    client: C,
+    goodbye: Option<Disconnector<Side>>,
+    task: AbortHandle,
+}
+
+impl<C> Rpc<C> {
+    /// Ends the connection when all that was sent has left.
+    pub async fn disconnect(mut self) {
+        if let Some(goodbye) = self.goodbye.take() {
+            let _ = timeout(GOODBYE, goodbye).await;
+        }
+    }
+}
+
+impl<C> Deref for Rpc<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.client
+    }
+}
+
+impl<C> Drop for Rpc<C> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn network(stream: TcpStream, side: Side) -> Box<VatNetwork<impl futures_util::AsyncRead + Unpin>> {
+    let (reader, writer) = stream.into_split();
+    let mut options = ReaderOptions::new();
+    options.traversal_limit_in_words(Some(MESSAGE_WORDS));
+    let (reader, writer) = (BufReader::new(reader.compat()), BufWriter::new(writer.compat_write()));
+    Box::new(VatNetwork::new(reader, writer, side, options))
+}

@@ -1,0 +1,47 @@
+//! The Cap'n Proto code that is checked in beside its schema, so that nobody needs the compiler.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each schema.
+const SCHEMAS: [&str; 1] = ["examples/counter/counter.capnp"];
+
+pub fn generate() -> Result<(), Box<dyn Error>> {
+    SCHEMAS.iter().try_for_each(|schema| Ok(fs::write(checked_in(schema), compile(schema)?)?))
+}
+
+pub fn check() -> Result<(), Box<dyn Error>> {
+    for schema in SCHEMAS {
+        let path = checked_in(schema);
+        if unversioned(&compile(schema)?) != unversioned(&fs::read_to_string(&path)?) {
+            return Err(format!("{} is not current: run `cargo xtask codegen`", path.display()).into());
+        }
+    }
+    Ok(())
+}
+
+/// Where the code of a schema stands: `counter.capnp` in `counter_capnp.rs` beside it.
+fn checked_in(schema: &str) -> PathBuf {
+    let path = root().join(schema);
+    path.with_file_name(format!("{}_capnp.rs", path.file_stem().unwrap_or_default().to_string_lossy()))
+}
+
+fn compile(schema: &str) -> Result<String, Box<dyn Error>> {
+    let path = root().join(schema);
+    let directory = path.parent().ok_or("a schema lies in a directory")?;
+    let output = root().join("target/codegen");
+    fs::create_dir_all(&output)?;
+    capnpc::CompilerCommand::new().src_prefix(directory).file(&path).output_path(&output).run()?;
+    let name = checked_in(schema).file_name().ok_or("code has a name")?.to_owned();
+    Ok(fs::read_to_string(output.join(name))?)
+}
+
+/// The header names the compiler's version, which says nothing about the code.
+fn unversioned(code: &str) -> String {
+    code.lines().filter(|line| !line.starts_with("// @generated") && !line.starts_with("// DO NOT EDIT")).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}

@@ -72,10 +72,10 @@ async fn accept(listener: TcpListener, host: Rc<Host>, guests: Rc<RefCell<VecDeq
                 if guests.len() >= host.service.limits.lobby {
                     guests.retain(|guest| !guest.is_finished());
                 }
-                if guests.len() >= host.service.limits.lobby {
-                    if let Some(oldest) = guests.pop_front() {
-                        oldest.abort();
-                    }
+                if guests.len() >= host.service.limits.lobby
+                    && let Some(oldest) = guests.pop_front()
+                {
+                    oldest.abort();
                 }
                 guests.push_back(guest);
             }

@@ -372,12 +372,12 @@ impl<'a> Server<'a> {
     async fn drain(&mut self) -> Result<(), Error> {
         let limits = &self.service.limits;
         let _ = timeout(limits.drain, self.hall.empty()).await;
-        if let Some(handlers) = self.handlers.take() {
-            if !handlers.end(limits.patience).await {
-                // A handler blocks its thread and cannot be stopped: its lock ends with the process, not before.
-                tracing::warn!(target: "rendezvous_ipc::serve", "a handler still runs");
-                std::mem::forget(self.life.take());
-            }
+        if let Some(handlers) = self.handlers.take()
+            && !handlers.end(limits.patience).await
+        {
+            // A handler blocks its thread and cannot be stopped: its lock ends with the process, not before.
+            tracing::warn!(target: "rendezvous_ipc::serve", "a handler still runs");
+            std::mem::forget(self.life.take());
         }
         self.host()?.dismiss_witnesses();
         Ok(())
@@ -385,10 +385,10 @@ impl<'a> Server<'a> {
 
     /// Keeps the log bounded, where what this process prints goes into one.
     fn bound_log(&self) {
-        if self.service.context.spawned() {
-            if let Ok(errors) = process::errors() {
-                log::bound(&errors);
-            }
+        if self.service.context.spawned()
+            && let Ok(errors) = process::errors()
+        {
+            log::bound(&errors);
         }
     }
 
@@ -405,8 +405,7 @@ impl<'a> Server<'a> {
     }
 
     fn reply_reason(&mut self, reason: &str) {
-        let mut reason = reason.replace(['\n', '\r'], " ");
-        reason.truncate(reason.floor_char_boundary(REASON_MAX));
+        let reason: String = reason.replace(['\n', '\r'], " ").chars().take(REASON_MAX).collect();
         // A spawner that is not there any more needs no reason.
         let _ = self.reply(format!("{}{reason}\n", Reply::FAILED).as_bytes());
     }

@@ -26,8 +26,8 @@ pub const BUSY: &str = "rendezvous busy\n";
 pub const REGISTERED: &str = "registered\n";
 /// No line is longer, in bytes.
 pub const LINE_MAX: usize = 2048;
-/// Reasons are cut to this many bytes.
-pub const REASON_MAX: usize = 1024;
+/// Reasons are cut to this many characters.
+pub const REASON_MAX: usize = 400;
 
 /// The spawner's first line.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -54,6 +54,9 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
 }
 
 fn vouch(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    if metadata.is_dir() {
+        return Err(Error::untrusted(path, "a directory", "remove it"));
+    }
     if !metadata.is_file() {
         return Err(Error::untrusted(path, "no regular file", "remove it"));
     }

@@ -1,0 +1,203 @@
+//! What a client may rely on.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use rendezvous_ipc::{How, Reason, Status};
+use rustix::process::Signal;
+
+use crate::home::{Home, connected, eventually, kill, output, printed, runtime, signal};
+use crate::program::{COUNT, ask};
+
+crate::trials![
+    a_server_is_started_where_there_is_none_and_joined_after_that,
+    a_killed_server_is_replaced_because_it_is_gone,
+    fifty_clients_at_once_share_one_server,
+    a_connect_works_in_every_kind_of_runtime,
+    a_connect_is_send,
+    a_connect_dropped_at_any_await_leaves_nothing_behind,
+    a_client_killed_at_any_step_leaves_no_process_and_the_next_connect_succeeds,
+    a_stopped_server_is_not_replaced_and_the_error_names_it,
+    a_client_short_of_descriptors_says_so_and_harms_nothing,
+    the_outcome_tells_the_version_and_the_suspicions,
+];
+
+fn a_server_is_started_where_there_is_none_and_joined_after_that() {
+    let home = Home::new();
+    let (started, one) = home.count();
+    assert_eq!((started.how, one), (How::StartedExternal(Reason::NoRecord), 1));
+    assert_eq!(started.to_string(), format!("started an external server (no record): pid {}", started.pid));
+    let (joined, two) = home.count();
+    assert_eq!((joined.how, joined.pid, two), (How::Joined, started.pid, 2));
+    assert_eq!(home.processes(), [started.pid]);
+    home.retire();
+}
+
+fn a_killed_server_is_replaced_because_it_is_gone() {
+    let home = Home::new();
+    let (first, _) = home.count();
+    kill(&home, first.pid);
+    let (second, count) = home.count();
+    assert_eq!((second.how, count), (How::StartedExternal(Reason::ServerGone), 1));
+    assert_ne!(first.pid, second.pid);
+    home.retire();
+}
+
+fn fifty_clients_at_once_share_one_server() {
+    let home = Home::new();
+    let clients: Vec<_> = (0..50).map(|_| home.command(&["client"]).spawn().unwrap()).collect();
+    let mut pids = Vec::new();
+    let mut counts = Vec::new();
+    for client in clients {
+        let said = printed(&client.wait_with_output().unwrap());
+        let (outcome, count) = said.rsplit_once(", count ").unwrap_or_else(|| panic!("{said}"));
+        pids.push(outcome.rsplit_once("pid ").unwrap().1.to_owned());
+        counts.push(count.parse::<u32>().unwrap());
+    }
+    pids.dedup();
+    assert_eq!(pids.len(), 1, "{pids:?}");
+    counts.sort_unstable();
+    assert_eq!(counts, (1..=50).collect::<Vec<_>>());
+    home.retire();
+}
+
+fn a_connect_works_in_every_kind_of_runtime() {
+    let home = Home::new();
+    home.count();
+    let multi = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let service = home.service();
+    let count = multi.block_on(async {
+        let task = tokio::spawn(async move { connected(&service).await });
+        ask(&mut task.await.unwrap().into_stream(), COUNT).await.unwrap()
+    });
+    assert_eq!(count, 2);
+    home.retire();
+}
+
+fn a_connect_is_send() {
+    fn send<T: Send>(value: T) -> T {
+        value
+    }
+    let service = Home::new().service();
+    drop(send(service.connect()));
+    drop(send(service.inspect()));
+    drop(send(service.retire()));
+    drop(send(service.serve()));
+}
+
+/// Drops a connect after it was polled `polls` times; answers whether it was done by then.
+fn drop_after(home: &Home, polls: usize) -> bool {
+    runtime().block_on(async {
+        let service = home.service();
+        let mut connect = pin!(service.connect());
+        let mut left = polls;
+        std::future::poll_fn(move |context| {
+            if left == 0 {
+                return Poll::Ready(false);
+            }
+            left -= 1;
+            connect.as_mut().poll(context).map(|connection| connection.is_ok())
+        })
+        .await
+    })
+}
+
+fn a_connect_dropped_at_any_await_leaves_nothing_behind() {
+    let home = Home::new();
+    let mut polls = 0;
+    while !drop_after(&home, polls) {
+        polls += 1;
+        // What was started is either registered, and joined by the next, or gone.
+        let lock = std::fs::File::options().create(true).truncate(false).write(true).open(home.point());
+        if let Ok(lock) = lock {
+            fs2::FileExt::try_lock_exclusive(&lock).expect("no lock is left");
+            fs2::FileExt::unlock(&lock).unwrap();
+            eventually("what is left is a registered server", || match std::fs::read(home.point()) {
+                Ok(record) if !record.is_empty() => home.processes() == [home.record().pid],
+                _ => home.processes().is_empty(),
+            });
+        }
+        for pid in home.processes() {
+            kill(&home, pid);
+        }
+        assert!(polls < 1000, "a connect is done at some time");
+    }
+    assert!(polls >= 4, "it awaits the reply, the connection, the proof and the welcome, not {polls} times");
+    home.retire();
+}
+
+fn a_client_killed_at_any_step_leaves_no_process_and_the_next_connect_succeeds() {
+    let steps = [
+        "Read", "Lock", "Reread", "Probe", "Clear", "Spawn", "Await", "Verify", "Write", "Confirm", "Dial", "Hello",
+        "Prove", "Welcome", "Unlock", "Done",
+    ];
+    for (number, step) in steps.into_iter().enumerate() {
+        let home = Home::new();
+        let client = output(home.command(&["client", &format!("kill-at={step}")]));
+        assert_eq!(client.status.code(), None, "killed before {step}");
+        let registered = number > steps.iter().position(|step| *step == "Confirm").unwrap();
+        let left = if registered { 1 } else { 0 };
+        eventually(&format!("{left} processes after a kill before {step}"), || home.processes().len() == left);
+        let begun = Instant::now();
+        let (outcome, count) = home.count();
+        assert_eq!(count, 1, "before {step}: {outcome}");
+        assert_eq!(outcome.how == How::Joined, registered, "before {step}: {outcome}");
+        assert!(begun.elapsed() < home.limits.connect, "before {step}");
+        home.retire();
+    }
+}
+
+fn a_stopped_server_is_not_replaced_and_the_error_names_it() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    signal(server.pid, Signal::STOP);
+    let error = home.fail(&home.service()).to_string();
+    assert!(error.contains(&format!("pid {}", server.pid)) && error.contains("Prove: silence"), "{error}");
+    assert_eq!(home.processes(), [server.pid]);
+    match runtime().block_on(home.service().inspect()).unwrap() {
+        Status::Unresponsive(suspicion) => assert_eq!(suspicion.pid, server.pid),
+        status => panic!("{status}"),
+    }
+    signal(server.pid, Signal::CONT);
+    let (joined, count) = home.count();
+    assert_eq!((joined.how, joined.pid, count), (How::Joined, server.pid, 2));
+    home.retire();
+}
+
+fn a_client_short_of_descriptors_says_so_and_harms_nothing() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let program = std::env::current_exe().unwrap();
+    let mut failures = 0;
+    for descriptors in 3..16 {
+        let limited = format!("ulimit -n {descriptors}; exec \"$0\" client --home \"$1\"");
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", &limited]).arg(&program).arg(home.path());
+        let said = output({
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+            command
+        });
+        let text = printed(&said);
+        let joined = text.starts_with("joined an external server");
+        // With too few for the runtime itself the client panics before it is ours.
+        assert!(joined || text.contains("Too many open files") || text.is_empty(), "{descriptors}: {text}");
+        failures += usize::from(text.contains("Too many open files"));
+        assert_eq!(home.record().pid, server.pid);
+    }
+    assert!(failures > 0, "no client was short of descriptors");
+    assert_eq!(home.processes(), [server.pid]);
+    home.retire();
+}
+
+fn the_outcome_tells_the_version_and_the_suspicions() {
+    let home = Home::new();
+    let (first, _) = home.count();
+    assert_eq!((first.version, first.clients, first.suspicions.len()), (7, 1, 0));
+    kill(&home, first.pid);
+    let (second, _) = home.count();
+    let [suspicion] = second.suspicions[..] else { panic!("{:?}", second.suspicions) };
+    assert_eq!(suspicion.to_string(), format!("pid {} at {}, Dial: refused", first.pid, suspicion.address));
+    home.retire();
+}

@@ -1,0 +1,123 @@
+//! The point is damaged: with a server it is restored, without one it is cleared.
+
+use std::fs;
+use std::time::Instant;
+
+use rendezvous_ipc::{How, Reason};
+
+use crate::home::{Home, Stranger, kill};
+
+crate::trials![
+    a_server_whose_point_is_damaged_is_joined_again_and_counts_on,
+    a_damaged_point_without_a_server_is_cleared_and_one_is_started,
+    a_stranger_on_a_dead_servers_port_hears_nothing_but_hellos,
+    an_old_record_whose_port_a_stranger_holds_costs_a_moment_and_not_the_server,
+    a_stranger_that_talks_or_hangs_up_is_a_suspicion,
+];
+
+/// Ways to damage a point that holds `record`; `None` deletes it.
+fn damages(record: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
+    let mut damages = vec![("deleted".to_owned(), None), ("emptied".to_owned(), Some(Vec::new()))];
+    for cut in [1, 10, 13, record.len() / 2, record.len() - 33, record.len() - 1] {
+        damages.push((format!("cut at {cut}"), Some(record[..cut].to_vec())));
+    }
+    let mut random = vec![0; 300];
+    rand::TryRng::try_fill_bytes(&mut rand::rngs::SysRng, &mut random).unwrap();
+    damages.push(("random bytes".to_owned(), Some(random)));
+    damages.push(("a larger file".to_owned(), Some(vec![b'x'; 1 << 20])));
+    damages
+}
+
+fn damage(home: &Home, bytes: &Option<Vec<u8>>) {
+    match bytes {
+        None => fs::remove_file(home.point()).unwrap(),
+        Some(bytes) => fs::write(home.point(), bytes).unwrap(),
+    }
+}
+
+fn a_server_whose_point_is_damaged_is_joined_again_and_counts_on() {
+    let home = Home::new();
+    let (server, mut count) = home.count();
+    let record = home.record();
+    for (how, bytes) in damages(&record.line()) {
+        damage(&home, &bytes);
+        let begun = Instant::now();
+        let (outcome, next) = home.count();
+        count += 1;
+        assert_eq!((outcome.how, outcome.pid, next), (How::Joined, server.pid, count), "{how}");
+        assert!(begun.elapsed() < home.limits.check * 4, "{how}: {:?}", begun.elapsed());
+        assert_eq!(home.record(), record, "{how}");
+    }
+    home.retire();
+}
+
+fn a_damaged_point_without_a_server_is_cleared_and_one_is_started() {
+    let home = Home::new();
+    let (mut server, _) = home.count();
+    for (how, bytes) in damages(&home.record().line()) {
+        kill(&home, server.pid);
+        damage(&home, &bytes);
+        let (outcome, count) = home.count();
+        match (outcome.how, &bytes) {
+            (How::StartedExternal(Reason::NoRecord), None) => {}
+            (How::StartedExternal(Reason::NoRecord), Some(bytes)) if bytes.is_empty() => {}
+            (How::StartedExternal(Reason::Malformed(_)), Some(bytes)) if !bytes.is_empty() => {}
+            (other, _) => panic!("{how}: {other:?}"),
+        }
+        assert_eq!((count, home.processes()), (1, vec![outcome.pid]), "{how}");
+        server = outcome;
+    }
+    home.retire();
+}
+
+fn a_stranger_on_a_dead_servers_port_hears_nothing_but_hellos() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let stranger = Stranger::silent();
+    let stale = home.stale_record(&stranger);
+    let cookie = *home.record().cookie.expose();
+    kill(&home, server.pid);
+    fs::write(home.point(), stale).unwrap();
+    let (outcome, count) = home.count();
+    assert_eq!((outcome.how, count), (How::StartedExternal(Reason::ServerGone), 1));
+    for heard in stranger.heard() {
+        assert_eq!((heard.len(), &heard[..4]), (39, &b"RDVZ"[..]), "a hello and no more");
+        assert!(!heard.windows(8).any(|window| cookie.windows(8).any(|part| part == window)));
+    }
+    home.retire();
+}
+
+fn an_old_record_whose_port_a_stranger_holds_costs_a_moment_and_not_the_server() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let stranger = Stranger::silent();
+    fs::write(home.point(), home.stale_record(&stranger)).unwrap();
+    let begun = Instant::now();
+    let (outcome, count) = home.count();
+    assert_eq!((outcome.how, outcome.pid, count), (How::Joined, server.pid, 2));
+    assert!(begun.elapsed() < 2 * (home.limits.check + home.limits.patience), "{:?}", begun.elapsed());
+    assert!(stranger.heard().iter().all(|heard| heard.len() == 39));
+    home.retire();
+}
+
+type Greet = fn(&mut std::net::TcpStream);
+
+fn a_stranger_that_talks_or_hangs_up_is_a_suspicion() {
+    use std::io::Write;
+    let strangers: [(&str, Greet); 3] = [
+        ("an impostor", |stream| drop(stream.write_all(&[7; 1000]))),
+        ("hung up", |stream| drop(stream.shutdown(std::net::Shutdown::Both))),
+        ("silence", |stream| drop(stream.write_all(b"HTTP/1.1 400"))),
+    ];
+    for (what, greet) in strangers {
+        let home = Home::new();
+        let (server, _) = home.count();
+        let stale = home.stale_record(&Stranger::who(greet));
+        kill(&home, server.pid);
+        fs::write(home.point(), stale).unwrap();
+        let (outcome, _) = home.count();
+        assert_eq!(outcome.how, How::StartedExternal(Reason::ServerGone), "{what}");
+        assert!(outcome.suspicions[0].to_string().contains(what), "{what}: {}", outcome.suspicions[0]);
+        home.retire();
+    }
+}

@@ -1,0 +1,100 @@
+//! What stands where the point should be is looked at before it is used, and never waited for.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rendezvous_ipc::Error;
+
+use crate::home::{Home, kill};
+
+crate::trials![
+    what_is_no_private_file_is_named_with_a_remedy_and_left_alone,
+    a_record_of_another_dialect_or_a_newer_format_is_left_alone_while_it_lives,
+    a_record_of_another_machine_is_left_alone,
+    a_record_of_an_earlier_boot_is_cleared_when_its_server_is_gone,
+    the_home_and_its_files_are_for_their_owner_alone,
+];
+
+type Make = fn(&Home);
+
+fn what_is_no_private_file_is_named_with_a_remedy_and_left_alone() {
+    let cases: [(&str, Make); 5] = [
+        ("a symbolic link", |home| symlink("/etc/passwd", home.point()).unwrap()),
+        ("a directory", |home| fs::create_dir(home.point()).unwrap()),
+        ("a socket or a device", |home| drop(UnixListener::bind(home.point()).unwrap())),
+        ("no regular file", |home| assert!(Command::new("mkfifo").arg(home.point()).status().unwrap().success())),
+        ("a file that others may use", |home| {
+            fs::write(home.point(), b"").unwrap();
+            fs::set_permissions(home.point(), fs::Permissions::from_mode(0o644)).unwrap();
+        }),
+    ];
+    for (what, make) in cases {
+        let home = Home::new();
+        fs::create_dir(home.path()).unwrap();
+        make(&home);
+        let begun = Instant::now();
+        match home.fail(&home.service()) {
+            Error::Untrusted { path, found, .. } => assert_eq!((path, found), (home.point(), what)),
+            other => panic!("{what}: {other}"),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1), "{what}");
+        assert!(fs::symlink_metadata(home.point()).is_ok(), "{what} is still there");
+    }
+}
+
+fn a_record_of_another_dialect_or_a_newer_format_is_left_alone_while_it_lives() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let mut sequoia = [0xaa; 32].to_vec();
+    sequoia.extend_from_slice(b"127.0.0.1:4711");
+    fs::write(home.point(), &sequoia).unwrap();
+    assert!(matches!(home.fail(&home.service()), Error::OtherDialect { .. }));
+    assert_eq!(fs::read(home.point()).unwrap(), sequoia);
+    home.wait_for_nobody();
+    let _ = server;
+}
+
+fn a_record_of_another_machine_is_left_alone() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let mut record = home.record();
+    record.scope.boot[0] ^= 1;
+    record.scope.machine = record.scope.machine.map(|mut machine| {
+        machine[0] ^= 1;
+        machine
+    });
+    kill(&home, server.pid);
+    if record.scope.machine.is_some() {
+        fs::write(home.point(), &*record.line()).unwrap();
+        assert!(matches!(home.fail(&home.service()), Error::ForeignScope { .. }));
+        assert_eq!(home.record(), record);
+    }
+}
+
+fn a_record_of_an_earlier_boot_is_cleared_when_its_server_is_gone() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let mut record = home.record();
+    record.scope.boot[0] ^= 1;
+    kill(&home, server.pid);
+    fs::write(home.point(), &*record.line()).unwrap();
+    let (outcome, count) = home.count();
+    assert_eq!(count, 1);
+    assert!(outcome.to_string().contains("(server gone with an earlier boot)"), "{outcome}");
+    assert!(outcome.suspicions.is_empty(), "its address was never dialled");
+    home.retire();
+}
+
+fn the_home_and_its_files_are_for_their_owner_alone() {
+    let home = Home::new();
+    home.count();
+    let mode = |path: std::path::PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(home.path()), 0o700);
+    for file in ["count", "count.life", "count.log"] {
+        assert_eq!(mode(home.path().join(file)), 0o600, "{file}");
+    }
+    home.retire();
+}

@@ -1,0 +1,203 @@
+//! A home of a test's own, and what may be done in it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream as StdStream};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rendezvous_ipc::proto::record::{Found, Record};
+use rendezvous_ipc::{Connection, Context, Descriptor, Error, Limits, Outcome};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::program::{self, COUNT, ask, limits};
+
+/// Longer than anything here may take.
+pub const LONG: Duration = Duration::from_secs(30);
+
+pub struct Home {
+    directory: TempDir,
+    pub limits: Limits,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        Home { directory: tempfile::tempdir().unwrap(), limits: limits() }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join("home")
+    }
+
+    pub fn point(&self) -> PathBuf {
+        self.path().join("count")
+    }
+
+    pub fn context(&self) -> Context {
+        Context::new("org.example.rendezvous.tests").unwrap().with_home(self.path()).unwrap()
+    }
+
+    /// The service, whose server is started with these arguments.
+    pub fn service_by(&self, args: &[&str]) -> Descriptor {
+        program::service(&self.context(), self.limits, args)
+    }
+
+    pub fn service(&self) -> Descriptor {
+        self.service_by(&["serve"])
+    }
+
+    /// Connects and counts once: how it came about, and the count.
+    pub fn count(&self) -> (Outcome, u64) {
+        self.try_count(&self.service()).unwrap()
+    }
+
+    pub fn try_count(&self, service: &Descriptor) -> Result<(Outcome, u64), Error> {
+        runtime().block_on(async {
+            let connection = service.connect().await?;
+            let outcome = connection.outcome().clone();
+            Ok((outcome, ask(&mut connection.into_stream(), COUNT).await.expect("the server counts")))
+        })
+    }
+
+    /// The error of a connect that fails.
+    pub fn fail(&self, service: &Descriptor) -> Error {
+        self.try_count(service).expect_err("nothing serves here")
+    }
+
+    /// A command that plays a part of this program, in this home.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(args).arg("--home").arg(self.path()).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+    }
+
+    pub fn record(&self) -> Record {
+        match Found::read(&fs::read(self.point()).unwrap()) {
+            Found::Record(record) => record,
+            other => panic!("no record: {other:?}"),
+        }
+    }
+
+    /// The processes that were started with this home and live.
+    pub fn processes(&self) -> Vec<u32> {
+        let home = self.path();
+        let home = home.to_str().unwrap();
+        let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            // A zombie's command line is empty.
+            let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            String::from_utf8_lossy(&line).split('\0').any(|arg| arg == home).then_some(pid)
+        });
+        processes.collect()
+    }
+
+    /// Waits until no process of this home is left.
+    pub fn wait_for_nobody(&self) {
+        eventually("no process is left", || self.processes().is_empty());
+    }
+
+    pub fn retire(&self) {
+        runtime().block_on(self.service().retire()).unwrap();
+        self.wait_for_nobody();
+    }
+
+    /// A stranger that listens where the record of a dead server leads to.
+    pub fn stale_record(&self, stranger: &Stranger) -> Vec<u8> {
+        let record = Record { address: stranger.address.parse().unwrap(), pid: 1, ..self.record() };
+        record.line().to_vec()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        for pid in self.processes() {
+            signal(pid, Signal::KILL);
+        }
+    }
+}
+
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+pub fn signal(pid: u32, signal: Signal) {
+    let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), signal);
+}
+
+/// Kills a server and waits until its lifetime lock is free.
+pub fn kill(home: &Home, pid: u32) {
+    signal(pid, Signal::KILL);
+    home.wait_for_nobody();
+}
+
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + LONG;
+    while !condition() {
+        assert!(Instant::now() < until, "it never came true: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What a command printed; it has to end well before long.
+pub fn output(mut command: Command) -> Output {
+    command.spawn().unwrap().wait_with_output().unwrap()
+}
+
+pub fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Connects in this runtime, and keeps the connection.
+pub async fn connected(service: &Descriptor) -> Connection {
+    service.connect().await.unwrap()
+}
+
+/// Somebody who took a dead server's port: keeps what it is sent, and says what it likes.
+pub struct Stranger {
+    pub address: String,
+    heard: mpsc::Receiver<Vec<u8>>,
+}
+
+impl Stranger {
+    /// Says nothing, and keeps connections open.
+    pub fn silent() -> Self {
+        Self::who(|_| {})
+    }
+
+    pub fn who(greet: impl Fn(&mut StdStream) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (tell, heard) = mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                greet(&mut stream);
+                let tell = tell.clone();
+                thread::spawn(move || {
+                    let mut bytes = Vec::new();
+                    let _ = stream.read_to_end(&mut bytes);
+                    let _ = tell.send(bytes);
+                });
+            }
+        });
+        Stranger { address, heard }
+    }
+
+    /// What everybody who came and went has said.
+    pub fn heard(&self) -> Vec<Vec<u8>> {
+        let mut all = vec![self.heard.recv_timeout(LONG).expect("somebody came by")];
+        all.extend(self.heard.try_iter());
+        all
+    }
+}
+
+/// A connection to a server that never says what it is asked.
+pub fn guest(address: &str, says: &[u8]) -> StdStream {
+    let mut stream = StdStream::connect(address).unwrap();
+    let _ = stream.write_all(says);
+    stream
+}

@@ -1,0 +1,34 @@
+//! Promises that only real processes, files and sockets can show.
+//!
+//! The program is its own server, and its own wrong server: see `program`. Each test has a home of its own
+//! and fails if a process of it is left.
+
+mod clients;
+mod damage;
+mod files;
+mod hand;
+mod home;
+mod program;
+mod serving;
+mod starts;
+
+use libtest_mimic::Arguments;
+
+fn main() {
+    if program::play() {
+        return;
+    }
+    let arguments = Arguments::from_args();
+    let trials = [clients::trials, damage::trials, files::trials, hand::trials, serving::trials, starts::trials];
+    libtest_mimic::run(&arguments, trials.iter().flat_map(|trials| trials()).collect()).exit();
+}
+
+/// Lists functions as tests, under their own names.
+macro_rules! trials {
+    ($($test:ident),* $(,)?) => {
+        pub fn trials() -> Vec<libtest_mimic::Trial> {
+            vec![$(libtest_mimic::Trial::test(stringify!($test), || { $test(); Ok(()) })),*]
+        }
+    };
+}
+pub(crate) use trials;

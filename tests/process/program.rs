@@ -1,0 +1,186 @@
+//! The parts that this program plays when it is started as something else than a test.
+//!
+//! `serve` is a server that counts bytes; `client` connects to it and says how it came about. The others
+//! are servers that do not start. All limits are a quarter of the defaults, unless an argument says else.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rendezvous_ipc::{Context, Descriptor, Error, Limits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What a client's byte asks the server for.
+pub const COUNT: u8 = b'+';
+pub const PANIC: u8 = b'p';
+pub const BLOCK: u8 = b'b';
+pub const WAIT: u8 = b'w';
+
+/// Plays a part, if the arguments name one.
+pub fn play() -> bool {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("serve") => serve(&args),
+        Some("client") => client(&args),
+        Some("exits") => {
+            eprintln!("no space in the attic");
+            std::process::exit(3);
+        }
+        Some("dies") => std::process::abort(),
+        Some("talks") => println!("hello world"),
+        Some("says-nothing") => park(),
+        Some("closes") => {
+            rustix::stdio::dup2_stdout(std::fs::File::open("/dev/null").unwrap()).unwrap();
+            park();
+        }
+        Some("claims-nothing") => claim_nothing(),
+        _ => return false,
+    }
+    true
+}
+
+fn park() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// The limits of all tests: what matters is their proportion.
+pub fn limits() -> Limits {
+    Limits::default().divided_by(4)
+}
+
+/// The service, as both sides describe it; the server is started with these arguments.
+pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
+    let service = Descriptor::new(context, "count").unwrap().version(7).limits(limits).unwrap();
+    let refuses = args.contains(&"refuses");
+    let hangs = args.contains(&"hangs");
+    let prints = args.contains(&"prints");
+    service.this_program(args.iter().copied()).stream_handler(async move |_start| {
+        if refuses {
+            return Err("no paper in\nthe tray".into());
+        }
+        if hangs {
+            park();
+        }
+        if prints {
+            println!("to the log with it");
+        }
+        let count = Rc::new(Cell::new(0u64));
+        Ok(async move |_peer, stream| drop(count_bytes(&count, stream).await))
+    })
+}
+
+async fn count_bytes(count: &Cell<u64>, mut stream: TcpStream) -> std::io::Result<()> {
+    loop {
+        match stream.read_u8().await? {
+            COUNT => count.set(count.get() + 1),
+            PANIC => panic!("a client asked for it"),
+            BLOCK => park(),
+            _ => drop(stream.read_u8().await?),
+        }
+        stream.write_u64(count.get()).await?;
+    }
+}
+
+/// Asks a server for something, and answers its count.
+pub async fn ask(stream: &mut TcpStream, what: u8) -> std::io::Result<u64> {
+    stream.write_u8(what).await?;
+    stream.read_u64().await
+}
+
+fn argument(args: &[String], name: &str) -> Option<u64> {
+    args.iter().find_map(|arg| arg.strip_prefix(name)?.parse().ok())
+}
+
+#[tokio::main]
+async fn serve(args: &[String]) {
+    let mut limits = limits();
+    limits.idle = argument(args, "idle=").map(Duration::from_millis).or(limits.idle);
+    limits.lobby = argument(args, "lobby=").map_or(limits.lobby, |lobby| lobby as usize);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let context = Context::from_args("org.example.rendezvous.tests").unwrap();
+    if let Err(error) = service(&context, limits, &args).serve().await {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+#[tokio::main]
+async fn client(args: &[String]) {
+    if let Some(step) = args.iter().find_map(|arg| arg.strip_prefix("kill-at=")) {
+        tracing::subscriber::set_global_default(kill::KillAt(step.to_owned())).unwrap();
+    }
+    let context = Context::from_args("org.example.rendezvous.tests").unwrap();
+    let service = service(&context, limits(), &["serve"]);
+    let result: Result<(), Error> = async {
+        let connection = service.connect().await?;
+        let outcome = connection.outcome().to_string();
+        let count = ask(&mut connection.into_stream(), COUNT).await.expect("the server counts");
+        println!("{outcome}, count {count}");
+        Ok(())
+    }
+    .await;
+    if let Err(error) = result {
+        println!("error: {error}");
+        std::process::exit(1);
+    }
+}
+
+/// Says ready as a server does, with no lifetime lock behind it: the test gives a record to take the rest from.
+fn claim_nothing() {
+    use rendezvous_ipc::proto::record::{Found, Record};
+    use rendezvous_ipc::proto::start::{Order, Reply};
+    let mut order = String::new();
+    std::io::stdin().read_line(&mut order).unwrap();
+    let cookie = Order::read(order.as_bytes()).unwrap().cookie;
+    let Found::Record(record) = Found::read(std::env::var("RECORD").unwrap().as_bytes()) else { panic!() };
+    let line = [Reply::READY.as_bytes(), &Record { cookie, ..record }.line()].concat();
+    std::io::Write::write_all(&mut std::io::stdout(), &line).unwrap();
+    park();
+}
+
+mod kill {
+    //! A client that is killed just before a step: the steps are `tracing` events.
+
+    use std::fmt::Debug;
+
+    use rustix::process::{Signal, getpid, kill_process};
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    pub struct KillAt(pub String);
+
+    impl Subscriber for KillAt {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == "rendezvous_ipc::connect"
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut Look(&self.0));
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    struct Look<'a>(&'a str);
+
+    impl Visit for Look<'_> {
+        fn record_str(&mut self, field: &Field, value: &str) {
+            if field.name() == "step" && value == self.0 {
+                let _ = kill_process(getpid(), Signal::KILL);
+            }
+        }
+
+        fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+    }
+}

@@ -1,0 +1,214 @@
+//! What a server does for its clients, and for none but them.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rendezvous_ipc::{How, Retired, Status};
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+use crate::home::{Home, LONG, connected, eventually, guest, runtime};
+use crate::program::{BLOCK, COUNT, PANIC, WAIT, ask};
+
+crate::trials![
+    an_idle_server_retires_and_one_with_a_client_does_not,
+    silent_slow_wrong_and_dead_clients_hold_up_nobody_and_do_not_keep_a_server,
+    a_full_lobby_lets_the_oldest_go_and_a_client_in,
+    a_panic_ends_its_own_connection_only,
+    a_handler_that_blocks_holds_up_no_handshake,
+    a_retiring_server_lets_its_clients_finish_and_takes_nobody_new,
+    a_server_that_is_told_ends_within_its_drain_deadline,
+    to_retire_nothing_is_no_error,
+    a_status_is_no_client_and_starts_nothing,
+    a_server_whose_life_file_is_replaced_retires,
+];
+
+fn idle(home: &Home, idle: &str) -> rendezvous_ipc::Descriptor {
+    home.service_by(&["serve", idle])
+}
+
+fn an_idle_server_retires_and_one_with_a_client_does_not() {
+    let home = Home::new();
+    runtime().block_on(async {
+        let connection = connected(&idle(&home, "idle=300")).await;
+        let mut stream = connection.into_stream();
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "thrice the idle period, and still there");
+    });
+    home.wait_for_nobody();
+    assert_eq!(fs::read(home.point()).unwrap(), b"", "the record is withdrawn");
+}
+
+fn silent_slow_wrong_and_dead_clients_hold_up_nobody_and_do_not_keep_a_server() {
+    let home = Home::new();
+    let service = idle(&home, "idle=1000");
+    runtime().block_on(async {
+        let mut first = connected(&service).await.into_stream();
+        let address = home.record().address.to_string();
+        let alone = time_of_a_join(&service).await;
+        let mut guests: Vec<_> = (0..200).map(|_| guest(&address, b"")).collect();
+        guests.push(guest(&address, &[0xff; 100_000]));
+        guests.push(guest(&address, b"RDVZ"));
+        drop(guest(&address, b"RDVZ\0\x01\x01"));
+        let crowded = time_of_a_join(&service).await;
+        assert!(crowded < alone * 20 + Duration::from_millis(100), "{alone:?} alone, {crowded:?} in the crowd");
+        assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1);
+        drop(first);
+        let begun = Instant::now();
+        // While the handshake deadline closes the guests, new ones come: none of them counts.
+        eventually("the server retires", || {
+            if let Ok(guest) = std::net::TcpStream::connect(&address) {
+                guests.push(guest);
+            }
+            home.processes().is_empty()
+        });
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    });
+}
+
+/// The median of some joins.
+async fn time_of_a_join(service: &rendezvous_ipc::Descriptor) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..9 {
+        let begun = Instant::now();
+        let connection = connected(service).await;
+        times.push(begun.elapsed());
+        assert_eq!(connection.outcome().how, How::Joined);
+    }
+    times.sort_unstable();
+    times[4]
+}
+
+fn a_full_lobby_lets_the_oldest_go_and_a_client_in() {
+    let home = Home::new();
+    let service = home.service_by(&["serve", "lobby=8"]);
+    runtime().block_on(async {
+        let _first = connected(&service).await;
+        let address = home.record().address.to_string();
+        let guests: Vec<_> = (0..50).map(|_| guest(&address, b"")).collect();
+        assert_eq!(connected(&service).await.outcome().how, How::Joined);
+        let mut oldest = &guests[0];
+        oldest.set_read_timeout(Some(LONG)).unwrap();
+        assert_eq!(std::io::Read::read(&mut oldest, &mut [0]).unwrap(), 0, "closed");
+    });
+    home.retire();
+}
+
+fn a_panic_ends_its_own_connection_only() {
+    let home = Home::new();
+    runtime().block_on(async {
+        let service = home.service();
+        let mut one = connected(&service).await.into_stream();
+        let mut two = connected(&service).await.into_stream();
+        ask(&mut one, PANIC).await.expect_err("its connection ends");
+        assert_eq!(ask(&mut two, COUNT).await.unwrap(), 1);
+        assert_eq!(connected(&service).await.outcome().how, How::Joined);
+        eventually_clients(&service, 1).await;
+    });
+    home.retire();
+}
+
+async fn eventually_clients(service: &rendezvous_ipc::Descriptor, expected: u32) {
+    let until = Instant::now() + LONG;
+    loop {
+        match service.inspect().await.unwrap() {
+            Status::Live { clients, .. } if clients == expected => return,
+            status => assert!(Instant::now() < until, "{status}"),
+        }
+    }
+}
+
+fn a_handler_that_blocks_holds_up_no_handshake() {
+    let home = Home::new();
+    runtime().block_on(async {
+        let service = home.service();
+        let mut one = connected(&service).await.into_stream();
+        one.write_u8(BLOCK).await.unwrap();
+        let two = connected(&service).await;
+        assert_eq!(two.outcome().how, How::Joined);
+        assert!(matches!(service.inspect().await.unwrap(), Status::Live { clients: 2, .. }));
+        // A handler that blocks for ever does not keep its process.
+        service.retire().await.unwrap();
+    });
+    home.wait_for_nobody();
+}
+
+fn a_retiring_server_lets_its_clients_finish_and_takes_nobody_new() {
+    let home = Home::new();
+    let service = home.service();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut old = connected(&service).await;
+        let pid = old.outcome().pid;
+        let mut stream = old.into_stream();
+        stream.write_u8(WAIT).await.unwrap();
+        let retiring = tokio::spawn({
+            let service = service.clone();
+            async move { service.retire().await }
+        });
+        eventually("the record is withdrawn", || fs::read(home.point()).unwrap().is_empty());
+        assert_eq!(service.inspect().await.unwrap(), Status::Between);
+        let next = tokio::spawn({
+            let service = service.clone();
+            async move { service.connect().await }
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(home.processes().iter().filter(|process| **process == pid).count(), 1, "it drains");
+        assert!(!next.is_finished(), "and its successor waits until it has drained");
+        stream.write_u8(b'.').await.unwrap();
+        assert_eq!(tokio::io::AsyncReadExt::read_u64(&mut stream).await.unwrap(), 0, "the call is finished");
+        drop(stream);
+        assert_eq!(retiring.await.unwrap().unwrap(), Retired::Retired { pid });
+        old = next.await.unwrap().unwrap();
+        assert_ne!(old.outcome().pid, pid);
+    });
+    home.retire();
+}
+
+fn a_server_that_is_told_ends_within_its_drain_deadline() {
+    let home = Home::new();
+    let service = home.service();
+    runtime().block_on(async {
+        let _idler = connected(&service).await;
+        let begun = Instant::now();
+        timeout(home.limits.drain * 2, service.retire()).await.expect("in time").unwrap();
+        assert!(begun.elapsed() >= home.limits.drain, "it waited for its client");
+    });
+    home.wait_for_nobody();
+}
+
+fn to_retire_nothing_is_no_error() {
+    let home = Home::new();
+    assert_eq!(runtime().block_on(home.service().retire()).unwrap(), Retired::Absent);
+    assert!(home.processes().is_empty());
+}
+
+fn a_status_is_no_client_and_starts_nothing() {
+    let home = Home::new();
+    let runtime = runtime();
+    let service = home.service();
+    assert_eq!(runtime.block_on(service.inspect()).unwrap(), Status::Absent);
+    assert!(!home.path().exists(), "nothing was created");
+    let (server, _) = home.count();
+    runtime.block_on(eventually_clients(&service, 0));
+    match runtime.block_on(service.inspect()).unwrap() {
+        Status::Live { pid, version: 7, .. } => assert_eq!(pid, server.pid),
+        status => panic!("{status}"),
+    }
+    crate::home::kill(&home, server.pid);
+    assert_eq!(runtime.block_on(service.inspect()).unwrap(), Status::Gone { pid: server.pid });
+    fs::write(home.point(), b"rubbish").unwrap();
+    assert!(matches!(runtime.block_on(service.inspect()).unwrap(), Status::Malformed(_)));
+    assert!(home.processes().is_empty());
+}
+
+fn a_server_whose_life_file_is_replaced_retires() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let life = home.path().join("count.life");
+    fs::remove_file(&life).unwrap();
+    home.wait_for_nobody();
+    assert_eq!(home.record().pid, server.pid, "it touched nothing");
+    assert!(matches!(home.try_count(&home.service()), Ok((outcome, 1)) if outcome.pid != server.pid));
+    home.retire();
+}

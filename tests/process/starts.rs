@@ -1,0 +1,143 @@
+//! Servers that do not start: the error names the cause in time, and nothing is left.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
+
+use rendezvous_ipc::{Descriptor, Error, How, StartFailure};
+
+use crate::home::{Home, kill, runtime};
+
+crate::trials![
+    a_program_that_is_missing_is_named,
+    a_program_that_cannot_be_executed_is_named,
+    a_program_that_exits_at_once_is_quoted_with_its_status,
+    a_program_that_dies_by_a_signal_is_told_with_it,
+    a_program_that_talks_nonsense_is_quoted,
+    a_program_that_never_answers_is_ended_when_its_time_is_over,
+    a_program_that_closes_its_output_is_told_at_once,
+    a_program_that_hangs_in_its_handler_is_ended_when_its_time_is_over,
+    a_handler_that_cannot_be_built_says_why,
+    a_program_without_the_lifetime_lock_is_no_server,
+    a_service_without_a_program_says_what_is_missing,
+    what_a_server_prints_goes_to_its_log_and_not_to_its_caller,
+    a_server_is_started_with_the_callers_home,
+];
+
+/// The failure of a start, which took no longer than it may and left nothing.
+fn failure(home: &Home, service: &Descriptor) -> (StartFailure, String) {
+    let begun = Instant::now();
+    let error = home.fail(service);
+    assert!(begun.elapsed() < home.limits.start + home.limits.patience, "{:?}: {error}", begun.elapsed());
+    let text = error.to_string();
+    let Error::Start(error) = error else { panic!("{text}") };
+    home.wait_for_nobody();
+    assert_eq!(fs::read(home.point()).unwrap(), b"", "no record is left");
+    let lock = fs::File::open(home.point()).unwrap();
+    fs2::FileExt::try_lock_exclusive(&lock).expect("no lock is left");
+    (error.failure, text)
+}
+
+fn a_program_that_is_missing_is_named() {
+    let home = Home::new();
+    let missing = home.service().program("/nowhere/counter", ["serve"]);
+    let (failure, text) = failure(&home, &missing);
+    assert!(matches!(failure, StartFailure::CannotExecute(_)), "{text}");
+    assert_eq!(text, "the server /nowhere/counter cannot be executed: No such file or directory (os error 2)");
+}
+
+fn a_program_that_cannot_be_executed_is_named() {
+    let home = Home::new();
+    fs::create_dir(home.path()).unwrap();
+    for (mode, cause) in [(0o600, "Permission denied"), (0o700, "Exec format error")] {
+        let program = home.path().join("no-program");
+        fs::write(&program, b"\x7fELF no program").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
+        let (failure, text) = failure(&home, &home.service().program(&program, ["serve"]));
+        assert!(matches!(failure, StartFailure::CannotExecute(_)) && text.contains(cause), "{text}");
+    }
+}
+
+fn a_program_that_exits_at_once_is_quoted_with_its_status() {
+    let home = Home::new();
+    let (failure, text) = failure(&home, &home.service_by(&["exits"]));
+    assert!(matches!(failure, StartFailure::Exited(Some(_))), "{text}");
+    assert!(text.contains("exited with status 3 before it was ready"), "{text}");
+    assert!(text.ends_with("count.log):\nno space in the attic"), "{text}");
+}
+
+fn a_program_that_dies_by_a_signal_is_told_with_it() {
+    let home = Home::new();
+    let (_, text) = failure(&home, &home.service_by(&["dies"]));
+    assert!(text.contains("was killed by signal 6 (SIGABRT)"), "{text}");
+}
+
+fn a_program_that_talks_nonsense_is_quoted() {
+    let home = Home::new();
+    let (failure, text) = failure(&home, &home.service_by(&["talks"]));
+    assert!(matches!(failure, StartFailure::Nonsense(said) if said == "hello world"), "{text}");
+}
+
+fn a_program_that_never_answers_is_ended_when_its_time_is_over() {
+    let home = Home::new();
+    let (failure, text) = failure(&home, &home.service_by(&["says-nothing"]));
+    assert!(matches!(failure, StartFailure::Overdue(budget) if budget == home.limits.start), "{text}");
+}
+
+fn a_program_that_closes_its_output_is_told_at_once() {
+    let home = Home::new();
+    let (failure, text) = failure(&home, &home.service_by(&["closes"]));
+    assert!(matches!(failure, StartFailure::Silent), "{text}");
+}
+
+fn a_program_that_hangs_in_its_handler_is_ended_when_its_time_is_over() {
+    let home = Home::new();
+    let (failure, text) = failure(&home, &home.service_by(&["serve", "hangs"]));
+    assert!(matches!(failure, StartFailure::Overdue(_) | StartFailure::Said(_) | StartFailure::Exited(_)), "{text}");
+}
+
+fn a_handler_that_cannot_be_built_says_why() {
+    let home = Home::new();
+    let (failure, text) = failure(&home, &home.service_by(&["serve", "refuses"]));
+    assert!(matches!(failure, StartFailure::Said(_)), "{text}");
+    assert!(text.contains("failed to start: the handler could not be built: no paper in the tray"), "{text}");
+}
+
+fn a_program_without_the_lifetime_lock_is_no_server() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let record = fs::read_to_string(home.point()).unwrap();
+    kill(&home, server.pid);
+    let script = format!("RECORD='{record}' exec \"$0\" claims-nothing \"$@\"");
+    let program = std::env::current_exe().unwrap();
+    let args = ["-c", &script, program.to_str().unwrap()];
+    let (failure, text) = failure(&home, &home.service().program("/bin/sh", args));
+    assert!(matches!(failure, StartFailure::Unverified), "{text}");
+}
+
+fn a_service_without_a_program_says_what_is_missing() {
+    let home = Home::new();
+    let service = Descriptor::new(&home.context(), "nobody").unwrap();
+    match runtime().block_on(service.connect()) {
+        Err(Error::Usage(text)) => assert!(text.contains("has no program"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn what_a_server_prints_goes_to_its_log_and_not_to_its_caller() {
+    let home = Home::new();
+    let (outcome, _) = home.try_count(&home.service_by(&["serve", "prints"])).unwrap();
+    assert!(matches!(outcome.how, How::StartedExternal(_)));
+    assert_eq!(fs::read_to_string(home.path().join("count.log")).unwrap(), "to the log with it\n");
+    home.retire();
+}
+
+fn a_server_is_started_with_the_callers_home() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    assert_eq!(fs::read_link(format!("/proc/{}/cwd", server.pid)).unwrap(), home.path());
+    let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid)).unwrap();
+    let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3).unwrap().to_owned();
+    assert_eq!(session, server.pid.to_string(), "a session of its own");
+    home.retire();
+}

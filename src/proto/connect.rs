@@ -547,3 +547,6 @@ impl Backoff {
         Step::Read(Read { quest, again })
     }
 }
+
+#[cfg(test)]
+mod tests;

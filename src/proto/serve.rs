@@ -571,3 +571,6 @@ impl Release {
         Step::Done(self.done)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,6 +132,10 @@ pub fn signal(pid: u32, signal: Signal) {
 pub fn kill(home: &Home, pid: u32) {
     signal(pid, Signal::KILL);
     home.wait_for_nobody();
+    // A process that ends loses its command line before its files.
+    let life = fs::File::open(home.path().join("count.life")).unwrap();
+    eventually("the lifetime lock is free", || fs2::FileExt::try_lock_shared(&life).is_ok());
+    fs2::FileExt::unlock(&life).unwrap();
 }
 
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {

@@ -2,7 +2,9 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::root;
 
 /// Each schema.
 const SCHEMAS: [&str; 1] = ["examples/counter/counter.capnp"];
@@ -40,8 +42,4 @@ fn compile(schema: &str) -> Result<String, Box<dyn Error>> {
 /// The header names the compiler's version, which says nothing about the code.
 fn unversioned(code: &str) -> String {
     code.lines().filter(|line| !line.starts_with("// @generated") && !line.starts_with("// DO NOT EDIT")).collect()
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }

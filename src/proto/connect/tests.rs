@@ -1,0 +1,593 @@
+//! The client's machine, stepped by hand: its two tables, its promises one by one, and at last every step
+//! that can be reached at all, with and without faults.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::*;
+use crate::proto::handshake::{Answer, Nonce, Rejected};
+use crate::proto::record::Malformed;
+use crate::proto::record::tests::sample;
+
+const NOTHING: Holds = Holds { lock: false, child: false, record: false };
+const POINT: Holds = Holds { lock: true, ..NOTHING };
+const CHILD: Holds = Holds { child: true, ..POINT };
+const WHOLE: Holds = Holds { record: true, ..CHILD };
+
+const EXTERNAL: Goal = Goal::Connect(Policy::External);
+const INTERNAL: Goal = Goal::Connect(Policy::Internal);
+const ROBUST: Goal = Goal::Connect(Policy::Robust);
+const SPAWNING: [Goal; 2] = [EXTERNAL, ROBUST];
+const LOCKING: [Goal; 4] = [EXTERNAL, ROBUST, Goal::Serve, Goal::Retire];
+const GOALS: [Goal; 5] = [EXTERNAL, ROBUST, Goal::Serve, Goal::Retire, INTERNAL];
+const LIFETIMES: [Lifetime; 3] = [Lifetime::Held, Lifetime::Free, Lifetime::CannotTell];
+
+const NONCE: Nonce = Nonce([5; 32]);
+const NO: Answer = Answer { verdict: handshake::Verdict::VersionUnsupported, protocol: 9, service: 9 };
+const WELCOMED: handshake::Welcome = handshake::Welcome { pid: 815, service: 1, uptime: 0, clients: 1 };
+const SUSPICIONS: [Came; 7] =
+    [Came::Refused, Came::Myself, Came::Silence, Came::HungUp, Came::Unwelcome, Came::Garbage, Came::Impostor];
+
+/// Steps along a path, a line a step: its name, what is held there, and how it is answered.
+macro_rules! path {
+    ($first:expr; $($variant:ident $holds:ident => $answer:ident($($with:expr),*);)*) => {{
+        let step: Step = $first;
+        $(
+            assert_eq!(step.holds(), $holds, "at {}", step.name());
+            let step = at!(step, $variant).$answer($($with),*);
+        )*
+        step
+    }};
+}
+
+/// The question of a step that must be this one.
+macro_rules! at {
+    ($step:expr, $variant:ident) => {
+        match $step {
+            Step::$variant(question) => question,
+            other => panic!("{} and not {}", other.name(), stringify!($variant)),
+        }
+    };
+}
+
+fn here() -> Scope {
+    sample().scope
+}
+
+fn cookie(number: u8) -> Cookie {
+    Cookie::new([number; 32])
+}
+
+/// The record of one of many servers of here.
+fn record(number: u8) -> Record {
+    Record { cookie: cookie(number), pid: number.into(), ..sample() }
+}
+
+fn found(number: u8) -> Found {
+    Found::Record(record(number))
+}
+
+/// All that is not to be dialled: absent, empty, malformed, newer, of another dialect, machine, namespace, boot.
+fn undialable() -> [Found; 8] {
+    let of = |scope| Found::Record(Record { scope, ..record(1) });
+    let machine = of(Scope { boot: [9; 16], machine: Some([9; 16]), ..here() });
+    let (namespace, boot) = (of(Scope { namespace: 1, ..here() }), of(Scope { boot: [9; 16], ..here() }));
+    let (malformed, newer) = (Found::Malformed(Malformed::Checksum), Found::Newer { format: 2 });
+    [Found::Absent, Found::Empty, malformed, newer, Found::OtherDialect, machine, namespace, boot]
+}
+
+/// Record 1 was read, and is dialled without the lock.
+fn dialling(goal: Goal) -> Step {
+    path! { Step::new(goal, here()); Read NOTHING => found(found(1)); }
+}
+
+/// The point lock was just got, and record 1 was dialled before, to no avail.
+fn suspecting(goal: Goal) -> Step {
+    path! { dialling(goal); Dial NOTHING => failed(Came::Refused); Lock NOTHING => got(); }
+}
+
+/// As [`suspecting`]; the point is empty now, and nobody is alive.
+fn clearing(goal: Goal) -> Step {
+    path! { suspecting(goal); Reread POINT => found(Found::Empty); Probe POINT => answered(Lifetime::Free); }
+}
+
+/// A child was started with the cookie of this number.
+fn awaiting(clear: Step, number: u8) -> Step {
+    path! { clear; Clear POINT => cleared(cookie(number)); Spawn POINT => spawned(); }
+}
+
+/// The child of this number is registered, and dialled.
+fn registered(clear: Step, number: u8) -> Step {
+    path! { awaiting(clear, number);
+        Await CHILD => ready(record(number));
+        Verify CHILD => answered(Lifetime::Held);
+        Write CHILD => written();
+        Confirm WHOLE => confirmed();
+    }
+}
+
+/// Unlocks, backs off, and reads what is given.
+fn back(unlock: Step, found: Found) -> Step {
+    path! { unlock; Unlock POINT => unlocked(); Backoff NOTHING => elapsed(); Read NOTHING => found(found); }
+}
+
+/// Three children were registered, and each was dead before it was dialled.
+fn spent(goal: Goal) -> Step {
+    [7, 8, 9].into_iter().fold(clearing(goal), |clear, number| {
+        path! { registered(clear, number); Dial POINT => failed(Came::Refused); Probe POINT => answered(Lifetime::Free); }
+    })
+}
+
+/// The server that was told this.
+fn told(hello: &[u8; handshake::HELLO]) -> handshake::Prove {
+    handshake::Prove::hello(hello, Nonce([6; 32]), 1).unwrap()
+}
+
+/// What the server of a record answers to a goal.
+fn server_proof(goal: Goal, record: &Record) -> [u8; handshake::SERVER_PROOF] {
+    told(&handshake::Hello::new(goal.intent(), NONCE).to_bytes()).to_bytes(record)
+}
+
+/// The four questions of a dial, each as it is when all went well so far.
+fn questions(goal: Goal, dial: Step) -> [Step; 4] {
+    let hello = at!(dial.clone(), Dial).connected(NONCE);
+    let prove = at!(hello.clone(), Hello).sent();
+    let question = at!(prove.clone(), Prove);
+    let proof = question.judge(&server_proof(goal, question.record())).unwrap();
+    [dial, hello, prove, question.proved(proof)]
+}
+
+fn dialled(step: &Step) -> Option<&Record> {
+    match step {
+        Step::Dial(question) => Some(question.record()),
+        Step::Hello(question) => Some(question.record()),
+        Step::Prove(question) => Some(question.record()),
+        Step::Welcome(question) => Some(question.record()),
+        _ => None,
+    }
+}
+
+/// The question of a dial comes to nothing.
+fn failed(step: Step, came: Came) -> Step {
+    match step {
+        Step::Dial(question) => question.failed(came),
+        Step::Hello(question) => question.failed(came),
+        Step::Prove(question) => question.failed(came),
+        Step::Welcome(question) => question.failed(came),
+        other => panic!("{} is no dial", other.name()),
+    }
+}
+
+// The two tables.
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Cell {
+    Start,
+    BackOff,
+    DialAgain,
+    Error(Refusal),
+}
+
+fn cell(probe: &Step, lifetime: Lifetime) -> Cell {
+    match path! { probe.clone(); Probe POINT => answered(lifetime); } {
+        Step::Clear(_) => Cell::Start,
+        unlock => match path! { unlock; Unlock POINT => unlocked(); } {
+            Step::Backoff(backoff) if backoff.suspects().is_some() => Cell::DialAgain,
+            Step::Backoff(_) => Cell::BackOff,
+            Step::Done(Done::Refused(refusal)) => Cell::Error(refusal),
+            // There is nobody to retire where another goal would start.
+            Step::Done(Done::Absent) => Cell::Start,
+            other => panic!("{}", other.name()),
+        },
+    }
+}
+
+#[test]
+fn free_is_a_fact_and_held_is_none_in_every_cell_of_the_table() {
+    use Cell::*;
+    let (no_idea, incompatible) = (Error(Refusal::CannotTell), Error(Refusal::Incompatible));
+    let (dialect, foreign) = (Error(Refusal::OtherDialect), Error(Refusal::ForeignScope));
+    let [absent, empty, malformed, newer, other, machine, namespace, boot] = undialable();
+    let suspected = [DialAgain, Start, no_idea];
+    let table = [
+        // The record, then what it comes to where the lifetime lock is held, is free, cannot be asked.
+        (absent, [BackOff, Start, no_idea]),
+        (empty, [BackOff, Start, no_idea]),
+        (malformed, [BackOff, Start, no_idea]),
+        (newer, [incompatible, Start, no_idea]),
+        (other, [dialect, dialect, dialect]),
+        (machine, [foreign, foreign, foreign]),
+        (namespace, [foreign, Start, no_idea]),
+        (boot, [BackOff, Start, no_idea]),
+        (found(1), suspected),
+    ];
+    for goal in LOCKING {
+        for (found, cells) in &table {
+            let probe = path! { suspecting(goal); Reread POINT => found(found.clone()); };
+            assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), *cells, "{found:?} for {goal:?}");
+        }
+        // Valid and not dialled yet: it is dialled first, whatever the lifetime lock would say.
+        let probe = path! { suspecting(goal); Reread POINT => found(found(2)); Dial POINT => failed(Came::Silence); };
+        assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), suspected, "{goal:?}");
+    }
+}
+
+#[test]
+fn every_row_of_the_table_of_dial_outcomes() {
+    let ends = [(Came::Trouble, Done::Trouble), (Came::Unsupported(NO), Done::Unsupported(NO))];
+    for goal in GOALS {
+        for question in questions(goal, dialling(goal)) {
+            for (came, done) in &ends {
+                assert_eq!(failed(question.clone(), *came), Step::Done(done.clone()), "{goal:?}");
+            }
+            for came in SUSPICIONS {
+                match failed(question.clone(), came) {
+                    Step::Lock(_) => assert_ne!(goal, INTERNAL),
+                    other => assert_eq!((goal, other), (INTERNAL, Step::Done(Done::Internal)), "{came:?}"),
+                }
+            }
+        }
+    }
+    for goal in LOCKING {
+        for question in questions(goal, path! { suspecting(goal); Reread POINT => found(found(2)); }) {
+            for (came, done) in &ends {
+                let unlock = failed(question.clone(), *came);
+                assert_eq!(path! { unlock; Unlock POINT => unlocked(); }, Step::Done(done.clone()), "{goal:?}");
+            }
+            for came in SUSPICIONS {
+                assert_eq!(at!(failed(question.clone(), came), Probe).row(), Row::Suspected, "{came:?} for {goal:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_does_not_know_the_cookie_is_an_impostor_and_what_is_no_welcome_is_garbage() {
+    let [_, _, prove, welcome] = questions(EXTERNAL, dialling(EXTERNAL));
+    assert_eq!(at!(prove, Prove).judge(&server_proof(EXTERNAL, &record(2))), Err(Came::Impostor));
+    let welcome = at!(welcome, Welcome);
+    assert_eq!(welcome.judge(&WELCOMED.to_bytes()), Ok(WELCOMED));
+    assert_eq!(welcome.judge(&[0; handshake::WELCOME]), Err(Came::Garbage));
+    assert_eq!(Came::from(Rejected::Garbage), Came::Garbage);
+    assert_eq!(Came::from(Rejected::Unsupported(NO)), Came::Unsupported(NO));
+}
+
+// Joining a server.
+
+#[test]
+fn a_registered_server_is_joined_without_the_lock() {
+    for goal in GOALS {
+        let questions = questions(goal, dialling(goal));
+        assert_eq!(questions.each_ref().map(Step::holds), [NOTHING; 4]);
+        let [.., welcome] = questions;
+        assert_eq!(at!(welcome, Welcome).welcomed(WELCOMED), Step::Done(Done::Welcomed(record(1), WELCOMED)));
+    }
+}
+
+#[test]
+fn a_server_registered_meanwhile_is_joined_holding_the_lock_which_is_then_released() {
+    for goal in LOCKING {
+        let questions = questions(goal, path! { suspecting(goal); Reread POINT => found(found(2)); });
+        assert_eq!(questions.each_ref().map(Step::holds), [POINT; 4]);
+        let [.., welcome] = questions;
+        let done = path! { welcome; Welcome POINT => welcomed(WELCOMED); Unlock POINT => unlocked(); };
+        assert_eq!(done, Step::Done(Done::Welcomed(record(2), WELCOMED)));
+    }
+}
+
+#[test]
+fn a_client_says_what_it_wants_and_proves_that_it_knows_the_cookie() {
+    let intents = [Intent::Connect, Intent::Connect, Intent::Status, Intent::Retire, Intent::Connect];
+    for (goal, intent) in GOALS.into_iter().zip(intents) {
+        let [_, hello, _, welcome] = questions(goal, dialling(goal));
+        let server = told(&at!(hello, Hello).message());
+        assert_eq!(server.judge(&record(1), &at!(welcome, Welcome).message()), Some(intent));
+    }
+}
+
+#[test]
+fn what_cannot_be_dialled_leads_to_the_lock_and_for_an_internal_client_to_its_own_server() {
+    for found in undialable() {
+        for goal in LOCKING {
+            assert_eq!(path! { Step::new(goal, here()); Read NOTHING => found(found.clone()); }.name(), "Lock");
+        }
+        let done = path! { Step::new(INTERNAL, here()); Read NOTHING => found(found); };
+        assert_eq!(done, Step::Done(Done::Internal));
+    }
+}
+
+#[test]
+fn two_different_records_at_most_are_dialled_without_the_lock_and_none_of_them_twice() {
+    let busy = |lock, found| path! { lock; Lock NOTHING => busy(); Backoff NOTHING => elapsed(); Read NOTHING => found(found); };
+    for goal in LOCKING {
+        let lock = path! { dialling(goal); Dial NOTHING => failed(Came::Refused); };
+        let lock = path! { busy(busy(lock, found(1)), found(2)); Dial NOTHING => failed(Came::Refused); };
+        let lock = busy(busy(busy(lock, found(2)), found(1)), found(3));
+        let dial = path! { lock; Lock NOTHING => got(); Reread POINT => found(found(3)); };
+        assert_eq!((dial.name(), dial.holds()), ("Dial", POINT));
+    }
+}
+
+#[test]
+fn a_suspect_whose_lifetime_lock_is_held_is_dialled_again_without_the_lock_which_is_not_counted() {
+    let mut lock = path! { dialling(EXTERNAL); Dial NOTHING => failed(Came::Refused); };
+    for _ in 0..100 {
+        let reread = path! { lock; Lock NOTHING => got(); };
+        let unlock = path! { reread; Reread POINT => found(found(1)); Probe POINT => answered(Lifetime::Held); };
+        let backoff = path! { unlock.clone(); Unlock POINT => unlocked(); };
+        assert_eq!(at!(backoff, Backoff).suspects(), Some(&record(1)));
+        assert_eq!(back(unlock.clone(), Found::Empty).name(), "Lock", "it is gone");
+        assert_eq!(back(unlock.clone(), found(2)).name(), "Dial", "the second free dial is left");
+        lock = path! { back(unlock, found(1)); Dial NOTHING => failed(Came::Silence); };
+    }
+}
+
+#[test]
+fn the_same_bytes_are_never_dialled_while_holding_twice() {
+    let mut step = suspecting(EXTERNAL);
+    for number in [2, 3] {
+        step = path! { step; Reread POINT => found(found(number)); Dial POINT => failed(Came::Silence); };
+        step = back(path! { step; Probe POINT => answered(Lifetime::Held); }, Found::Empty);
+        step = path! { step; Lock NOTHING => got(); };
+    }
+    for number in [3, 2, 1] {
+        assert_eq!(path! { step.clone(); Reread POINT => found(found(number)); }.name(), "Probe", "of {number}");
+    }
+}
+
+// Starting a server.
+
+#[test]
+fn a_server_is_started_with_the_drawn_cookie_after_the_point_was_cleared_and_its_own_record_is_written() {
+    for goal in SPAWNING {
+        let spawn = path! { clearing(goal); Clear POINT => cleared(cookie(7)); };
+        assert_eq!(at!(spawn, Spawn).cookie(), &cookie(7));
+        let write = path! { awaiting(clearing(goal), 7); Await CHILD => ready(record(7)); Verify CHILD => answered(Lifetime::Held); };
+        assert_eq!(at!(write, Write).record(), &record(7));
+        let dial = registered(clearing(goal), 7);
+        assert_eq!((at!(dial.clone(), Dial).record(), dial.holds()), (&record(7), POINT));
+    }
+}
+
+/// What Robust falls back for: not executed, failed, another's cookie, another's scope, attempts spent.
+fn listed_failures(goal: Goal) -> [Step; 5] {
+    let awaiting = || awaiting(clearing(goal), 7);
+    let elsewhere = Record { scope: Scope { namespace: 1, ..here() }, ..record(7) };
+    [
+        path! { clearing(goal); Clear POINT => cleared(cookie(7)); Spawn POINT => cannot_execute(); },
+        path! { awaiting(); Await CHILD => failed(); Kill CHILD => killed(); },
+        path! { awaiting(); Await CHILD => ready(record(8)); Kill CHILD => killed(); },
+        path! { awaiting(); Await CHILD => ready(elsewhere); Kill CHILD => killed(); },
+        spent(goal),
+    ]
+}
+
+#[test]
+fn every_listed_failure_is_an_error_for_external_and_a_thread_for_robust_unless_somebody_is_alive() {
+    for step in listed_failures(EXTERNAL) {
+        assert_eq!(path! { step; Unlock POINT => unlocked(); }, Step::Done(Done::Failed));
+    }
+    for step in listed_failures(ROBUST) {
+        let done = path! { step.clone(); Fallback POINT => free(); Unlock POINT => unlocked(); };
+        assert_eq!(done, Step::Done(Done::Internal));
+        assert_eq!(back(path! { step; Fallback POINT => not_free(); }, Found::Empty).name(), "Lock");
+    }
+}
+
+#[test]
+fn a_busy_child_is_no_attempt() {
+    for goal in SPAWNING {
+        let mut reread = suspecting(goal);
+        for number in 0..100 {
+            let clear = path! { reread; Reread POINT => found(Found::Empty); Probe POINT => answered(Lifetime::Free); };
+            let unlock = path! { awaiting(clear, number); Await CHILD => busy(); Kill CHILD => killed(); };
+            reread = path! { back(unlock, Found::Empty); Lock NOTHING => got(); };
+        }
+        assert_eq!(reread, suspecting(goal));
+    }
+}
+
+#[test]
+fn a_server_that_is_ready_without_the_lifetime_lock_is_killed_whatever_the_policy() {
+    for goal in SPAWNING {
+        for lifetime in [Lifetime::Free, Lifetime::CannotTell] {
+            let verify = path! { awaiting(clearing(goal), 7); Await CHILD => ready(record(7)); };
+            let unlock = path! { verify; Verify CHILD => answered(lifetime); Kill CHILD => killed(); };
+            assert_eq!(path! { unlock; Unlock POINT => unlocked(); }, Step::Done(Done::Unverified));
+        }
+    }
+}
+
+#[test]
+fn a_connect_with_too_little_time_starts_nothing() {
+    for goal in [EXTERNAL, ROBUST, Goal::Serve] {
+        let done = path! { clearing(goal); Clear POINT => too_late(); Unlock POINT => unlocked(); };
+        assert_eq!(done, Step::Done(Done::TooLate));
+    }
+}
+
+#[test]
+fn to_serve_is_to_hold_the_lock_of_a_cleared_point_and_to_retire_nobody_clears_nothing() {
+    let start = path! { clearing(Goal::Serve); Clear POINT => cleared(cookie(7)); };
+    assert_eq!((start.holds(), start), (POINT, Step::Done(Done::Start)));
+    assert_eq!(path! { clearing(Goal::Retire); Unlock POINT => unlocked(); }, Step::Done(Done::Absent));
+}
+
+// Every step that can be reached.
+
+/// What a true driver knows, told by the answers alone.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+struct World {
+    holds: Holds,
+    /// The lifetime lock was free, and nothing was started since.
+    free: bool,
+    cleared: bool,
+    verified: bool,
+    /// What Robust falls back for happened, and then nobody was found alive.
+    listed: bool,
+    looked: bool,
+    suspect: Option<Record>,
+    /// The suspect may be dialled again.
+    again: bool,
+    starts: u8,
+    free_dials: u8,
+    /// Counted without faults only: with them there is no end to it.
+    dials: u8,
+}
+
+/// Every answer to a step, and the world after it.
+fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, World)> {
+    const OFTEN: bool = false;
+    const FAULT: bool = true;
+    let mut next = Vec::new();
+    let mut say = |fault: bool, step: Step, change: &dyn Fn(&mut World)| {
+        let mut world = world.clone();
+        change(&mut world);
+        world.enter(&step, faults);
+        next.extend((faults || !fault).then_some((step, world)));
+    };
+    let same = |_: &mut World| ();
+    let listed = |w: &mut World| w.listed = true;
+    let is_suspect = |found: &Found| matches!(found, Found::Record(record) if world.suspect.as_ref() == Some(record));
+    let children = (0..world.starts).map(|start| 10 + start);
+    let records = [1, 2].into_iter().chain(children).map(|number| (OFTEN, found(number)));
+    let others = undialable().into_iter().enumerate().map(|(at, found)| (at >= 2, found));
+    match step.clone() {
+        Step::Read(s) => records.chain(others).for_each(|(fault, found)| say(fault, s.clone().found(found), &same)),
+        Step::Reread(s) => records.chain(others).for_each(|(fault, found)| {
+            // A server withdraws its record under the lock before it goes.
+            say(fault || is_suspect(&found), s.clone().found(found), &same);
+        }),
+        Step::Lock(s) => {
+            say(OFTEN, s.clone().got(), &|w| w.holds.lock = true);
+            say(OFTEN, s.busy(), &same);
+        }
+        Step::Probe(s) => LIFETIMES.into_iter().for_each(|lifetime| {
+            say(lifetime == Lifetime::CannotTell, s.clone().answered(lifetime), &|w| {
+                w.free = lifetime == Lifetime::Free;
+                w.listed |= w.free && w.starts == 3;
+                w.again = lifetime == Lifetime::Held && s.row() == Row::Suspected;
+            });
+        }),
+        Step::Clear(s) => {
+            say(OFTEN, s.clone().cleared(cookie(10 + world.starts)), &|w| w.cleared = true);
+            say(FAULT, s.too_late(), &same);
+        }
+        Step::Spawn(s) => {
+            let started = |w: &mut World| (w.holds, w.free, w.cleared, w.starts) = (CHILD, false, false, w.starts + 1);
+            say(OFTEN, s.clone().spawned(), &started);
+            say(FAULT, s.cannot_execute(), &listed);
+        }
+        Step::Await(s) => {
+            say(OFTEN, s.clone().ready(record(9 + world.starts)), &same);
+            say(OFTEN, s.clone().busy(), &|w| w.starts -= 1);
+            say(FAULT, s.clone().ready(record(1)), &listed);
+            say(FAULT, s.failed(), &listed);
+        }
+        Step::Verify(s) => LIFETIMES.into_iter().for_each(|lifetime| {
+            let held = lifetime == Lifetime::Held;
+            say(!held, s.clone().answered(lifetime), &|w| w.verified = held);
+        }),
+        Step::Write(s) => say(OFTEN, s.written(), &|w| w.holds = WHOLE),
+        Step::Confirm(s) => say(OFTEN, s.confirmed(), &|w| (w.holds, w.verified) = (POINT, false)),
+        Step::Fallback(s) => {
+            say(OFTEN, s.clone().free(), &|w| w.looked = true);
+            say(OFTEN, s.not_free(), &|w| w.listed = false);
+        }
+        Step::Kill(s) => say(OFTEN, s.killed(), &|w| w.holds.child = false),
+        Step::Unlock(s) => say(OFTEN, s.unlocked(), &|w| (w.holds.lock, w.free, w.cleared) = (false, false, false)),
+        Step::Backoff(s) => say(OFTEN, s.elapsed(), &same),
+        Step::Dial(s) => say(OFTEN, s.connected(NONCE), &same),
+        Step::Hello(s) => say(OFTEN, s.sent(), &same),
+        Step::Prove(s) => {
+            let proof = s.judge(&server_proof(goal, s.record())).unwrap();
+            say(OFTEN, s.proved(proof), &same);
+        }
+        Step::Welcome(s) => say(OFTEN, s.welcomed(WELCOMED), &same),
+        Step::Done(_) => {}
+    }
+    if let Some(record) = dialled(step) {
+        // Without faults a server is told from a dead one, and none retires while the point is locked.
+        let came = SUSPICIONS.map(|came| (step.holds().lock, came));
+        for (fault, came) in came.into_iter().chain([(FAULT, Came::Trouble), (FAULT, Came::Unsupported(NO))]) {
+            say(fault, failed(step.clone(), came), &|w| w.suspect = Some(record.clone()));
+        }
+    }
+    next
+}
+
+impl World {
+    /// Counts dials, and sees to it that they are allowed.
+    fn enter(&mut self, step: &Step, faults: bool) {
+        if let Step::Dial(dial) = step {
+            let again = self.suspect.as_ref() == Some(dial.record());
+            assert!(!again || (self.again && !self.holds.lock), "dialled again: {self:?}");
+            self.free_dials += u8::from(!again && !self.holds.lock);
+            self.dials += u8::from(!faults);
+        }
+        self.again &= matches!(step, Step::Unlock(_) | Step::Backoff(_) | Step::Read(_));
+    }
+
+    /// What must be true at every step.
+    fn check(&self, goal: Goal, step: &Step) {
+        assert_eq!(step.holds(), self.holds, "held at {}", step.name());
+        assert!(self.starts <= 3 && self.free_dials <= 2 && self.dials <= 3, "at {} in {self:?}", step.name());
+        let allowed = match step {
+            Step::Clear(_) => self.holds == POINT && self.free,
+            Step::Spawn(_) => self.holds == POINT && self.cleared && SPAWNING.contains(&goal),
+            Step::Write(_) => self.holds == CHILD && self.verified,
+            Step::Fallback(_) => self.holds == POINT && self.listed && goal == ROBUST,
+            Step::Done(Done::Start) => self.holds == POINT && self.cleared,
+            Step::Done(Done::Internal) if goal == ROBUST => self.holds == NOTHING && self.listed && self.looked,
+            Step::Done(_) => self.holds == NOTHING,
+            _ => self.holds.lock || self.holds == NOTHING,
+        };
+        assert!(allowed, "{step:?} in {self:?}");
+    }
+}
+
+/// Walks every step of a goal that can be reached; answers their names and how it can end.
+fn walk(goal: Goal, faults: bool) -> (BTreeSet<&'static str>, String) {
+    let mut open = vec![(Step::new(goal, here()), World::default())];
+    let (mut seen, mut names, mut ends) = (HashSet::new(), BTreeSet::new(), BTreeSet::new());
+    while let Some((step, world)) = open.pop() {
+        if seen.insert((step.clone(), world.clone())) {
+            assert!(seen.len() < 100_000, "the walk does not end");
+            world.check(goal, &step);
+            names.insert(step.name());
+            open.extend(answers(goal, faults, &step, &world));
+            if let Step::Done(done) = step {
+                ends.extend(format!("{done:?}").split('(').next().map(String::from));
+            }
+        }
+    }
+    (names, ends.into_iter().collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn every_reachable_step_keeps_what_its_goal_promises() {
+    let all = "Await Backoff Clear Confirm Dial Done Fallback Hello Kill Lock Probe Prove Read Reread Spawn Unlock \
+               Verify Welcome Write";
+    let spawning = "Await Confirm Kill Spawn Verify Write Fallback";
+    for (goal, never, how) in [
+        (EXTERNAL, "Fallback", "Failed Refused TooLate Trouble Unsupported Unverified Welcomed"),
+        (ROBUST, "", "Internal Refused TooLate Trouble Unsupported Unverified Welcomed"),
+        (Goal::Serve, spawning, "Refused Start TooLate Trouble Unsupported Welcomed"),
+        (Goal::Retire, &format!("{spawning} Clear"), "Absent Refused Trouble Unsupported Welcomed"),
+        (
+            INTERNAL,
+            &format!("{spawning} Clear Backoff Lock Probe Reread Unlock"),
+            "Internal Trouble Unsupported Welcomed",
+        ),
+    ] {
+        let (names, ends) = walk(goal, true);
+        let never: Vec<_> = never.split_whitespace().collect();
+        assert!(names.into_iter().eq(all.split_whitespace().filter(|name| !never.contains(name))), "{goal:?}");
+        assert_eq!(ends, how, "{goal:?}");
+    }
+}
+
+#[test]
+fn without_faults_no_connect_fails_and_it_dials_at_most_three_times() {
+    let ends = GOALS.map(|goal| walk(goal, false).1);
+    assert_eq!(ends, ["Welcomed", "Welcomed", "Start Welcomed", "Absent Welcomed", "Internal Welcomed"]);
+}

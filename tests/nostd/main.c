@@ -1,0 +1,7 @@
+/* Links the static library with nothing but C's, and runs it. */
+unsigned long rendezvous_nostd(const unsigned char *bytes);
+
+int main(void) {
+    unsigned char bytes[64] = {0};
+    return rendezvous_nostd(bytes) == 0;
+}

@@ -1,0 +1,26 @@
+//! Shows by building that `proto` needs neither std nor an allocator: with either, there would be a second
+//! panic handler, or no allocator to be found.
+#![no_std]
+
+use rendezvous_ipc::proto::connect::{Goal, Policy, Step};
+use rendezvous_ipc::proto::handshake::{Hello, Intent, Nonce};
+use rendezvous_ipc::proto::record::Found;
+use rendezvous_ipc::proto::scope::Scope;
+use rendezvous_ipc::proto::serve::{self, Starter};
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// Uses each part, so that it has to be there.
+#[unsafe(no_mangle)]
+pub extern "C" fn rendezvous_nostd(bytes: &[u8; 64]) -> usize {
+    let scope = Scope { boot: [0; 16], namespace: 0, machine: None };
+    let step = match Step::new(Goal::Connect(Policy::External), scope) {
+        Step::Read(read) => read.found(Found::read(bytes)),
+        other => other,
+    };
+    let hello = Hello::new(Intent::Connect, Nonce([0; 32])).to_bytes();
+    step.name().len() + serve::Step::new(Starter::Spawner).name().len() + usize::from(hello[0])
+}

@@ -1,0 +1,33 @@
+//! `proto` without std: a static library with a panic handler of its own, linked into a C program and run.
+
+use std::error::Error;
+use std::path::Path;
+use std::process::Command;
+
+use crate::root;
+
+pub fn check() -> Result<(), Box<dyn Error>> {
+    let target = root().join("target/nostd");
+    let manifest = root().join("tests/nostd/Cargo.toml");
+    run(Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--manifest-path"])
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(&target))?;
+    let program = target.join("linked");
+    run(Command::new("cc")
+        .arg("-o")
+        .arg(&program)
+        .arg(root().join("tests/nostd/main.c"))
+        // The precompiled core mentions unwinding in functions that nobody calls.
+        .arg("-Wl,--gc-sections")
+        .arg(target.join("release/libnostd.a")))?;
+    run(&mut Command::new(&program))
+}
+
+fn run(command: &mut Command) -> Result<(), Box<dyn Error>> {
+    match command.status()?.success() {
+        true => Ok(()),
+        false => Err(format!("{} failed", Path::new(command.get_program()).display()).into()),
+    }
+}

@@ -155,7 +155,8 @@ impl Descriptor {
     /// Turns this program into the server, and returns when it has retired.
     ///
     /// Started for a client, it detaches itself from the terminal, and what it prints goes into the log beside the
-    /// point. Started by hand it keeps its terminal, registers itself, and ends with [`Error::AlreadyRunning`] where
+    /// point. Where its caller left files open to it, it executes itself once more to be rid of them: call `serve`
+    /// before anything that must not be done twice. Started by hand it keeps its terminal, registers itself, and ends with [`Error::AlreadyRunning`] where
     /// there is a live server already.
     ///
     /// # Errors

@@ -42,6 +42,9 @@ type Told = watch::Sender<Option<Instant>>;
 
 /// Serves until the server has retired.
 pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {
+    if service.context.spawned() {
+        process::shed_inherited().map_err(Error::system("Watch"))?;
+    }
     let told = Told::new(None);
     let (tell_ended, ended) = oneshot::channel();
     let stop = StopOnDrop(told.clone());

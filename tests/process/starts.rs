@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use rendezvous_ipc::{Descriptor, Error, How, StartFailure};
 
-use crate::home::{Home, kill, runtime};
+use crate::home::{Home, kill, output, printed, runtime};
 
 crate::trials![
     a_program_that_is_missing_is_named,
@@ -22,6 +23,7 @@ crate::trials![
     a_service_without_a_program_says_what_is_missing,
     what_a_server_prints_goes_to_its_log_and_not_to_its_caller,
     a_server_is_started_with_the_callers_home,
+    a_server_keeps_no_file_lock_or_pipe_of_its_callers_caller,
 ];
 
 /// The failure of a start, which took no longer than it may and left nothing.
@@ -139,5 +141,28 @@ fn a_server_is_started_with_the_callers_home() {
     let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid)).unwrap();
     let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3).unwrap().to_owned();
     assert_eq!(session, server.pid.to_string(), "a session of its own");
+    home.retire();
+}
+
+fn a_server_keeps_no_file_lock_or_pipe_of_its_callers_caller() {
+    let home = Home::new();
+    let lock = tempfile::NamedTempFile::new().unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "exec 9>\"$2\"; flock 9; \"$0\" client --home \"$1\""]);
+    shell.arg(std::env::current_exe().unwrap()).arg(home.path()).arg(lock.path()).stdout(Stdio::piped());
+    // The output ends when nobody holds the pipe any more, a server included.
+    let said = printed(&output(shell));
+    assert!(said.starts_with("started an external server"), "{said}");
+    fs2::FileExt::try_lock_exclusive(lock.as_file()).expect("the caller's lock is free");
+    let [server] = home.processes()[..] else { panic!("one server") };
+    let mut open: Vec<_> = fs::read_dir(format!("/proc/{server}/fd"))
+        .unwrap()
+        .map(|fd| fs::read_link(fd.unwrap().path()).unwrap().to_string_lossy().into_owned())
+        .filter(|file| !["anon_inode:", "socket:"].iter().any(|prefix| file.starts_with(prefix)))
+        .collect();
+    open.sort_unstable();
+    let log = home.path().join("count.log").to_string_lossy().into_owned();
+    let life = home.path().join("count.life").to_string_lossy().into_owned();
+    assert_eq!(open, ["/dev/null".to_owned(), life, log.clone(), log], "all that it has open");
     home.retire();
 }

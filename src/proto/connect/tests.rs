@@ -110,10 +110,17 @@ fn back(unlock: Step, found: Found) -> Step {
     path! { unlock; Unlock POINT => unlocked(); Backoff NOTHING => elapsed(); Read NOTHING => found(found); }
 }
 
+/// Record 1 is dialled again, for its lifetime lock was held.
+fn dialling_again(goal: Goal) -> Step {
+    let unlock = path! { suspecting(goal); Reread POINT => found(found(1)); Probe POINT => answered(Lifetime::Held); };
+    back(unlock, found(1))
+}
+
 /// Three children were registered, and each was dead before it was dialled.
 fn spent(goal: Goal) -> Step {
     [7, 8, 9].into_iter().fold(clearing(goal), |clear, number| {
-        path! { registered(clear, number); Dial POINT => failed(Came::Refused); Probe POINT => answered(Lifetime::Free); }
+        let probe = path! { registered(clear, number); Dial POINT => failed(Came::Refused); };
+        path! { probe; Probe POINT => answered(Lifetime::Free); }
     })
 }
 
@@ -134,16 +141,6 @@ fn questions(goal: Goal, dial: Step) -> [Step; 4] {
     let question = at!(prove.clone(), Prove);
     let proof = question.judge(&server_proof(goal, question.record())).unwrap();
     [dial, hello, prove, question.proved(proof)]
-}
-
-fn dialled(step: &Step) -> Option<&Record> {
-    match step {
-        Step::Dial(question) => Some(question.record()),
-        Step::Hello(question) => Some(question.record()),
-        Step::Prove(question) => Some(question.record()),
-        Step::Welcome(question) => Some(question.record()),
-        _ => None,
-    }
 }
 
 /// The question of a dial comes to nothing.
@@ -213,28 +210,23 @@ fn free_is_a_fact_and_held_is_none_in_every_cell_of_the_table() {
 
 #[test]
 fn every_row_of_the_table_of_dial_outcomes() {
-    let ends = [(Came::Trouble, Done::Trouble), (Came::Unsupported(NO), Done::Unsupported(NO))];
-    for goal in GOALS {
-        for question in questions(goal, dialling(goal)) {
-            for (came, done) in &ends {
-                assert_eq!(failed(question.clone(), *came), Step::Done(done.clone()), "{goal:?}");
+    let free = GOALS.map(|goal| (goal, dialling(goal)));
+    let again = LOCKING.map(|goal| (goal, dialling_again(goal)));
+    let holding = LOCKING.map(|goal| (goal, path! { suspecting(goal); Reread POINT => found(found(2)); }));
+    for (goal, dial) in free.into_iter().chain(again).chain(holding) {
+        let held = dial.holds();
+        for question in questions(goal, dial) {
+            let came_to = |came| failed(question.clone(), came);
+            for (came, done) in [(Came::Trouble, Done::Trouble), (Came::Unsupported(NO), Done::Unsupported(NO))] {
+                let end = if held == POINT { at!(came_to(came), Unlock).unlocked() } else { came_to(came) };
+                assert_eq!(end, Step::Done(done), "{goal:?}");
             }
             for came in SUSPICIONS {
-                match failed(question.clone(), came) {
-                    Step::Lock(_) => assert_ne!(goal, INTERNAL),
+                match came_to(came) {
+                    Step::Probe(probe) => assert_eq!((probe.row(), held), (Row::Suspected, POINT), "{came:?}"),
+                    Step::Lock(_) => assert!(held == NOTHING && goal != INTERNAL, "{came:?} for {goal:?}"),
                     other => assert_eq!((goal, other), (INTERNAL, Step::Done(Done::Internal)), "{came:?}"),
                 }
-            }
-        }
-    }
-    for goal in LOCKING {
-        for question in questions(goal, path! { suspecting(goal); Reread POINT => found(found(2)); }) {
-            for (came, done) in &ends {
-                let unlock = failed(question.clone(), *came);
-                assert_eq!(path! { unlock; Unlock POINT => unlocked(); }, Step::Done(done.clone()), "{goal:?}");
-            }
-            for came in SUSPICIONS {
-                assert_eq!(at!(failed(question.clone(), came), Probe).row(), Row::Suspected, "{came:?} for {goal:?}");
             }
         }
     }
@@ -297,11 +289,14 @@ fn what_cannot_be_dialled_leads_to_the_lock_and_for_an_internal_client_to_its_ow
 
 #[test]
 fn two_different_records_at_most_are_dialled_without_the_lock_and_none_of_them_twice() {
-    let busy = |lock, found| path! { lock; Lock NOTHING => busy(); Backoff NOTHING => elapsed(); Read NOTHING => found(found); };
+    let reads = |lock, found| {
+        let read = path! { lock; Lock NOTHING => busy(); Backoff NOTHING => elapsed(); };
+        path! { read; Read NOTHING => found(found); }
+    };
     for goal in LOCKING {
         let lock = path! { dialling(goal); Dial NOTHING => failed(Came::Refused); };
-        let lock = path! { busy(busy(lock, found(1)), found(2)); Dial NOTHING => failed(Came::Refused); };
-        let lock = busy(busy(busy(lock, found(2)), found(1)), found(3));
+        let lock = path! { reads(reads(lock, found(1)), found(2)); Dial NOTHING => failed(Came::Refused); };
+        let lock = reads(reads(reads(lock, found(2)), found(1)), found(3));
         let dial = path! { lock; Lock NOTHING => got(); Reread POINT => found(found(3)); };
         assert_eq!((dial.name(), dial.holds()), ("Dial", POINT));
     }
@@ -309,15 +304,14 @@ fn two_different_records_at_most_are_dialled_without_the_lock_and_none_of_them_t
 
 #[test]
 fn a_suspect_whose_lifetime_lock_is_held_is_dialled_again_without_the_lock_which_is_not_counted() {
-    let mut lock = path! { dialling(EXTERNAL); Dial NOTHING => failed(Came::Refused); };
+    let mut reread = suspecting(EXTERNAL);
     for _ in 0..100 {
-        let reread = path! { lock; Lock NOTHING => got(); };
         let unlock = path! { reread; Reread POINT => found(found(1)); Probe POINT => answered(Lifetime::Held); };
         let backoff = path! { unlock.clone(); Unlock POINT => unlocked(); };
         assert_eq!(at!(backoff, Backoff).suspects(), Some(&record(1)));
         assert_eq!(back(unlock.clone(), Found::Empty).name(), "Lock", "it is gone");
         assert_eq!(back(unlock.clone(), found(2)).name(), "Dial", "the second free dial is left");
-        lock = path! { back(unlock, found(1)); Dial NOTHING => failed(Came::Silence); };
+        reread = path! { back(unlock, found(1)); Dial NOTHING => failed(Came::Silence); Lock NOTHING => got(); };
     }
 }
 
@@ -341,7 +335,8 @@ fn a_server_is_started_with_the_drawn_cookie_after_the_point_was_cleared_and_its
     for goal in SPAWNING {
         let spawn = path! { clearing(goal); Clear POINT => cleared(cookie(7)); };
         assert_eq!(at!(spawn, Spawn).cookie(), &cookie(7));
-        let write = path! { awaiting(clearing(goal), 7); Await CHILD => ready(record(7)); Verify CHILD => answered(Lifetime::Held); };
+        let verify = path! { awaiting(clearing(goal), 7); Await CHILD => ready(record(7)); };
+        let write = path! { verify; Verify CHILD => answered(Lifetime::Held); };
         assert_eq!(at!(write, Write).record(), &record(7));
         let dial = registered(clearing(goal), 7);
         assert_eq!((at!(dial.clone(), Dial).record(), dial.holds()), (&record(7), POINT));
@@ -505,11 +500,15 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
         Step::Welcome(s) => say(OFTEN, s.welcomed(WELCOMED), &same),
         Step::Done(_) => {}
     }
-    if let Some(record) = dialled(step) {
+    if let Step::Dial(Dial { contact })
+    | Step::Hello(Hello { contact, .. })
+    | Step::Prove(Prove { contact, .. })
+    | Step::Welcome(Welcome { contact, .. }) = step
+    {
         // Without faults a server is told from a dead one, and none retires while the point is locked.
         let came = SUSPICIONS.map(|came| (step.holds().lock, came));
         for (fault, came) in came.into_iter().chain([(FAULT, Came::Trouble), (FAULT, Came::Unsupported(NO))]) {
-            say(fault, failed(step.clone(), came), &|w| w.suspect = Some(record.clone()));
+            say(fault, failed(step.clone(), came), &|w| w.suspect = Some(contact.record.clone()));
         }
     }
     next

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::{ChildStdout, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -75,6 +76,48 @@ pub(crate) fn take_stdio() -> io::Result<(OwnedFd, OwnedFd)> {
     rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
     rustix::stdio::dup2_stdout(io::stderr())?;
     Ok((orders, replies))
+}
+
+/// Gives up the files that this process inherited from its caller's caller, by executing it once more.
+///
+/// A shell's `exec 9>lock; flock 9; client` would leave its lock with the server for good. Nothing but the
+/// end of the program's image closes a file that is nobody's value; the PID stays. Where there is none, or
+/// where one comes back (something opens it at every start), this returns and does nothing.
+pub(crate) fn shed_inherited() -> io::Result<()> {
+    let pid = std::process::id().to_string();
+    if std::env::var(REEXECUTED).is_ok_and(|before| before == pid) || !inherited()? {
+        return Ok(());
+    }
+    close_fds::set_fds_cloexec(3, &[]);
+    let path = std::env::current_exe()?;
+    let path = if path.exists() { path } else { "/proc/self/exe".into() };
+    let mut args = std::env::args_os();
+    let mut command = Command::new(path);
+    if let Some(name) = args.next() {
+        command.arg0(name);
+    }
+    Err(command.args(args).env(REEXECUTED, pid).exec())
+}
+
+/// Set to the PID of a process that was executed once more.
+const REEXECUTED: &str = "RENDEZVOUS_REEXECUTED";
+
+/// Whether a file beyond standard error is open that a child would inherit.
+fn inherited() -> io::Result<bool> {
+    const CLOEXEC: u32 = rustix::fs::OFlags::CLOEXEC.bits();
+    let Ok(open) = fs::read_dir("/proc/self/fdinfo") else { return Ok(false) };
+    for entry in open {
+        let entry = entry?;
+        let Some(fd) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // The directory that is being read is among them, and may be closed by the time it is looked at.
+        let Ok(info) = fs::read_to_string(entry.path()) else { continue };
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+        if fd > 2 && flags.is_some_and(|flags| flags & CLOEXEC == 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Where this process prints its errors.

@@ -4,10 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use tokio::net::TcpStream;
-
 use crate::context::{self, Context};
-use crate::driver::{self, Connection, Factory, Peer, Program, Retired, Start, Status};
+use crate::driver::{self, Connection, Factory, Peer, Program, Retired, Start, Status, Stream};
 use crate::error::{BoxError, Error};
 use crate::limits::Limits;
 use crate::proto::connect::{Goal, Policy};
@@ -116,13 +114,13 @@ impl Descriptor {
     /// blocks the thread holds up the other sessions, but no handshake.
     ///
     /// ```
-    /// # use rendezvous_ipc::{Context, Descriptor};
+    /// # use rendezvous_ipc::{Context, Descriptor, Stream};
     /// use tokio::io::AsyncWriteExt;
     ///
     /// let service = Descriptor::new(&Context::new("org.example.greeter")?, "greeter")?
     ///     .this_program(["serve"])
     ///     .stream_handler(async |_start| {
-    ///         Ok(async |_peer, mut stream: tokio::net::TcpStream| {
+    ///         Ok(async |_peer, mut stream: Stream| {
     ///             let _ = stream.write_all(b"hello").await;
     ///         })
     ///     });
@@ -132,7 +130,7 @@ impl Descriptor {
     pub fn stream_handler<B, S>(mut self, build: B) -> Self
     where
         B: AsyncFn(Start) -> Result<S, BoxError> + Send + Sync + 'static,
-        S: AsyncFn(Peer, TcpStream) + 'static,
+        S: AsyncFn(Peer, Stream) + 'static,
     {
         self.factory = Some(Factory::new(build));
         self

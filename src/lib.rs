@@ -24,7 +24,12 @@ pub use self::rpc::Rpc;
 pub use self::{
     context::Context,
     descriptor::Descriptor,
-    driver::{Connection, Failed, How, Outcome, Peer, Reason, Retired, Start, Status, Suspicion},
+    driver::{Connection, Failed, How, Outcome, Peer, Reason, Retired, Start, Status, Stream, Suspicion},
     error::{BoxError, Error, StartError, StartFailure},
     limits::Limits,
 };
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,12 +12,11 @@ use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::twoparty::VatNetwork;
 use capnp_rpc::{Disconnector, RpcSystem};
 use futures_util::io::{BufReader, BufWriter};
-use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
-use crate::{BoxError, Connection, Descriptor, Error, Peer, Start};
+use crate::{BoxError, Connection, Descriptor, Error, Peer, Start, Stream};
 
 /// The longest message, in words of 8 bytes. It is allocated before it is read, so a peer can claim it for nothing.
 const MESSAGE_WORDS: usize = 1024 * 1024;
@@ -42,7 +41,7 @@ impl Descriptor {
     {
         self.stream_handler(async move |start| {
             let handler = build(start).await?;
-            Ok(async move |peer: Peer, stream: TcpStream| {
+            Ok(async move |peer: Peer, stream: Stream| {
                 let client = Client::new(handler(&peer).into_client_hook());
                 let rpc = RpcSystem::new(network(stream, Side::Server), Some(client));
                 if let Err(error) = rpc.await {
@@ -127,7 +126,7 @@ impl<C> Drop for Rpc<C> {
     }
 }
 
-fn network(stream: TcpStream, side: Side) -> Box<VatNetwork<impl futures_util::AsyncRead + Unpin>> {
+fn network(stream: Stream, side: Side) -> Box<VatNetwork<impl futures_util::AsyncRead + Unpin>> {
     let (reader, writer) = stream.into_split();
     let mut options = ReaderOptions::new();
     options.traversal_limit_in_words(Some(MESSAGE_WORDS));

@@ -13,6 +13,7 @@ use super::log;
 use super::os::scope;
 use super::point::{self, Guard};
 use super::story::{Outcome, Story};
+use super::stream::Stream;
 use crate::descriptor::Service;
 use crate::error::{Error, StartError, StartFailure};
 use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Refusal, Step};
@@ -25,7 +26,7 @@ use crate::proto::start::Order;
 ///
 /// It is `Send`, and dropping it ends it.
 pub struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) outcome: Outcome,
 }
 
@@ -36,7 +37,7 @@ impl Connection {
     }
 
     /// The authenticated stream, for a protocol of your own.
-    pub fn into_stream(self) -> TcpStream {
+    pub fn into_stream(self) -> Stream {
         self.stream
     }
 }
@@ -62,7 +63,7 @@ pub(crate) async fn connect(service: &Service, goal: Goal) -> Result<Connection,
     let mut story = Story::new();
     match run(service, goal, &mut story).await? {
         Ended::Welcomed { record, welcome, stream } => {
-            Ok(Connection { stream, outcome: story.outcome(&record, welcome) })
+            Ok(Connection { stream: Stream::new(stream), outcome: story.outcome(&record, welcome) })
         }
         Ended::Start(_) | Ended::Absent => Err(Error::Usage("this goal does not connect".into())),
     }

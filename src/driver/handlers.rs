@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use super::stream::Stream;
 use crate::error::{BoxError, Error};
 use crate::proto::serve::{Gate, Retire};
 
@@ -21,7 +22,7 @@ use crate::proto::serve::{Gate, Retire};
 const WAITING: usize = 1024;
 
 type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
-type Sessions = Rc<dyn Fn(Peer, TcpStream) -> LocalFuture<()>>;
+type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<()>>;
 
 /// What a handler is told when it is built.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ impl Factory {
     pub(crate) fn new<B, S>(build: B) -> Self
     where
         B: AsyncFn(Start) -> Result<S, BoxError> + Send + Sync + 'static,
-        S: AsyncFn(Peer, TcpStream) + 'static,
+        S: AsyncFn(Peer, Stream) + 'static,
     {
         let build = Arc::new(build);
         Factory(Arc::new(move |start| {
@@ -138,7 +139,7 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
         tokio::task::spawn_local(async move {
             let _counted = counted;
             match TcpStream::from_std(stream) {
-                Ok(stream) => handler(peer, stream).await,
+                Ok(stream) => handler(peer, Stream::new(stream)).await,
                 Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "a client was lost"),
             }
         });

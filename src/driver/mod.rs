@@ -15,6 +15,7 @@ mod os;
 mod point;
 mod serve;
 mod story;
+mod stream;
 mod watchdog;
 
 pub(crate) use self::child::Program;
@@ -27,3 +28,4 @@ pub(crate) use self::inspect::{inspect, retire};
 pub(crate) use self::os::process::describe;
 pub(crate) use self::serve::serve;
 pub use self::story::{Failed, How, Outcome, Reason, Suspicion};
+pub use self::stream::Stream;

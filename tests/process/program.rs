@@ -7,9 +7,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rendezvous_ipc::{Context, Descriptor, Error, Limits};
+use rendezvous_ipc::{Context, Descriptor, Error, Limits, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// What a client's byte asks the server for.
 pub const COUNT: u8 = b'+';
@@ -72,7 +71,7 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     })
 }
 
-async fn count_bytes(count: &Cell<u64>, mut stream: TcpStream) -> std::io::Result<()> {
+async fn count_bytes(count: &Cell<u64>, mut stream: Stream) -> std::io::Result<()> {
     loop {
         match stream.read_u8().await? {
             COUNT => count.set(count.get() + 1),
@@ -85,7 +84,7 @@ async fn count_bytes(count: &Cell<u64>, mut stream: TcpStream) -> std::io::Resul
 }
 
 /// Asks a server for something, and answers its count.
-pub async fn ask(stream: &mut TcpStream, what: u8) -> std::io::Result<u64> {
+pub async fn ask(stream: &mut Stream, what: u8) -> std::io::Result<u64> {
     stream.write_u8(what).await?;
     stream.read_u64().await
 }

@@ -1,7 +1,7 @@
 //! The client's machine, stepped by hand: its two tables, its promises one by one, and at last every step
 //! that can be reached at all, with and without faults.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use super::*;
 use crate::proto::handshake::{Answer, Nonce, Rejected};
@@ -546,9 +546,9 @@ impl World {
 
 /// Walks every step of a goal that can be reached; answers their names and how it can end.
 fn walk(goal: Goal, faults: bool) -> (BTreeSet<&'static str>, String) {
-    let mut open = vec![(Step::new(goal, here()), World::default())];
+    let mut open = VecDeque::from([(Step::new(goal, here()), World::default())]);
     let (mut seen, mut names, mut ends) = (HashSet::new(), BTreeSet::new(), BTreeSet::new());
-    while let Some((step, world)) = open.pop() {
+    while let Some((step, world)) = open.pop_front() {
         if seen.insert((step.clone(), world.clone())) {
             assert!(seen.len() < 100_000, "the walk does not end");
             world.check(goal, &step);

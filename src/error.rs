@@ -139,6 +139,8 @@ pub enum StartFailure {
     Exited(Option<ExitStatus>),
     /// It answered with something else than a server's reply: the beginning of that.
     Nonsense(String),
+    /// It answered as a server of another version of this crate does, or cut its reply short.
+    OtherVersion,
     /// It closed its standard output without a word, and went on.
     Silent,
     /// It was not ready in the time that a start may take.
@@ -259,6 +261,9 @@ impl fmt::Display for StartFailure {
                 f,
                 "answered {text:?}, which is no server's reply: does it call `serve` before it prints anything?"
             ),
+            StartFailure::OtherVersion => {
+                f.write_str("answered in part, or as a server of another version of rendezvous-ipc does: rebuild it, or this program")
+            }
             StartFailure::Silent => f.write_str("closed its standard output without a reply"),
             StartFailure::Overdue(budget) => write!(f, "was not ready within {budget:.1?}, and was ended"),
             StartFailure::Unverified => f.write_str(

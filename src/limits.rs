@@ -7,7 +7,8 @@ use crate::error::Error;
 /// The limits of a service. The defaults suit a helper of interactive programs.
 ///
 /// They hang together, and [`Descriptor::limits`](crate::Descriptor::limits) checks that they do:
-/// `start + patience < drain`, `drain + start + patience < connect`, `check ≤ 2 × patience`.
+/// `start + patience < drain`, `drain + start + patience < connect`, `check ≤ 2 × patience`, nothing is zero and
+/// nothing longer than a year.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -29,6 +30,8 @@ pub struct Limits {
     pub lobby: usize,
 }
 
+const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
@@ -45,7 +48,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// All times divided by `divisor`, for tests that cannot wait.
+    /// All times divided by `divisor`, which is not 0, for tests that cannot wait.
     ///
     /// ```
     /// # use rendezvous_ipc::Limits;
@@ -66,13 +69,21 @@ impl Limits {
     }
 
     pub(crate) fn checked(self) -> Result<Self, Error> {
-        let Limits { connect, start, patience, check, drain, lobby, .. } = self;
+        let Limits { connect, start, patience, check, handshake, drain, idle, lobby } = self;
+        let times = [connect, start, patience, check, handshake, drain];
+        if times.iter().any(Duration::is_zero) || lobby == 0 {
+            return Err(Error::Usage("these limits do not hang together: none but idle may be zero".into()));
+        }
+        if times.iter().chain(&idle).any(|time| *time > YEAR) {
+            return Err(Error::Usage(
+                "these limits do not hang together: none may be longer than a year; for no end of idleness, `None`"
+                    .into(),
+            ));
+        }
         let broken = [
             (start + patience >= drain, "start + patience < drain"),
             (drain + start + patience >= connect, "drain + start + patience < connect"),
             (check > 2 * patience, "check ≤ 2 × patience"),
-            (check.is_zero(), "check > 0"),
-            (lobby == 0, "lobby > 0"),
         ];
         match broken.iter().find(|(broken, _)| *broken) {
             None => Ok(self),
@@ -95,5 +106,18 @@ mod tests {
     fn limits_that_do_not_hang_together_are_refused_with_the_rule() {
         let text = Limits { drain: Duration::from_secs(9), ..Limits::default() }.checked().unwrap_err().to_string();
         assert!(text.contains("start + patience < drain"), "{text}");
+    }
+
+    #[test]
+    fn limits_that_are_nothing_or_for_ever_are_refused() {
+        for (limits, rule) in [
+            (Limits { idle: Some(Duration::MAX), ..Limits::default() }, "longer than a year"),
+            (Limits { connect: Duration::MAX, start: Duration::MAX, ..Limits::default() }, "longer than a year"),
+            (Limits { handshake: Duration::ZERO, ..Limits::default() }, "zero"),
+            (Limits { lobby: 0, ..Limits::default() }, "zero"),
+        ] {
+            let text = limits.checked().unwrap_err().to_string();
+            assert!(text.contains(rule), "{text}");
+        }
     }
 }

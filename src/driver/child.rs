@@ -32,7 +32,7 @@ pub(crate) struct Program {
 
 /// A child that is not registered: dropping it kills it. A thread of its own reaps it in the end.
 pub(super) struct Child {
-    process: Arc<Mutex<std::process::Child>>,
+    process: Shared,
     pid: u32,
     registered: bool,
     orders: Orders,
@@ -156,9 +156,20 @@ impl Drop for Child {
     }
 }
 
-fn kill(process: &Mutex<std::process::Child>) {
-    // std knows whether it was reaped: another process that has its number by now is safe.
-    let _ = process.lock().unwrap_or_else(PoisonError::into_inner).kill();
+/// A process that may be killed until the reaper saw its end: its number may be another's from then on, even
+/// unreaped by us, where the host ignores the signal of a child's end.
+struct Process {
+    child: std::process::Child,
+    ended: bool,
+}
+
+type Shared = Arc<Mutex<Process>>;
+
+fn kill(process: &Mutex<Process>) {
+    let mut process = process.lock().unwrap_or_else(PoisonError::into_inner);
+    if !process.ended {
+        let _ = process.child.kill();
+    }
 }
 
 /// What a child said so far.
@@ -199,6 +210,7 @@ impl Said {
             Some(Reply::Ready(record)) => Awaited::Ready(record),
             Some(Reply::Busy) => Awaited::Busy,
             Some(Reply::Failed(reason)) => Awaited::Failed(StartFailure::Said(reason.to_owned())),
+            None if self.bytes.starts_with(Reply::TOKEN.as_bytes()) => Awaited::Failed(StartFailure::OtherVersion),
             None => {
                 let text = String::from_utf8_lossy(&self.bytes[..end.min(200)]);
                 Awaited::Failed(StartFailure::Nonsense(text.trim_end().to_owned()))
@@ -208,24 +220,25 @@ impl Said {
 }
 
 /// A thread that waits for one child's end and reaps it, however long that takes.
-struct Reaper(mpsc::Sender<Arc<Mutex<std::process::Child>>>);
+struct Reaper(mpsc::Sender<Shared>);
 
 impl Reaper {
     fn start() -> io::Result<(Self, oneshot::Receiver<Option<ExitStatus>>)> {
-        let (give, take) = mpsc::channel::<Arc<Mutex<std::process::Child>>>();
+        let (give, take) = mpsc::channel::<Shared>();
         let (tell, exit) = oneshot::channel();
         thread::Builder::new().name("rendezvous-reaper".into()).stack_size(128 * 1024).spawn(move || {
             let Ok(child) = take.recv() else { return };
-            let id = child.lock().unwrap_or_else(PoisonError::into_inner).id();
+            let id = child.lock().unwrap_or_else(PoisonError::into_inner).child.id();
             process::wait_for_end(id);
-            let status = child.lock().unwrap_or_else(PoisonError::into_inner).wait();
-            let _ = tell.send(status.ok());
+            let mut process = child.lock().unwrap_or_else(PoisonError::into_inner);
+            process.ended = true;
+            let _ = tell.send(process.child.wait().ok());
         })?;
         Ok((Reaper(give), exit))
     }
 
-    fn take(self, child: std::process::Child) -> Arc<Mutex<std::process::Child>> {
-        let child = Arc::new(Mutex::new(child));
+    fn take(self, child: std::process::Child) -> Shared {
+        let child = Arc::new(Mutex::new(Process { child, ended: false }));
         let _ = self.0.send(child.clone());
         child
     }

@@ -84,7 +84,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
     let mut until = deadline;
     let mut pause = Pause::default();
     let mut failure = None;
-    let mut step = Step::new(goal, scope::here());
+    let mut step = Step::new(goal, scope::here()?);
     loop {
         story.step(&step);
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
@@ -160,7 +160,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                 s.confirmed()
             }
             Step::Fallback(s) => {
-                let free = held.point()?.leads_here() && held.freed(service, story).await?;
+                let free = held.point()?.leads_here()? && held.freed(service, story).await?;
                 if free { s.free() } else { s.not_free() }
             }
             Step::Dial(s) => {

@@ -12,14 +12,17 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::stream::Stream;
 use crate::error::{BoxError, Error};
 use crate::proto::serve::{Gate, Retire};
 
 /// How many welcomed clients may wait for the handlers' thread to take them.
-const WAITING: usize = 1024;
+const WAITING: usize = 128;
+
+/// A timer that is this late was not ours to keep: the process was stopped, or starved.
+const LATE: Duration = Duration::from_millis(100);
 
 type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<()>>;
@@ -75,43 +78,33 @@ pub(super) struct Session {
 /// The thread of the handlers.
 pub(super) struct Handlers {
     sessions: mpsc::Sender<Session>,
+    built: oneshot::Receiver<Result<(), Error>>,
     quit: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
 }
 
 impl Handlers {
-    /// Starts the thread, and builds the handler on it.
-    pub(super) async fn build(factory: Factory, start: Start) -> Result<Self, Error> {
+    /// Starts the thread, which begins to build the handler.
+    pub(super) fn start(factory: Factory, start: Start) -> Result<Self, Error> {
         let (sessions, waiting) = mpsc::channel(WAITING);
         let (quit, quitting) = oneshot::channel();
         let (tell_built, built) = oneshot::channel();
         let (tell_ended, ended) = oneshot::channel();
         let body = move || {
-            let runtime = match local_runtime() {
-                Ok(runtime) => runtime,
-                Err(error) => {
-                    let _ = tell_built.send(Err(Error::System { stage: "Build", source: error }));
-                    return;
-                }
-            };
-            runtime.block_on(async {
-                match (factory.0)(start).await {
-                    Ok(handler) => {
-                        let _ = tell_built.send(Ok(()));
-                        serve(handler, waiting, quitting).await;
-                    }
-                    Err(error) => drop(tell_built.send(Err(Error::Handler(error)))),
-                }
-            });
-            // All sessions end here, wherever they are.
-            drop(runtime);
-            let _ = tell_ended.send(());
+            // Dropped at the very end, by a panic, too: all sessions are over by then, and the handler is dropped.
+            let _tell_ended: oneshot::Sender<()> = tell_ended;
+            match local_runtime() {
+                Ok(runtime) => runtime.block_on(run(factory, start, tell_built, waiting, quitting)),
+                Err(source) => drop(tell_built.send(Err(Error::System { stage: "Build", source }))),
+            }
         };
         thread::Builder::new().name("rendezvous-handlers".into()).spawn(body).map_err(Error::system("Build"))?;
-        match built.await {
-            Ok(built) => built.map(|()| Handlers { sessions, quit, ended }),
-            Err(_) => Err(Error::Handler("it panicked".into())),
-        }
+        Ok(Handlers { sessions, built, quit, ended })
+    }
+
+    /// Returns when the handler is built.
+    pub(super) async fn built(&mut self) -> Result<(), Error> {
+        (&mut self.built).await.unwrap_or_else(|_| Err(Error::Handler("it panicked".into())))
     }
 
     pub(super) fn sessions(&self) -> mpsc::Sender<Session> {
@@ -122,6 +115,27 @@ impl Handlers {
     pub(super) async fn end(self, patience: Duration) -> bool {
         let _ = self.quit.send(());
         timeout(patience, self.ended).await.is_ok()
+    }
+}
+
+async fn run(
+    factory: Factory,
+    start: Start,
+    tell_built: oneshot::Sender<Result<(), Error>>,
+    waiting: mpsc::Receiver<Session>,
+    mut quitting: oneshot::Receiver<()>,
+) {
+    let built = tokio::select! {
+        biased;
+        _ = &mut quitting => return,
+        built = (factory.0)(start) => built,
+    };
+    match built {
+        Ok(handler) => {
+            let _ = tell_built.send(Ok(()));
+            serve(handler, waiting, quitting).await;
+        }
+        Err(error) => drop(tell_built.send(Err(Error::Handler(error)))),
     }
 }
 
@@ -198,21 +212,28 @@ impl Hall {
     }
 
     /// Returns when nobody has been counted for `period`.
-    pub(super) async fn idle(&self, period: Option<Duration>) {
+    ///
+    /// After a long stop or a suspended night the timer is over before those who waited meanwhile are heard: then they
+    /// have `patience` to become clients.
+    pub(super) async fn idle(&self, period: Option<Duration>, patience: Duration) {
+        let mut heard_out = None;
         loop {
             let (counted, since) = {
                 let state = self.state();
                 (state.gate.counted(), state.empty_since)
             };
-            match period {
-                Some(period) if counted == 0 => {
-                    let changed = tokio::time::timeout_at(since + period, self.changed.notified()).await;
-                    if changed.is_err() && self.state().empty_since == since {
-                        return;
-                    }
-                }
-                _ => self.changed.notified().await,
+            let Some(period) = period.filter(|_| counted == 0) else {
+                self.changed.notified().await;
+                continue;
+            };
+            let until = heard_out.filter(|(of, _)| *of == since).map_or(since + period, |(_, until)| until);
+            if timeout_at(until, self.changed.notified()).await.is_ok() {
+                continue;
             }
+            if until.elapsed() < LATE {
+                return;
+            }
+            heard_out = Some((since, Instant::now() + patience));
         }
     }
 

@@ -43,7 +43,7 @@ pub enum Status {
         /// Its process, once.
         pid: u32,
     },
-    /// No record, but a server holds its lifetime lock: one that starts, drains or will restore its record.
+    /// No record, but somebody is at work on the point: a server that starts, drains or will restore its record.
     Between,
     /// A server holds its lifetime lock and does not answer.
     Unresponsive(Suspicion),
@@ -77,41 +77,64 @@ pub enum Retired {
 
 /// Looks at a point. Takes no lock, unless a dial came to nothing or there is nothing to dial.
 pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
-    let found = point::read(&service.point)?;
-    let suspicion = match &found {
-        Found::Newer { format } => return Ok(Status::Newer { format: *format }),
-        Found::OtherDialect => return Ok(Status::OtherDialect),
-        Found::Record(record) => match record.scope.relation(&scope::here()) {
-            Relation::Here => match ask(service, record).await {
-                Ok(welcome) => return Ok(Status::live(welcome)),
-                Err((_, Trouble::Ours(source))) => return Err(Error::System { stage: "Dial", source }),
-                Err((_, Trouble::Came(Came::Unsupported(answer)))) => return Ok(Status::Incompatible(answer)),
-                Err((stage, Trouble::Came(came))) => {
-                    Some(Suspicion { pid: record.pid, address: record.address, stage, came })
+    let until = Instant::now() + service.limits.connect;
+    loop {
+        let found = point::read(&service.point)?;
+        let suspicion = match look(service, &found).await? {
+            Look::Status(status) => return Ok(status),
+            Look::Suspicion(suspicion) => suspicion,
+        };
+        // A point that is not there is not created just to be locked.
+        let lifetime = match point::try_lock(&service.point, false)? {
+            Some(mut point) => {
+                // Only what is still there under the lock goes together with what the lifetime lock says.
+                if point.found()? != found && Instant::now() < until {
+                    continue;
                 }
-            },
-            Relation::EarlierBoot => None,
-            Relation::OtherNamespace | Relation::OtherMachine => return Ok(Status::ForeignScope),
-        },
-        Found::Absent | Found::Empty | Found::Malformed(_) => None,
+                match life::probe(&point, &service.life) {
+                    (Lifetime::CannotTell, Some(error)) => return Err(error),
+                    (lifetime, _) => Some(lifetime),
+                }
+            }
+            None => None,
+        };
+        return Ok(match (lifetime, suspicion, found) {
+            (Some(Lifetime::Free), _, Found::Record(record)) => Status::Gone { pid: record.pid },
+            (Some(Lifetime::Free), _, Found::Malformed(malformed)) => Status::Malformed(malformed),
+            (Some(Lifetime::Free), _, _) | (None, _, Found::Absent) => Status::Absent,
+            (Some(_), Some(suspicion), _) => Status::Unresponsive(suspicion),
+            (None, Some(suspicion), _) => Status::Unknown(suspicion),
+            (_, None, _) => Status::Between,
+        });
+    }
+}
+
+/// What a record says by itself, or after a dial.
+enum Look {
+    Status(Status),
+    Suspicion(Option<Suspicion>),
+}
+
+async fn look(service: &Service, found: &Found) -> Result<Look, Error> {
+    let record = match found {
+        Found::Newer { format } => return Ok(Look::Status(Status::Newer { format: *format })),
+        Found::OtherDialect => return Ok(Look::Status(Status::OtherDialect)),
+        Found::Absent | Found::Empty | Found::Malformed(_) => return Ok(Look::Suspicion(None)),
+        Found::Record(record) => record,
     };
-    // A point that is not there is not created just to be locked.
-    let lifetime = match point::try_lock(&service.point, false)? {
-        Some(point) => match life::probe(&point, &service.life) {
-            (Lifetime::CannotTell, Some(error)) => return Err(error),
-            (lifetime, _) => Some(lifetime),
-        },
-        None => None,
-    };
-    let held = lifetime == Some(Lifetime::Held);
-    Ok(match (found, suspicion) {
-        (_, Some(suspicion)) if held => Status::Unresponsive(suspicion),
-        (_, Some(suspicion)) if lifetime.is_none() => Status::Unknown(suspicion),
-        (Found::Record(record), _) if !held => Status::Gone { pid: record.pid },
-        (Found::Malformed(malformed), _) if !held => Status::Malformed(malformed),
-        (Found::Absent | Found::Empty, _) if !held => Status::Absent,
-        _ => Status::Between,
-    })
+    match record.scope.relation(&scope::here()?) {
+        Relation::Here => {}
+        Relation::EarlierBoot => return Ok(Look::Suspicion(None)),
+        Relation::OtherNamespace | Relation::OtherMachine => return Ok(Look::Status(Status::ForeignScope)),
+    }
+    match ask(service, record).await {
+        Ok(welcome) => Ok(Look::Status(Status::live(welcome))),
+        Err((_, Trouble::Ours(source))) => Err(Error::System { stage: "Dial", source }),
+        Err((_, Trouble::Came(Came::Unsupported(answer)))) => Ok(Look::Status(Status::Incompatible(answer))),
+        Err((stage, Trouble::Came(came))) => {
+            Ok(Look::Suspicion(Some(Suspicion { pid: record.pid, address: record.address, stage, came })))
+        }
+    }
 }
 
 /// A dial with the intent *status*.
@@ -135,7 +158,7 @@ pub(crate) async fn retire(service: &Service) -> Result<Retired, Error> {
         Ended::Welcomed { welcome, mut stream, .. } => {
             let limits = &service.limits;
             // The server tries for the point lock until its drain deadline, and drains for as long again.
-            let longest = 2 * limits.drain + limits.patience;
+            let longest = 2 * limits.drain + 2 * limits.patience;
             match timeout(longest, stream.read(&mut [0])).await {
                 Ok(_) => Ok(Retired::Retired { pid: welcome.pid }),
                 Err(_) => Err(still_there(longest)),

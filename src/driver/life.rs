@@ -43,7 +43,7 @@ impl Life {
         match fs2::FileExt::try_lock_exclusive(&file) {
             Ok(()) => {
                 let mut life = Life { path: path.to_owned(), file };
-                if !life.is_mine() {
+                if !life.is_mine()? {
                     return Ok(None);
                 }
                 // For people who look into the file; nothing is decided from it, so nothing is lost without it.
@@ -56,8 +56,13 @@ impl Life {
     }
 
     /// Whether the life file's path still leads to the file that is locked.
-    pub(crate) fn is_mine(&self) -> bool {
-        file::leads_to(&self.path, &self.file)
+    pub(crate) fn is_mine(&self) -> Result<bool, Error> {
+        file::leads_to(&self.path, &self.file).map_err(|error| Error::file(&self.path, error))
+    }
+
+    /// Leaves the lock to the process: it is released when that ends, and not before.
+    pub(crate) fn leave(self) {
+        std::mem::forget(self);
     }
 
     fn sign(&mut self) -> std::io::Result<()> {

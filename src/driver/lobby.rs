@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::dial;
 use super::handlers::{Hall, Peer, Session};
+use super::os::process;
 use crate::descriptor::Service;
 use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Nonce, Prove, WELCOME, Welcome};
 use crate::proto::record::Record;
@@ -63,28 +64,36 @@ impl Drop for Lobby {
 }
 
 async fn accept(listener: TcpListener, host: Rc<Host>, guests: Rc<RefCell<VecDeque<AbortHandle>>>) {
+    // Connections that say nothing may take half of what the process can open, and no more.
+    let room = host.service.limits.lobby.min(process::descriptors() / 2).max(1);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let greeting = timeout(host.service.limits.handshake, greet(host.clone(), stream));
                 let guest = spawn_local(async move { drop(greeting.await) }).abort_handle();
-                let mut guests = guests.borrow_mut();
-                if guests.len() >= host.service.limits.lobby {
-                    guests.retain(|guest| !guest.is_finished());
+                if guests.borrow().len() >= room {
+                    let_the_oldest_go(&guests);
                 }
-                if guests.len() >= host.service.limits.lobby
-                    && let Some(oldest) = guests.pop_front()
-                {
-                    oldest.abort();
-                }
-                guests.push_back(guest);
+                guests.borrow_mut().push_back(guest);
             }
             Err(error) => {
                 tracing::warn!(target: "rendezvous_ipc::serve", %error, "accepting again in a moment");
-                sleep(ACCEPT_PAUSE).await;
+                // Most likely there are no descriptors left: who says nothing has no better right to one.
+                if !let_the_oldest_go(&guests) {
+                    sleep(ACCEPT_PAUSE).await;
+                }
+                // What was aborted is closed when its task is dropped, which is this thread's next turn.
+                tokio::task::yield_now().await;
             }
         }
     }
+}
+
+/// Ends the greeting that has taken longest. Answers whether there was one.
+fn let_the_oldest_go(guests: &RefCell<VecDeque<AbortHandle>>) -> bool {
+    let mut guests = guests.borrow_mut();
+    guests.retain(|guest| !guest.is_finished());
+    guests.pop_front().map(|oldest| oldest.abort()).is_some()
 }
 
 /// The handshake with one client. `None`: it went wrong at some point, and is closed without a word.
@@ -97,18 +106,22 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
     stream.write_all(&prove.to_bytes(&host.record)).await.ok()?;
     let mut proof = [0; CLIENT_PROOF];
     stream.read_exact(&mut proof).await.ok()?;
-    let seat = host.sessions.reserve().await.ok()?;
+    // Only who wants to be served needs a seat: a full house must not keep anybody from asking it to retire.
+    let seat = match prove.claims()? {
+        Intent::Connect => Some(host.sessions.reserve().await.ok()?),
+        Intent::Status | Intent::Retire => None,
+    };
     // From here on it is one step: to verify, to count, to welcome. No await in it.
-    match prove.judge(&host.record, &proof)? {
-        Intent::Connect => {
+    match (prove.judge(&host.record, &proof)?, seat) {
+        (Intent::Connect, Some(seat)) => {
             let counted = host.hall.admit()?;
             host.welcome(&stream)?;
             let peer = Peer { number: host.welcomed.replace(host.welcomed.get() + 1) + 1 };
             tracing::debug!(target: "rendezvous_ipc::serve", step = "Welcome", peer = peer.number);
             seat.send(Session { peer, stream: stream.into_std().ok()?, counted });
         }
-        Intent::Status if host.hall.is_open() => host.welcome(&stream)?,
-        Intent::Retire if host.hall.is_open() => {
+        (Intent::Status, _) if host.hall.is_open() => host.welcome(&stream)?,
+        (Intent::Retire, _) if host.hall.is_open() => {
             host.welcome(&stream)?;
             host.told.send_if_modified(|told| told.replace(told.unwrap_or_else(Instant::now)).is_none());
             let mut witnesses = host.witnesses.borrow_mut();
@@ -116,7 +129,7 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
                 witnesses.push(stream);
             }
         }
-        Intent::Status | Intent::Retire => return None,
+        _ => return None,
     }
     Some(())
 }
@@ -134,7 +147,8 @@ impl Host {
         (sent == WELCOME).then_some(())
     }
 
-    /// Leaves the witnesses' connections to the process, which closes them when it exits, and not before.
+    /// Leaves the witnesses' connections to the process, which closes them when it exits, and not before: so they
+    /// see its end. For a process that is nothing but this server.
     pub(super) fn dismiss_witnesses(&self) {
         for witness in self.witnesses.borrow_mut().drain(..) {
             if let Ok(stream) = witness.into_std() {

@@ -8,7 +8,7 @@ use super::os::file::{self, Mode};
 use crate::error::Error;
 
 /// A log that has grown to this many bytes is emptied: at a start, and by a server that looks after it.
-pub(crate) const LOG_MAX: u64 = 1024 * 1024;
+const LOG_MAX: u64 = 1024 * 1024;
 /// How much of what a failing server said goes into the error, in bytes.
 const TAIL: u64 = 2048;
 
@@ -22,9 +22,16 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
     Ok((file, begin))
 }
 
+/// Empties a server's log where it has grown too large, and is what this process prints to.
+pub(crate) fn bound_own(path: &Path, errors: &File) {
+    if file::leads_to(path, errors).unwrap_or(false) {
+        bound(errors);
+    }
+}
+
 /// Empties a log that has grown too large. It is written at its end, wherever that is.
-pub(crate) fn bound(file: &File) {
-    if file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > LOG_MAX) {
+fn bound(file: &File) {
+    if file.metadata().is_ok_and(|metadata| metadata.len() > LOG_MAX) {
         let _ = file.set_len(0);
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn try_lock(path: &Path, create: bool) -> Result<Option<Guard>, Error
     match fs2::FileExt::try_lock_exclusive(&file) {
         Ok(()) => {
             let guard = Guard { path: path.to_owned(), file };
-            Ok(guard.leads_here().then_some(guard))
+            Ok(guard.leads_here()?.then_some(guard))
         }
         Err(error) if is_contended(&error) => Ok(None),
         Err(error) => Err(Error::file(path, error)),
@@ -82,8 +82,8 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// Whether the point's path leads to the file that is locked.
-    pub(crate) fn leads_here(&self) -> bool {
-        file::leads_to(&self.path, &self.file)
+    pub(crate) fn leads_here(&self) -> Result<bool, Error> {
+        file::leads_to(&self.path, &self.file).map_err(|error| Error::file(&self.path, error))
     }
 
     /// What the point holds.

@@ -9,12 +9,14 @@ use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::connect::{self, Ended};
 use super::dial;
@@ -43,7 +45,13 @@ type Told = watch::Sender<Option<Instant>>;
 /// Serves until the server has retired.
 pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {
     if service.context.spawned() {
-        process::shed_inherited().map_err(Error::system("Watch"))?;
+        static ONCE: AtomicBool = AtomicBool::new(false);
+        if ONCE.swap(true, Ordering::Relaxed) {
+            return Err(Error::Usage("this process was started to serve one service, and does so already".into()));
+        }
+        if let Err(error) = process::shed_inherited() {
+            tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
+        }
     }
     let told = Told::new(None);
     let (tell_ended, ended) = oneshot::channel();
@@ -73,7 +81,10 @@ impl Drop for StopOnDrop {
 }
 
 async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
-    let mut server = Server::new(service, told);
+    let hurry = Rc::new(Notify::new());
+    let signals = process::Signals::new().map_err(Error::system("Watch"))?;
+    spawn_local(obey(signals, told.clone(), hurry.clone()));
+    let mut server = Server::new(service, told, hurry);
     let step = if service.context.spawned() {
         let (orders, replies) = process::take_stdio().map_err(Error::system("Watch"))?;
         process::leave_session();
@@ -81,7 +92,13 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
         server.replies = Some(File::from(replies));
         Step::new(Starter::Spawner)
     } else {
-        match connect::run(service, Goal::Serve, &mut Story::new()).await? {
+        let mut stopped = server.told.subscribe();
+        let mut story = Story::new();
+        let ended = tokio::select! {
+            ended = connect::run(service, Goal::Serve, &mut story) => ended,
+            _ = stopped.wait_for(Option::is_some) => return Ok(()),
+        };
+        match ended? {
             Ended::Start(point) => server.point = Some(point),
             Ended::Welcomed { welcome, .. } => return Err(Error::AlreadyRunning { pid: welcome.pid }),
             Ended::Absent => return Err(Error::Usage("to serve is not to retire".into())),
@@ -91,9 +108,18 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
     };
     let result = server.drive(step, factory).await;
     if let Err(error) = &result {
-        server.reply_failed(error);
+        server.reply_reason(&error.to_string());
     }
+    server.release().await;
     result
+}
+
+/// A signal tells the server to retire; another, not to wait for its clients.
+async fn obey(mut signals: process::Signals, told: Told, hurry: Rc<Notify>) {
+    signals.next().await;
+    drop(StopOnDrop(told));
+    signals.next().await;
+    hurry.notify_one();
 }
 
 /// A server and what it holds. Dropping it releases the point lock and the lifetime lock.
@@ -112,14 +138,18 @@ struct Server<'a> {
     lobby: Option<Lobby>,
     point: Option<Guard>,
     life: Option<Life>,
+    /// The lifetime lock is not to be released before the process ends.
+    leave: bool,
     refused: Option<Error>,
     next_check: Instant,
     /// When the point lock was first tried for what is being done now.
     tried: Option<Instant>,
+    /// Do not wait for clients.
+    hurry: Rc<Notify>,
 }
 
 impl<'a> Server<'a> {
-    fn new(service: &'a Service, told: Told) -> Self {
+    fn new(service: &'a Service, told: Told, hurry: Rc<Notify>) -> Self {
         Server {
             service,
             told,
@@ -134,9 +164,11 @@ impl<'a> Server<'a> {
             lobby: None,
             point: None,
             life: None,
+            leave: false,
             refused: None,
             next_check: Instant::now(),
             tried: None,
+            hurry,
         }
     }
 
@@ -164,20 +196,13 @@ impl<'a> Server<'a> {
                     self.life = self.claim(began + self.budget / 2).await?;
                     if self.life.is_some() { s.claimed() } else { s.busy() }
                 }
-                Step::Build(s) => {
-                    let start = Start { context: self.service.context.clone() };
-                    let built = timeout_at(began + self.budget, Handlers::build(factory.clone(), start)).await;
-                    match built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into()))) {
-                        Ok(handlers) => {
-                            self.handlers = Some(handlers);
-                            s.built()
-                        }
-                        Err(error) => {
-                            self.refused = Some(error);
-                            s.failed()
-                        }
+                Step::Build(s) => match self.build(&factory, began + self.budget).await {
+                    Ok(()) => s.built(),
+                    Err(error) => {
+                        self.refused = Some(error);
+                        s.failed()
                     }
-                }
+                },
                 Step::Listen(s) => match self.listen() {
                     Ok(()) => s.listening(),
                     Err(error) => {
@@ -217,7 +242,7 @@ impl<'a> Server<'a> {
                         biased;
                         _ = told.wait_for(Option::is_some) => s.told(),
                         () = sleep_until(self.next_check) => s.check(),
-                        () = self.hall.idle(limits.idle) => s.idle(),
+                        () = self.hall.idle(limits.idle, limits.patience) => s.idle(),
                     }
                 }
                 Step::Check(s) => {
@@ -228,15 +253,22 @@ impl<'a> Server<'a> {
                 }
                 Step::Lock(s) => {
                     self.tried.get_or_insert_with(Instant::now);
-                    // What cannot be opened now is as good as busy: the next try finds out.
-                    self.point = point::try_lock(&self.service.point, true).unwrap_or(None);
-                    if self.point.is_some() {
-                        s.got()
-                    } else {
-                        // For an idle server, which stays now.
+                    let next = match point::try_lock(&self.service.point, true) {
+                        Ok(Some(point)) => {
+                            self.point = Some(point);
+                            s.got()
+                        }
+                        Ok(None) => s.busy(),
+                        Err(error) => {
+                            tracing::warn!(target: "rendezvous_ipc::serve", %error, "the point cannot be locked");
+                            s.failed()
+                        }
+                    };
+                    // An idle server that stays begins its idle period anew.
+                    if matches!(next, Step::Serve(_)) {
                         self.hall.rest();
-                        s.busy()
                     }
+                    next
                 }
                 Step::Backoff(s) => {
                     let told_at = *self.told.borrow();
@@ -290,7 +322,7 @@ impl<'a> Server<'a> {
                     s.drained()
                 }
                 Step::Release(s) => {
-                    self.life = None;
+                    self.release().await;
                     s.released()
                 }
                 Step::Done(done) => {
@@ -326,7 +358,7 @@ impl<'a> Server<'a> {
     fn listen(&mut self) -> Result<(), Error> {
         let (listener, address) = listen().map_err(Error::system("Listen"))?;
         let record = Record {
-            scope: scope::here(),
+            scope: scope::here()?,
             address,
             cookie: self.cookie.take().ok_or_else(|| missing("the cookie"))?,
             pid: std::process::id(),
@@ -360,38 +392,69 @@ impl<'a> Server<'a> {
 
     fn check(&mut self, found: Result<Found, Error>) -> Result<Checked, Error> {
         let host = self.host()?;
-        let mine = self.life.as_ref().is_some_and(Life::is_mine);
-        Ok(match found {
-            Ok(found) => Checked::of(mine, &found, &host.record),
-            Err(_) if !mine => Checked::Lost,
-            Err(error) => {
-                tracing::warn!(target: "rendezvous_ipc::serve", %error, "the point cannot be read");
+        let mine = self.life.as_ref().map_or(Ok(false), Life::is_mine);
+        Ok(match (mine, found) {
+            (Ok(false), _) => Checked::Lost,
+            (Ok(true), Ok(found)) => Checked::of(true, &found, &host.record),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(target: "rendezvous_ipc::serve", %error, "the files cannot be looked at");
                 Checked::CannotTell
             }
         })
     }
 
-    /// Waits for the clients that are left, then ends them.
+    async fn build(&mut self, factory: &Factory, until: Instant) -> Result<(), Error> {
+        let start = Start { context: self.service.context.clone() };
+        let handlers = self.handlers.insert(Handlers::start(factory.clone(), start)?);
+        let mut stopped = self.told.subscribe();
+        tokio::select! {
+            biased;
+            built = timeout_at(until, handlers.built()) => {
+                built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))
+            }
+            _ = stopped.wait_for(Option::is_some) => Err(Error::Handler("nobody waits for it any more".into())),
+        }
+    }
+
+    /// Waits for the clients that are left, then ends them, and the handler with them.
     async fn drain(&mut self) -> Result<(), Error> {
         let limits = &self.service.limits;
-        let _ = timeout(limits.drain, self.hall.empty()).await;
-        if let Some(handlers) = self.handlers.take()
-            && !handlers.end(limits.patience).await
-        {
-            // A handler blocks its thread and cannot be stopped: its lock ends with the process, not before.
-            tracing::warn!(target: "rendezvous_ipc::serve", "a handler still runs");
-            std::mem::forget(self.life.take());
+        let until = Instant::now() + limits.drain;
+        tokio::select! {
+            _ = timeout_at(until, self.hall.empty()) => {}
+            () = self.hurry.notified() => {}
         }
-        self.host()?.dismiss_witnesses();
+        self.end_handlers(limits.patience.max(until - Instant::now())).await;
+        if self.service.context.spawned() {
+            self.host()?.dismiss_witnesses();
+        }
         Ok(())
     }
 
-    /// Keeps the log bounded, where what this process prints goes into one.
-    fn bound_log(&self) {
-        if self.service.context.spawned()
-            && let Ok(errors) = process::errors()
+    /// Ends the handler. One that blocks its thread cannot be stopped: then the lifetime lock is left to the process.
+    async fn end_handlers(&mut self, patience: Duration) {
+        if let Some(handlers) = self.handlers.take()
+            && !handlers.end(patience).await
         {
-            log::bound(&errors);
+            tracing::warn!(target: "rendezvous_ipc::serve", "a handler still runs");
+            self.leave = true;
+        }
+    }
+
+    /// Releases what is held, the lifetime lock only when no code of the handler runs any more.
+    async fn release(&mut self) {
+        self.point = None;
+        self.end_handlers(self.service.limits.patience).await;
+        match self.life.take() {
+            Some(life) if self.leave => life.leave(),
+            life => drop(life),
+        }
+    }
+
+    /// Keeps the log bounded, where that is what this process prints to.
+    fn bound_log(&self) {
+        if let Ok(errors) = process::errors() {
+            log::bound_own(&self.service.log, &errors);
         }
     }
 
@@ -403,10 +466,6 @@ impl<'a> Server<'a> {
     }
 
     /// Says why it failed, unless the spawner was answered already.
-    fn reply_failed(&mut self, error: &Error) {
-        self.reply_reason(&error.to_string());
-    }
-
     fn reply_reason(&mut self, reason: &str) {
         let reason: String = reason.replace(['\n', '\r'], " ").chars().take(REASON_MAX).collect();
         // A spawner that is not there any more needs no reason.

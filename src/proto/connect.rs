@@ -410,12 +410,12 @@ impl Verify {
     /// What the lock said.
     pub fn answered(self, lifetime: Lifetime) -> Step {
         let Verify { quest, record } = self;
-        match lifetime {
-            Lifetime::Held => Step::Write(Write { quest, record }),
-            Lifetime::Free | Lifetime::CannotTell => {
-                Step::Kill(Kill { next: After::Unlock(Then::Done(Done::Unverified)) })
-            }
-        }
+        let done = match lifetime {
+            Lifetime::Held => return Step::Write(Write { quest, record }),
+            Lifetime::Free => Done::Unverified,
+            Lifetime::CannotTell => Done::Refused(Refusal::CannotTell),
+        };
+        Step::Kill(Kill { next: After::Unlock(Then::Done(done)) })
     }
 }
 

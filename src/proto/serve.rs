@@ -63,7 +63,7 @@ impl Gate {
     /// *Look*: shuts the gate, unless the server is merely idle and somebody came. Answers whether it is shut.
     #[must_use]
     pub fn look(&mut self, why: Retire) -> bool {
-        self.open = why == Retire::Idle && self.counted > 0;
+        self.open &= why == Retire::Idle && self.counted > 0;
         !self.open
     }
 }
@@ -410,6 +410,15 @@ impl Lock {
             purpose => Step::Backoff(Backoff { purpose }),
         }
     }
+
+    /// It cannot be tried: our own trouble. An idle server goes without withdrawing, for nobody else can open the
+    /// point either; the others try again.
+    pub fn failed(self) -> Step {
+        match self.purpose {
+            Purpose::Idle => Step::Look(Look { why: Retire::Idle, held: false }),
+            purpose => Step::Backoff(Backoff { purpose }),
+        }
+    }
 }
 
 /// Wait a millisecond or two for the point lock, serving all the while.
@@ -553,13 +562,13 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// They are gone, or their time is over: no handler code runs from here on.
+    /// They are gone, or their time is over, and the handler with them.
     pub fn drained(self) -> Step {
         Step::Release(Release { done: Done::Retired(self.why) })
     }
 }
 
-/// Release the lifetime lock.
+/// Release the lifetime lock, when no code of the handler runs any more.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Release {
     done: Done,

@@ -68,6 +68,8 @@ pub enum Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
+    /// What stands before every reply.
+    pub const TOKEN: &'static str = "rendezvous ";
     /// What stands before the record of a *ready*.
     pub const READY: &'static str = "rendezvous ready ";
     /// What stands before the reason of a *failed*.

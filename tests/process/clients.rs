@@ -21,6 +21,7 @@ crate::trials![
     a_client_killed_at_any_step_leaves_no_process_and_the_next_connect_succeeds,
     a_stopped_server_is_not_replaced_and_the_error_names_it,
     a_client_short_of_descriptors_says_so_and_harms_nothing,
+    a_client_that_was_short_of_descriptors_once_connects_afterwards,
     the_outcome_tells_the_version_and_the_suspicions,
 ];
 
@@ -188,6 +189,16 @@ fn a_client_short_of_descriptors_says_so_and_harms_nothing() {
     }
     assert!(failures > 0, "no client was short of descriptors");
     assert_eq!(home.processes(), [server.pid]);
+    home.retire();
+}
+
+fn a_client_that_was_short_of_descriptors_once_connects_afterwards() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let said = printed(&output(home.command(&["starved"])));
+    let (short, joined) = said.split_once('\n').unwrap_or_else(|| panic!("{said}"));
+    assert!(short.contains("Too many open files"), "{short}");
+    assert_eq!(joined, format!("joined an external server: pid {}", server.pid));
     home.retire();
 }
 

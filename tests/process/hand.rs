@@ -1,22 +1,32 @@
 //! Servers that somebody starts by hand.
 
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rendezvous_ipc::How;
+use rustix::process::Signal;
 
-use crate::home::{Home, eventually, output, runtime};
+use crate::home::{self, Home, eventually, output, runtime};
 
 crate::trials![
     a_server_started_by_hand_registers_itself_and_is_joined,
     a_second_server_by_hand_ends_with_the_pid_of_the_first,
     a_server_by_hand_beside_a_started_one_ends_with_its_pid,
+    a_signal_tells_a_server_by_hand_to_retire,
+    a_program_that_goes_on_after_it_served_is_seen_to_retire,
+    a_serve_that_is_dropped_before_it_serves_never_does,
+    what_a_server_by_hand_prints_to_is_its_own_however_long,
     spawned_typed_by_hand_is_told_what_is_wrong,
 ];
 
 fn a_server_started_by_hand_registers_itself_and_is_joined() {
     let home = Home::new();
     let mut server = home.command(&["serve"]).spawn().unwrap();
-    eventually("it is registered", || home.point().exists() && !std::fs::read(home.point()).unwrap().is_empty());
+    registered(&home);
     let (outcome, count) = home.count();
     assert_eq!((outcome.how, outcome.pid, count), (How::Joined, server.id(), 1));
     runtime().block_on(home.service().retire()).unwrap();
@@ -26,7 +36,7 @@ fn a_server_started_by_hand_registers_itself_and_is_joined() {
 fn a_second_server_by_hand_ends_with_the_pid_of_the_first() {
     let home = Home::new();
     let mut server = home.command(&["serve"]).spawn().unwrap();
-    eventually("it is registered", || home.point().exists() && !std::fs::read(home.point()).unwrap().is_empty());
+    registered(&home);
     let second = second(&home);
     assert_eq!(second, format!("a server is already running: pid {}", server.id()));
     runtime().block_on(home.service().retire()).unwrap();
@@ -48,6 +58,63 @@ fn second(home: &Home) -> String {
     let output = output(command);
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}
+
+fn a_signal_tells_a_server_by_hand_to_retire() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let home = Home::new();
+        let mut server = home.command(&["serve"]).spawn().unwrap();
+        registered(&home);
+        home::signal(server.id(), signal);
+        assert!(server.wait().unwrap().success(), "{signal:?}");
+        assert_eq!(fs::read(home.point()).unwrap(), b"", "it withdrew its record");
+    }
+}
+
+fn a_program_that_goes_on_after_it_served_is_seen_to_retire() {
+    let home = Home::new();
+    let service = home.service();
+    let serving = thread::spawn(move || runtime().block_on(service.serve()));
+    registered(&home);
+    let begun = Instant::now();
+    runtime().block_on(home.service().retire()).unwrap();
+    assert!(begun.elapsed() < home.limits.drain, "{:?}", begun.elapsed());
+    serving.join().unwrap().unwrap();
+}
+
+fn a_serve_that_is_dropped_before_it_serves_never_does() {
+    let home = Home::new();
+    fs::create_dir(home.path()).unwrap();
+    let lock = fs::File::options().create(true).truncate(false).write(true).mode(0o600).open(home.point()).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    runtime().block_on(async {
+        let service = home.service();
+        tokio::time::timeout(Duration::from_millis(200), service.serve()).await.expect_err("the lock is ours");
+    });
+    fs2::FileExt::unlock(&lock).unwrap();
+    let (outcome, _) = home.count();
+    assert!(matches!(outcome.how, How::StartedExternal(_)), "{outcome}");
+    assert_ne!(outcome.pid, std::process::id());
+    home.retire();
+}
+
+fn what_a_server_by_hand_prints_to_is_its_own_however_long() {
+    let home = Home::new();
+    let mut output = tempfile::NamedTempFile::new().unwrap();
+    let long = vec![b'.'; 3 << 20];
+    output.write_all(&long).unwrap();
+    let mut server = home.command(&["serve"]).stderr(output.reopen().unwrap()).spawn().unwrap();
+    registered(&home);
+    // That the record comes back shows that the server looked after its files.
+    fs::write(home.point(), b"").unwrap();
+    registered(&home);
+    assert_eq!(output.as_file().metadata().unwrap().len(), long.len() as u64);
+    runtime().block_on(home.service().retire()).unwrap();
+    assert!(server.wait().unwrap().success());
+}
+
+fn registered(home: &Home) {
+    eventually("it is registered", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
 }
 
 fn spawned_typed_by_hand_is_told_what_is_wrong() {

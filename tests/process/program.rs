@@ -15,6 +15,7 @@ pub const COUNT: u8 = b'+';
 pub const PANIC: u8 = b'p';
 pub const BLOCK: u8 = b'b';
 pub const WAIT: u8 = b'w';
+pub const START: u8 = b's';
 
 /// Plays a part, if the arguments name one.
 pub fn play() -> bool {
@@ -27,6 +28,8 @@ pub fn play() -> bool {
             std::process::exit(3);
         }
         Some("dies") => std::process::abort(),
+        Some("talks-of-tomorrow") => println!("rendezvous ready rendezvous 2 SECRET"),
+        Some("starved") => starved(),
         Some("talks") => println!("hello world"),
         Some("says-nothing") => park(),
         Some("closes") => {
@@ -55,8 +58,9 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let service = Descriptor::new(context, "count").unwrap().version(7).limits(limits).unwrap();
     let refuses = args.contains(&"refuses");
     let hangs = args.contains(&"hangs");
+    let flushes = args.contains(&"flushes");
     let prints = args.contains(&"prints");
-    service.this_program(args.iter().copied()).stream_handler(async move |_start| {
+    service.this_program(args.iter().copied()).stream_handler(async move |start| {
         if refuses {
             return Err("no paper in\nthe tray".into());
         }
@@ -67,8 +71,22 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
             println!("to the log with it");
         }
         let count = Rc::new(Cell::new(0u64));
-        Ok(async move |_peer, stream| drop(count_bytes(&count, stream).await))
+        let flush = flushes.then(|| Flush(start.context.home().join("flushed")));
+        Ok(async move |_peer, stream| {
+            let _ = &flush;
+            let _ = count_bytes(&count, stream).await;
+        })
     })
+}
+
+/// A handler that takes longer than `patience` to say goodbye.
+struct Flush(std::path::PathBuf);
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        std::thread::sleep(limits().patience * 2);
+        std::fs::write(&self.0, b"all of it").unwrap();
+    }
 }
 
 async fn count_bytes(count: &Cell<u64>, mut stream: Stream) -> std::io::Result<()> {
@@ -77,6 +95,7 @@ async fn count_bytes(count: &Cell<u64>, mut stream: Stream) -> std::io::Result<(
             COUNT => count.set(count.get() + 1),
             PANIC => panic!("a client asked for it"),
             BLOCK => park(),
+            START => count.set(std::process::Command::new("true").status()?.code().map_or(9, |code| code as u64)),
             _ => drop(stream.read_u8().await?),
         }
         stream.write_u64(count.get()).await?;
@@ -125,6 +144,20 @@ async fn client(args: &[String]) {
         println!("error: {error}");
         std::process::exit(1);
     }
+}
+
+/// A client whose first connect is short of descriptors, and whose second is not.
+#[tokio::main]
+async fn starved() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let context = Context::from_args("org.example.rendezvous.tests").unwrap();
+    let service = service(&context, limits(), &["serve"]);
+    let plenty = getrlimit(Resource::Nofile);
+    // What is open stays open; nothing can be opened beside it.
+    setrlimit(Resource::Nofile, rustix::process::Rlimit { current: Some(3), ..plenty }).unwrap();
+    println!("error: {}", service.connect().await.expect_err("there is no descriptor for it"));
+    setrlimit(Resource::Nofile, plenty).unwrap();
+    println!("{}", service.connect().await.unwrap().outcome());
 }
 
 /// Says ready as a server does, with no lifetime lock behind it: the test gives a record to take the rest from.

@@ -1,19 +1,28 @@
 //! What a server does for its clients, and for none but them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::{How, Retired, Status};
+use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use crate::home::{Home, LONG, connected, eventually, guest, runtime};
-use crate::program::{BLOCK, COUNT, PANIC, WAIT, ask};
+use crate::home::{Home, LONG, connected, eventually, guest, output, printed, runtime, signal};
+use crate::program::{BLOCK, COUNT, PANIC, START, WAIT, ask};
 
 crate::trials![
     an_idle_server_retires_and_one_with_a_client_does_not,
     silent_slow_wrong_and_dead_clients_hold_up_nobody_and_do_not_keep_a_server,
     a_full_lobby_lets_the_oldest_go_and_a_client_in,
+    silent_clients_do_not_starve_a_server_of_descriptors,
+    a_server_has_its_whole_drain_to_say_goodbye,
+    a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer,
+    an_idle_server_retires_although_nobody_can_open_its_point,
+    a_full_house_can_still_be_told_to_retire,
+    a_handler_can_start_processes_whatever_its_caller_ignores,
     a_panic_ends_its_own_connection_only,
     a_handler_that_blocks_holds_up_no_handshake,
     a_retiring_server_lets_its_clients_finish_and_takes_nobody_new,
@@ -94,6 +103,97 @@ fn a_full_lobby_lets_the_oldest_go_and_a_client_in() {
     home.retire();
 }
 
+fn silent_clients_do_not_starve_a_server_of_descriptors() {
+    let home = Home::new();
+    let mut server = Command::new("/bin/sh")
+        .args(["-c", "ulimit -n 64; exec \"$0\" serve --home \"$1\""])
+        .arg(std::env::current_exe().unwrap())
+        .arg(home.path())
+        .spawn()
+        .unwrap();
+    eventually("it is registered", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
+    let address = home.record().address.to_string();
+    let _guests: Vec<_> = (0..200).map(|_| guest(&address, b"")).collect();
+    let (outcome, _) = home.count();
+    assert_eq!(outcome.how, How::Joined);
+    assert!(outcome.took < home.limits.patience * 3, "{:?}", outcome.took);
+    runtime().block_on(home.service().retire()).unwrap();
+    assert!(server.wait().unwrap().success());
+}
+
+fn a_server_has_its_whole_drain_to_say_goodbye() {
+    let home = Home::new();
+    drop(runtime().block_on(connected(&home.service_by(&["serve", "flushes", "idle=100"]))));
+    home.wait_for_nobody();
+    assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it");
+}
+
+fn a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer() {
+    let home = Home::new();
+    let service = idle(&home, "idle=500");
+    let server = runtime().block_on(connected(&service)).outcome().pid;
+    signal(server, Signal::STOP);
+    // Time has to pass: more than the idle period, while the server is stopped.
+    std::thread::sleep(Duration::from_millis(700));
+    let address = home.record().address;
+    let client = home.command(&["client"]).spawn().unwrap();
+    eventually("the client waits", || {
+        let connected = fs::read_to_string("/proc/net/tcp").unwrap();
+        // The other end of an established connection to the server's port.
+        let port = format!("0100007F:{:04X} 01", address.socket_addr().port());
+        connected.contains(&port)
+    });
+    signal(server, Signal::CONT);
+    let said = printed(&client.wait_with_output().unwrap());
+    assert_eq!(said, format!("joined an external server: pid {server}, count 1"));
+    home.wait_for_nobody();
+}
+
+fn an_idle_server_retires_although_nobody_can_open_its_point() {
+    let home = Home::new();
+    let connection = runtime().block_on(connected(&idle(&home, "idle=300")));
+    fs::set_permissions(home.point(), fs::Permissions::from_mode(0o644)).unwrap();
+    drop(connection);
+    home.wait_for_nobody();
+}
+
+fn a_full_house_can_still_be_told_to_retire() {
+    let home = Home::new();
+    let service = home.service();
+    runtime().block_on(async {
+        let mut first = connected(&service).await.into_stream();
+        first.write_u8(BLOCK).await.unwrap();
+        let mut waiting = Vec::new();
+        for number in 0..140 {
+            match timeout(home.limits.patience / 2, service.connect()).await {
+                Ok(connection) => waiting.push(connection.unwrap()),
+                Err(_) => {
+                    assert!(number > 100, "there is room for more than {number}");
+                    break;
+                }
+            }
+        }
+        assert!(waiting.len() < 140, "the house is full");
+        assert!(matches!(service.inspect().await.unwrap(), Status::Live { .. }));
+        service.retire().await.unwrap();
+    });
+    home.wait_for_nobody();
+}
+
+fn a_handler_can_start_processes_whatever_its_caller_ignores() {
+    let home = Home::new();
+    let mut client = Command::new("/bin/sh");
+    client.args(["-c", "trap '' CHLD; exec \"$0\" client --home \"$1\""]);
+    client.arg(std::env::current_exe().unwrap()).arg(home.path()).stdout(Stdio::piped());
+    let said = printed(&output(client));
+    assert!(said.starts_with("started an external server"), "{said}");
+    runtime().block_on(async {
+        let mut stream = connected(&home.service()).await.into_stream();
+        assert_eq!(ask(&mut stream, START).await.unwrap(), 0, "the exit status of `true`");
+    });
+    home.retire();
+}
+
 fn a_panic_ends_its_own_connection_only() {
     let home = Home::new();
     runtime().block_on(async {
@@ -131,6 +231,7 @@ fn a_handler_that_blocks_holds_up_no_handshake() {
         service.retire().await.unwrap();
     });
     home.wait_for_nobody();
+    assert_eq!(fs::read_to_string(home.path().join("count.log")).unwrap(), "");
 }
 
 fn a_retiring_server_lets_its_clients_finish_and_takes_nobody_new() {
@@ -195,6 +296,13 @@ fn a_status_is_no_client_and_starts_nothing() {
         Status::Live { pid, version: 7, .. } => assert_eq!(pid, server.pid),
         status => panic!("{status}"),
     }
+    let lock = fs::File::open(home.point()).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    let record = fs::read(home.point()).unwrap();
+    fs::write(home.point(), b"").unwrap();
+    assert_eq!(runtime.block_on(service.inspect()).unwrap(), Status::Between, "somebody is at work");
+    fs::write(home.point(), record).unwrap();
+    fs2::FileExt::unlock(&lock).unwrap();
     crate::home::kill(&home, server.pid);
     assert_eq!(runtime.block_on(service.inspect()).unwrap(), Status::Gone { pid: server.pid });
     fs::write(home.point(), b"rubbish").unwrap();

@@ -15,6 +15,7 @@ crate::trials![
     a_program_that_exits_at_once_is_quoted_with_its_status,
     a_program_that_dies_by_a_signal_is_told_with_it,
     a_program_that_talks_nonsense_is_quoted,
+    a_reply_of_another_version_is_not_quoted_for_it_may_hold_a_cookie,
     a_program_that_never_answers_is_ended_when_its_time_is_over,
     a_program_that_closes_its_output_is_told_at_once,
     a_program_that_hangs_in_its_handler_is_ended_when_its_time_is_over,
@@ -78,6 +79,12 @@ fn a_program_that_talks_nonsense_is_quoted() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["talks"]));
     assert!(matches!(failure, StartFailure::Nonsense(said) if said == "hello world"), "{text}");
+}
+
+fn a_reply_of_another_version_is_not_quoted_for_it_may_hold_a_cookie() {
+    let home = Home::new();
+    let (failure, text) = failure(&home, &home.service_by(&["talks-of-tomorrow"]));
+    assert!(matches!(failure, StartFailure::OtherVersion) && !text.contains("SECRET"), "{text}");
 }
 
 fn a_program_that_never_answers_is_ended_when_its_time_is_over() {

@@ -70,10 +70,14 @@ fn vouch(path: &Path, metadata: &Metadata) -> Result<(), Error> {
 }
 
 /// Whether `path` leads to the file that is open as `file`.
-pub(crate) fn leads_to(path: &Path, file: &File) -> bool {
-    match (std::fs::symlink_metadata(path), file.metadata()) {
-        (Ok(there), Ok(here)) => (there.dev(), there.ino()) == (here.dev(), here.ino()),
-        _ => false,
+///
+/// That it leads nowhere is a *no*; that it cannot be followed just now is an error.
+pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
+    let here = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (here.dev(), here.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::unix::pipe;
+use tokio::signal::unix::{self as signal, SignalKind};
 
 /// The spawner's end of a child's standard input.
 ///
@@ -82,10 +84,12 @@ pub(crate) fn take_stdio() -> io::Result<(OwnedFd, OwnedFd)> {
 ///
 /// A shell's `exec 9>lock; flock 9; client` would leave its lock with the server for good. Nothing but the
 /// end of the program's image closes a file that is nobody's value; the PID stays. Where there is none, or
-/// where one comes back (something opens it at every start), this returns and does nothing.
+/// where one comes back (something opens it at every start), this returns and does nothing. A server that cannot be
+/// rid of them is still a server: what goes wrong here is for the log.
 pub(crate) fn shed_inherited() -> io::Result<()> {
     let pid = std::process::id().to_string();
-    if std::env::var(REEXECUTED).is_ok_and(|before| before == pid) || !inherited()? {
+    let before = std::env::var(REEXECUTED).is_ok_and(|before| before == pid);
+    if before || !started_plainly() || !inherited()? {
         return Ok(());
     }
     close_fds::set_fds_cloexec(3, &[]);
@@ -93,10 +97,18 @@ pub(crate) fn shed_inherited() -> io::Result<()> {
     let path = if path.exists() { path } else { "/proc/self/exe".into() };
     let mut args = std::env::args_os();
     let mut command = Command::new(path);
-    if let Some(name) = args.next() {
-        command.arg0(name);
-    }
+    command.arg0(args.next().unwrap_or_default());
     Err(command.args(args).env(REEXECUTED, pid).exec())
+}
+
+/// Whether the program was started with the arguments that it sees, and not by a loader that took some for itself.
+fn started_plainly() -> bool {
+    let mut line = Vec::new();
+    std::env::args_os().for_each(|arg| {
+        line.extend_from_slice(arg.as_bytes());
+        line.push(0);
+    });
+    !line.is_empty() && fs::read("/proc/self/cmdline").is_ok_and(|started| started == line)
 }
 
 /// Set to the PID of a process that was executed once more.
@@ -129,6 +141,12 @@ pub(crate) fn errors() -> io::Result<fs::File> {
 pub(crate) fn leave_session() {
     // It fails for the leader of a process group, which a child of a plain spawn is not.
     let _ = rustix::process::setsid();
+}
+
+/// How many files this process may have open.
+pub(crate) fn descriptors() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// Ends this process at once, whatever its other threads do.
@@ -169,4 +187,30 @@ pub(crate) fn read_line(input: &OwnedFd, longest: usize, until: Instant) -> Opti
         }
     }
     None
+}
+
+/// The signals that ask a server to end.
+pub(crate) struct Signals {
+    terminate: signal::Signal,
+    interrupt: signal::Signal,
+    _child: signal::Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal::signal(SignalKind::terminate())?,
+            interrupt: signal::signal(SignalKind::interrupt())?,
+            // A caller that ignores the ends of its children hands that to its children, and a handler that starts
+            // a process could not wait for it.
+            _child: signal::signal(SignalKind::child())?,
+        })
+    }
+
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -1,31 +1,54 @@
 //! Which boot, machine and network namespace this is.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
+use crate::error::Error;
 use crate::proto::scope::Scope;
+
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+const MACHINE: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+/// A link of procfs: its inode is the namespace.
+const NAMESPACE: &str = "/proc/thread-self/ns/net";
 
 /// The scope of the calling thread. Boot and machine are read once in a process, the namespace each time.
 ///
-/// What a system does not tell is zero, the same for all its processes.
-pub(crate) fn here() -> Scope {
+/// What a system does not have is zero, the same for all its processes. What cannot be read just now is our own
+/// trouble, and is not remembered.
+pub(crate) fn here() -> Result<Scope, Error> {
     static KERNEL: OnceLock<([u8; 16], Option<[u8; 16]>)> = OnceLock::new();
-    let (boot, machine) = *KERNEL.get_or_init(|| (boot(), machine()));
-    // A link of procfs: its inode is the namespace.
-    let namespace = fs::metadata("/proc/thread-self/ns/net").map_or(0, |link| link.ino());
-    Scope { boot, namespace, machine }
+    let (boot, machine) = match KERNEL.get() {
+        Some(kernel) => *kernel,
+        None => {
+            let boot = read(BOOT)?.unwrap_or_default();
+            let machine = match read(MACHINE[0])? {
+                None => read(MACHINE[1])?,
+                machine => machine,
+            };
+            *KERNEL.get_or_init(|| (boot, machine))
+        }
+    };
+    let namespace = there(NAMESPACE, fs::metadata(NAMESPACE))?.map_or(0, |link| link.ino());
+    Ok(Scope { boot, namespace, machine })
 }
 
-fn boot() -> [u8; 16] {
-    fs::read("/proc/sys/kernel/random/boot_id").map_or([0; 16], |id| digest(&id))
+fn read(path: &str) -> Result<Option<[u8; 16]>, Error> {
+    let id = there(path, fs::read(path))?;
+    Ok(id.filter(|id| !id.trim_ascii().is_empty()).map(|id| digest(&id)))
 }
 
-fn machine() -> Option<[u8; 16]> {
-    let id = fs::read("/etc/machine-id").or_else(|_| fs::read("/var/lib/dbus/machine-id")).ok()?;
-    (!id.trim_ascii().is_empty()).then(|| digest(&id))
+/// Tells what is not there from what cannot be had.
+fn there<T>(path: &str, result: io::Result<T>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::file(Path::new(path), error)),
+    }
 }
 
 /// A machine's id is confidential: what is written down is a digest that is ours alone.

@@ -1,0 +1,198 @@
+//! Every step that can be reached, from every goal, by every answer.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+
+use super::*;
+
+/// What a true driver knows, told by the answers alone.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+struct World {
+    holds: Holds,
+    /// The lifetime lock was free, and nothing was started since.
+    free: bool,
+    cleared: bool,
+    verified: bool,
+    /// What Robust falls back for happened, and then nobody was found alive.
+    listed: bool,
+    looked: bool,
+    suspect: Option<Record>,
+    /// The suspect may be dialled again.
+    again: bool,
+    starts: u8,
+    free_dials: u8,
+    /// Without faults only, for with them there is no end to it: how many dials, and who is dead.
+    dials: u8,
+    gone: Vec<Record>,
+}
+
+/// Every answer to a step, and the world after it.
+fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, World)> {
+    const OFTEN: bool = false;
+    const FAULT: bool = true;
+    let mut next = Vec::new();
+    let mut say = |fault: bool, step: Step, change: &dyn Fn(&mut World)| {
+        let mut world = world.clone();
+        change(&mut world);
+        world.enter(&step, faults);
+        next.extend((faults || !fault).then_some((step, world)));
+    };
+    let same = |_: &mut World| ();
+    let listed = |w: &mut World| w.listed = true;
+    let is_gone = |found: &Found| matches!(found, Found::Record(record) if world.gone.contains(record));
+    let children = (0..world.starts).map(|start| 10 + start);
+    let records = [1, 2].into_iter().chain(children).map(|number| (OFTEN, found(number)));
+    let others = undialable().into_iter().enumerate().map(|(at, found)| (at >= 2, found));
+    match step.clone() {
+        Step::Read(s) => records.chain(others).for_each(|(fault, found)| say(fault, s.clone().found(found), &same)),
+        Step::Reread(s) => records.chain(others).for_each(|(fault, found)| {
+            // A server withdraws its record under the lock before it goes.
+            let fault = fault || is_gone(&found);
+            let next = s.clone().found(found.clone());
+            let suspected = matches!(&next, Step::Probe(probe) if probe.row() == Row::Suspected);
+            say(fault, next, &|w| {
+                if let (true, Found::Record(record)) = (suspected, &found) {
+                    w.suspect = Some(record.clone());
+                }
+            });
+        }),
+        Step::Lock(s) => {
+            say(OFTEN, s.clone().got(), &|w| w.holds.lock = true);
+            say(OFTEN, s.busy(), &same);
+        }
+        Step::Probe(s) => LIFETIMES.into_iter().for_each(|lifetime| {
+            say(lifetime == Lifetime::CannotTell, s.clone().answered(lifetime), &|w| {
+                w.free = lifetime == Lifetime::Free;
+                w.listed |= w.free && w.starts == 3;
+                w.again = lifetime == Lifetime::Held && s.row() == Row::Suspected;
+            });
+        }),
+        Step::Clear(s) => {
+            say(OFTEN, s.clone().cleared(cookie(10 + world.starts)), &|w| w.cleared = true);
+            say(FAULT, s.too_late(), &same);
+        }
+        Step::Spawn(s) => {
+            let started = |w: &mut World| (w.holds, w.free, w.cleared, w.starts) = (CHILD, false, false, w.starts + 1);
+            say(OFTEN, s.clone().spawned(), &started);
+            say(FAULT, s.cannot_execute(), &listed);
+        }
+        Step::Await(s) => {
+            say(OFTEN, s.clone().ready(record(9 + world.starts)), &same);
+            say(OFTEN, s.clone().busy(), &|w| w.starts -= 1);
+            say(FAULT, s.clone().ready(record(1)), &listed);
+            say(FAULT, s.failed(), &listed);
+        }
+        Step::Verify(s) => LIFETIMES.into_iter().for_each(|lifetime| {
+            let held = lifetime == Lifetime::Held;
+            say(!held, s.clone().answered(lifetime), &|w| w.verified = held);
+        }),
+        Step::Write(s) => say(OFTEN, s.written(), &|w| w.holds = WHOLE),
+        Step::Confirm(s) => say(OFTEN, s.confirmed(), &|w| (w.holds, w.verified) = (POINT, false)),
+        Step::Fallback(s) => {
+            say(OFTEN, s.clone().free(), &|w| w.looked = true);
+            say(OFTEN, s.not_free(), &|w| w.listed = false);
+        }
+        Step::Kill(s) => say(OFTEN, s.killed(), &|w| w.holds.child = false),
+        Step::Unlock(s) => say(OFTEN, s.unlocked(), &|w| (w.holds.lock, w.free, w.cleared) = (false, false, false)),
+        Step::Backoff(s) => say(OFTEN, s.elapsed(), &same),
+        Step::Dial(s) => say(OFTEN, s.connected(NONCE), &same),
+        Step::Hello(s) => say(OFTEN, s.sent(), &same),
+        Step::Prove(s) => {
+            let proof = s.judge(&server_proof(goal, s.record())).unwrap();
+            say(OFTEN, s.proved(proof), &same);
+        }
+        Step::Welcome(s) => say(OFTEN, s.welcomed(WELCOMED), &same),
+        Step::Done(_) => {}
+    }
+    if let Step::Dial(Dial { contact })
+    | Step::Hello(Hello { contact, .. })
+    | Step::Prove(Prove { contact, .. })
+    | Step::Welcome(Welcome { contact, .. }) = step
+    {
+        // Without faults a server is told from a dead one, and none retires while the point is locked.
+        let came = SUSPICIONS.map(|came| (step.holds().lock, came));
+        for (fault, came) in came.into_iter().chain([(FAULT, Came::Trouble), (FAULT, Came::Unsupported(NO))]) {
+            say(fault, failed(step.clone(), came), &|w| {
+                w.suspect = Some(contact.record.clone());
+                w.gone.extend((!faults).then(|| contact.record.clone()));
+            });
+        }
+    }
+    next
+}
+
+impl World {
+    /// Counts dials, and sees to it that they are allowed.
+    fn enter(&mut self, step: &Step, faults: bool) {
+        if let Step::Dial(dial) = step {
+            let again = self.suspect.as_ref() == Some(dial.record());
+            assert!(!again || (self.again && !self.holds.lock), "dialled again: {self:?}");
+            self.free_dials += u8::from(!again && !self.holds.lock);
+            self.dials += u8::from(!faults);
+        }
+        self.again &= matches!(step, Step::Unlock(_) | Step::Backoff(_) | Step::Read(_));
+    }
+
+    /// What must be true at every step.
+    fn check(&self, goal: Goal, step: &Step) {
+        assert_eq!(step.holds(), self.holds, "held at {}", step.name());
+        assert!(self.starts <= 3 && self.free_dials <= 2 && self.dials <= 3, "at {} in {self:?}", step.name());
+        let allowed = match step {
+            Step::Clear(_) => self.holds == POINT && self.free,
+            Step::Spawn(_) => self.holds == POINT && self.cleared && SPAWNING.contains(&goal),
+            Step::Write(_) => self.holds == CHILD && self.verified,
+            Step::Fallback(_) => self.holds == POINT && self.listed && goal == ROBUST,
+            Step::Done(Done::Start) => self.holds == POINT && self.cleared,
+            Step::Done(Done::Internal) if goal == ROBUST => self.holds == NOTHING && self.listed && self.looked,
+            Step::Done(_) => self.holds == NOTHING,
+            _ => self.holds.lock || self.holds == NOTHING,
+        };
+        assert!(allowed, "{step:?} in {self:?}");
+    }
+}
+
+/// Walks every step of a goal that can be reached; answers their names and how it can end.
+fn walk(goal: Goal, faults: bool) -> (BTreeSet<&'static str>, String) {
+    let mut open = VecDeque::from([(Step::new(goal, here()), World::default())]);
+    let (mut seen, mut names, mut ends) = (HashSet::new(), BTreeSet::new(), BTreeSet::new());
+    while let Some((step, world)) = open.pop_front() {
+        if seen.insert((step.clone(), world.clone())) {
+            assert!(seen.len() < 200_000, "the walk does not end");
+            world.check(goal, &step);
+            names.insert(step.name());
+            open.extend(answers(goal, faults, &step, &world));
+            if let Step::Done(done) = step {
+                ends.extend(format!("{done:?}").split('(').next().map(String::from));
+            }
+        }
+    }
+    (names, ends.into_iter().collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn every_reachable_step_keeps_what_its_goal_promises() {
+    let all = "Await Backoff Clear Confirm Dial Done Fallback Hello Kill Lock Probe Prove Read Reread Spawn Unlock \
+               Verify Welcome Write";
+    let spawning = "Await Confirm Kill Spawn Verify Write Fallback";
+    for (goal, never, how) in [
+        (EXTERNAL, "Fallback", "Failed Refused TooLate Trouble Unsupported Unverified Welcomed"),
+        (ROBUST, "", "Internal Refused TooLate Trouble Unsupported Unverified Welcomed"),
+        (Goal::Serve, spawning, "Refused Start TooLate Trouble Unsupported Welcomed"),
+        (Goal::Retire, &format!("{spawning} Clear"), "Absent Refused Trouble Unsupported Welcomed"),
+        (
+            INTERNAL,
+            &format!("{spawning} Clear Backoff Lock Probe Reread Unlock"),
+            "Internal Trouble Unsupported Welcomed",
+        ),
+    ] {
+        let (names, ends) = walk(goal, true);
+        let never: Vec<_> = never.split_whitespace().collect();
+        assert!(names.into_iter().eq(all.split_whitespace().filter(|name| !never.contains(name))), "{goal:?}");
+        assert_eq!(ends, how, "{goal:?}");
+    }
+}
+
+#[test]
+fn without_faults_no_connect_fails_and_it_dials_at_most_three_times() {
+    let ends = GOALS.map(|goal| walk(goal, false).1);
+    assert_eq!(ends, ["Welcomed", "Welcomed", "Start Welcomed", "Absent Welcomed", "Internal Welcomed"]);
+}

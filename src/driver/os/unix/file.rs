@@ -85,3 +85,21 @@ pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
 pub(crate) fn create_home(home: &Path) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(home).map_err(|error| Error::file(home, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_a_no_and_one_that_cannot_be_followed_is_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("point");
+        let file = open(&path, Mode::Create).unwrap().unwrap();
+        assert!(leads_to(&path, &file).unwrap());
+        std::fs::rename(&path, home.path().join("elsewhere")).unwrap();
+        assert!(!leads_to(&path, &file).unwrap());
+        open(&path, Mode::Create).unwrap();
+        assert!(!leads_to(&path, &file).unwrap(), "another file by the same name");
+        leads_to(&path.join("below"), &file).expect_err("a file is no directory");
+    }
+}

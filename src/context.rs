@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::proto::connect::Policy;
 
 /// A home directory for points, and a lib directory for programs.
 ///
@@ -14,6 +15,7 @@ use crate::error::Error;
 pub struct Context {
     home: PathBuf,
     lib: PathBuf,
+    policy: Policy,
     spawned: bool,
 }
 
@@ -61,7 +63,7 @@ impl Context {
             Some(lib) => lib,
             None => program()?.parent().map(Path::to_owned).unwrap_or_default(),
         };
-        Ok(Context { home: absolute(home)?, lib: absolute(lib)?, spawned: args.spawned })
+        Ok(Context { home: absolute(home)?, lib: absolute(lib)?, policy: Policy::External, spawned: args.spawned })
     }
 
     /// Puts the home elsewhere. A relative path is taken from the current directory, now.
@@ -78,6 +80,17 @@ impl Context {
     /// [`Error::File`] where the path is relative and there is no current directory.
     pub fn with_lib(self, lib: impl Into<PathBuf>) -> Result<Self, Error> {
         Ok(Context { lib: absolute(lib.into())?, ..self })
+    }
+
+    /// Starts servers by another policy. [`Policy::External`] unless set.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Context { policy, ..self }
+    }
+
+    /// How servers are started, unless a connect says else.
+    pub fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// The directory of the points.

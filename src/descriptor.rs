@@ -8,7 +8,7 @@ use crate::context::{self, Context};
 use crate::driver::{self, Connection, Factory, Peer, Program, Retired, Start, Status, Stream};
 use crate::error::{BoxError, Error};
 use crate::limits::Limits;
-use crate::proto::connect::{Goal, Policy};
+use crate::proto::connect::Policy;
 
 /// One service: where it lives, how it is started, and what handles its clients.
 ///
@@ -147,7 +147,18 @@ impl Descriptor {
     /// # Cancel safety
     /// Dropped at any await it leaves no lock, no child and no half-written record.
     pub async fn connect(&self) -> Result<Connection, Error> {
-        driver::connect(&self.service, Goal::Connect(Policy::External)).await
+        self.connect_with_policy(self.service.context.policy()).await
+    }
+
+    /// Connects as [`connect`](Descriptor::connect) does, by this policy instead of the context's.
+    ///
+    /// # Errors
+    /// As of [`connect`](Descriptor::connect); and [`Error::Usage`] for [`Policy::Internal`] without a handler.
+    ///
+    /// # Cancel safety
+    /// As of [`connect`](Descriptor::connect).
+    pub async fn connect_with_policy(&self, policy: Policy) -> Result<Connection, Error> {
+        driver::connect(&self.service, policy, self.factory.as_ref()).await
     }
 
     /// Turns this program into the server, and returns when it has retired.
@@ -163,9 +174,7 @@ impl Descriptor {
     /// # Cancel safety
     /// Dropped, the server retires on threads of its own.
     pub async fn serve(&self) -> Result<(), Error> {
-        let factory = self.factory.clone().ok_or_else(|| {
-            Error::Usage("this service has no handler: give it one by `handler` or `stream_handler`".into())
-        })?;
+        let factory = self.factory.clone().ok_or_else(driver::no_handler)?;
         driver::serve(self.service.clone(), factory).await
     }
 

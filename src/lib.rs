@@ -24,9 +24,10 @@ pub use self::rpc::Rpc;
 pub use self::{
     context::Context,
     descriptor::Descriptor,
-    driver::{Connection, Failed, How, Outcome, Peer, Reason, Retired, Start, Status, Stream, Suspicion},
+    driver::{Connection, Failed, How, KeepAlive, Outcome, Peer, Reason, Retired, Start, Status, Stream, Suspicion},
     error::{BoxError, Error, StartError, StartFailure},
     limits::Limits,
+    proto::connect::Policy,
 };
 
 /// The README's example compiles.

@@ -12,10 +12,12 @@ use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::twoparty::VatNetwork;
 use capnp_rpc::{Disconnector, RpcSystem};
 use futures_util::io::{BufReader, BufWriter};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
+use crate::driver::Lease;
 use crate::{BoxError, Connection, Descriptor, Error, Peer, Start, Stream};
 
 /// The longest message, in words of 8 bytes. It is allocated before it is read, so a peer can claim it for nothing.
@@ -43,7 +45,8 @@ impl Descriptor {
             let handler = build(start).await?;
             Ok(async move |peer: Peer, stream: Stream| {
                 let client = Client::new(handler(&peer).into_client_hook());
-                let rpc = RpcSystem::new(network(stream, Side::Server), Some(client));
+                let (network, _lease) = network(stream, Side::Server);
+                let rpc = RpcSystem::new(network, Some(client));
                 if let Err(error) = rpc.await {
                     tracing::debug!(target: "rendezvous_ipc::serve", %error, "a client's connection ended");
                 }
@@ -65,7 +68,8 @@ impl Connection {
     /// Dropped, it ends the connection; the server cancels the calls that run.
     pub async fn run<C: FromClientHook, T>(self, body: impl AsyncFnOnce(C) -> T) -> Result<T, Error> {
         let Connection { stream, outcome } = self;
-        let mut rpc = RpcSystem::new(network(stream, Side::Client), None);
+        let (network, _lease) = network(stream, Side::Client);
+        let mut rpc = RpcSystem::new(network, None);
         let client = rpc.bootstrap(Side::Server);
         let goodbye = rpc.get_disconnector();
         let answer = tokio::select! {
@@ -88,11 +92,12 @@ impl Connection {
     /// # Panics
     /// Where there is no local task set.
     pub fn bootstrap<C: FromClientHook>(self) -> Rpc<C> {
-        let mut rpc = RpcSystem::new(network(self.stream, Side::Client), None);
+        let (network, lease) = network(self.stream, Side::Client);
+        let mut rpc = RpcSystem::new(network, None);
         let client = rpc.bootstrap(Side::Server);
         let goodbye = rpc.get_disconnector();
         let task = tokio::task::spawn_local(rpc).abort_handle();
-        Rpc { client, goodbye: Some(goodbye), task }
+        Rpc { client, goodbye: Some(goodbye), task, _lease: lease }
     }
 }
 
@@ -101,6 +106,8 @@ pub struct Rpc<C> {
     client: C,
     goodbye: Option<Disconnector<Side>>,
     task: AbortHandle,
+    /// Keeps an internal server for as long as it is used.
+    _lease: Option<Lease>,
 }
 
 impl<C> Rpc<C> {
@@ -126,10 +133,12 @@ impl<C> Drop for Rpc<C> {
     }
 }
 
-fn network(stream: Stream, side: Side) -> Box<VatNetwork<impl futures_util::AsyncRead + Unpin>> {
-    let (reader, writer) = stream.into_split();
+type Network = Box<VatNetwork<BufReader<Compat<OwnedReadHalf>>>>;
+
+fn network(stream: Stream, side: Side) -> (Network, Option<Lease>) {
+    let (reader, writer, lease) = stream.into_parts();
     let mut options = ReaderOptions::new();
     options.traversal_limit_in_words(Some(MESSAGE_WORDS));
     let (reader, writer) = (BufReader::new(reader.compat()), BufWriter::new(writer.compat_write()));
-    Box::new(VatNetwork::new(reader, writer, side, options))
+    (Box::new(VatNetwork::new(reader, writer, side, options)), lease)
 }

@@ -8,17 +8,19 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::child::{Awaited, Child, NoChild};
 use super::dial::{self, Trouble};
+use super::handlers::Factory;
+use super::internal::{self, Lease};
 use super::life;
 use super::log;
 use super::os::scope;
 use super::point::{self, Guard};
-use super::story::{Outcome, Story};
+use super::story::{Outcome, Story, Suspicion};
 use super::stream::Stream;
 use crate::descriptor::Service;
 use crate::error::{Error, StartError, StartFailure};
-use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Refusal, Step};
+use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step};
 use crate::proto::cookie::Cookie;
-use crate::proto::handshake::{Nonce, Welcome};
+use crate::proto::handshake::{Intent, Nonce, Welcome};
 use crate::proto::record::Record;
 use crate::proto::start::Order;
 
@@ -51,7 +53,7 @@ impl fmt::Debug for Connection {
 /// How a connect ended well.
 pub(super) enum Ended {
     /// A server welcomed us.
-    Welcomed { record: Record, welcome: Welcome, stream: TcpStream },
+    Welcomed { record: Record, welcome: Welcome, stream: TcpStream, lease: Option<Lease> },
     /// To serve: the point is ours, and locked.
     Start(Guard),
     /// To retire: there is nobody.
@@ -59,11 +61,17 @@ pub(super) enum Ended {
 }
 
 /// Connects to the server of a service, starting one where there is none.
-pub(crate) async fn connect(service: &Service, goal: Goal) -> Result<Connection, Error> {
+pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Connection, Error> {
+    let policy = match (policy, factory) {
+        (Policy::Internal, None) => return Err(no_handler()),
+        // What cannot be served here has nothing to fall back to.
+        (Policy::Robust, None) => Policy::External,
+        (policy, _) => policy,
+    };
     let mut story = Story::new();
-    match run(service, goal, &mut story).await? {
-        Ended::Welcomed { record, welcome, stream } => {
-            Ok(Connection { stream: Stream::new(stream), outcome: story.outcome(&record, welcome) })
+    match run(service, Goal::Connect(policy), factory, &mut story).await? {
+        Ended::Welcomed { record, welcome, stream, lease } => {
+            Ok(Connection { stream: Stream::new(stream, lease), outcome: story.outcome(&record, welcome) })
         }
         Ended::Start(_) | Ended::Absent => Err(Error::Usage("this goal does not connect".into())),
     }
@@ -72,13 +80,24 @@ pub(crate) async fn connect(service: &Service, goal: Goal) -> Result<Connection,
 /// Runs the machine to its end, or to the deadline, whichever comes first.
 ///
 /// Dropped at any await, it releases what it holds: see [`Held`].
-pub(super) async fn run(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended, Error> {
+pub(super) async fn run(
+    service: &Service,
+    goal: Goal,
+    factory: Option<&Factory>,
+    story: &mut Story,
+) -> Result<Ended, Error> {
     let deadline = Instant::now() + service.limits.connect;
-    let ended = timeout(service.limits.connect, drive(service, goal, deadline, story)).await;
+    let ended = timeout(service.limits.connect, drive(service, goal, factory, deadline, story)).await;
     ended.unwrap_or_else(|_| Err(story.deadline()))
 }
 
-async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Story) -> Result<Ended, Error> {
+async fn drive(
+    service: &Service,
+    goal: Goal,
+    factory: Option<&Factory>,
+    deadline: Instant,
+    story: &mut Story,
+) -> Result<Ended, Error> {
     let limits = &service.limits;
     let mut held = Held::default();
     let mut until = deadline;
@@ -222,8 +241,41 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                 sleep(pause.next()?).await;
                 s.elapsed()
             }
+            Step::Done(Done::Internal) => {
+                if let Some((failure, log_begin)) = failure.take() {
+                    story.not_started(&start_error(service, failure, log_begin));
+                }
+                return serve_here(service, factory.ok_or_else(no_handler)?, story).await;
+            }
             Step::Done(done) => return finish(service, done, held, story, failure),
         };
+    }
+}
+
+/// Serves in this process: joins its internal server, or starts it.
+async fn serve_here(service: &Service, factory: &Factory, story: &mut Story) -> Result<Ended, Error> {
+    let (lease, joined, record) = internal::join(service, factory).await?;
+    story.internal(joined);
+    match dial::whole(&record, Intent::Connect, service.limits.patience).await {
+        Ok((stream, welcome)) => Ok(Ended::Welcomed { record, welcome, stream, lease: Some(lease) }),
+        Err((stage, Trouble::Ours(source))) => Err(Error::System { stage, source }),
+        Err((stage, Trouble::Came(came))) => {
+            let suspicion = Suspicion { pid: record.pid, address: record.address, stage, came };
+            Err(Error::Unresponsive { pid: record.pid, suspicion, waited: service.limits.patience })
+        }
+    }
+}
+
+pub(crate) fn no_handler() -> Error {
+    Error::Usage("this service has no handler: give it one by `handler` or `stream_handler`".into())
+}
+
+fn start_error(service: &Service, failure: StartFailure, log_begin: Option<u64>) -> StartError {
+    StartError {
+        program: service.program().map_or_else(|_| "PROGRAM".into(), |program| program.path.clone()),
+        failure,
+        said: log_begin.map_or_else(String::new, |begin| log::tail(&service.log, begin)),
+        log: service.log.clone(),
     }
 }
 
@@ -235,17 +287,10 @@ fn finish(
     failure: Option<(StartFailure, Option<u64>)>,
 ) -> Result<Ended, Error> {
     let path = service.point.clone();
-    let start_error = |failure: StartFailure, log_begin: Option<u64>| {
-        Error::Start(Box::new(StartError {
-            program: service.program().map_or_else(|_| "PROGRAM".into(), |program| program.path.clone()),
-            failure,
-            said: log_begin.map_or_else(String::new, |begin| log::tail(&service.log, begin)),
-            log: service.log.clone(),
-        }))
-    };
+    let start_error = |failure, log_begin| Error::Start(Box::new(start_error(service, failure, log_begin)));
     Err(match done {
         Done::Welcomed(record, welcome) => match held.stream.take() {
-            Some(stream) => return Ok(Ended::Welcomed { record, welcome, stream }),
+            Some(stream) => return Ok(Ended::Welcomed { record, welcome, stream, lease: None }),
             None => not_held("a welcomed stream"),
         },
         Done::Start => match held.point.take() {
@@ -253,7 +298,7 @@ fn finish(
             None => not_held("the point lock"),
         },
         Done::Absent => return Ok(Ended::Absent),
-        Done::Internal => Error::Usage("this service cannot be served by a thread of the client".into()),
+        Done::Internal => not_held("the handler"),
         Done::Refused(Refusal::Incompatible) => Error::Newer { path, format: story.newer() },
         Done::Refused(Refusal::OtherDialect) => Error::OtherDialect { path },
         Done::Refused(Refusal::ForeignScope) => Error::ForeignScope { path },

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -12,6 +13,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::Error;
 use crate::proto::address::Address;
 use crate::proto::connect::Came;
+use crate::proto::handshake::{Hello, Intent, Nonce, Welcome};
+use crate::proto::record::Record;
 
 /// Connects. The socket sends small messages at once, and is not connected to itself.
 pub(super) async fn connect(address: Address, until: Instant) -> Result<TcpStream, Trouble> {
@@ -43,6 +46,26 @@ pub(super) async fn receive<const N: usize>(stream: &mut TcpStream, until: Insta
     let mut message = [0; N];
     within(until, stream.read_exact(&mut message)).await?;
     Ok(message)
+}
+
+/// A whole dial, for who needs no machine. What came in between is told with the step at which it came.
+pub(super) async fn whole(
+    record: &Record,
+    intent: Intent,
+    patience: Duration,
+) -> Result<(TcpStream, Welcome), (&'static str, Trouble)> {
+    let at = |stage| move |trouble| (stage, trouble);
+    let until = Instant::now() + patience;
+    let nonce = random().map_err(|error| ("Dial", Trouble::Ours(io::Error::other(error))))?;
+    let hello = Hello::new(intent, Nonce(nonce));
+    let mut stream = connect(record.address, until).await.map_err(at("Dial"))?;
+    send(&mut stream, &hello.to_bytes(), until).await.map_err(at("Hello"))?;
+    let proof = receive(&mut stream, until).await.map_err(at("Prove"))?;
+    let proof = hello.judge(record, &proof).map_err(|rejected| ("Prove", Trouble::Came(rejected.into())))?;
+    send(&mut stream, &proof, until).await.map_err(at("Welcome"))?;
+    let welcome = receive(&mut stream, until).await.map_err(at("Welcome"))?;
+    let welcome = Welcome::from_bytes(&welcome).ok_or(("Welcome", Trouble::Came(Came::Garbage)))?;
+    Ok((stream, welcome))
 }
 
 /// Random bytes from the system.

@@ -3,44 +3,84 @@
 //! It is apart from the thread that accepts and shakes hands, so that a handler that blocks holds up no
 //! handshake. A session that panics ends alone.
 
+use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
+use super::hall::{Counted, Hall, Kept, Told};
 use super::stream::Stream;
+use crate::context::Context;
 use crate::error::{BoxError, Error};
-use crate::proto::serve::{Gate, Retire};
 
 /// How many welcomed clients may wait for the handlers' thread to take them.
 const WAITING: usize = 128;
 
-/// A timer that is this late was not ours to keep: the process was stopped, or starved.
-const LATE: Duration = Duration::from_millis(100);
-
 type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<()>>;
 
-/// What a handler is told when it is built.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
+/// What a handler is given when it is built: where it is, and means to steer its server. Can be kept and cloned.
+#[derive(Clone)]
 pub struct Start {
-    /// The context of the service.
-    pub context: crate::Context,
+    pub(super) context: Context,
+    pub(super) hall: Arc<Hall>,
+    pub(super) told: Told,
 }
 
-/// Who a session is for.
+impl Start {
+    /// The context of the service.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Keeps an idle server alive until the answer is dropped: for work that goes on without a client.
+    ///
+    /// It does not hold up a server that was told to retire.
+    pub fn keep_alive(&self) -> KeepAlive {
+        KeepAlive { _kept: self.hall.keep() }
+    }
+
+    /// Has the server retire, as a client's [`retire`](crate::Descriptor::retire) does: it takes nobody new, and waits
+    /// for the clients that are left until its drain deadline.
+    pub fn retire(&self) {
+        self.told.tell();
+    }
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Start").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+/// Keeps an idle server alive while it lives: see [`Start::keep_alive`].
+#[must_use = "dropped, it keeps nothing"]
+pub struct KeepAlive {
+    _kept: Kept,
+}
+
+impl fmt::Debug for KeepAlive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeepAlive")
+    }
+}
+
+/// Who a session is for: some process of this machine that may read the point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Peer {
     /// The how many-th client of this server it is, counted from 1.
     pub number: u64,
+    /// Where it connects from.
+    pub address: SocketAddr,
 }
 
 /// What builds a handler: called once in a server.
@@ -153,7 +193,7 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
         tokio::task::spawn_local(async move {
             let _counted = counted;
             match TcpStream::from_std(stream) {
-                Ok(stream) => handler(peer, Stream::new(stream)).await,
+                Ok(stream) => handler(peer, Stream::new(stream, None)).await,
                 Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "a client was lost"),
             }
         });
@@ -162,104 +202,4 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
 
 pub(super) fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())
-}
-
-/// The gate of a server, shared by the thread that admits and the one whose sessions end.
-pub(super) struct Hall {
-    state: Mutex<State>,
-    changed: Notify,
-}
-
-struct State {
-    gate: Gate,
-    /// When the idle period began: at registration, and when the last client left.
-    empty_since: Instant,
-}
-
-impl Hall {
-    pub(super) fn new() -> Arc<Self> {
-        let state = State { gate: Gate::new(), empty_since: Instant::now() };
-        Arc::new(Hall { state: Mutex::new(state), changed: Notify::new() })
-    }
-
-    pub(super) fn open(&self) {
-        self.state().gate.open();
-        self.rest();
-    }
-
-    /// The idle period begins anew.
-    pub(super) fn rest(&self) {
-        self.state().empty_since = Instant::now();
-    }
-
-    pub(super) fn is_open(&self) -> bool {
-        self.state().gate.is_open()
-    }
-
-    pub(super) fn counted(&self) -> u32 {
-        self.state().gate.counted()
-    }
-
-    pub(super) fn look(&self, why: Retire) -> bool {
-        self.state().gate.look(why)
-    }
-
-    /// Counts a client for as long as the answer lives, or refuses it.
-    pub(super) fn admit(self: &Arc<Self>) -> Option<Counted> {
-        let admitted = self.state().gate.admit();
-        self.changed.notify_one();
-        admitted.then(|| Counted(self.clone()))
-    }
-
-    /// Returns when nobody has been counted for `period`.
-    ///
-    /// After a long stop or a suspended night the timer is over before those who waited meanwhile are heard: then they
-    /// have `patience` to become clients.
-    pub(super) async fn idle(&self, period: Option<Duration>, patience: Duration) {
-        let mut heard_out = None;
-        loop {
-            let (counted, since) = {
-                let state = self.state();
-                (state.gate.counted(), state.empty_since)
-            };
-            let Some(period) = period.filter(|_| counted == 0) else {
-                self.changed.notified().await;
-                continue;
-            };
-            let until = heard_out.filter(|(of, _)| *of == since).map_or(since + period, |(_, until)| until);
-            if timeout_at(until, self.changed.notified()).await.is_ok() {
-                continue;
-            }
-            if until.elapsed() < LATE {
-                return;
-            }
-            heard_out = Some((since, Instant::now() + patience));
-        }
-    }
-
-    /// Returns when nobody is counted.
-    pub(super) async fn empty(&self) {
-        while self.counted() > 0 {
-            self.changed.notified().await;
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A client is counted while this lives.
-pub(super) struct Counted(Arc<Hall>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.gate.leave();
-        if state.gate.counted() == 0 {
-            state.empty_since = Instant::now();
-        }
-        drop(state);
-        self.0.changed.notify_one();
-    }
 }

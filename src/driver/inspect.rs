@@ -15,8 +15,8 @@ use super::story::{Story, Suspicion, still_there};
 use crate::descriptor::Service;
 use crate::error::Error;
 use crate::proto::connect::{Came, Goal, Lifetime};
-use crate::proto::handshake::{Answer, Hello, Intent, Nonce, Welcome};
-use crate::proto::record::{Found, Malformed, Record};
+use crate::proto::handshake::{Answer, Intent, Welcome};
+use crate::proto::record::{Found, Malformed};
 use crate::proto::scope::Relation;
 
 /// What is there.
@@ -127,8 +127,8 @@ async fn look(service: &Service, found: &Found) -> Result<Look, Error> {
         Relation::EarlierBoot => return Ok(Look::Suspicion(None)),
         Relation::OtherNamespace | Relation::OtherMachine => return Ok(Look::Status(Status::ForeignScope)),
     }
-    match ask(service, record).await {
-        Ok(welcome) => Ok(Look::Status(Status::live(welcome))),
+    match dial::whole(record, Intent::Status, service.limits.patience).await {
+        Ok((_, welcome)) => Ok(Look::Status(Status::live(welcome))),
         Err((_, Trouble::Ours(source))) => Err(Error::System { stage: "Dial", source }),
         Err((_, Trouble::Came(Came::Unsupported(answer)))) => Ok(Look::Status(Status::Incompatible(answer))),
         Err((stage, Trouble::Came(came))) => {
@@ -137,24 +137,10 @@ async fn look(service: &Service, found: &Found) -> Result<Look, Error> {
     }
 }
 
-/// A dial with the intent *status*.
-async fn ask(service: &Service, record: &Record) -> Result<Welcome, (&'static str, Trouble)> {
-    let until = Instant::now() + service.limits.patience;
-    let nonce = dial::random().map_err(|error| ("Dial", Trouble::Ours(std::io::Error::other(error))))?;
-    let hello = Hello::new(Intent::Status, Nonce(nonce));
-    let mut stream = dial::connect(record.address, until).await.map_err(|trouble| ("Dial", trouble))?;
-    dial::send(&mut stream, &hello.to_bytes(), until).await.map_err(|trouble| ("Hello", trouble))?;
-    let proof = dial::receive(&mut stream, until).await.map_err(|trouble| ("Prove", trouble))?;
-    let proof = hello.judge(record, &proof).map_err(|rejected| ("Prove", Trouble::Came(rejected.into())))?;
-    dial::send(&mut stream, &proof, until).await.map_err(|trouble| ("Welcome", trouble))?;
-    let welcome = dial::receive(&mut stream, until).await.map_err(|trouble| ("Welcome", trouble))?;
-    Welcome::from_bytes(&welcome).ok_or(("Welcome", Trouble::Came(Came::Garbage)))
-}
-
 /// Asks the server to retire, and waits until it is about to exit.
 pub(crate) async fn retire(service: &Service) -> Result<Retired, Error> {
     let mut story = Story::new();
-    match connect::run(service, Goal::Retire, &mut story).await? {
+    match connect::run(service, Goal::Retire, None, &mut story).await? {
         Ended::Welcomed { welcome, mut stream, .. } => {
             let limits = &service.limits;
             // The server tries for the point lock until its drain deadline, and drains for as long again.

@@ -5,26 +5,33 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::IntoRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::dial;
-use super::handlers::{Hall, Peer, Session};
-use super::os::process;
+use super::hall::{Hall, Told};
+use super::handlers::{Peer, Session};
+use super::os::{process, scope};
 use crate::descriptor::Service;
+use crate::error::Error;
+use crate::proto::address::Address;
+use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Nonce, Prove, WELCOME, Welcome};
 use crate::proto::record::Record;
 
 /// After an error of accept (no descriptors, most likely), how long until the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
 /// How many connections that asked for the server's retirement are kept until its exit.
 const WITNESSES: usize = 64;
 
@@ -34,7 +41,7 @@ pub(super) struct Host {
     pub(super) record: Record,
     pub(super) hall: Arc<Hall>,
     pub(super) sessions: mpsc::Sender<Session>,
-    pub(super) told: watch::Sender<Option<Instant>>,
+    pub(super) told: Told,
     pub(super) since: Instant,
     /// How many clients were welcomed so far.
     pub(super) welcomed: Cell<u64>,
@@ -116,14 +123,15 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
         (Intent::Connect, Some(seat)) => {
             let counted = host.hall.admit()?;
             host.welcome(&stream)?;
-            let peer = Peer { number: host.welcomed.replace(host.welcomed.get() + 1) + 1 };
+            let number = host.welcomed.replace(host.welcomed.get() + 1) + 1;
+            let peer = Peer { number, address: stream.peer_addr().ok()? };
             tracing::debug!(target: "rendezvous_ipc::serve", step = "Welcome", peer = peer.number);
             seat.send(Session { peer, stream: stream.into_std().ok()?, counted });
         }
         (Intent::Status, _) if host.hall.is_open() => host.welcome(&stream)?,
         (Intent::Retire, _) if host.hall.is_open() => {
             host.welcome(&stream)?;
-            host.told.send_if_modified(|told| told.replace(told.unwrap_or_else(Instant::now)).is_none());
+            host.told.tell();
             let mut witnesses = host.witnesses.borrow_mut();
             if witnesses.len() < WITNESSES {
                 witnesses.push(stream);
@@ -135,6 +143,36 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
 }
 
 impl Host {
+    /// Listens, for a server that is reached by this cookie. Nothing is accepted yet.
+    pub(super) fn listen(
+        service: &Service,
+        hall: &Arc<Hall>,
+        told: &Told,
+        sessions: mpsc::Sender<Session>,
+        cookie: Cookie,
+    ) -> Result<(TcpListener, Rc<Self>), Error> {
+        let (listener, address) = listen().map_err(Error::system("Listen"))?;
+        let record = Record {
+            scope: scope::here()?,
+            address,
+            cookie,
+            pid: std::process::id(),
+            started: process::began(),
+            version: service.version,
+        };
+        let host = Host {
+            service: service.clone(),
+            record,
+            hall: hall.clone(),
+            sessions,
+            told: told.clone(),
+            since: Instant::now(),
+            welcomed: Cell::new(0),
+            witnesses: RefCell::new(Vec::new()),
+        };
+        Ok((listener, Rc::new(host)))
+    }
+
     fn welcome(&self, stream: &TcpStream) -> Option<()> {
         let welcome = Welcome {
             pid: self.record.pid,
@@ -156,4 +194,17 @@ impl Host {
             }
         }
     }
+}
+
+/// Listens on a port of the system's choice, of IPv4 or, where there is none, of IPv6.
+fn listen() -> std::io::Result<(TcpListener, Address)> {
+    let bind = |address: SocketAddr| {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let listener = bind((Ipv4Addr::LOCALHOST, 0).into())
+        .or_else(|error| bind((Ipv6Addr::LOCALHOST, 0).into()).map_err(|_| error))?;
+    let address = Address::new(listener.local_addr()?).map_err(std::io::Error::other)?;
+    Ok((listener, address))
 }

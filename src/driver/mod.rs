@@ -6,8 +6,10 @@
 mod child;
 mod connect;
 mod dial;
+mod hall;
 mod handlers;
 mod inspect;
+mod internal;
 mod life;
 mod lobby;
 mod log;
@@ -20,11 +22,13 @@ mod watchdog;
 
 pub(crate) use self::child::Program;
 pub use self::connect::Connection;
-pub(crate) use self::connect::connect;
+pub(crate) use self::connect::{connect, no_handler};
 pub(crate) use self::handlers::Factory;
-pub use self::handlers::{Peer, Start};
+pub use self::handlers::{KeepAlive, Peer, Start};
 pub use self::inspect::{Retired, Status};
 pub(crate) use self::inspect::{inspect, retire};
+#[cfg(feature = "capnp")]
+pub(crate) use self::internal::Lease;
 pub(crate) use self::os::process::describe;
 pub(crate) use self::serve::serve;
 pub use self::story::{Failed, How, Outcome, Reason, Suspicion};

@@ -3,44 +3,37 @@
 //! It runs on a thread of its own, together with the accepting and the handshakes: whatever runtime the
 //! program has, and whatever its handlers do, a handshake is answered.
 
-use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Write;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::connect::{self, Ended};
 use super::dial;
-use super::handlers::{self, Factory, Hall, Handlers, Start};
+use super::hall::{Hall, Told};
+use super::handlers::{self, Factory, Handlers, Start};
 use super::life::Life;
 use super::lobby::{Host, Lobby};
 use super::log;
-use super::os::{process, scope};
+use super::os::process;
 use super::point::{self, Guard};
 use super::story::Story;
 use super::watchdog::Watchdog;
 use crate::descriptor::Service;
 use crate::error::Error;
-use crate::proto::address::Address;
 use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
-use crate::proto::record::{Found, Record};
+use crate::proto::record::Found;
 use crate::proto::serve::{Checked, Done, Holds, Starter, Step};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
-
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
-
-type Told = watch::Sender<Option<Instant>>;
 
 /// Serves until the server has retired.
 pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {
@@ -53,7 +46,7 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
             tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
         }
     }
-    let told = Told::new(None);
+    let told = Told::new();
     let (tell_ended, ended) = oneshot::channel();
     let stop = StopOnDrop(told.clone());
     thread::Builder::new()
@@ -76,7 +69,7 @@ struct StopOnDrop(Told);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.send_if_modified(|told| told.replace(told.unwrap_or_else(Instant::now)).is_none());
+        self.0.tell();
     }
 }
 
@@ -92,11 +85,11 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
         server.replies = Some(File::from(replies));
         Step::new(Starter::Spawner)
     } else {
-        let mut stopped = server.told.subscribe();
+        let stopped = server.told.clone();
         let mut story = Story::new();
         let ended = tokio::select! {
-            ended = connect::run(service, Goal::Serve, &mut story) => ended,
-            _ = stopped.wait_for(Option::is_some) => return Ok(()),
+            ended = connect::run(service, Goal::Serve, None, &mut story) => ended,
+            () = stopped.told() => return Ok(()),
         };
         match ended? {
             Ended::Start(point) => server.point = Some(point),
@@ -117,7 +110,7 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
 /// A signal tells the server to retire; another, not to wait for its clients.
 async fn obey(mut signals: process::Signals, told: Told, hurry: Rc<Notify>) {
     signals.next().await;
-    drop(StopOnDrop(told));
+    told.tell();
     signals.next().await;
     hurry.notify_one();
 }
@@ -237,10 +230,9 @@ impl<'a> Server<'a> {
                 }
                 Step::Serve(s) => {
                     self.tried = None;
-                    let mut told = self.told.subscribe();
                     tokio::select! {
                         biased;
-                        _ = told.wait_for(Option::is_some) => s.told(),
+                        () = self.told.told() => s.told(),
                         () = sleep_until(self.next_check) => s.check(),
                         () = self.hall.idle(limits.idle, limits.patience) => s.idle(),
                     }
@@ -271,9 +263,11 @@ impl<'a> Server<'a> {
                     next
                 }
                 Step::Backoff(s) => {
-                    let told_at = *self.told.borrow();
+                    let told_at = self.told.at();
                     let until = told_at.or(self.tried).unwrap_or(began) + limits.drain;
-                    if Instant::now() >= until {
+                    // Where the whole directory is gone there is nothing to lock, and nothing to withdraw.
+                    let gone = self.life.as_ref().is_some_and(|life| matches!(life.is_mine(), Ok(false)));
+                    if gone || Instant::now() >= until {
                         s.overdue()
                     } else {
                         sleep(self.jitter()?).await;
@@ -356,26 +350,10 @@ impl<'a> Server<'a> {
     }
 
     fn listen(&mut self) -> Result<(), Error> {
-        let (listener, address) = listen().map_err(Error::system("Listen"))?;
-        let record = Record {
-            scope: scope::here()?,
-            address,
-            cookie: self.cookie.take().ok_or_else(|| missing("the cookie"))?,
-            pid: std::process::id(),
-            started: process::began(),
-            version: self.service.version,
-        };
-        let handlers = self.handlers.as_ref().ok_or_else(|| missing("the handler"))?;
-        self.host = Some(Rc::new(Host {
-            service: self.service.clone(),
-            record,
-            hall: self.hall.clone(),
-            sessions: handlers.sessions(),
-            told: self.told.clone(),
-            since: Instant::now(),
-            welcomed: Cell::new(0),
-            witnesses: RefCell::new(Vec::new()),
-        }));
+        let cookie = self.cookie.take().ok_or_else(|| missing("the cookie"))?;
+        let sessions = self.handlers.as_ref().ok_or_else(|| missing("the handler"))?.sessions();
+        let (listener, host) = Host::listen(self.service, &self.hall, &self.told, sessions, cookie)?;
+        self.host = Some(host);
         self.listener = Some(listener);
         Ok(())
     }
@@ -403,16 +381,19 @@ impl<'a> Server<'a> {
         })
     }
 
+    fn start(&self) -> Start {
+        Start { context: self.service.context.clone(), hall: self.hall.clone(), told: self.told.clone() }
+    }
+
     async fn build(&mut self, factory: &Factory, until: Instant) -> Result<(), Error> {
-        let start = Start { context: self.service.context.clone() };
+        let start = self.start();
         let handlers = self.handlers.insert(Handlers::start(factory.clone(), start)?);
-        let mut stopped = self.told.subscribe();
         tokio::select! {
             biased;
             built = timeout_at(until, handlers.built()) => {
                 built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))
             }
-            _ = stopped.wait_for(Option::is_some) => Err(Error::Handler("nobody waits for it any more".into())),
+            () = self.told.told() => Err(Error::Handler("nobody waits for it any more".into())),
         }
     }
 
@@ -489,17 +470,4 @@ impl<'a> Server<'a> {
 
 fn missing(what: &str) -> Error {
     Error::System { stage: "Serve", source: std::io::Error::other(format!("{what} is not there")) }
-}
-
-/// Listens on a port of the system's choice, of IPv4 or, where there is none, of IPv6.
-fn listen() -> std::io::Result<(TcpListener, Address)> {
-    let bind = |address: SocketAddr| {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    let listener = bind((Ipv4Addr::LOCALHOST, 0).into())
-        .or_else(|error| bind((Ipv6Addr::LOCALHOST, 0).into()).map_err(|_| error))?;
-    let address = Address::new(listener.local_addr()?).map_err(std::io::Error::other)?;
-    Ok((listener, address))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::error::Error;
+use crate::error::{Error, StartError};
 use crate::proto::address::Address;
 use crate::proto::connect::{Came, Row, Step};
 use crate::proto::handshake::Welcome;
@@ -49,6 +49,10 @@ pub enum How {
     Joined,
     /// It was started as a process, for this reason.
     StartedExternal(Reason),
+    /// It was there, a thread of this process.
+    JoinedInternal,
+    /// It was started as a thread of this process: by policy, or because of what did not start before.
+    StartedInternal,
 }
 
 /// Why a server was started.
@@ -84,9 +88,11 @@ pub struct Suspicion {
 }
 
 /// A server that was started and did not become one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Failed {
+    /// It could not be started: what the error says.
+    NotStarted(String),
     /// It found the lifetime lock held for all its time.
     Busy {
         /// Its process.
@@ -110,6 +116,7 @@ pub(super) struct Story {
     malformed: Option<Malformed>,
     newer: u32,
     started: Option<u32>,
+    internal: Option<How>,
     suspicions: Vec<Suspicion>,
     failed: Vec<Failed>,
     /// Whether the last that was seen is a suspect whose lifetime lock is held.
@@ -127,6 +134,7 @@ impl Story {
             malformed: None,
             newer: 0,
             started: None,
+            internal: None,
             suspicions: Vec::new(),
             failed: Vec::new(),
             unresponsive: false,
@@ -195,6 +203,15 @@ impl Story {
         self.started = Some(record.pid);
     }
 
+    pub(super) fn not_started(&mut self, error: &StartError) {
+        tracing::warn!(target: "rendezvous_ipc::connect", %error, "falling back to this process");
+        keep(&mut self.failed, Failed::NotStarted(error.to_string()));
+    }
+
+    pub(super) fn internal(&mut self, joined: bool) {
+        self.internal = Some(if joined { How::JoinedInternal } else { How::StartedInternal });
+    }
+
     pub(super) fn trouble(&mut self, error: Error) {
         self.trouble = Some(error);
     }
@@ -209,8 +226,9 @@ impl Story {
 
     /// How it ended well.
     pub(super) fn outcome(&mut self, record: &Record, welcome: Welcome) -> Outcome {
-        let how = match (self.started, self.reason) {
-            (Some(pid), Some(reason)) if pid == record.pid => How::StartedExternal(reason),
+        let how = match (self.internal, self.started, self.reason) {
+            (Some(how), _, _) => how,
+            (None, Some(pid), Some(reason)) if pid == record.pid => How::StartedExternal(reason),
             _ => How::Joined,
         };
         let outcome = Outcome {
@@ -272,6 +290,11 @@ impl fmt::Display for Outcome {
         match self.how {
             How::Joined => write!(f, "joined an external server: pid {}", self.pid),
             How::StartedExternal(reason) => write!(f, "started an external server ({reason}): pid {}", self.pid),
+            How::JoinedInternal => f.write_str("joined the server in this process"),
+            How::StartedInternal => match self.failed.last() {
+                Some(failed) => write!(f, "started a server in this process ({failed})"),
+                None => f.write_str("started a server in this process"),
+            },
         }
     }
 }
@@ -310,6 +333,7 @@ impl fmt::Display for Suspicion {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Failed::NotStarted(error) => f.write_str(error.lines().next().unwrap_or_default()),
             Failed::Busy { pid } => write!(f, "pid {pid} found the lifetime lock held"),
             Failed::Vanished { pid } => write!(f, "pid {pid} was gone at once"),
         }

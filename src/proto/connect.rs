@@ -45,14 +45,16 @@ pub enum Goal {
     Retire,
 }
 
-/// How a server may be started. A registered one is joined whatever the policy.
+/// How a server may be started. A registered one that lives is joined whatever the policy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Policy {
-    /// As a process.
+    /// As a process. What keeps it from starting is an error.
     External,
-    /// As a thread of this process.
+    /// As a thread of this process, which all its connects share and which ends with the last of them. It takes no
+    /// lock and touches no file.
     Internal,
-    /// As a process, or as a thread where that is not possible.
+    /// As a process, or as a thread where the program cannot be executed, ends, fails, talks nonsense or takes too
+    /// long; never beside a server that may be alive.
     Robust,
 }
 

@@ -8,6 +8,7 @@ mod damage;
 mod files;
 mod hand;
 mod home;
+mod policies;
 mod program;
 mod serving;
 mod starts;
@@ -19,7 +20,15 @@ fn main() {
         return;
     }
     let arguments = Arguments::from_args();
-    let trials = [clients::trials, damage::trials, files::trials, hand::trials, serving::trials, starts::trials];
+    let trials = [
+        clients::trials,
+        damage::trials,
+        files::trials,
+        hand::trials,
+        policies::trials,
+        serving::trials,
+        starts::trials,
+    ];
     libtest_mimic::run(&arguments, trials.iter().flat_map(|trials| trials()).collect()).exit();
 }
 

@@ -71,7 +71,7 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
             println!("to the log with it");
         }
         let count = Rc::new(Cell::new(0u64));
-        let flush = flushes.then(|| Flush(start.context.home().join("flushed")));
+        let flush = flushes.then(|| Flush(start.context().home().join("flushed")));
         Ok(async move |_peer, stream| {
             let _ = &flush;
             let _ = count_bytes(&count, stream).await;

@@ -1,0 +1,179 @@
+//! The caller's policy, on every path.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use rendezvous_ipc::{Connection, Descriptor, Error, How, Policy};
+use rustix::process::Signal;
+
+use crate::home::{Home, Stranger, kill, runtime, signal};
+use crate::program::{COUNT, ask};
+
+crate::trials![
+    an_internal_server_is_shared_by_all_connects_and_ends_with_the_last,
+    who_comes_when_the_last_user_leaves_is_served,
+    an_internal_server_needs_no_home,
+    a_registered_server_is_joined_whatever_the_policy,
+    robust_falls_back_after_each_listed_failure_and_says_which,
+    robust_never_starts_a_second_server_beside_one_that_may_live,
+    the_callers_policy_is_kept_on_every_path,
+    a_service_without_a_handler_cannot_fall_back,
+];
+
+async fn connected(service: &Descriptor, policy: Policy) -> Connection {
+    service.connect_with_policy(policy).await.unwrap()
+}
+
+fn an_internal_server_is_shared_by_all_connects_and_ends_with_the_last() {
+    let home = Home::new();
+    let service = home.service();
+    runtime().block_on(async {
+        let one = connected(&service, Policy::Internal).await;
+        let two = connected(&service, Policy::Internal).await;
+        assert_eq!((one.outcome().how, two.outcome().how), (How::StartedInternal, How::JoinedInternal));
+        assert_eq!(one.outcome().to_string(), "started a server in this process");
+        let (mut one, mut two) = (one.into_stream(), two.into_stream());
+        assert_eq!((ask(&mut one, COUNT).await.unwrap(), ask(&mut two, COUNT).await.unwrap()), (1, 2));
+        drop((one, two));
+        let again = connected(&service, Policy::Internal).await;
+        assert_eq!(again.outcome().how, How::StartedInternal);
+        assert_eq!(ask(&mut again.into_stream(), COUNT).await.unwrap(), 1, "a new server counts anew");
+    });
+    assert!(home.processes().is_empty() && !home.path().exists(), "no process, no file");
+}
+
+fn who_comes_when_the_last_user_leaves_is_served() {
+    let home = Home::new();
+    let service = home.service();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let users: Vec<_> = (0..8)
+            .map(|_| {
+                let service = service.clone();
+                tokio::spawn(async move {
+                    for _ in 0..50 {
+                        let connection = connected(&service, Policy::Internal).await;
+                        ask(&mut connection.into_stream(), COUNT).await.expect("it is served");
+                    }
+                })
+            })
+            .collect();
+        for user in users {
+            user.await.unwrap();
+        }
+    });
+}
+
+fn an_internal_server_needs_no_home() {
+    let home = Home::new();
+    // Nobody can create a directory there, whoever runs the tests.
+    let elsewhere = home.context().with_home("/proc/rendezvous/home").unwrap();
+    let service = crate::program::service(&elsewhere, home.limits, &["serve"]);
+    let error = home.try_count(&service).unwrap_err();
+    assert!(matches!(error, Error::File { .. }), "{error}");
+    runtime().block_on(async {
+        let connection = connected(&service, Policy::Internal).await;
+        assert_eq!(ask(&mut connection.into_stream(), COUNT).await.unwrap(), 1);
+    });
+}
+
+fn a_registered_server_is_joined_whatever_the_policy() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    for policy in [Policy::External, Policy::Internal, Policy::Robust] {
+        let connection = runtime().block_on(connected(&home.service(), policy));
+        assert_eq!((connection.outcome().how, connection.outcome().pid), (How::Joined, server.pid), "{policy:?}");
+    }
+    home.retire();
+}
+
+fn robust_falls_back_after_each_listed_failure_and_says_which() {
+    type Make = fn(&Home) -> Descriptor;
+    let cases: [(&str, Make); 7] = [
+        ("No such file", |home| home.service().program("/nowhere/counter", ["serve"])),
+        ("exited with status 3", |home| home.service_by(&["exits"])),
+        ("SIGABRT", |home| home.service_by(&["dies"])),
+        ("hello world", |home| home.service_by(&["talks"])),
+        ("was not ready within", |home| home.service_by(&["says-nothing"])),
+        ("without a reply", |home| home.service_by(&["closes"])),
+        ("Permission denied", |home| {
+            fs::create_dir_all(home.path()).unwrap();
+            let program = home.path().join("program");
+            fs::write(&program, b"").unwrap();
+            home.service().program(program, ["serve"])
+        }),
+    ];
+    for (what, make) in cases {
+        let home = Home::new();
+        let service = make(&home);
+        runtime().block_on(async {
+            let connection = connected(&service, Policy::Robust).await;
+            let outcome = connection.outcome().clone();
+            assert_eq!((outcome.how, outcome.pid), (How::StartedInternal, std::process::id()), "{what}");
+            let text = outcome.to_string();
+            assert!(text.starts_with("started a server in this process (the server ") && text.contains(what), "{text}");
+            assert_eq!(ask(&mut connection.into_stream(), COUNT).await.unwrap(), 1);
+        });
+        home.wait_for_nobody();
+        assert_eq!(fs::read(home.point()).unwrap(), b"", "{what}: no record is left");
+    }
+}
+
+fn robust_never_starts_a_second_server_beside_one_that_may_live() {
+    let home = Home::new();
+    let robust = |service: Descriptor| runtime().block_on(service.connect_with_policy(Policy::Robust)).unwrap_err();
+    let (server, _) = home.count();
+    signal(server.pid, Signal::STOP);
+    assert!(matches!(robust(home.service()), Error::Unresponsive { pid, .. } if pid == server.pid));
+    fs::write(home.point(), b"").unwrap();
+    assert!(matches!(robust(home.service()), Error::Deadline { .. }), "the lifetime lock is held");
+    let lock = fs::File::open(home.point()).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    assert!(matches!(robust(home.service()), Error::Deadline { .. }), "the point lock is held");
+    fs2::FileExt::unlock(&lock).unwrap();
+    fs::set_permissions(home.point(), fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(matches!(robust(home.service()), Error::Untrusted { .. }), "our own trouble");
+    kill(&home, server.pid);
+}
+
+fn the_callers_policy_is_kept_on_every_path() {
+    type Damage = fn(&Home);
+    let damages: [(&str, Damage); 5] = [
+        ("no record", |home| fs::remove_file(home.point()).unwrap()),
+        ("empty", |home| fs::write(home.point(), b"").unwrap()),
+        ("malformed", |home| fs::write(home.point(), b"rubbish").unwrap()),
+        ("server gone", |_| {}),
+        ("a stranger", |home| fs::write(home.point(), home.stale_record(&Stranger::silent())).unwrap()),
+    ];
+    for (what, damage) in damages {
+        for policy in [Policy::External, Policy::Internal, Policy::Robust] {
+            let home = Home::new();
+            let (server, _) = home.count();
+            kill(&home, server.pid);
+            damage(&home);
+            let missing = home.service().program("/nowhere/counter", ["serve"]);
+            match (policy, runtime().block_on(missing.connect_with_policy(policy))) {
+                (Policy::External, Err(Error::Start(_))) => {}
+                (Policy::Internal, Ok(connection)) if connection.outcome().how == How::StartedInternal => {
+                    assert!(connection.outcome().failed.is_empty(), "{what}: no process was tried");
+                }
+                (Policy::Robust, Ok(connection)) if connection.outcome().how == How::StartedInternal => {
+                    assert_eq!(connection.outcome().failed.len(), 1, "{what}: a process was tried");
+                }
+                (_, other) => panic!("{what}, {policy:?}: {other:?}"),
+            }
+            let connection = runtime().block_on(connected(&home.service(), policy));
+            let external = matches!(connection.outcome().how, How::StartedExternal(_));
+            assert_eq!(external, policy != Policy::Internal, "{what}, {policy:?}");
+            assert_eq!(home.processes().len(), usize::from(external), "{what}, {policy:?}");
+        }
+    }
+}
+
+fn a_service_without_a_handler_cannot_fall_back() {
+    let home = Home::new();
+    let service = Descriptor::new(&home.context(), "count").unwrap().program("/nowhere/counter", ["serve"]);
+    let connect = |policy| runtime().block_on(service.connect_with_policy(policy)).unwrap_err();
+    assert!(matches!(connect(Policy::Robust), Error::Start(_)));
+    assert!(matches!(connect(Policy::Internal), Error::Usage(_)));
+}

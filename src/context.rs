@@ -1,9 +1,11 @@
 //! Where services live, and where their programs are.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::driver::Ephemeral;
 use crate::error::Error;
 use crate::proto::connect::Policy;
 
@@ -11,17 +13,19 @@ use crate::proto::connect::Policy;
 ///
 /// A server that is started for a client is given the client's context on its command line, so both sides
 /// build it with [`Context::from_args`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     home: PathBuf,
     lib: PathBuf,
     policy: Policy,
+    ephemeral: Option<Arc<Ephemeral>>,
     spawned: bool,
 }
 
-const USAGE: &str = "usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY]\n\
+const USAGE: &str = "usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral]\n\
   --home DIRECTORY   where the points of services are (default: NAME in the user's data directory)\n\
-  --lib DIRECTORY    where relative programs are looked for (default: this program's own directory)";
+  --lib DIRECTORY    where relative programs are looked for (default: this program's own directory)\n\
+  --ephemeral        servers end with this program, and so does its home, unless one is given";
 
 impl Context {
     /// The default context of `name`, which names a directory, best in reverse domain notation.
@@ -42,9 +46,31 @@ impl Context {
         Self::build(name, Args::default())
     }
 
+    /// A context that ends with its creator, for tests and for what nobody else is to share.
+    ///
+    /// Its home is a new temporary directory. When the last clone of it is dropped (descriptors hold one), its servers
+    /// retire and the directory is removed. When its creator is killed instead, its servers notice and retire as well;
+    /// the directory stays, with nothing but the points' empty files and the logs in it.
+    ///
+    /// # Errors
+    /// As of [`Context::new`]; and [`Error::File`] where the directory cannot be made.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::Context;
+    /// let context = Context::ephemeral("org.example.counter")?;
+    /// let home = context.home().to_owned();
+    /// assert!(home.is_dir());
+    /// drop(context);
+    /// assert!(!home.exists());
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    pub fn ephemeral(name: &str) -> Result<Self, Error> {
+        Self::build(name, Args { ephemeral: true, ..Args::default() })
+    }
+
     /// The context that this program's command line asks for, or the default one of `name`.
     ///
-    /// Reads `--home DIRECTORY`, `--lib DIRECTORY` and a final `--spawned`, which says that a client started this
+    /// Reads `--home DIRECTORY`, `--lib DIRECTORY`, `--ephemeral` and a final `--spawned`, which says that a client started this
     /// process as a server. All other arguments are the program's own and are not looked at.
     ///
     /// # Errors
@@ -55,15 +81,26 @@ impl Context {
 
     fn build(name: &str, args: Args) -> Result<Self, Error> {
         component(name)?;
-        let home = match args.home {
-            Some(home) => home,
-            None => data_directory()?.join(name),
+        let (home, directory) = match (args.home, args.ephemeral) {
+            (Some(home), _) => (home, None),
+            (None, false) => (data_directory()?.join(name), None),
+            (None, true) => {
+                let directory = tempfile::Builder::new().prefix(&format!("{name}.")).tempdir();
+                let directory = directory.map_err(|error| Error::file(&env::temp_dir(), error))?;
+                (directory.path().to_owned(), Some(directory))
+            }
         };
         let lib = match args.lib {
             Some(lib) => lib,
             None => program()?.parent().map(Path::to_owned).unwrap_or_default(),
         };
-        Ok(Context { home: absolute(home)?, lib: absolute(lib)?, policy: Policy::External, spawned: args.spawned })
+        Ok(Context {
+            home: absolute(home)?,
+            lib: absolute(lib)?,
+            policy: Policy::External,
+            ephemeral: args.ephemeral.then(|| Arc::new(Ephemeral::new(directory))),
+            spawned: args.spawned,
+        })
     }
 
     /// Puts the home elsewhere. A relative path is taken from the current directory, now.
@@ -103,15 +140,21 @@ impl Context {
         &self.lib
     }
 
+    /// What holds the servers of an ephemeral context.
+    pub(crate) fn ephemeral_hold(&self) -> Option<&Ephemeral> {
+        self.ephemeral.as_deref()
+    }
+
     /// Whether a client started this process as a server.
     pub(crate) fn spawned(&self) -> bool {
         self.spawned
     }
 
     /// The arguments that give this context to a server.
-    pub(crate) fn to_args(&self) -> [OsString; 5] {
-        let [home, lib] = [&self.home, &self.lib].map(|path| path.clone().into_os_string());
-        ["--home".into(), home, "--lib".into(), lib, "--spawned".into()]
+    pub(crate) fn to_args(&self) -> impl Iterator<Item = &OsStr> {
+        let places = [OsStr::new("--home"), self.home.as_os_str(), OsStr::new("--lib"), self.lib.as_os_str()];
+        let ephemeral = self.ephemeral.as_ref().map(|_| OsStr::new("--ephemeral"));
+        places.into_iter().chain(ephemeral).chain([OsStr::new("--spawned")])
     }
 }
 
@@ -119,6 +162,7 @@ impl Context {
 struct Args {
     home: Option<PathBuf>,
     lib: Option<PathBuf>,
+    ephemeral: bool,
     spawned: bool,
 }
 
@@ -130,6 +174,10 @@ impl Args {
             let directory = match arg.to_str() {
                 Some("--home") => &mut parsed.home,
                 Some("--lib") => &mut parsed.lib,
+                Some("--ephemeral") => {
+                    parsed.ephemeral = true;
+                    continue;
+                }
                 Some("--spawned") if args.peek().is_none() => {
                     parsed.spawned = true;
                     continue;

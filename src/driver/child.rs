@@ -35,7 +35,7 @@ pub(super) struct Child {
     process: Shared,
     pid: u32,
     registered: bool,
-    orders: Orders,
+    orders: Option<Orders>,
     replies: pipe::Receiver,
     exit: oneshot::Receiver<Option<ExitStatus>>,
     log_begin: u64,
@@ -96,10 +96,9 @@ impl Child {
                 return Err(ours(error));
             }
         };
-        let child = Child { process, pid, registered: false, orders, replies, exit, log_begin };
         // A child that is dead already is noticed by its exit, which says more than this error does.
-        let _ = child.orders.send(&order.line());
-        Ok(child)
+        let _ = orders.send(&order.line());
+        Ok(Child { process, pid, registered: false, orders: Some(orders), replies, exit, log_begin })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -140,11 +139,16 @@ impl Child {
         }
     }
 
-    /// Says *registered*: from here on it is a server like any other.
-    pub(super) fn confirm(mut self) {
-        // Whether it arrived, the dial finds out.
-        let _ = self.orders.send(REGISTERED.as_bytes());
+    /// Says *registered*: from here on it is a server like any other. One of an ephemeral context is held by it.
+    pub(super) fn confirm(mut self, context: &Context) {
         self.registered = true;
+        if let Some(orders) = self.orders.take() {
+            // Whether it arrived, the dial finds out.
+            let _ = orders.send(REGISTERED.as_bytes());
+            if let Some(ephemeral) = context.ephemeral_hold() {
+                ephemeral.hold(orders);
+            }
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::os::scope;
 use super::point::{self, Guard};
 use super::story::{Outcome, Story, Suspicion};
 use super::stream::Stream;
+use crate::context::Context;
 use crate::descriptor::Service;
 use crate::error::{Error, StartError, StartFailure};
 use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step};
@@ -174,7 +175,7 @@ async fn drive(
                 s.written()
             }
             Step::Confirm(s) => {
-                held.confirm();
+                held.confirm(&service.context);
                 failure = None;
                 s.confirmed()
             }
@@ -368,10 +369,10 @@ impl Held {
     }
 
     /// The child is a server like any other from here on.
-    fn confirm(&mut self) {
+    fn confirm(&mut self, context: &Context) {
         self.written = false;
         if let Some(child) = self.child.take() {
-            child.confirm();
+            child.confirm(context);
         }
     }
 

@@ -6,6 +6,7 @@
 mod child;
 mod connect;
 mod dial;
+mod ephemeral;
 mod hall;
 mod handlers;
 mod inspect;
@@ -23,6 +24,7 @@ mod watchdog;
 pub(crate) use self::child::Program;
 pub use self::connect::Connection;
 pub(crate) use self::connect::{connect, no_handler};
+pub(crate) use self::ephemeral::Ephemeral;
 pub(crate) use self::handlers::Factory;
 pub use self::handlers::{KeepAlive, Peer, Start};
 pub use self::inspect::{Retired, Status};

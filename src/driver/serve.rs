@@ -81,7 +81,8 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
     let step = if service.context.spawned() {
         let (orders, replies) = process::take_stdio().map_err(Error::system("Watch"))?;
         process::leave_session();
-        server.watchdog = Some(Watchdog::start(orders, service.limits.start)?);
+        let held = service.context.ephemeral_hold().map(|_| server.told.clone());
+        server.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
         server.replies = Some(File::from(replies));
         Step::new(Starter::Spawner)
     } else {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::hall::Told;
 use super::os::process;
 use crate::error::Error;
 use crate::proto::start::{LINE_MAX, Order, REGISTERED};
@@ -20,13 +21,20 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts to watch. An order that does not come within `patience` never will.
-    pub(super) fn start(orders: OwnedFd, patience: Duration) -> Result<Self, Error> {
+    /// Starts to watch. An order that does not come within `patience` never will. A server that is held tells itself
+    /// to retire when the spawner's end is gone.
+    pub(super) fn start(orders: OwnedFd, patience: Duration, held: Option<Told>) -> Result<Self, Error> {
         let (tell_order, order) = oneshot::channel();
         let (tell_registered, registered) = oneshot::channel();
         thread::Builder::new()
             .name("rendezvous-watchdog".into())
-            .spawn(move || watch(orders, patience, tell_order, tell_registered))
+            .spawn(move || {
+                watch(&orders, patience, tell_order, tell_registered);
+                if let Some(told) = held {
+                    process::read_to_end(&orders);
+                    told.tell();
+                }
+            })
             .map_err(Error::system("Watch"))?;
         Ok(Watchdog { order, registered })
     }
@@ -43,18 +51,18 @@ impl Watchdog {
 }
 
 fn watch(
-    orders: OwnedFd,
+    orders: &OwnedFd,
     patience: Duration,
     tell_order: oneshot::Sender<Order>,
     tell_registered: oneshot::Sender<()>,
 ) {
     let began = Instant::now();
-    let line = process::read_line(&orders, LINE_MAX, began + patience);
+    let line = process::read_line(orders, LINE_MAX, began + patience);
     // Somebody typed `--spawned`: no server depends on it, so nothing has to end.
     let Some(order) = line.and_then(|line| Order::read(&line)) else { return };
     let until = began + order.budget;
     let _ = tell_order.send(order);
-    match process::read_line(&orders, LINE_MAX, until) {
+    match process::read_line(orders, LINE_MAX, until) {
         Some(line) if line == REGISTERED.as_bytes() => drop(tell_registered.send(())),
         _ => process::end_this_process(),
     }

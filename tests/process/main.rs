@@ -5,6 +5,7 @@
 
 mod clients;
 mod damage;
+mod ephemeral;
 mod files;
 mod hand;
 mod home;
@@ -23,6 +24,7 @@ fn main() {
     let trials = [
         clients::trials,
         damage::trials,
+        ephemeral::trials,
         files::trials,
         hand::trials,
         policies::trials,

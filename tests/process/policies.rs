@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use rendezvous_ipc::{Connection, Descriptor, Error, How, Policy};
+use rendezvous_ipc::{Connection, Descriptor, Error, How, Limits, Policy};
 use rustix::process::Signal;
 
 use crate::home::{Home, Stranger, kill, runtime, signal};
@@ -120,7 +120,8 @@ fn robust_falls_back_after_each_listed_failure_and_says_which() {
 }
 
 fn robust_never_starts_a_second_server_beside_one_that_may_live() {
-    let home = Home::new();
+    let mut home = Home::new();
+    home.limits = Limits::default().divided_by(16);
     let robust = |service: Descriptor| runtime().block_on(service.connect_with_policy(Policy::Robust)).unwrap_err();
     let (server, _) = home.count();
     signal(server.pid, Signal::STOP);

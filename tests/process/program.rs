@@ -30,6 +30,7 @@ pub fn play() -> bool {
         Some("dies") => std::process::abort(),
         Some("talks-of-tomorrow") => println!("rendezvous ready rendezvous 2 SECRET"),
         Some("starved") => starved(),
+        Some("creator") => creator(),
         Some("talks") => println!("hello world"),
         Some("says-nothing") => park(),
         Some("closes") => {
@@ -144,6 +145,18 @@ async fn client(args: &[String]) {
         println!("error: {error}");
         std::process::exit(1);
     }
+}
+
+/// Starts a server in an ephemeral context, says its PID and its home, and stays.
+#[tokio::main]
+async fn creator() {
+    let context = Context::ephemeral("org.example.rendezvous.tests").unwrap();
+    let connection = service(&context, limits(), &["serve"]).connect().await.unwrap();
+    let pid = connection.outcome().pid;
+    // Its client is gone: nothing but the hold of the context keeps it from being idle for minutes.
+    drop(connection);
+    println!("{pid}\n{}", context.home().display());
+    std::future::pending().await
 }
 
 /// A client whose first connect is short of descriptors, and whose second is not.

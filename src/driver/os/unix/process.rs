@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{self as signal, SignalKind};
@@ -34,6 +34,13 @@ impl Orders {
             sent if sent == line.len() => Ok(()),
             _ => Err(io::ErrorKind::WriteZero.into()),
         }
+    }
+}
+
+impl Orders {
+    /// Whether somebody still has the other end.
+    pub(crate) fn are_heard(&self) -> bool {
+        !matches!(rustix::net::recv(&self.0, &mut [0], RecvFlags::DONTWAIT), Ok((0, _)))
     }
 }
 
@@ -161,6 +168,11 @@ pub(crate) fn began() -> u64 {
     // The name of the program stands in parentheses and may contain anything; the 20th field behind it counts.
     let field = || stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok();
     read.ok().and_then(|_| field()).unwrap_or(0)
+}
+
+/// Returns when the other end is gone, whatever it says until then.
+pub(crate) fn read_to_end(input: &OwnedFd) {
+    while !matches!(rustix::io::read(input, &mut [0; 64]), Ok(0) | Err(Errno::CONNRESET | Errno::BADF | Errno::IO)) {}
 }
 
 /// Reads up to the end of a line, that included; `None` where it ends, is too long or takes too long.

@@ -1,0 +1,49 @@
+//! A context that goes with its creator: a directory of its own, and a hold on the servers that were started in it.
+
+use std::fmt;
+use std::fs;
+use std::sync::{Mutex, PoisonError};
+
+use tempfile::TempDir;
+
+use super::os::process::Orders;
+
+/// How often a directory is removed in which a server, at its end, may just make a file.
+const REMOVALS: usize = 5;
+
+/// What all clones of an ephemeral context share. When the last is dropped its servers are told to retire, and its
+/// directory is removed if it was made here.
+pub(crate) struct Ephemeral {
+    /// The standard inputs of its servers, which end when these are dropped or this process ends.
+    servers: Mutex<Vec<Orders>>,
+    directory: Option<TempDir>,
+}
+
+impl Ephemeral {
+    pub(crate) fn new(directory: Option<TempDir>) -> Self {
+        Ephemeral { servers: Mutex::new(Vec::new()), directory }
+    }
+
+    /// Keeps a server's standard input, and forgets those of servers that are gone.
+    pub(crate) fn hold(&self, orders: Orders) {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.retain(Orders::are_heard);
+        servers.push(orders);
+    }
+}
+
+impl Drop for Ephemeral {
+    fn drop(&mut self) {
+        self.servers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        if let Some(directory) = self.directory.take() {
+            let path = directory.keep();
+            let _ = (0..REMOVALS).find(|_| fs::remove_dir_all(&path).is_ok() || !path.exists());
+        }
+    }
+}
+
+impl fmt::Debug for Ephemeral {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ephemeral").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,60 @@
+//! Contexts that end with their creators.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::Instant;
+
+use rendezvous_ipc::Context;
+use rustix::process::Signal;
+
+use crate::home::{Home, connected, eventually, runtime, signal};
+use crate::program::{COUNT, ask, service};
+
+crate::trials![
+    an_ephemeral_context_takes_its_servers_and_its_directory_with_it,
+    the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed,
+];
+
+fn alive(pid: u32) -> bool {
+    // A process that ended and was not reaped yet has no command line.
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+fn an_ephemeral_context_takes_its_servers_and_its_directory_with_it() {
+    let home = Home::new();
+    let context = Context::ephemeral("org.example.rendezvous.tests").unwrap();
+    let directory = context.home().to_owned();
+    let service = service(&context, home.limits, &["serve"]);
+    let (one, two) = runtime().block_on(async {
+        let connection = connected(&service).await;
+        let one = connection.outcome().pid;
+        ask(&mut connection.into_stream(), COUNT).await.unwrap();
+        signal(one, Signal::KILL);
+        eventually("the first is gone", || !alive(one));
+        (one, connected(&service).await.outcome().pid)
+    });
+    assert_ne!(one, two);
+    drop(context);
+    assert!(alive(two) && directory.is_dir(), "the descriptor still holds it");
+    let begun = Instant::now();
+    drop(service);
+    eventually("its server is gone", || !alive(two));
+    assert!(begun.elapsed() < home.limits.drain, "{:?}", begun.elapsed());
+    assert!(!directory.exists());
+}
+
+fn the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed() {
+    let home = Home::new();
+    let mut creator = home.command(&["creator"]).spawn().unwrap();
+    let mut said = BufReader::new(creator.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let (pid, directory) = (said.next().unwrap().parse().unwrap(), said.next().unwrap());
+    assert!(alive(pid));
+    let begun = Instant::now();
+    creator.kill().unwrap();
+    creator.wait().unwrap();
+    eventually("its server is gone", || !alive(pid));
+    assert!(begun.elapsed() < home.limits.drain, "{:?}", begun.elapsed());
+    let directory = Path::new(&directory);
+    assert_eq!(std::fs::read(directory.join("count")).unwrap(), b"", "the record is withdrawn");
+    std::fs::remove_dir_all(directory).unwrap();
+}

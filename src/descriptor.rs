@@ -8,7 +8,7 @@ use crate::context::{self, Context};
 use crate::driver::{self, Connection, Factory, Peer, Program, Retired, Start, Status, Stream};
 use crate::error::{BoxError, Error};
 use crate::limits::Limits;
-use crate::proto::connect::Policy;
+use crate::proto::connect::{Policy, Versions};
 
 /// One service: where it lives, how it is started, and what handles its clients.
 ///
@@ -29,10 +29,16 @@ pub(crate) struct Service {
     pub(crate) log: PathBuf,
     pub(crate) limits: Limits,
     pub(crate) version: u32,
+    newest: u32,
     program: Option<Program>,
 }
 
 impl Service {
+    /// The versions of the service that a client is for.
+    pub(crate) fn versions(&self) -> Versions {
+        Versions { ours: self.version, newest: self.newest }
+    }
+
     /// The program that serves it.
     pub(crate) fn program(&self) -> Result<&Program, Error> {
         self.program.as_ref().ok_or_else(|| {
@@ -64,6 +70,7 @@ impl Descriptor {
             log: path(LOG),
             limits: Limits::default(),
             version: 0,
+            newest: u32::MAX,
             program: None,
         };
         Ok(Descriptor { service, factory: None })
@@ -100,9 +107,21 @@ impl Descriptor {
     }
 
     /// The version of the service that this program offers, a number of your own that only grows. 0 unless set.
+    ///
+    /// A client asks a server of an older version to retire, waits until it has drained, and starts its own; a client
+    /// of an older version joins. So there is no fight between two. With [`Policy::Internal`] any version is joined.
     #[must_use]
     pub fn version(mut self, version: u32) -> Self {
         self.service.version = version;
+        self
+    }
+
+    /// The newest version of the service that this program understands as a client. Any unless set.
+    ///
+    /// A live server of a newer one is left alone: [`Error::TooNew`].
+    #[must_use]
+    pub fn newest(mut self, newest: u32) -> Self {
+        self.service.newest = newest;
         self
     }
 

@@ -57,6 +57,15 @@ pub enum Error {
         /// What it answered.
         answer: Answer,
     },
+    /// The server is alive, and offers a newer version of the service than this program understands.
+    TooNew {
+        /// Its process.
+        pid: u32,
+        /// The version that it offers.
+        offers: u32,
+        /// The newest that this program understands.
+        newest: u32,
+    },
     /// The point belongs to servers of another dialect.
     OtherDialect {
         /// The point.
@@ -141,6 +150,13 @@ pub enum StartFailure {
     Nonsense(String),
     /// It answered as a server of another version of this crate does, or cut its reply short.
     OtherVersion,
+    /// It offers a version of the service that the client is not for.
+    Version {
+        /// What it offers.
+        offers: u32,
+        /// What the client is of.
+        wanted: u32,
+    },
     /// It closed its standard output without a word, and went on.
     Silent,
     /// It was not ready in the time that a start may take.
@@ -181,6 +197,11 @@ impl fmt::Display for Error {
                 path.display()
             ),
             Error::Incompatible { answer } => write!(f, "the server is not for this program: {answer}"),
+            Error::TooNew { pid, offers, newest } => write!(
+                f,
+                "the server (pid {pid}) offers version {offers} of the service, and this program understands \
+                 {newest} at most: update it"
+            ),
             Error::OtherDialect { path } => {
                 write!(f, "{} belongs to servers of another dialect: use another name or home", path.display())
             }
@@ -263,6 +284,9 @@ impl fmt::Display for StartFailure {
             ),
             StartFailure::OtherVersion => {
                 f.write_str("answered in part, or as a server of another version of rendezvous-ipc does: rebuild it, or this program")
+            }
+            StartFailure::Version { offers, wanted } => {
+                write!(f, "offers version {offers} of the service, and this client is of version {wanted}: rebuild it")
             }
             StartFailure::Silent => f.write_str("closed its standard output without a reply"),
             StartFailure::Overdue(budget) => write!(f, "was not ready within {budget:.1?}, and was ended"),

@@ -104,7 +104,7 @@ async fn drive(
     let mut until = deadline;
     let mut pause = Pause::default();
     let mut failure = None;
-    let mut step = Step::new(goal, scope::here()?);
+    let mut step = Step::new(goal, scope::here()?, service.versions());
     loop {
         story.step(&step);
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
@@ -155,7 +155,13 @@ async fn drive(
                 match reply {
                     Awaited::Ready(record) => {
                         story.started(&record);
-                        failure = Some((StartFailure::Unverified, Some(child.log_begin())));
+                        let versions = service.versions();
+                        let fits = (versions.ours..=versions.newest).contains(&record.version);
+                        let reason = match fits {
+                            true => StartFailure::Unverified,
+                            false => StartFailure::Version { offers: record.version, wanted: versions.ours },
+                        };
+                        failure = Some((reason, Some(child.log_begin())));
                         s.ready(record)
                     }
                     Awaited::Busy => {
@@ -220,7 +226,13 @@ async fn drive(
                     Err(trouble) => Err(trouble),
                 };
                 match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Came)) {
-                    Ok(welcome) => s.welcomed(welcome),
+                    Ok(welcome) => {
+                        if s.replaces() {
+                            story.replaces(s.record());
+                            held.stream = None;
+                        }
+                        s.welcomed(welcome)
+                    }
                     Err(trouble) => {
                         let came = match held.hang_up(s.record(), trouble, story) {
                             Came::HungUp => Came::Unwelcome,
@@ -307,6 +319,9 @@ fn finish(
             Error::CannotTell { path: service.life.clone(), source: story.take_trouble().map(Box::new) }
         }
         Done::Unsupported(answer) => Error::Incompatible { answer },
+        Done::TooNew(record) => {
+            Error::TooNew { pid: record.pid, offers: record.version, newest: service.versions().newest }
+        }
         Done::Failed => match failure {
             Some((failure, log_begin)) => start_error(failure, log_begin),
             None => start_error(StartFailure::Vanished, None),

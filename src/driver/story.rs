@@ -71,6 +71,8 @@ pub enum Reason {
     ContainerGone,
     /// The server that the point named was one of a newer program, and gone.
     NewerGone,
+    /// The server was of this older version of the service, and was asked to retire.
+    Replaced(u32),
 }
 
 /// A dial that came to nothing. It proves nothing.
@@ -184,6 +186,12 @@ impl Story {
             keep(&mut self.failed, Failed::Vanished { pid });
         }
         self.reason.get_or_insert(reason);
+    }
+
+    /// An older server will retire.
+    pub(super) fn replaces(&mut self, record: &Record) {
+        tracing::info!(target: "rendezvous_ipc::connect", pid = record.pid, version = record.version, "it will retire");
+        self.reason = Some(Reason::Replaced(record.version));
     }
 
     pub(super) fn came(&mut self, record: &Record, came: Came) {
@@ -307,6 +315,7 @@ impl fmt::Display for Reason {
             Reason::ServerGone => f.write_str("server gone"),
             Reason::EarlierBoot => f.write_str("server gone with an earlier boot"),
             Reason::ContainerGone => f.write_str("server gone with its container"),
+            Reason::Replaced(version) => write!(f, "version {version} replaced"),
             Reason::NewerGone => f.write_str("server of a newer program gone"),
         }
     }
@@ -324,6 +333,7 @@ impl fmt::Display for Suspicion {
             Came::Unwelcome => "hung up before the welcome",
             Came::Garbage => "garbage",
             Came::Impostor => "an impostor, which does not know the cookie",
+            Came::TooNew => "a newer version of the service",
             Came::Unsupported(answer) => return write!(f, "pid {pid} at {address}, {stage}: {answer}"),
         };
         write!(f, "pid {pid} at {address}, {stage}: {what}")

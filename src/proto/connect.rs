@@ -58,6 +58,20 @@ pub enum Policy {
     Robust,
 }
 
+/// Which versions of the service a client is for: numbers of the user's own, that only grow.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Versions {
+    /// The client's own. A server of an older one is asked to retire, one in a connect, and replaced.
+    pub ours: u32,
+    /// The newest that it understands. A server of a newer one is left alone.
+    pub newest: u32,
+}
+
+impl Versions {
+    /// Any server will do.
+    pub const ANY: Versions = Versions { ours: 0, newest: u32::MAX };
+}
+
 impl Goal {
     fn intent(self) -> Intent {
         match self {
@@ -73,6 +87,9 @@ impl Goal {
 struct Quest {
     goal: Goal,
     here: Scope,
+    versions: Versions,
+    /// The record of an older server that was asked to retire.
+    replaced: Option<Record>,
     /// The record that was dialled last, to no avail.
     suspect: Option<Record>,
     /// How many different records were dialled without the lock.
@@ -85,7 +102,20 @@ impl Quest {
     fn dialable(&self, record: &Record) -> bool {
         record.scope.relation(&self.here) == Relation::Here
             && self.suspect.as_ref() != Some(record)
+            && self.replaced.as_ref() != Some(record)
             && self.dials < FREE_DIALS
+    }
+
+    /// What to ask the server of a record: an older one is to go, once in a connect, where a newer can be started.
+    fn intent(&self, record: &Record) -> Intent {
+        match self.goal {
+            Goal::Connect(Policy::External | Policy::Robust)
+                if record.version < self.versions.ours && self.replaced.is_none() =>
+            {
+                Intent::Retire
+            }
+            goal => goal.intent(),
+        }
     }
 
     /// Where to go when nothing was found that can be dialled without the lock.
@@ -106,6 +136,7 @@ impl Quest {
                 Relation::OtherMachine => Row::OtherMachine,
                 Relation::OtherNamespace => Row::OtherNamespace,
                 Relation::EarlierBoot => Row::EarlierBoot,
+                Relation::Here if self.replaced.as_ref() == Some(record) => Row::Replaced,
                 Relation::Here if self.suspect.as_ref() == Some(record) => Row::Suspected,
                 Relation::Here => Row::Fresh,
             },
@@ -164,6 +195,8 @@ pub enum Done {
     Refused(Refusal),
     /// A live server that does not support what we ask for.
     Unsupported(handshake::Answer),
+    /// A live server of a newer version than we understand.
+    TooNew(Record),
     /// A server could not be started.
     Failed,
     /// A server said *ready* and does not hold the lifetime lock.
@@ -176,8 +209,9 @@ pub enum Done {
 
 impl Step {
     /// The first step.
-    pub fn new(goal: Goal, here: Scope) -> Self {
-        Step::Read(Read { quest: Quest { goal, here, suspect: None, dials: 0, starts: 0 }, again: false })
+    pub fn new(goal: Goal, here: Scope, versions: Versions) -> Self {
+        let quest = Quest { goal, here, versions, replaced: None, suspect: None, dials: 0, starts: 0 };
+        Step::Read(Read { quest, again: false })
     }
 
     /// The name of this step's action in the protocol.
@@ -382,10 +416,10 @@ impl Await {
     /// It listens, and this is how to reach it.
     pub fn ready(self, record: Record) -> Step {
         let Await { quest, cookie } = self;
-        match record.cookie == cookie && record.scope.relation(&quest.here) == Relation::Here {
-            true => Step::Verify(Verify { quest, record }),
-            false => quest.failed(true),
-        }
+        let ours = record.cookie == cookie && record.scope.relation(&quest.here) == Relation::Here;
+        // Registered, it would be replaced by the next client of our version: again and again.
+        let fits = (quest.versions.ours..=quest.versions.newest).contains(&record.version);
+        if ours && fits { Step::Verify(Verify { quest, record }) } else { quest.failed(true) }
     }
 
     /// It could not get the lifetime lock. That is no attempt.
@@ -520,13 +554,19 @@ fn unlock(then: Then) -> Step {
     Step::Unlock(Unlock { then })
 }
 
-impl Unlock {
-    /// It is released.
-    pub fn unlocked(self) -> Step {
-        match self.then {
+impl Then {
+    fn step(self) -> Step {
+        match self {
             Then::Backoff(quest, again) => Step::Backoff(Backoff { quest, again }),
             Then::Done(done) => Step::Done(done),
         }
+    }
+}
+
+impl Unlock {
+    /// It is released.
+    pub fn unlocked(self) -> Step {
+        self.then.step()
     }
 }
 

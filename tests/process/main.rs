@@ -13,6 +13,7 @@ mod policies;
 mod program;
 mod serving;
 mod starts;
+mod versions;
 
 use libtest_mimic::Arguments;
 
@@ -30,6 +31,7 @@ fn main() {
         policies::trials,
         serving::trials,
         starts::trials,
+        versions::trials,
     ];
     libtest_mimic::run(&arguments, trials.iter().flat_map(|trials| trials()).collect()).exit();
 }

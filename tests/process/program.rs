@@ -56,7 +56,8 @@ pub fn limits() -> Limits {
 
 /// The service, as both sides describe it; the server is started with these arguments.
 pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
-    let service = Descriptor::new(context, "count").unwrap().version(7).limits(limits).unwrap();
+    let version = args.iter().find_map(|arg| arg.strip_prefix("version=")?.parse().ok()).unwrap_or(7);
+    let service = Descriptor::new(context, "count").unwrap().version(version).limits(limits).unwrap();
     let refuses = args.contains(&"refuses");
     let hangs = args.contains(&"hangs");
     let flushes = args.contains(&"flushes");

@@ -1,7 +1,7 @@
 //! The four questions of a dial: connect, say hello, await the proof, await the welcome.
 
 use super::verdict::{Came, Class, Row};
-use super::{Done, Probe, Quest, Step, Then, unlock};
+use super::{Done, Goal, Probe, Quest, Step, Then, unlock};
 use crate::proto::handshake::{self, CLIENT_PROOF, HELLO, Nonce, SERVER_PROOF, WELCOME};
 use crate::proto::record::Record;
 
@@ -29,6 +29,7 @@ impl Contact {
         let Contact { mut quest, record, how } = self;
         let end = match came {
             Came::Unsupported(answer) => Done::Unsupported(answer),
+            Came::TooNew => Done::TooNew(record.clone()),
             _ => Done::Trouble,
         };
         match (came.class(), how) {
@@ -74,7 +75,7 @@ impl Dial {
     /// Something accepted; `nonce` was drawn for it.
     pub fn connected(self, nonce: Nonce) -> Step {
         let Dial { contact } = self;
-        let hello = handshake::Hello::new(contact.quest.goal.intent(), nonce);
+        let hello = handshake::Hello::new(contact.quest.intent(&contact.record), nonce);
         Step::Hello(Hello { contact, hello })
     }
 }
@@ -113,7 +114,10 @@ pub struct Proof([u8; CLIENT_PROOF]);
 impl Prove {
     /// Judges what came; [`Prove::proved`] or [`Prove::failed`] goes on.
     pub fn judge(&self, bytes: &[u8; SERVER_PROOF]) -> Result<Proof, Came> {
-        Ok(Proof(self.hello.judge(&self.contact.record, bytes)?))
+        let Contact { quest, record, .. } = &self.contact;
+        let proof = self.hello.judge(record, bytes)?;
+        let connects = matches!(quest.goal, Goal::Connect(_));
+        if connects && record.version > quest.versions.newest { Err(Came::TooNew) } else { Ok(Proof(proof)) }
     }
 
     /// The server knows the cookie.
@@ -140,13 +144,25 @@ impl Welcome {
         handshake::Welcome::from_bytes(bytes).ok_or(Came::Garbage)
     }
 
+    /// Whether it is an older server that is asked to retire.
+    pub fn replaces(&self) -> bool {
+        let Contact { quest, record, .. } = &self.contact;
+        quest.intent(record) != quest.goal.intent()
+    }
+
     /// The server counts this client, or does what it asked for.
     pub fn welcomed(self, welcome: handshake::Welcome) -> Step {
-        let Contact { record, how, .. } = self.contact;
-        let done = Done::Welcomed(record, welcome);
+        let replaces = self.replaces();
+        let Contact { mut quest, record, how } = self.contact;
+        let then = if replaces {
+            quest.replaced = Some(record);
+            Then::Backoff(quest, false)
+        } else {
+            Then::Done(Done::Welcomed(record, welcome))
+        };
         match how {
-            How::Holding => unlock(Then::Done(done)),
-            How::Free | How::Again => Step::Done(done),
+            How::Holding => unlock(then),
+            How::Free | How::Again => then.step(),
         }
     }
 }

@@ -77,7 +77,7 @@ fn undialable() -> [Found; 8] {
 
 /// Record 1 was read, and is dialled without the lock.
 fn dialling(goal: Goal) -> Step {
-    path! { Step::new(goal, here()); Read NOTHING => found(found(1)); }
+    path! { Step::new(goal, here(), Versions::ANY); Read NOTHING => found(found(1)); }
 }
 
 /// The point lock was just got, and record 1 was dialled before, to no avail.
@@ -280,9 +280,12 @@ fn a_client_says_what_it_wants_and_proves_that_it_knows_the_cookie() {
 fn what_cannot_be_dialled_leads_to_the_lock_and_for_an_internal_client_to_its_own_server() {
     for found in undialable() {
         for goal in LOCKING {
-            assert_eq!(path! { Step::new(goal, here()); Read NOTHING => found(found.clone()); }.name(), "Lock");
+            assert_eq!(
+                path! { Step::new(goal, here(), Versions::ANY); Read NOTHING => found(found.clone()); }.name(),
+                "Lock"
+            );
         }
-        let done = path! { Step::new(INTERNAL, here()); Read NOTHING => found(found); };
+        let done = path! { Step::new(INTERNAL, here(), Versions::ANY); Read NOTHING => found(found); };
         assert_eq!(done, Step::Done(Done::Internal));
     }
 }
@@ -405,4 +408,66 @@ fn to_serve_is_to_hold_the_lock_of_a_cleared_point_and_to_retire_nobody_clears_n
     let start = path! { clearing(Goal::Serve); Clear POINT => cleared(cookie(7)); };
     assert_eq!((start.holds(), start), (POINT, Step::Done(Done::Start)));
     assert_eq!(path! { clearing(Goal::Retire); Unlock POINT => unlocked(); }, Step::Done(Done::Absent));
+}
+
+// Versions of the service.
+
+fn newer(goal: Goal) -> Step {
+    Step::new(goal, here(), Versions { ours: 2, newest: 2 })
+}
+
+/// The older server of `record(1)` was asked to retire, and this is the next read.
+fn replacing(goal: Goal) -> Step {
+    let dial = path! { newer(goal); Read NOTHING => found(found(1)); Dial NOTHING => connected(NONCE); };
+    let prove = path! { dial; Hello NOTHING => sent(); };
+    let proof = at!(prove.clone(), Prove).judge(&server_proof(Goal::Retire, &record(1))).unwrap();
+    let welcome = path! { prove; Prove NOTHING => proved(proof); };
+    assert!(at!(welcome.clone(), Welcome).replaces());
+    path! { welcome; Welcome NOTHING => welcomed(WELCOMED); Backoff NOTHING => elapsed(); }
+}
+
+#[test]
+fn an_older_server_is_asked_to_retire_once_and_a_new_one_started_when_it_is_gone() {
+    for goal in SPAWNING {
+        // Its record is not dialled again, lock or no lock.
+        let probe = path! { replacing(goal); Read NOTHING => found(found(1)); Lock NOTHING => got(); };
+        let probe = path! { probe; Reread POINT => found(found(1)); };
+        assert_eq!(at!(probe.clone(), Probe).row(), Row::Replaced);
+        let waits = path! { probe.clone(); Probe POINT => answered(Lifetime::Held); Unlock POINT => unlocked(); };
+        assert_eq!(path! { waits; Backoff NOTHING => elapsed(); }.name(), "Read");
+        assert_eq!(path! { probe; Probe POINT => answered(Lifetime::Free); }.name(), "Clear");
+        // Another old one is joined: one is replaced in a connect, no more.
+        let dial = path! { replacing(goal); Read NOTHING => found(found(3)); Dial NOTHING => connected(NONCE); };
+        assert_eq!(at!(dial, Hello).message()[6], Intent::Connect as u8);
+    }
+}
+
+#[test]
+fn a_server_that_fits_or_cannot_be_replaced_is_joined_whatever_its_version() {
+    for (goal, version) in [(EXTERNAL, 2), (ROBUST, 2), (INTERNAL, 1)] {
+        let found = Found::Record(Record { version, ..record(1) });
+        let hello = path! { newer(goal); Read NOTHING => found(found); Dial NOTHING => connected(NONCE); };
+        assert_eq!(at!(hello, Hello).message()[6], Intent::Connect as u8, "{goal:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_too_new_is_left_alone() {
+    let theirs = Record { version: 3, ..record(1) };
+    let found = Found::Record(theirs.clone());
+    let hello = path! { newer(EXTERNAL); Read NOTHING => found(found); Dial NOTHING => connected(NONCE); };
+    let prove = path! { hello; Hello NOTHING => sent(); };
+    assert_eq!(at!(prove.clone(), Prove).judge(&server_proof(EXTERNAL, &theirs)), Err(Came::TooNew));
+    assert_eq!(path! { prove; Prove NOTHING => failed(Came::TooNew); }, Step::Done(Done::TooNew(theirs)));
+}
+
+#[test]
+fn a_child_of_another_version_than_the_client_is_for_is_killed() {
+    for version in [1, 3] {
+        let clear = path! { newer(EXTERNAL); Read NOTHING => found(Found::Empty); Lock NOTHING => got(); };
+        let clear = path! { clear; Reread POINT => found(Found::Empty); Probe POINT => answered(Lifetime::Free); };
+        let child = path! { clear; Clear POINT => cleared(cookie(7)); Spawn POINT => spawned(); };
+        let child = path! { child; Await CHILD => ready(Record { version, ..record(7) }); Kill CHILD => killed(); };
+        assert_eq!(path! { child; Unlock POINT => unlocked(); }, Step::Done(Done::Failed), "version {version}");
+    }
 }

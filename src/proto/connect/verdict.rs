@@ -17,6 +17,8 @@ pub enum Row {
     OtherNamespace,
     /// Of this machine, an earlier boot.
     EarlierBoot,
+    /// Valid, of an older server that was asked to retire.
+    Replaced,
     /// Valid, and not dialled yet.
     Fresh,
     /// Valid, dialled and suspected.
@@ -82,6 +84,9 @@ pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
         (EarlierBoot, Free) => Start,
         (EarlierBoot, Held) => BackOff,
         (EarlierBoot, CannotTell) => NO_IDEA,
+        (Replaced, Free) => Start,
+        (Replaced, Held) => BackOff,
+        (Replaced, CannotTell) => NO_IDEA,
         (Fresh, _) => DialHolding,
         (Suspected, Free) => Start,
         (Suspected, Held) => DialAgain,
@@ -110,6 +115,8 @@ pub enum Came {
     Impostor,
     /// It knows the cookie, and does not support what we ask for.
     Unsupported(handshake::Answer),
+    /// It knows the cookie, and offers a newer version of the service than we understand.
+    TooNew,
 }
 
 /// What to make of a dial's outcome.
@@ -135,7 +142,7 @@ impl Came {
             | Came::Unwelcome
             | Came::Garbage
             | Came::Impostor => Class::Suspicion,
-            Came::Unsupported(_) => Class::Incompatible,
+            Came::Unsupported(_) | Came::TooNew => Class::Incompatible,
         }
     }
 }

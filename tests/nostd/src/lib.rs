@@ -2,7 +2,7 @@
 //! panic handler, or no allocator to be found.
 #![no_std]
 
-use rendezvous_ipc::proto::connect::{Goal, Policy, Step};
+use rendezvous_ipc::proto::connect::{Goal, Policy, Step, Versions};
 use rendezvous_ipc::proto::handshake::{Hello, Intent, Nonce};
 use rendezvous_ipc::proto::record::Found;
 use rendezvous_ipc::proto::scope::Scope;
@@ -17,7 +17,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 pub extern "C" fn rendezvous_nostd(bytes: &[u8; 64]) -> usize {
     let scope = Scope { boot: [0; 16], namespace: 0, machine: None };
-    let step = match Step::new(Goal::Connect(Policy::External), scope) {
+    let step = match Step::new(Goal::Connect(Policy::External), scope, Versions::ANY) {
         Step::Read(read) => read.found(Found::read(bytes)),
         other => other,
     };

@@ -172,7 +172,7 @@ pub(crate) fn began() -> u64 {
 
 /// Returns when the other end is gone, whatever it says until then.
 pub(crate) fn read_to_end(input: &OwnedFd) {
-    while !matches!(rustix::io::read(input, &mut [0; 64]), Ok(0) | Err(Errno::CONNRESET | Errno::BADF | Errno::IO)) {}
+    while matches!(rustix::io::read(input, &mut [0; 64]), Ok(1..) | Err(Errno::INTR)) {}
 }
 
 /// Reads up to the end of a line, that included; `None` where it ends, is too long or takes too long.

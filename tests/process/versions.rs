@@ -1,0 +1,78 @@
+//! Versions of the service: newer clients replace, older ones join or are told.
+
+use std::time::Duration;
+
+use rendezvous_ipc::{Descriptor, Error, How, Reason, StartFailure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::home::{Home, connected, runtime};
+use crate::program::WAIT;
+
+crate::trials![
+    a_newer_client_replaces_an_older_server_when_its_clients_are_done,
+    an_older_client_joins_a_newer_server_and_there_is_no_fight,
+    a_client_that_does_not_understand_a_newer_server_is_told_and_leaves_it_alone,
+    a_program_older_than_its_client_is_no_server_for_it,
+];
+
+fn of(home: &Home, version: u32) -> Descriptor {
+    home.service_by(&["serve", &format!("version={version}")])
+}
+
+fn a_newer_client_replaces_an_older_server_when_its_clients_are_done() {
+    let home = Home::new();
+    runtime().block_on(async {
+        let old = connected(&of(&home, 1)).await;
+        let pid = old.outcome().pid;
+        let mut stream = old.into_stream();
+        stream.write_u8(WAIT).await.unwrap();
+        let newer = of(&home, 2);
+        let mut replacing = Box::pin(newer.connect());
+        let early = tokio::time::timeout(Duration::from_millis(300), &mut replacing).await;
+        assert!(early.is_err(), "the old one drains");
+        stream.write_u8(b'.').await.unwrap();
+        assert_eq!(stream.read_u64().await.unwrap(), 0, "its client is done");
+        drop(stream);
+        let new = replacing.await.unwrap();
+        assert_eq!((new.outcome().how, new.outcome().version), (How::StartedExternal(Reason::Replaced(1)), 2));
+        assert_ne!(new.outcome().pid, pid);
+    });
+    home.retire();
+}
+
+fn an_older_client_joins_a_newer_server_and_there_is_no_fight() {
+    let home = Home::new();
+    runtime().block_on(async {
+        let new = connected(&of(&home, 2)).await;
+        for version in [1, 2, 1, 2] {
+            let next = connected(&of(&home, version)).await;
+            assert_eq!((next.outcome().how, next.outcome().pid), (How::Joined, new.outcome().pid), "version {version}");
+        }
+    });
+    home.retire();
+}
+
+fn a_client_that_does_not_understand_a_newer_server_is_told_and_leaves_it_alone() {
+    let home = Home::new();
+    runtime().block_on(async {
+        let new = connected(&of(&home, 5)).await;
+        match of(&home, 1).newest(3).connect().await {
+            Err(Error::TooNew { pid, offers: 5, newest: 3 }) => assert_eq!(pid, new.outcome().pid),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(connected(&of(&home, 5)).await.outcome().pid, new.outcome().pid);
+    });
+    home.retire();
+}
+
+fn a_program_older_than_its_client_is_no_server_for_it() {
+    let home = Home::new();
+    match home.fail(&of(&home, 1).version(2)) {
+        Error::Start(error) => match error.failure {
+            StartFailure::Version { offers: 1, wanted: 2 } => {}
+            other => panic!("{other}"),
+        },
+        other => panic!("{other}"),
+    }
+    home.wait_for_nobody();
+}

@@ -184,7 +184,10 @@ impl Descriptor {
     ///
     /// Started for a client, it detaches itself from the terminal, and what it prints goes into the log beside the
     /// point. Where its caller left files open to it, it executes itself once more to be rid of them: call `serve`
-    /// before anything that must not be done twice. Started by hand it keeps its terminal, registers itself, and ends with [`Error::AlreadyRunning`] where
+    /// before anything that must not be done twice. It runs in the home directory, in a session of its own, with the
+    /// umask 077, the environment of whoever happened to start it, nothing on standard input, and standard output and
+    /// error in the log: print with `tracing` (with the feature `log` a subscriber is set unless there is one) or
+    /// `writeln!`, for on a full disk `println!` panics. The log is emptied when it has grown to 1 MiB. Started by hand it keeps its terminal, registers itself, and ends with [`Error::AlreadyRunning`] where
     /// there is a live server already.
     ///
     /// # Errors

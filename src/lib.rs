@@ -6,6 +6,8 @@
 pub mod proto;
 
 #[cfg(feature = "tokio")]
+mod blocking;
+#[cfg(feature = "tokio")]
 mod context;
 #[cfg(feature = "tokio")]
 mod descriptor;
@@ -17,11 +19,14 @@ mod error;
 mod limits;
 #[cfg(feature = "capnp")]
 mod rpc;
+#[cfg(feature = "tokio")]
+pub mod testing;
 
 #[cfg(feature = "capnp")]
-pub use self::rpc::Rpc;
+pub use self::rpc::{Closed, Rpc};
 #[cfg(feature = "tokio")]
 pub use self::{
+    blocking::BlockingConnection,
     context::Context,
     descriptor::Descriptor,
     driver::{Connection, Failed, How, KeepAlive, Outcome, Peer, Reason, Retired, Start, Status, Stream, Suspicion},

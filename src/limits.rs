@@ -28,6 +28,8 @@ pub struct Limits {
     pub idle: Option<Duration>,
     /// How many connections without a welcome a server keeps; the oldest goes first. 1,024.
     pub lobby: usize,
+    /// How many clients are served at once; the next wait for their welcome. `None`: any number.
+    pub clients: Option<usize>,
 }
 
 const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -43,6 +45,7 @@ impl Default for Limits {
             drain: Duration::from_secs(10),
             idle: Some(Duration::from_secs(600)),
             lobby: 1024,
+            clients: None,
         }
     }
 }
@@ -64,14 +67,14 @@ impl Limits {
             handshake: self.handshake / divisor,
             drain: self.drain / divisor,
             idle: self.idle.map(|idle| idle / divisor),
-            lobby: self.lobby,
+            ..self
         }
     }
 
     pub(crate) fn checked(self) -> Result<Self, Error> {
-        let Limits { connect, start, patience, check, handshake, drain, idle, lobby } = self;
+        let Limits { connect, start, patience, check, handshake, drain, idle, lobby, clients } = self;
         let times = [connect, start, patience, check, handshake, drain];
-        if times.iter().any(Duration::is_zero) || lobby == 0 {
+        if times.iter().any(Duration::is_zero) || lobby == 0 || clients == Some(0) {
             return Err(Error::Usage("these limits do not hang together: none but idle may be zero".into()));
         }
         if times.iter().chain(&idle).any(|time| *time > YEAR) {

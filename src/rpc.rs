@@ -13,6 +13,7 @@ use capnp_rpc::twoparty::VatNetwork;
 use capnp_rpc::{Disconnector, RpcSystem};
 use futures_util::io::{BufReader, BufWriter};
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
@@ -58,7 +59,8 @@ impl Descriptor {
 impl Connection {
     /// Runs `body` with the server's capability, and the connection beside it, in the caller's task.
     ///
-    /// This is the main way to call a server, and works in any runtime. The future is not `Send`, since Cap'n Proto
+    /// This is the main way to call a server, and works in any runtime. For a deadline, put a
+    /// [`timeout`](tokio::time::timeout) around one call in `body`, which cancels that call, or around all of it. The future is not `Send`, since Cap'n Proto
     /// is not: await it where that does not matter, as in `main` or in a `LocalSet`.
     ///
     /// # Errors
@@ -96,8 +98,15 @@ impl Connection {
         let mut rpc = RpcSystem::new(network, None);
         let client = rpc.bootstrap(Side::Server);
         let goodbye = rpc.get_disconnector();
-        let task = tokio::task::spawn_local(rpc).abort_handle();
-        Rpc { client, goodbye: Some(goodbye), task, _lease: lease }
+        let (tell, closed) = watch::channel(None);
+        let task = tokio::task::spawn_local(async move {
+            let closed = match rpc.await {
+                Ok(()) => Closed::Ended,
+                Err(error) => Closed::Broken(error.to_string()),
+            };
+            tell.send_replace(Some(closed));
+        });
+        Rpc { client, goodbye: Some(goodbye), task: task.abort_handle(), closed, _lease: lease }
     }
 }
 
@@ -106,11 +115,42 @@ pub struct Rpc<C> {
     client: C,
     goodbye: Option<Disconnector<Side>>,
     task: AbortHandle,
+    closed: watch::Receiver<Option<Closed>>,
     /// Keeps an internal server for as long as it is used.
     _lease: Option<Lease>,
 }
 
+/// How a connection came to its end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Closed {
+    /// One side ended it: the server is gone or has drained, or we said goodbye.
+    Ended,
+    /// It broke, or the other side broke the protocol: what the RPC system says.
+    Broken(String),
+}
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Closed::Ended => f.write_str("the connection ended"),
+            Closed::Broken(error) => write!(f, "the connection broke: {error}"),
+        }
+    }
+}
+
 impl<C> Rpc<C> {
+    /// Returns when the connection is over, also if that was long ago, and says how it came to its end.
+    ///
+    /// # Cancel safety
+    /// Can be dropped and called again.
+    pub async fn closed(&self) -> Closed {
+        let mut closed = self.closed.clone();
+        let closed = closed.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
+        // Without a word the task was aborted, which only dropping this value does.
+        closed.unwrap_or(Closed::Ended)
+    }
+
     /// Ends the connection when all that was sent has left.
     pub async fn disconnect(mut self) {
         if let Some(goodbye) = self.goodbye.take() {

@@ -69,7 +69,7 @@ pub(super) async fn whole(
 }
 
 /// Random bytes from the system.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], Error> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     SysRng
         .try_fill_bytes(&mut bytes)

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::hall::{Counted, Hall, Kept, Told};
@@ -113,6 +113,7 @@ pub(super) struct Session {
     pub(super) peer: Peer,
     pub(super) stream: std::net::TcpStream,
     pub(super) counted: Counted,
+    pub(super) place: OwnedSemaphorePermit,
 }
 
 /// The thread of the handlers.
@@ -181,7 +182,7 @@ async fn run(
 
 async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quitting: oneshot::Receiver<()>) {
     loop {
-        let Session { peer, stream, counted } = tokio::select! {
+        let Session { peer, stream, counted, place } = tokio::select! {
             biased;
             _ = &mut quitting => return,
             session = waiting.recv() => match session {
@@ -191,7 +192,7 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
         };
         let handler = handler.clone();
         tokio::task::spawn_local(async move {
-            let _counted = counted;
+            let _held = (counted, place);
             match TcpStream::from_std(stream) {
                 Ok(stream) => handler(peer, Stream::new(stream, None)).await,
                 Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "a client was lost"),
@@ -200,6 +201,6 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
     }
 }
 
-pub(super) fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
+pub(crate) fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -41,6 +41,8 @@ pub(super) struct Host {
     pub(super) record: Record,
     pub(super) hall: Arc<Hall>,
     pub(super) sessions: mpsc::Sender<Session>,
+    /// For as many clients as are served at once.
+    places: Arc<Semaphore>,
     pub(super) told: Told,
     pub(super) since: Instant,
     /// How many clients were welcomed so far.
@@ -113,23 +115,21 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
     stream.write_all(&prove.to_bytes(&host.record)).await.ok()?;
     let mut proof = [0; CLIENT_PROOF];
     stream.read_exact(&mut proof).await.ok()?;
-    // Only who wants to be served needs a seat: a full house must not keep anybody from asking it to retire.
-    let seat = match prove.claims()? {
-        Intent::Connect => Some(host.sessions.reserve().await.ok()?),
-        Intent::Status | Intent::Retire => None,
-    };
-    // From here on it is one step: to verify, to count, to welcome. No await in it.
-    match (prove.judge(&host.record, &proof)?, seat) {
-        (Intent::Connect, Some(seat)) => {
+    // Each way, to count and to welcome is one step, with no await in it: what was verified stays verified.
+    match prove.judge(&host.record, &proof)? {
+        Intent::Connect => {
+            // A full house lets its clients wait, and nobody else.
+            let place = host.places.clone().acquire_owned().await.ok()?;
+            let seat = host.sessions.reserve().await.ok()?;
             let counted = host.hall.admit()?;
             host.welcome(&stream)?;
             let number = host.welcomed.replace(host.welcomed.get() + 1) + 1;
             let peer = Peer { number, address: stream.peer_addr().ok()? };
             tracing::debug!(target: "rendezvous_ipc::serve", step = "Welcome", peer = peer.number);
-            seat.send(Session { peer, stream: stream.into_std().ok()?, counted });
+            seat.send(Session { peer, stream: stream.into_std().ok()?, counted, place });
         }
-        (Intent::Status, _) if host.hall.is_open() => host.welcome(&stream)?,
-        (Intent::Retire, _) if host.hall.is_open() => {
+        Intent::Status if host.hall.is_open() => host.welcome(&stream)?,
+        Intent::Retire if host.hall.is_open() => {
             host.welcome(&stream)?;
             host.told.tell();
             let mut witnesses = host.witnesses.borrow_mut();
@@ -137,7 +137,7 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
                 witnesses.push(stream);
             }
         }
-        _ => return None,
+        Intent::Status | Intent::Retire => return None,
     }
     Some(())
 }
@@ -165,6 +165,7 @@ impl Host {
             record,
             hall: hall.clone(),
             sessions,
+            places: Arc::new(Semaphore::new(service.limits.clients.unwrap_or(Semaphore::MAX_PERMITS))),
             told: told.clone(),
             since: Instant::now(),
             welcomed: Cell::new(0),

@@ -22,6 +22,14 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
     Ok((file, begin))
 }
 
+/// Lets what this process says by `tracing` go where it prints its errors, unless it has a subscriber already.
+pub(crate) fn subscribe() {
+    #[cfg(feature = "log")]
+    let _ = tracing::subscriber::set_global_default(
+        tracing_subscriber::fmt().with_ansi(false).with_target(false).with_writer(std::io::stderr).finish(),
+    );
+}
+
 /// Empties a server's log where it has grown too large, and is what this process prints to.
 pub(crate) fn bound_own(path: &Path, errors: &File) {
     if file::leads_to(path, errors).unwrap_or(false) {

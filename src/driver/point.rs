@@ -57,6 +57,17 @@ pub(crate) fn try_lock(path: &Path, create: bool) -> Result<Option<Guard>, Error
     }
 }
 
+/// Leaves a record as a server that is gone would have: under the point lock, and in a home that may have to be made.
+pub(crate) fn leave_record(path: &Path, record: &Record) -> Result<(), Error> {
+    match try_lock_at_home(path, path.parent().unwrap_or(path))? {
+        Some(mut point) => {
+            point.clear()?;
+            point.write(record)
+        }
+        None => Err(Error::file(path, io::ErrorKind::WouldBlock.into())),
+    }
+}
+
 /// As [`try_lock`], creating the home where there is none.
 pub(crate) fn try_lock_at_home(path: &Path, home: &Path) -> Result<Option<Guard>, Error> {
     match try_lock(path, true) {

@@ -81,6 +81,7 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
     let step = if service.context.spawned() {
         let (orders, replies) = process::take_stdio().map_err(Error::system("Watch"))?;
         process::leave_session();
+        log::subscribe();
         let held = service.context.ephemeral_hold().map(|_| server.told.clone());
         server.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
         server.replies = Some(File::from(replies));
@@ -220,6 +221,7 @@ impl<'a> Server<'a> {
                     let record = self.host()?.record.clone();
                     self.point()?.write(&record)?;
                     self.open()?;
+                    process::notify_service_manager();
                     s.written()
                 }
                 Step::Refuse(s) => {

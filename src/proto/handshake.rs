@@ -246,11 +246,6 @@ impl Prove {
         bytes
     }
 
-    /// What the client says that it wants: nothing is proved yet.
-    pub fn claims(&self) -> Option<Intent> {
-        Intent::from_byte(self.hello.intent)
-    }
-
     /// Judges the client's proof: what it may now ask for, or `None` where it is refused.
     pub fn judge(&self, record: &Record, proof: &[u8; CLIENT_PROOF]) -> Option<Intent> {
         let answer = self.answer.to_bytes();

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rendezvous_ipc::{Context, Descriptor, Error, Limits, Stream};
+use rendezvous_ipc::{Context, Descriptor, Error, Limits, Start, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What a client's byte asks the server for.
@@ -16,6 +16,8 @@ pub const PANIC: u8 = b'p';
 pub const BLOCK: u8 = b'b';
 pub const WAIT: u8 = b'w';
 pub const START: u8 = b's';
+pub const KEEP: u8 = b'k';
+pub const RETIRE: u8 = b'r';
 
 /// Plays a part, if the arguments name one.
 pub fn play() -> bool {
@@ -76,7 +78,7 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
         let flush = flushes.then(|| Flush(start.context().home().join("flushed")));
         Ok(async move |_peer, stream| {
             let _ = &flush;
-            let _ = count_bytes(&count, stream).await;
+            let _ = count_bytes(&start, &count, stream).await;
         })
     })
 }
@@ -91,12 +93,14 @@ impl Drop for Flush {
     }
 }
 
-async fn count_bytes(count: &Cell<u64>, mut stream: Stream) -> std::io::Result<()> {
+async fn count_bytes(start: &Start, count: &Cell<u64>, mut stream: Stream) -> std::io::Result<()> {
     loop {
         match stream.read_u8().await? {
             COUNT => count.set(count.get() + 1),
             PANIC => panic!("a client asked for it"),
             BLOCK => park(),
+            KEEP => std::mem::forget(start.keep_alive()),
+            RETIRE => start.retire(),
             START => count.set(std::process::Command::new("true").status()?.code().map_or(9, |code| code as u64)),
             _ => drop(stream.read_u8().await?),
         }
@@ -119,6 +123,7 @@ async fn serve(args: &[String]) {
     let mut limits = limits();
     limits.idle = argument(args, "idle=").map(Duration::from_millis).or(limits.idle);
     limits.lobby = argument(args, "lobby=").map_or(limits.lobby, |lobby| lobby as usize);
+    limits.clients = argument(args, "clients=").map(|clients| clients as usize);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
     if let Err(error) = service(&context, limits, &args).serve().await {

@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::home::{Home, LONG, connected, eventually, guest, output, printed, runtime, signal};
-use crate::program::{BLOCK, COUNT, PANIC, START, WAIT, ask};
+use crate::program::{BLOCK, COUNT, KEEP, PANIC, RETIRE, START, WAIT, ask};
 
 crate::trials![
     an_idle_server_retires_and_one_with_a_client_does_not,
@@ -22,6 +22,9 @@ crate::trials![
     a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer,
     an_idle_server_retires_although_nobody_can_open_its_point,
     a_full_house_can_still_be_told_to_retire,
+    a_handler_can_keep_an_idle_server_and_have_it_retire,
+    a_server_with_all_its_clients_lets_the_next_wait,
+    what_a_server_makes_is_for_its_owner_alone,
     a_handler_can_start_processes_whatever_its_caller_ignores,
     a_panic_ends_its_own_connection_only,
     a_handler_that_blocks_holds_up_no_handshake,
@@ -180,6 +183,45 @@ fn a_full_house_can_still_be_told_to_retire() {
     home.wait_for_nobody();
 }
 
+fn a_handler_can_keep_an_idle_server_and_have_it_retire() {
+    let home = Home::new();
+    let service = idle(&home, "idle=200");
+    runtime().block_on(async {
+        let mut stream = connected(&service).await.into_stream();
+        ask(&mut stream, KEEP).await.unwrap();
+        drop(stream);
+        // Time has to pass: thrice the idle period.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let mut stream = connected(&service).await.into_stream();
+        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "it is the same server");
+        ask(&mut stream, RETIRE).await.unwrap();
+        eventually("the record is withdrawn", || fs::read(home.point()).unwrap().is_empty());
+        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 2, "and its client is served to the end");
+    });
+    home.wait_for_nobody();
+}
+
+fn a_server_with_all_its_clients_lets_the_next_wait() {
+    let home = Home::new();
+    let service = home.service_by(&["serve", "clients=2"]);
+    runtime().block_on(async {
+        let (one, _two) = (connected(&service).await, connected(&service).await);
+        let mut third = Box::pin(service.connect());
+        assert!(timeout(home.limits.patience * 2, &mut third).await.is_err(), "there is no room");
+        assert!(matches!(service.inspect().await.unwrap(), Status::Live { clients: 2, .. }), "which is no failure");
+        drop(one);
+        assert_eq!(third.await.unwrap().outcome().how, How::Joined);
+    });
+    home.retire();
+}
+
+fn what_a_server_makes_is_for_its_owner_alone() {
+    let home = Home::new();
+    drop(runtime().block_on(connected(&home.service_by(&["serve", "flushes", "idle=100"]))));
+    home.wait_for_nobody();
+    assert_eq!(fs::metadata(home.path().join("flushed")).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
 fn a_handler_can_start_processes_whatever_its_caller_ignores() {
     let home = Home::new();
     let mut client = Command::new("/bin/sh");
@@ -231,7 +273,8 @@ fn a_handler_that_blocks_holds_up_no_handshake() {
         service.retire().await.unwrap();
     });
     home.wait_for_nobody();
-    assert_eq!(fs::read_to_string(home.path().join("count.log")).unwrap(), "");
+    let log = fs::read_to_string(home.path().join("count.log")).unwrap();
+    assert!(log.contains("a handler still runs") && !log.contains("panicked"), "{log}");
 }
 
 fn a_retiring_server_lets_its_clients_finish_and_takes_nobody_new() {

@@ -144,8 +144,16 @@ pub(crate) fn errors() -> io::Result<fs::File> {
     Ok(fs::File::from(io::stderr().as_fd().try_clone_to_owned()?))
 }
 
-/// Leaves the session of whoever started this process: their terminal's signals are not for us.
+/// Tells the service manager that started this process, if one did and wants to know, that it is ready.
+pub(crate) fn notify_service_manager() {
+    // Without it the manager ends the service when its patience is over, and says so.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+}
+
+/// Leaves the session of whoever started this process: their terminal's signals are not for us. What is made here is
+/// for its owner alone.
 pub(crate) fn leave_session() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     // It fails for the leader of a process group, which a child of a plain spawn is not.
     let _ = rustix::process::setsid();
 }
@@ -199,6 +207,24 @@ pub(crate) fn read_line(input: &OwnedFd, longest: usize, until: Instant) -> Opti
         }
     }
     None
+}
+
+/// A process that is stopped for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct StoppedProcess(Pid);
+
+impl StoppedProcess {
+    pub(crate) fn stop(pid: u32) -> io::Result<Self> {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+        rustix::process::kill_process(pid, Signal::STOP)?;
+        Ok(StoppedProcess(pid))
+    }
+}
+
+impl Drop for StoppedProcess {
+    fn drop(&mut self) {
+        let _ = rustix::process::kill_process(self.0, Signal::CONT);
+    }
 }
 
 /// The signals that ask a server to end.

@@ -1,0 +1,64 @@
+//! Connecting from a program without a runtime.
+
+use tokio::runtime::{Handle, LocalRuntime};
+
+use crate::driver::local_runtime;
+use crate::{Connection, Descriptor, Error, Outcome, Stream};
+
+impl Descriptor {
+    /// Connects as [`connect`](Descriptor::connect) does, from a program without a runtime.
+    ///
+    /// ```no_run
+    /// # use rendezvous_ipc::{Context, Descriptor};
+    /// use tokio::io::AsyncReadExt;
+    ///
+    /// let service = Descriptor::new(&Context::new("org.example.greeter")?, "greeter")?.program("greeter", ["serve"]);
+    /// let connection = service.connect_blocking()?;
+    /// let greeting = connection.with_stream(async |mut stream| {
+    ///     let mut greeting = String::new();
+    ///     stream.read_to_string(&mut greeting).await.map(|_| greeting)
+    /// });
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As of [`connect`](Descriptor::connect); and [`Error::Usage`] within a runtime, which it would block.
+    pub fn connect_blocking(&self) -> Result<BlockingConnection, Error> {
+        if Handle::try_current().is_ok() {
+            return Err(Error::Usage("within a runtime, `connect().await` instead of `connect_blocking()`".into()));
+        }
+        let runtime = local_runtime().map_err(Error::system("Read"))?;
+        let connection = runtime.block_on(self.connect())?;
+        Ok(BlockingConnection { connection, runtime })
+    }
+}
+
+/// A [`Connection`], and the runtime that it lives in.
+#[derive(Debug)]
+pub struct BlockingConnection {
+    connection: Connection,
+    runtime: LocalRuntime,
+}
+
+impl BlockingConnection {
+    /// How this client came to its server.
+    pub fn outcome(&self) -> &Outcome {
+        self.connection.outcome()
+    }
+
+    /// Runs `body` with the authenticated stream, to its end.
+    pub fn with_stream<T>(self, body: impl AsyncFnOnce(Stream) -> T) -> T {
+        let BlockingConnection { connection, runtime } = self;
+        runtime.block_on(body(connection.into_stream()))
+    }
+
+    /// Runs `body` with the server's capability, to its end: see [`Connection::run`].
+    ///
+    /// # Errors
+    /// [`Error::Disconnected`] where the connection ends before `body` does.
+    #[cfg(feature = "capnp")]
+    pub fn run<C: capnp::capability::FromClientHook, T>(self, body: impl AsyncFnOnce(C) -> T) -> Result<T, Error> {
+        let BlockingConnection { connection, runtime } = self;
+        runtime.block_on(connection.run(body))
+    }
+}

@@ -1,0 +1,96 @@
+//! For the tests of programs that use this crate: a server in one line, and real failures on demand.
+//!
+//! Nothing here is simulated: the records are records, the strangers listen, and a stopped server is stopped.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+
+use crate::driver::{self, StoppedProcess};
+use crate::proto::address::Address;
+use crate::proto::cookie::Cookie;
+use crate::proto::record::Record;
+use crate::{Connection, Context, Descriptor, Error, Policy};
+
+/// Connects to a server of its own, in this process and in an ephemeral context, which end with the connection.
+///
+/// ```
+/// # use rendezvous_ipc::{Descriptor, Stream, testing};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let connection = testing::connect(|context| {
+///     Ok(Descriptor::new(context, "greeter")?.stream_handler(async |_start| {
+///         Ok(async |_peer, mut stream: Stream| drop(stream.write_all(b"hello").await))
+///     }))
+/// })
+/// .await?;
+/// let mut greeting = String::new();
+/// connection.into_stream().read_to_string(&mut greeting).await?;
+/// assert_eq!(greeting, "hello");
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Those of `service`, of [`Context::ephemeral`] and of [`Descriptor::connect_with_policy`].
+pub async fn connect(service: impl FnOnce(&Context) -> Result<Descriptor, Error>) -> Result<Connection, Error> {
+    let context = Context::ephemeral("rendezvous-ipc.testing")?;
+    service(&context)?.connect_with_policy(Policy::Internal).await
+}
+
+/// Leaves the record of a server that is gone, and whose port nobody has.
+///
+/// # Errors
+/// [`Error::File`] where the point cannot be written, [`Error::System`] where there is no port to be had.
+pub fn leave_dead_record(service: &Descriptor) -> Result<(), Error> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("Listen"))?;
+    let address = listener.local_addr().map_err(Error::system("Listen"))?;
+    drop(listener);
+    leave_record(service, address)
+}
+
+fn leave_record(service: &Descriptor, address: std::net::SocketAddr) -> Result<(), Error> {
+    let address =
+        Address::new(address).map_err(|error| Error::System { stage: "Listen", source: io::Error::other(error) })?;
+    let record = Record {
+        scope: driver::here()?,
+        address,
+        cookie: Cookie::new(driver::random()?),
+        pid: std::process::id(),
+        started: 0,
+        version: 0,
+    };
+    driver::leave_record(service.point(), &record)
+}
+
+/// A server, or any other process, that is stopped until this is dropped.
+#[derive(Debug)]
+pub struct Stopped(#[expect(dead_code, reason = "it continues the process when it is dropped")] StoppedProcess);
+
+/// Stops a process, such as the one that [`Outcome::pid`](crate::Outcome::pid) names: it holds its locks and its port,
+/// and answers nothing.
+///
+/// # Errors
+/// [`Error::System`] where there is no such process, or it is not ours to stop.
+pub fn stop(pid: u32) -> Result<Stopped, Error> {
+    StoppedProcess::stop(pid).map(Stopped).map_err(Error::system("Stop"))
+}
+
+/// Somebody who has the port of a server that is gone, and says nothing to anybody, until this is dropped.
+///
+/// The kernel accepts for it, as it does for a process that hangs.
+#[derive(Debug)]
+pub struct Stranger {
+    _listener: TcpListener,
+}
+
+impl Stranger {
+    /// Leaves a record that leads to the stranger.
+    ///
+    /// # Errors
+    /// As of [`leave_dead_record`].
+    pub fn take_the_place_of(service: &Descriptor) -> Result<Self, Error> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("Listen"))?;
+        leave_record(service, listener.local_addr().map_err(Error::system("Listen"))?)?;
+        Ok(Stranger { _listener: listener })
+    }
+}

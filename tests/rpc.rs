@@ -1,0 +1,149 @@
+//! Cap'n Proto on a connection: the ways to call, and the ways in which it ends. The servers are of this process.
+#![cfg(feature = "capnp")]
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rendezvous_ipc::{Closed, Connection, Descriptor, Error, How, Peer, testing};
+use tokio::task::LocalSet;
+use tokio::time::timeout;
+
+#[rustfmt::skip]
+#[path = "../examples/counter/counter_capnp.rs"]
+#[allow(clippy::all, dead_code, unreachable_pub, missing_docs)]
+mod counter_capnp;
+use counter_capnp::counter;
+
+/// Counts, but for the third time, which it never finishes, and the fourth, at which it panics.
+struct Counter(Rc<Cell<u64>>);
+
+impl counter::Server for Counter {
+    async fn increment(
+        self: Rc<Self>,
+        _: counter::IncrementParams,
+        mut results: counter::IncrementResults,
+    ) -> Result<(), capnp::Error> {
+        self.0.set(self.0.get() + 1);
+        match self.0.get() {
+            3 => std::future::pending().await,
+            4 => panic!("it was told to"),
+            count => results.get().set_count(count),
+        }
+        Ok(())
+    }
+}
+
+async fn counting() -> Connection {
+    let connection = testing::connect(|context| {
+        Ok(Descriptor::new(context, "counter")?.handler(async |_start| {
+            let count = Rc::new(Cell::new(0));
+            Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(count.clone())) })
+        }))
+    });
+    connection.await.unwrap()
+}
+
+async fn increment(counter: &counter::Client) -> Result<u64, capnp::Error> {
+    Ok(counter.increment_request().send().promise.await?.get()?.get_count())
+}
+
+#[tokio::test]
+async fn a_connection_runs_calls_in_the_callers_task() {
+    let connection = counting().await;
+    assert_eq!(connection.outcome().how, How::StartedInternal);
+    let counts = connection.run(async |counter: counter::Client| {
+        Ok::<_, capnp::Error>([increment(&counter).await?, increment(&counter).await?])
+    });
+    assert_eq!(counts.await.unwrap().unwrap(), [1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_can_be_made_in_one_task_and_run_in_another() {
+    let connection = tokio::spawn(counting()).await.unwrap();
+    let counted = connection.run(async |counter: counter::Client| increment(&counter).await);
+    assert_eq!(counted.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_leaves_the_connection_as_it_is() {
+    let counted = counting().await.run(async |counter: counter::Client| {
+        increment(&counter).await?;
+        increment(&counter).await?;
+        timeout(Duration::from_millis(50), increment(&counter)).await.expect_err("it is never answered");
+        drop(counter.clone());
+        Ok::<_, capnp::Error>(())
+    });
+    counted.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_of_the_handler_ends_the_connection_with_an_error() {
+    let ended = counting().await.run(async |counter: counter::Client| {
+        for _ in 0..2 {
+            increment(&counter).await.unwrap();
+        }
+        let _hangs = counter.increment_request().send();
+        increment(&counter).await
+    });
+    match ended.await {
+        Err(Error::Disconnected { .. }) | Ok(Err(_)) => {}
+        Ok(Ok(count)) => panic!("it counted {count}"),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_bootstrapped_connection_says_how_it_ended() {
+    LocalSet::new()
+        .run_until(async {
+            let rpc = counting().await.bootstrap::<counter::Client>();
+            assert_eq!(increment(&rpc).await.unwrap(), 1);
+            timeout(Duration::from_millis(20), rpc.closed()).await.expect_err("it is open");
+            increment(&rpc).await.unwrap();
+            let _hangs = rpc.increment_request().send();
+            increment(&rpc).await.unwrap_err();
+            let closed = rpc.closed().await;
+            assert_eq!(closed, Closed::Ended, "{closed}");
+        })
+        .await;
+}
+
+#[test]
+fn a_program_without_a_runtime_connects_and_one_within_is_told() {
+    let context = rendezvous_ipc::Context::ephemeral("org.example.counter").unwrap();
+    let service = Descriptor::new(&context.with_policy(rendezvous_ipc::Policy::Internal), "counter").unwrap();
+    let service = service.handler(async |_start| {
+        Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(Rc::new(Cell::new(0)))) })
+    });
+    let connection = service.connect_blocking().unwrap();
+    assert_eq!(connection.run(async |counter: counter::Client| increment(&counter).await).unwrap().unwrap(), 1);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _inside = runtime.enter();
+    assert!(matches!(service.connect_blocking(), Err(Error::Usage(_))));
+}
+
+#[tokio::test]
+async fn the_test_kit_makes_real_failures() {
+    let context = rendezvous_ipc::Context::ephemeral("org.example.counter").unwrap();
+    let service = Descriptor::new(&context, "counter").unwrap().program("/nowhere", ["serve"]);
+    testing::leave_dead_record(&service).unwrap();
+    let status = service.inspect().await.unwrap();
+    assert!(matches!(status, rendezvous_ipc::Status::Gone { .. }), "{status}");
+    let _stranger = testing::Stranger::take_the_place_of(&service).unwrap();
+    match service.connect().await {
+        Err(Error::Start(_)) => {}
+        other => panic!("{other:?}"),
+    }
+    let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let stopped = testing::stop(child.id()).unwrap();
+    let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !state().contains(") T ") {
+        assert!(std::time::Instant::now() < deadline, "{}", state());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(stopped);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -2,14 +2,20 @@
 
 mod codegen;
 mod nostd;
+mod release;
 
+use std::error::Error;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask CHORE
   codegen [--check]   generate the Cap'n Proto code of the examples, or check that it is current
                       (needs the `capnp` compiler)
-  nostd               link `proto` into a program without std, and run it (needs a C compiler)";
+  nostd               link `proto` into a program without std, and run it (needs a C compiler)
+  features            build each combination of features
+  package             build what would be published
+  api [--check]       record the public API, or check that it is the recorded one
+  deny                check the dependencies' licences, versions and sources";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -18,6 +24,11 @@ fn main() -> ExitCode {
         ["codegen"] => codegen::generate(),
         ["codegen", "--check"] => codegen::check(),
         ["nostd"] => nostd::check(),
+        ["features"] => release::features(),
+        ["package"] => release::package(),
+        ["api"] => release::record_api(),
+        ["api", "--check"] => release::check_api(),
+        ["deny"] => release::deny(),
         _ => Err(USAGE.into()),
     };
     match result {
@@ -32,4 +43,12 @@ fn main() -> ExitCode {
 /// The project's own directory.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// Runs a command to its end, which has to be a good one.
+fn run(command: &mut Command) -> Result<(), Box<dyn Error>> {
+    match command.status()?.success() {
+        true => Ok(()),
+        false => Err(format!("{} failed", Path::new(command.get_program()).display()).into()),
+    }
 }

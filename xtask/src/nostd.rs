@@ -1,10 +1,9 @@
 //! `proto` without std: a static library with a panic handler of its own, linked into a C program and run.
 
 use std::error::Error;
-use std::path::Path;
 use std::process::Command;
 
-use crate::root;
+use crate::{root, run};
 
 pub fn check() -> Result<(), Box<dyn Error>> {
     let target = root().join("target/nostd");
@@ -23,11 +22,4 @@ pub fn check() -> Result<(), Box<dyn Error>> {
         .arg("-Wl,--gc-sections")
         .arg(target.join("release/libnostd.a")))?;
     run(&mut Command::new(&program))
-}
-
-fn run(command: &mut Command) -> Result<(), Box<dyn Error>> {
-    match command.status()?.success() {
-        true => Ok(()),
-        false => Err(format!("{} failed", Path::new(command.get_program()).display()).into()),
-    }
 }

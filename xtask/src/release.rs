@@ -1,0 +1,87 @@
+//! What has to be in order before a release: features, package, dependencies, public API.
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::{root, run};
+
+/// Each combination of features; what enables another is not listed with it.
+const FEATURES: [&str; 5] = ["", "tokio", "tokio,log", "capnp", "capnp,log"];
+/// The recorded API. `proto` is outside of the SemVer promise, and left out.
+const API: &str = "docs/api.txt";
+
+/// Features are additive: the crate builds with each combination of them.
+pub fn features() -> Result<(), Box<dyn Error>> {
+    FEATURES.iter().try_for_each(|features| {
+        run(cargo()
+            .args(["clippy", "--quiet", "--lib", "--no-default-features", "--features", features])
+            .args(["--", "-D", "warnings"]))
+    })
+}
+
+/// What would be published builds by itself.
+pub fn package() -> Result<(), Box<dyn Error>> {
+    run(cargo().args(["package", "--quiet", "--allow-dirty", "--package", "rendezvous-ipc"]))
+}
+
+/// Licences, advisories and sources of all dependencies, by the rules of `deny.toml`.
+pub fn deny() -> Result<(), Box<dyn Error>> {
+    let tool = tool("cargo-deny", "0.20.2")?;
+    run(Command::new(tool).args(["--all-features", "check", "licenses", "bans", "sources"]).current_dir(root()))
+}
+
+/// Records the public API.
+pub fn record_api() -> Result<(), Box<dyn Error>> {
+    Ok(fs::write(root().join(API), api()?)?)
+}
+
+/// Checks that the public API is the recorded one: a change of it is made on purpose, and seen in the diff.
+pub fn check_api() -> Result<(), Box<dyn Error>> {
+    if api()? == fs::read_to_string(root().join(API))? {
+        return Ok(());
+    }
+    Err(format!("the public API is not that of {API}: `cargo xtask api`, and look at the difference").into())
+}
+
+fn api() -> Result<String, Box<dyn Error>> {
+    let tool = tool("cargo-public-api", "0.52.0")?;
+    // The description that the tool reads is an unstable output of rustdoc.
+    let target = root().join("target/api");
+    run(cargo().env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", &target).args([
+        "rustdoc",
+        "--quiet",
+        "--lib",
+        "--all-features",
+        "--",
+        "-Z",
+        "unstable-options",
+        "--output-format",
+        "json",
+    ]))?;
+    let output =
+        Command::new(tool).arg("--rustdoc-json").arg(target.join("doc/rendezvous_ipc.json")).arg("-sss").output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    let text = String::from_utf8(output.stdout)?;
+    let promised = |line: &&str| !line.contains(" rendezvous_ipc::proto");
+    Ok(text.lines().filter(promised).flat_map(|line| [line, "\n"]).collect())
+}
+
+/// A tool of the ecosystem, installed into the target directory where it is not there yet.
+fn tool(name: &str, version: &str) -> Result<PathBuf, Box<dyn Error>> {
+    let tools = root().join("target/tools");
+    let path = tools.join("bin").join(name);
+    if !path.exists() {
+        run(cargo().args(["install", "--quiet", "--locked", "--version", version, "--root"]).arg(&tools).arg(name))?;
+    }
+    Ok(path)
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root());
+    command
+}

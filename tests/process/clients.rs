@@ -1,7 +1,9 @@
 //! What a client may rely on.
 
+use std::fs;
 use std::future::Future;
 use std::pin::pin;
+use std::process::{Child, Stdio};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -15,6 +17,9 @@ crate::trials![
     a_server_is_started_where_there_is_none_and_joined_after_that,
     a_killed_server_is_replaced_because_it_is_gone,
     fifty_clients_at_once_share_one_server,
+    fifty_clients_and_three_servers_by_hand_at_once_share_one_server,
+    a_thousand_connects_of_one_process_dropped_anywhere_leave_nothing_behind,
+    a_home_that_cannot_be_used_is_named,
     a_connect_works_in_every_kind_of_runtime,
     a_connect_is_send,
     a_connect_dropped_at_any_await_leaves_nothing_behind,
@@ -48,7 +53,13 @@ fn a_killed_server_is_replaced_because_it_is_gone() {
 
 fn fifty_clients_at_once_share_one_server() {
     let home = Home::new();
-    let clients: Vec<_> = (0..50).map(|_| home.command(&["client"]).spawn().unwrap()).collect();
+    let clients: Vec<_> = (0..50).map(|_| home.command(&["@client"]).spawn().unwrap()).collect();
+    assert_one_server_counted_to_fifty(clients);
+    home.retire();
+}
+
+/// Answers the PID of the server.
+fn assert_one_server_counted_to_fifty(clients: Vec<Child>) -> u32 {
     let mut pids = Vec::new();
     let mut counts = Vec::new();
     for client in clients {
@@ -61,7 +72,57 @@ fn fifty_clients_at_once_share_one_server() {
     assert_eq!(pids.len(), 1, "{pids:?}");
     counts.sort_unstable();
     assert_eq!(counts, (1..=50).collect::<Vec<_>>());
+    pids[0].parse().unwrap()
+}
+
+fn fifty_clients_and_three_servers_by_hand_at_once_share_one_server() {
+    let home = Home::new();
+    let mut clients = Vec::new();
+    let mut servers = Vec::new();
+    for number in 0..50 {
+        clients.push(home.command(&["@client"]).spawn().unwrap());
+        if number % 16 == 8 {
+            servers.push(home.command(&["@serve"]).stderr(Stdio::piped()).spawn().unwrap());
+        }
+    }
+    let server = assert_one_server_counted_to_fifty(clients);
+    servers.retain(|by_hand| by_hand.id() != server);
+    assert!(servers.len() >= 2, "one of the three may be the server");
+    for by_hand in servers {
+        let output = by_hand.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        assert_eq!((output.status.code(), said), (Some(1), format!("a server is already running: pid {server}")));
+    }
+    runtime().block_on(home.service().retire()).unwrap();
+}
+
+fn a_thousand_connects_of_one_process_dropped_anywhere_leave_nothing_behind() {
+    let home = Home::new();
+    let said = printed(&output(home.command(&["@thousand"])));
+    assert!(said.contains("zombies 0\nleft over 0") && !said.contains("error"), "{said}");
+    // What is left is one registered server, or none, and free locks.
+    let (_, count) = home.count();
+    assert_eq!(count, 1);
     home.retire();
+}
+
+fn a_home_that_cannot_be_used_is_named() {
+    let home = Home::new();
+    let context = home.context().with_home("/proc/rendezvous/home").unwrap();
+    let error = home.fail(&crate::program::service(&context, home.limits, &["@serve"])).to_string();
+    assert!(error.starts_with("/proc/rendezvous/home: "), "{error}");
+    fs::write(home.path(), b"a file").unwrap();
+    let error = home.fail(&home.service()).to_string();
+    assert_eq!(error, format!("{}: Not a directory (os error 20)", home.point().display()));
+    let mut homeless = home.command(&["@client"]);
+    homeless = {
+        let mut command = std::process::Command::new(homeless.get_program());
+        command.arg("@client").env_remove("HOME").env_remove("XDG_DATA_HOME").stderr(Stdio::piped());
+        command
+    };
+    let said = output(homeless);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("set HOME or XDG_DATA_HOME, or give --home DIRECTORY"), "{said}");
 }
 
 fn a_connect_works_in_every_kind_of_runtime() {
@@ -136,7 +197,7 @@ fn a_client_killed_at_any_step_leaves_no_process_and_the_next_connect_succeeds()
     ];
     for (number, step) in steps.into_iter().enumerate() {
         let home = Home::new();
-        let client = output(home.command(&["client", &format!("kill-at={step}")]));
+        let client = output(home.command(&["@client", &format!("kill-at={step}")]));
         assert_eq!(client.status.code(), None, "killed before {step}");
         let registered = number > steps.iter().position(|step| *step == "Confirm").unwrap();
         let left = if registered { 1 } else { 0 };
@@ -173,7 +234,7 @@ fn a_client_short_of_descriptors_says_so_and_harms_nothing() {
     let program = std::env::current_exe().unwrap();
     let mut failures = 0;
     for descriptors in 3..16 {
-        let limited = format!("ulimit -n {descriptors}; exec \"$0\" client --home \"$1\"");
+        let limited = format!("ulimit -n {descriptors}; exec \"$0\" @client --home \"$1\"");
         let mut command = std::process::Command::new("/bin/sh");
         command.args(["-c", &limited]).arg(&program).arg(home.path());
         let said = output({
@@ -195,7 +256,7 @@ fn a_client_short_of_descriptors_says_so_and_harms_nothing() {
 fn a_client_that_was_short_of_descriptors_once_connects_afterwards() {
     let home = Home::new();
     let (server, _) = home.count();
-    let said = printed(&output(home.command(&["starved"])));
+    let said = printed(&output(home.command(&["@starved"])));
     let (short, joined) = said.split_once('\n').unwrap_or_else(|| panic!("{said}"));
     assert!(short.contains("Too many open files"), "{short}");
     assert_eq!(joined, format!("joined an external server: pid {}", server.pid));

@@ -24,7 +24,7 @@ fn an_ephemeral_context_takes_its_servers_and_its_directory_with_it() {
     let home = Home::new();
     let context = Context::ephemeral("org.example.rendezvous.tests").unwrap();
     let directory = context.home().to_owned();
-    let service = service(&context, home.limits, &["serve"]);
+    let service = service(&context, home.limits, &["@serve"]);
     let (one, two) = runtime().block_on(async {
         let connection = connected(&service).await;
         let one = connection.outcome().pid;
@@ -45,7 +45,7 @@ fn an_ephemeral_context_takes_its_servers_and_its_directory_with_it() {
 
 fn the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed() {
     let home = Home::new();
-    let mut creator = home.command(&["creator"]).spawn().unwrap();
+    let mut creator = home.command(&["@creator"]).spawn().unwrap();
     let mut said = BufReader::new(creator.stdout.take().unwrap()).lines().map(Result::unwrap);
     let (pid, directory) = (said.next().unwrap().parse().unwrap(), said.next().unwrap());
     assert!(alive(pid));

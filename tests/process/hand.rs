@@ -27,7 +27,7 @@ crate::trials![
 
 fn a_server_started_by_hand_registers_itself_and_is_joined() {
     let home = Home::new();
-    let mut server = home.command(&["serve"]).spawn().unwrap();
+    let mut server = home.command(&["@serve"]).spawn().unwrap();
     registered(&home);
     let (outcome, count) = home.count();
     assert_eq!((outcome.how, outcome.pid, count), (How::Joined, server.id(), 1));
@@ -37,7 +37,7 @@ fn a_server_started_by_hand_registers_itself_and_is_joined() {
 
 fn a_second_server_by_hand_ends_with_the_pid_of_the_first() {
     let home = Home::new();
-    let mut server = home.command(&["serve"]).spawn().unwrap();
+    let mut server = home.command(&["@serve"]).spawn().unwrap();
     registered(&home);
     let second = second(&home);
     assert_eq!(second, format!("a server is already running: pid {}", server.id()));
@@ -55,7 +55,7 @@ fn a_server_by_hand_beside_a_started_one_ends_with_its_pid() {
 
 /// What a server says that is started beside another.
 fn second(home: &Home) -> String {
-    let mut command = home.command(&["serve"]);
+    let mut command = home.command(&["@serve"]);
     command.stderr(Stdio::piped());
     let output = output(command);
     assert_eq!(output.status.code(), Some(1));
@@ -68,7 +68,7 @@ fn a_service_manager_is_told_when_it_serves() {
     let path = directory.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(home::LONG)).unwrap();
-    let mut server = home.command(&["serve"]).env("NOTIFY_SOCKET", &path).spawn().unwrap();
+    let mut server = home.command(&["@serve"]).env("NOTIFY_SOCKET", &path).spawn().unwrap();
     let mut said = [0; 64];
     let len = manager.recv(&mut said).unwrap();
     assert_eq!(String::from_utf8_lossy(&said[..len]).trim(), "READY=1");
@@ -80,7 +80,7 @@ fn a_service_manager_is_told_when_it_serves() {
 fn a_signal_tells_a_server_by_hand_to_retire() {
     for signal in [Signal::TERM, Signal::INT] {
         let home = Home::new();
-        let mut server = home.command(&["serve"]).spawn().unwrap();
+        let mut server = home.command(&["@serve"]).spawn().unwrap();
         registered(&home);
         home::signal(server.id(), signal);
         assert!(server.wait().unwrap().success(), "{signal:?}");
@@ -120,7 +120,7 @@ fn what_a_server_by_hand_prints_to_is_its_own_however_long() {
     let mut output = tempfile::NamedTempFile::new().unwrap();
     let long = vec![b'.'; 3 << 20];
     output.write_all(&long).unwrap();
-    let mut server = home.command(&["serve"]).stderr(output.reopen().unwrap()).spawn().unwrap();
+    let mut server = home.command(&["@serve"]).stderr(output.reopen().unwrap()).spawn().unwrap();
     registered(&home);
     // That the record comes back shows that the server looked after its files.
     fs::write(home.point(), b"").unwrap();
@@ -136,7 +136,7 @@ fn registered(home: &Home) {
 
 fn spawned_typed_by_hand_is_told_what_is_wrong() {
     let home = Home::new();
-    let mut command = home.command(&["serve"]);
+    let mut command = home.command(&["@serve"]);
     command.arg("--spawned").stderr(Stdio::piped());
     let output = output(command);
     assert_eq!(output.status.code(), Some(1));

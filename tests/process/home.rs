@@ -47,7 +47,7 @@ impl Home {
     }
 
     pub fn service(&self) -> Descriptor {
-        self.service_by(&["serve"])
+        self.service_by(&["@serve"])
     }
 
     /// Connects and counts once: how it came about, and the count.

@@ -68,7 +68,7 @@ fn an_internal_server_needs_no_home() {
     let home = Home::new();
     // Nobody can create a directory there, whoever runs the tests.
     let elsewhere = home.context().with_home("/proc/rendezvous/home").unwrap();
-    let service = crate::program::service(&elsewhere, home.limits, &["serve"]);
+    let service = crate::program::service(&elsewhere, home.limits, &["@serve"]);
     let error = home.try_count(&service).unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
     runtime().block_on(async {
@@ -90,17 +90,17 @@ fn a_registered_server_is_joined_whatever_the_policy() {
 fn robust_falls_back_after_each_listed_failure_and_says_which() {
     type Make = fn(&Home) -> Descriptor;
     let cases: [(&str, Make); 7] = [
-        ("No such file", |home| home.service().program("/nowhere/counter", ["serve"])),
-        ("exited with status 3", |home| home.service_by(&["exits"])),
-        ("SIGABRT", |home| home.service_by(&["dies"])),
-        ("hello world", |home| home.service_by(&["talks"])),
-        ("was not ready within", |home| home.service_by(&["says-nothing"])),
-        ("without a reply", |home| home.service_by(&["closes"])),
+        ("No such file", |home| home.service().program("/nowhere/counter", ["@serve"])),
+        ("exited with status 3", |home| home.service_by(&["@exits"])),
+        ("SIGABRT", |home| home.service_by(&["@dies"])),
+        ("hello world", |home| home.service_by(&["@talks"])),
+        ("was not ready within", |home| home.service_by(&["@says-nothing"])),
+        ("without a reply", |home| home.service_by(&["@closes"])),
         ("Permission denied", |home| {
             fs::create_dir_all(home.path()).unwrap();
             let program = home.path().join("program");
             fs::write(&program, b"").unwrap();
-            home.service().program(program, ["serve"])
+            home.service().program(program, ["@serve"])
         }),
     ];
     for (what, make) in cases {
@@ -152,7 +152,7 @@ fn the_callers_policy_is_kept_on_every_path() {
             let (server, _) = home.count();
             kill(&home, server.pid);
             damage(&home);
-            let missing = home.service().program("/nowhere/counter", ["serve"]);
+            let missing = home.service().program("/nowhere/counter", ["@serve"]);
             match (policy, runtime().block_on(missing.connect_with_policy(policy))) {
                 (Policy::External, Err(Error::Start(_))) => {}
                 (Policy::Internal, Ok(connection)) if connection.outcome().how == How::StartedInternal => {
@@ -173,7 +173,7 @@ fn the_callers_policy_is_kept_on_every_path() {
 
 fn a_service_without_a_handler_cannot_fall_back() {
     let home = Home::new();
-    let service = Descriptor::new(&home.context(), "count").unwrap().program("/nowhere/counter", ["serve"]);
+    let service = Descriptor::new(&home.context(), "count").unwrap().program("/nowhere/counter", ["@serve"]);
     let connect = |policy| runtime().block_on(service.connect_with_policy(policy)).unwrap_err();
     assert!(matches!(connect(Policy::Robust), Error::Start(_)));
     assert!(matches!(connect(Policy::Internal), Error::Usage(_)));

@@ -4,8 +4,10 @@
 //! are servers that do not start. All limits are a quarter of the defaults, unless an argument says else.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::rc::Rc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use rendezvous_ipc::{Context, Descriptor, Error, Limits, Start, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,10 +21,10 @@ pub const START: u8 = b's';
 pub const KEEP: u8 = b'k';
 pub const RETIRE: u8 = b'r';
 
-/// Plays a part, if the arguments name one.
+/// Plays a part, if the first argument names one, by an `@` that no name of a test has.
 pub fn play() -> bool {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.first().map(String::as_str) {
+    match args.first().and_then(|part| part.strip_prefix('@')) {
         Some("serve") => serve(&args),
         Some("client") => client(&args),
         Some("exits") => {
@@ -32,6 +34,7 @@ pub fn play() -> bool {
         Some("dies") => std::process::abort(),
         Some("talks-of-tomorrow") => println!("rendezvous ready rendezvous 2 SECRET"),
         Some("starved") => starved(),
+        Some("thousand") => thousand(),
         Some("creator") => creator(),
         Some("talks") => println!("hello world"),
         Some("says-nothing") => park(),
@@ -138,7 +141,7 @@ async fn client(args: &[String]) {
         tracing::subscriber::set_global_default(kill::KillAt(step.to_owned())).unwrap();
     }
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
-    let service = service(&context, limits(), &["serve"]);
+    let service = service(&context, limits(), &["@serve"]);
     let result: Result<(), Error> = async {
         let connection = service.connect().await?;
         let outcome = connection.outcome().to_string();
@@ -153,11 +156,68 @@ async fn client(args: &[String]) {
     }
 }
 
+/// A thousand connects at once, each dropped after some polls of its own; says what is left of them.
+#[tokio::main]
+async fn thousand() {
+    let context = Context::from_args("org.example.rendezvous.tests").unwrap();
+    let service = service(&context, limits(), &["@serve"]);
+    let before = (count("/proc/self/fd"), count("/proc/self/task"));
+    let connects: Vec<_> = (0..1000)
+        .map(|number| {
+            let service = service.clone();
+            tokio::spawn(async move {
+                let mut connect = Box::pin(service.connect());
+                let mut left = number % 37;
+                std::future::poll_fn(move |context| {
+                    left -= 1;
+                    if left < 0 { Poll::Ready(None) } else { connect.as_mut().poll(context).map(Some) }
+                })
+                .await
+            })
+        })
+        .collect();
+    let mut connected = 0;
+    for connect in connects {
+        match connect.await.unwrap() {
+            Some(Ok(connection)) => connected += usize::from(connection.outcome().pid > 0),
+            Some(Err(error)) => println!("error: {error}"),
+            None => {}
+        }
+    }
+    // The reapers of servers that were killed and of one that lives: the former end in a moment.
+    let until = Instant::now() + Duration::from_secs(20);
+    let after = loop {
+        let after = (count("/proc/self/fd"), count("/proc/self/task"));
+        if after.0 <= before.0 && after.1 <= before.1 + 1 || Instant::now() > until {
+            break after;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    println!("connected {connected}; descriptors {} to {}; threads {} to {}", before.0, after.0, before.1, after.1);
+    println!("zombies {}", children().filter(|state| *state == 'Z').count());
+    println!("left over {}", usize::from(after.0 > before.0) + after.1.saturating_sub(before.1 + 1));
+}
+
+fn count(directory: &str) -> usize {
+    std::fs::read_dir(directory).unwrap().count()
+}
+
+/// The states of this process's children.
+fn children() -> impl Iterator<Item = char> {
+    let own = std::process::id().to_string();
+    std::fs::read_dir("/proc").unwrap().filter_map(move |entry| {
+        let stat = std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let (state, parent) = (fields.next()?, fields.next()?);
+        (parent == own).then(|| state.chars().next())?
+    })
+}
+
 /// Starts a server in an ephemeral context, says its PID and its home, and stays.
 #[tokio::main]
 async fn creator() {
     let context = Context::ephemeral("org.example.rendezvous.tests").unwrap();
-    let connection = service(&context, limits(), &["serve"]).connect().await.unwrap();
+    let connection = service(&context, limits(), &["@serve"]).connect().await.unwrap();
     let pid = connection.outcome().pid;
     // Its client is gone: nothing but the hold of the context keeps it from being idle for minutes.
     drop(connection);
@@ -170,7 +230,7 @@ async fn creator() {
 async fn starved() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
-    let service = service(&context, limits(), &["serve"]);
+    let service = service(&context, limits(), &["@serve"]);
     let plenty = getrlimit(Resource::Nofile);
     // What is open stays open; nothing can be opened beside it.
     setrlimit(Resource::Nofile, rustix::process::Rlimit { current: Some(3), ..plenty }).unwrap();

@@ -36,7 +36,7 @@ crate::trials![
 ];
 
 fn idle(home: &Home, idle: &str) -> rendezvous_ipc::Descriptor {
-    home.service_by(&["serve", idle])
+    home.service_by(&["@serve", idle])
 }
 
 fn an_idle_server_retires_and_one_with_a_client_does_not() {
@@ -93,7 +93,7 @@ async fn time_of_a_join(service: &rendezvous_ipc::Descriptor) -> Duration {
 
 fn a_full_lobby_lets_the_oldest_go_and_a_client_in() {
     let home = Home::new();
-    let service = home.service_by(&["serve", "lobby=8"]);
+    let service = home.service_by(&["@serve", "lobby=8"]);
     runtime().block_on(async {
         let _first = connected(&service).await;
         let address = home.record().address.to_string();
@@ -109,7 +109,7 @@ fn a_full_lobby_lets_the_oldest_go_and_a_client_in() {
 fn silent_clients_do_not_starve_a_server_of_descriptors() {
     let home = Home::new();
     let mut server = Command::new("/bin/sh")
-        .args(["-c", "ulimit -n 64; exec \"$0\" serve --home \"$1\""])
+        .args(["-c", "ulimit -n 64; exec \"$0\" @serve --home \"$1\""])
         .arg(std::env::current_exe().unwrap())
         .arg(home.path())
         .spawn()
@@ -126,7 +126,7 @@ fn silent_clients_do_not_starve_a_server_of_descriptors() {
 
 fn a_server_has_its_whole_drain_to_say_goodbye() {
     let home = Home::new();
-    drop(runtime().block_on(connected(&home.service_by(&["serve", "flushes", "idle=100"]))));
+    drop(runtime().block_on(connected(&home.service_by(&["@serve", "flushes", "idle=100"]))));
     home.wait_for_nobody();
     assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it");
 }
@@ -139,7 +139,7 @@ fn a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer() {
     // Time has to pass: more than the idle period, while the server is stopped.
     std::thread::sleep(Duration::from_millis(700));
     let address = home.record().address;
-    let client = home.command(&["client"]).spawn().unwrap();
+    let client = home.command(&["@client"]).spawn().unwrap();
     eventually("the client waits", || {
         let connected = fs::read_to_string("/proc/net/tcp").unwrap();
         // The other end of an established connection to the server's port.
@@ -203,7 +203,7 @@ fn a_handler_can_keep_an_idle_server_and_have_it_retire() {
 
 fn a_server_with_all_its_clients_lets_the_next_wait() {
     let home = Home::new();
-    let service = home.service_by(&["serve", "clients=2"]);
+    let service = home.service_by(&["@serve", "clients=2"]);
     runtime().block_on(async {
         let (one, _two) = (connected(&service).await, connected(&service).await);
         let mut third = Box::pin(service.connect());
@@ -217,7 +217,7 @@ fn a_server_with_all_its_clients_lets_the_next_wait() {
 
 fn what_a_server_makes_is_for_its_owner_alone() {
     let home = Home::new();
-    drop(runtime().block_on(connected(&home.service_by(&["serve", "flushes", "idle=100"]))));
+    drop(runtime().block_on(connected(&home.service_by(&["@serve", "flushes", "idle=100"]))));
     home.wait_for_nobody();
     assert_eq!(fs::metadata(home.path().join("flushed")).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -225,7 +225,7 @@ fn what_a_server_makes_is_for_its_owner_alone() {
 fn a_handler_can_start_processes_whatever_its_caller_ignores() {
     let home = Home::new();
     let mut client = Command::new("/bin/sh");
-    client.args(["-c", "trap '' CHLD; exec \"$0\" client --home \"$1\""]);
+    client.args(["-c", "trap '' CHLD; exec \"$0\" @client --home \"$1\""]);
     client.arg(std::env::current_exe().unwrap()).arg(home.path()).stdout(Stdio::piped());
     let said = printed(&output(client));
     assert!(said.starts_with("started an external server"), "{said}");

@@ -43,7 +43,7 @@ fn failure(home: &Home, service: &Descriptor) -> (StartFailure, String) {
 
 fn a_program_that_is_missing_is_named() {
     let home = Home::new();
-    let missing = home.service().program("/nowhere/counter", ["serve"]);
+    let missing = home.service().program("/nowhere/counter", ["@serve"]);
     let (failure, text) = failure(&home, &missing);
     assert!(matches!(failure, StartFailure::CannotExecute(_)), "{text}");
     assert_eq!(text, "the server /nowhere/counter cannot be executed: No such file or directory (os error 2)");
@@ -56,14 +56,14 @@ fn a_program_that_cannot_be_executed_is_named() {
         let program = home.path().join("no-program");
         fs::write(&program, b"\x7fELF no program").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
-        let (failure, text) = failure(&home, &home.service().program(&program, ["serve"]));
+        let (failure, text) = failure(&home, &home.service().program(&program, ["@serve"]));
         assert!(matches!(failure, StartFailure::CannotExecute(_)) && text.contains(cause), "{text}");
     }
 }
 
 fn a_program_that_exits_at_once_is_quoted_with_its_status() {
     let home = Home::new();
-    let (failure, text) = failure(&home, &home.service_by(&["exits"]));
+    let (failure, text) = failure(&home, &home.service_by(&["@exits"]));
     assert!(matches!(failure, StartFailure::Exited(Some(_))), "{text}");
     assert!(text.contains("exited with status 3 before it was ready"), "{text}");
     assert!(text.ends_with("count.log):\nno space in the attic"), "{text}");
@@ -71,43 +71,43 @@ fn a_program_that_exits_at_once_is_quoted_with_its_status() {
 
 fn a_program_that_dies_by_a_signal_is_told_with_it() {
     let home = Home::new();
-    let (_, text) = failure(&home, &home.service_by(&["dies"]));
+    let (_, text) = failure(&home, &home.service_by(&["@dies"]));
     assert!(text.contains("was killed by signal 6 (SIGABRT)"), "{text}");
 }
 
 fn a_program_that_talks_nonsense_is_quoted() {
     let home = Home::new();
-    let (failure, text) = failure(&home, &home.service_by(&["talks"]));
+    let (failure, text) = failure(&home, &home.service_by(&["@talks"]));
     assert!(matches!(failure, StartFailure::Nonsense(said) if said == "hello world"), "{text}");
 }
 
 fn a_reply_of_another_version_is_not_quoted_for_it_may_hold_a_cookie() {
     let home = Home::new();
-    let (failure, text) = failure(&home, &home.service_by(&["talks-of-tomorrow"]));
+    let (failure, text) = failure(&home, &home.service_by(&["@talks-of-tomorrow"]));
     assert!(matches!(failure, StartFailure::OtherVersion) && !text.contains("SECRET"), "{text}");
 }
 
 fn a_program_that_never_answers_is_ended_when_its_time_is_over() {
     let home = Home::new();
-    let (failure, text) = failure(&home, &home.service_by(&["says-nothing"]));
+    let (failure, text) = failure(&home, &home.service_by(&["@says-nothing"]));
     assert!(matches!(failure, StartFailure::Overdue(budget) if budget == home.limits.start), "{text}");
 }
 
 fn a_program_that_closes_its_output_is_told_at_once() {
     let home = Home::new();
-    let (failure, text) = failure(&home, &home.service_by(&["closes"]));
+    let (failure, text) = failure(&home, &home.service_by(&["@closes"]));
     assert!(matches!(failure, StartFailure::Silent), "{text}");
 }
 
 fn a_program_that_hangs_in_its_handler_is_ended_when_its_time_is_over() {
     let home = Home::new();
-    let (failure, text) = failure(&home, &home.service_by(&["serve", "hangs"]));
+    let (failure, text) = failure(&home, &home.service_by(&["@serve", "hangs"]));
     assert!(matches!(failure, StartFailure::Overdue(_) | StartFailure::Said(_) | StartFailure::Exited(_)), "{text}");
 }
 
 fn a_handler_that_cannot_be_built_says_why() {
     let home = Home::new();
-    let (failure, text) = failure(&home, &home.service_by(&["serve", "refuses"]));
+    let (failure, text) = failure(&home, &home.service_by(&["@serve", "refuses"]));
     assert!(matches!(failure, StartFailure::Said(_)), "{text}");
     assert!(text.contains("failed to start: the handler could not be built: no paper in the tray"), "{text}");
 }
@@ -117,7 +117,7 @@ fn a_program_without_the_lifetime_lock_is_no_server() {
     let (server, _) = home.count();
     let record = fs::read_to_string(home.point()).unwrap();
     kill(&home, server.pid);
-    let script = format!("RECORD='{record}' exec \"$0\" claims-nothing \"$@\"");
+    let script = format!("RECORD='{record}' exec \"$0\" @claims-nothing \"$@\"");
     let program = std::env::current_exe().unwrap();
     let args = ["-c", &script, program.to_str().unwrap()];
     let (failure, text) = failure(&home, &home.service().program("/bin/sh", args));
@@ -135,7 +135,7 @@ fn a_service_without_a_program_says_what_is_missing() {
 
 fn what_a_server_prints_goes_to_its_log_and_not_to_its_caller() {
     let home = Home::new();
-    let (outcome, _) = home.try_count(&home.service_by(&["serve", "prints"])).unwrap();
+    let (outcome, _) = home.try_count(&home.service_by(&["@serve", "prints"])).unwrap();
     assert!(matches!(outcome.how, How::StartedExternal(_)));
     let log = fs::read_to_string(home.path().join("count.log")).unwrap();
     assert!(log.lines().any(|line| line == "to the log with it"), "{log}");
@@ -156,7 +156,7 @@ fn a_server_keeps_no_file_lock_or_pipe_of_its_callers_caller() {
     let home = Home::new();
     let lock = tempfile::NamedTempFile::new().unwrap();
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "exec 9>\"$2\"; flock 9; \"$0\" client --home \"$1\""]);
+    shell.args(["-c", "exec 9>\"$2\"; flock 9; \"$0\" @client --home \"$1\""]);
     shell.arg(std::env::current_exe().unwrap()).arg(home.path()).arg(lock.path()).stdout(Stdio::piped());
     // The output ends when nobody holds the pipe any more, a server included.
     let said = printed(&output(shell));

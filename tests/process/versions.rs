@@ -16,7 +16,7 @@ crate::trials![
 ];
 
 fn of(home: &Home, version: u32) -> Descriptor {
-    home.service_by(&["serve", &format!("version={version}")])
+    home.service_by(&["@serve", &format!("version={version}")])
 }
 
 fn a_newer_client_replaces_an_older_server_when_its_clients_are_done() {

@@ -5,10 +5,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::context::{self, Context};
-use crate::driver::{self, Connection, Factory, Peer, Program, Retired, Start, Status, Stream};
+use crate::driver::{self, Connection, Factory, Peer, Retired, Start, Status, Stream};
 use crate::error::{BoxError, Error};
 use crate::limits::Limits;
-use crate::proto::connect::{Policy, Versions};
+use crate::proto::connect::Policy;
+use crate::service::{Program, Service};
 
 /// One service: where it lives, how it is started, and what handles its clients.
 ///
@@ -18,33 +19,6 @@ use crate::proto::connect::{Policy, Versions};
 pub struct Descriptor {
     service: Service,
     factory: Option<Factory>,
-}
-
-/// The part of a descriptor that both loops need.
-#[derive(Clone, Debug)]
-pub(crate) struct Service {
-    pub(crate) context: Context,
-    pub(crate) point: PathBuf,
-    pub(crate) life: PathBuf,
-    pub(crate) log: PathBuf,
-    pub(crate) limits: Limits,
-    pub(crate) version: u32,
-    newest: u32,
-    program: Option<Program>,
-}
-
-impl Service {
-    /// The versions of the service that a client is for.
-    pub(crate) fn versions(&self) -> Versions {
-        Versions { ours: self.version, newest: self.newest }
-    }
-
-    /// The program that serves it.
-    pub(crate) fn program(&self) -> Result<&Program, Error> {
-        self.program.as_ref().ok_or_else(|| {
-            Error::Usage("this service has no program: give it one by `program` or `this_program`".into())
-        })
-    }
 }
 
 /// What stands behind the point's name for the life file. Frozen for all formats to come.

@@ -20,6 +20,8 @@ mod limits;
 #[cfg(feature = "capnp")]
 mod rpc;
 #[cfg(feature = "tokio")]
+mod service;
+#[cfg(feature = "tokio")]
 pub mod testing;
 
 #[cfg(feature = "capnp")]

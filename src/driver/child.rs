@@ -1,7 +1,6 @@
 //! A server that is being started: its process, the two pipes to it, and its end.
 
 use std::io;
-use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,16 +18,10 @@ use crate::context::Context;
 use crate::error::{Error, StartFailure};
 use crate::proto::record::Record;
 use crate::proto::start::{LINE_MAX, Order, REGISTERED, Reply};
+use crate::service::Program;
 
 /// How long a child's exit is awaited when its output ended, and the rest of its output when it exited.
 const EXIT_GRACE: Duration = Duration::from_millis(200);
-
-/// The program of a server.
-#[derive(Clone, Debug)]
-pub(crate) struct Program {
-    pub(crate) path: PathBuf,
-    pub(crate) args: Vec<std::ffi::OsString>,
-}
 
 /// A child that is not registered: dropping it kills it. A thread of its own reaps it in the end.
 pub(super) struct Child {

@@ -17,13 +17,13 @@ use super::point::{self, Guard};
 use super::story::{Outcome, Story, Suspicion};
 use super::stream::Stream;
 use crate::context::Context;
-use crate::descriptor::Service;
 use crate::error::{Error, StartError, StartFailure};
 use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step};
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{Intent, Nonce, Welcome};
 use crate::proto::record::Record;
 use crate::proto::start::Order;
+use crate::service::Service;
 
 /// An authenticated connection to a server that counts this client.
 ///

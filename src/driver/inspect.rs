@@ -12,12 +12,12 @@ use super::life;
 use super::os::scope;
 use super::point;
 use super::story::{Story, Suspicion, still_there};
-use crate::descriptor::Service;
 use crate::error::Error;
 use crate::proto::connect::{Came, Goal, Lifetime};
 use crate::proto::handshake::{Answer, Intent, Welcome};
 use crate::proto::record::{Found, Malformed};
 use crate::proto::scope::Relation;
+use crate::service::Service;
 
 /// What is there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -17,11 +17,11 @@ use super::dial;
 use super::hall::{Hall, Told};
 use super::handlers::{Factory, Handlers, Start, local_runtime};
 use super::lobby::{Host, Lobby};
-use crate::descriptor::Service;
 use crate::error::{BoxError, Error};
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
 use crate::proto::serve::Retire;
+use crate::service::Service;
 
 /// The internal servers of this process, those that retire included.
 static SERVERS: Mutex<BTreeMap<PathBuf, Arc<Server>>> = Mutex::new(BTreeMap::new());

@@ -21,12 +21,12 @@ use super::dial;
 use super::hall::{Hall, Told};
 use super::handlers::{Peer, Session};
 use super::os::{process, scope};
-use crate::descriptor::Service;
 use crate::error::Error;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Nonce, Prove, WELCOME, Welcome};
 use crate::proto::record::Record;
+use crate::service::Service;
 
 /// After an error of accept (no descriptors, most likely), how long until the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -21,7 +21,6 @@ mod story;
 mod stream;
 mod watchdog;
 
-pub(crate) use self::child::Program;
 pub use self::connect::Connection;
 pub(crate) use self::connect::{connect, no_handler};
 pub(crate) use self::ephemeral::Ephemeral;

@@ -27,13 +27,13 @@ use super::os::process;
 use super::point::{self, Guard};
 use super::story::Story;
 use super::watchdog::Watchdog;
-use crate::descriptor::Service;
 use crate::error::Error;
 use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Found;
 use crate::proto::serve::{Checked, Done, Holds, Starter, Step};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
+use crate::service::Service;
 
 /// Serves until the server has retired.
 pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {

@@ -18,131 +18,24 @@
 //! Why it all came about is the driver's story.
 
 mod dial;
+mod quest;
+mod start;
 mod verdict;
 
 use self::dial::{Contact, How};
 pub use self::dial::{Dial, Hello, Proof, Prove, Welcome};
+use self::quest::Quest;
+pub use self::quest::{Goal, Policy, Versions};
+pub use self::start::{Await, Confirm, Fallback, Spawn, Verify, Write};
 pub use self::verdict::{Came, Class, Lifetime, Refusal, Row};
 use self::verdict::{Verdict, verdict};
 use super::cookie::Cookie;
-use super::handshake::{self, Intent};
+use super::handshake;
 use super::record::{Found, Record};
-use super::scope::{Relation, Scope};
+use super::scope::Scope;
 
-/// How many different records are dialled without the lock.
-const FREE_DIALS: u8 = 2;
 /// How many servers one connect starts that were not busy.
 const STARTS: u8 = 3;
-
-/// What this connect is for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Goal {
-    /// To be served.
-    Connect(Policy),
-    /// To become the server, unless there is one.
-    Serve,
-    /// To have the server retire, if there is one.
-    Retire,
-}
-
-/// How a server may be started. A registered one that lives is joined whatever the policy.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Policy {
-    /// As a process. What keeps it from starting is an error.
-    External,
-    /// As a thread of this process, which all its connects share and which ends with the last of them. It takes no
-    /// lock and touches no file.
-    Internal,
-    /// As a process, or as a thread where the program cannot be executed, ends, fails, talks nonsense or takes too
-    /// long; never beside a server that may be alive.
-    Robust,
-}
-
-/// Which versions of the service a client is for: numbers of the user's own, that only grow.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Versions {
-    /// The client's own. A server of an older one is asked to retire, one in a connect, and replaced.
-    pub ours: u32,
-    /// The newest that it understands. A server of a newer one is left alone.
-    pub newest: u32,
-}
-
-impl Versions {
-    /// Any server will do.
-    pub const ANY: Versions = Versions { ours: 0, newest: u32::MAX };
-}
-
-impl Goal {
-    fn intent(self) -> Intent {
-        match self {
-            Goal::Connect(_) => Intent::Connect,
-            Goal::Serve => Intent::Status,
-            Goal::Retire => Intent::Retire,
-        }
-    }
-}
-
-/// What decides, from the first step to the last.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Quest {
-    goal: Goal,
-    here: Scope,
-    versions: Versions,
-    /// The record of an older server that was asked to retire.
-    replaced: Option<Record>,
-    /// The record that was dialled last, to no avail.
-    suspect: Option<Record>,
-    /// How many different records were dialled without the lock.
-    dials: u8,
-    /// How many servers were started that were not busy.
-    starts: u8,
-}
-
-impl Quest {
-    fn dialable(&self, record: &Record) -> bool {
-        record.scope.relation(&self.here) == Relation::Here
-            && self.suspect.as_ref() != Some(record)
-            && self.replaced.as_ref() != Some(record)
-            && self.dials < FREE_DIALS
-    }
-
-    /// What to ask the server of a record: an older one is to go, once in a connect, where a newer can be started.
-    fn intent(&self, record: &Record) -> Intent {
-        match self.goal {
-            Goal::Connect(Policy::External | Policy::Robust)
-                if record.version < self.versions.ours && self.replaced.is_none() =>
-            {
-                Intent::Retire
-            }
-            goal => goal.intent(),
-        }
-    }
-
-    /// Where to go when nothing was found that can be dialled without the lock.
-    fn without_a_server(self) -> Step {
-        match self.goal {
-            Goal::Connect(Policy::Internal) => Step::Done(Done::Internal),
-            _ => Step::Lock(Lock { quest: self }),
-        }
-    }
-
-    /// The row of the table that a record, read under the lock, stands for.
-    fn row(&self, found: &Found) -> Row {
-        match found {
-            Found::Absent | Found::Empty | Found::Malformed(_) => Row::Nothing,
-            Found::Newer { .. } => Row::Newer,
-            Found::OtherDialect => Row::OtherDialect,
-            Found::Record(record) => match record.scope.relation(&self.here) {
-                Relation::OtherMachine => Row::OtherMachine,
-                Relation::OtherNamespace => Row::OtherNamespace,
-                Relation::EarlierBoot => Row::EarlierBoot,
-                Relation::Here if self.replaced.as_ref() == Some(record) => Row::Replaced,
-                Relation::Here if self.suspect.as_ref() == Some(record) => Row::Suspected,
-                Relation::Here => Row::Fresh,
-            },
-        }
-    }
-}
 
 /// What a connect holds at a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -347,17 +240,6 @@ impl Probe {
     }
 }
 
-impl Quest {
-    /// A server cannot be started: what the policy makes of it.
-    fn failed(self, child: bool) -> Step {
-        let next = match self.goal {
-            Goal::Connect(Policy::Robust) => After::Fallback(self),
-            _ => After::Unlock(Then::Done(Done::Failed)),
-        };
-        if child { Step::Kill(Kill { next }) } else { next.step() }
-    }
-}
-
 /// Withdraw what the point holds. It is dead: the lifetime lock was free.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Clear {
@@ -376,136 +258,6 @@ impl Clear {
     /// Nothing was done: there is less time left than a start may take.
     pub fn too_late(self) -> Step {
         unlock(Then::Done(Done::TooLate))
-    }
-}
-
-/// Start a process; its cookie and budget go in.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Spawn {
-    quest: Quest,
-    cookie: Cookie,
-}
-
-impl Spawn {
-    /// The secret of the server to be started.
-    pub fn cookie(&self) -> &Cookie {
-        &self.cookie
-    }
-
-    /// There is a child.
-    pub fn spawned(self) -> Step {
-        let Spawn { mut quest, cookie } = self;
-        quest.starts += 1;
-        Step::Await(Await { quest, cookie })
-    }
-
-    /// The program cannot be executed: not there, not allowed, no program.
-    pub fn cannot_execute(self) -> Step {
-        self.quest.failed(false)
-    }
-}
-
-/// Await the child's reply, its exit and the end of its budget, whichever comes first.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Await {
-    quest: Quest,
-    cookie: Cookie,
-}
-
-impl Await {
-    /// It listens, and this is how to reach it.
-    pub fn ready(self, record: Record) -> Step {
-        let Await { quest, cookie } = self;
-        let ours = record.cookie == cookie && record.scope.relation(&quest.here) == Relation::Here;
-        // Registered, it would be replaced by the next client of our version: again and again.
-        let fits = (quest.versions.ours..=quest.versions.newest).contains(&record.version);
-        if ours && fits { Step::Verify(Verify { quest, record }) } else { quest.failed(true) }
-    }
-
-    /// It could not get the lifetime lock. That is no attempt.
-    pub fn busy(self) -> Step {
-        let mut quest = self.quest;
-        quest.starts -= 1;
-        Step::Kill(Kill { next: After::Unlock(Then::Backoff(quest, false)) })
-    }
-
-    /// It said that it failed, said nonsense, exited, or used up its budget.
-    pub fn failed(self) -> Step {
-        self.quest.failed(true)
-    }
-}
-
-/// Ask the lifetime lock once more: now it must be held.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Verify {
-    quest: Quest,
-    record: Record,
-}
-
-impl Verify {
-    /// What the lock said.
-    pub fn answered(self, lifetime: Lifetime) -> Step {
-        let Verify { quest, record } = self;
-        let done = match lifetime {
-            Lifetime::Held => return Step::Write(Write { quest, record }),
-            Lifetime::Free => Done::Unverified,
-            Lifetime::CannotTell => Done::Refused(Refusal::CannotTell),
-        };
-        Step::Kill(Kill { next: After::Unlock(Then::Done(done)) })
-    }
-}
-
-/// Write the child's record, in one write at offset 0.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Write {
-    quest: Quest,
-    record: Record,
-}
-
-impl Write {
-    /// What to write.
-    pub fn record(&self) -> &Record {
-        &self.record
-    }
-
-    /// It is there, whole.
-    pub fn written(self) -> Step {
-        let Write { quest, record } = self;
-        Step::Confirm(Confirm { quest, record })
-    }
-}
-
-/// Say *registered* to the child. From here on it is a server like any other.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Confirm {
-    quest: Quest,
-    record: Record,
-}
-
-impl Confirm {
-    /// It was said; whether it arrived, the dial finds out.
-    pub fn confirmed(self) -> Step {
-        let Confirm { quest, record } = self;
-        Step::Dial(Dial { contact: Contact { quest, record, how: How::Holding } })
-    }
-}
-
-/// Look again before serving in this process: the path leads to the locked file, and the lifetime lock is
-/// free, tried until `patience` is over, for a killed child may still be dying.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Fallback {
-    quest: Quest,
-}
-
-impl Fallback {
-    /// No server is alive.
-    pub fn free(self) -> Step {
-        unlock(Then::Done(Done::Internal))
-    }
-
-    /// There may be one.
-    pub fn not_free(self) -> Step {
-        unlock(Then::Backoff(self.quest, false))
     }
 }
 

@@ -4,7 +4,7 @@
 mod walk;
 
 use super::*;
-use crate::proto::handshake::{Answer, Nonce, Rejected};
+use crate::proto::handshake::{Answer, Intent, Nonce, Rejected};
 use crate::proto::record::Malformed;
 use crate::proto::record::tests::sample;
 

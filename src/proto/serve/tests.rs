@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use super::*;
 use crate::proto::cookie::Cookie;
-use crate::proto::record::Malformed;
 use crate::proto::record::tests::sample;
+use crate::proto::record::{Found, Malformed, Record};
 use crate::proto::scope::Scope;
 
 const NOTHING: Holds = Holds { lock: false, life: false };

@@ -1,0 +1,148 @@
+//! Starting a server: the process, its reply, its record, and what to do where that fails.
+
+use super::dial::{Contact, How};
+use super::{After, Dial, Done, Goal, Kill, Lifetime, Policy, Quest, Refusal, Step, Then, unlock};
+use crate::proto::cookie::Cookie;
+use crate::proto::record::Record;
+use crate::proto::scope::Relation;
+
+impl Quest {
+    /// A server cannot be started: what the policy makes of it.
+    pub(super) fn failed(self, child: bool) -> Step {
+        let next = match self.goal {
+            Goal::Connect(Policy::Robust) => After::Fallback(self),
+            _ => After::Unlock(Then::Done(Done::Failed)),
+        };
+        if child { Step::Kill(Kill { next }) } else { next.step() }
+    }
+}
+
+/// Start a process; its cookie and budget go in.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Spawn {
+    pub(super) quest: Quest,
+    pub(super) cookie: Cookie,
+}
+
+impl Spawn {
+    /// The secret of the server to be started.
+    pub fn cookie(&self) -> &Cookie {
+        &self.cookie
+    }
+
+    /// There is a child.
+    pub fn spawned(self) -> Step {
+        let Spawn { mut quest, cookie } = self;
+        quest.starts += 1;
+        Step::Await(Await { quest, cookie })
+    }
+
+    /// The program cannot be executed: not there, not allowed, no program.
+    pub fn cannot_execute(self) -> Step {
+        self.quest.failed(false)
+    }
+}
+
+/// Await the child's reply, its exit and the end of its budget, whichever comes first.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Await {
+    pub(super) quest: Quest,
+    pub(super) cookie: Cookie,
+}
+
+impl Await {
+    /// It listens, and this is how to reach it.
+    pub fn ready(self, record: Record) -> Step {
+        let Await { quest, cookie } = self;
+        let ours = record.cookie == cookie && record.scope.relation(&quest.here) == Relation::Here;
+        // Registered, it would be replaced by the next client of our version: again and again.
+        let fits = (quest.versions.ours..=quest.versions.newest).contains(&record.version);
+        if ours && fits { Step::Verify(Verify { quest, record }) } else { quest.failed(true) }
+    }
+
+    /// It could not get the lifetime lock. That is no attempt.
+    pub fn busy(self) -> Step {
+        let mut quest = self.quest;
+        quest.starts -= 1;
+        Step::Kill(Kill { next: After::Unlock(Then::Backoff(quest, false)) })
+    }
+
+    /// It said that it failed, said nonsense, exited, or used up its budget.
+    pub fn failed(self) -> Step {
+        self.quest.failed(true)
+    }
+}
+
+/// Ask the lifetime lock once more: now it must be held.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Verify {
+    pub(super) quest: Quest,
+    pub(super) record: Record,
+}
+
+impl Verify {
+    /// What the lock said.
+    pub fn answered(self, lifetime: Lifetime) -> Step {
+        let Verify { quest, record } = self;
+        let done = match lifetime {
+            Lifetime::Held => return Step::Write(Write { quest, record }),
+            Lifetime::Free => Done::Unverified,
+            Lifetime::CannotTell => Done::Refused(Refusal::CannotTell),
+        };
+        Step::Kill(Kill { next: After::Unlock(Then::Done(done)) })
+    }
+}
+
+/// Write the child's record, in one write at offset 0.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Write {
+    pub(super) quest: Quest,
+    pub(super) record: Record,
+}
+
+impl Write {
+    /// What to write.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// It is there, whole.
+    pub fn written(self) -> Step {
+        let Write { quest, record } = self;
+        Step::Confirm(Confirm { quest, record })
+    }
+}
+
+/// Say *registered* to the child. From here on it is a server like any other.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Confirm {
+    pub(super) quest: Quest,
+    pub(super) record: Record,
+}
+
+impl Confirm {
+    /// It was said; whether it arrived, the dial finds out.
+    pub fn confirmed(self) -> Step {
+        let Confirm { quest, record } = self;
+        Step::Dial(Dial { contact: Contact { quest, record, how: How::Holding } })
+    }
+}
+
+/// Look again before serving in this process: the path leads to the locked file, and the lifetime lock is
+/// free, tried until `patience` is over, for a killed child may still be dying.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Fallback {
+    pub(super) quest: Quest,
+}
+
+impl Fallback {
+    /// No server is alive.
+    pub fn free(self) -> Step {
+        unlock(Then::Done(Done::Internal))
+    }
+
+    /// There may be one.
+    pub fn not_free(self) -> Step {
+        unlock(Then::Backoff(self.quest, false))
+    }
+}

@@ -1,0 +1,43 @@
+//! A service as the driver sees it: its files, its limits, its program.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::proto::connect::Versions;
+
+/// The part of a descriptor that both loops need.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub(crate) context: Context,
+    pub(crate) point: PathBuf,
+    pub(crate) life: PathBuf,
+    pub(crate) log: PathBuf,
+    pub(crate) limits: Limits,
+    pub(crate) version: u32,
+    pub(crate) newest: u32,
+    pub(crate) program: Option<Program>,
+}
+
+impl Service {
+    /// The versions of the service that a client is for.
+    pub(crate) fn versions(&self) -> Versions {
+        Versions { ours: self.version, newest: self.newest }
+    }
+
+    /// The program that serves it.
+    pub(crate) fn program(&self) -> Result<&Program, Error> {
+        self.program.as_ref().ok_or_else(|| {
+            Error::Usage("this service has no program: give it one by `program` or `this_program`".into())
+        })
+    }
+}
+
+/// The program of a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    pub(crate) args: Vec<OsString>,
+}

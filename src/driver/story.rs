@@ -213,7 +213,7 @@ impl Story {
 
     pub(super) fn not_started(&mut self, error: &StartError) {
         tracing::warn!(target: "rendezvous_ipc::connect", %error, "falling back to this process");
-        keep(&mut self.failed, Failed::NotStarted(error.to_string()));
+        keep(&mut self.failed, Failed::NotStarted(format!("the server {} {}", error.program.display(), error.failure)));
     }
 
     pub(super) fn internal(&mut self, joined: bool) {
@@ -343,7 +343,7 @@ impl fmt::Display for Suspicion {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failed::NotStarted(error) => f.write_str(error.lines().next().unwrap_or_default()),
+            Failed::NotStarted(error) => f.write_str(error),
             Failed::Busy { pid } => write!(f, "pid {pid} found the lifetime lock held"),
             Failed::Vanished { pid } => write!(f, "pid {pid} was gone at once"),
         }

@@ -2,7 +2,13 @@
 (* The bounds of the models, apart from the protocol: the files *.cfg beside this one choose among them. *)
 EXTENDS rendezvous, TLC
 
-Symmetry == Permutations(Clients) \cup Permutations(Slots)
+Symmetry == Permutations(Clients)
+
+\* A suspect that can be met no more is as good as none.
+Met(c) == IF cl[c].suspect = None THEN None
+          ELSE IF sv[cl[c].suspect].pc = "Free" /\ ~Refers(cl[c].suspect) THEN None ELSE cl[c].suspect
+View == <<[c \in Clients |-> [cl[c] EXCEPT !.suspect = Met(c)]],
+          sv, conn, file, plock, cur, life, port, stopped, left, clean, rounds, leaked, tries>>
 
 \* Kinds of fault.
 NoFaults == {}

@@ -41,13 +41,14 @@ VARIABLES
     port,       \* slot    -> the stranger that took a dead server's port
     stopped,    \* who is stopped (SIGSTOP)
     left,       \* how many faults may still happen
-    clean,      \* the clients that began after the last fault
+    clean,      \* the clients that began after the last fault; kept where Rounds is not 0, for Convergence
     rounds,     \* how many connects may still begin
-    leaked      \* the cookies that were sent somewhere
+    leaked,     \* the cookies that were sent somewhere
+    tries       \* client  -> how often it dialled, while there was no fault
 
 point == <<file, plock, cur>>
-env   == <<port, stopped, left, clean, rounds, leaked>>
-vars  == <<cl, sv, conn, file, plock, cur, life, port, stopped, left, clean, rounds, leaked>>
+env   == <<port, stopped, left, clean, rounds, leaked, tries>>
+vars  == <<cl, sv, conn, file, plock, cur, life, port, stopped, left, clean, rounds, leaked, tries>>
 
 Rule(name) == name \notin Without
 
@@ -70,7 +71,7 @@ Connects == {"External", "Internal", "Robust"}
 
 Idler == [pc |-> "Out", goal |-> "None", suspect |-> None, dials |-> 0, starts |-> 0, rec |-> None,
           how |-> "Free", again |-> FALSE, row |-> "", then |-> "", child |-> None,
-          free |-> FALSE, listed |-> FALSE, tries |-> 0, out |-> ""]
+          free |-> FALSE, listed |-> FALSE, out |-> ""]
 
 FreeSlot == [pc |-> "Free", hand |-> FALSE, pipe |-> "none", reply |-> "", listen |-> FALSE, reg |-> FALSE,
              open |-> FALSE, told |-> FALSE, why |-> "", held |-> FALSE, purpose |-> "", then |-> "",
@@ -98,11 +99,18 @@ LetGo(x, f) ==
     /\ file' = IF Holds(x) /\ Inode(x) # cur THEN [f EXCEPT ![Inode(x)] = "Empty"] ELSE f
     /\ cur' = cur
 
+\* An old copy of the point can still be put back.
+Copies == "old copy" \in Faults /\ left > 0
+
+\* A suspect that is gone, with its record, is forgotten where nothing can bring it back: it can be met no more.
+Recorded(s) == \E i \in Inodes : file[i] = s
 Refers(s) ==
-    \/ \E i \in Inodes : file[i] = s
-    \/ \E c \in Clients : s \in {cl[c].suspect, cl[c].rec, cl[c].child, conn[c].to}
+    \/ Recorded(s)
+    \/ \E c \in Clients : s \in {cl[c].rec, cl[c].child, conn[c].to} \/ (s = cl[c].suspect /\ Copies)
 
 FreeSlots == {s \in Slots : sv[s].pc = "Free" /\ (Refers(s) => ~Rule("fresh cookie"))}
+Unused    == CHOOSE s \in FreeSlots : TRUE       \* any is as good as another
+Forgets(c, s) == [cl[c] EXCEPT !.suspect = IF @ = s THEN None ELSE @]
 
 Init ==
     /\ cl = [c \in Clients |-> Idler]
@@ -118,6 +126,7 @@ Init ==
     /\ clean = {}
     /\ rounds = Rounds
     /\ leaked = {}
+    /\ tries = [c \in Clients |-> 0]
 
 (***************************************************************************)
 (* The client, from a point's name to a server that welcomed it.           *)
@@ -141,8 +150,8 @@ Begin(c) ==
     /\ Rounds > 0 => rounds > 0
     /\ rounds' = IF Rounds > 0 THEN rounds - 1 ELSE rounds
     /\ \E goal \in Goals : cl' = [cl EXCEPT ![c].pc = "Read", ![c].goal = goal]
-    /\ clean' = clean \cup {c}
-    /\ UNCHANGED <<sv, conn, point, life, port, stopped, left, leaked>>
+    /\ clean' = IF Rounds > 0 THEN clean \cup {c} ELSE clean
+    /\ UNCHANGED <<sv, conn, point, life, port, stopped, left, leaked, tries>>
 
 \* A client that is over goes, and closes its connection. It may begin again, as another.
 Leave(c) ==
@@ -150,6 +159,7 @@ Leave(c) ==
     /\ cl' = [cl EXCEPT ![c] = Idler]
     /\ conn' = [conn EXCEPT ![c] = NoConn]
     /\ clean' = clean \ {c}
+    /\ tries' = [tries EXCEPT ![c] = 0]
     /\ UNCHANGED <<sv, point, life, port, stopped, left, rounds, leaked>>
 
 \* Without the lock. A record is dialled unless it is the suspect, and two at most.
@@ -213,7 +223,7 @@ Probe(c) ==
     /\ In(c, "Probe")
     /\ LET free    == life \in {None, c} \/ ~Rule("probe")
            verdict == Verdict(cl[c].row, free)
-           quest   == [cl[c] EXCEPT !.row = "", !.free = free]
+           quest   == [cl[c] EXCEPT !.row = "", !.free = life \in {None, c}]
        IN /\ cl' = [cl EXCEPT ![c] =
                 CASE verdict = "Start" /\ cl[c].goal = "Retire"   -> [quest EXCEPT !.pc = "Unlock", !.then = "Absent"]
                   [] verdict = "Start" /\ cl[c].goal # "Retire" /\ cl[c].starts = Starts
@@ -239,24 +249,25 @@ Clear(c) ==
        IN /\ Holds(c) \/ plock[cur] = None
           /\ file' = [file EXCEPT ![here] = "Empty"]
           /\ (IF cl[c].goal = "Serve"
-              THEN \E s \in FreeSlots :
+              THEN LET s == Unused IN
                    /\ sv' = [sv EXCEPT ![s] = Server(TRUE)]
                    /\ plock' = [lock EXCEPT ![here] = s]
                    /\ port' = [port EXCEPT ![s] = "none"]
-                   /\ cl' = [cl EXCEPT ![c] = Over(c, "Start")]
+                   /\ cl' = [x \in Clients |-> IF x = c THEN Over(c, "Start") ELSE Forgets(x, s)]
               ELSE /\ cl' = [cl EXCEPT ![c].pc = "Spawn"]
                    /\ plock' = lock
                    /\ UNCHANGED <<sv, port>>)
-    /\ UNCHANGED <<conn, cur, life, stopped, left, clean, rounds, leaked>>
+    /\ UNCHANGED <<conn, cur, life, stopped, left, clean, rounds, leaked, tries>>
 
 \* A process, with a cookie that nothing refers to.
 Spawn(c) ==
     /\ In(c, "Spawn")
-    /\ \E s \in FreeSlots :
-       /\ sv' = [sv EXCEPT ![s] = Server(FALSE)]
-       /\ port' = [port EXCEPT ![s] = "none"]
-       /\ cl' = [cl EXCEPT ![c].pc = "Await", ![c].child = s, ![c].starts = @ + 1]
-    /\ UNCHANGED <<conn, point, life, stopped, left, clean, rounds, leaked>>
+    /\ LET s == Unused
+           awaits == [Forgets(c, s) EXCEPT !.pc = "Await", !.child = s, !.starts = @ + 1]
+       IN /\ sv' = [sv EXCEPT ![s] = Server(FALSE)]
+          /\ port' = [port EXCEPT ![s] = "none"]
+          /\ cl' = [x \in Clients |-> IF x = c THEN awaits ELSE Forgets(x, s)]
+    /\ UNCHANGED <<conn, point, life, stopped, left, clean, rounds, leaked, tries>>
 
 \* Its reply, its exit or the end of its budget, whichever comes first; a reply before an exit.
 Await(c) ==
@@ -312,7 +323,7 @@ Kill(c) ==
                                ELSE IF sv[s].pc = "Free" THEN FreeSlot ELSE [@ EXCEPT !.pc = "Dying"]]
     /\ stopped' = stopped \ {cl[c].child}
     /\ cl' = [cl EXCEPT ![c] = KillOr([cl[c] EXCEPT !.child = None], FALSE)]
-    /\ UNCHANGED <<conn, point, life, port, left, clean, rounds, leaked>>
+    /\ UNCHANGED <<conn, point, life, port, left, clean, rounds, leaked, tries>>
 
 Unlock(c) ==
     /\ In(c, "Unlock")
@@ -363,21 +374,19 @@ Patience(c) == Rule("silence") /\ Silent(cl[c].rec) /\ Suspect(c)
 
 Dial(c) ==
     /\ In(c, "Dial")
-    /\ LET s     == cl[c].rec
-           tries == IF Calm THEN cl[c].tries + 1 ELSE 0
-           lost  == [Suspecting(c) EXCEPT !.tries = tries]
-       IN (IF sv[s].listen \/ (sv[s].pc = "Free" /\ port[s] # "none")
-           THEN /\ cl' = [cl EXCEPT ![c].pc = "Hello", ![c].tries = tries]
-                /\ conn' = [conn EXCEPT ![c] = [to |-> s, st |-> "open", eof |-> FALSE]]
-           ELSE /\ cl' = [cl EXCEPT ![c] = lost]
-                /\ conn' = conn)
-    /\ UNCHANGED <<sv, point, life, env>>
+    /\ tries' = IF Calm THEN [tries EXCEPT ![c] = @ + 1] ELSE tries
+    /\ LET s == cl[c].rec IN
+       (IF sv[s].listen \/ (sv[s].pc = "Free" /\ port[s] # "none")
+        THEN /\ cl' = [cl EXCEPT ![c].pc = "Hello"]
+             /\ conn' = [conn EXCEPT ![c] = [to |-> s, st |-> "open", eof |-> FALSE]]
+        ELSE Suspect(c))
+    /\ UNCHANGED <<sv, point, life, port, stopped, left, clean, rounds, leaked>>
 
 Hello(c) ==
     /\ In(c, "Hello")
     /\ IF conn[c].eof THEN Suspect(c) ELSE Moves(c, "Prove", "hello")
     /\ leaked' = IF Rule("secrecy") THEN leaked ELSE leaked \cup {cl[c].rec}
-    /\ UNCHANGED <<sv, point, life, port, stopped, left, clean, rounds>>
+    /\ UNCHANGED <<sv, point, life, port, stopped, left, clean, rounds, tries>>
 
 \* The server's proof; it is answered with our own at once.
 Prove(c) ==
@@ -607,7 +616,7 @@ Exit(s) ==
     /\ life' = IF life = s THEN None ELSE life
     /\ LetGo(s, file)
     /\ stopped' = stopped \ {s}
-    /\ UNCHANGED <<cl, port, left, clean, rounds, leaked>>
+    /\ UNCHANGED <<cl, port, left, clean, rounds, leaked, tries>>
 
 (***************************************************************************)
 (* The server's side of a handshake. Nothing is proved before the server   *)
@@ -645,6 +654,7 @@ Fault(kind) ==
     /\ kind \in Faults /\ left > 0
     /\ left' = left - 1
     /\ clean' = {}
+    /\ tries' = [c \in Clients |-> 0]
     /\ UNCHANGED <<rounds, leaked>>
 
 \* What becomes of a child whose spawner is gone: its orders end. Killed: it dies.
@@ -686,7 +696,7 @@ StopServer(s) ==
 Continue(x) ==
     /\ x \in stopped
     /\ stopped' = stopped \ {x}
-    /\ UNCHANGED <<cl, sv, conn, point, life, port, left, clean, rounds, leaked>>
+    /\ UNCHANGED <<cl, sv, conn, point, life, port, left, clean, rounds, leaked, tries>>
 
 \* The deadline is over, or nobody waits any more: all that is held is released, at whatever step.
 GivenUp(c, out) ==
@@ -742,10 +752,13 @@ Damage(kind, contents) ==
     /\ \E content \in contents \ {file[cur]} : Fault(kind) /\ file' = [file EXCEPT ![cur] = content]
     /\ UNCHANGED <<cl, sv, conn, plock, cur, life, port, stopped>>
 
+\* Whose record was in the file once: a server that is registered, or was; Unused stands for all that are forgotten.
+Copied(s) == sv[s].reg \/ (sv[s].pc = "Free" /\ Refers(s) /\ \A c \in Clients : cl[c].child # s)
+
 Tear    == Damage("torn", {"Torn"})
 Empty   == Damage("emptied", {"Empty"})
 Strange == Damage("foreign", Others)
-PutBack == Damage("old copy", {s \in Slots : sv[s].pc = "Free" \/ sv[s].reg})
+PutBack == Damage("old copy", {s \in Slots : Copied(s)} \cup {Unused})
 
 Delete ==
     /\ Fault("deleted")
@@ -949,7 +962,7 @@ PolicyFidelity ==
         /\ cl[c].out = "Internal" \/ cl[c].then = "Internal" => cl[c].goal \in {"Internal", "Robust"}
         /\ cl[c].goal = "Internal" => cl[c].child = None /\ ~Holds(c)
         /\ cl[c].goal = "Robust" /\ (cl[c].out = "Internal" \/ cl[c].then = "Internal") => cl[c].listed
-        /\ cl[c].goal = "Robust" /\ cl[c].pc = "Unlock" /\ cl[c].then = "Internal" => ~\E s \in Slots : Handler(s)
+        /\ cl[c].goal = "Robust" /\ cl[c].pc = "Unlock" /\ cl[c].then = "Internal" => ~\E s \in Slots : Serving(s)
 
 \* Without faults no connect fails, and it dials at most three times.
 Well(c, out) ==
@@ -957,7 +970,7 @@ Well(c, out) ==
     \/ out = "Internal" /\ cl[c].goal = "Internal"
     \/ out = "Start" /\ cl[c].goal = "Serve"
     \/ out = "Absent" /\ cl[c].goal = "Retire"
-NoSpuriousError == Calm => \A c \in Clients : cl[c].tries <= 3 /\ Well(c, cl[c].out)
+NoSpuriousError == Calm => \A c \in Clients : tries[c] <= 3 /\ Well(c, cl[c].out)
 
 \* Every state of a connect has its way out, and whoever takes it holds nothing.
 DeadlineEverywhere ==

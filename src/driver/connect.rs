@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
 
 use super::child::{Awaited, Child, NoChild};
 use super::dial::{self, Trouble};
@@ -88,7 +89,10 @@ pub(super) async fn run(
     story: &mut Story,
 ) -> Result<Ended, Error> {
     let deadline = Instant::now() + service.limits.connect;
-    let ended = timeout(service.limits.connect, drive(service, goal, factory, deadline, story)).await;
+    let span =
+        tracing::info_span!(target: "rendezvous_ipc::connect", "connect", point = %service.point.display(), ?goal);
+    let driving = drive(service, goal, factory, deadline, story).instrument(span);
+    let ended = timeout(service.limits.connect, driving).await;
     ended.unwrap_or_else(|_| Err(story.deadline()))
 }
 

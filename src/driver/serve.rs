@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tracing::Instrument;
 
 use super::connect::{self, Ended};
 use super::dial;
@@ -101,7 +102,8 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
         server.cookie = Some(Cookie::new(dial::random()?));
         Step::new(Starter::Hand)
     };
-    let result = server.drive(step, factory).await;
+    let span = tracing::info_span!(target: "rendezvous_ipc::serve", "serve", point = %service.point.display());
+    let result = server.drive(step, factory).instrument(span).await;
     if let Err(error) = &result {
         server.reply_reason(&error.to_string());
     }
@@ -171,7 +173,7 @@ impl<'a> Server<'a> {
         let limits = self.service.limits;
         let began = Instant::now();
         loop {
-            tracing::debug!(target: "rendezvous_ipc::serve", step = step.name());
+            tracing::debug!(target: "rendezvous_ipc::serve", step = step.name(), "{}", step.name());
             debug_assert_eq!(step.holds(), self.holds(), "at {}", step.name());
             step = match step {
                 Step::Watch(s) => {

@@ -147,7 +147,7 @@ impl Story {
     /// The one hook: every step passes here before its question is answered.
     pub(super) fn step(&mut self, step: &Step) {
         self.stage = step.name();
-        tracing::debug!(target: "rendezvous_ipc::connect", step = self.stage);
+        tracing::debug!(target: "rendezvous_ipc::connect", step = self.stage, "{}", self.stage);
         match step {
             Step::Backoff(backoff) => self.unresponsive = backoff.suspects().is_some(),
             Step::Clear(_) => self.unresponsive = false,

@@ -14,11 +14,12 @@ impl Descriptor {
     ///
     /// let service = Descriptor::new(&Context::new("org.example.greeter")?, "greeter")?.program("greeter", ["serve"]);
     /// let connection = service.connect_blocking()?;
+    /// println!("{}", connection.outcome());
     /// let greeting = connection.with_stream(async |mut stream| {
     ///     let mut greeting = String::new();
     ///     stream.read_to_string(&mut greeting).await.map(|_| greeting)
-    /// });
-    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
@@ -33,7 +34,7 @@ impl Descriptor {
     }
 }
 
-/// A [`Connection`], and the runtime that it lives in.
+/// A [`Connection`], and the runtime that it lives in. It stays in its thread.
 #[derive(Debug)]
 pub struct BlockingConnection {
     connection: Connection,
@@ -46,13 +47,17 @@ impl BlockingConnection {
         self.connection.outcome()
     }
 
-    /// Runs `body` with the authenticated stream, to its end.
+    /// Runs `body` with the authenticated stream, to its end: see [`Connection::into_stream`].
+    ///
+    /// The thread is blocked meanwhile. For a deadline, put a [`timeout`](tokio::time::timeout) into `body`.
     pub fn with_stream<T>(self, body: impl AsyncFnOnce(Stream) -> T) -> T {
         let BlockingConnection { connection, runtime } = self;
         runtime.block_on(body(connection.into_stream()))
     }
 
-    /// Runs `body` with the server's capability, to its end: see [`Connection::run`].
+    /// Runs `body` with the server's capability, to its end: see [`Connection::run`], which has an example.
+    ///
+    /// The thread is blocked meanwhile. For a deadline, put a [`timeout`](tokio::time::timeout) into `body`.
     ///
     /// # Errors
     /// [`Error::Disconnected`] where the connection ends before `body` does.

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::driver::Ephemeral;
 use crate::error::Error;
@@ -12,29 +12,40 @@ use crate::proto::connect::Policy;
 /// A home directory for points, and a lib directory for programs.
 ///
 /// A server that is started for a client is given the client's context on its command line, so both sides
-/// build it with [`Context::from_args`].
+/// build it with [`Context::from_args`]. A [`Descriptor`](crate::Descriptor) holds a clone.
+///
+/// ```
+/// # use rendezvous_ipc::{Context, Policy};
+/// let context = Context::from_args("org.example.counter")? // --home and --lib, where they are given
+///     .with_lib("/usr/lib/counter")?
+///     .with_policy(Policy::Robust);
+/// # Ok::<(), rendezvous_ipc::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Context {
     home: PathBuf,
     lib: PathBuf,
     policy: Policy,
-    ephemeral: Option<Arc<Ephemeral>>,
+    ephemeral: Option<Hold>,
     spawned: bool,
 }
 
-const USAGE: &str = "usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral]\n\
-  --home DIRECTORY   where the points of services are (default: NAME in the user's data directory)\n\
-  --lib DIRECTORY    where relative programs are looked for (default: this program's own directory)\n\
+const USAGE: &str = "\
+usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral]
+  --home DIRECTORY   where the points of services are (default: NAME in the user's data directory)
+  --lib DIRECTORY    where relative programs are looked for (default: this program's own directory)
   --ephemeral        servers end with this program, and so does its home, unless one is given";
 
 impl Context {
     /// The default context of `name`, which names a directory, best in reverse domain notation.
     ///
     /// The home is `name` in the user's data directory: `$XDG_DATA_HOME`, or `$HOME/.local/share`. It is created
-    /// when it is needed, for its owner alone.
+    /// when it is needed, for its owner alone; one that is there is taken as it is. Lib is the directory of the
+    /// running program.
     ///
     /// # Errors
-    /// [`Error::Usage`] where `name` is not one path component, or neither variable names an absolute directory.
+    /// [`Error::Usage`] where `name` is not one path component of 1 to 200 bytes without a dot in front, or neither
+    /// variable names an absolute directory.
     ///
     /// ```
     /// # use rendezvous_ipc::Context;
@@ -49,11 +60,16 @@ impl Context {
     /// A context that ends with its creator, for tests and for what nobody else is to share.
     ///
     /// Its home is a new temporary directory. When the last clone of it is dropped (descriptors hold one), its servers
-    /// retire and the directory is removed. When its creator is killed instead, its servers notice and retire as well;
-    /// the directory stays, with nothing but the points' empty files and the logs in it.
+    /// retire and the directory is removed, with all that is in it. When its creator is killed instead, its servers
+    /// notice and retire as well; the directory stays, with the points, which are empty by then, their other files, and
+    /// what a handler has made.
+    ///
+    /// With another home ([`with_home`](Context::with_home), or `--home` beside `--ephemeral`) that one is not removed.
+    /// An internal server holds the context, too, and is gone a moment after its last connection: a process that ends
+    /// just then leaves the directory.
     ///
     /// # Errors
-    /// As of [`Context::new`]; and [`Error::File`] where the directory cannot be made.
+    /// As of [`Context::new`], but that no variable is needed; and [`Error::File`] where the directory cannot be made.
     ///
     /// ```
     /// # use rendezvous_ipc::Context;
@@ -70,11 +86,19 @@ impl Context {
 
     /// The context that this program's command line asks for, or the default one of `name`.
     ///
-    /// Reads `--home DIRECTORY`, `--lib DIRECTORY`, `--ephemeral` and a final `--spawned`, which says that a client started this
-    /// process as a server. All other arguments are the program's own and are not looked at.
+    /// Reads `--home DIRECTORY`, `--lib DIRECTORY`, `--ephemeral` and a final `--spawned`, which says that a client
+    /// started this process as a server. All other arguments are the program's own and are not looked at. A relative
+    /// directory is taken from the current one, now. There is no `--home=DIRECTORY`.
     ///
     /// # Errors
     /// [`Error::Usage`] as of [`Context::new`], or where a directory is missing behind its flag; its text is the usage.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::Context;
+    /// // counter serve --home /srv/counter
+    /// let context = Context::from_args("org.example.counter")?;
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
     pub fn from_args(name: &str) -> Result<Self, Error> {
         Self::build(name, Args::parse(env::args_os().skip(1))?)
     }
@@ -98,28 +122,54 @@ impl Context {
             home: absolute(home)?,
             lib: absolute(lib)?,
             policy: Policy::External,
-            ephemeral: args.ephemeral.then(|| Arc::new(Ephemeral::new(directory))),
+            ephemeral: args.ephemeral.then(|| Hold::Own(Arc::new(Ephemeral::new(directory)))),
             spawned: args.spawned,
         })
     }
 
     /// Puts the home elsewhere. A relative path is taken from the current directory, now.
     ///
+    /// Descriptors that were made before keep the old one.
+    ///
     /// # Errors
     /// [`Error::File`] where the path is relative and there is no current directory.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::Context;
+    /// let context = Context::new("org.example.counter")?.with_home("/srv/counter")?;
+    /// assert_eq!(context.home(), std::path::Path::new("/srv/counter"));
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
     pub fn with_home(self, home: impl Into<PathBuf>) -> Result<Self, Error> {
         Ok(Context { home: absolute(home.into())?, ..self })
     }
 
     /// Looks for relative programs elsewhere. A relative path is taken from the current directory, now.
     ///
+    /// A descriptor's [`program`](crate::Descriptor::program) goes by the lib that its context had when it was made.
+    ///
     /// # Errors
     /// [`Error::File`] where the path is relative and there is no current directory.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::Context;
+    /// let context = Context::new("org.example.counter")?.with_lib("/usr/lib/counter")?;
+    /// assert_eq!(context.lib(), std::path::Path::new("/usr/lib/counter"));
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
     pub fn with_lib(self, lib: impl Into<PathBuf>) -> Result<Self, Error> {
         Ok(Context { lib: absolute(lib.into())?, ..self })
     }
 
-    /// Starts servers by another policy. [`Policy::External`] unless set.
+    /// Starts servers by another policy. [`Policy::External`] unless set. A server that is started does not inherit it.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Policy};
+    /// let context = Context::new("org.example.counter")?;
+    /// assert_eq!(context.policy(), Policy::External);
+    /// assert_eq!(context.with_policy(Policy::Robust).policy(), Policy::Robust);
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         Context { policy, ..self }
@@ -130,19 +180,36 @@ impl Context {
         self.policy
     }
 
-    /// The directory of the points.
+    /// The directory of the points: absolute. It need not be there yet.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// The directory of the programs.
+    /// The directory of the programs: absolute.
     pub fn lib(&self) -> &Path {
         &self.lib
     }
 
-    /// What holds the servers of an ephemeral context.
-    pub(crate) fn ephemeral_hold(&self) -> Option<&Ephemeral> {
-        self.ephemeral.as_deref()
+    /// What holds the servers of an ephemeral context; `None` where that is over, too.
+    pub(crate) fn hold(&self) -> Option<Arc<Ephemeral>> {
+        match self.ephemeral.as_ref()? {
+            Hold::Own(hold) => Some(hold.clone()),
+            Hold::Lent(hold) => hold.upgrade(),
+        }
+    }
+
+    /// The same context for a server in this process, which does not keep alive what its users let go.
+    pub(crate) fn lent(&self) -> Self {
+        let ephemeral = self.ephemeral.as_ref().map(|hold| match hold {
+            Hold::Own(hold) => Hold::Lent(Arc::downgrade(hold)),
+            Hold::Lent(hold) => Hold::Lent(hold.clone()),
+        });
+        Context { ephemeral, ..self.clone() }
+    }
+
+    /// Whether it ends with its creator.
+    pub(crate) fn is_ephemeral(&self) -> bool {
+        self.ephemeral.is_some()
     }
 
     /// Whether a client started this process as a server.
@@ -156,6 +223,12 @@ impl Context {
         let ephemeral = self.ephemeral.as_ref().map(|_| OsStr::new("--ephemeral"));
         places.into_iter().chain(ephemeral).chain([OsStr::new("--spawned")])
     }
+}
+
+#[derive(Clone, Debug)]
+enum Hold {
+    Own(Arc<Ephemeral>),
+    Lent(Weak<Ephemeral>),
 }
 
 #[derive(Default)]

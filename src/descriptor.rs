@@ -29,8 +29,19 @@ const LOG: &str = "log";
 impl Descriptor {
     /// Describes the service `name` of a context. Touches no file.
     ///
+    /// The descriptor holds a clone of the context, and with it the home that the context has now.
+    ///
     /// # Errors
     /// [`Error::Usage`] where `name` is not one path component, or ends in `.life` or `.log`.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Error};
+    /// let context = Context::new("org.example.counter")?;
+    /// let service = Descriptor::new(&context, "counter")?;
+    /// assert_eq!(service.point(), context.home().join("counter"));
+    /// assert!(matches!(Descriptor::new(&context, "../counter"), Err(Error::Usage(_))));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new(context: &Context, name: &str) -> Result<Self, Error> {
         context::component(name)?;
         if [LIFE, LOG].iter().any(|suffix| name.rsplit_once('.').is_some_and(|(_, end)| end == *suffix)) {
@@ -52,8 +63,17 @@ impl Descriptor {
 
     /// The service is served by a program of its own: absolute, or relative to the context's lib directory.
     ///
-    /// It is run with these arguments, then the context's (`--home`, `--lib`), then `--spawned`, in the context's
-    /// home directory, and has to call [`serve`](Descriptor::serve).
+    /// It is run with these arguments, then the context's (`--home`, `--lib`, and `--ephemeral` if it is that), then
+    /// `--spawned`, in the context's home directory, and has to call [`serve`](Descriptor::serve). Until it does it
+    /// must not print to standard output, which is where its reply is awaited.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor};
+    /// let context = Context::new("org.example.counter")?.with_lib("/usr/lib/counter")?;
+    /// // /usr/lib/counter/counterd serve --home … --lib /usr/lib/counter --spawned
+    /// let service = Descriptor::new(&context, "counter")?.program("counterd", ["serve"]);
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
     #[must_use]
     pub fn program<A: Into<OsString>>(mut self, path: impl Into<PathBuf>, args: impl IntoIterator<Item = A>) -> Self {
         let path = self.service.context.lib().join(path.into());
@@ -62,6 +82,20 @@ impl Descriptor {
     }
 
     /// The service is served by this program, run with these arguments: see [`program`](Descriptor::program).
+    ///
+    /// A program that was replaced by a rebuild while it runs starts the new one. Where the system does not say which
+    /// program this is, the service has none, and the first connect that needs one is [`Error::Usage`].
+    ///
+    /// ```no_run
+    /// # use rendezvous_ipc::{Context, Descriptor, Error};
+    /// # async fn run() -> Result<(), Error> {
+    /// let context = Context::from_args("org.example.counter")?;
+    /// let service = Descriptor::new(&context, "counter")?.this_program(["serve"]); // and a handler
+    /// if std::env::args().nth(1).as_deref() == Some("serve") {
+    ///     return service.serve().await;
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn this_program<A: Into<OsString>>(self, args: impl IntoIterator<Item = A>) -> Self {
         match context::program() {
@@ -71,10 +105,19 @@ impl Descriptor {
         }
     }
 
-    /// Sets the limits.
+    /// Sets the limits. [`Limits`] says which of them the client goes by, and which the server.
     ///
     /// # Errors
     /// [`Error::Usage`] where they do not hang together; the text names the rule.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Limits};
+    /// # let context = Context::new("org.example.counter")?;
+    /// let mut limits = Limits::default();
+    /// limits.idle = None; // it stays
+    /// let service = Descriptor::new(&context, "counter")?.limits(limits)?;
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
     pub fn limits(mut self, limits: Limits) -> Result<Self, Error> {
         self.service.limits = limits.checked()?;
         Ok(self)
@@ -83,7 +126,16 @@ impl Descriptor {
     /// The version of the service that this program offers, a number of your own that only grows. 0 unless set.
     ///
     /// A client asks a server of an older version to retire, waits until it has drained, and starts its own; a client
-    /// of an older version joins. So there is no fight between two. With [`Policy::Internal`] any version is joined.
+    /// of an older version joins. So there is no fight between two. With [`Policy::Internal`] an older one is joined,
+    /// too, for nothing could be started in its place. A server that is started by hand replaces nobody.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor};
+    /// # let context = Context::new("org.example.counter")?;
+    /// // Offers version 3, replaces servers of 0 to 2, joins those of 3 and 4, and leaves those of 5 alone.
+    /// let service = Descriptor::new(&context, "counter")?.version(3).newest(4);
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
     #[must_use]
     pub fn version(mut self, version: u32) -> Self {
         self.service.version = version;
@@ -92,7 +144,8 @@ impl Descriptor {
 
     /// The newest version of the service that this program understands as a client. Any unless set.
     ///
-    /// A live server of a newer one is left alone: [`Error::TooNew`].
+    /// A live server of a newer one is left alone, whatever the policy: [`Error::TooNew`]. See
+    /// [`version`](Descriptor::version).
     #[must_use]
     pub fn newest(mut self, newest: u32) -> Self {
         self.service.newest = newest;
@@ -132,10 +185,21 @@ impl Descriptor {
     /// Connects to the server of this service, and starts it if there is none.
     ///
     /// Works from a multi-thread runtime as from a current-thread one, with I/O and time enabled. A server that lives
-    /// is joined without taking any lock.
+    /// is joined without taking any lock. By which policy one is started the context says.
+    ///
+    /// ```no_run
+    /// # use rendezvous_ipc::{Descriptor, Error, How};
+    /// # async fn run(service: Descriptor) -> Result<(), Error> {
+    /// let connection = service.connect().await?;
+    /// if let How::StartedExternal(reason) = connection.outcome().how {
+    ///     eprintln!("a server was started: {reason}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`Error`] says at which stage and what to do. Never takes longer than [`Limits::connect`].
+    /// [`Error`] says at which stage and what to do; [the manual](crate::manual::errors) has them all. Never takes
+    /// longer than [`Limits::connect`].
     ///
     /// # Cancel safety
     /// Dropped at any await it leaves no lock, no child and no half-written record.
@@ -144,6 +208,19 @@ impl Descriptor {
     }
 
     /// Connects as [`connect`](Descriptor::connect) does, by this policy instead of the context's.
+    ///
+    /// [`Policy::Robust`] without a handler is [`Policy::External`]: there is nothing to fall back to.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, How, Policy, Stream};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rendezvous_ipc::Error> {
+    /// # let context = Context::ephemeral("org.example.counter")?;
+    /// let service = Descriptor::new(&context, "counter")?
+    ///     .stream_handler(async |_start| Ok(async |_peer, _stream: Stream| {}));
+    /// let connection = service.connect_with_policy(Policy::Internal).await?;
+    /// assert_eq!(connection.outcome().how, How::StartedInternal);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As of [`connect`](Descriptor::connect); and [`Error::Usage`] for [`Policy::Internal`] without a handler.
@@ -156,19 +233,41 @@ impl Descriptor {
 
     /// Turns this program into the server, and returns when it has retired.
     ///
-    /// Started for a client, it detaches itself from the terminal, and what it prints goes into the log beside the
-    /// point. Where its caller left files open to it, it executes itself once more to be rid of them: call `serve`
-    /// before anything that must not be done twice. It runs in the home directory, in a session of its own, with the
-    /// umask 077, the environment of whoever happened to start it, nothing on standard input, and standard output and
-    /// error in the log: print with `tracing` (with the feature `log` a subscriber is set unless there is one) or
-    /// `writeln!`, for on a full disk `println!` panics. The log is emptied when it has grown to 1 MiB. Started by hand it keeps its terminal, registers itself, and ends with [`Error::AlreadyRunning`] where
-    /// there is a live server already.
+    /// **Started for a client** it runs in the home directory, in a session of its own, with the umask 077, the
+    /// environment of whoever happened to start it, nothing on standard input, and standard output and error in the
+    /// log beside the point, which is emptied when it has grown to 1 MiB. Print with `tracing` (with the feature `log`
+    /// a subscriber is set unless there is one) or `writeln!`, for on a full disk `println!` panics. Where its caller
+    /// left files open to it, it executes itself once more to be rid of them: call `serve` before anything that must
+    /// not be done twice.
+    ///
+    /// **Started by hand** it keeps its terminal, its directory and its umask, registers itself, tells a service
+    /// manager that listens at `NOTIFY_SOCKET`, and ends with [`Error::AlreadyRunning`] where there is a live server
+    /// already, of whatever version.
+    ///
+    /// SIGTERM and SIGINT have it retire; a second one ends its wait for clients. They stay taken from this process
+    /// when `serve` has returned: let it be the last thing that a program does.
+    ///
+    /// It runs on threads of its own, so any executor will do. [The manual](crate::manual::life_of_a_server) has more.
+    ///
+    /// ```no_run
+    /// # use rendezvous_ipc::{Context, Descriptor, Error, Stream};
+    /// #[tokio::main]
+    /// async fn main() -> Result<(), Error> {
+    ///     let context = Context::from_args("org.example.counter")?;
+    ///     let service = Descriptor::new(&context, "counter")?
+    ///         .stream_handler(async |_start| Ok(async |_peer, _stream: Stream| {}));
+    ///     service.serve().await
+    /// }
+    /// ```
     ///
     /// # Errors
-    /// [`Error::Usage`] without a handler, [`Error::Handler`] where it cannot be built, and whatever the system refuses.
+    /// [`Error::Usage`] without a handler; [`Error::Handler`] where it cannot be built, or not within
+    /// [`Limits::start`]; and whatever the system refuses. Started for a client, that client is told the same. By hand
+    /// also [`Error::AlreadyRunning`], and what keeps anybody from telling whether a server lives, as of
+    /// [`connect`](Descriptor::connect).
     ///
     /// # Cancel safety
-    /// Dropped, the server retires on threads of its own.
+    /// Dropped, the server retires on threads of its own; when it is through is not told.
     pub async fn serve(&self) -> Result<(), Error> {
         let factory = self.factory.clone().ok_or_else(driver::no_handler)?;
         driver::serve(self.service.clone(), factory).await
@@ -176,16 +275,43 @@ impl Descriptor {
 
     /// Looks at the service: starts nothing, changes nothing.
     ///
+    /// Takes some milliseconds, or up to [`Limits::patience`] where somebody does not answer.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Status};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rendezvous_ipc::Error> {
+    /// # let context = Context::ephemeral("org.example.counter")?;
+    /// let service = Descriptor::new(&context, "counter")?;
+    /// assert_eq!(service.inspect().await?, Status::Absent);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Only our own trouble is an error; whatever is found is a [`Status`].
+    ///
+    /// # Cancel safety
+    /// Nothing is held at an await.
     pub async fn inspect(&self) -> Result<Status, Error> {
         driver::inspect(&self.service).await
     }
 
     /// Asks the server to retire, if there is one, and returns when it is about to exit.
     ///
+    /// Where there is none it waits for one that drains, so that after it nobody is there.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Retired};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rendezvous_ipc::Error> {
+    /// # let context = Context::ephemeral("org.example.counter")?;
+    /// let service = Descriptor::new(&context, "counter")?;
+    /// assert_eq!(service.retire().await?, Retired::Absent);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// As [`connect`](Descriptor::connect); a server that does not answer is [`Error::Unresponsive`].
+    /// As of [`connect`](Descriptor::connect), but that nothing is started; a server that does not answer is
+    /// [`Error::Unresponsive`], one that was told and is still there [`Error::Deadline`]. That takes
+    /// [`Limits::connect`] at most to tell it, and then twice [`Limits::drain`] and [`Limits::patience`].
     ///
     /// # Cancel safety
     /// Dropped early, the server may retire or not.
@@ -193,7 +319,7 @@ impl Descriptor {
         driver::retire(&self.service).await
     }
 
-    /// The path of the point.
+    /// The path of the point: the file that names the service. It may be looked at, and left alone.
     pub fn point(&self) -> &std::path::Path {
         &self.service.point
     }

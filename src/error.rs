@@ -9,20 +9,33 @@ use std::time::Duration;
 use crate::driver::{Outcome, Suspicion};
 use crate::proto::handshake::Answer;
 
-/// The error of a handler, of whatever type it is.
+/// The error of a handler, of whatever type it is: `?` makes one, and so does `"text".into()`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a call of this crate failed.
 ///
 /// `Display` says at which stage, with which path, what was found and what to do about it. `Debug` says
 /// the same with all sources, since that is what a `main` that returns an error prints.
+/// [The manual](crate::manual::errors) says of each variant what to do.
+///
+/// ```
+/// # use rendezvous_ipc::{Context, Descriptor, Error};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
+/// # let context = Context::ephemeral("org.example.counter")?;
+/// let service = Descriptor::new(&context, "counter")?.program("/nowhere/counter", ["serve"]);
+/// let error = service.connect().await.unwrap_err();
+/// assert!(matches!(error, Error::Start(_)));
+/// assert!(error.to_string().starts_with("the server /nowhere/counter cannot be executed: "));
+/// # Ok(()) }
+/// ```
 #[non_exhaustive]
 pub enum Error {
     /// The program was called, or the crate was used, in a way that makes no sense. The text says what would.
     Usage(String),
-    /// A file could not be opened, locked, read or written: our own trouble, which says nothing about a server.
+    /// A file could not be opened, locked, read or written, or a process not be started for want of something: our own
+    /// trouble, which says nothing about a server.
     File {
-        /// The file or directory.
+        /// The file, the directory or the program.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -66,12 +79,13 @@ pub enum Error {
         /// The newest that this program understands.
         newest: u32,
     },
-    /// The point belongs to servers of another dialect.
+    /// The point holds a record of another dialect, that of `sequoia-ipc`. Whether its server lives was not asked.
     OtherDialect {
         /// The point.
         path: PathBuf,
     },
-    /// The point belongs to another machine or container that shares the directory.
+    /// The point belongs to another machine or container that shares the directory, or from which it was copied: then
+    /// remove the point.
     ForeignScope {
         /// The point.
         path: PathBuf,
@@ -83,7 +97,8 @@ pub enum Error {
         /// Why it cannot be asked.
         source: Option<Box<Error>>,
     },
-    /// A server holds its lifetime lock and does not answer. It was left alone.
+    /// A server holds its lifetime lock and does not welcome us: it is stopped, it hangs, or it serves as many clients
+    /// as it may ([`Limits::clients`](crate::Limits::clients)). It was left alone.
     Unresponsive {
         /// Its process.
         pid: u32,
@@ -108,9 +123,10 @@ pub enum Error {
         /// Its process.
         pid: u32,
     },
-    /// The handler could not be built.
+    /// The handler could not be built: its factory failed, panicked, or took longer than
+    /// [`Limits::start`](crate::Limits::start).
     Handler(BoxError),
-    /// The connection ended before the answer came.
+    /// The connection ended before the answer came. Whether the server did what it was asked for is not known.
     Disconnected {
         /// What it was connected to.
         outcome: Box<Outcome>,
@@ -119,10 +135,22 @@ pub enum Error {
     },
     /// A call of the service failed.
     #[cfg(feature = "capnp")]
-    Rpc(capnp::Error),
+    Rpc(BoxError),
 }
 
-/// A server that could not be started.
+/// A server that could not be started: the inside of [`Error::Start`].
+///
+/// ```
+/// # use rendezvous_ipc::{Error, StartFailure};
+/// fn hint(error: &Error) -> Option<&'static str> {
+///     let Error::Start(start) = error else { return None };
+///     match &start.failure {
+///         StartFailure::CannotExecute(_) => Some("install the server"),
+///         StartFailure::Exited(_) if start.said.contains("licence") => Some("renew the licence"),
+///         _ => None,
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StartError {
@@ -130,23 +158,23 @@ pub struct StartError {
     pub program: PathBuf,
     /// How it failed.
     pub failure: StartFailure,
-    /// The end of what it printed, if it printed anything.
+    /// The end of what it printed to standard error, 2 KiB at most, if it printed anything.
     pub said: String,
-    /// Where all of it is.
+    /// Where all of it is: a file that is emptied when it has grown to 1 MiB.
     pub log: PathBuf,
 }
 
-/// How the start of a server failed.
+/// How the start of a server failed. [The manual](crate::manual::errors) says what to do.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartFailure {
-    /// The program cannot be executed.
+    /// The program cannot be executed: not there, not allowed, or no program for this machine.
     CannotExecute(io::Error),
-    /// It said why it cannot serve.
+    /// It said why it cannot serve: most often its handler's error, 400 characters at most.
     Said(String),
     /// It ended before it was ready; `None` where the system does not tell how.
     Exited(Option<ExitStatus>),
-    /// It answered with something else than a server's reply: the beginning of that.
+    /// It answered with something else than a server's reply: the beginning of that, 200 bytes at most.
     Nonsense(String),
     /// It answered as a server of another version of this crate does, or cut its reply short.
     OtherVersion,
@@ -252,7 +280,7 @@ impl std::error::Error for Error {
             Error::Handler(error) => Some(&**error),
             Error::Disconnected { source, .. } => source.as_deref().map(|error| error as _),
             #[cfg(feature = "capnp")]
-            Error::Rpc(error) => Some(error),
+            Error::Rpc(error) => Some(&**error),
             _ => None,
         }
     }
@@ -282,9 +310,10 @@ impl fmt::Display for StartFailure {
                 f,
                 "answered {text:?}, which is no server's reply: does it call `serve` before it prints anything?"
             ),
-            StartFailure::OtherVersion => {
-                f.write_str("answered in part, or as a server of another version of rendezvous-ipc does: rebuild it, or this program")
-            }
+            StartFailure::OtherVersion => f.write_str(
+                "answered in part, or as a server of another version of rendezvous-ipc does: \
+                 rebuild it, or this program",
+            ),
             StartFailure::Version { offers, wanted } => {
                 write!(f, "offers version {offers} of the service, and this client is of version {wanted}: rebuild it")
             }
@@ -304,6 +333,6 @@ impl fmt::Display for StartFailure {
 #[cfg(feature = "capnp")]
 impl From<capnp::Error> for Error {
     fn from(error: capnp::Error) -> Self {
-        Error::Rpc(error)
+        Error::Rpc(error.into())
     }
 }

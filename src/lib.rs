@@ -1,4 +1,5 @@
 //! Connect to the one background server for a name, and start it if there is none.
+#![cfg_attr(feature = "tokio", doc = include_str!("../docs/manual/front.md"))]
 #![cfg_attr(not(any(feature = "tokio", test)), no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
@@ -17,6 +18,8 @@ mod driver;
 mod error;
 #[cfg(feature = "tokio")]
 mod limits;
+#[cfg(feature = "tokio")]
+pub mod manual;
 #[cfg(feature = "capnp")]
 mod rpc;
 #[cfg(feature = "tokio")]

@@ -7,28 +7,45 @@ use crate::error::Error;
 /// The limits of a service. The defaults suit a helper of interactive programs.
 ///
 /// They hang together, and [`Descriptor::limits`](crate::Descriptor::limits) checks that they do:
-/// `start + patience < drain`, `drain + start + patience < connect`, `check ≤ 2 × patience`, nothing is zero and
-/// nothing longer than a year.
+/// `start + patience < drain`, `drain + start + patience < connect`, `check ≤ 2 × patience`, nothing is zero but
+/// `idle`, and nothing longer than a year.
+///
+/// Each side goes by its own, so let both build the same descriptor: a client whose `connect` is shorter than the
+/// server's `drain` gives up on a server that is about to be gone. All times are of the monotonic clock.
+///
+/// ```
+/// # use rendezvous_ipc::Limits;
+/// # use std::time::Duration;
+/// let mut limits = Limits::default();
+/// limits.idle = Some(Duration::from_secs(60)); // `None`: it stays
+/// limits.clients = Some(8);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How long a connect may take in all. 30 s.
+    /// How long a connect may take in all; also a retire until it has told the server, and a server by hand until it
+    /// knows whether it may serve. 30 s.
     pub connect: Duration,
-    /// How long a server may take from its start until it is ready. 8 s.
+    /// How long a server may take from its start until it is ready. Its starter's counts. 8 s.
     pub start: Duration,
-    /// How long a dial may take. More than a second, after which a full backlog is tried again. 1.5 s.
+    /// The client's: how long a dial may take. More than a second, after which a full backlog is tried again. The
+    /// server's: how long its handler has at least to come to its end. 1.5 s.
     pub patience: Duration,
-    /// How often a server looks after its files. 2 s.
+    /// The server's: how often it looks after its files. 2 s.
     pub check: Duration,
-    /// How long a connection may take until it is welcomed. 5 s.
+    /// The server's: how long a connection may take until it is welcomed. 5 s.
     pub handshake: Duration,
-    /// How long a server that retires waits for its clients. 10 s.
+    /// The server's: how long it tries for the point lock when it is told to retire, and how long it waits then for
+    /// its clients. A client that asks for it waits for both. 10 s.
     pub drain: Duration,
-    /// After how long without a client a server retires; `None`: never. 10 minutes.
+    /// The server's: after how long without a client it retires; `None`: never. An internal server ends with its last
+    /// connection. 10 minutes.
     pub idle: Option<Duration>,
-    /// How many connections without a welcome a server keeps; the oldest goes first. 1,024.
+    /// The server's: how many connections without a welcome it keeps, but for half of what its process may open; the
+    /// oldest goes first. 1,024.
     pub lobby: usize,
-    /// How many clients are served at once; the next wait for their welcome. `None`: any number.
+    /// The server's: how many clients it serves at once; the next wait for their welcome, up to their `connect`.
+    /// `None`: any number.
     pub clients: Option<usize>,
 }
 
@@ -51,7 +68,10 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// All times divided by `divisor`, which is not 0, for tests that cannot wait.
+    /// All times divided by `divisor`, for tests that cannot wait. Counts stay as they are.
+    ///
+    /// # Panics
+    /// Where `divisor` is 0.
     ///
     /// ```
     /// # use rendezvous_ipc::Limits;

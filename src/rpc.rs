@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
-use crate::driver::Lease;
+use crate::driver::Keeps;
 use crate::{BoxError, Connection, Descriptor, Error, Peer, Start, Stream};
 
 /// The longest message, in words of 8 bytes. It is allocated before it is read, so a peer can claim it for nothing.
@@ -33,8 +33,18 @@ impl Descriptor {
     /// answers is called for each client, and makes the capability that the client bootstraps. Both run on the
     /// handlers' thread, so they and all that they make need not be `Send`. Messages of more than 8 MiB are refused.
     ///
-    /// The README's example shows it whole; see [`stream_handler`](Descriptor::stream_handler) for what holds of
-    /// sessions in general.
+    /// See [`stream_handler`](Descriptor::stream_handler) for what holds of sessions in general.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/counter.rs"));
+    /// # fn main() -> Result<(), rendezvous_ipc::Error> {
+    /// # let context = Context::new("org.example.counter")?;
+    /// let service = Descriptor::new(&context, "counter")?.this_program(["serve"]).handler(async |_start| {
+    ///     let count = Rc::new(Cell::new(0)); // of all clients
+    ///     Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(count.clone())) })
+    /// });
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn handler<B, H, C>(self, build: B) -> Self
     where
@@ -46,7 +56,7 @@ impl Descriptor {
             let handler = build(start).await?;
             Ok(async move |peer: Peer, stream: Stream| {
                 let client = Client::new(handler(&peer).into_client_hook());
-                let (network, _lease) = network(stream, Side::Server);
+                let (network, _keeps) = network(stream, Side::Server);
                 let rpc = RpcSystem::new(network, Some(client));
                 if let Err(error) = rpc.await {
                     tracing::debug!(target: "rendezvous_ipc::serve", %error, "a client's connection ended");
@@ -60,8 +70,21 @@ impl Connection {
     /// Runs `body` with the server's capability, and the connection beside it, in the caller's task.
     ///
     /// This is the main way to call a server, and works in any runtime. For a deadline, put a
-    /// [`timeout`](tokio::time::timeout) around one call in `body`, which cancels that call, or around all of it. The future is not `Send`, since Cap'n Proto
-    /// is not: await it where that does not matter, as in `main` or in a `LocalSet`.
+    /// [`timeout`](tokio::time::timeout) around one call in `body`, which cancels that call, or around all of it. The
+    /// future is not `Send`, since Cap'n Proto is not: await it where that does not matter, as in `main` or in a
+    /// `LocalSet`. What was sent and not awaited has up to a second to leave when `body` is done.
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/counter.rs"));
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let connection = service()?.connect().await?;
+    /// let count = connection.run(async |counter: counter::Client| {
+    ///     let response = counter.increment_request().send().promise.await?;
+    ///     Ok::<_, capnp::Error>(response.get()?.get_count())
+    /// });
+    /// assert_eq!(count.await??, 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Disconnected`] where the connection ends before `body` does.
@@ -70,7 +93,7 @@ impl Connection {
     /// Dropped, it ends the connection; the server cancels the calls that run.
     pub async fn run<C: FromClientHook, T>(self, body: impl AsyncFnOnce(C) -> T) -> Result<T, Error> {
         let Connection { stream, outcome } = self;
-        let (network, _lease) = network(stream, Side::Client);
+        let (network, _keeps) = network(stream, Side::Client);
         let mut rpc = RpcSystem::new(network, None);
         let client = rpc.bootstrap(Side::Server);
         let goodbye = rpc.get_disconnector();
@@ -89,12 +112,23 @@ impl Connection {
 
     /// The server's capability, for a task in a [`LocalSet`](tokio::task::LocalSet) or a `LocalRuntime`.
     ///
-    /// The connection runs in a task of its own, and ends when what is answered here is dropped.
+    /// The connection runs in a task of its own, and ends when what is answered here is dropped, whatever was cloned
+    /// of the capability. How it came about is told before: [`Connection::outcome`].
+    ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/counter.rs"));
+    /// # #[tokio::main(flavor = "local")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let counter = service()?.connect().await?.bootstrap::<counter::Client>();
+    /// let response = counter.increment_request().send().promise.await?;
+    /// assert_eq!(response.get()?.get_count(), 1);
+    /// counter.disconnect().await;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Panics
     /// Where there is no local task set.
     pub fn bootstrap<C: FromClientHook>(self) -> Rpc<C> {
-        let (network, lease) = network(self.stream, Side::Client);
+        let (network, keeps) = network(self.stream, Side::Client);
         let mut rpc = RpcSystem::new(network, None);
         let client = rpc.bootstrap(Side::Server);
         let goodbye = rpc.get_disconnector();
@@ -106,21 +140,23 @@ impl Connection {
             };
             tell.send_replace(Some(closed));
         });
-        Rpc { client, goodbye: Some(goodbye), task: task.abort_handle(), closed, _lease: lease }
+        Rpc { client, goodbye: Some(goodbye), task: task.abort_handle(), closed, _keeps: keeps }
     }
 }
 
-/// A server's capability, and the connection that carries it.
+/// A server's capability, and the connection that carries it: see [`Connection::bootstrap`].
+///
+/// It is the capability by `Deref`. Dropping it ends the connection at once; the server cancels the calls that run.
 pub struct Rpc<C> {
     client: C,
     goodbye: Option<Disconnector<Side>>,
     task: AbortHandle,
     closed: watch::Receiver<Option<Closed>>,
-    /// Keeps an internal server for as long as it is used.
-    _lease: Option<Lease>,
+    /// What has to stay for as long as it is used.
+    _keeps: Keeps,
 }
 
-/// How a connection came to its end.
+/// How a connection came to its end: what [`Rpc::closed`] answers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Closed {
@@ -142,6 +178,17 @@ impl std::fmt::Display for Closed {
 impl<C> Rpc<C> {
     /// Returns when the connection is over, also if that was long ago, and says how it came to its end.
     ///
+    /// ```standalone_crate
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/counter.rs"));
+    /// # #[tokio::main(flavor = "local")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let counter = service()?.connect().await?.bootstrap::<counter::Client>();
+    /// tokio::select! {
+    ///     closed = counter.closed() => eprintln!("{closed}"), // connect again
+    ///     response = counter.increment_request().send().promise => assert_eq!(response?.get()?.get_count(), 1),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Cancel safety
     /// Can be dropped and called again.
     pub async fn closed(&self) -> Closed {
@@ -151,7 +198,10 @@ impl<C> Rpc<C> {
         closed.unwrap_or(Closed::Ended)
     }
 
-    /// Ends the connection when all that was sent has left.
+    /// Ends the connection when all that was sent has left, or after a second.
+    ///
+    /// # Cancel safety
+    /// Dropped, the connection ends at once.
     pub async fn disconnect(mut self) {
         if let Some(goodbye) = self.goodbye.take() {
             let _ = timeout(GOODBYE, goodbye).await;
@@ -175,10 +225,10 @@ impl<C> Drop for Rpc<C> {
 
 type Network = Box<VatNetwork<BufReader<Compat<OwnedReadHalf>>>>;
 
-fn network(stream: Stream, side: Side) -> (Network, Option<Lease>) {
-    let (reader, writer, lease) = stream.into_parts();
+fn network(stream: Stream, side: Side) -> (Network, Keeps) {
+    let (reader, writer, keeps) = stream.into_parts();
     let mut options = ReaderOptions::new();
     options.traversal_limit_in_words(Some(MESSAGE_WORDS));
     let (reader, writer) = (BufReader::new(reader.compat()), BufWriter::new(writer.compat_write()));
-    (Box::new(VatNetwork::new(reader, writer, side, options)), lease)
+    (Box::new(VatNetwork::new(reader, writer, side, options)), keeps)
 }

@@ -39,8 +39,21 @@ pub async fn connect(service: impl FnOnce(&Context) -> Result<Descriptor, Error>
 
 /// Leaves the record of a server that is gone, and whose port nobody has.
 ///
+/// What the point held before is overwritten: a server that lives restores its record when it next looks.
+///
+/// ```
+/// # use rendezvous_ipc::{Context, Descriptor, Status, testing};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rendezvous_ipc::Error> {
+/// let context = Context::ephemeral("org.example.greeter")?;
+/// let service = Descriptor::new(&context, "greeter")?;
+/// testing::leave_dead_record(&service)?;
+/// assert!(matches!(service.inspect().await?, Status::Gone { .. }));
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
-/// [`Error::File`] where the point cannot be written, [`Error::System`] where there is no port to be had.
+/// [`Error::File`] where the point cannot be written or is locked just now, [`Error::System`] where there is no port
+/// to be had.
 pub fn leave_dead_record(service: &Descriptor) -> Result<(), Error> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("Listen"))?;
     let address = listener.local_addr().map_err(Error::system("Listen"))?;
@@ -69,6 +82,19 @@ pub struct Stopped(#[expect(dead_code, reason = "it continues the process when i
 /// Stops a process, such as the one that [`Outcome::pid`](crate::Outcome::pid) names: it holds its locks and its port,
 /// and answers nothing.
 ///
+/// For servers of processes of their own: one of this process would stop the test with it.
+///
+/// ```
+/// # use rendezvous_ipc::testing;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut server = std::process::Command::new("sleep").arg("60").spawn()?;
+/// let stopped = testing::stop(server.id())?;
+/// // … what does my program say now?
+/// drop(stopped);
+/// # server.kill()?; server.wait()?;
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// [`Error::System`] where there is no such process, or it is not ours to stop.
 pub fn stop(pid: u32) -> Result<Stopped, Error> {
@@ -78,13 +104,23 @@ pub fn stop(pid: u32) -> Result<Stopped, Error> {
 /// Somebody who has the port of a server that is gone, and says nothing to anybody, until this is dropped.
 ///
 /// The kernel accepts for it, as it does for a process that hangs.
+///
+/// ```
+/// # use rendezvous_ipc::{Context, Descriptor, Limits, Status, testing};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rendezvous_ipc::Error> {
+/// let context = Context::ephemeral("org.example.greeter")?;
+/// let service = Descriptor::new(&context, "greeter")?.limits(Limits::default().divided_by(10))?;
+/// let _stranger = testing::Stranger::take_the_place_of(&service)?;
+/// assert!(matches!(service.inspect().await?, Status::Gone { .. })); // after some silence
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Stranger {
     _listener: TcpListener,
 }
 
 impl Stranger {
-    /// Leaves a record that leads to the stranger.
+    /// Leaves a record that leads to the stranger, as [`leave_dead_record`] does.
     ///
     /// # Errors
     /// As of [`leave_dead_record`].

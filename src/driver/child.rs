@@ -138,7 +138,7 @@ impl Child {
         if let Some(orders) = self.orders.take() {
             // Whether it arrived, the dial finds out.
             let _ = orders.send(REGISTERED.as_bytes());
-            if let Some(ephemeral) = context.ephemeral_hold() {
+            if let Some(ephemeral) = context.hold() {
                 ephemeral.hold(orders);
             }
         }

@@ -15,8 +15,8 @@ use super::life;
 use super::log;
 use super::os::scope;
 use super::point::{self, Guard};
-use super::story::{Outcome, Story, Suspicion};
-use super::stream::Stream;
+use super::story::{Outcome, Story};
+use super::stream::{Keeps, Stream};
 use crate::context::Context;
 use crate::error::{Error, StartError, StartFailure};
 use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step};
@@ -28,19 +28,29 @@ use crate::service::Service;
 
 /// An authenticated connection to a server that counts this client.
 ///
-/// It is `Send`, and dropping it ends it.
+/// It is `Send`, and dropping it ends it. Nothing is sent on it by itself, so nothing tells that it has ended but its
+/// use. With the feature `capnp`, `run` and `bootstrap` speak Cap'n Proto on it.
+///
+/// ```no_run
+/// # use rendezvous_ipc::{Descriptor, Error};
+/// # async fn run(service: Descriptor) -> Result<(), Error> {
+/// let connection = service.connect().await?;
+/// println!("{}", connection.outcome()); // joined an external server: pid 4711
+/// let stream = connection.into_stream();
+/// # Ok(()) }
+/// ```
 pub struct Connection {
     pub(crate) stream: Stream,
     pub(crate) outcome: Outcome,
 }
 
 impl Connection {
-    /// How this client came to its server.
+    /// How this client came to its server. Clone it to keep it: what uses the connection consumes it.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
     }
 
-    /// The authenticated stream, for a protocol of your own.
+    /// The authenticated stream, for a protocol of your own. Dropping it ends the connection.
     pub fn into_stream(self) -> Stream {
         self.stream
     }
@@ -70,10 +80,14 @@ pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&
         (Policy::Robust, None) => Policy::External,
         (policy, _) => policy,
     };
+    if service.newest < service.version {
+        return Err(Error::Usage("a client understands its own version at least: `newest` is below `version`".into()));
+    }
     let mut story = Story::new();
     match run(service, Goal::Connect(policy), factory, &mut story).await? {
         Ended::Welcomed { record, welcome, stream, lease } => {
-            Ok(Connection { stream: Stream::new(stream, lease), outcome: story.outcome(&record, welcome) })
+            let keeps = Keeps { lease, _context: service.context.hold() };
+            Ok(Connection { stream: Stream::new(stream, keeps), outcome: story.outcome(&record, welcome) })
         }
         Ended::Start(_) | Ended::Absent => Err(Error::Usage("this goal does not connect".into())),
     }
@@ -159,11 +173,10 @@ async fn drive(
                 match reply {
                     Awaited::Ready(record) => {
                         story.started(&record);
-                        let versions = service.versions();
-                        let fits = (versions.ours..=versions.newest).contains(&record.version);
-                        let reason = match fits {
-                            true => StartFailure::Unverified,
-                            false => StartFailure::Version { offers: record.version, wanted: versions.ours },
+                        let wanted = service.version;
+                        let reason = match record.version < wanted {
+                            true => StartFailure::Version { offers: record.version, wanted },
+                            false => StartFailure::Unverified,
                         };
                         failure = Some((reason, Some(child.log_begin())));
                         s.ready(record)
@@ -262,26 +275,37 @@ async fn drive(
                 if let Some((failure, log_begin)) = failure.take() {
                     story.not_started(&start_error(service, failure, log_begin));
                 }
-                return serve_here(service, factory.ok_or_else(no_handler)?, story).await;
+                let factory = factory.ok_or_else(no_handler)?;
+                return serve_here(service, factory, story).await.map_err(|error| story.both(error));
             }
             Step::Done(done) => return finish(service, done, held, story, failure),
         };
     }
 }
 
-/// Serves in this process: joins its internal server, or starts it.
+/// Serves in this process: joins its internal server, or starts it. The connect's deadline bounds it.
 async fn serve_here(service: &Service, factory: &Factory, story: &mut Story) -> Result<Ended, Error> {
-    let (lease, joined, record) = internal::join(service, factory).await?;
-    story.internal(joined);
-    match dial::whole(&record, Intent::Connect, service.limits.patience).await {
-        Ok((stream, welcome)) => Ok(Ended::Welcomed { record, welcome, stream, lease: Some(lease) }),
-        Err((stage, Trouble::Ours(source))) => Err(Error::System { stage, source }),
-        Err((stage, Trouble::Came(came))) => {
-            let suspicion = Suspicion { pid: record.pid, address: record.address, stage, came };
-            Err(Error::Unresponsive { pid: record.pid, suspicion, waited: service.limits.patience })
+    story.here();
+    loop {
+        let (lease, joined, record) = internal::join(service, factory).await?;
+        story.internal(joined);
+        // It is our own, and no stranger: it may let us wait for a place.
+        match dial::whole(&record, Intent::Connect, service.limits.connect).await {
+            Ok((stream, welcome)) => return Ok(Ended::Welcomed { record, welcome, stream, lease: Some(lease) }),
+            Err((stage, Trouble::Ours(source))) => return Err(Error::System { stage, source }),
+            Err((_, Trouble::Came(came))) => {
+                story.came(&record, came);
+                // One that retires just now has a successor. One that does not has let us go, and may have us yet.
+                if !lease.is_told() {
+                    sleep(SHORT).await;
+                }
+            }
         }
     }
 }
+
+/// Between two dials of our own server.
+const SHORT: Duration = Duration::from_millis(5);
 
 pub(crate) fn no_handler() -> Error {
     Error::Usage("this service has no handler: give it one by `handler` or `stream_handler`".into())

@@ -34,7 +34,7 @@ impl Ephemeral {
 
 impl Drop for Ephemeral {
     fn drop(&mut self) {
-        self.servers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        self.servers.get_mut().unwrap_or_else(PoisonError::into_inner).iter().for_each(Orders::end);
         if let Some(directory) = self.directory.take() {
             let path = directory.keep();
             let _ = (0..REMOVALS).find(|_| fs::remove_dir_all(&path).is_ok() || !path.exists());

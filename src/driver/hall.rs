@@ -47,9 +47,17 @@ struct State {
     kept: u32,
     /// When the idle period began: at registration, and when the last client and the last reason were gone.
     empty_since: Instant,
+    /// Until when those are heard out who waited while the timer was late.
+    heard_out: Option<Instant>,
 }
 
 impl State {
+    /// The idle period begins anew.
+    fn rest(&mut self) {
+        self.empty_since = Instant::now();
+        self.heard_out = None;
+    }
+
     fn is_empty(&self) -> bool {
         self.gate.counted() == 0 && self.kept == 0
     }
@@ -57,7 +65,7 @@ impl State {
 
 impl Hall {
     pub(super) fn new() -> Arc<Self> {
-        let state = State { gate: Gate::new(), kept: 0, empty_since: Instant::now() };
+        let state = State { gate: Gate::new(), kept: 0, empty_since: Instant::now(), heard_out: None };
         Arc::new(Hall { state: Mutex::new(state), changed: Notify::new() })
     }
 
@@ -68,7 +76,7 @@ impl Hall {
 
     /// The idle period begins anew.
     pub(super) fn rest(&self) {
-        self.state().empty_since = Instant::now();
+        self.state().rest();
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -97,24 +105,23 @@ impl Hall {
     /// After a long stop or a suspended night the timer is over before those who waited meanwhile are heard: then they
     /// have `patience` to become clients.
     pub(super) async fn idle(&self, period: Option<Duration>, patience: Duration) {
-        let mut heard_out = None;
         loop {
-            let (empty, since) = {
+            let (empty, since, heard_out) = {
                 let state = self.state();
-                (state.is_empty(), state.empty_since)
+                (state.is_empty(), state.empty_since, state.heard_out)
             };
             let Some(period) = period.filter(|_| empty) else {
                 self.changed.notified().await;
                 continue;
             };
-            let until = heard_out.filter(|(of, _)| *of == since).map_or(since + period, |(_, until)| until);
+            let until = heard_out.unwrap_or(since + period);
             if timeout_at(until, self.changed.notified()).await.is_ok() {
                 continue;
             }
-            if until.elapsed() < LATE {
+            if heard_out.is_some() || until.elapsed() < LATE {
                 return;
             }
-            heard_out = Some((since, Instant::now() + patience));
+            self.state().heard_out = Some(Instant::now() + patience);
         }
     }
 
@@ -160,7 +167,7 @@ impl Hall {
         let mut state = self.state();
         leave(&mut state);
         if state.is_empty() {
-            state.empty_since = Instant::now();
+            state.rest();
         }
         drop(state);
         self.changed.notify_one();

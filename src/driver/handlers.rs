@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::hall::{Counted, Hall, Kept, Told};
-use super::stream::Stream;
+use super::stream::{Keeps, Stream};
 use crate::context::Context;
 use crate::error::{BoxError, Error};
 
@@ -27,7 +27,19 @@ const WAITING: usize = 128;
 type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<()>>;
 
-/// What a handler is given when it is built: where it is, and means to steer its server. Can be kept and cloned.
+/// What a handler is given when it is built: where it is, and means to steer its server. Can be kept, cloned and sent
+/// to other threads.
+///
+/// ```
+/// # use rendezvous_ipc::{Context, Descriptor, Stream};
+/// # let context = Context::new("org.example.store")?;
+/// let service = Descriptor::new(&context, "store")?.stream_handler(async |start| {
+///     let data = start.context().home().join("data");
+///     std::fs::create_dir_all(&data)?; // an error here is what the client is told
+///     Ok(async move |_peer, _stream: Stream| println!("{}", data.display()))
+/// });
+/// # Ok::<(), rendezvous_ipc::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Start {
     pub(super) context: Context,
@@ -43,13 +55,25 @@ impl Start {
 
     /// Keeps an idle server alive until the answer is dropped: for work that goes on without a client.
     ///
-    /// It does not hold up a server that was told to retire.
+    /// It does not hold up a server that was told to retire, nor an internal one whose last connection is gone.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::Start;
+    /// # async fn upload() {}
+    /// fn begin_upload(start: &Start) {
+    ///     let stay = start.keep_alive();
+    ///     tokio::task::spawn_local(async move {
+    ///         upload().await;
+    ///         drop(stay); // from here on it may be idle
+    ///     });
+    /// }
+    /// ```
     pub fn keep_alive(&self) -> KeepAlive {
         KeepAlive { _kept: self.hall.keep() }
     }
 
     /// Has the server retire, as a client's [`retire`](crate::Descriptor::retire) does: it takes nobody new, and waits
-    /// for the clients that are left until its drain deadline.
+    /// for the clients that are left until its drain deadline. Returns at once; asking again changes nothing.
     pub fn retire(&self) {
         self.told.tell();
     }
@@ -73,13 +97,13 @@ impl fmt::Debug for KeepAlive {
     }
 }
 
-/// Who a session is for: some process of this machine that may read the point.
+/// Who a session is for: some process of this machine that may read the point, which is all that is known of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Peer {
-    /// The how many-th client of this server it is, counted from 1.
+    /// Which client of this server it is, counted from 1. No two have the same.
     pub number: u64,
-    /// Where it connects from.
+    /// Where it connects from: a loopback address, which says nothing of the process.
     pub address: SocketAddr,
 }
 
@@ -152,10 +176,15 @@ impl Handlers {
         self.sessions.clone()
     }
 
-    /// Ends all sessions. Answers whether no code of the handler runs any more.
-    pub(super) async fn end(self, patience: Duration) -> bool {
+    /// Ends all sessions, and returns when no code of the handler runs any more.
+    pub(super) async fn ended(self) {
         let _ = self.quit.send(());
-        timeout(patience, self.ended).await.is_ok()
+        let _ = self.ended.await;
+    }
+
+    /// As [`ended`](Handlers::ended), for `patience` at most: whether it ended.
+    pub(super) async fn end(self, patience: Duration) -> bool {
+        timeout(patience, self.ended()).await.is_ok()
     }
 }
 
@@ -194,7 +223,7 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
         tokio::task::spawn_local(async move {
             let _held = (counted, place);
             match TcpStream::from_std(stream) {
-                Ok(stream) => handler(peer, Stream::new(stream, None)).await,
+                Ok(stream) => handler(peer, Stream::new(stream, Keeps::default())).await,
                 Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "a client was lost"),
             }
         });

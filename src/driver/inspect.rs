@@ -19,7 +19,19 @@ use crate::proto::record::{Found, Malformed};
 use crate::proto::scope::Relation;
 use crate::service::Service;
 
-/// What is there.
+/// What is there: the answer of [`Descriptor::inspect`](crate::Descriptor::inspect), true when it was asked.
+///
+/// ```
+/// # use rendezvous_ipc::{Context, Descriptor, Status};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rendezvous_ipc::Error> {
+/// # let context = Context::ephemeral("org.example.counter")?;
+/// # let service = Descriptor::new(&context, "counter")?;
+/// match service.inspect().await? {
+///     Status::Live { pid, clients, .. } => println!("pid {pid} serves {clients} clients"),
+///     status => println!("{status}"), // nothing there
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Status {
@@ -34,39 +46,41 @@ pub enum Status {
         /// How many clients it counts.
         clients: u32,
     },
-    /// There is no server, and nothing of one.
+    /// There is no server, and no record of one.
     Absent,
     /// There is no server; the point holds a damaged record.
     Malformed(Malformed),
-    /// The server of the record is gone.
+    /// The server of the record is gone: it crashed, or the system was started anew.
     Gone {
-        /// Its process, once.
+        /// Its process, once. The number may be another's by now.
         pid: u32,
     },
-    /// No record, but somebody is at work on the point: a server that starts, drains or will restore its record.
+    /// No record that counts, but somebody is at work on the point: a server that starts, drains or will restore its
+    /// record, or a client that holds the point lock.
     Between,
-    /// A server holds its lifetime lock and does not answer.
+    /// A server holds its lifetime lock and does not answer: it is stopped, or it hangs.
     Unresponsive(Suspicion),
     /// A dial came to nothing, and whether a server lives could not be asked just now.
     Unknown(Suspicion),
     /// A live server that does not support to be asked.
     Incompatible(Answer),
-    /// The point is served by a newer program.
+    /// The point holds the record of a newer version of this crate. Whether its server lives was not asked.
     Newer {
         /// The format of its record.
         format: u32,
     },
-    /// The point belongs to servers of another dialect.
+    /// The point holds a record of another dialect. Whether its server lives was not asked.
     OtherDialect,
-    /// The point belongs to another machine, container or boot.
+    /// The point holds the record of another machine, or of another network namespace of this one. Whether its server
+    /// lives was not asked.
     ForeignScope,
 }
 
-/// What came of asking a server to retire.
+/// What came of asking a server to retire: the answer of [`Descriptor::retire`](crate::Descriptor::retire).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Retired {
-    /// It retired, and its process ends.
+    /// It retired. Its process is about to exit, or goes on without serving if that is the program's way.
     Retired {
         /// The process.
         pid: u32,

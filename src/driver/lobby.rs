@@ -80,15 +80,19 @@ async fn accept(listener: TcpListener, host: Rc<Host>, guests: Rc<RefCell<VecDeq
             Ok((stream, _)) => {
                 let greeting = timeout(host.service.limits.handshake, greet(host.clone(), stream));
                 let guest = spawn_local(async move { drop(greeting.await) }).abort_handle();
-                if guests.borrow().len() >= room {
-                    let_the_oldest_go(&guests);
+                let mut guests = guests.borrow_mut();
+                if guests.len() >= room {
+                    guests.retain(|guest| !guest.is_finished());
                 }
-                guests.borrow_mut().push_back(guest);
+                if guests.len() >= room {
+                    let_the_oldest_go(&mut guests);
+                }
+                guests.push_back(guest);
             }
             Err(error) => {
                 tracing::warn!(target: "rendezvous_ipc::serve", %error, "accepting again in a moment");
-                // Most likely there are no descriptors left: who says nothing has no better right to one.
-                if !let_the_oldest_go(&guests) {
+                // Who says nothing has no better right to a descriptor than who comes.
+                if !process::is_shortage(&error) || !let_the_oldest_go(&mut guests.borrow_mut()) {
                     sleep(ACCEPT_PAUSE).await;
                 }
                 // What was aborted is closed when its task is dropped, which is this thread's next turn.
@@ -99,8 +103,7 @@ async fn accept(listener: TcpListener, host: Rc<Host>, guests: Rc<RefCell<VecDeq
 }
 
 /// Ends the greeting that has taken longest. Answers whether there was one.
-fn let_the_oldest_go(guests: &RefCell<VecDeque<AbortHandle>>) -> bool {
-    let mut guests = guests.borrow_mut();
+fn let_the_oldest_go(guests: &mut VecDeque<AbortHandle>) -> bool {
     guests.retain(|guest| !guest.is_finished());
     guests.pop_front().map(|oldest| oldest.abort()).is_some()
 }
@@ -119,12 +122,17 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
     match prove.judge(&host.record, &proof)? {
         Intent::Connect => {
             // A full house lets its clients wait, and nobody else.
-            let place = host.places.clone().acquire_owned().await.ok()?;
-            let seat = host.sessions.reserve().await.ok()?;
+            let room = async { (host.places.clone().acquire_owned().await, host.sessions.reserve().await) };
+            let (place, seat) = tokio::select! {
+                (place, seat) = room => (place.ok()?, seat.ok()?),
+                // Who gave up does not wait in front of others, itself included.
+                () = gone(&stream) => return None,
+            };
+            let address = stream.peer_addr().ok()?;
             let counted = host.hall.admit()?;
             host.welcome(&stream)?;
             let number = host.welcomed.replace(host.welcomed.get() + 1) + 1;
-            let peer = Peer { number, address: stream.peer_addr().ok()? };
+            let peer = Peer { number, address };
             tracing::debug!(target: "rendezvous_ipc::serve", step = "Welcome", peer = peer.number);
             seat.send(Session { peer, stream: stream.into_std().ok()?, counted, place });
         }
@@ -140,6 +148,13 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
         Intent::Status | Intent::Retire => return None,
     }
     Some(())
+}
+
+/// Returns when the other side has ended the connection. What it may have said already stays unread.
+async fn gone(stream: &TcpStream) {
+    if let Ok(1..) = stream.peek(&mut [0]).await {
+        std::future::pending().await
+    }
 }
 
 impl Host {
@@ -165,7 +180,9 @@ impl Host {
             record,
             hall: hall.clone(),
             sessions,
-            places: Arc::new(Semaphore::new(service.limits.clients.unwrap_or(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(
+                service.limits.clients.map_or(Semaphore::MAX_PERMITS, |clients| clients.min(Semaphore::MAX_PERMITS)),
+            )),
             told: told.clone(),
             since: Instant::now(),
             welcomed: Cell::new(0),

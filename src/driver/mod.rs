@@ -29,10 +29,10 @@ pub(crate) use self::handlers::local_runtime;
 pub use self::handlers::{KeepAlive, Peer, Start};
 pub use self::inspect::{Retired, Status};
 pub(crate) use self::inspect::{inspect, retire};
-#[cfg(feature = "capnp")]
-pub(crate) use self::internal::Lease;
 pub(crate) use self::os::process::describe;
 pub(crate) use self::serve::serve;
 pub use self::story::{Failed, How, Outcome, Reason, Suspicion};
+#[cfg(feature = "capnp")]
+pub(crate) use self::stream::Keeps;
 pub use self::stream::Stream;
 pub(crate) use self::{dial::random, os::process::StoppedProcess, os::scope::here, point::leave_record};

@@ -83,7 +83,7 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
         let (orders, replies) = process::take_stdio().map_err(Error::system("Watch"))?;
         process::leave_session();
         log::subscribe();
-        let held = service.context.ephemeral_hold().map(|_| server.told.clone());
+        let held = service.context.is_ephemeral().then(|| server.told.clone());
         server.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
         server.replies = Some(File::from(replies));
         Step::new(Starter::Spawner)
@@ -143,6 +143,17 @@ struct Server<'a> {
     tried: Option<Instant>,
     /// Do not wait for clients.
     hurry: Rc<Notify>,
+}
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        // After a panic nobody knows what code of the handler still runs.
+        if thread::panicking()
+            && let Some(life) = self.life.take()
+        {
+            life.leave();
+        }
+    }
 }
 
 impl<'a> Server<'a> {
@@ -261,9 +272,10 @@ impl<'a> Server<'a> {
                             s.failed()
                         }
                     };
-                    // An idle server that stays begins its idle period anew.
+                    // An idle server that stays begins its idle period anew, however short that is.
                     if matches!(next, Step::Serve(_)) {
                         self.hall.rest();
+                        sleep(self.jitter()?).await;
                     }
                     next
                 }

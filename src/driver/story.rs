@@ -13,31 +13,44 @@ use crate::proto::connect::{Came, Row, Step};
 use crate::proto::handshake::Welcome;
 use crate::proto::record::{Found, Malformed, Record};
 
-/// How a client came to its server, in one line.
+/// How a client came to its server; `Display` is one line.
 ///
 /// ```text
 /// joined an external server: pid 4711
 /// started an external server (no record): pid 4711
-/// started an external server (server gone): pid 4712, after pid 4711 was refused
+/// started an external server (server gone): pid 4712
+/// started a server in this process (the server /opt/counter exited with status 3 before it was ready)
+/// ```
+///
+/// ```
+/// # use rendezvous_ipc::{How, Outcome, Reason};
+/// fn tell(outcome: &Outcome) {
+///     if outcome.how == How::StartedExternal(Reason::ServerGone) {
+///         eprintln!("the last server crashed; {} is the new one", outcome.pid);
+///     }
+///     for suspicion in &outcome.suspicions {
+///         eprintln!("{suspicion}"); // pid 4711 at 127.0.0.1:40123, Dial: refused
+///     }
+/// }
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Outcome {
     /// Whether the server was there already.
     pub how: How,
-    /// The server's process.
+    /// The server's process, as it sees itself; this process's own for an internal server.
     pub pid: u32,
-    /// The version of the service that it offers.
+    /// The version of the service that it offers: [`Descriptor::version`](crate::Descriptor::version).
     pub version: u32,
-    /// For how long it has served, in whole seconds.
+    /// For how long it had served, in whole seconds.
     pub uptime: Duration,
     /// How many clients it counted when it welcomed this one, this one included.
     pub clients: u32,
-    /// What was dialled in vain before.
+    /// What was dialled in vain before: the last 16, oldest first.
     pub suspicions: Vec<Suspicion>,
-    /// What did not start before.
+    /// What did not start before: the last 16, oldest first.
     pub failed: Vec<Failed>,
-    /// How long it took.
+    /// How long the connect took.
     pub took: Duration,
 }
 
@@ -61,7 +74,7 @@ pub enum How {
 pub enum Reason {
     /// There was no point, or nothing in it.
     NoRecord,
-    /// What the point held was damaged.
+    /// What the point held was damaged, and no server was alive to restore it.
     Malformed(Malformed),
     /// The server that the point named was gone.
     ServerGone,
@@ -75,11 +88,11 @@ pub enum Reason {
     Replaced(u32),
 }
 
-/// A dial that came to nothing. It proves nothing.
+/// A dial that came to nothing. It proves nothing: `pid 4711 at 127.0.0.1:40123, Prove: silence`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Suspicion {
-    /// The process that the record named.
+    /// The process that the record named, which need not be the one that listens there.
     pub pid: u32,
     /// Where it was dialled.
     pub address: Address,
@@ -216,6 +229,21 @@ impl Story {
         keep(&mut self.failed, Failed::NotStarted(format!("the server {} {}", error.program.display(), error.failure)));
     }
 
+    /// From here on it is about a server in this process.
+    pub(super) fn here(&mut self) {
+        self.stage = "Internal";
+    }
+
+    /// The error of a handler that could not be built here, with why it was not built elsewhere.
+    pub(super) fn both(&self, error: Error) -> Error {
+        match (error, self.failed.last()) {
+            (Error::Handler(error), Some(failed)) => {
+                Error::Handler(format!("{error} (and before that, {failed})").into())
+            }
+            (error, _) => error,
+        }
+    }
+
     pub(super) fn internal(&mut self, joined: bool) {
         self.internal = Some(if joined { How::JoinedInternal } else { How::StartedInternal });
     }
@@ -288,6 +316,7 @@ fn waiting_for(stage: &str) -> &'static str {
         "Dial" | "Hello" => "a connection",
         "Prove" => "the server's proof",
         "Welcome" => "the server's welcome",
+        "Internal" => "the server in this process, which starts, ends, or has no place",
         "Fallback" => "the end of a server that was killed",
         _ => "the lock, or a server that is starting or draining",
     }

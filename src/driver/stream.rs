@@ -3,32 +3,69 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::ephemeral::Ephemeral;
 use super::internal::Lease;
 
 /// An authenticated stream between a client and its server.
 ///
 /// Both sides know that the other knows the cookie; what is sent is neither encrypted nor signed, and never leaves
-/// the machine. Bytes leave at once: buffer small writes yourself.
+/// the machine. Bytes leave at once: buffer small writes yourself. Nothing has a deadline: put a
+/// [`timeout`](tokio::time::timeout) around what needs one. [`tokio::io::split`] makes two halves of it.
+///
+/// ```
+/// # use rendezvous_ipc::{Descriptor, Stream, testing};
+/// use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let connection = testing::connect(|context| {
+/// #     Ok(Descriptor::new(context, "echo")?.stream_handler(async |_start| {
+/// #         Ok(async |_peer, stream: Stream| {
+/// #             let (mut reader, mut writer) = tokio::io::split(stream);
+/// #             let _ = tokio::io::copy(&mut reader, &mut writer).await;
+/// #         })
+/// #     }))
+/// # });
+/// # let connection = connection.await?;
+/// let mut stream = BufStream::new(connection.into_stream());
+/// stream.write_all(b"hello\n").await?;
+/// stream.flush().await?;
+/// let mut line = String::new();
+/// stream.read_line(&mut line).await?;
+/// assert_eq!(line, "hello\n");
+/// # Ok(()) }
+/// ```
+///
+/// # Cancel safety
+/// That of a [`TcpStream`]: a `read` that is dropped has read nothing; a `read_exact` or a `write_all` may have done a
+/// part.
 pub struct Stream {
     stream: TcpStream,
-    lease: Option<Lease>,
+    keeps: Keeps,
+}
+
+/// What has to stay for as long as a connection is used: the internal server, and the ephemeral context.
+#[derive(Default)]
+pub(crate) struct Keeps {
+    pub(super) lease: Option<Lease>,
+    pub(super) _context: Option<Arc<Ephemeral>>,
 }
 
 impl Stream {
-    pub(super) fn new(stream: TcpStream, lease: Option<Lease>) -> Self {
-        Stream { stream, lease }
+    pub(super) fn new(stream: TcpStream, keeps: Keeps) -> Self {
+        Stream { stream, keeps }
     }
 
-    /// The two halves, and what keeps an internal server for as long as they are used.
+    /// The two halves, and what has to stay for as long as they are used.
     #[cfg(feature = "capnp")]
-    pub(crate) fn into_parts(self) -> (tokio::net::tcp::OwnedReadHalf, tokio::net::tcp::OwnedWriteHalf, Option<Lease>) {
+    pub(crate) fn into_parts(self) -> (tokio::net::tcp::OwnedReadHalf, tokio::net::tcp::OwnedWriteHalf, Keeps) {
         let (reader, writer) = self.stream.into_split();
-        (reader, writer, self.lease)
+        (reader, writer, self.keeps)
     }
 }
 
@@ -55,6 +92,6 @@ impl AsyncWrite for Stream {
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("internal", &self.lease.is_some()).finish_non_exhaustive()
+        f.debug_struct("Stream").field("internal", &self.keeps.lease.is_some()).finish_non_exhaustive()
     }
 }

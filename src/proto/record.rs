@@ -85,6 +85,7 @@ pub enum Found {
 
 /// What is wrong with a record.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum Malformed {
     /// It is longer than [`Record::MAX`].
     TooLong,

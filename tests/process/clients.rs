@@ -10,7 +10,7 @@ use std::time::Instant;
 use rendezvous_ipc::{How, Reason, Status};
 use rustix::process::Signal;
 
-use crate::home::{Home, connected, eventually, kill, output, printed, runtime, signal};
+use crate::home::{Home, connected, eventually, kill, output, printed, runtime, signal, stop};
 use crate::program::{COUNT, ask};
 
 crate::trials![
@@ -214,7 +214,7 @@ fn a_client_killed_at_any_step_leaves_no_process_and_the_next_connect_succeeds()
 fn a_stopped_server_is_not_replaced_and_the_error_names_it() {
     let home = Home::new();
     let (server, _) = home.count();
-    signal(server.pid, Signal::STOP);
+    stop(server.pid);
     let error = home.fail(&home.service()).to_string();
     assert!(error.contains(&format!("pid {}", server.pid)) && error.contains("Prove: silence"), "{error}");
     assert_eq!(home.processes(), [server.pid]);

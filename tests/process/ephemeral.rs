@@ -13,6 +13,7 @@ use crate::program::{COUNT, ask, service};
 crate::trials![
     an_ephemeral_context_takes_its_servers_and_its_directory_with_it,
     the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed,
+    a_connection_keeps_its_ephemeral_context,
 ];
 
 fn alive(pid: u32) -> bool {
@@ -41,6 +42,21 @@ fn an_ephemeral_context_takes_its_servers_and_its_directory_with_it() {
     eventually("its server is gone", || !alive(two));
     assert!(begun.elapsed() < home.limits.drain, "{:?}", begun.elapsed());
     assert!(!directory.exists());
+}
+
+fn a_connection_keeps_its_ephemeral_context() {
+    let home = Home::new();
+    runtime().block_on(async {
+        let context = Context::ephemeral("org.example.rendezvous.tests").unwrap();
+        let directory = context.home().to_owned();
+        let connection = connected(&service(&context, home.limits, &["@serve"])).await;
+        drop(context);
+        let (pid, mut stream) = (connection.outcome().pid, connection.into_stream());
+        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1);
+        assert!(alive(pid) && directory.is_dir());
+        drop(stream);
+        eventually("its server is gone", || !alive(pid) && !directory.exists());
+    });
 }
 
 fn the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed() {

@@ -128,6 +128,15 @@ pub fn signal(pid: u32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), signal);
 }
 
+/// Stops a process, and waits until it is: the signal takes its time.
+pub fn stop(pid: u32) {
+    signal(pid, Signal::STOP);
+    eventually("it is stopped", || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with('T')
+    });
+}
+
 /// Kills a server and waits until its lifetime lock is free.
 pub fn kill(home: &Home, pid: u32) {
     signal(pid, Signal::KILL);

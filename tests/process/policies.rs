@@ -2,16 +2,23 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use rendezvous_ipc::{Connection, Descriptor, Error, How, Limits, Policy};
-use rustix::process::Signal;
+use rendezvous_ipc::{Connection, Descriptor, Error, How, Limits, Peer, Policy, Stream};
 
-use crate::home::{Home, Stranger, kill, runtime, signal};
-use crate::program::{COUNT, ask};
+use crate::home::{Home, Stranger, kill, runtime, stop};
+use crate::program::{COUNT, RETIRE, ask};
 
 crate::trials![
     an_internal_server_is_shared_by_all_connects_and_ends_with_the_last,
     who_comes_when_the_last_user_leaves_is_served,
+    an_internal_server_that_retires_costs_no_connect,
+    an_internal_server_with_all_its_clients_lets_the_next_wait,
+    handlers_of_one_point_in_one_process_never_run_together,
+    a_robust_client_is_no_substitute_for_a_newer_program,
+    when_neither_can_be_built_the_error_names_both,
     an_internal_server_needs_no_home,
     a_registered_server_is_joined_whatever_the_policy,
     robust_falls_back_after_each_listed_failure_and_says_which,
@@ -45,8 +52,7 @@ fn an_internal_server_is_shared_by_all_connects_and_ends_with_the_last() {
 fn who_comes_when_the_last_user_leaves_is_served() {
     let home = Home::new();
     let service = home.service();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    multi().block_on(async {
         let users: Vec<_> = (0..8)
             .map(|_| {
                 let service = service.clone();
@@ -62,6 +68,96 @@ fn who_comes_when_the_last_user_leaves_is_served() {
             user.await.unwrap();
         }
     });
+}
+
+fn multi() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
+}
+
+fn an_internal_server_that_retires_costs_no_connect() {
+    let home = Home::new();
+    multi().block_on(async {
+        let users: Vec<_> = (0..4)
+            .map(|_| {
+                let service = home.service();
+                tokio::spawn(async move {
+                    for _ in 0..25 {
+                        let connection = connected(&service, Policy::Internal).await;
+                        // Its answer may be cut off by a retirement that another asked for.
+                        let _ = ask(&mut connection.into_stream(), RETIRE).await;
+                    }
+                })
+            })
+            .collect();
+        for user in users {
+            user.await.unwrap();
+        }
+    });
+}
+
+fn an_internal_server_with_all_its_clients_lets_the_next_wait() {
+    let mut home = Home::new();
+    home.limits.clients = Some(1);
+    let service = home.service();
+    multi().block_on(async {
+        let one = connected(&service, Policy::Internal).await;
+        let next = tokio::spawn({
+            let service = service.clone();
+            async move { connected(&service, Policy::Internal).await }
+        });
+        tokio::time::sleep(home.limits.patience * 2).await;
+        assert!(!next.is_finished(), "there is no room, which is no failure");
+        drop(one);
+        assert_eq!(next.await.unwrap().outcome().how, How::JoinedInternal);
+    });
+}
+
+fn handlers_of_one_point_in_one_process_never_run_together() {
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    struct Alive;
+    impl Drop for Alive {
+        fn drop(&mut self) {
+            // Longer than `patience`: a successor has to wait for it all the same.
+            std::thread::sleep(Home::new().limits.patience * 3 / 2);
+            ALIVE.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    let home = Home::new();
+    let service = Descriptor::new(&home.context(), "count").unwrap().limits(home.limits).unwrap();
+    let service = service.stream_handler(async |_start| {
+        assert_eq!(ALIVE.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
+        let alive = Rc::new(Alive);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok(async move |_peer, _stream| drop(alive.clone()))
+    });
+    multi().block_on(async {
+        for _ in 0..3 {
+            // Given up while it is built, and used for a moment.
+            let early = tokio::time::timeout(Duration::from_millis(20), service.connect_with_policy(Policy::Internal));
+            assert!(early.await.is_err());
+            drop(connected(&service, Policy::Internal).await);
+        }
+    });
+}
+
+fn a_robust_client_is_no_substitute_for_a_newer_program() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", "version=5"]).version(1).newest(3);
+    let error = runtime().block_on(service.connect_with_policy(Policy::Robust)).unwrap_err();
+    assert!(matches!(error, Error::TooNew { offers: 5, newest: 3, .. }), "{error}");
+    home.wait_for_nobody();
+    let service = service.version(4);
+    assert!(matches!(runtime().block_on(service.connect()), Err(Error::Usage(_))), "it does not understand itself");
+}
+
+fn when_neither_can_be_built_the_error_names_both() {
+    let home = Home::new();
+    let service = home.service_by(&["@exits"]).stream_handler(async |_start| {
+        Err::<fn(Peer, Stream) -> std::future::Ready<()>, _>("no paper in the tray".into())
+    });
+    let error = runtime().block_on(service.connect_with_policy(Policy::Robust)).unwrap_err().to_string();
+    assert!(error.starts_with("the handler could not be built: no paper in the tray (and before that, "), "{error}");
+    assert!(error.contains("exited with status 3"), "{error}");
 }
 
 fn an_internal_server_needs_no_home() {
@@ -124,7 +220,7 @@ fn robust_never_starts_a_second_server_beside_one_that_may_live() {
     home.limits = Limits::default().divided_by(16);
     let robust = |service: Descriptor| runtime().block_on(service.connect_with_policy(Policy::Robust)).unwrap_err();
     let (server, _) = home.count();
-    signal(server.pid, Signal::STOP);
+    stop(server.pid);
     assert!(matches!(robust(home.service()), Error::Unresponsive { pid, .. } if pid == server.pid));
     fs::write(home.point(), b"").unwrap();
     assert!(matches!(robust(home.service()), Error::Deadline { .. }), "the lifetime lock is held");

@@ -114,7 +114,7 @@ async fn count_bytes(start: &Start, count: &Cell<u64>, mut stream: Stream) -> st
 /// Asks a server for something, and answers its count.
 pub async fn ask(stream: &mut Stream, what: u8) -> std::io::Result<u64> {
     stream.write_u8(what).await?;
-    stream.read_u64().await
+    tokio::time::timeout(Duration::from_secs(30), stream.read_u64()).await.expect("an answer, or an end")
 }
 
 fn argument(args: &[String], name: &str) -> Option<u64> {
@@ -125,6 +125,7 @@ fn argument(args: &[String], name: &str) -> Option<u64> {
 async fn serve(args: &[String]) {
     let mut limits = limits();
     limits.idle = argument(args, "idle=").map(Duration::from_millis).or(limits.idle);
+    limits.check = argument(args, "check=").map_or(limits.check, Duration::from_millis);
     limits.lobby = argument(args, "lobby=").map_or(limits.lobby, |lobby| lobby as usize);
     limits.clients = argument(args, "clients=").map(|clients| clients as usize);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use crate::home::{Home, LONG, connected, eventually, guest, output, printed, runtime, signal};
+use crate::home::{Home, LONG, connected, eventually, guest, output, printed, runtime, signal, stop};
 use crate::program::{BLOCK, COUNT, KEEP, PANIC, RETIRE, START, WAIT, ask};
 
 crate::trials![
@@ -20,6 +20,8 @@ crate::trials![
     silent_clients_do_not_starve_a_server_of_descriptors,
     a_server_has_its_whole_drain_to_say_goodbye,
     a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer,
+    a_late_timer_hears_out_once_and_not_for_ever,
+    a_greeting_in_a_lobby_with_room_has_its_time,
     an_idle_server_retires_although_nobody_can_open_its_point,
     a_full_house_can_still_be_told_to_retire,
     a_handler_can_keep_an_idle_server_and_have_it_retire,
@@ -135,7 +137,7 @@ fn a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer() {
     let home = Home::new();
     let service = idle(&home, "idle=500");
     let server = runtime().block_on(connected(&service)).outcome().pid;
-    signal(server, Signal::STOP);
+    stop(server);
     // Time has to pass: more than the idle period, while the server is stopped.
     std::thread::sleep(Duration::from_millis(700));
     let address = home.record().address;
@@ -150,6 +152,33 @@ fn a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer() {
     let said = printed(&client.wait_with_output().unwrap());
     assert_eq!(said, format!("joined an external server: pid {server}, count 1"));
     home.wait_for_nobody();
+}
+
+fn a_late_timer_hears_out_once_and_not_for_ever() {
+    let home = Home::new();
+    // Looked after more often than anybody is heard out.
+    let service = home.service_by(&["@serve", "idle=300", "check=50"]);
+    let server = runtime().block_on(connected(&service)).outcome().pid;
+    stop(server);
+    std::thread::sleep(Duration::from_millis(500));
+    signal(server, Signal::CONT);
+    home.wait_for_nobody();
+}
+
+fn a_greeting_in_a_lobby_with_room_has_its_time() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", "lobby=8"]);
+    runtime().block_on(async {
+        let _first = connected(&service).await;
+        let mut slow = guest(&home.record().address.to_string(), b"");
+        for _ in 0..20 {
+            drop(connected(&service).await);
+        }
+        slow.set_nonblocking(true).unwrap();
+        let still = std::io::Read::read(&mut slow, &mut [0]).unwrap_err();
+        assert_eq!(still.kind(), std::io::ErrorKind::WouldBlock, "nobody ended it");
+    });
+    home.retire();
 }
 
 fn an_idle_server_retires_although_nobody_can_open_its_point() {

@@ -20,6 +20,7 @@ pub enum Goal {
 
 /// How a server may be started. A registered one that lives is joined whatever the policy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum Policy {
     /// As a process. What keeps it from starting is an error.
     External,
@@ -34,7 +35,7 @@ pub enum Policy {
 /// Which versions of the service a client is for: numbers of the user's own, that only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Versions {
-    /// The client's own. A server of an older one is asked to retire, one in a connect, and replaced.
+    /// The client's own. A server of an older one is asked to retire, and replaced.
     pub ours: u32,
     /// The newest that it understands. A server of a newer one is left alone.
     pub newest: u32,
@@ -79,11 +80,13 @@ impl Quest {
             && self.dials < FREE_DIALS
     }
 
-    /// What to ask the server of a record: an older one is to go, once in a connect, where a newer can be started.
+    /// What to ask the server of a record: an older one is to go, where a newer can be started. A second one only if it
+    /// is newer than the first, which another client of another version started meanwhile: so it comes to an end.
     pub(super) fn intent(&self, record: &Record) -> Intent {
         match self.goal {
             Goal::Connect(Policy::External | Policy::Robust)
-                if record.version < self.versions.ours && self.replaced.is_none() =>
+                if record.version < self.versions.ours
+                    && self.replaced.as_ref().is_none_or(|before| before.version < record.version) =>
             {
                 Intent::Retire
             }

@@ -1,7 +1,7 @@
 //! Starting a server: the process, its reply, its record, and what to do where that fails.
 
 use super::dial::{Contact, How};
-use super::{After, Dial, Done, Goal, Kill, Lifetime, Policy, Quest, Refusal, Step, Then, unlock};
+use super::{After, Dial, Done, Goal, Kill, Lifetime, Policy, Quest, Refusal, Step, Then, Versions, unlock};
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
 use crate::proto::scope::Relation;
@@ -55,9 +55,16 @@ impl Await {
     pub fn ready(self, record: Record) -> Step {
         let Await { quest, cookie } = self;
         let ours = record.cookie == cookie && record.scope.relation(&quest.here) == Relation::Here;
-        // Registered, it would be replaced by the next client of our version: again and again.
-        let fits = (quest.versions.ours..=quest.versions.newest).contains(&record.version);
-        if ours && fits { Step::Verify(Verify { quest, record }) } else { quest.failed(true) }
+        let Versions { ours: wanted, newest } = quest.versions;
+        match ours {
+            // As beside one that serves already: it is for another client, and we are no substitute for it.
+            true if record.version > newest => {
+                Step::Kill(Kill { next: After::Unlock(Then::Done(Done::TooNew(record))) })
+            }
+            true if record.version >= wanted => Step::Verify(Verify { quest, record }),
+            // Registered, an older one would be replaced by the next client of our version: again and again.
+            _ => quest.failed(true),
+        }
     }
 
     /// It could not get the lifetime lock. That is no attempt.

@@ -436,9 +436,18 @@ fn an_older_server_is_asked_to_retire_once_and_a_new_one_started_when_it_is_gone
         let waits = path! { probe.clone(); Probe POINT => answered(Lifetime::Held); Unlock POINT => unlocked(); };
         assert_eq!(path! { waits; Backoff NOTHING => elapsed(); }.name(), "Read");
         assert_eq!(path! { probe; Probe POINT => answered(Lifetime::Free); }.name(), "Clear");
-        // Another old one is joined: one is replaced in a connect, no more.
+        // Another that is no newer is joined; one that is, which somebody else started meanwhile, goes as well.
         let dial = path! { replacing(goal); Read NOTHING => found(found(3)); Dial NOTHING => connected(NONCE); };
         assert_eq!(at!(dial, Hello).message()[6], Intent::Connect as u8);
+        let between = Step::new(goal, here(), Versions { ours: 3, newest: 3 });
+        let asked = path! { between; Read NOTHING => found(found(1)); Dial NOTHING => connected(NONCE); };
+        let prove = path! { asked; Hello NOTHING => sent(); };
+        let proof = at!(prove.clone(), Prove).judge(&server_proof(Goal::Retire, &record(1))).unwrap();
+        let again = path! { prove; Prove NOTHING => proved(proof); Welcome NOTHING => welcomed(WELCOMED); };
+        let newer = Found::Record(Record { version: 2, ..record(3) });
+        let dial = path! { again; Backoff NOTHING => elapsed(); Read NOTHING => found(newer); };
+        let hello = path! { dial; Dial NOTHING => connected(NONCE); };
+        assert_eq!(at!(hello, Hello).message()[6], Intent::Retire as u8);
     }
 }
 
@@ -463,11 +472,12 @@ fn a_server_that_is_too_new_is_left_alone() {
 
 #[test]
 fn a_child_of_another_version_than_the_client_is_for_is_killed() {
-    for version in [1, 3] {
+    let too_new = Done::TooNew(Record { version: 3, ..record(7) });
+    for (version, done) in [(1, Done::Failed), (3, too_new)] {
         let clear = path! { newer(EXTERNAL); Read NOTHING => found(Found::Empty); Lock NOTHING => got(); };
         let clear = path! { clear; Reread POINT => found(Found::Empty); Probe POINT => answered(Lifetime::Free); };
         let child = path! { clear; Clear POINT => cleared(cookie(7)); Spawn POINT => spawned(); };
         let child = path! { child; Await CHILD => ready(Record { version, ..record(7) }); Kill CHILD => killed(); };
-        assert_eq!(path! { child; Unlock POINT => unlocked(); }, Step::Done(Done::Failed), "version {version}");
+        assert_eq!(path! { child; Unlock POINT => unlocked(); }, Step::Done(done), "version {version}");
     }
 }

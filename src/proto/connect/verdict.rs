@@ -96,6 +96,7 @@ pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
 
 /// What a dial came to, short of a welcome.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum Came {
     /// An error that is not in this list: our own trouble.
     Trouble,

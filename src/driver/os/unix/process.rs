@@ -38,6 +38,11 @@ impl Orders {
 }
 
 impl Orders {
+    /// Ends it for the other side, also where a fork of this process holds a copy.
+    pub(crate) fn end(&self) {
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
+    }
+
     /// Whether somebody still has the other end.
     pub(crate) fn are_heard(&self) -> bool {
         !matches!(rustix::net::recv(&self.0, &mut [0], RecvFlags::DONTWAIT), Ok((0, _)))
@@ -156,6 +161,11 @@ pub(crate) fn leave_session() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     // It fails for the leader of a process group, which a child of a plain spawn is not.
     let _ = rustix::process::setsid();
+}
+
+/// Whether an error says that there are too many files open, or too little memory.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// How many files this process may have open.

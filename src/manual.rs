@@ -1,0 +1,21 @@
+//! The manual: what an item's own page cannot say.
+//!
+//! Each page is also a file in `docs/manual`. The [front page](crate) gets you to a server in five minutes.
+
+#[doc = include_str!("../docs/manual/guarantees.md")]
+pub mod guarantees {}
+
+#[doc = include_str!("../docs/manual/life_of_a_server.md")]
+pub mod life_of_a_server {}
+
+#[doc = include_str!("../docs/manual/errors.md")]
+pub mod errors {}
+
+#[doc = include_str!("../docs/manual/platforms.md")]
+pub mod platforms {}
+
+#[doc = include_str!("../docs/manual/migrating.md")]
+pub mod migrating {}
+
+#[doc = include_str!("../docs/manual/testing.md")]
+pub mod testing {}

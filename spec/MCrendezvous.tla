@@ -10,14 +10,25 @@ Met(c) == IF cl[c].suspect = None THEN None
 View == <<[c \in Clients |-> [cl[c] EXCEPT !.suspect = Met(c)]],
           sv, conn, file, plock, cur, life, port, stopped, left, clean, rounds, leaked, tries>>
 
-\* Kinds of fault.
-NoFaults == {}
-Kills    == {"kill client", "kill server"}
-Stops    == {"stop client", "stop server"}
-Files    == {"torn", "emptied", "deleted", "old copy"}
-Programs == {"cannot start", "fails", "hangs", "nonsense", "pipe kept"}
-Others_  == {"foreign", "stranger", "backlog", "shortage", "deadline", "guest"}
-AllFaults == Kills \cup Stops \cup Files \cup Programs \cup Others_
+\* Kinds of fault. An old copy is left out of all: what it may put back makes every suspect worth remembering.
+CrashFaults   == {"kill client", "kill server", "stop client", "stop server", "torn", "deadline"}
+ProgramFaults == {"cannot start", "fails", "hangs", "nonsense", "kill server"}
+AllFaults     == CrashFaults \cup ProgramFaults \cup
+                 {"emptied", "deleted", "pipe kept", "foreign", "stranger", "backlog", "shortage", "guest"}
 
-NoRule == {}
+\* Every outcome comes about: each of these must fail.
+Never(out) == \A c \in Clients : cl[c].out # out
+NeverWelcomed == Never("Welcomed")
+NeverStart == Never("Start")
+NeverAbsent == Never("Absent")
+NeverInternal == Never("Internal")
+NeverFailed == Never("Failed")
+NeverUnverified == Never("Unverified")
+NeverTooLate == Never("TooLate")
+NeverTrouble == Never("Trouble")
+NeverDeadline == Never("Deadline")
+NeverCannotTell == Never("CannotTell")
+NeverIncompatible == Never("Incompatible")
+NeverOtherDialect == Never("OtherDialect")
+NeverForeignScope == Never("ForeignScope")
 ===============================================================================

@@ -853,19 +853,16 @@ Next ==
 
 Safe == Init /\ [][Next]_vars
 
-\* Who runs goes on; who was stopped is continued; a lock that is tried again and again is got in the end. Nobody has
-\* to begin, to leave, or to tell.
+\* Who runs goes on, and who was stopped is continued; what was said is heard; a lock that is tried again and again is
+\* got in the end. Nobody has to begin, to leave, or to tell. Of what is joined here only one is enabled at a time, or
+\* any of it will do; and no two servers try the lock at a time, for only one is serving.
 Fairness ==
-    /\ \A c \in Clients : /\ WF_vars(Client(c))
-                          /\ SF_vars(Lock(c) /\ plock[cur] = None)
-                          /\ WF_vars(Continue(c))
-    /\ \A s \in Slots : /\ WF_vars(Process(s))
-                        /\ WF_vars(Serve(s))
-                        /\ SF_vars(ServerLock(s) /\ plock[cur] = None)
-                        /\ WF_vars(Watchdog(s))
-                        /\ WF_vars(Exit(s))
-                        /\ WF_vars(Continue(s))
-    /\ \A s \in Slots, c \in Clients : WF_vars(Answer(s, c) \/ Admit(s, c))
+    /\ \A c \in Clients :
+        /\ WF_vars(Client(c) \/ Continue(c))
+        /\ WF_vars(\E s \in Slots : Answer(s, c) \/ Admit(s, c))
+        /\ SF_vars(Lock(c) /\ plock[cur] = None)
+    /\ \A s \in Slots : WF_vars(Process(s) \/ Serve(s) \/ Watchdog(s) \/ Exit(s) \/ Continue(s))
+    /\ SF_vars(\E s \in Slots : ServerLock(s) /\ plock[cur] = None)
 
 Spec == Safe /\ Fairness
 

@@ -3,6 +3,7 @@
 mod codegen;
 mod nostd;
 mod release;
+mod tlc;
 
 use std::error::Error;
 use std::path::Path;
@@ -15,7 +16,9 @@ const USAGE: &str = "usage: cargo xtask CHORE
   features            build each combination of features
   package             build what would be published
   api [--check]       record the public API, or check that it is the recorded one
-  deny                check the dependencies' licences, versions and sources";
+  deny                check the dependencies' licences, versions and sources
+  tlc [--deep | --stories]
+                      check the spec with TLC; more of it; or write its counterexamples down (needs Java 11 or newer)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +27,9 @@ fn main() -> ExitCode {
         ["codegen"] => codegen::generate(),
         ["codegen", "--check"] => codegen::check(),
         ["nostd"] => nostd::check(),
+        ["tlc"] => tlc::check(Default::default()),
+        ["tlc", "--deep"] => tlc::check(tlc::Options { deep: true, ..Default::default() }),
+        ["tlc", "--stories"] => tlc::check(tlc::Options { stories: true, ..Default::default() }),
         ["features"] => release::features(),
         ["package"] => release::package(),
         ["api"] => release::record_api(),

@@ -1,0 +1,89 @@
+--------------------------------- MODULE seed ---------------------------------
+(***************************************************************************)
+(* The protocol of 2018, as far as its three flaws go. There is one file,  *)
+(* with a lock that is held for the whole of a connect. The client listens *)
+(* for the server and starts it; the first who connects tells the server   *)
+(* its cookie; whoever connects later says the cookie.                     *)
+(*                                                                         *)
+(*   - CookieSecrecy falls: a record is dialled and told its cookie, but   *)
+(*     its server is dead, and the port a stranger's.                      *)
+(*   - Authenticity falls: that stranger is taken for the server.          *)
+(*   - OwnCookie falls: a stranger connects to a new server first, and its *)
+(*     cookie is not the one that its starter writes down.                 *)
+(***************************************************************************)
+CONSTANT Clients
+
+VARIABLES
+    pc,         \* client -> where it is
+    lock,       \* who has locked the file
+    file,       \* whose cookie is in the file, if any
+    server,     \* whose cookie the server goes by; "fresh": it was told none yet
+    port,       \* who listens at the one address
+    leaked,     \* the cookies that strangers know
+    joined      \* client -> what it takes for the server
+
+vars == <<pc, lock, file, server, port, leaked, joined>>
+
+Init ==
+    /\ pc = [c \in Clients |-> "Out"] /\ joined = [c \in Clients |-> "none"]
+    /\ lock = "none" /\ file = "none" /\ server = "none" /\ port = "closed" /\ leaked = {}
+
+Goes(c, to) == pc' = [pc EXCEPT ![c] = to]
+
+Lock(c) ==
+    /\ pc[c] = "Out" /\ lock = "none"
+    /\ lock' = c /\ Goes(c, "Read")
+    /\ UNCHANGED <<file, server, port, leaked, joined>>
+
+Read(c) ==
+    /\ pc[c] = "Read"
+    /\ Goes(c, IF file = "none" THEN "Start" ELSE "Dial")
+    /\ UNCHANGED <<lock, file, server, port, leaked, joined>>
+
+\* Listens, and gives the socket to a new process.
+Start(c) ==
+    /\ pc[c] = "Start" /\ port = "closed"
+    /\ port' = "server" /\ server' = "fresh" /\ Goes(c, "Tell")
+    /\ UNCHANGED <<lock, file, leaked, joined>>
+
+\* Connects, says the cookie, and hangs up.
+Tell(c) ==
+    /\ pc[c] = "Tell"
+    /\ server' = IF port = "server" /\ server = "fresh" THEN c ELSE server
+    /\ leaked' = IF port = "stranger" THEN leaked \cup {c} ELSE leaked
+    /\ Goes(c, IF port = "closed" THEN "Failed" ELSE "Write")
+    /\ UNCHANGED <<lock, file, port, joined>>
+
+Write(c) ==
+    /\ pc[c] = "Write"
+    /\ file' = c /\ Goes(c, "Dial")
+    /\ UNCHANGED <<lock, server, port, leaked, joined>>
+
+\* Connects, says the cookie that is in the file, and is connected.
+Dial(c) ==
+    /\ pc[c] = "Dial" /\ port # "closed"
+    /\ leaked' = IF port = "stranger" THEN leaked \cup {file} ELSE leaked
+    /\ joined' = [joined EXCEPT ![c] = port]
+    /\ lock' = "none" /\ Goes(c, "Done")
+    /\ UNCHANGED <<file, server, port>>
+
+\* Nobody listens: the record is invalidated.
+Invalidate(c) ==
+    /\ pc[c] = "Dial" /\ port = "closed"
+    /\ file' = "none" /\ lock' = "none" /\ Goes(c, "Out")
+    /\ UNCHANGED <<server, port, leaked, joined>>
+
+Die     == port = "server" /\ port' = "closed" /\ server' = "none" /\ UNCHANGED <<pc, lock, file, leaked, joined>>
+Squat   == port = "closed" /\ file # "none" /\ port' = "stranger" /\ UNCHANGED <<pc, lock, file, server, leaked, joined>>
+Connect == port = "server" /\ server = "fresh" /\ server' = "stranger" /\ UNCHANGED <<pc, lock, file, port, leaked, joined>>
+
+Next ==
+    \/ \E c \in Clients : Lock(c) \/ Read(c) \/ Start(c) \/ Tell(c) \/ Write(c) \/ Dial(c) \/ Invalidate(c)
+    \/ Die \/ Squat \/ Connect
+
+Spec == Init /\ [][Next]_vars
+
+CookieSecrecy == leaked = {}
+Authenticity  == \A c \in Clients : joined[c] # "stranger"
+OwnCookie     == server # "stranger"
+===============================================================================

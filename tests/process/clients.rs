@@ -24,6 +24,7 @@ crate::trials![
     a_connect_is_send,
     a_connect_dropped_at_any_await_leaves_nothing_behind,
     a_client_killed_at_any_step_leaves_no_process_and_the_next_connect_succeeds,
+    a_server_that_hangs_in_its_handler_ends_with_its_spawner,
     a_stopped_server_is_not_replaced_and_the_error_names_it,
     a_client_short_of_descriptors_says_so_and_harms_nothing,
     a_client_that_was_short_of_descriptors_once_connects_afterwards,
@@ -209,6 +210,16 @@ fn a_client_killed_at_any_step_leaves_no_process_and_the_next_connect_succeeds()
         assert!(begun.elapsed() < home.limits.connect, "before {step}");
         home.retire();
     }
+}
+
+fn a_server_that_hangs_in_its_handler_ends_with_its_spawner() {
+    let home = Home::new();
+    let client = output(home.command(&["@client", "hangs", "kill-at=Await"]));
+    assert_eq!(client.status.code(), None, "killed while its server hangs");
+    home.wait_for_nobody();
+    let (_, count) = home.count();
+    assert_eq!(count, 1);
+    home.retire();
 }
 
 fn a_stopped_server_is_not_replaced_and_the_error_names_it() {

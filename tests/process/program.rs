@@ -142,7 +142,9 @@ async fn client(args: &[String]) {
         tracing::subscriber::set_global_default(kill::KillAt(step.to_owned())).unwrap();
     }
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
-    let service = service(&context, limits(), &["@serve"]);
+    let hangs = args.iter().any(|arg| arg == "hangs").then_some("hangs");
+    let server: Vec<_> = ["@serve"].into_iter().chain(hangs).collect();
+    let service = service(&context, limits(), &server);
     let result: Result<(), Error> = async {
         let connection = service.connect().await?;
         let outcome = connection.outcome().to_string();

@@ -100,11 +100,13 @@ fn a_full_lobby_lets_the_oldest_go_and_a_client_in() {
     runtime().block_on(async {
         let _first = connected(&service).await;
         let address = home.record().address.to_string();
+        let begun = Instant::now();
         let guests: Vec<_> = (0..50).map(|_| guest(&address, b"")).collect();
         assert_eq!(connected(&service).await.outcome().how, How::Joined);
         let mut oldest = &guests[0];
         oldest.set_read_timeout(Some(LONG)).unwrap();
         assert_eq!(std::io::Read::read(&mut oldest, &mut [0]).unwrap(), 0, "closed");
+        assert!(begun.elapsed() < home.limits.handshake, "not by its deadline");
     });
     home.retire();
 }

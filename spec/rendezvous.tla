@@ -658,16 +658,17 @@ Fault(kind) ==
     /\ UNCHANGED <<rounds, leaked>>
 
 \* What becomes of a child whose spawner is gone: its orders end. Killed: it dies.
-Orphaned(s) == IF sv[s].pc = "Free" THEN FreeSlot
-               ELSE IF sv[s].pipe = "open" THEN [sv[s] EXCEPT !.pipe = "eof", !.reply = ""] ELSE [sv[s] EXCEPT !.reply = ""]
-Killed(s)   == IF sv[s].pc = "Free" THEN FreeSlot ELSE [sv[s] EXCEPT !.pc = "Dying", !.reply = ""]
-Childs(c, child) == IF cl[c].child = None THEN sv ELSE [sv EXCEPT ![cl[c].child] = child]
+Orphan(slot) == IF slot.pc = "Free" THEN FreeSlot
+                ELSE [slot EXCEPT !.pipe = IF @ = "open" THEN "eof" ELSE @, !.reply = ""]
+Victim(slot) == IF slot.pc = "Free" THEN FreeSlot ELSE [slot EXCEPT !.pc = "Dying", !.reply = ""]
+Orphaned(c)  == [s \in Slots |-> IF s = cl[c].child THEN Orphan(sv[s]) ELSE sv[s]]
+Killed(c)    == [s \in Slots |-> IF s = cl[c].child THEN Victim(sv[s]) ELSE sv[s]]
 
 KillClient(c) ==
     /\ cl[c].pc \notin {"Out", "Done"}
     /\ Fault("kill client")
     /\ cl' = [cl EXCEPT ![c] = Idler]
-    /\ sv' = Childs(c, Orphaned(cl[c].child))
+    /\ sv' = Orphaned(c)
     /\ conn' = [conn EXCEPT ![c] = NoConn]
     /\ LetGo(c, file)
     /\ life' = IF life = c THEN None ELSE life
@@ -702,7 +703,7 @@ Continue(x) ==
 GivenUp(c, out) ==
     /\ cl[c].pc \notin {"Out", "Done"} /\ c \notin stopped
     /\ cl' = [cl EXCEPT ![c] = Over(c, out)]
-    /\ sv' = Childs(c, Killed(cl[c].child))
+    /\ sv' = Killed(c)
     /\ conn' = [conn EXCEPT ![c] = NoConn]
     /\ LetGo(c, IF cl[c].pc = "Confirm" THEN Written(c, "Empty") ELSE file)
     /\ life' = IF life = c THEN None ELSE life

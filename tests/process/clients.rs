@@ -216,7 +216,9 @@ fn a_server_that_hangs_in_its_handler_ends_with_its_spawner() {
     let home = Home::new();
     let client = output(home.command(&["@client", "hangs", "kill-at=Await"]));
     assert_eq!(client.status.code(), None, "killed while its server hangs");
+    let begun = Instant::now();
     home.wait_for_nobody();
+    assert!(begun.elapsed() < home.limits.start / 2, "at once, and not when its budget is over");
     let (_, count) = home.count();
     assert_eq!(count, 1);
     home.retire();

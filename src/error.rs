@@ -240,6 +240,11 @@ impl fmt::Display for Error {
                 write!(f, "cannot tell whether a server is alive, for {} cannot be locked", path.display())?;
                 source.iter().try_for_each(|source| write!(f, ": {source}"))
             }
+            Error::Unresponsive { pid, suspicion, waited } if suspicion.lets_wait() => write!(
+                f,
+                "the server (pid {pid}) has no room for another client, or hangs: it proved itself, and let this one \
+                 wait for its welcome, {waited:.1?} in all"
+            ),
             Error::Unresponsive { pid, suspicion, waited } => write!(
                 f,
                 "the server (pid {pid}) is alive and does not answer: {suspicion}, tried for {waited:.1?}; \

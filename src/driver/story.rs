@@ -350,6 +350,13 @@ impl fmt::Display for Reason {
     }
 }
 
+impl Suspicion {
+    /// Whether the server proved itself and only let the client wait: as a full one does.
+    pub(crate) fn lets_wait(&self) -> bool {
+        (self.stage, self.came) == ("Welcome", Came::Silence)
+    }
+}
+
 impl fmt::Display for Suspicion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Suspicion { pid, address, stage, came } = self;

@@ -242,7 +242,10 @@ fn a_server_with_all_its_clients_lets_the_next_wait() {
         assert!(timeout(home.limits.patience * 2, &mut third).await.is_err(), "there is no room");
         assert!(matches!(service.inspect().await.unwrap(), Status::Live { clients: 2, .. }), "which is no failure");
         drop(one);
-        assert_eq!(third.await.unwrap().outcome().how, How::Joined);
+        let third = third.await.unwrap();
+        assert_eq!(third.outcome().how, How::Joined);
+        let error = service.connect().await.unwrap_err().to_string();
+        assert!(error.contains("has no room for another client"), "{error}");
     });
     home.retire();
 }

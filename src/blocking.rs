@@ -26,7 +26,10 @@ impl Descriptor {
     /// As of [`connect`](Descriptor::connect); and [`Error::Usage`] within a runtime, which it would block.
     pub fn connect_blocking(&self) -> Result<BlockingConnection, Error> {
         if Handle::try_current().is_ok() {
-            return Err(Error::Usage("within a runtime, `connect().await` instead of `connect_blocking()`".into()));
+            return Err(Error::Usage(
+                "within a runtime `connect().await`, or a thread of `std::thread`, instead of `connect_blocking()`"
+                    .into(),
+            ));
         }
         let runtime = local_runtime().map_err(Error::system("Read"))?;
         let connection = runtime.block_on(self.connect())?;

@@ -37,7 +37,8 @@ usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral]
   --ephemeral        servers end with this program, and so does its home, unless one is given";
 
 impl Context {
-    /// The default context of `name`, which names a directory, best in reverse domain notation.
+    /// The default context of `name`, which names a directory, best in reverse domain notation. For programs that never
+    /// serve: one that does takes [`Context::from_args`].
     ///
     /// The home is `name` in the user's data directory: `$XDG_DATA_HOME`, or `$HOME/.local/share`. It is created
     /// when it is needed, for its owner alone; one that is there is taken as it is. Lib is the directory of the
@@ -65,8 +66,8 @@ impl Context {
     /// what a handler has made.
     ///
     /// With another home ([`with_home`](Context::with_home), or `--home` beside `--ephemeral`) that one is not removed.
-    /// An internal server holds the context, too, and is gone a moment after its last connection: a process that ends
-    /// just then leaves the directory.
+    /// Nothing is awaited: the directory is gone before a handler that writes at its end can do so. Where that matters,
+    /// [`retire`](crate::Descriptor::retire) first. Connections hold the context, too.
     ///
     /// # Errors
     /// As of [`Context::new`], but that no variable is needed; and [`Error::File`] where the directory cannot be made.
@@ -264,6 +265,11 @@ impl Args {
         }
         Ok(parsed)
     }
+}
+
+/// Whether a client started this process as a server, whatever context it has made of its arguments.
+pub(crate) fn started_as_server() -> bool {
+    env::args_os().skip(1).last().is_some_and(|last| last == "--spawned")
 }
 
 /// Checks that a name is one path component that can stand in front of a suffix.

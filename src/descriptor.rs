@@ -112,7 +112,7 @@ impl Descriptor {
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Limits};
-    /// # let context = Context::new("org.example.counter")?;
+    /// # let context = Context::from_args("org.example.counter")?;
     /// let mut limits = Limits::default();
     /// limits.idle = None; // it stays
     /// let service = Descriptor::new(&context, "counter")?.limits(limits)?;
@@ -131,7 +131,7 @@ impl Descriptor {
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor};
-    /// # let context = Context::new("org.example.counter")?;
+    /// # let context = Context::from_args("org.example.counter")?;
     /// // Offers version 3, replaces servers of 0 to 2, joins those of 3 and 4, and leaves those of 5 alone.
     /// let service = Descriptor::new(&context, "counter")?.version(3).newest(4);
     /// # Ok::<(), rendezvous_ipc::Error>(())
@@ -163,7 +163,7 @@ impl Descriptor {
     /// # use rendezvous_ipc::{Context, Descriptor, Stream};
     /// use tokio::io::AsyncWriteExt;
     ///
-    /// let service = Descriptor::new(&Context::new("org.example.greeter")?, "greeter")?
+    /// let service = Descriptor::new(&Context::from_args("org.example.greeter")?, "greeter")?
     ///     .this_program(["serve"])
     ///     .stream_handler(async |_start| {
     ///         Ok(async |_peer, mut stream: Stream| {

@@ -158,7 +158,7 @@ pub struct StartError {
     pub program: PathBuf,
     /// How it failed.
     pub failure: StartFailure,
-    /// The end of what it printed to standard error, 2 KiB at most, if it printed anything.
+    /// What it printed to standard error, if anything: the beginning and the end where that is more than 2 KiB.
     pub said: String,
     /// Where all of it is: a file that is emptied when it has grown to 1 MiB.
     pub log: PathBuf,
@@ -323,7 +323,10 @@ impl fmt::Display for StartFailure {
                 write!(f, "offers version {offers} of the service, and this client is of version {wanted}: rebuild it")
             }
             StartFailure::Silent => f.write_str("closed its standard output without a reply"),
-            StartFailure::Overdue(budget) => write!(f, "was not ready within {budget:.1?}, and was ended"),
+            StartFailure::Overdue(budget) => write!(
+                f,
+                "was not ready within {budget:.1?}, and was ended: does it reach `serve`, and is its handler built in time?"
+            ),
             StartFailure::Unverified => f.write_str(
                 "said that it is ready and does not hold the lifetime lock: \
                  it serves another point, or file locks do not work in this directory",

@@ -15,6 +15,7 @@ use super::life;
 use super::log;
 use super::os::scope;
 use super::point::{self, Guard};
+use super::serve;
 use super::story::{Outcome, Story};
 use super::stream::{Keeps, Stream};
 use crate::context::Context;
@@ -74,6 +75,7 @@ pub(super) enum Ended {
 
 /// Connects to the server of a service, starting one where there is none.
 pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Connection, Error> {
+    serve::client_only()?;
     let policy = match (policy, factory) {
         (Policy::Internal, None) => return Err(no_handler()),
         // What cannot be served here has nothing to fall back to.
@@ -315,7 +317,7 @@ fn start_error(service: &Service, failure: StartFailure, log_begin: Option<u64>)
     StartError {
         program: service.program().map_or_else(|_| "PROGRAM".into(), |program| program.path.clone()),
         failure,
-        said: log_begin.map_or_else(String::new, |begin| log::tail(&service.log, begin)),
+        said: log_begin.map_or_else(String::new, |begin| log::said(&service.log, begin)),
         log: service.log.clone(),
     }
 }

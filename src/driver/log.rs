@@ -9,8 +9,8 @@ use crate::error::Error;
 
 /// A log that has grown to this many bytes is emptied: at a start, and by a server that looks after it.
 const LOG_MAX: u64 = 1024 * 1024;
-/// How much of what a failing server said goes into the error, in bytes.
-const TAIL: u64 = 2048;
+/// How much of the beginning and of the end of what a failing server said goes into the error, in bytes.
+const PART: u64 = 1024;
 
 /// Opens the log to be a child's standard error, and tells where the child's part of it begins.
 pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
@@ -44,13 +44,19 @@ fn bound(file: &File) {
     }
 }
 
-/// The end of what was logged from `begin` on; empty where nothing was, or it cannot be read.
-pub(crate) fn tail(path: &Path, begin: u64) -> String {
-    let mut bytes = Vec::new();
-    if let Ok(Some(mut file)) = file::open(path, Mode::Read) {
-        let end = file.metadata().map_or(begin, |metadata| metadata.len());
-        let from = begin.max(end.saturating_sub(TAIL));
-        let _ = file.seek(SeekFrom::Start(from)).and_then(|_| file.take(TAIL).read_to_end(&mut bytes));
+/// What was logged from `begin` on: its beginning and its end where it is long, for a panic says why it happened before
+/// it says where. Empty where nothing was logged, or it cannot be read.
+pub(crate) fn said(path: &Path, begin: u64) -> String {
+    let part = |from: u64, until: u64| {
+        let mut bytes = Vec::new();
+        if let Ok(Some(mut file)) = file::open(path, Mode::Read) {
+            let _ = file.seek(SeekFrom::Start(from)).and_then(|_| file.take(until - from).read_to_end(&mut bytes));
+        }
+        String::from_utf8_lossy(&bytes).trim().to_owned()
+    };
+    let end = path.metadata().map_or(begin, |metadata| metadata.len()).max(begin);
+    if end - begin <= 2 * PART {
+        return part(begin, end);
     }
-    String::from_utf8_lossy(&bytes).trim().to_owned()
+    format!("{}\n…\n{}", part(begin, begin + PART), part(end - PART, end))
 }

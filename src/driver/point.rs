@@ -45,7 +45,8 @@ fn found(path: &Path, file: &mut File) -> Result<Found, Error> {
 ///
 /// `None`: somebody else holds it, the path leads to another file by now, or there is no file.
 pub(crate) fn try_lock(path: &Path, create: bool) -> Result<Option<Guard>, Error> {
-    let mode = if create { Mode::Create } else { Mode::Write };
+    // A lock needs no right to write: who only looks can do so in a home that cannot be written.
+    let mode = if create { Mode::Create } else { Mode::Read };
     let Some(file) = file::open(path, mode)? else { return Ok(None) };
     match fs2::FileExt::try_lock_exclusive(&file) {
         Ok(()) => {

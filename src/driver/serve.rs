@@ -28,6 +28,7 @@ use super::os::process;
 use super::point::{self, Guard};
 use super::story::Story;
 use super::watchdog::Watchdog;
+use crate::context;
 use crate::error::Error;
 use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
@@ -36,11 +37,32 @@ use crate::proto::serve::{Checked, Done, Holds, Starter, Step};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
 
+/// Whether this process, started as a server, has begun to serve.
+static SERVES: AtomicBool = AtomicBool::new(false);
+
+/// Refuses what only a client may do, in a process that was started as a server and does not serve yet.
+///
+/// A program that forgets to serve would connect, and so start itself, again and again.
+pub(super) fn client_only() -> Result<(), Error> {
+    match context::started_as_server() && !SERVES.load(Ordering::Relaxed) {
+        false => Ok(()),
+        true => Err(Error::Usage(
+            "this process was started as a server (--spawned) and connects instead: call `serve` first".into(),
+        )),
+    }
+}
+
 /// Serves until the server has retired.
 pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {
+    if !service.context.spawned() && context::started_as_server() {
+        return Err(Error::Usage(
+            "this process was started as a server (--spawned), and its context does not know: \
+             make it by `Context::from_args`"
+                .into(),
+        ));
+    }
     if service.context.spawned() {
-        static ONCE: AtomicBool = AtomicBool::new(false);
-        if ONCE.swap(true, Ordering::Relaxed) {
+        if SERVES.swap(true, Ordering::Relaxed) {
             return Err(Error::Usage("this process was started to serve one service, and does so already".into()));
         }
         if let Err(error) = process::shed_inherited() {
@@ -246,6 +268,8 @@ impl<'a> Server<'a> {
                 }
                 Step::Serve(s) => {
                     self.tried = None;
+                    // In this order: a server that is idle and finds the point lock busy for ever still looks after
+                    // its files, and one that is told does nothing else first.
                     tokio::select! {
                         biased;
                         () = self.told.told() => s.told(),

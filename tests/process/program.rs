@@ -33,6 +33,7 @@ pub fn play() -> bool {
         }
         Some("dies") => std::process::abort(),
         Some("talks-of-tomorrow") => println!("rendezvous ready rendezvous 2 SECRET"),
+        Some("unaware") => unaware(),
         Some("starved") => starved(),
         Some("thousand") => thousand(),
         Some("creator") => creator(),
@@ -226,6 +227,14 @@ async fn creator() {
     drop(connection);
     println!("{pid}\n{}", context.home().display());
     std::future::pending().await
+}
+
+/// A server that does not look at its arguments.
+#[tokio::main]
+async fn unaware() {
+    let context = Context::new("org.example.rendezvous.tests").unwrap();
+    eprintln!("{}", service(&context, limits(), &["@unaware"]).serve().await.unwrap_err());
+    std::process::exit(1);
 }
 
 /// A client whose first connect is short of descriptors, and whose second is not.

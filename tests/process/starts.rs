@@ -21,6 +21,8 @@ crate::trials![
     a_program_that_hangs_in_its_handler_is_ended_when_its_time_is_over,
     a_handler_that_cannot_be_built_says_why,
     a_program_without_the_lifetime_lock_is_no_server,
+    a_program_that_connects_instead_of_serving_is_told_at_once,
+    a_server_whose_context_does_not_know_is_told_at_once,
     a_service_without_a_program_says_what_is_missing,
     what_a_server_prints_goes_to_its_log_and_not_to_its_caller,
     a_server_is_started_with_the_callers_home,
@@ -122,6 +124,23 @@ fn a_program_without_the_lifetime_lock_is_no_server() {
     let args = ["-c", &script, program.to_str().unwrap()];
     let (failure, text) = failure(&home, &home.service().program("/bin/sh", args));
     assert!(matches!(failure, StartFailure::Unverified), "{text}");
+}
+
+fn a_program_that_connects_instead_of_serving_is_told_at_once() {
+    let home = Home::new();
+    let begun = Instant::now();
+    let (_, text) = failure(&home, &home.service_by(&["@client"]));
+    assert!(text.contains("connects instead: call `serve` first"), "{text}");
+    assert!(begun.elapsed() < home.limits.start, "{:?}", begun.elapsed());
+    // In a context of its own each would start the next, and nothing would end it.
+    let (_, text) = failure(&home, &home.service_by(&["@creator"]));
+    assert!(text.contains("connects instead: call `serve` first"), "{text}");
+}
+
+fn a_server_whose_context_does_not_know_is_told_at_once() {
+    let home = Home::new();
+    let (_, text) = failure(&home, &home.service_by(&["@unaware"]));
+    assert!(text.contains("make it by `Context::from_args`"), "{text}");
 }
 
 fn a_service_without_a_program_says_what_is_missing() {

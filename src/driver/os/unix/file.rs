@@ -15,8 +15,6 @@ use crate::error::Error;
 pub(crate) enum Mode {
     /// To read it. It has to be there.
     Read,
-    /// To lock and write it. It has to be there.
-    Write,
     /// To lock and write it; created empty where there is none.
     Create,
     /// To add to its end; created empty where there is none.
@@ -31,7 +29,7 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
     let created = matches!(mode, Mode::Create | Mode::Append);
     let opened = OpenOptions::new()
         .read(mode != Mode::Append)
-        .write(matches!(mode, Mode::Write | Mode::Create))
+        .write(mode == Mode::Create)
         .append(mode == Mode::Append)
         .create(created)
         .mode(0o600)

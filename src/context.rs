@@ -296,7 +296,7 @@ pub(crate) fn program() -> Result<PathBuf, Error> {
 fn data_directory() -> Result<PathBuf, Error> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share"))).ok_or_else(|| {
-        Error::Usage("there is no home directory: set HOME or XDG_DATA_HOME, or give --home DIRECTORY".into())
+        Error::Usage("there is no absolute home directory: set HOME or XDG_DATA_HOME, or give --home DIRECTORY".into())
     })
 }
 

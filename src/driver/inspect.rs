@@ -179,7 +179,12 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Status::Live { pid, version, uptime, clients } => {
-                write!(f, "live: pid {pid}, version {version}, for {} s, {clients} clients", uptime.as_secs())
+                write!(
+                    f,
+                    "live: pid {pid}, version {version}, for {} s, {clients} client{}",
+                    uptime.as_secs(),
+                    if *clients == 1 { "" } else { "s" }
+                )
             }
             Status::Absent => f.write_str("nothing there"),
             Status::Malformed(malformed) => write!(f, "no server, and a damaged record: {malformed}"),

@@ -153,6 +153,11 @@ async fn look(service: &Service, found: &Found) -> Result<Look, Error> {
 
 /// Asks the server to retire, and waits until it is about to exit.
 pub(crate) async fn retire(service: &Service) -> Result<Retired, Error> {
+    // A server that lives has a life file, whatever became of its point. Nothing is made just to find nobody.
+    let nowhere = |path: &std::path::Path| matches!(path.try_exists(), Ok(false));
+    if nowhere(&service.point) && nowhere(&service.life) {
+        return Ok(Retired::Absent);
+    }
     let mut story = Story::new();
     match connect::run(service, Goal::Retire, None, &mut story).await? {
         Ended::Welcomed { welcome, mut stream, .. } => {

@@ -359,7 +359,14 @@ fn a_server_that_is_told_ends_within_its_drain_deadline() {
 fn to_retire_nothing_is_no_error() {
     let home = Home::new();
     assert_eq!(runtime().block_on(home.service().retire()).unwrap(), Retired::Absent);
-    assert!(home.processes().is_empty());
+    assert!(home.processes().is_empty() && !home.path().exists(), "nothing was started, and nothing made");
+    let (server, _) = home.count();
+    fs::remove_file(home.point()).unwrap();
+    let retired = runtime().block_on(home.service().retire()).unwrap();
+    assert_eq!(retired, Retired::Retired { pid: server.pid }, "one whose point was deleted is found all the same");
+    home.wait_for_nobody();
+    crate::home::kill(&home, home.count().0.pid);
+    assert_eq!(runtime().block_on(home.service().retire()).unwrap(), Retired::Absent, "a dead one is none");
 }
 
 fn a_status_is_no_client_and_starts_nothing() {

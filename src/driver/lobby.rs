@@ -102,10 +102,15 @@ async fn accept(listener: TcpListener, host: Rc<Host>, guests: Rc<RefCell<VecDeq
     }
 }
 
-/// Ends the greeting that has taken longest. Answers whether there was one.
+/// Ends the greeting that has taken longest, of those that are not finished. Answers whether there was one.
 fn let_the_oldest_go(guests: &mut VecDeque<AbortHandle>) -> bool {
-    guests.retain(|guest| !guest.is_finished());
-    guests.pop_front().map(|oldest| oldest.abort()).is_some()
+    while let Some(oldest) = guests.pop_front() {
+        if !oldest.is_finished() {
+            oldest.abort();
+            return true;
+        }
+    }
+    false
 }
 
 /// The handshake with one client. `None`: it went wrong at some point, and is closed without a word.

@@ -211,10 +211,12 @@ Verdict(row, free) ==
       [] row = "Nothing" /\ ~free        -> "Backoff"
       [] row = "Suspected" /\ ~free      -> (IF Rule("again after held") THEN "Again" ELSE "Backoff")
 
+\* What is over as soon as it holds nothing: what decided until now is forgotten.
+Ends(quest, out) == [quest EXCEPT !.then = out, !.suspect = None, !.dials = 0, !.starts = 0]
+
 \* Where a start that is not possible leads: what the policy makes of it.
 Failed(c, quest) ==
-    IF cl[c].goal = "Robust" THEN [quest EXCEPT !.then = "Fallback", !.listed = TRUE]
-                             ELSE [quest EXCEPT !.then = "Failed"]
+    IF cl[c].goal = "Robust" THEN [quest EXCEPT !.then = "Fallback", !.listed = TRUE] ELSE Ends(quest, "Failed")
 
 KillOr(quest, child) ==
     [quest EXCEPT !.pc = IF child THEN "Kill" ELSE (IF quest.then = "Fallback" THEN "Fallback" ELSE "Unlock")]
@@ -224,16 +226,19 @@ Probe(c) ==
     /\ LET free    == life \in {None, c} \/ ~Rule("probe")
            verdict == Verdict(cl[c].row, free)
            quest   == [cl[c] EXCEPT !.row = "", !.free = life \in {None, c}]
+           unlock  == [quest EXCEPT !.pc = "Unlock"]
        IN /\ cl' = [cl EXCEPT ![c] =
-                CASE verdict = "Start" /\ cl[c].goal = "Retire"   -> [quest EXCEPT !.pc = "Unlock", !.then = "Absent"]
+                CASE verdict = "Start" /\ cl[c].goal = "Retire"   -> Ends(unlock, "Absent")
                   [] verdict = "Start" /\ cl[c].goal # "Retire" /\ cl[c].starts = Starts
                                                                   -> KillOr(Failed(c, quest), FALSE)
                   [] verdict = "Start" /\ cl[c].goal # "Retire" /\ cl[c].starts # Starts
                                                                   -> [quest EXCEPT !.pc = "Clear"]
                   [] verdict # "Start" /\ cl[c].goal = "Robust" /\ ~Rule("listed")
-                                                                  -> [quest EXCEPT !.pc = "Unlock", !.then = "Internal"]
+                                                                  -> Ends(unlock, "Internal")
                   [] verdict # "Start" /\ (cl[c].goal = "Robust" => Rule("listed"))
-                                                                  -> [quest EXCEPT !.pc = "Unlock", !.then = verdict]]
+                     /\ verdict \in {"Backoff", "Again"}           -> [unlock EXCEPT !.then = verdict]
+                  [] verdict # "Start" /\ (cl[c].goal = "Robust" => Rule("listed"))
+                     /\ verdict \notin {"Backoff", "Again"}        -> Ends(unlock, verdict)]
           /\ life' = IF Rule("probe unlocked") \/ verdict # "Start" THEN life ELSE c
           /\ (IF Rule("probe under lock") \/ verdict # "Start" THEN UNCHANGED point ELSE LetGo(c, file))
     /\ UNCHANGED <<sv, conn, env>>
@@ -286,7 +291,7 @@ Await(c) ==
 Verify(c) ==
     /\ In(c, "Verify")
     /\ cl' = [cl EXCEPT ![c] = IF life # None THEN [cl[c] EXCEPT !.pc = "Write"]
-                               ELSE KillOr([cl[c] EXCEPT !.then = "Unverified"], TRUE)]
+                               ELSE KillOr(Ends(cl[c], "Unverified"), TRUE)]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
 Write(c) ==
@@ -311,8 +316,9 @@ Confirm(c) ==
 Fallback(c) ==
     /\ In(c, "Fallback")
     /\ LET free == Inode(c) = cur /\ life = None
-           then == IF free \/ ~Rule("look again") THEN "Internal" ELSE "Backoff"
-       IN cl' = [cl EXCEPT ![c].pc = "Unlock", ![c].then = then]
+           unlock == [cl[c] EXCEPT !.pc = "Unlock"]
+       IN cl' = [cl EXCEPT ![c] = IF free \/ ~Rule("look again") THEN Ends(unlock, "Internal")
+                                  ELSE [unlock EXCEPT !.then = "Backoff"]]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
 \* It is not awaited: what is killed takes a while to die, and holds its locks meanwhile.
@@ -399,7 +405,7 @@ Prove(c) ==
           \/ Patience(c)
     /\ UNCHANGED <<sv, point, life, env>>
 
-Joined(c) == IF Holding(c) THEN [cl[c] EXCEPT !.pc = "Unlock", !.then = "Welcomed", !.rec = None, !.how = "Free"]
+Joined(c) == IF Holding(c) THEN Ends([cl[c] EXCEPT !.pc = "Unlock", !.rec = None, !.how = "Free"], "Welcomed")
                            ELSE Over(c, "Welcomed")
 
 Welcome(c) ==
@@ -585,13 +591,13 @@ ServerUnlock(s) ==
     /\ At(s, "Unlock")
     /\ LetGo(s, file)
     /\ LET then == sv[s].then
-           next == [sv[s] EXCEPT !.then = "", !.purpose = "", !.why = ""]
+           next == [sv[s] EXCEPT !.then = ""]
        IN sv' = [sv EXCEPT ![s] =
               CASE then = "Serve"  -> [next EXCEPT !.pc = "Serve"]
                 [] then = "Lost"   -> Leaves(s, "Lost")
                 [] then = "Drain"  -> [next EXCEPT !.pc = "Drain"]
                 [] then = "Busy"   -> Gone(s, "")
-                [] then = "Failed" -> [next EXCEPT !.pc = "Release"]]
+                [] then = "Failed" -> [sv[s] EXCEPT !.pc = "Release"]]
     /\ UNCHANGED <<cl, conn, life, env>>
 
 \* Who is left at the drain deadline is hung up on.
@@ -722,10 +728,10 @@ Trouble(c) ==
 CannotTell(c) ==
     /\ In(c, "Probe")
     /\ Fault("shortage")
-    /\ cl' = [cl EXCEPT ![c].pc = "Unlock", ![c].row = "",
-                        ![c].then = CASE cl[c].row = "Dialect" -> "OtherDialect"
-                                      [] cl[c].row = "Foreign" -> "ForeignScope"
-                                      [] OTHER -> "CannotTell"]
+    /\ LET out == CASE cl[c].row = "Dialect" -> "OtherDialect"
+                    [] cl[c].row = "Foreign" -> "ForeignScope"
+                    [] OTHER -> "CannotTell"
+       IN cl' = [cl EXCEPT ![c] = Ends([cl[c] EXCEPT !.pc = "Unlock", !.row = ""], out)]
     /\ UNCHANGED <<sv, conn, point, life, port, stopped>>
 
 \* A server cannot try the point lock: an idle one goes without withdrawing.
@@ -745,7 +751,7 @@ Overdue(s) ==
 TooLate(c) ==
     /\ In(c, "Clear")
     /\ Fault("deadline")
-    /\ cl' = [cl EXCEPT ![c].pc = "Unlock", ![c].then = "TooLate"]
+    /\ cl' = [cl EXCEPT ![c] = Ends([cl[c] EXCEPT !.pc = "Unlock"], "TooLate")]
     /\ UNCHANGED <<sv, conn, point, life, port, stopped>>
 
 \* The file: half a record or a flipped bit; nothing; another's record; an old copy; no file.

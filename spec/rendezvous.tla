@@ -755,17 +755,17 @@ TooLate(c) ==
     /\ UNCHANGED <<sv, conn, point, life, port, stopped>>
 
 \* The file: half a record or a flipped bit; nothing; another's record; an old copy; no file.
-Damage(kind, contents) ==
-    /\ \E content \in contents \ {file[cur]} : Fault(kind) /\ file' = [file EXCEPT ![cur] = content]
+Damage(contents) ==
+    /\ \E content \in contents \ {file[cur]} : file' = [file EXCEPT ![cur] = content]
     /\ UNCHANGED <<cl, sv, conn, plock, cur, life, port, stopped>>
 
 \* Whose record was in the file once: a server that is registered, or was; Unused stands for all that are forgotten.
 Copied(s) == sv[s].reg \/ (sv[s].pc = "Free" /\ Refers(s) /\ \A c \in Clients : cl[c].child # s)
 
-Tear    == Damage("torn", {"Torn"})
-Empty   == Damage("emptied", {"Empty"})
-Strange == Damage("foreign", Others)
-PutBack == Damage("old copy", {s \in Slots : Copied(s)} \cup {Unused})
+Tear    == Fault("torn") /\ Damage({"Torn"})
+Empty   == Fault("emptied") /\ Damage({"Empty"})
+Strange == Fault("foreign") /\ Damage(Others)
+PutBack == Fault("old copy") /\ Damage({s \in Slots : Copied(s)} \cup {Unused})
 
 Delete ==
     /\ Fault("deleted")

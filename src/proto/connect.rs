@@ -18,12 +18,14 @@
 //! Why it all came about is the driver's story.
 
 mod dial;
+mod facts;
 mod quest;
 mod start;
 mod verdict;
 
 use self::dial::{Contact, How};
 pub use self::dial::{Dial, Hello, Proof, Prove, Welcome};
+pub use self::facts::Facts;
 use self::quest::Quest;
 pub use self::quest::{Goal, Policy, Versions};
 pub use self::start::{Await, Confirm, Fallback, Spawn, Verify, Write};

@@ -15,10 +15,12 @@
 //! Connections are machines of their own ([`super::handshake`]); they meet this one at the gate alone.
 
 mod check;
+mod facts;
 mod gate;
 mod startup;
 
 pub use self::check::Checked;
+pub use self::facts::Facts;
 pub use self::gate::{Gate, Retire};
 pub use self::startup::{Build, Claim, Listen, Ready, Refuse, Registered, Watch, Write};
 

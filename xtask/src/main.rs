@@ -1,6 +1,7 @@
 //! Chores of the project: `cargo xtask CHORE`.
 
 mod codegen;
+mod conform;
 mod nostd;
 mod release;
 mod tlc;
@@ -17,6 +18,9 @@ const USAGE: &str = "usage: cargo xtask CHORE
   package             build what would be published
   api [--check]       record the public API, or check that it is the recorded one
   deny                check the dependencies' licences, versions and sources
+  conform [--accept | SLICE]
+                      compare the graph of the machines with the graph of the spec (needs Java 11 or newer); or
+                      take the graph of the machines as it is now
   tlc [--deep | --stories]
                       check the spec with TLC; more of it; or write its counterexamples down (needs Java 11 or newer)";
 
@@ -27,6 +31,9 @@ fn main() -> ExitCode {
         ["codegen"] => codegen::generate(),
         ["codegen", "--check"] => codegen::check(),
         ["nostd"] => nostd::check(),
+        ["conform"] => conform::check(None),
+        ["conform", "--accept"] => conform::accept(),
+        ["conform", slice] => conform::check(Some(slice)),
         ["tlc"] => tlc::check(Default::default()),
         ["tlc", "--deep"] => tlc::check(tlc::Options { deep: true, ..Default::default() }),
         ["tlc", "--stories"] => tlc::check(tlc::Options { stories: true, ..Default::default() }),

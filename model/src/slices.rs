@@ -1,0 +1,51 @@
+//! The slices on which code and spec are compared, state for state: together they take every action, come to every
+//! outcome and know every kind of fault.
+
+use std::collections::BTreeSet;
+
+use rendezvous_ipc::proto::connect::Goal;
+
+use crate::fault::Fault;
+use crate::world::{Bounds, GOALS};
+
+/// `name | what clients want | faults | how many | connects`
+const SLICES: &str = include_str!("slices.txt");
+
+/// A slice: some bounds, and what they are called.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    pub name: &'static str,
+    pub bounds: Bounds,
+}
+
+/// All slices.
+pub fn slices() -> Vec<Slice> {
+    SLICES.lines().filter(|line| !line.starts_with('#')).map(slice).collect()
+}
+
+fn slice(line: &'static str) -> Slice {
+    let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+    let [name, goals, faults, budget, rounds] = columns[..] else { panic!("five columns, not: {line}") };
+    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("a number, not {text}: {line}"));
+    let bounds = Bounds {
+        clients: 2,
+        slots: 4,
+        goals: list(goals).map(goal).collect(),
+        faults: list(faults).map(fault).collect::<BTreeSet<_>>(),
+        budget: number(budget),
+        rounds: number(rounds),
+    };
+    Slice { name, bounds }
+}
+
+fn list(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn goal(name: &str) -> Goal {
+    GOALS.into_iter().find(|(_, known)| *known == name).unwrap_or_else(|| panic!("no goal: {name}")).0
+}
+
+fn fault(name: &str) -> Fault {
+    Fault::ALL.into_iter().find(|fault| fault.name() == name).unwrap_or_else(|| panic!("no fault: {name}"))
+}

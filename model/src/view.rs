@@ -1,0 +1,182 @@
+//! The one table: what a world is in the variables of the spec.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+
+use rendezvous_ipc::proto::connect::Row;
+use rendezvous_ipc::proto::serve::Retire;
+
+use crate::world::{Actor, At, Client, Conn, Manner, Pipe, Reply, Said, Server, World, goal_name};
+
+impl World {
+    /// Each variable of the spec, down to single values, with its value as TLC writes it: `c1 pc` is `Read`.
+    pub fn view(&self) -> View {
+        let mut view = View(BTreeMap::new());
+        for (c, client) in self.clients.iter().enumerate() {
+            self.view_client(Actor::Client(c), client, &mut view);
+            view_conn(Actor::Client(c), self.conns[c].as_ref(), &mut view);
+            view.set(format!("tries c{}", c + 1), client.tries);
+        }
+        for (s, server) in self.servers.iter().enumerate() {
+            view_server(Actor::Server(s), server, &mut view);
+        }
+        for inode in 0..2 {
+            view.set(format!("file {inode}"), self.files[inode]);
+            view.set(format!("plock {inode}"), who(self.locks[inode]));
+        }
+        view.set("cur".into(), self.current);
+        view.set("life".into(), who(self.life));
+        view.set("stopped".into(), set(self.stopped.iter().copied()));
+        view.set("left".into(), self.left);
+        view.set("clean".into(), set(self.clean.iter().map(|&c| Actor::Client(c))));
+        view.set("rounds".into(), self.rounds);
+        // The handshake's messages are the real ones: that none carries the cookie is tested where they are made.
+        view.set("leaked".into(), "{}");
+        view
+    }
+
+    fn view_client(&self, me: Actor, client: &Client, view: &mut View) {
+        let facts = client.facts();
+        let slot = |record| who(self.slot_of(record).map(Actor::Server));
+        let (pc, out) = match &client.at {
+            At::Out => ("Out", ""),
+            At::Step(step) => (step.name(), ""),
+            At::Over(out) => ("Done", *out),
+        };
+        let row = match facts.row {
+            None => "",
+            Some(Row::Nothing) => "Nothing",
+            Some(Row::Newer) => "Newer",
+            Some(Row::OtherDialect) => "Dialect",
+            Some(Row::OtherMachine) => "Foreign",
+            Some(Row::Suspected) => "Suspected",
+            // Rows of records that the spec leaves out.
+            Some(Row::OtherNamespace | Row::EarlierBoot | Row::Replaced | Row::Fresh) => "?",
+        };
+        let mut set = |field: &str, value: &dyn fmt::Display| view.set(format!("{me} {field}"), value);
+        set("pc", &pc);
+        set("goal", &client.goal.map_or("None", goal_name));
+        set("suspect", &facts.suspect.map_or(NONE.into(), slot));
+        set("dials", &facts.dials);
+        set("starts", &facts.starts);
+        set("rec", &facts.dialled.map_or(NONE.into(), slot));
+        set("how", &if facts.how.is_empty() { "Free" } else { facts.how });
+        set("again", &truth(facts.again));
+        set("row", &row);
+        set("then", &facts.then);
+        set("child", &who(client.child.map(Actor::Server)));
+        set("free", &truth(client.free));
+        set("listed", &truth(client.listed));
+        set("out", &out);
+    }
+}
+
+fn view_conn(me: Actor, conn: Option<&Conn>, view: &mut View) {
+    let said = conn.map_or("none", |conn| match conn.said {
+        Said::Nothing => "open",
+        Said::Hello => "hello",
+        Said::Proof => "proof",
+        Said::Proved => "proved",
+        Said::Welcome => "welcome",
+    });
+    view.set(format!("conn {me} to"), who(conn.map(|conn| Actor::Server(conn.to))));
+    view.set(format!("conn {me} st"), said);
+    view.set(format!("conn {me} eof"), truth(conn.is_some_and(|conn| conn.eof)));
+}
+
+fn view_server(me: Actor, server: &Server, view: &mut View) {
+    let pc = match &server.step {
+        None => "Free",
+        Some(_) if server.dying => "Dying",
+        Some(step) => step.name(),
+    };
+    let facts = server.step.as_ref().map(|step| step.facts()).unwrap_or_default();
+    let why = match facts.why {
+        None => "",
+        Some(Retire::Idle) => "Idle",
+        Some(Retire::Told) => "Told",
+        Some(Retire::Lost) => "Lost",
+    };
+    let pipe = match server.pipe {
+        Pipe::None => "none",
+        Pipe::Open => "open",
+        Pipe::Reg => "reg",
+        Pipe::Eof => "eof",
+        Pipe::Kept => "kept",
+    };
+    let reply = match server.reply {
+        Reply::None => "",
+        Reply::Ready => "Ready",
+        Reply::Busy => "Busy",
+        Reply::Failed => "Failed",
+        Reply::Nonsense => "Nonsense",
+    };
+    let port = match server.stranger {
+        None => "none",
+        Some(Manner::Silent) => "silent",
+        Some(Manner::Liar) => "liar",
+    };
+    view.set(format!("port {me}"), port);
+    let mut set = |field: &str, value: &dyn fmt::Display| view.set(format!("{me} {field}"), value);
+    set("pc", &pc);
+    set("hand", &truth(server.hand));
+    set("pipe", &pipe);
+    set("reply", &reply);
+    set("listen", &truth(server.listens));
+    set("reg", &truth(server.registered));
+    set("open", &truth(server.gate.is_open()));
+    set("told", &truth(server.told));
+    set("why", &why);
+    set("held", &truth(facts.held));
+    set("purpose", &facts.purpose);
+    set("then", &facts.then);
+    set("hung", &truth(server.hung));
+    set("guest", &truth(server.guest));
+}
+
+const NONE: &str = "none";
+
+fn who(actor: Option<Actor>) -> String {
+    actor.map_or(NONE.into(), |actor| actor.to_string())
+}
+
+fn truth(value: bool) -> &'static str {
+    if value { "TRUE" } else { "FALSE" }
+}
+
+fn set(actors: impl Iterator<Item = Actor>) -> String {
+    let names: Vec<String> = actors.map(|actor| actor.to_string()).collect();
+    format!("{{{}}}", names.join(", "))
+}
+
+/// A state of the spec, down to single values.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct View(pub BTreeMap<String, String>);
+
+impl View {
+    fn set(&mut self, path: String, value: impl fmt::Display) {
+        self.0.insert(path, value.to_string());
+    }
+
+    /// What changed from here to there.
+    pub fn changes(&self, after: &View) -> Vec<String> {
+        let shown = |value: Option<&String>| match value.map(String::as_str) {
+            None | Some("") => "–".into(),
+            Some(value) => value.to_owned(),
+        };
+        let changed = after.0.iter().filter(|(path, value)| self.0.get(*path) != Some(value));
+        changed.map(|(path, value)| format!("{path}: {} → {}", shown(self.0.get(path)), shown(Some(value)))).collect()
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (path, value)) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_char('\n')?;
+            }
+            write!(f, "{path} = {value}")?;
+        }
+        Ok(())
+    }
+}

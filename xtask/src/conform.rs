@@ -1,0 +1,217 @@
+//! The code is the spec: the graph of the real machines in the modelled world, held against the graph that TLC dumps.
+//!
+//! For each slice of `model/src/slices.txt` both sides' states and labelled edges must be the same sets. A digest of
+//! each graph is kept in `tests/conformance/digests.txt`: plain `cargo test` compares the machines to it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use rendezvous_model::graph::{self, Graph, Id};
+use rendezvous_model::property;
+use rendezvous_model::slices::{Slice, slices};
+use rendezvous_model::view::View;
+use rendezvous_model::{Fault, GOALS, World};
+
+use crate::root;
+use crate::tlc::{Result, fetch, state};
+
+/// Where the two graphs are no longer worth waiting for.
+const MOST: usize = 200_000;
+
+/// Compares all slices, or one.
+pub fn check(only: Option<&str>) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    check_all(only).map_err(|error| error as Box<dyn std::error::Error>)
+}
+
+fn check_all(only: Option<&str>) -> Result<()> {
+    fetch::java()?;
+    let dir = root().join("target/conform");
+    let jar = fetch::jar(&root().join("target/tlc"))?;
+    let kept = fs::read_to_string(digests())?;
+    let mut wrong = Vec::new();
+    println!("| slice | states | edges | machines | spec | seconds |");
+    println!("| --- | ---: | ---: | --- | --- | ---: |");
+    for slice in slices().iter().filter(|slice| only.is_none_or(|only| only == slice.name)) {
+        let began = Instant::now();
+        let machines = machines(slice)?;
+        let (spec, states) = dumped(&jar, &dir, slice)?;
+        let line = line(slice, &machines);
+        println!(
+            "| {} | {} | {} | {} | {} | {:.0} |",
+            slice.name,
+            spec.states.len(),
+            spec.edges.len(),
+            machines.digest(),
+            if spec == machines { "equal".into() } else { spec.digest() },
+            began.elapsed().as_secs_f64()
+        );
+        if spec != machines {
+            wrong.push(difference(slice, &machines, &spec, &states));
+        } else if !kept.lines().any(|kept| kept == line) {
+            wrong.push(format!("{}: not as in {}; see `conform --accept`", slice.name, digests().display()));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n\n").into()) }
+}
+
+/// Writes the digests anew.
+pub fn accept() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let mut text = String::from("# slice | states | edges | digest\n");
+    for slice in slices() {
+        let graph = machines(&slice).map_err(|error| error as Box<dyn std::error::Error>)?;
+        writeln!(text, "{}", line(&slice, &graph))?;
+    }
+    fs::write(digests(), text)?;
+    Ok(())
+}
+
+fn digests() -> std::path::PathBuf {
+    root().join("tests/conformance/digests.txt")
+}
+
+fn line(slice: &Slice, graph: &Graph) -> String {
+    format!("{} | {} | {} | {}", slice.name, graph.states.len(), graph.edges.len(), graph.digest())
+}
+
+fn machines(slice: &Slice) -> Result<Graph> {
+    let explored =
+        graph::explore(&slice.bounds, MOST, property::judge).map_err(|stopped| format!("{}: {stopped}", slice.name))?;
+    Ok(explored.graph)
+}
+
+/// The graph of the spec, and each state of it.
+fn dumped(jar: &Path, dir: &Path, slice: &Slice) -> Result<(Graph, HashMap<Id, View>)> {
+    let dir = dir.join(slice.name);
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir)?;
+    let config = dir.join("slice.cfg");
+    fs::write(&config, configuration(slice))?;
+    let dot = dir.join("graph.dot");
+    let output = Command::new("java")
+        .arg("-XX:+UseSerialGC")
+        .arg(format!("-Djava.io.tmpdir={}", dir.display()))
+        .arg("-cp")
+        .arg(jar)
+        .args(["tlc2.TLC", "-workers", "1", "-deadlock", "-dump", "dot,actionlabels"])
+        .arg(&dot)
+        .arg("-metadir")
+        .arg(dir.join("states"))
+        .arg("-config")
+        .arg(&config)
+        .arg("MCrendezvous")
+        .current_dir(root().join("spec"))
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !said.contains("No error has been found.") {
+        return Err(format!("{}: TLC said:\n{said}", slice.name).into());
+    }
+    let graph = read(&dot)?;
+    // A hundred megabytes and more.
+    fs::remove_dir_all(&dir)?;
+    Ok(graph)
+}
+
+fn configuration(slice: &Slice) -> String {
+    let bounds = &slice.bounds;
+    let names = |letter: char, count: usize| (1..=count).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(", ");
+    let goal = |goal| GOALS.into_iter().find(|(known, _)| known == goal).map_or("?", |(_, name)| name);
+    let quoted = |names: Vec<&str>| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    format!(
+        "SPECIFICATION Safe\nINVARIANTS TypeOK SlotsSuffice\nCONSTANTS\n    Clients = {{{}}}\n    Slots = {{{}}}\n    \
+         None = none\n    Goals = {{{}}}\n    Faults = {{{}}}\n    Budget = {}\n    Rounds = {}\n    Without = {{}}\n",
+        names('c', bounds.clients),
+        names('s', bounds.slots),
+        quoted(bounds.goals.iter().map(goal).collect()),
+        quoted(bounds.faults.iter().copied().map(Fault::name).collect()),
+        bounds.budget,
+        bounds.rounds,
+    )
+}
+
+/// Reads what TLC dumped: a line is a state, `12 [label="…"…]`, or an edge, `12 -> 13 [label="Read"…]`.
+fn read(dot: &Path) -> Result<(Graph, HashMap<Id, View>)> {
+    let mut graph = Graph::default();
+    let mut nodes: HashMap<i64, Id> = HashMap::new();
+    let mut states = HashMap::new();
+    let mut edges = Vec::new();
+    for line in BufReader::new(File::open(dot)?).lines() {
+        let line = line?;
+        let Some((head, label)) = line.split_once(" [label=\"") else { continue };
+        let Some(end) = end_of(label) else { continue };
+        match head.split_once(" -> ") {
+            Some((from, to)) => edges.push((from.parse::<i64>()?, label[..end].to_owned(), to.parse::<i64>()?)),
+            None => {
+                let view = state::read(&label[..end].replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\"))?;
+                let id = graph::id(&view);
+                nodes.insert(head.parse()?, id);
+                graph.states.insert(id);
+                states.insert(id, view);
+            }
+        }
+    }
+    for (from, action, to) in edges {
+        let node = |number| nodes.get(&number).copied().ok_or("an edge leads to no state");
+        graph.edges.insert((node(from)?, action.into(), node(to)?));
+    }
+    Ok((graph, states))
+}
+
+/// Where a label ends: at the first quote that is not escaped.
+fn end_of(label: &str) -> Option<usize> {
+    let mut escaped = false;
+    label.bytes().position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })
+}
+
+/// The shortest way to a state that the two sides leave differently, and how each does.
+fn difference(slice: &Slice, machines: &Graph, spec: &Graph, states: &HashMap<Id, View>) -> String {
+    let stopped = graph::explore(&slice.bounds, MOST, |world, step| match step {
+        Some(_) => Ok(()),
+        None => compare(slice, world, machines, spec, states),
+    });
+    match stopped {
+        Err(stopped) => format!("{}: {stopped}", slice.name),
+        Ok(_) => {
+            format!("{}: the spec goes where the machines do not, by ways that are all of the machines", slice.name)
+        }
+    }
+}
+
+fn compare(
+    slice: &Slice,
+    world: &World,
+    machines: &Graph,
+    spec: &Graph,
+    states: &HashMap<Id, View>,
+) -> std::result::Result<(), String> {
+    let here = world.view();
+    let id = graph::id(&here);
+    let from = |graph: &Graph| -> Vec<(Id, Cow<'static, str>, Id)> {
+        graph.edges.range((id, Cow::default(), Id::default())..).take_while(|edge| edge.0 == id).cloned().collect()
+    };
+    let (ours, theirs) = (from(machines), from(spec));
+    if ours == theirs {
+        return Ok(());
+    }
+    let mut text = format!("here the two differ:\n{here}\n");
+    let moves = world.moves(&slice.bounds);
+    for edge in ours.iter().filter(|edge| !theirs.contains(edge)) {
+        let to = moves.iter().map(|step| step.to.view()).find(|view| graph::id(view) == edge.2);
+        let changes = to.map_or(Vec::new(), |to| here.changes(&to));
+        let _ = writeln!(text, "only the machines: {} ({})", edge.1, changes.join(", "));
+    }
+    for edge in theirs.iter().filter(|edge| !ours.contains(edge)) {
+        let changes = states.get(&edge.2).map_or(Vec::new(), |to| here.changes(to));
+        let _ = writeln!(text, "only the spec: {} ({})", edge.1, changes.join(", "));
+    }
+    Err(text)
+}

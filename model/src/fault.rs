@@ -137,7 +137,7 @@ impl World {
     }
 
     /// The way out of every step: what it holds is released, as the step says.
-    fn give_up(&mut self, c: usize, how: &'static str) {
+    pub(crate) fn give_up(&mut self, c: usize, how: &'static str) {
         let me = Actor::Client(c);
         let holds = holds(&self.clients[c].at);
         if let Some(child) = self.clients[c].child.filter(|_| holds.child) {

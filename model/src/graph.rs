@@ -30,6 +30,11 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// What is kept of it.
+    pub fn line(&self, name: &str) -> String {
+        format!("{name} | {} | {} | {}", self.states.len(), self.edges.len(), self.digest())
+    }
+
     /// A digest of the whole: states and edges in the order of their names.
     pub fn digest(&self) -> String {
         let mut digest = Sha256::new();

@@ -17,6 +17,8 @@ pub mod slices;
 pub mod view;
 mod world;
 
+pub use rendezvous_ipc::proto::connect::Goal;
+
 pub use self::fault::Fault;
 pub use self::world::{
     Actor, At, Bounds, Client, Conn, Content, GOALS, Manner, Move, Pipe, Reply, Said, Server, World,

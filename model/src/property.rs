@@ -1,8 +1,239 @@
 //! What must always be true, with the names of the spec.
 
-use crate::world::{Move, World};
+use rendezvous_ipc::proto::connect::{Goal, Policy, Step};
+use rendezvous_ipc::proto::record::Record;
+use rendezvous_ipc::proto::serve::{self, Retire};
 
-/// Whether a world and a move from it are as they must be; else what is not.
-pub fn judge(_world: &World, _step: Option<&Move>) -> Result<(), String> {
-    Ok(())
+use crate::client::holds;
+use crate::world::{Actor, At, Client, Content, Move, Pipe, Said, World};
+
+/// A property of a world, and of a move from a world.
+type State = (&'static str, fn(&World) -> bool);
+type Action = (&'static str, fn(&World, &Move) -> bool);
+
+const STATES: [State; 13] = [
+    ("SingleServing", single_serving),
+    ("OneHandler", one_handler),
+    ("CookieSecrecy", cookie_secrecy),
+    ("CookieFreshness", cookie_freshness),
+    ("HoldsTable", holds_table),
+    ("BoundedHold", bounded_hold),
+    ("PolicyFidelity", policy_fidelity),
+    ("NoSpuriousError", no_spurious_error),
+    ("Convergence", converges),
+    ("DeadlineEverywhere", deadline_everywhere),
+    ("NothingHeld", nothing_held),
+    ("NoChildLeft", no_child_left),
+    ("TheGateCounts", the_gate_counts),
+];
+
+const ACTIONS: [Action; 5] = [
+    ("NoLiveInvalidation", no_live_invalidation),
+    ("ClearOnlyIfFree", clear_only_if_free),
+    ("Authenticity", authenticity),
+    ("NoLostConnect", no_lost_connect),
+    ("LockDiscipline", lock_discipline),
+];
+
+/// Whether a world, or a move from it, is as it must be; else the property that falls.
+pub fn judge(world: &World, step: Option<&Move>) -> Result<(), String> {
+    let fallen = match step {
+        None => STATES.iter().find(|(_, holds)| !holds(world)).map(|(name, _)| name),
+        Some(step) => ACTIONS.iter().find(|(_, holds)| !holds(world, step)).map(|(name, _)| name),
+    };
+    fallen.map_or(Ok(()), |name| Err(format!("{name} falls")))
+}
+
+fn servers(world: &World) -> std::ops::Range<usize> {
+    0..world.servers.len()
+}
+
+fn clients(world: &World) -> std::ops::Range<usize> {
+    0..world.clients.len()
+}
+
+fn single_serving(world: &World) -> bool {
+    servers(world).filter(|&s| world.servers[s].serving()).count() <= 1
+}
+
+/// From before *Build* to the end of the drain, unless there turned out to be no handler.
+fn one_handler(world: &World) -> bool {
+    let handles = |s: &usize| {
+        let server = &world.servers[*s];
+        let Some(step) = server.step.as_ref().filter(|_| server.alive()) else { return false };
+        let before_or_after = matches!(
+            step,
+            serve::Step::Watch(_) | serve::Step::Claim(_) | serve::Step::Refuse(_) | serve::Step::Release(_)
+        );
+        !before_or_after && !matches!(step.facts().then, "Busy" | "Failed")
+    };
+    servers(world).filter(handles).count() <= 1
+}
+
+fn cookie_secrecy(world: &World) -> bool {
+    // All cookies of the model share their end.
+    !world.conns.iter().flatten().any(|conn| conn.bytes.windows(16).any(|window| window == [7; 16]))
+}
+
+fn cookie_freshness(world: &World) -> bool {
+    let starting = |s: &usize| matches!(world.servers[*s].step, Some(serve::Step::Watch(_) | serve::Step::Claim(_)));
+    servers(world).filter(starting).filter(|&s| world.servers[s].alive()).all(|s| {
+        let is = |record: &Record| world.slot_of(record) == Some(s);
+        let known = |client: &Client| client.facts().suspect.is_some_and(is) || client.facts().dialled.is_some_and(is);
+        !world.files.contains(&Content::Record(s))
+            && !world.clients.iter().any(known)
+            && !world.conns.iter().flatten().any(|conn| conn.to == s)
+    })
+}
+
+/// At each step just what it says is held; who is over holds nothing.
+fn holds_table(world: &World) -> bool {
+    clients(world).all(|c| {
+        let holds = holds(&world.clients[c].at);
+        holds.lock == world.holds(Actor::Client(c)) && holds.child == world.clients[c].child.is_some()
+    }) && servers(world).filter(|&s| !world.servers[s].dying).all(|s| {
+        let me = Actor::Server(s);
+        let holds = world.servers[s].step.as_ref().map(serve::Step::holds).unwrap_or_default();
+        holds.lock == world.holds(me) && holds.life == (world.life == Some(me))
+    }) && !matches!(world.life, Some(Actor::Client(_)))
+}
+
+fn bounded_hold(world: &World) -> bool {
+    use serve::Step as Server;
+    clients(world).filter(|&c| world.holds(Actor::Client(c))).all(|c| {
+        matches!(&world.clients[c].at, At::Step(step) if !matches!(step, Step::Read(_) | Step::Lock(_) | Step::Backoff(_)))
+    }) && servers(world).filter(|&s| world.holds(Actor::Server(s))).all(|s| {
+        !matches!(
+            world.servers[s].step,
+            Some(Server::Watch(_) | Server::Registered(_) | Server::Serve(_) | Server::Check(_))
+                | Some(Server::Lock(_) | Server::Backoff(_) | Server::Drain(_))
+        ) || world.servers[s].dying
+    })
+}
+
+fn policy_fidelity(world: &World) -> bool {
+    clients(world).all(|c| {
+        let client = &world.clients[c];
+        let inside = client.at == At::Over("Internal") || client.facts().then == "Internal";
+        let deciding = matches!(client.at, At::Step(Step::Unlock(_))) && inside;
+        match client.goal {
+            Some(Goal::Connect(Policy::Internal)) => client.child.is_none() && !world.holds(Actor::Client(c)),
+            Some(Goal::Connect(Policy::Robust)) => {
+                (!inside || client.listed) && !(deciding && world.servers.iter().any(|server| server.serving()))
+            }
+            _ => !inside,
+        }
+    })
+}
+
+fn well(client: &Client) -> bool {
+    match (&client.at, client.goal) {
+        (At::Over("Internal"), goal) => goal == Some(Goal::Connect(Policy::Internal)),
+        (At::Over("Start"), goal) => goal == Some(Goal::Serve),
+        (At::Over("Absent"), goal) => goal == Some(Goal::Retire),
+        (At::Over(how), _) => *how == "Welcomed",
+        (At::Out | At::Step(_), _) => true,
+    }
+}
+
+fn no_spurious_error(world: &World) -> bool {
+    !world.calm || world.clients.iter().all(|client| client.tries <= 3 && well(client))
+}
+
+/// Who began after the last fault succeeds, unless the point is somebody else's. That everybody ends is the spec's to
+/// show.
+fn converges(world: &World) -> bool {
+    let refused = |at: &At| matches!(at, At::Over("Incompatible" | "OtherDialect" | "ForeignScope"));
+    world.clean.iter().all(|&c| well(&world.clients[c]) || refused(&world.clients[c].at))
+}
+
+/// Whoever takes the way out, at whatever step, holds nothing.
+fn deadline_everywhere(world: &World) -> bool {
+    clients(world).filter(|&c| matches!(world.clients[c].at, At::Step(_))).all(|c| {
+        let mut world = world.clone();
+        world.give_up(c, "Deadline");
+        nothing_held(&world)
+    })
+}
+
+fn nothing_held(world: &World) -> bool {
+    clients(world).filter(|&c| !matches!(world.clients[c].at, At::Step(_))).all(|c| {
+        let me = Actor::Client(c);
+        !world.holds(me) && world.life != Some(me) && world.clients[c].child.is_none()
+    })
+}
+
+fn no_child_left(world: &World) -> bool {
+    servers(world)
+        .filter(|&s| world.servers[s].alive() && world.servers[s].pipe == Pipe::Open)
+        .all(|s| world.clients.iter().any(|client| client.child == Some(s)))
+}
+
+/// The model's own: the server's gate counts who is connected.
+fn the_gate_counts(world: &World) -> bool {
+    servers(world).all(|s| world.servers[s].gate.counted() as usize == world.counted(s))
+}
+
+/// The fault itself is no change by anybody.
+fn damaged(step: &Move) -> bool {
+    matches!(step.action, "Tear" | "Empty" | "Strange" | "PutBack" | "Delete")
+}
+
+fn no_live_invalidation(world: &World, step: &Move) -> bool {
+    let mine = |world: &World, s| world.files[world.current] == Content::Record(s);
+    damaged(step) || servers(world).filter(|&s| world.servers[s].serving() && mine(world, s)).all(|s| mine(&step.to, s))
+}
+
+fn changes(world: &World, step: &Move, inode: usize) -> bool {
+    world.files[inode] != step.to.files[inode] && !damaged(step)
+}
+
+fn clear_only_if_free(world: &World, step: &Move) -> bool {
+    let Some(Actor::Client(c)) = step.who else { return true };
+    let clears = matches!(step.action, "Clear" | "Write" | "Confirm") && changes(world, step, world.current);
+    !clears || (world.holds(Actor::Client(c)) && world.clients[c].free)
+}
+
+/// A welcome that was read at last: from there the client is connected.
+fn reports(world: &World, step: &Move, c: usize) -> bool {
+    let before = &world.clients[c].at;
+    let after = &step.to.clients[c];
+    matches!(before, At::Step(Step::Welcome(_)))
+        && (after.at == At::Over("Welcomed") || after.facts().then == "Welcomed")
+}
+
+fn welcomed(world: &World, c: usize) -> Option<usize> {
+    world.conns[c].as_ref().filter(|conn| conn.said == Said::Welcome).map(|conn| conn.to)
+}
+
+fn authenticity(world: &World, step: &Move) -> bool {
+    clients(world).all(|c| {
+        let new = welcomed(&step.to, c).filter(|_| welcomed(world, c).is_none());
+        let dialled = || world.clients[c].facts().dialled.and_then(|record| world.slot_of(record));
+        new.is_none_or(|s| world.servers[s].serving())
+            && (!reports(world, step, c) || (welcomed(world, c).is_some() && welcomed(world, c) == dialled()))
+    })
+}
+
+fn no_lost_connect(world: &World, step: &Move) -> bool {
+    let counted = clients(world).all(|c| {
+        let hung_up = step.to.conns[c].as_ref().is_some_and(|conn| conn.eof);
+        servers(world).filter(|&s| world.counts(s, c) && hung_up).all(|s| {
+            let server = &world.servers[s];
+            !server.alive() || matches!(server.step, Some(serve::Step::Drain(_)))
+        })
+    });
+    let retires = servers(world).all(|s| {
+        let idle = matches!(&world.servers[s].step, Some(serve::Step::Look(look)) if look.why() == Retire::Idle);
+        let shuts = world.servers[s].gate.is_open() && !step.to.servers[s].gate.is_open();
+        !(idle && shuts && step.action == "Look") || world.counted(s) == 0
+    });
+    counted && retires
+}
+
+fn lock_discipline(world: &World, step: &Move) -> bool {
+    (0..2).filter(|&inode| changes(world, step, inode)).all(|inode| {
+        let Some(who) = step.who.filter(|&who| world.locks[inode] == Some(who)) else { return false };
+        step.action != "Withdraw" || matches!(who, Actor::Server(s) if world.files[inode] == Content::Record(s))
+    })
 }

@@ -18,9 +18,10 @@ const USAGE: &str = "usage: cargo xtask CHORE
   package             build what would be published
   api [--check]       record the public API, or check that it is the recorded one
   deny                check the dependencies' licences, versions and sources
-  conform [--accept | SLICE]
-                      compare the graph of the machines with the graph of the spec (needs Java 11 or newer); or
-                      take the graph of the machines as it is now
+  conform [SLICE]     compare the graph of the machines with the graph of the spec (needs Java 11 or newer)
+  conform --accept    take the graph of the machines as it is now
+  conform --everything
+                      explore the machines under all faults at once (minutes)
   tlc [--deep | --stories]
                       check the spec with TLC; more of it; or write its counterexamples down (needs Java 11 or newer)";
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         ["nostd"] => nostd::check(),
         ["conform"] => conform::check(None),
         ["conform", "--accept"] => conform::accept(),
+        ["conform", "--everything"] => conform::explore(),
         ["conform", slice] => conform::check(Some(slice)),
         ["tlc"] => tlc::check(Default::default()),
         ["tlc", "--deep"] => tlc::check(tlc::Options { deep: true, ..Default::default() }),

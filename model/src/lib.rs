@@ -12,6 +12,7 @@ mod fault;
 pub mod graph;
 mod greet;
 pub mod property;
+pub mod script;
 mod server;
 pub mod slices;
 pub mod view;

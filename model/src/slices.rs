@@ -42,10 +42,10 @@ fn list(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-fn goal(name: &str) -> Goal {
+pub(crate) fn goal(name: &str) -> Goal {
     GOALS.into_iter().find(|(_, known)| *known == name).unwrap_or_else(|| panic!("no goal: {name}")).0
 }
 
-fn fault(name: &str) -> Fault {
+pub(crate) fn fault(name: &str) -> Fault {
     Fault::ALL.into_iter().find(|fault| fault.name() == name).unwrap_or_else(|| panic!("no fault: {name}"))
 }

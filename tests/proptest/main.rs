@@ -1,15 +1,18 @@
 //! Whatever bytes come: codecs round-trip, refuse every other spelling, and never panic; what was tampered
-//! with is refused.
+//! with is refused. What is judged by an oracle is in `checks`, which the fuzzer runs, too.
 
+use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use checks::{Arbitrary, address, cookie, handshake, record};
 use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::handshake::{Hello, Intent, Nonce, Prove, SERVER_PROOF, WELCOME, Welcome};
+use rendezvous_ipc::proto::handshake::{Hello, Intent, Nonce, Prove, Rejected, SERVER_PROOF, WELCOME, Welcome};
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::Scope;
 use rendezvous_ipc::proto::start::{Order, Reply};
@@ -38,7 +41,131 @@ fn nonces() -> impl Strategy<Value = Nonce> {
     uniform32(any::<u8>()).prop_map(Nonce)
 }
 
+/// What the fuzzer would make of that many bytes. Smaller bytes make what is simpler.
+fn made<T: for<'a> Arbitrary<'a> + Debug>(bytes: usize) -> impl Strategy<Value = T> {
+    vec(any::<u8>(), bytes).prop_map(|bytes| checks::script(&bytes))
+}
+
+fn damages() -> impl Strategy<Value = record::Script> {
+    (made(150), made(150), vec(made(8), 1..8)).prop_map(|(one, two, operations)| record::Script {
+        one,
+        two,
+        operations,
+    })
+}
+
+/// Handshakes that would succeed, but for what is delivered in them and what happens between their steps.
+fn handshakes() -> impl Strategy<Value = Vec<handshake::Operation>> {
+    use handshake::{Delivery, Known, Operation::*};
+    let last = || {
+        let tampering = option::weighted(0.1, made(10));
+        tampering.prop_map(|tampering| Delivery { message: 0, tampering })
+    };
+    let known = || prop_oneof![9 => Just(Known::Service), 1 => made(5)];
+    let steps = (
+        (known(), made(1)).prop_map(|(record, intent)| Hello { record, intent }),
+        (known(), last()).prop_map(|(record, delivery)| Answer { record, delivery }),
+        last().prop_map(|delivery| Judge { client: 0, delivery }),
+        last().prop_map(|delivery| Admit { server: 0, delivery }),
+    );
+    let between = || vec(made(20), 0..2);
+    let handshake = (steps, between(), between(), between()).prop_map(|((hello, answer, judge, admit), a, b, c)| {
+        [vec![hello], a, vec![answer], b, vec![judge], c, vec![admit]].concat()
+    });
+    vec(handshake, 1..4).prop_map(|handshakes| handshakes.concat())
+}
+
+/// The record, different in one thing that is proved, each in its turn. The PID, the start time and the version are
+/// not: the cookie stands for them.
+fn others(record: &Record) -> Vec<Record> {
+    let scope = record.scope;
+    let with_scope = |scope| Record { scope, ..record.clone() };
+    let with_ip = |ip: &str| {
+        let address = SocketAddr::new(ip.parse().unwrap(), record.address.socket_addr().port());
+        Record { address: Address::new(address).unwrap(), ..record.clone() }
+    };
+    let ports = (0..16).filter_map(|bit| {
+        let mut address = record.address.socket_addr();
+        address.set_port(address.port() ^ 1 << bit);
+        Some(Record { address: Address::new(address).ok()?, ..record.clone() })
+    });
+    let machine = scope.machine.unwrap_or_default();
+    [with_ip("127.9.9.9"), with_ip("::1"), with_scope(Scope { machine: None, ..scope })]
+        .into_iter()
+        .chain(changed(*record.cookie.expose()).map(|bytes| Record { cookie: Cookie::new(bytes), ..record.clone() }))
+        .chain(changed(scope.boot).map(|boot| with_scope(Scope { boot, ..scope })))
+        .chain(changed(machine).map(|bytes| with_scope(Scope { machine: Some(bytes), ..scope })))
+        .chain((0..64).map(|bit| with_scope(Scope { namespace: scope.namespace ^ 1 << bit, ..scope })))
+        .chain(ports)
+        .filter(|other| other != record)
+        .collect()
+}
+
+/// The bytes with one of them changed, each in its turn.
+fn changed<const N: usize>(bytes: [u8; N]) -> impl Iterator<Item = [u8; N]> {
+    (0..N).map(move |at| {
+        let mut bytes = bytes;
+        bytes[at] ^= 3;
+        bytes
+    })
+}
+
 proptest! {
+    #[test]
+    fn whatever_bytes_come_are_read_as_by_the_book(
+        bytes in vec(any::<u8>(), 0..1200), text in "(rendezvous ([0-9]{1,3}|start|ready|failed) )?[ -~]{0,1200}[ \n]?"
+    ) {
+        for bytes in [&bytes[..], text.as_bytes()] {
+            cookie::check(bytes);
+            address::check(bytes);
+            record::check(bytes);
+        }
+    }
+
+    #[test]
+    fn an_address_has_one_spelling(
+        ip in "127\\.0\\.0\\.[0-9]{1,3}|\\[(0*:){1,7}:?0*[0-9]\\]|[0-9.:\\[\\]%a-f]{0,20}", port in "0{0,2}[1-9]{0,5}",
+        address in addresses()
+    ) {
+        address::check(format!("{ip}:{port}").as_bytes());
+        address::check(address.to_string().as_bytes());
+    }
+
+    #[test]
+    fn a_cookie_has_one_spelling_and_so_has_its_order(
+        bytes in uniform32(any::<u8>()), at in 0..64usize, other in "[0-9a-f]|[A-F]|[ -~]{0,2}",
+        space in " |  |\t|", millis in "0|[0+]?[1-9]{1,20}", end in "\n|\r\n|"
+    ) {
+        cookie::check(&bytes);
+        let mut digits: String = bytes.map(|byte| format!("{byte:02x}")).concat();
+        cookie::check(format!("rendezvous start {digits}{space}{millis}{end}").as_bytes());
+        digits.replace_range(at..=at, &other);
+        cookie::check(digits.as_bytes());
+        cookie::check(format!("rendezvous start {digits} {millis}\n").as_bytes());
+    }
+
+    #[test]
+    fn a_fields_other_spelling_is_no_record_even_under_a_fitting_checksum(
+        record in records(), field in 0..9usize, before in "|[+0]|1 |[ -~]{0,8}", after in "|/| 1|[ -~]{0,8}"
+    ) {
+        let line = record.line().to_vec();
+        let mut fields: Vec<_> = str::from_utf8(&line).unwrap().split(' ').collect();
+        fields.pop();
+        let other = [&before, fields[field], &after].concat();
+        fields[field] = &other;
+        record::check((fields.join(" ") + " ").as_bytes());
+    }
+
+    #[test]
+    fn nothing_that_is_done_to_a_record_makes_another(script in damages()) {
+        script.run();
+    }
+
+    #[test]
+    fn a_client_and_a_server_agree_or_refuse_whatever_is_delivered(script in handshakes()) {
+        handshake::run(&script);
+    }
+
     #[test]
     fn a_record_reads_back_and_is_no_longer_than_it_may_be(record in records()) {
         let line = record.line();
@@ -73,63 +200,11 @@ proptest! {
     }
 
     #[test]
-    fn an_address_has_one_spelling(address in addresses(), text in "[0-9.:\\[\\]%a-f]{0,24}") {
-        prop_assert_eq!(address.to_string().parse::<Address>(), Ok(address));
-        if let Ok(parsed) = text.parse::<Address>() {
-            prop_assert_eq!(parsed.to_string(), text);
-        }
-    }
-
-    #[test]
-    fn no_bytes_panic(bytes in vec(any::<u8>(), 0..1200), mut line in "(rendezvous (start|ready|failed|1) )?[ -~]{0,200}") {
-        for bytes in [&bytes[..], line.as_bytes()] {
-            let _ = (Found::read(bytes), Order::read(bytes), Reply::read(bytes));
-        }
-        line.push('\n');
-        let _ = (Found::read(line.as_bytes()), Order::read(line.as_bytes()), Reply::read(line.as_bytes()));
-    }
-
-    #[test]
     fn an_order_and_a_ready_read_back(record in records(), millis in any::<u64>()) {
         let order = Order { cookie: record.cookie.clone(), budget: Duration::from_millis(millis) };
         prop_assert_eq!(Order::read(&order.line()), Some(order));
         let ready = [Reply::READY.as_bytes(), &record.line()].concat();
         prop_assert_eq!(Reply::read(&ready), Some(Reply::Ready(record)));
-    }
-
-    #[test]
-    fn a_handshake_that_is_tampered_with_anywhere_fails(
-        record in records(), intent in intents(), nonce in nonces(), theirs in nonces(), service in any::<u32>(),
-        message in 0..3, at in any::<prop::sample::Index>(), flip in 1u8..
-    ) {
-        let hello = Hello::new(intent, nonce);
-        let mut said = hello.to_bytes();
-        if message == 0 {
-            said[at.index(said.len())] ^= flip;
-        }
-        let Some(prove) = Prove::hello(&said, theirs, service) else { return Ok(()) };
-        let mut answer = prove.to_bytes(&record);
-        if message == 1 {
-            answer[at.index(answer.len())] ^= flip;
-        }
-        // A hello that was changed on its way is another hello: its client refuses the proof of it.
-        let Ok(mut proof) = hello.judge(&record, &answer) else { return Ok(()) };
-        prop_assert_eq!(message, 2);
-        prop_assert_eq!(prove.judge(&record, &proof), Some(intent));
-        proof[at.index(proof.len())] ^= flip;
-        prop_assert_eq!(prove.judge(&record, &proof), None);
-    }
-
-    #[test]
-    fn who_does_not_know_the_very_record_is_refused(
-        mine in records(), theirs in records(), intent in intents(), nonce in nonces(), other in nonces()
-    ) {
-        // The PID, the start time and the version are no part of what is proved: the cookie stands for them.
-        let differs = mine.cookie != theirs.cookie || mine.scope != theirs.scope || mine.address != theirs.address;
-        prop_assume!(differs);
-        let hello = Hello::new(intent, nonce);
-        let prove = Prove::hello(&hello.to_bytes(), other, 1).unwrap();
-        prop_assert!(hello.judge(&mine, &prove.to_bytes(&theirs)).is_err());
     }
 
     #[test]
@@ -147,6 +222,45 @@ proptest! {
         let bytes: [u8; WELCOME] = bytes[..WELCOME].try_into().unwrap();
         if let Some(welcome) = Welcome::from_bytes(&bytes) {
             prop_assert_eq!(welcome.to_bytes(), bytes);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_handshake_that_is_tampered_with_anywhere_fails(
+        record in records(), intent in intents(), nonce in nonces(), theirs in nonces(), service in any::<u32>()
+    ) {
+        let hello = Hello::new(intent, nonce);
+        let prove = Prove::hello(&hello.to_bytes(), theirs, service).unwrap();
+        let answer = prove.to_bytes(&record);
+        let proof = hello.judge(&record, &answer).unwrap();
+        prop_assert_eq!(prove.judge(&record, &proof), Some(intent));
+        for said in changed(hello.to_bytes()) {
+            if let Some(prove) = Prove::hello(&said, theirs, service) {
+                prop_assert_eq!(hello.judge(&record, &prove.to_bytes(&record)), Err(Rejected::WrongProof));
+            }
+        }
+        for answer in changed(answer) {
+            prop_assert_eq!(hello.judge(&record, &answer), Err(Rejected::WrongProof));
+        }
+        for proof in changed(proof) {
+            prop_assert_eq!(prove.judge(&record, &proof), None);
+        }
+    }
+
+    #[test]
+    fn who_does_not_know_the_very_record_is_refused(
+        record in records(), intent in intents(), nonce in nonces(), theirs in nonces()
+    ) {
+        let hello = Hello::new(intent, nonce);
+        let prove = Prove::hello(&hello.to_bytes(), theirs, 1).unwrap();
+        let proof = hello.judge(&record, &prove.to_bytes(&record)).unwrap();
+        for other in others(&record) {
+            prop_assert_eq!(hello.judge(&record, &prove.to_bytes(&other)), Err(Rejected::WrongProof), "{:?}", other);
+            prop_assert_eq!(prove.judge(&other, &proof), None, "{:?}", other);
         }
     }
 }

@@ -1,0 +1,241 @@
+//! Clients and servers, and between them somebody who keeps all that was ever said, and delivers what he likes.
+//!
+//! The oracle is the agreement of both ends: a client takes a proof only if a server of its very record made it for its
+//! very hello; a server admits a client only if one of its record took its very proof, and for what that one came for.
+
+use arbitrary::Arbitrary;
+use rendezvous_ipc::proto::cookie::Cookie;
+use rendezvous_ipc::proto::handshake::{
+    CLIENT_PROOF, HELLO, Hello, Intent, Nonce, Prove, Rejected, SERVER_PROOF, Welcome,
+};
+use rendezvous_ipc::proto::record::Record;
+use rendezvous_ipc::proto::scope::Scope;
+
+use crate::script;
+
+/// Runs the bytes as a script.
+pub fn check(bytes: &[u8]) {
+    run(&script::<Vec<Operation>>(bytes));
+}
+
+/// What happens next. Clients, servers and messages are counted back from the last: 0 is the last one.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Operation {
+    /// A client that read this record says hello.
+    Hello { record: Known, intent: Wanted },
+    /// A server of this record is told hello, and answers.
+    Answer { record: Known, delivery: Delivery },
+    /// A client that took none yet is given a proof, and gives its own if it takes it.
+    Judge { client: u8, delivery: Delivery },
+    /// A server is given a client's proof.
+    Admit { server: u8, delivery: Delivery },
+    /// A client that was admitted is given a welcome.
+    Welcome { delivery: Delivery },
+    /// A stranger says something that nobody said before.
+    Noise([u8; 8]),
+}
+
+/// Whose record: the service's, or one that differs from it in one thing.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Known {
+    Service,
+    /// Another in one byte. So are boot and machine.
+    OtherCookie(u8),
+    OtherPort,
+    OtherFamily,
+    OtherBoot(u8),
+    OtherNamespace,
+    OtherMachine(u8),
+    NoMachine,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Wanted {
+    Connect,
+    Status,
+    Retire,
+}
+
+/// Which message is delivered, and what was made of it.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Delivery {
+    pub message: u8,
+    pub tampering: Option<Tampering>,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Tampering {
+    /// Some bits of one byte are others.
+    Flip { at: u8, bits: u8 },
+    /// Its proof is that of another message.
+    Proof { of: u8 },
+    /// From `cut` on it is another message, from that one's `from` on.
+    Splice { cut: u8, other: u8, from: u8 },
+}
+
+/// Does one after the other.
+pub fn run(operations: &[Operation]) {
+    let mut world = World::default();
+    for operation in operations {
+        world.apply(*operation, &|| format!("{operations:#?}"));
+    }
+}
+
+impl Known {
+    fn record(self) -> Record {
+        let scope = Scope { boot: [1; 16], namespace: 7, machine: Some([2; 16]) };
+        let address = |text: &str| text.parse().expect("an address");
+        let service = Record {
+            scope,
+            address: address("127.0.0.1:81"),
+            cookie: Cookie::new([3; 32]),
+            pid: 4,
+            started: 5,
+            version: 6,
+        };
+        match self {
+            Known::Service => service,
+            Known::OtherCookie(at) => Record { cookie: Cookie::new(other([3; 32], at)), ..service },
+            Known::OtherPort => Record { address: address("127.0.0.1:82"), ..service },
+            Known::OtherFamily => Record { address: address("[::1]:81"), ..service },
+            Known::OtherBoot(at) => Record { scope: Scope { boot: other([1; 16], at), ..scope }, ..service },
+            Known::OtherNamespace => Record { scope: Scope { namespace: 9, ..scope }, ..service },
+            Known::OtherMachine(at) => {
+                Record { scope: Scope { machine: Some(other([2; 16], at)), ..scope }, ..service }
+            }
+            Known::NoMachine => Record { scope: Scope { machine: None, ..scope }, ..service },
+        }
+    }
+}
+
+fn other<const N: usize>(mut bytes: [u8; N], at: u8) -> [u8; N] {
+    bytes[usize::from(at) % N] ^= 1;
+    bytes
+}
+
+/// A client, and the proof that it took and the one that it gave.
+struct Client {
+    known: Known,
+    intent: Intent,
+    hello: Hello,
+    judged: Option<([u8; SERVER_PROOF], [u8; CLIENT_PROOF])>,
+}
+
+/// A server's side of one connection, and what it was told and said.
+struct Server {
+    known: Known,
+    told: [u8; HELLO],
+    prove: Prove,
+    said: [u8; SERVER_PROOF],
+}
+
+#[derive(Default)]
+struct World {
+    clients: Vec<Client>,
+    servers: Vec<Server>,
+    /// All that was ever said.
+    said: Vec<Vec<u8>>,
+    nonces: u32,
+}
+
+impl World {
+    fn apply(&mut self, operation: Operation, script: &dyn Fn() -> String) {
+        match operation {
+            Operation::Hello { record: known, intent } => {
+                let intent = match intent {
+                    Wanted::Connect => Intent::Connect,
+                    Wanted::Status => Intent::Status,
+                    Wanted::Retire => Intent::Retire,
+                };
+                let hello = Hello::new(intent, self.nonce());
+                self.said.push(hello.to_bytes().to_vec());
+                self.clients.push(Client { known, intent, hello, judged: None });
+            }
+            Operation::Answer { record: known, delivery } => {
+                let told = self.deliver(delivery);
+                let record = known.record();
+                let Some(prove) = Prove::hello(&told, self.nonce(), record.version) else {
+                    return assert!(!told.starts_with(b"RDVZ"), "a hello was refused: {}", script());
+                };
+                assert!(told.starts_with(b"RDVZ"), "taken for a hello: {told:?}: {}", script());
+                let said = prove.to_bytes(&record);
+                self.said.push(said.to_vec());
+                self.servers.push(Server { known, told, prove, said });
+            }
+            Operation::Judge { client, delivery } => {
+                let heard = self.deliver(delivery);
+                let servers = &self.servers;
+                let Some(client) = nth_back(&mut self.clients, client).filter(|client| client.judged.is_none()) else {
+                    return;
+                };
+                let honest = servers.iter().any(|server| {
+                    server.known.record() == client.known.record()
+                        && (server.told, server.said) == (client.hello.to_bytes(), heard)
+                });
+                let judged = client.hello.judge(&client.known.record(), &heard);
+                let refused = judged == Err(Rejected::WrongProof);
+                assert!(judged.is_ok() == honest && refused != honest, "{judged:?} of a client: {}", script());
+                if let Ok(proof) = judged {
+                    client.judged = Some((heard, proof));
+                    self.said.push(proof.to_vec());
+                }
+            }
+            Operation::Admit { server, delivery } => {
+                let heard = self.deliver(delivery);
+                let Some(server) = nth_back(&mut self.servers, server) else { return };
+                let client = self.clients.iter().find(|client| {
+                    client.known.record() == server.known.record()
+                        && client.hello.to_bytes() == server.told
+                        && client.judged == Some((server.said, heard))
+                });
+                let admitted = server.prove.judge(&server.known.record(), &heard);
+                assert_eq!(admitted, client.map(|client| client.intent), "whom a server admitted: {}", script());
+                if admitted.is_some() {
+                    let welcome = Welcome { pid: 4, service: 6, uptime: heard[0].into(), clients: 1 };
+                    assert_eq!(Welcome::from_bytes(&welcome.to_bytes()), Some(welcome));
+                    self.said.push(welcome.to_bytes().to_vec());
+                }
+            }
+            Operation::Welcome { delivery } => {
+                let heard = self.deliver(delivery);
+                let welcome = Welcome::from_bytes(&heard);
+                assert_eq!(welcome.map(Welcome::to_bytes), (heard[0] == b'W').then_some(heard), "{}", script());
+            }
+            Operation::Noise(bytes) => self.said.push(bytes.repeat(SERVER_PROOF.div_ceil(bytes.len()))),
+        }
+    }
+
+    /// As many bytes as are asked for; zeros where nothing was said.
+    fn deliver<const N: usize>(&mut self, delivery: Delivery) -> [u8; N] {
+        let mut message = |number| nth_back(&mut self.said, number).map_or(Vec::new(), |said| said.clone());
+        let mut said = message(delivery.message);
+        if let Some(Tampering::Splice { cut, other, from }) = delivery.tampering {
+            said.truncate(cut.into());
+            said.extend(message(other).into_iter().skip(from.into()));
+        }
+        said.resize(N, 0);
+        match delivery.tampering {
+            Some(Tampering::Flip { at, bits }) => said[usize::from(at) % N] ^= bits,
+            Some(Tampering::Proof { of }) => {
+                let proof = message(of);
+                let bytes = said.iter_mut().rev().zip(proof.iter().rev());
+                bytes.take(CLIENT_PROOF).for_each(|(byte, other)| *byte = *other);
+            }
+            Some(Tampering::Splice { .. }) | None => {}
+        }
+        said.try_into().expect("as many bytes as were asked for")
+    }
+
+    /// None is used twice.
+    fn nonce(&mut self) -> Nonce {
+        self.nonces += 1;
+        let mut nonce = [5; 32];
+        nonce[..4].copy_from_slice(&self.nonces.to_be_bytes());
+        Nonce(nonce)
+    }
+}
+
+fn nth_back<T>(all: &mut [T], number: u8) -> Option<&mut T> {
+    let number = usize::from(number) % all.len().max(1);
+    all.iter_mut().nth_back(number)
+}

@@ -1,0 +1,205 @@
+//! A point's file is a record exactly if it is the spelling of one, and what is done to a record makes no other.
+
+use std::net::SocketAddr;
+
+use arbitrary::Arbitrary;
+use rendezvous_ipc::proto::address::Address;
+use rendezvous_ipc::proto::cookie::Cookie;
+use rendezvous_ipc::proto::record::{Found, Record};
+use rendezvous_ipc::proto::scope::Scope;
+use rendezvous_ipc::proto::start::{BUSY, Reply};
+use sha2::{Digest, Sha256};
+
+use crate::{address, hex, script, unhex};
+
+/// Reads the bytes as the file, as the file of a forger who knows how to make a checksum, and as a script.
+pub fn check(bytes: &[u8]) {
+    read(bytes);
+    read(&sealed(bytes));
+    script::<Script>(bytes).run();
+}
+
+/// What is done to the file of a point, in which the first record is.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct Script {
+    pub one: Fields,
+    pub two: Fields,
+    pub operations: Vec<Operation>,
+}
+
+/// One thing that is done to the file. Places are taken modulo its length.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Operation {
+    Set {
+        at: u8,
+        byte: u8,
+    },
+    Insert {
+        at: u8,
+        byte: u8,
+    },
+    Remove {
+        at: u8,
+    },
+    Cut {
+        at: u8,
+    },
+    /// Up to `at` it stays, and is the second record from `from` on.
+    Splice {
+        at: u8,
+        from: u8,
+    },
+    /// As a backup does.
+    PutBack,
+    /// The checksum is made to fit, as nobody does by accident.
+    Seal,
+}
+
+/// What a record is made of.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct Fields {
+    boot: [u8; 16],
+    namespace: u64,
+    machine: Option<[u8; 16]>,
+    /// The last three numbers of an IPv4 address, or the one of IPv6.
+    ip: Option<[u8; 3]>,
+    port: u16,
+    cookie: [u8; 32],
+    pid: u32,
+    started: u64,
+    version: u32,
+}
+
+impl Fields {
+    pub fn record(&self) -> Record {
+        let Fields { boot, namespace, machine, ip, port, cookie, pid, started, version } = *self;
+        let ip = ip.map_or(std::net::Ipv6Addr::LOCALHOST.into(), |[a, b, c]| [127, a, b, c].into());
+        let address = Address::new(SocketAddr::new(ip, port.max(1))).expect("an address of the loopback");
+        let scope = Scope { boot, namespace, machine };
+        Record { scope, address, cookie: Cookie::new(cookie), pid, started, version }
+    }
+}
+
+impl Script {
+    /// Does one after the other, and reads the file after each.
+    pub fn run(&self) {
+        let records = [self.one.record(), self.two.record()];
+        let [one, two] = records.each_ref().map(|record| record.line().to_vec());
+        assert_eq!([&one[..], &two], records.each_ref().map(|record| spelled(record).into_bytes()));
+        let (mut file, mut forged) = (one.clone(), false);
+        for (before, operation) in self.operations.iter().enumerate() {
+            operation.apply(&mut file, &one, &two);
+            forged |= matches!(operation, Operation::Seal);
+            match read(&file) {
+                Found::Empty | Found::Malformed(_) => assert!(file != one && file != two, "{self:#?}"),
+                Found::Record(record) if records.contains(&record) => assert!(file == one || file == two, "{self:#?}"),
+                // That takes two accidents: a splice at the 32nd byte, and a cut.
+                Found::OtherDialect => assert!(before > 0, "{self:#?}"),
+                found => assert!(forged, "{found:?} after {self:#?}"),
+            }
+        }
+    }
+}
+
+impl Operation {
+    fn apply(self, file: &mut Vec<u8>, one: &[u8], two: &[u8]) {
+        let place = |at: u8, len: usize| usize::from(at) % len.max(1);
+        let len = file.len();
+        match self {
+            Operation::Set { .. } | Operation::Remove { .. } if file.is_empty() => {}
+            Operation::Set { at, byte } => file[place(at, len)] = byte,
+            Operation::Insert { at, byte } => file.insert(place(at, len + 1), byte),
+            Operation::Remove { at } => drop(file.remove(place(at, len))),
+            Operation::Cut { at } => file.truncate(place(at, len)),
+            Operation::Splice { at, from } => {
+                file.truncate(place(at, len + 1));
+                file.extend_from_slice(&two[place(from, two.len())..]);
+            }
+            Operation::PutBack => *file = one.to_vec(),
+            Operation::Seal => {
+                let fields = file.iter().rposition(|byte| *byte == b' ').map_or(0, |at| at + 1);
+                *file = sealed(&file[..fields]);
+            }
+        }
+    }
+}
+
+/// Reads the file, and a reply of which it is a part; both must be what they are by the book.
+fn read(bytes: &[u8]) -> Found {
+    let text = String::from_utf8_lossy(bytes);
+    let found = Found::read(bytes);
+    match &found {
+        Found::Record(record) => assert_eq!(spelled(record), text),
+        Found::Newer { format } => {
+            assert!(*format > 1 && is_whole(bytes, &format!("rendezvous {format} ")), "{text:?}")
+        }
+        Found::OtherDialect => assert!(is_sequoia(bytes), "{text:?}"),
+        Found::Empty => assert!(bytes.is_empty()),
+        Found::Malformed(malformed) => {
+            let newer = text.split(' ').nth(1).and_then(|word| word.parse::<u32>().ok()).filter(|format| *format > 1);
+            let newer = newer.is_some_and(|format| is_whole(bytes, &format!("rendezvous {format} ")));
+            let whole = expected(bytes).is_some() || newer || is_sequoia(bytes) || bytes.is_empty();
+            assert!(!whole, "{malformed}: {text:?}");
+        }
+        Found::Absent => panic!("there is a file: {text:?}"),
+    }
+    let ready = [b"rendezvous ready ", bytes].concat();
+    assert_eq!(Reply::read(&ready), expected(bytes).map(Reply::Ready));
+    match Reply::read(bytes) {
+        Some(Reply::Ready(record)) => assert_eq!(format!("rendezvous ready {}", spelled(&record)), text),
+        Some(Reply::Failed(reason)) => assert_eq!(format!("rendezvous failed {reason}\n"), text),
+        Some(Reply::Busy) => assert_eq!(BUSY, text),
+        None => {
+            let failed = text.starts_with("rendezvous failed ") && text.ends_with('\n');
+            assert!(str::from_utf8(bytes).is_err() || !failed && text != BUSY, "{text:?}");
+        }
+    }
+    found
+}
+
+/// The record of which this is the spelling.
+fn expected(bytes: &[u8]) -> Option<Record> {
+    let text = str::from_utf8(bytes).ok()?;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [_, _, _, scope, address, cookie, pid, started, version, _] = words[..] else { return None };
+    let [boot, namespace, machine] = scope.split('/').collect::<Vec<_>>()[..] else { return None };
+    let record = Record {
+        scope: Scope { boot: unhex(boot)?, namespace: namespace.parse().ok()?, machine: unhex(machine) },
+        address: address::expected(address)?,
+        cookie: Cookie::new(unhex(cookie)?),
+        pid: pid.parse().ok()?,
+        started: started.parse().ok()?,
+        version: version.parse().ok()?,
+    };
+    (spelled(&record) == text).then_some(record)
+}
+
+fn spelled(record: &Record) -> String {
+    let Record { scope, address, cookie, pid, started, version } = record;
+    let machine = scope.machine.map_or("-".into(), |machine| hex(&machine));
+    let (boot, namespace, cookie) = (hex(&scope.boot), scope.namespace, hex(cookie.expose()));
+    let fields = format!(
+        "rendezvous 1 native {boot}/{namespace}/{machine} {} {cookie} {pid} {started} {version} ",
+        address.socket_addr()
+    );
+    String::from_utf8(sealed(fields.as_bytes())).expect("nothing but ASCII")
+}
+
+/// The fields, then half of their SHA-256, then the end of the line.
+fn sealed(fields: &[u8]) -> Vec<u8> {
+    let checksum = hex(&Sha256::digest(fields)[..16]);
+    [fields, checksum.as_bytes(), b"\n"].concat()
+}
+
+/// Whether it is the line of some format, this one or a later one, as it was written.
+fn is_whole(bytes: &[u8], token: &str) -> bool {
+    let fields = bytes.len().saturating_sub(33);
+    let fits = bytes.len() <= Record::MAX && str::from_utf8(bytes).is_ok() && bytes.starts_with(token.as_bytes());
+    fits && bytes[..fields].ends_with(b" ") && sealed(&bytes[..fields]) == bytes
+}
+
+/// 32 bytes of a cookie, then `127.0.0.1:PORT`.
+fn is_sequoia(bytes: &[u8]) -> bool {
+    let Some(Ok(text)) = bytes.get(32..).map(str::from_utf8) else { return false };
+    address::expected(text).is_some_and(|address| address.socket_addr().ip().to_string() == "127.0.0.1")
+}

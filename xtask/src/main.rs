@@ -2,12 +2,13 @@
 
 mod codegen;
 mod conform;
+mod fuzz;
 mod nostd;
 mod release;
 mod tlc;
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask CHORE
@@ -17,6 +18,8 @@ const USAGE: &str = "usage: cargo xtask CHORE
   features            build each combination of features
   package             build what would be published
   api [--check]       record the public API, or check that it is the recorded one
+  fuzz [--seconds N] [TARGET]
+                      fuzz all targets, or one, for a minute or N seconds each (needs a C++ compiler)
   deny                check the dependencies' licences, versions and sources
   conform [SLICE]     compare the graph of the machines with the graph of the spec (needs Java 11 or newer)
   conform --accept    take the graph of the machines as it is now
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         ["api"] => release::record_api(),
         ["api", "--check"] => release::check_api(),
         ["deny"] => release::deny(),
+        ["fuzz", ref args @ ..] => fuzz::check(args),
         _ => Err(USAGE.into()),
     };
     match result {
@@ -66,4 +70,20 @@ fn run(command: &mut Command) -> Result<(), Box<dyn Error>> {
         true => Ok(()),
         false => Err(format!("{} failed", Path::new(command.get_program()).display()).into()),
     }
+}
+
+/// A tool of the ecosystem, installed into the target directory where it is not there yet.
+fn tool(name: &str, version: &str) -> Result<PathBuf, Box<dyn Error>> {
+    let tools = root().join("target/tools");
+    let path = tools.join("bin").join(name);
+    if !path.exists() {
+        run(cargo().args(["install", "--quiet", "--locked", "--version", version, "--root"]).arg(&tools).arg(name))?;
+    }
+    Ok(path)
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root());
+    command
 }

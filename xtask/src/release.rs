@@ -2,10 +2,9 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
-use crate::{root, run};
+use crate::{cargo, root, run, tool};
 
 /// Each combination of features; what enables another is not listed with it.
 const FEATURES: [&str; 5] = ["", "tokio", "tokio,log", "capnp", "capnp,log"];
@@ -68,20 +67,4 @@ fn api() -> Result<String, Box<dyn Error>> {
     let text = String::from_utf8(output.stdout)?;
     let promised = |line: &&str| !line.contains(" rendezvous_ipc::proto");
     Ok(text.lines().filter(promised).flat_map(|line| [line, "\n"]).collect())
-}
-
-/// A tool of the ecosystem, installed into the target directory where it is not there yet.
-fn tool(name: &str, version: &str) -> Result<PathBuf, Box<dyn Error>> {
-    let tools = root().join("target/tools");
-    let path = tools.join("bin").join(name);
-    if !path.exists() {
-        run(cargo().args(["install", "--quiet", "--locked", "--version", version, "--root"]).arg(&tools).arg(name))?;
-    }
-    Ok(path)
-}
-
-fn cargo() -> Command {
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(root());
-    command
 }

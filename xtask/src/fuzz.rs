@@ -1,0 +1,93 @@
+//! The fuzzer over all its targets, for a while each: what it found new it keeps in `target/fuzz/corpus/`.
+//!
+//! No sanitizer: there is no unsafe code here to sanitize, and without one it is the stable compiler's. What `fuzz/corpus/`
+//! holds is what covers all edges that were ever covered, in few files; after a long run, chosen anew by
+//! `cargo fuzz run -s none T NEW fuzz/corpus/T target/fuzz/corpus/T -- -set_cover_merge=1 -use_counters=0`.
+
+use std::error::Error;
+use std::fs;
+use std::process::Command;
+
+use crate::{root, run, tool};
+
+/// Runs the targets, or the one that is named, each for so many seconds; fails where one did.
+pub fn check(args: &[&str]) -> Result<(), Box<dyn Error>> {
+    let (seconds, only) = match *args {
+        [] => ("60", None),
+        ["--seconds", seconds] => (seconds, None),
+        ["--seconds", seconds, target] => (seconds, Some(target)),
+        [target] => ("60", Some(target)),
+        _ => return Err(crate::USAGE.into()),
+    };
+    let seconds: u32 = seconds.parse().map_err(|_| crate::USAGE)?;
+    let targets: Vec<_> = targets()?.into_iter().filter(|name| only.is_none_or(|only| name == only)).collect();
+    if targets.is_empty() {
+        return Err("there is no such target in fuzz/fuzz_targets".into());
+    }
+    run(cargo_fuzz("build")?.args(only))?;
+    println!("{:12} {:>12} {:>8} {:>8} {:>8}", "target", "runs/s", "edges", "features", "corpus");
+    let mut crashes = Vec::new();
+    for target in targets {
+        match fuzz(&target, seconds)? {
+            Ok(Report { runs, edges, features, corpus }) => {
+                println!("{target:12} {runs:>12} {edges:>8} {features:>8} {corpus:>8}");
+            }
+            Err(said) => crashes.push(format!("{target} fails:\n{said}")),
+        }
+    }
+    if crashes.is_empty() { Ok(()) } else { Err(crashes.join("\n").into()) }
+}
+
+/// Each file is a target.
+fn targets() -> Result<Vec<String>, Box<dyn Error>> {
+    let mut targets = Vec::new();
+    for entry in fs::read_dir(root().join("fuzz/fuzz_targets"))? {
+        targets.extend(entry?.path().file_stem().map(|name| name.to_string_lossy().into_owned()));
+    }
+    targets.sort();
+    Ok(targets)
+}
+
+/// What libFuzzer says at the end.
+struct Report {
+    runs: String,
+    edges: String,
+    features: String,
+    corpus: String,
+}
+
+/// Fuzzes one target; answers what it said from the panic on, the path of the input included, where it failed.
+fn fuzz(target: &str, seconds: u32) -> Result<Result<Report, String>, Box<dyn Error>> {
+    let new = root().join("target/fuzz/corpus").join(target);
+    fs::create_dir_all(&new)?;
+    let output = cargo_fuzz("run")?
+        .arg(target)
+        .arg(new)
+        .arg(root().join("fuzz/corpus").join(target))
+        .args(["--", "-print_final_stats=1", "-timeout=5", "-dict=fuzz/dictionary.txt"])
+        .arg(format!("-max_total_time={seconds}"))
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        let panic = said.find("panicked at").map_or(0, |at| said[..at].rfind('\n').unwrap_or(0));
+        return Ok(Err(said[panic..].to_owned()));
+    }
+    let word = |line: &str, name: &str| {
+        let line = said.lines().rfind(|said| said.contains(line));
+        let word = line.and_then(|line| line.split_once(name)?.1.split_whitespace().next());
+        word.map(String::from).ok_or(format!("libFuzzer does not say {name:?}:\n{said}"))
+    };
+    Ok(Ok(Report {
+        runs: word("stat::average_exec_per_sec:", "average_exec_per_sec:")?,
+        edges: word("DONE", "cov: ")?,
+        features: word("DONE", "ft: ")?,
+        corpus: word("DONE", "corp: ")?,
+    }))
+}
+
+fn cargo_fuzz(command: &str) -> Result<Command, Box<dyn Error>> {
+    let mut cargo_fuzz = Command::new(tool("cargo-fuzz", "0.13.2")?);
+    cargo_fuzz.current_dir(root()).args(["fuzz", command, "--sanitizer", "none", "--target-dir"]);
+    cargo_fuzz.arg(root().join("target/fuzz"));
+    Ok(cargo_fuzz)
+}

@@ -5,8 +5,10 @@
 //! out. The oracles are written anew from what PROTOCOL says, naively, and share no code with what they judge.
 
 pub mod address;
+pub mod client_ops;
 pub mod cookie;
 pub mod handshake;
+pub mod herd_ops;
 pub mod record;
 
 pub use arbitrary::Arbitrary;

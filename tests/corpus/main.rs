@@ -33,3 +33,13 @@ fn the_corpus_of_records_holds() {
 fn the_corpus_of_handshakes_holds() {
     replay("handshake", checks::handshake::check);
 }
+
+#[test]
+fn the_corpus_of_a_clients_answers_holds() {
+    replay("client_ops", checks::client_ops::check);
+}
+
+#[test]
+fn the_corpus_of_herds_holds() {
+    replay("herd_ops", checks::herd_ops::check);
+}

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use checks::{Arbitrary, address, cookie, handshake, record};
+use checks::{Arbitrary, address, client_ops, cookie, handshake, herd_ops, record};
 use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
 use proptest::option;
@@ -73,6 +73,19 @@ fn handshakes() -> impl Strategy<Value = Vec<handshake::Operation>> {
         [vec![hello], a, vec![answer], b, vec![judge], c, vec![admit]].concat()
     });
     vec(handshake, 1..4).prop_map(|handshakes| handshakes.concat())
+}
+
+fn connects() -> impl Strategy<Value = client_ops::Script> {
+    use client_ops::{Answer, Script};
+    let answers = vec(prop_oneof![2 => Just(Answer::Well), 1 => made(10)], 0..60);
+    (made(4), 0u8..4, 0u8..4, answers).prop_map(|(goal, ours, newest, answers)| Script { goal, ours, newest, answers })
+}
+
+fn herds() -> impl Strategy<Value = herd_ops::Script> {
+    use herd_ops::{Operation, Script};
+    let step = (any::<u8>(), any::<u8>()).prop_map(|(who, how)| Operation::Step { who, how });
+    let operation = prop_oneof![20 => step, 1 => any::<u8>().prop_map(Operation::Fault)];
+    (0u8..4, vec(operation, 0..200)).prop_map(|(clients, operations)| Script { clients, operations })
 }
 
 /// The record, different in one thing that is proved, each in its turn. The PID, the start time and the version are
@@ -262,5 +275,23 @@ proptest! {
             prop_assert_eq!(hello.judge(&record, &prove.to_bytes(&other)), Err(Rejected::WrongProof), "{:?}", other);
             prop_assert_eq!(prove.judge(&other, &proof), None, "{:?}", other);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn a_client_keeps_its_promises_whatever_it_is_answered(script in connects()) {
+        script.run();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_herd_keeps_all_properties_in_any_order_and_with_any_faults(script in herds()) {
+        script.run();
     }
 }

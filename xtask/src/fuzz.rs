@@ -64,7 +64,7 @@ fn fuzz(target: &str, seconds: u32) -> Result<Result<Report, String>, Box<dyn Er
         .arg(target)
         .arg(new)
         .arg(root().join("fuzz/corpus").join(target))
-        .args(["--", "-print_final_stats=1", "-timeout=5", "-dict=fuzz/dictionary.txt"])
+        .args(["--", "-print_final_stats=1", "-timeout=10", "-max_len=1200", "-dict=fuzz/dictionary.txt"])
         .arg(format!("-max_total_time={seconds}"))
         .output()?;
     let said = String::from_utf8_lossy(&output.stderr);

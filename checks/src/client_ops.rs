@@ -1,0 +1,490 @@
+//! The client's machine, whatever its driver answers: any record of any version, any failure, in any order.
+//!
+//! The oracle knows what a true driver holds and what it has seen, and what PROTOCOL allows then. When the script is
+//! over, all goes well, and the connect has to end.
+
+use arbitrary::Arbitrary;
+use rendezvous_ipc::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step, Versions};
+use rendezvous_ipc::proto::cookie::Cookie;
+use rendezvous_ipc::proto::handshake::{self, Intent, Nonce, SERVER_PROOF, Verdict};
+use rendezvous_ipc::proto::record::{Found, Malformed, Record};
+use rendezvous_ipc::proto::scope::Scope;
+
+use crate::script;
+
+/// Runs the bytes as a script.
+pub fn check(bytes: &[u8]) {
+    script::<Script>(bytes).run();
+}
+
+/// A connect, and what its questions are answered, one after the other.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct Script {
+    pub goal: Wanted,
+    /// The versions of the service that are ours, and the newest that we understand.
+    pub ours: u8,
+    pub newest: u8,
+    pub answers: Vec<Answer>,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Wanted {
+    External,
+    Robust,
+    Internal,
+    Serve,
+    Retire,
+}
+
+/// What a question is answered; each means something to every question.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Answer {
+    /// As one would wish; the file is as it was.
+    Well,
+    /// Busy, held, failed, refused.
+    Ill,
+    /// Our own trouble, or nobody can tell.
+    Trouble,
+    /// What is read is something else by now.
+    File(Content),
+    /// The child is ready, with a record of this version; or it is another's.
+    Ready { version: u8, strange: bool },
+    /// A dial comes to nothing.
+    Came(Nothing),
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Content {
+    Record {
+        server: u8,
+        version: u8,
+    },
+    /// That of the server that was started last, or the suspect's.
+    Child,
+    Suspect,
+    Empty,
+    Malformed,
+    Newer,
+    OtherDialect,
+    OtherMachine,
+    OtherNamespace,
+    EarlierBoot,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Nothing {
+    Refused,
+    Myself,
+    Silence,
+    HungUp,
+    Unwelcome,
+    Garbage,
+    Impostor,
+    Unsupported,
+}
+
+const HERE: Scope = Scope { boot: [1; 16], namespace: 7, machine: Some([2; 16]) };
+const NONCE: Nonce = Nonce([5; 32]);
+
+/// Versions and servers are few, so that they meet.
+fn few(number: u8) -> u8 {
+    number % 4
+}
+
+fn record(server: u8, version: u8) -> Record {
+    let address = "127.0.0.1:81".parse().expect("an address");
+    let cookie = Cookie::new([server; 32]);
+    Record { scope: HERE, address, cookie, pid: server.into(), started: 0, version: version.into() }
+}
+
+/// A child's cookie: nobody else's.
+fn cookie(child: u8) -> Cookie {
+    Cookie::new([100 + child; 32])
+}
+
+impl Script {
+    /// Answers, and sees to it that each question is one that may be asked.
+    pub fn run(&self) {
+        let goal = match self.goal {
+            Wanted::External => Goal::Connect(Policy::External),
+            Wanted::Robust => Goal::Connect(Policy::Robust),
+            Wanted::Internal => Goal::Connect(Policy::Internal),
+            Wanted::Serve => Goal::Serve,
+            Wanted::Retire => Goal::Retire,
+        };
+        let versions = Versions { ours: few(self.ours).into(), newest: few(self.newest).into() };
+        let mut world = World::new(goal, versions);
+        let mut step = Step::new(goal, HERE, versions);
+        // Most that a connect can need when all goes well: three starts, each registered and found dead before.
+        let well = std::iter::repeat_n(&Answer::Well, 60);
+        for answer in self.answers.iter().take(1000).chain(well) {
+            if let Err(wrong) = world.allows(&step) {
+                panic!("{wrong} at {}\n{self:#?}\n{world:?}", step.name());
+            }
+            if let Step::Done(_) = step {
+                return;
+            }
+            step = world.answer(step, *answer);
+        }
+        panic!("all goes well, and it does not end: at {}\n{self:#?}\n{world:?}", step.name());
+    }
+}
+
+/// What a true driver has, and has seen.
+#[derive(Debug)]
+struct World {
+    goal: Goal,
+    versions: Versions,
+    file: Found,
+    holds: Holds,
+    /// What the lifetime lock said last, since the point lock is held and nothing was started.
+    lifetime: Option<Lifetime>,
+    cleared: bool,
+    children: u8,
+    /// How many of them were not busy.
+    starts: u8,
+    /// What the child said that it is.
+    ready: Option<Record>,
+    /// Its lifetime lock was seen held.
+    verified: bool,
+    registered: Option<Record>,
+    /// What *Robust* falls back for happened; and then nobody was found alive.
+    listed: bool,
+    looked: bool,
+    suspect: Option<Record>,
+    /// The suspect may be dialled again, without the lock.
+    again: bool,
+    free_dials: u8,
+    /// The older server that was asked to retire last.
+    replaced: Option<Record>,
+    welcomed: Option<Record>,
+    /// What ends a connect was answered.
+    end: Option<&'static str>,
+}
+
+impl World {
+    fn new(goal: Goal, versions: Versions) -> Self {
+        World {
+            goal,
+            versions,
+            file: Found::Absent,
+            holds: Holds::default(),
+            lifetime: None,
+            cleared: false,
+            children: 0,
+            starts: 0,
+            ready: None,
+            verified: false,
+            registered: None,
+            listed: false,
+            looked: false,
+            suspect: None,
+            again: false,
+            free_dials: 0,
+            replaced: None,
+            welcomed: None,
+            end: None,
+        }
+    }
+
+    fn spawns(&self) -> bool {
+        matches!(self.goal, Goal::Connect(Policy::External | Policy::Robust))
+    }
+
+    /// Whether the server of a record is one that a newer is to be started for.
+    fn replaces(&self, record: &Record) -> bool {
+        let newer_than_the_last = self.replaced.as_ref().is_none_or(|last| last.version < record.version);
+        self.spawns() && record.version < self.versions.ours && newer_than_the_last
+    }
+
+    fn allows(&mut self, step: &Step) -> Result<(), &'static str> {
+        let must = |allowed: bool, wrong| if allowed { Ok(()) } else { Err(wrong) };
+        must(step.holds() == self.holds, "it holds something else")?;
+        let Holds { lock, child, .. } = self.holds;
+        let is_free = lock && self.lifetime == Some(Lifetime::Free);
+        match step {
+            Step::Lock(_) | Step::Unlock(_) => {
+                must(self.goal != Goal::Connect(Policy::Internal), "Internal takes no lock")
+            }
+            Step::Backoff(backoff) => {
+                let suspect = self.suspect.as_ref().filter(|_| self.again);
+                must(!lock && backoff.suspects() == suspect, "it waits for a server, and says otherwise")
+            }
+            Step::Clear(_) => must(is_free, "it clears what may live"),
+            Step::Spawn(spawn) => {
+                must(is_free && self.cleared && self.spawns(), "it starts what it may not")?;
+                must(*spawn.cookie() == cookie(self.children), "another's cookie")?;
+                must(self.starts < 3, "it starts for ever")
+            }
+            Step::Verify(_) => must(self.ready.is_some(), "nothing is ready"),
+            Step::Write(write) => {
+                must(
+                    child && self.verified && Some(write.record()) == self.ready.as_ref(),
+                    "it writes what is not its child's",
+                )?;
+                let version = write.record().version;
+                must(self.versions.ours <= version && version <= self.versions.newest, "it registers a useless server")
+            }
+            Step::Fallback(_) => must(
+                self.goal == Goal::Connect(Policy::Robust) && self.listed && lock,
+                "there is nothing to fall back for",
+            ),
+            Step::Dial(dial) => self.allows_to_dial(dial.record()),
+            Step::Done(done) => must(self.allows_to_end(done), "it may not end so"),
+            _ => Ok(()),
+        }
+    }
+
+    fn allows_to_dial(&mut self, record: &Record) -> Result<(), &'static str> {
+        let (lock, again) = (self.holds.lock, self.suspect.as_ref() == Some(record));
+        let known = [
+            match &self.file {
+                Found::Record(record) => Some(record),
+                _ => None,
+            },
+            self.registered.as_ref(),
+        ];
+        if !known.contains(&Some(record)) || record.scope != HERE {
+            return Err("it dials what is not there");
+        }
+        if self.replaced.as_ref() == Some(record) {
+            return Err("it dials whom it asked to go");
+        }
+        if again && (lock || !self.again) {
+            return Err("it dials the suspect again");
+        }
+        self.free_dials += u8::from(!lock && !again);
+        if self.free_dials > 2 { Err("it dials for ever without the lock") } else { Ok(()) }
+    }
+
+    fn allows_to_end(&self, done: &Done) -> bool {
+        let connects = matches!(self.goal, Goal::Connect(_));
+        let foreign = matches!(&self.file, Found::Record(record) if record.scope != HERE);
+        match done {
+            Done::Welcomed(record, _) => {
+                let fits = !connects || record.version <= self.versions.newest;
+                self.welcomed.as_ref() == Some(record) && fits && !self.replaces(record)
+            }
+            Done::Start => self.goal == Goal::Serve && self.cleared,
+            Done::Absent => self.goal == Goal::Retire && self.lifetime.is_none() && !self.cleared,
+            Done::Internal => match self.goal {
+                Goal::Connect(Policy::Internal) => self.starts == 0,
+                goal => goal == Goal::Connect(Policy::Robust) && self.listed && self.looked,
+            },
+            Done::Refused(Refusal::Incompatible) => matches!(self.file, Found::Newer { .. }),
+            Done::Refused(Refusal::OtherDialect) => self.file == Found::OtherDialect,
+            Done::Refused(Refusal::ForeignScope) => foreign,
+            Done::TooNew(record) => connects && record.version > self.versions.newest,
+            Done::Failed => self.goal == Goal::Connect(Policy::External) && self.listed,
+            Done::Refused(Refusal::CannotTell) => self.end == Some("cannot tell"),
+            Done::Unsupported(_) => self.end == Some("unsupported"),
+            Done::Unverified => self.end == Some("unverified"),
+            Done::TooLate => self.end == Some("too late"),
+            Done::Trouble => self.end == Some("trouble"),
+        }
+    }
+
+    fn answer(&mut self, step: Step, answer: Answer) -> Step {
+        if let (Step::Read(_) | Step::Reread(_), Answer::File(content)) = (&step, answer) {
+            self.file = self.found(content);
+        }
+        self.again &= matches!(step, Step::Unlock(_) | Step::Backoff(_) | Step::Read(_));
+        match step {
+            Step::Read(s) => {
+                let next = s.found(self.file.clone());
+                self.again &= matches!(next, Step::Dial(_));
+                next
+            }
+            Step::Lock(s) => match answer {
+                Answer::Ill => s.busy(),
+                _ => {
+                    (self.holds.lock, self.lifetime) = (true, None);
+                    s.got()
+                }
+            },
+            Step::Reread(s) => s.found(self.file.clone()),
+            Step::Probe(s) => {
+                let lifetime = match answer {
+                    Answer::Ill => Lifetime::Held,
+                    Answer::Trouble => Lifetime::CannotTell,
+                    _ => Lifetime::Free,
+                };
+                self.lifetime = Some(lifetime);
+                self.listed |= lifetime == Lifetime::Free && self.starts == 3;
+                self.again = lifetime == Lifetime::Held && self.file_is(&self.suspect) && !self.file_is(&self.replaced);
+                if lifetime == Lifetime::CannotTell {
+                    self.end = Some("cannot tell");
+                }
+                s.answered(lifetime)
+            }
+            Step::Clear(s) => match answer {
+                Answer::Trouble => {
+                    self.end = Some("too late");
+                    s.too_late()
+                }
+                _ => {
+                    (self.cleared, self.file) = (true, Found::Empty);
+                    s.cleared(cookie(self.children))
+                }
+            },
+            Step::Spawn(s) => match answer {
+                Answer::Trouble => {
+                    self.listed = true;
+                    s.cannot_execute()
+                }
+                _ => {
+                    (self.holds.child, self.lifetime, self.cleared) = (true, None, false);
+                    (self.ready, self.verified) = (None, false);
+                    self.starts += 1;
+                    s.spawned()
+                }
+            },
+            Step::Await(s) => {
+                let child = |version: u32| Record { cookie: cookie(self.children), version, ..record(0, 0) };
+                let ready = match answer {
+                    Answer::Ready { version, strange: false } => child(few(version).into()),
+                    Answer::Ready { version, strange: true } => record(9, few(version)),
+                    Answer::Trouble => {
+                        self.starts -= 1;
+                        return s.busy();
+                    }
+                    Answer::Ill => {
+                        self.listed = true;
+                        return s.failed();
+                    }
+                    _ => child(self.versions.ours),
+                };
+                let strange = ready.cookie != cookie(self.children) || ready.version < self.versions.ours;
+                self.listed |= strange;
+                self.ready = Some(ready.clone());
+                s.ready(ready)
+            }
+            Step::Verify(s) => {
+                let (lifetime, end) = match answer {
+                    Answer::Ill => (Lifetime::Free, Some("unverified")),
+                    Answer::Trouble => (Lifetime::CannotTell, Some("cannot tell")),
+                    _ => (Lifetime::Held, None),
+                };
+                (self.verified, self.end) = (lifetime == Lifetime::Held, end);
+                s.answered(lifetime)
+            }
+            Step::Write(s) => {
+                (self.holds.record, self.file) = (true, Found::Record(s.record().clone()));
+                s.written()
+            }
+            Step::Confirm(s) => {
+                (self.holds.child, self.holds.record) = (false, false);
+                self.registered = self.ready.take();
+                self.children += 1;
+                s.confirmed()
+            }
+            Step::Fallback(s) => {
+                self.looked = !matches!(answer, Answer::Ill);
+                self.listed &= self.looked;
+                if self.looked { s.free() } else { s.not_free() }
+            }
+            Step::Kill(s) => {
+                self.holds.child = false;
+                self.children += 1;
+                s.killed()
+            }
+            Step::Unlock(s) => {
+                (self.holds.lock, self.lifetime, self.cleared) = (false, None, false);
+                s.unlocked()
+            }
+            Step::Backoff(s) => s.elapsed(),
+            Step::Dial(s) => match self.came(answer, s.record()) {
+                Some(came) => s.failed(came),
+                None => s.connected(NONCE),
+            },
+            Step::Hello(s) => match self.came(answer, s.record()) {
+                Some(came) => s.failed(came),
+                None => s.sent(),
+            },
+            Step::Prove(s) => {
+                let record = s.record().clone();
+                let came = match self.came(answer, &record) {
+                    // It does not know the cookie.
+                    Some(Came::Impostor) => s.judge(&[0; SERVER_PROOF]).expect_err("no server's proof"),
+                    Some(came) => came,
+                    None => match s.judge(&self.proof(&record)) {
+                        Ok(proof) => return s.proved(proof),
+                        Err(came) => came,
+                    },
+                };
+                s.failed(came)
+            }
+            Step::Welcome(s) => match self.came(answer, s.record()) {
+                Some(came) => s.failed(came),
+                None => {
+                    let (record, replaces) = (s.record().clone(), s.replaces());
+                    assert_eq!(replaces, self.replaces(&record), "whether it is to go: {record:?} {self:#?}");
+                    self.welcomed = Some(record.clone());
+                    if replaces {
+                        self.replaced = Some(record);
+                    }
+                    s.welcomed(handshake::Welcome { pid: 1, service: 0, uptime: 0, clients: 1 })
+                }
+            },
+            Step::Done(_) => step,
+        }
+    }
+
+    /// The proof of the server of this record to the hello that a client must say to it.
+    fn proof(&self, record: &Record) -> [u8; SERVER_PROOF] {
+        let intent = match self.goal {
+            _ if self.replaces(record) => Intent::Retire,
+            Goal::Connect(_) => Intent::Connect,
+            Goal::Serve => Intent::Status,
+            Goal::Retire => Intent::Retire,
+        };
+        let hello = handshake::Hello::new(intent, NONCE).to_bytes();
+        handshake::Prove::hello(&hello, Nonce([6; 32]), record.version).expect("a hello").to_bytes(record)
+    }
+
+    /// Whether the dial comes to nothing; then it is a suspicion, but for our own trouble and a proved no.
+    fn came(&mut self, answer: Answer, record: &Record) -> Option<Came> {
+        let came = match answer {
+            Answer::Well | Answer::File(_) | Answer::Ready { .. } => return None,
+            Answer::Trouble => Came::Trouble,
+            Answer::Ill | Answer::Came(Nothing::Refused) => Came::Refused,
+            Answer::Came(Nothing::Myself) => Came::Myself,
+            Answer::Came(Nothing::Silence) => Came::Silence,
+            Answer::Came(Nothing::HungUp) => Came::HungUp,
+            Answer::Came(Nothing::Unwelcome) => Came::Unwelcome,
+            Answer::Came(Nothing::Garbage) => Came::Garbage,
+            Answer::Came(Nothing::Impostor) => Came::Impostor,
+            Answer::Came(Nothing::Unsupported) => {
+                let verdict = Verdict::VersionUnsupported;
+                Came::Unsupported(handshake::Answer { verdict, protocol: 9, service: 0 })
+            }
+        };
+        match came {
+            Came::Trouble => self.end = Some("trouble"),
+            Came::Unsupported(_) => self.end = Some("unsupported"),
+            _ => self.suspect = Some(record.clone()),
+        }
+        Some(came)
+    }
+
+    fn file_is(&self, known: &Option<Record>) -> bool {
+        matches!(&self.file, Found::Record(record) if known.as_ref() == Some(record))
+    }
+
+    fn found(&self, content: Content) -> Found {
+        let elsewhere = |scope| Found::Record(Record { scope, ..record(1, 0) });
+        let known = |record: &Option<Record>| record.clone().map_or(Found::Empty, Found::Record);
+        match content {
+            Content::Record { server, version } => Found::Record(record(few(server), few(version))),
+            Content::Child => known(&self.registered),
+            Content::Suspect => known(&self.suspect),
+            Content::Empty => Found::Empty,
+            Content::Malformed => Found::Malformed(Malformed::Checksum),
+            Content::Newer => Found::Newer { format: 2 },
+            Content::OtherDialect => Found::OtherDialect,
+            Content::OtherMachine => elsewhere(Scope { boot: [9; 16], machine: Some([9; 16]), ..HERE }),
+            Content::OtherNamespace => elsewhere(Scope { namespace: 9, ..HERE }),
+            Content::EarlierBoot => elsewhere(Scope { boot: [9; 16], ..HERE }),
+        }
+    }
+}

@@ -2,9 +2,6 @@
 
 use std::io;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -14,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::log;
 use super::os::process::{self, Orders};
+use super::reaper::{Process, Reaper};
 use crate::context::Context;
 use crate::error::{Error, StartFailure};
 use crate::proto::record::Record;
@@ -25,7 +23,7 @@ const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// A child that is not registered: dropping it kills it. A thread of its own reaps it in the end.
 pub(super) struct Child {
-    process: Shared,
+    process: Process,
     pid: u32,
     registered: bool,
     orders: Option<Orders>,
@@ -85,7 +83,7 @@ impl Child {
         let replies = match replies {
             Ok(replies) => replies,
             Err(error) => {
-                kill(&process);
+                process.kill();
                 return Err(ours(error));
             }
         };
@@ -148,24 +146,8 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if !self.registered {
-            kill(&self.process);
+            self.process.kill();
         }
-    }
-}
-
-/// A process that may be killed until the reaper saw its end: its number may be another's from then on, even
-/// unreaped by us, where the host ignores the signal of a child's end.
-struct Process {
-    child: std::process::Child,
-    ended: bool,
-}
-
-type Shared = Arc<Mutex<Process>>;
-
-fn kill(process: &Mutex<Process>) {
-    let mut process = process.lock().unwrap_or_else(PoisonError::into_inner);
-    if !process.ended {
-        let _ = process.child.kill();
     }
 }
 
@@ -213,30 +195,5 @@ impl Said {
                 Awaited::Failed(StartFailure::Nonsense(text.trim_end().to_owned()))
             }
         }
-    }
-}
-
-/// A thread that waits for one child's end and reaps it, however long that takes.
-struct Reaper(mpsc::Sender<Shared>);
-
-impl Reaper {
-    fn start() -> io::Result<(Self, oneshot::Receiver<Option<ExitStatus>>)> {
-        let (give, take) = mpsc::channel::<Shared>();
-        let (tell, exit) = oneshot::channel();
-        thread::Builder::new().name("rendezvous-reaper".into()).stack_size(128 * 1024).spawn(move || {
-            let Ok(child) = take.recv() else { return };
-            let id = child.lock().unwrap_or_else(PoisonError::into_inner).child.id();
-            process::wait_for_end(id);
-            let mut process = child.lock().unwrap_or_else(PoisonError::into_inner);
-            process.ended = true;
-            let _ = tell.send(process.child.wait().ok());
-        })?;
-        Ok((Reaper(give), exit))
-    }
-
-    fn take(self, child: std::process::Child) -> Shared {
-        let child = Arc::new(Mutex::new(Process { child, ended: false }));
-        let _ = self.0.send(child.clone());
-        child
     }
 }

@@ -1,11 +1,9 @@
 //! What the threads of a server share: the gate at which clients are counted, and whether it was told to retire.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout_at};
-
+use super::sync::{Instant, Mutex, MutexGuard, Notify, timeout_at, watch};
 use crate::proto::serve::{Gate, Retire};
 
 /// A timer that is this late was not ours to keep: the process was stopped, or starved.

@@ -16,9 +16,12 @@ mod lobby;
 mod log;
 mod os;
 mod point;
+mod reaper;
+mod registry;
 mod serve;
 mod story;
 mod stream;
+mod sync;
 mod watchdog;
 
 pub use self::connect::Connection;

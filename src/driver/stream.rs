@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::ephemeral::Ephemeral;
-use super::internal::Lease;
+use super::registry::Lease;
 
 /// An authenticated stream between a client and its server.
 ///

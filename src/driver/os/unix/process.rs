@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+pub(crate) use std::process::Child;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Instant;
 

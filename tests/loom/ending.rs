@@ -1,0 +1,35 @@
+//! The end of a child, against the connect that gives it up.
+
+use loom::thread;
+
+use crate::explore;
+use crate::os::process::{self, Child, State};
+use crate::reaper::Reaper;
+
+#[test]
+fn a_child_is_reaped_once_and_its_number_is_not_killed_after_that() {
+    explore(3, || {
+        let (reaper, exit) = Reaper::start().unwrap();
+        let child = reaper.take(Child);
+        let ends = thread::spawn(process::end);
+        // The connect is dropped, or its time is over.
+        child.kill();
+        ends.join().unwrap();
+        let exit = exit.recv().expect("its end is told");
+        assert!(exit.is_some() && process::state() == State::Reaped);
+        child.kill();
+    });
+}
+
+#[test]
+fn a_child_that_is_given_up_ends_and_is_reaped() {
+    explore(3, || {
+        let (reaper, exit) = Reaper::start().unwrap();
+        let child = reaper.take(Child);
+        let gives_up = thread::spawn(move || child.kill());
+        // One that goes on, or is not reaped, is a deadlock here.
+        exit.recv().expect("its end is told");
+        assert_eq!(process::state(), State::Reaped);
+        gives_up.join().unwrap();
+    });
+}

@@ -1,0 +1,65 @@
+//! One process that was started, and its number, which is another's as soon as it was reaped.
+
+pub mod process {
+    use std::io;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use crate::sync::watch;
+
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    pub enum State {
+        Runs,
+        /// It ended, and was not reaped.
+        Zombie,
+        /// Its number may be another's.
+        Reaped,
+    }
+
+    loom::lazy_static! {
+        static ref STATE: watch::Sender<State> = watch::Sender::new(State::Runs);
+    }
+
+    pub struct Child;
+
+    impl Child {
+        pub fn id(&self) -> u32 {
+            1
+        }
+
+        pub fn kill(&mut self) -> io::Result<()> {
+            assert_ne!(state(), State::Reaped, "another's process is killed");
+            end();
+            Ok(())
+        }
+
+        pub fn wait(&mut self) -> io::Result<ExitStatus> {
+            wait_for_end(1);
+            STATE.send_if_modified(|state| {
+                assert_eq!(*state, State::Zombie, "it is reaped once");
+                *state = State::Reaped;
+                true
+            });
+            Ok(ExitStatus::from_raw(0))
+        }
+    }
+
+    pub fn state() -> State {
+        *STATE.borrow()
+    }
+
+    /// It ends by itself, unless it has ended.
+    pub fn end() {
+        STATE.send_if_modified(|state| {
+            let runs = *state == State::Runs;
+            if runs {
+                *state = State::Zombie;
+            }
+            runs
+        });
+    }
+
+    pub fn wait_for_end(_id: u32) {
+        let _ = crate::wait(STATE.subscribe().wait_for(|state| *state != State::Runs));
+    }
+}

@@ -17,6 +17,7 @@ mod error {
 use rendezvous_ipc::proto;
 
 mod ending;
+mod machines;
 mod serving;
 mod sharing;
 

@@ -18,8 +18,8 @@ use rendezvous_model::slices::{Slice, slices};
 use rendezvous_model::view::View;
 use rendezvous_model::{Bounds, Fault, GOALS, Goal, World};
 
-use crate::root;
 use crate::tlc::{Result, fetch, state};
+use crate::{parallel, root};
 
 /// Where the two graphs are no longer worth waiting for.
 const MOST: usize = 200_000;
@@ -34,30 +34,37 @@ fn check_all(only: Option<&str>) -> Result<()> {
     let dir = root().join("target/conform");
     let jar = fetch::jar(&root().join("target/tlc"))?;
     let kept = fs::read_to_string(digests())?;
-    let mut wrong = Vec::new();
+    let mut slices = slices();
+    slices.retain(|slice| only.is_none_or(|only| only == slice.name));
     println!("| slice | states | edges | machines | spec | seconds |");
     println!("| --- | ---: | ---: | --- | --- | ---: |");
-    for slice in slices().iter().filter(|slice| only.is_none_or(|only| only == slice.name)) {
-        let began = Instant::now();
-        let machines = machines(slice)?;
-        let (spec, states) = dumped(&jar, &dir, slice)?;
-        let line = machines.line(slice.name);
-        println!(
-            "| {} | {} | {} | {} | {} | {:.0} |",
-            slice.name,
-            spec.states.len(),
-            spec.edges.len(),
-            machines.digest(),
-            if spec == machines { "equal".into() } else { spec.digest() },
-            began.elapsed().as_secs_f64()
-        );
-        if spec != machines {
-            wrong.push(difference(slice, &machines, &spec, &states));
-        } else if !kept.lines().any(|kept| kept == line) {
-            wrong.push(format!("{}: not as in {}; see `conform --accept`", slice.name, digests().display()));
-        }
-    }
+    let compared = parallel::map(&slices, |slice| compared(&jar, &dir, slice, &kept))?;
+    let wrong: Vec<String> = compared.into_iter().flatten().collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n\n").into()) }
+}
+
+/// Compares one slice, tells of it in a line, and what is wrong, if anything is.
+fn compared(jar: &Path, dir: &Path, slice: &Slice, kept: &str) -> Result<Option<String>> {
+    let began = Instant::now();
+    let machines = machines(slice)?;
+    let (spec, states) = dumped(jar, dir, slice)?;
+    println!(
+        "| {} | {} | {} | {} | {} | {:.0} |",
+        slice.name,
+        spec.states.len(),
+        spec.edges.len(),
+        machines.digest(),
+        if spec == machines { "equal".into() } else { spec.digest() },
+        began.elapsed().as_secs_f64()
+    );
+    let line = machines.line(slice.name);
+    Ok(if spec != machines {
+        Some(difference(slice, &machines, &spec, &states))
+    } else if !kept.lines().any(|kept| kept == line) {
+        Some(format!("{}: not as in {}; see `conform --accept`", slice.name, digests().display()))
+    } else {
+        None
+    })
 }
 
 /// Everything at once, in the machines' own world alone: all that clients want and all faults, and pairs of faults.

@@ -4,6 +4,7 @@ mod codegen;
 mod conform;
 mod fuzz;
 mod nostd;
+mod parallel;
 mod release;
 mod tlc;
 

@@ -109,6 +109,12 @@ mod tests {
     }
 
     #[test]
+    fn a_spelling_is_neither_longer_nor_shorter() {
+        assert!(is_spelled(&12, "12"));
+        assert!(!is_spelled(&12, "123") && !is_spelled(&12, "1") && !is_spelled(&12, ""));
+    }
+
+    #[test]
     fn only_the_canonical_spelling_of_a_loopback_address_is_accepted() {
         use AddressError::*;
         for (text, error) in [

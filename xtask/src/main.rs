@@ -3,6 +3,7 @@
 mod codegen;
 mod conform;
 mod fuzz;
+mod mutants;
 mod nostd;
 mod parallel;
 mod release;
@@ -26,6 +27,7 @@ const USAGE: &str = "usage: cargo xtask CHORE
   conform --accept    take the graph of the machines as it is now
   conform --everything
                       explore the machines under all faults at once (minutes)
+  mutants [--all]     mutate what differs of `proto` from the branch main, or all of it: the fast tests must notice
   tlc [--deep | --stories]
                       check the spec with TLC; more of it; or write its counterexamples down (needs Java 11 or newer)";
 
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         ["conform", "--accept"] => conform::accept(),
         ["conform", "--everything"] => conform::explore(),
         ["conform", slice] => conform::check(Some(slice)),
+        ["mutants"] => mutants::check(false),
+        ["mutants", "--all"] => mutants::check(true),
         ["tlc"] => tlc::check(Default::default()),
         ["tlc", "--deep"] => tlc::check(tlc::Options { deep: true, ..Default::default() }),
         ["tlc", "--stories"] => tlc::check(tlc::Options { stories: true, ..Default::default() }),

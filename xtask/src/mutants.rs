@@ -55,7 +55,7 @@ fn judge(out: &Path, all: bool) -> Result<(), Box<dyn Error>> {
     let missed = names("missed.txt");
     let caught = names("caught.txt").len() + names("previously_caught.txt").len();
     println!("{caught} caught, {} without end, {} survive", names("timeout.txt").len(), missed.len());
-    let reasons: BTreeMap<&str, &str> = REASONS.lines().filter_map(|line| line.split_once(" | ")).collect();
+    let reasons: BTreeMap<&str, &str> = REASONS.lines().filter_map(|line| line.rsplit_once(" | ")).collect();
     let without = missed.iter().filter(|name| !reasons.contains_key(name.as_str()));
     let mut wrong: Vec<String> = without.map(|name| format!("survives: {name}")).collect();
     if all {

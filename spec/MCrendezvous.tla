@@ -10,11 +10,23 @@ Met(c) == IF cl[c].suspect = None THEN None
 View == <<[c \in Clients |-> [cl[c] EXCEPT !.suspect = Met(c)]],
           sv, conn, file, plock, cur, life, port, stopped, left, clean, rounds, leaked, tries>>
 
-\* Kinds of fault. An old copy is left out of all: what it may put back makes every suspect worth remembering.
+\* Kinds of fault. What an old copy may put back makes every suspect worth remembering; a deletion makes a second file.
 CrashFaults   == {"kill client", "kill server", "stop client", "stop server", "torn", "deadline"}
 ProgramFaults == {"cannot start", "fails", "hangs", "nonsense", "kill server"}
-AllFaults     == CrashFaults \cup ProgramFaults \cup
-                 {"emptied", "deleted", "pipe kept", "foreign", "stranger", "backlog", "shortage", "guest"}
+MostFaults    == CrashFaults \cup ProgramFaults \cup
+                 {"emptied", "pipe kept", "foreign", "stranger", "backlog", "shortage", "guest"}
+AllFaults     == MostFaults \cup {"deleted"}
+EveryFault    == AllFaults \cup {"old copy"}
+
+\* Each way from step to step is told when it is first taken: README.md draws just these. That a client or a server can
+\* be killed at any of them, and that a client can give up, goes without saying.
+ASSUME TLCSet(1, {})
+Told(way) == way \in TLCGet(1) \/ (TLCSet(1, TLCGet(1) \cup {way}) /\ PrintT(way))
+Tell ==
+    /\ \A c \in Clients : cl'[c].pc # cl[c].pc /\ (cl'[c].pc = "Out" => cl[c].pc = "Done")
+                        /\ cl'[c].out \notin {"Deadline", "Trouble"} => Told(<<"client", cl[c].pc, cl'[c].pc>>)
+    /\ \A s \in Slots : sv'[s].pc # sv[s].pc /\ "Dying" \notin {sv[s].pc, sv'[s].pc}
+                        => Told(<<"server", sv[s].pc, sv'[s].pc>>)
 
 \* Every outcome comes about: each of these must fail.
 Never(out) == \A c \in Clients : cl[c].out # out

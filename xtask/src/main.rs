@@ -28,8 +28,9 @@ const USAGE: &str = "usage: cargo xtask CHORE
   conform --everything
                       explore the machines under all faults at once (minutes)
   mutants [--all]     mutate what differs of `proto` from the branch main, or all of it: the fast tests must notice
-  tlc [--deep | --stories]
-                      check the spec with TLC; more of it; or write its counterexamples down (needs Java 11 or newer)";
+  tlc [--deep | NAME ...] [--both] | tlc --stories
+                      check the spec with TLC, all that is quick, all, or what is named; with a second checker, too;
+                      or write its counterexamples down (needs Java 11 or newer)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -44,9 +45,19 @@ fn main() -> ExitCode {
         ["conform", slice] => conform::check(Some(slice)),
         ["mutants"] => mutants::check(false),
         ["mutants", "--all"] => mutants::check(true),
-        ["tlc"] => tlc::check(Default::default()),
-        ["tlc", "--deep"] => tlc::check(tlc::Options { deep: true, ..Default::default() }),
         ["tlc", "--stories"] => tlc::check(tlc::Options { stories: true, ..Default::default() }),
+        ["tlc", ref args @ ..] => {
+            let (flags, only): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| arg.starts_with('-'));
+            match flags.iter().all(|flag| ["--deep", "--both"].contains(flag)) {
+                true => tlc::check(tlc::Options {
+                    deep: flags.contains(&"--deep"),
+                    both: flags.contains(&"--both"),
+                    only: only.into_iter().map(String::from).collect(),
+                    stories: false,
+                }),
+                false => Err(USAGE.into()),
+            }
+        }
         ["features"] => release::features(),
         ["package"] => release::package(),
         ["api"] => release::record_api(),

@@ -1,14 +1,18 @@
-//! The spec, checked by TLC: every configuration holds, every rule that is taken out is missed, every action occurs.
+//! The spec, checked by TLC: every configuration holds, every rule that is taken out is missed, every action occurs,
+//! and the diagrams are true.
 //!
 //! `spec/*.cfg` are the configurations that must hold; those named `deep-*` are left to `--deep`. A line of
 //! `spec/variants.txt` is one that must fail, and says how; with `--stories` its counterexample is written down in
-//! `spec/counterexamples`. TLC comes from a Python package, pinned by its hash; `TLA2TOOLS_JAR` names another one.
+//! `spec/counterexamples`. TLC comes from a Python package, pinned by its hash; `TLA2TOOLS_JAR` names another one. With
+//! `--both` another checker is asked, too.
 
+mod diagrams;
 pub mod fetch;
+mod second;
 pub mod state;
 mod story;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,27 +29,51 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 /// counterexample is the shortest.
 const PARALLEL: usize = 2;
 
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub struct Options {
+    /// What is to be run, by name; none: all.
+    pub only: Vec<String>,
     pub deep: bool,
+    pub both: bool,
     pub stories: bool,
+}
+
+impl Options {
+    fn asks_for(&self, name: &str, deep: bool) -> bool {
+        if self.only.is_empty() { self.deep || !deep } else { self.only.iter().any(|only| only == name) }
+    }
 }
 
 /// Runs all, prints a table, and fails unless all is as expected.
 pub fn check(options: Options) -> std::result::Result<(), Box<dyn Error>> {
-    check_all(options).map_err(|error| error as Box<dyn Error>)
+    check_all(&options).map_err(|error| error as Box<dyn Error>)
 }
 
-fn check_all(options: Options) -> Result<()> {
+fn check_all(options: &Options) -> Result<()> {
     fetch::java()?;
     let jar = fetch::jar(&dir())?;
     let runs = runs(options)?;
+    if let Some(name) = options.only.iter().find(|name| runs.iter().all(|run| run.name != **name)) {
+        return Err(format!("nothing in spec/ is named {name}").into());
+    }
     let began = Instant::now();
     let reports = run_all(&jar, &runs, options)?;
-    print_table(&reports);
-    println!("{} runs in {:.0} s", reports.len(), began.elapsed().as_secs_f64());
     let mut wrong: Vec<String> = reports.iter().filter(|report| !report.as_expected()).map(Report::complaint).collect();
-    wrong.extend(never_taken(&reports)?);
+    if COUNTED.iter().all(|counted| reports.iter().any(|report| report.name == *counted)) {
+        wrong.extend(never_taken(&reports));
+    }
+    if !options.stories && options.only.is_empty() {
+        let ways = reports.iter().flat_map(|report| report.ways.clone()).collect();
+        wrong.extend(diagrams::wrong(&fs::read_to_string(spec().join("README.md"))?, &ways));
+    }
+    let mut opinions = BTreeMap::new();
+    if options.both {
+        let (others, disagreements) = second::opinions(&jar, &runs, &reports)?;
+        opinions = others;
+        wrong.extend(disagreements);
+    }
+    print_table(&reports, &opinions);
+    println!("{} runs in {:.0} s", reports.len(), began.elapsed().as_secs_f64());
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
 
@@ -68,6 +96,12 @@ struct Run {
     story: Option<String>,
 }
 
+impl Run {
+    fn is_temporal(&self) -> bool {
+        self.name.starts_with("live-") || self.expected.as_deref().is_some_and(|property| TEMPORAL.contains(&property))
+    }
+}
+
 struct Report {
     name: String,
     expected: Option<String>,
@@ -79,6 +113,7 @@ struct Report {
     /// The actions that were taken, and those that never were.
     taken: BTreeSet<String>,
     never: BTreeSet<String>,
+    ways: BTreeSet<diagrams::Way>,
 }
 
 impl Report {
@@ -99,8 +134,8 @@ fn told(property: &Option<String>) -> &str {
     property.as_deref().unwrap_or("nothing")
 }
 
-/// All that is to be run, the longest first.
-fn runs(options: Options) -> Result<Vec<Run>> {
+/// All that is to be run.
+fn runs(options: &Options) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     for entry in fs::read_dir(spec())? {
         let config = entry?.path();
@@ -108,7 +143,7 @@ fn runs(options: Options) -> Result<Vec<Run>> {
         else {
             continue;
         };
-        if options.deep || !name.starts_with("deep-") {
+        if options.asks_for(&name, name.starts_with("deep-")) {
             runs.push(Run { module: "MCrendezvous".into(), name, config, expected: None, story: None });
         }
     }
@@ -118,14 +153,21 @@ fn runs(options: Options) -> Result<Vec<Run>> {
     }
     for line in fs::read_to_string(spec().join("variants.txt"))?.lines() {
         if !line.starts_with('#') && !line.trim().is_empty() {
-            runs.push(variant(line)?);
+            let deep = line.strip_suffix("| deep");
+            let run = variant(deep.unwrap_or(line))?;
+            if options.stories || options.asks_for(&run.name, deep.is_some()) {
+                runs.push(run);
+            }
         }
     }
     for (name, expected) in SEED {
-        let config = dir().join(format!("seed-{name}.cfg"));
+        if !options.stories && !options.asks_for(name, false) {
+            continue;
+        }
+        let config = dir().join(format!("{name}.cfg"));
         fs::write(&config, format!("SPECIFICATION Spec\nCONSTANT Clients = {{c1, c2}}\nINVARIANT {expected}\n"))?;
         runs.push(Run {
-            name: format!("seed-{name}"),
+            name: name.into(),
             module: "seed".into(),
             config,
             expected: Some(expected.into()),
@@ -136,7 +178,8 @@ fn runs(options: Options) -> Result<Vec<Run>> {
 }
 
 /// What is wrong with the protocol of 2018.
-const SEED: [(&str, &str); 3] = [("leak", "CookieSecrecy"), ("stranger", "Authenticity"), ("hijack", "OwnCookie")];
+const SEED: [(&str, &str); 3] =
+    [("seed-leak", "CookieSecrecy"), ("seed-stranger", "Authenticity"), ("seed-hijack", "OwnCookie")];
 
 const TEMPORAL: [&str; 5] = ["NoOrphan", "Termination", "Convergence", "RetiredExits", "IdleEnds"];
 const ACTION: [&str; 5] = ["NoLiveInvalidation", "ClearOnlyIfFree", "Authenticity", "NoLostConnect", "LockDiscipline"];
@@ -150,13 +193,15 @@ fn variant(line: &str) -> Result<Run> {
     let temporal = TEMPORAL.contains(&property);
     let specification = if temporal { "Spec" } else { "Safe\nSYMMETRY Symmetry\nVIEW View" };
     let kind = if temporal || ACTION.contains(&property) { "PROPERTY" } else { "INVARIANT" };
+    // Each slot more makes fairness dearer.
+    let slots = if temporal { "s1, s2, s3" } else { "s1, s2, s3, s4" };
     let [goals, faults, without] = [goals, faults, rule].map(quoted);
     let config = dir().join(format!("{name}.cfg"));
     fs::write(
         &config,
         format!(
             "SPECIFICATION {specification}\n{kind} {property}\nCONSTANTS\n    Clients = {{c1, c2}}\n    \
-             Slots = {{s1, s2, s3, s4, s5}}\n    None = none\n    Goals = {goals}\n    Faults = {faults}\n    \
+             Slots = {{{slots}}}\n    None = none\n    Goals = {goals}\n    Faults = {faults}\n    \
              Budget = {budget}\n    Rounds = {rounds}\n    Without = {without}\n"
         ),
     )?;
@@ -171,8 +216,11 @@ fn quoted(list: &str) -> String {
     format!("{{{}}}", items.join(", "))
 }
 
-fn run_all(jar: &Path, runs: &[Run], options: Options) -> Result<Vec<Report>> {
-    let next = Mutex::new(runs.iter());
+fn run_all(jar: &Path, runs: &[Run], options: &Options) -> Result<Vec<Report>> {
+    // What takes longest comes first: what is deep, then what says what happens in the end, then what must hold.
+    let mut order: Vec<&Run> = runs.iter().collect();
+    order.sort_by_key(|run| (!run.name.starts_with("deep-"), !run.is_temporal(), run.expected.is_some()));
+    let next = Mutex::new(order.into_iter());
     let reports = Mutex::new(Vec::new());
     thread::scope(|scope| {
         let workers: Vec<_> = (0..PARALLEL)
@@ -197,7 +245,7 @@ fn run_all(jar: &Path, runs: &[Run], options: Options) -> Result<Vec<Report>> {
     Ok(reports)
 }
 
-fn check_one(jar: &Path, run: &Run, options: Options) -> Result<Report> {
+fn check_one(jar: &Path, run: &Run, options: &Options) -> Result<Report> {
     let began = Instant::now();
     let output = tlc(jar, run)?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -210,6 +258,9 @@ fn check_one(jar: &Path, run: &Run, options: Options) -> Result<Report> {
     Ok(report)
 }
 
+/// The configurations that together take every action.
+const COUNTED: [&str; 2] = ["alone", "faults"];
+
 fn tlc(jar: &Path, run: &Run) -> Result<Output> {
     // Runs that share a directory for their states or their temporary files delete each other's.
     let dir = dir().join(&run.name);
@@ -217,14 +268,15 @@ fn tlc(jar: &Path, run: &Run) -> Result<Output> {
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&temporary)?;
     let mut tlc = Command::new("java");
-    tlc.arg("-XX:+UseParallelGC")
+    tlc.args(["-XX:+UseSerialGC", "-Xshare:auto"])
+        .args(run.expected.is_some().then_some("-XX:TieredStopAtLevel=1"))
         .arg(format!("-Djava.io.tmpdir={}", temporary.display()))
         .arg("-cp")
         .arg(jar)
         .args(["tlc2.TLC", "-workers", "1", "-deadlock", "-lncheck", "final", "-metadir"])
         .arg(&dir);
-    // To count what was taken costs half as much again; the configurations with plain names take every action.
-    if run.expected.is_none() && !run.name.contains('-') {
+    // To count what was taken takes as long again.
+    if COUNTED.contains(&run.name.as_str()) {
         tlc.args(["-coverage", "60"]);
     }
     Ok(tlc.arg("-config").arg(&run.config).arg(&run.module).current_dir(spec()).output()?)
@@ -257,7 +309,8 @@ fn report(run: &Run, said: &str, took: Duration) -> Report {
             taken.insert(action)
         };
     }
-    Report { name: run.name.clone(), expected: run.expected.clone(), found, states, depth, took, taken, never }
+    let ways = said.lines().filter_map(diagrams::told).collect();
+    Report { name: run.name.clone(), expected: run.expected.clone(), found, states, depth, took, taken, never, ways }
 }
 
 /// `<Read line 150, col 1 to line 150, col 7 of module rendezvous>: 12:345`: an action and the states it came to.
@@ -268,25 +321,29 @@ fn coverage(line: &str) -> Option<(String, u64)> {
 }
 
 /// The actions that no configuration takes, and which therefore nothing is shown of.
-fn never_taken(reports: &[Report]) -> Result<Option<String>> {
+fn never_taken(reports: &[Report]) -> Option<String> {
     let taken: BTreeSet<&String> = reports.iter().flat_map(|report| &report.taken).collect();
-    let never: Vec<&str> = reports
-        .iter()
-        .flat_map(|report| &report.never)
-        .filter(|action| !taken.contains(action))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .map(String::as_str)
-        .collect();
-    Ok((!never.is_empty()).then(|| format!("never taken: {}", never.join(", "))))
+    let never: BTreeSet<&String> = reports.iter().flat_map(|report| &report.never).collect();
+    let never: Vec<&str> = never.difference(&taken).map(|action| action.as_str()).collect();
+    (!never.is_empty()).then(|| format!("never taken: {}", never.join(", ")))
 }
 
-fn print_table(reports: &[Report]) {
-    println!("| configuration | distinct states | depth | seconds | expected | found |");
-    println!("| --- | ---: | ---: | ---: | --- | --- |");
+fn print_table(reports: &[Report], opinions: &BTreeMap<String, second::Opinion>) {
+    let both = !opinions.is_empty();
+    println!(
+        "| configuration | distinct states | depth | seconds | expected | found |{}",
+        if both { " second opinion |" } else { "" }
+    );
+    println!("| --- | ---: | ---: | ---: | --- | --- |{}", if both { " --- |" } else { "" });
     for report in reports {
         let found = report.found.as_ref().map_or("an error", told);
         let Report { name, expected, states, depth, took, .. } = report;
-        println!("| {name} | {states} | {depth} | {:.0} | {} | {found} |", took.as_secs_f64(), told(expected));
+        let second = match opinions.get(name) {
+            Some(opinion) => format!(" {}, {} states |", told(&opinion.found), opinion.states),
+            None if both => " |".into(),
+            None => String::new(),
+        };
+        let seconds = took.as_secs_f64();
+        println!("| {name} | {states} | {depth} | {seconds:.0} | {} | {found} |{second}", told(expected));
     }
 }

@@ -10,7 +10,7 @@ const PAGE: &str = "docs/verification.md";
 /// A rung's name on the page, and where the names that it gives are to be found.
 const RUNGS: [(&str, Named, &[&str]); 9] = [
     ("spec", Named::InTheSpec, &["spec"]),
-    ("conformance", Named::AsTests, &["tests/conformance", "model"]),
+    ("conformance", Named::InTheModel, &["model/src/property.rs", "model/src/slices.txt"]),
     ("traces", Named::AsTests, &["tests/trace"]),
     ("machines", Named::AsTests, &["src/proto"]),
     ("loom", Named::AsTests, &["tests/loom"]),
@@ -23,6 +23,8 @@ const RUNGS: [(&str, Named, &[&str]); 9] = [
 enum Named {
     /// Formulas of the spec, and the rules whose removal must be missed.
     InTheSpec,
+    /// Properties that are judged in every world, and the slices of them that are explored.
+    InTheModel,
     AsTests,
     /// By the names of files, without what follows the dot.
     AsFiles,
@@ -148,6 +150,7 @@ fn names(named: &Named, places: &[&str]) -> BTreeSet<String> {
     let texts = || files.iter().filter_map(|file| fs::read_to_string(file).ok());
     match named {
         Named::InTheSpec => texts().flat_map(|text| defined(&text)).chain(variants()).collect(),
+        Named::InTheModel => texts().flat_map(|text| modelled(&text)).collect(),
         Named::AsTests => texts().flat_map(|text| tests(&text)).collect(),
         Named::AsFiles => {
             files.iter().filter_map(|file| Some(file.file_stem()?.to_str()?.split('.').next()?.into())).collect()
@@ -158,6 +161,13 @@ fn names(named: &Named, places: &[&str]) -> BTreeSet<String> {
 /// `Name == …`, in TLA+.
 fn defined(text: &str) -> Vec<String> {
     text.lines().filter_map(|line| line.split_once(" ==")).map(|(name, _)| name.trim_end().into()).collect()
+}
+
+/// `("Name", function),` in a list of properties; `name | …` in one of slices.
+fn modelled(text: &str) -> Vec<String> {
+    let property = |line: &str| line.trim().strip_prefix("(\"")?.split('"').next().map(String::from);
+    let slice = |line: &str| line.split_once(" | ").map(|(name, _)| name.trim().to_owned());
+    text.lines().filter_map(|line| property(line).or_else(|| slice(line))).collect()
 }
 
 fn variants() -> Vec<String> {

@@ -3,6 +3,8 @@
 //! For each slice of `model/src/slices.txt` both sides' states and labelled edges must be the same sets. A digest of
 //! each graph is kept in `tests/conformance/digests.txt`: plain `cargo test` compares the machines to it.
 
+mod second;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -65,6 +67,11 @@ fn compared(jar: &Path, dir: &Path, slice: &Slice, kept: &str) -> Result<Option<
     } else {
         None
     })
+}
+
+/// Compares the small slices with the graph of the second checker.
+pub fn second() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    second::check().map_err(|error| error as Box<dyn std::error::Error>)
 }
 
 /// Everything at once, in the machines' own world alone: all that clients want and all faults, and pairs of faults.
@@ -176,7 +183,7 @@ fn read(dot: &Path) -> Result<(Graph, HashMap<Id, View>)> {
         match head.split_once(" -> ") {
             Some((from, to)) => edges.push((from.parse::<i64>()?, label[..end].to_owned(), to.parse::<i64>()?)),
             None => {
-                let view = state::read(&label[..end].replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\"))?;
+                let view = state::read(&unescaped(&label[..end]))?;
                 let id = graph::id(&view);
                 nodes.insert(head.parse()?, id);
                 graph.states.insert(id);
@@ -189,6 +196,10 @@ fn read(dot: &Path) -> Result<(Graph, HashMap<Id, View>)> {
         graph.edges.insert((node(from)?, action.into(), node(to)?));
     }
     Ok((graph, states))
+}
+
+fn unescaped(label: &str) -> String {
+    label.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\")
 }
 
 /// Where a label ends: at the first quote that is not escaped.

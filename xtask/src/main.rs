@@ -24,6 +24,7 @@ const USAGE: &str = "usage: cargo xtask CHORE
                       fuzz all targets, or one, for a minute or N seconds each (needs a C++ compiler)
   deny                check the dependencies' licences, versions and sources
   conform [SLICE]     compare the graph of the machines with the graph of the spec (needs Java 11 or newer)
+  conform --second    compare the small slices with the graph of the second checker, which needs no Java
   conform --accept    take the graph of the machines as it is now
   conform --everything
                       explore the machines under all faults at once (minutes)
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         ["nostd"] => nostd::check(),
         ["conform"] => conform::check(None),
         ["conform", "--accept"] => conform::accept(),
+        ["conform", "--second"] => conform::second(),
         ["conform", "--everything"] => conform::explore(),
         ["conform", slice] => conform::check(Some(slice)),
         ["mutants"] => mutants::check(false),

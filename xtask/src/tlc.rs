@@ -8,7 +8,7 @@
 
 mod diagrams;
 pub mod fetch;
-mod second;
+pub(crate) mod second;
 pub mod state;
 mod story;
 

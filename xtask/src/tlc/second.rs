@@ -26,7 +26,11 @@ pub struct Opinion {
 }
 
 /// What the other checker finds in all that is small, by name, and what is wrong with that.
-pub fn opinions(jar: &Path, runs: &[Run], reports: &[Report]) -> Result<(BTreeMap<String, Opinion>, Vec<String>)> {
+pub(super) fn opinions(
+    jar: &Path,
+    runs: &[Run],
+    reports: &[Report],
+) -> Result<(BTreeMap<String, Opinion>, Vec<String>)> {
     let checker = checker()?;
     let (mut opinions, mut wrong) = (BTreeMap::new(), Vec::new());
     for (run, report) in runs.iter().flat_map(|run| Some((run, reports.iter().find(|report| report.name == run.name)?)))
@@ -96,7 +100,7 @@ fn field<'a>(said: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The program: of this very version, installed once beside what else is built.
-fn checker() -> Result<PathBuf> {
+pub fn checker() -> Result<PathBuf> {
     let tools = root().join("target/tools");
     let program = tools.join("bin/tla");
     let version = || Command::new(&program).arg("--version").output().ok().map(|output| output.stdout);

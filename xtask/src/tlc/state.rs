@@ -10,8 +10,12 @@ use super::Result;
 
 /// Reads `/\ variable = value` lines, down to single values: `c1 pc` is `Read`.
 pub fn read(text: &str) -> Result<View> {
+    of(text.split("/\\ ").filter_map(|line| line.split_once(" = ")))
+}
+
+/// Each variable and its value.
+pub fn of<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Result<View> {
     let mut values = BTreeMap::new();
-    let variables = text.split("/\\ ").filter_map(|line| line.split_once(" = "));
     for (variable, value) in variables {
         let mut tokens = tokens(value).into_iter().peekable();
         value_at(path("", variable), &mut tokens, &mut values).ok_or("a value that TLC wrote is cut off")?;
@@ -63,6 +67,9 @@ fn value_at(at: String, tokens: &mut Peekable<IntoIter<&str>>, values: &mut BTre
             let items: Vec<&str> = tokens.by_ref().take_while(|token| *token != "}").collect();
             values.insert(at, format!("{{{}}}", items.concat().replace(',', ", ")));
         }
+        // The second checker writes them small.
+        "true" => drop(values.insert(at, "TRUE".into())),
+        "false" => drop(values.insert(at, "FALSE".into())),
         simple => drop(values.insert(at, simple.to_owned())),
     }
     Some(())

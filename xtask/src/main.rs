@@ -8,12 +8,15 @@ mod nostd;
 mod parallel;
 mod release;
 mod tlc;
+mod verify;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask CHORE
+  verify [--quick]    all of what follows that shows something, and all tests, with a table at the end; or what
+                      takes minutes left out
   codegen [--check]   generate the Cap'n Proto code of the examples, or check that it is current
                       (needs the `capnp` compiler)
   nostd               link `proto` into a program without std, and run it (needs a C compiler)
@@ -37,6 +40,8 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match args[..] {
+        ["verify"] => verify::verify(false),
+        ["verify", "--quick"] => verify::verify(true),
         ["codegen"] => codegen::generate(),
         ["codegen", "--check"] => codegen::check(),
         ["nostd"] => nostd::check(),

@@ -1,0 +1,160 @@
+//! All rungs of evidence, one after the other, and a table of them at the end.
+//!
+//! A rung that fails does not keep the next from being run. The test programs are one rung each.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::{cargo, codegen, conform, fuzz, nostd, release, run, tlc};
+
+type Result = std::result::Result<(), Box<dyn Error>>;
+
+/// Its name, what it shows, and how it is run, quickly or not.
+struct Rung(&'static str, &'static str, fn(quick: bool) -> Result);
+
+/// What is run before the tests, in the order in which it fails fastest.
+const BEFORE: &[Rung] = &[
+    Rung("format", "cargo fmt", |_| run(cargo().args(["fmt", "--all", "--check"]))),
+    Rung("clippy", "warnings denied", |_| {
+        run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+    }),
+    Rung("features", "each combination builds", |_| release::features()),
+    Rung("docs", "warnings denied", |_| {
+        run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--no-deps", "--locked"]))
+    }),
+    Rung("nostd", "`proto` without std is linked and run", |_| nostd::check()),
+    Rung("package", "what would be published builds", |_| release::package()),
+    Rung("codegen", "the generated code is current", |_| {
+        install(&["capnp", "--version"], "capnproto")?;
+        codegen::check()
+    }),
+];
+
+/// What is run after them.
+const AFTER: &[Rung] = &[
+    Rung("fuzz", "each target", |quick| fuzz::check(&["--seconds", if quick { "5" } else { "60" }])),
+    Rung("spec", "all configurations, all rules taken out", |_| {
+        install_java()?;
+        install(&["python3", "-m", "pip", "--version"], "python3-pip")?;
+        tlc::check(Default::default())
+    }),
+];
+
+/// What takes minutes, or the network.
+const LONG: &[Rung] = &[
+    Rung("deny", "licences, versions, sources of dependencies", |_| release::deny()),
+    Rung("conform", "the machines' graphs are the spec's", |_| {
+        install_java()?;
+        conform::check(None)
+    }),
+];
+
+struct Row {
+    name: String,
+    what: String,
+    passed: bool,
+    seconds: f64,
+}
+
+pub fn verify(quick: bool) -> Result {
+    let began = Instant::now();
+    let long = if quick { &[] } else { LONG };
+    let climb = |rung: &Rung| climb(rung, quick, began);
+    let mut rows: Vec<Row> = BEFORE.iter().map(climb).collect();
+    rows.extend(tests(began)?);
+    rows.extend(AFTER.iter().chain(long).map(climb));
+    println!("\n| rung | what | result | seconds |\n| --- | --- | --- | ---: |");
+    for Row { name, what, passed, seconds } in &rows {
+        println!("| {name} | {what} | {} | {seconds:.1} |", if *passed { "passed" } else { "FAILED" });
+    }
+    println!("{} rungs in {:.0} s", rows.len(), began.elapsed().as_secs_f64());
+    let failed: Vec<&str> = rows.iter().filter(|row| !row.passed).map(|row| row.name.as_str()).collect();
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
+}
+
+fn climb(&Rung(name, what, run): &Rung, quick: bool, began: Instant) -> Row {
+    announce(name, began);
+    let start = Instant::now();
+    let result = run(quick);
+    if let Err(error) = &result {
+        eprintln!("{error}");
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    Row { name: name.into(), what: what.into(), passed: result.is_ok(), seconds }
+}
+
+fn announce(name: &str, began: Instant) {
+    println!("\n== {name} ({:.0} s)", began.elapsed().as_secs_f64());
+}
+
+/// Builds and runs all tests: a row for the build, and one for each program of tests.
+fn tests(began: Instant) -> std::result::Result<Vec<Row>, Box<dyn Error>> {
+    announce("tests", began);
+    let start = Instant::now();
+    let built = run(cargo().args(["test", "--no-run", "--locked"]));
+    let seconds = start.elapsed().as_secs_f64();
+    let mut rows = vec![Row { name: "tests".into(), what: "built".into(), passed: built.is_ok(), seconds }];
+    if built.is_err() {
+        return Ok(rows);
+    }
+    // Which program runs and what came of it are said on two streams, whose order is kept by making them one.
+    let (said, says) = std::io::pipe()?;
+    let mut running = cargo()
+        .args(["test", "--no-fail-fast", "--locked"])
+        .stdin(Stdio::null())
+        .stdout(says.try_clone()?)
+        .stderr(says)
+        .spawn()?;
+    let mut start = Instant::now();
+    for line in BufReader::new(said).lines() {
+        let line = line?;
+        println!("{line}");
+        if let Some(name) = program(&line) {
+            start = Instant::now();
+            rows.push(Row { name, what: String::new(), passed: false, seconds: 0.0 });
+        } else if let (Some(result), Some(row)) = (line.strip_prefix("test result: "), rows.last_mut()) {
+            // A program of examples has two results.
+            row.passed = result.starts_with("ok.") && (row.passed || row.what.is_empty());
+            let counts = result.split(". ").nth(1).and_then(|counts| counts.split(';').next()).unwrap_or(result);
+            row.what = if row.what.is_empty() { counts.into() } else { format!("{}, {counts}", row.what) };
+            row.seconds = start.elapsed().as_secs_f64();
+        }
+    }
+    if !running.wait()?.success() && rows.iter().all(|row| row.passed) {
+        return Err("the tests failed, and none of them said so".into());
+    }
+    Ok(rows)
+}
+
+/// The tests that are run from here on, by the name of their program.
+fn program(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    if let Some(package) = line.strip_prefix("Doc-tests ") {
+        return Some(format!("examples of {package}"));
+    }
+    let path = line.strip_prefix("Running ")?.trim_start_matches("unittests ").split(' ').next()?;
+    Some(match path.strip_prefix("tests/") {
+        Some(path) => path.trim_end_matches("/main.rs").trim_end_matches(".rs").into(),
+        None => "machines, units".into(),
+    })
+}
+
+fn install_java() -> Result {
+    install(&["java", "-version"], "default-jre-headless")
+}
+
+/// Installs a package of the system where this command does not run.
+fn install(command: &[&str], package: &str) -> Result {
+    let mut asked = Command::new(command[0]);
+    if asked.args(&command[1..]).output().is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    println!("installing {package}");
+    run(Command::new("apt-get").args(["update", "-qq"]))
+        .and_then(|()| run(Command::new("apt-get").args(["install", "-y", "-qq", package])))
+        .map_err(|error| {
+            format!("`{}` does not run, and {package} cannot be installed: {error}", command.join(" ")).into()
+        })
+}

@@ -1,6 +1,7 @@
 //! The client's loop: puts the machine's questions to files, sockets and processes.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -127,7 +128,7 @@ async fn drive(
     let mut failure = None;
     let mut step = Step::new(goal, scope::here()?, service.versions());
     loop {
-        story.step(&step);
+        story.step(&step, &held);
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
         step = match step {
             Step::Read(s) => s.found(point::read(&service.point)?),
@@ -370,7 +371,7 @@ fn not_held(what: &str) -> Error {
 /// What a connect holds. Dropping it releases everything: the child that is not registered is killed, its
 /// record withdrawn, and the lock released after that.
 #[derive(Default)]
-struct Held {
+pub(super) struct Held {
     stream: Option<TcpStream>,
     child: Option<Child>,
     /// The point holds the record of the child.
@@ -381,6 +382,16 @@ struct Held {
 impl Held {
     fn holds(&self) -> Holds {
         Holds { lock: self.point.is_some(), child: self.child.is_some(), record: self.written }
+    }
+
+    /// The process that was started and is not registered.
+    pub(super) fn child_pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::pid)
+    }
+
+    /// From where a server is dialled.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.stream.as_ref().and_then(|stream| stream.local_addr().ok())
     }
 
     fn point(&mut self) -> Result<&mut Guard, Error> {

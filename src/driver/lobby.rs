@@ -120,6 +120,8 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
     stream.read_exact(&mut hello).await.ok()?;
     let nonce = Nonce(dial::random().ok()?);
     let prove = Prove::hello(&hello, nonce, host.record.version)?;
+    let address = stream.peer_addr().ok()?;
+    tell("Answer", address);
     stream.write_all(&prove.to_bytes(&host.record)).await.ok()?;
     let mut proof = [0; CLIENT_PROOF];
     stream.read_exact(&mut proof).await.ok()?;
@@ -133,26 +135,36 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
                 // Who gave up does not wait in front of others, itself included.
                 () = gone(&stream) => return None,
             };
-            let address = stream.peer_addr().ok()?;
+            tell("Admit", address);
             let counted = host.hall.admit()?;
             host.welcome(&stream)?;
             let number = host.welcomed.replace(host.welcomed.get() + 1) + 1;
             let peer = Peer { number, address };
-            tracing::debug!(target: "rendezvous_ipc::serve", step = "Welcome", peer = peer.number);
+            tell("Welcome", address);
             seat.send(Session { peer, stream: stream.into_std().ok()?, counted, place });
         }
-        Intent::Status if host.hall.is_open() => host.welcome(&stream)?,
-        Intent::Retire if host.hall.is_open() => {
-            host.welcome(&stream)?;
+        Intent::Status => {
+            tell("Admit", address);
+            host.hall.is_open().then(|| host.welcome(&stream))??;
+            tell("Welcome", address);
+        }
+        Intent::Retire => {
+            tell("Admit", address);
+            host.hall.is_open().then(|| host.welcome(&stream))??;
             host.told.tell();
+            tell("Welcome", address);
             let mut witnesses = host.witnesses.borrow_mut();
             if witnesses.len() < WITNESSES {
                 witnesses.push(stream);
             }
         }
-        Intent::Status | Intent::Retire => return None,
     }
     Some(())
+}
+
+/// Tells a step of a handshake before it is done, and the welcome when it was sent.
+fn tell(step: &'static str, peer: SocketAddr) {
+    tracing::debug!(target: "rendezvous_ipc::serve", step, %peer, "{step}");
 }
 
 /// Returns when the other side has ended the connection. What it may have said already stays unread.

@@ -206,7 +206,15 @@ impl<'a> Server<'a> {
         let limits = self.service.limits;
         let began = Instant::now();
         loop {
-            tracing::debug!(target: "rendezvous_ipc::serve", step = step.name(), "{}", step.name());
+            tracing::debug!(
+                target: "rendezvous_ipc::serve",
+                step = step.name(),
+                why = step.facts().why.map(tracing::field::debug),
+                purpose = step.facts().purpose,
+                then = step.facts().then,
+                "{}",
+                step.name()
+            );
             debug_assert_eq!(step.holds(), self.holds(), "at {}", step.name());
             step = match step {
                 Step::Watch(s) => {

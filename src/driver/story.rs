@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::connect::Held;
 use crate::error::{Error, StartError};
 use crate::proto::address::Address;
 use crate::proto::connect::{Came, Row, Step};
@@ -157,10 +158,22 @@ impl Story {
         }
     }
 
-    /// The one hook: every step passes here before its question is answered.
-    pub(super) fn step(&mut self, step: &Step) {
+    /// The one hook: every step passes here before its question is answered. So the next one says how it was.
+    pub(super) fn step(&mut self, step: &Step, held: &Held) {
         self.stage = step.name();
-        tracing::debug!(target: "rendezvous_ipc::connect", step = self.stage, "{}", self.stage);
+        tracing::debug!(
+            target: "rendezvous_ipc::connect",
+            step = self.stage,
+            record = step.facts().dialled.map(|record| record.pid),
+            how = step.facts().how,
+            row = step.facts().row.map(debug),
+            then = step.facts().then,
+            child = held.child_pid(),
+            from = held.address().map(display),
+            done = if let Step::Done(done) = step { done.name() } else { "" },
+            "{}",
+            self.stage
+        );
         match step {
             Step::Backoff(backoff) => self.unresponsive = backoff.suspects().is_some(),
             Step::Clear(_) => self.unresponsive = false,

@@ -602,7 +602,7 @@ ServerUnlock(s) ==
 
 \* Who is left at the drain deadline is hung up on.
 Drain(s) ==
-    /\ At(s, "Drain")
+    /\ At(s, "Drain") /\ (Rule("drain deadline") \/ Counted(s) = {})
     /\ conn' = Hangup(s, Counted(s))
     /\ Goes(s, "Release")
     /\ UNCHANGED <<cl, point, life, env>>

@@ -32,9 +32,9 @@ const USAGE: &str = "usage: cargo xtask CHORE
   conform --everything
                       explore the machines under all faults at once (minutes)
   mutants [--all]     mutate what differs of `proto` from the branch main, or all of it: the fast tests must notice
-  tlc [--deep | NAME ...] [--both] | tlc --stories
+  tlc [--deep | NAME ...] [--both] [--stories]
                       check the spec with TLC, all that is quick, all, or what is named; with a second checker, too;
-                      or write its counterexamples down (needs Java 11 or newer)";
+                      and write its counterexamples down (needs Java 11 or newer)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -52,15 +52,14 @@ fn main() -> ExitCode {
         ["conform", slice] => conform::check(Some(slice)),
         ["mutants"] => mutants::check(false),
         ["mutants", "--all"] => mutants::check(true),
-        ["tlc", "--stories"] => tlc::check(tlc::Options { stories: true, ..Default::default() }),
         ["tlc", ref args @ ..] => {
             let (flags, only): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| arg.starts_with('-'));
-            match flags.iter().all(|flag| ["--deep", "--both"].contains(flag)) {
+            match flags.iter().all(|flag| ["--deep", "--both", "--stories"].contains(flag)) {
                 true => tlc::check(tlc::Options {
                     deep: flags.contains(&"--deep"),
                     both: flags.contains(&"--both"),
                     only: only.into_iter().map(String::from).collect(),
-                    stories: false,
+                    stories: flags.contains(&"--stories"),
                 }),
                 false => Err(USAGE.into()),
             }

@@ -62,7 +62,7 @@ fn check_all(options: &Options) -> Result<()> {
     if COUNTED.iter().all(|counted| reports.iter().any(|report| report.name == *counted)) {
         wrong.extend(never_taken(&reports));
     }
-    if !options.stories && options.only.is_empty() {
+    if options.only.is_empty() {
         let ways = reports.iter().flat_map(|report| report.ways.clone()).collect();
         wrong.extend(diagrams::wrong(&fs::read_to_string(spec().join("README.md"))?, &ways));
     }
@@ -148,20 +148,17 @@ fn runs(options: &Options) -> Result<Vec<Run>> {
         }
     }
     runs.sort_by(|one, other| one.name.cmp(&other.name));
-    if options.stories {
-        runs.clear();
-    }
     for line in fs::read_to_string(spec().join("variants.txt"))?.lines() {
         if !line.starts_with('#') && !line.trim().is_empty() {
             let deep = line.strip_suffix("| deep");
             let run = variant(deep.unwrap_or(line))?;
-            if options.stories || options.asks_for(&run.name, deep.is_some()) {
+            if options.asks_for(&run.name, deep.is_some()) {
                 runs.push(run);
             }
         }
     }
     for (name, expected) in SEED {
-        if !options.stories && !options.asks_for(name, false) {
+        if !options.asks_for(name, false) {
             continue;
         }
         let config = dir().join(format!("{name}.cfg"));

@@ -1,8 +1,6 @@
 //! The slices on which code and spec are compared, state for state: together they take every action, come to every
 //! outcome and know every kind of fault.
 
-use std::collections::BTreeSet;
-
 use rendezvous_ipc::proto::connect::Goal;
 
 use crate::fault::Fault;
@@ -30,8 +28,8 @@ fn slice(line: &'static str) -> Slice {
     let bounds = Bounds {
         clients: 2,
         slots: 4,
-        goals: list(goals).map(goal).collect(),
-        faults: list(faults).map(fault).collect::<BTreeSet<_>>(),
+        goals: list(goals).map(|name| goal(name).unwrap_or_else(|| panic!("no goal: {name}"))).collect(),
+        faults: list(faults).map(|name| fault(name).unwrap_or_else(|| panic!("no fault: {name}"))).collect(),
         budget: number(budget),
         rounds: number(rounds),
     };
@@ -42,10 +40,10 @@ fn list(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-pub(crate) fn goal(name: &str) -> Goal {
-    GOALS.into_iter().find(|(_, known)| *known == name).unwrap_or_else(|| panic!("no goal: {name}")).0
+pub(crate) fn goal(name: &str) -> Option<Goal> {
+    GOALS.into_iter().find(|(_, known)| *known == name).map(|(goal, _)| goal)
 }
 
-pub(crate) fn fault(name: &str) -> Fault {
-    Fault::ALL.into_iter().find(|fault| fault.name() == name).unwrap_or_else(|| panic!("no fault: {name}"))
+pub(crate) fn fault(name: &str) -> Option<Fault> {
+    Fault::ALL.into_iter().find(|fault| fault.name() == name)
 }

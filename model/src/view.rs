@@ -160,13 +160,21 @@ impl View {
 
     /// What changed from here to there.
     pub fn changes(&self, after: &View) -> Vec<String> {
-        let shown = |value: Option<&String>| match value.map(String::as_str) {
-            None | Some("") => "–".into(),
-            Some(value) => value.to_owned(),
-        };
-        let changed = after.0.iter().filter(|(path, value)| self.0.get(*path) != Some(value));
-        changed.map(|(path, value)| format!("{path}: {} → {}", shown(self.0.get(path)), shown(Some(value)))).collect()
+        self.changed(after).map(|(path, change)| format!("{path}: {change}")).collect()
     }
+
+    pub(crate) fn changed<'a>(&'a self, after: &'a View) -> impl Iterator<Item = (&'a str, String)> {
+        let changed = after.0.iter().filter(|(path, value)| self.0.get(*path) != Some(value));
+        changed.map(|(path, value)| {
+            let before = self.0.get(path).map_or("", String::as_str);
+            (path.as_str(), format!("{} → {}", shown(before), shown(value)))
+        })
+    }
+}
+
+/// A value as it is told: what is empty, too.
+pub(crate) fn shown(value: &str) -> &str {
+    if value.is_empty() { "–" } else { value }
 }
 
 impl fmt::Display for View {

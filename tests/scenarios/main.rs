@@ -10,21 +10,15 @@ use libtest_mimic::{Arguments, Trial};
 use rendezvous_model::script;
 
 fn main() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
-    let entries = fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
-    paths.sort();
-    let trials = paths.into_iter().map(|path| {
-        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Trial::test(name, move || Ok(play(&path)?))
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
+    let scenarios = files("testdata", "txt");
+    let mut trials = vec![Trial::test("a_malformed_scenario_is_refused_with_what_is_wrong", || Ok(malformed()?))];
+    trials.extend(scenarios.into_iter().map(|path| Trial::test(stem(&path), move || Ok(play(&path)?))));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
 fn play(path: &Path) -> Result<(), String> {
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let told = script::run(&text)?;
+    let text = read(path)?;
+    let told = script::run(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     if env::var_os("SCENARIOS").is_some_and(|what| what == "write") {
         return fs::write(path, told).map_err(|error| error.to_string());
     }
@@ -36,4 +30,64 @@ fn play(path: &Path) -> Result<(), String> {
             Err(format!("{}:{}:\nkept {}\nnow  {}", path.display(), at + 1, line(&text), line(&told)))
         }
     }
+}
+
+fn malformed() -> Result<(), String> {
+    let wrong = [
+        ("", "the first line is"),
+        ("# Nothing happens.\n", "the first line is"),
+        ("c1 Read\n", "line 1: c1 Read: the first line is"),
+        ("given External\n", "1 to 9 clients"),
+        ("given 0 clients, External\n", "1 to 9 clients"),
+        ("given 10 clients, External\n", "1 to 9 clients"),
+        ("given 2 clients, Fame\n", "nobody wants Fame"),
+        ("given 2 clients, External; plague\n", "no fault is called plague"),
+        ("given 1 client, External\nc1 Read\n", "that cannot happen here; this can: c1 Begin External"),
+        ("given 1 client, External\nc1 Begin Internal\n", "that cannot happen here"),
+        ("given 1 client, External\nc1 Begin External to Lock\n", "that cannot happen here"),
+        ("given 1 client, External\n\nc2 until Lock\n", "line 3: c2 until Lock: there is no c2"),
+        ("given 1 client, External\nc1, c2 until still\n", "there is no c2"),
+        ("given 1 client, External\nc1 until Lock\n", "c1 cannot go on, and is not at Lock"),
+        ("given 1 client, External\nc1 Begin External\nc1 until Home\n", "c1 cannot go on, and is not at Home"),
+        (
+            "given 1 client, External; kill client\nc1 Begin External\nc1 until Await\nc1 KillClient\ns1 until Claim\n",
+            "there are several ways: s1 Watchdog, s1 Watch",
+        ),
+        (
+            "given 1 client, External; emptied\nc1 Begin External\neverybody until still\nc1 Leave\nEmpty Empty\ns1 Serve\n",
+            "say where it leads",
+        ),
+        ("given 1 client, External\nc1 Begin External\nc1 waits\n", "it does not: c1 Read"),
+        ("given 1 client, External\nnobody waits\n", "there is no nobody"),
+        ("given 1 client, External\nexpect c1 pc Read\n", "c1 pc is Out"),
+        ("given 1 client, External\nexpect c1 hat red\n", "nothing is called c1 hat"),
+        ("given 1 client, External\nexpect Out\n", "of what?"),
+        ("given 1 client, External\nexpect\n", "that cannot happen here"),
+        ("given 1 client, External\nTear\n", "that cannot happen here"),
+    ];
+    for (text, said) in wrong {
+        match script::run(text) {
+            Ok(told) => return Err(format!("{text:?} is taken for a scenario:\n{told}")),
+            Err(error) if !error.contains(said) => return Err(format!("{text:?}: {error:?}, and not: {said}")),
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn files(dir: &str, extension: &str) -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(dir);
+    let entries = fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|found| found == extension));
+    paths.sort();
+    paths
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }

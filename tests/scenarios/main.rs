@@ -11,7 +11,10 @@ use rendezvous_model::script;
 
 fn main() {
     let scenarios = files("testdata", "txt");
-    let mut trials = vec![Trial::test("a_malformed_scenario_is_refused_with_what_is_wrong", || Ok(malformed()?))];
+    let mut trials = vec![
+        Trial::test("every_counterexample_of_the_spec_has_its_scenario", || Ok(all_are_told()?)),
+        Trial::test("a_malformed_scenario_is_refused_with_what_is_wrong", || Ok(malformed()?)),
+    ];
     trials.extend(scenarios.into_iter().map(|path| Trial::test(stem(&path), move || Ok(play(&path)?))));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
@@ -30,6 +33,21 @@ fn play(path: &Path) -> Result<(), String> {
             Err(format!("{}:{}:\nkept {}\nnow  {}", path.display(), at + 1, line(&text), line(&told)))
         }
     }
+}
+
+/// By its name, or in the head of another.
+fn all_are_told() -> Result<(), String> {
+    let mut told = Vec::new();
+    for path in files("testdata", "txt") {
+        let text = read(&path)?;
+        let head: String = text.lines().map_while(|line| line.strip_prefix('#')).collect();
+        told.extend(head.split('`').skip(1).step_by(2).map(String::from));
+        told.push(stem(&path));
+    }
+    let counterexamples = files("spec/counterexamples", "md");
+    let untold: Vec<String> =
+        counterexamples.iter().map(|path| stem(path)).filter(|name| !told.contains(name)).collect();
+    if untold.is_empty() { Ok(()) } else { Err(format!("no scenario tells {}", untold.join(", "))) }
 }
 
 fn malformed() -> Result<(), String> {

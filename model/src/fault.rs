@@ -1,6 +1,7 @@
 //! What goes wrong. Each fault has a name, and costs one of the budget.
 
 use rendezvous_ipc::proto::connect::{Came, Lifetime, Step};
+use rendezvous_ipc::proto::handshake::{self, Intent, Nonce, Prove};
 use rendezvous_ipc::proto::serve;
 
 use crate::client::holds;
@@ -132,7 +133,7 @@ impl World {
         match step {
             Step::Probe(_) | Step::Verify(_) | Step::Confirm(_) | Step::Fallback(_) => {}
             Step::Kill(_) | Step::Unlock(_) | Step::Backoff(_) | Step::Done(_) => {}
-            _ => faults.push(Fault::Shortage, "Trouble", me, |world| world.give_up(c, "Trouble")),
+            step => faults.push(Fault::Shortage, "Trouble", me, |world| world.troubled(c, step.clone())),
         }
     }
 
@@ -152,6 +153,22 @@ impl World {
         }
         self.hang_up(c);
         self.over(c, how);
+    }
+
+    /// Our own trouble: while it dials the machine says what comes of it, and an unlock on the way out is part of it.
+    fn troubled(&mut self, c: usize, step: Step) {
+        let next = match step {
+            Step::Dial(step) => step.failed(Came::Trouble),
+            Step::Hello(step) => step.failed(Came::Trouble),
+            Step::Prove(step) => step.failed(Came::Trouble),
+            Step::Welcome(step) => step.failed(Came::Trouble),
+            _ => return self.give_up(c, "Trouble"),
+        };
+        self.suspects(c, next);
+        if let At::Step(Step::Unlock(step)) = self.clients[c].at.clone() {
+            self.let_go(Actor::Client(c));
+            self.goes(c, step.unlocked());
+        }
     }
 
     /// The client leaves its child, if it has one: nobody hears any more what that says.
@@ -184,7 +201,10 @@ impl World {
             });
         }
         if server.alive() && server.listens && !server.guest {
-            faults.push(Fault::Guest, "Guest", me, |world| world.servers[s].guest = true);
+            faults.push(Fault::Guest, "Guest", me, |world| {
+                world.servers[s].guest = true;
+                world.reflects(s);
+            });
         }
         let Some(step) = self.serving_step(s) else { return };
         faults.push(Fault::StopServer, "StopServer", me, |world| {
@@ -209,6 +229,18 @@ impl World {
                 world.servers[s].step = Some(step.said());
             }),
             _ => {}
+        }
+    }
+
+    /// A guest does not know the cookie. It says the server's own proof back to it, and is not admitted.
+    fn reflects(&mut self, s: usize) {
+        let record = self.record(s);
+        let hello = handshake::Hello::new(Intent::Connect, Nonce([200; 32]));
+        let prove = Prove::hello(&hello.to_bytes(), Nonce([100 + s as u8; 32]), 0).expect("a hello");
+        let heard = prove.to_bytes(&record);
+        let proof = heard.last_chunk().expect("it ends with a proof");
+        if prove.judge(&record, proof).is_some() {
+            let _ = self.servers[s].gate.admit();
         }
     }
 

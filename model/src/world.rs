@@ -8,7 +8,7 @@ use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::connect::{self, Goal, Policy, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake;
-use rendezvous_ipc::proto::record::{Found, Malformed, Record};
+use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::Scope;
 use rendezvous_ipc::proto::serve::{self, Gate};
 
@@ -391,7 +391,7 @@ impl World {
     pub(crate) fn found(&self, content: Content) -> Found {
         match content {
             Content::Empty => Found::Empty,
-            Content::Torn => Found::Malformed(Malformed::NoEnd),
+            Content::Torn => Found::read(&torn()),
             Content::Newer => Found::Newer { format: 2 },
             Content::Dialect => Found::OtherDialect,
             Content::Foreign => Found::Record(Record { scope: ELSEWHERE, ..record(99, (99, 0)) }),
@@ -525,6 +525,15 @@ fn record(s: usize, secret: Secret) -> Record {
         started: 1,
         version: 0,
     }
+}
+
+/// A record whose port lost a digit, so that only the checksum tells.
+fn torn() -> Vec<u8> {
+    let line = record(0, (0, 0)).line();
+    let port = format!(":{PORT}");
+    let at = line.windows(port.len()).position(|bytes| bytes == port.as_bytes()).expect("a record has its port");
+    let end = at + port.len();
+    [&line[..end - 1], &line[end..]].concat()
 }
 
 pub(crate) fn cookie((slot, count): Secret) -> Cookie {

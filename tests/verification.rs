@@ -11,7 +11,7 @@ const PAGE: &str = "docs/verification.md";
 const RUNGS: [(&str, Named, &[&str]); 9] = [
     ("spec", Named::InTheSpec, &["spec"]),
     ("conformance", Named::InTheModel, &["model/src/property.rs", "model/src/slices.txt"]),
-    ("traces", Named::AsTests, &["tests/trace"]),
+    ("traces", Named::AsFiles, &["spec/traces"]),
     ("machines", Named::AsTests, &["src/proto"]),
     ("loom", Named::AsTests, &["tests/loom"]),
     ("proptest", Named::AsTests, &["tests/proptest"]),

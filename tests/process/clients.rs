@@ -214,7 +214,7 @@ fn a_client_killed_at_any_step_leaves_no_process_and_the_next_connect_succeeds()
 
 fn a_server_that_hangs_in_its_handler_ends_with_its_spawner() {
     let home = Home::new();
-    let client = output(home.command(&["@client", "hangs", "kill-at=Await"]));
+    let client = output(home.command(&["@client", "server:hangs", "kill-at=Await"]));
     assert_eq!(client.status.code(), None, "killed while its server hangs");
     let begun = Instant::now();
     home.wait_for_nobody();

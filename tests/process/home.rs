@@ -131,6 +131,10 @@ pub fn signal(pid: u32, signal: Signal) {
 /// Stops a process, and waits until it is: the signal takes its time.
 pub fn stop(pid: u32) {
     signal(pid, Signal::STOP);
+    wait_until_stopped(pid);
+}
+
+pub fn wait_until_stopped(pid: u32) {
     eventually("it is stopped", || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         stat.rsplit_once(") ").unwrap().1.starts_with('T')

@@ -11,8 +11,10 @@ mod hand;
 mod home;
 mod policies;
 mod program;
+mod record;
 mod serving;
 mod starts;
+mod trace;
 mod versions;
 
 use libtest_mimic::Arguments;

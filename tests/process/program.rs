@@ -9,8 +9,10 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rendezvous_ipc::{Context, Descriptor, Error, Limits, Start, Stream};
+use rendezvous_ipc::{Context, Descriptor, Error, Limits, Policy, Start, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::trace;
 
 /// What a client's byte asks the server for.
 pub const COUNT: u8 = b'+';
@@ -27,6 +29,8 @@ pub fn play() -> bool {
     match args.first().and_then(|part| part.strip_prefix('@')) {
         Some("serve") => serve(&args),
         Some("client") => client(&args),
+        Some("retire") => retire(&args),
+        Some("record") => crate::record::record(&args),
         Some("exits") => {
             eprintln!("no space in the attic");
             std::process::exit(3);
@@ -58,6 +62,11 @@ fn park() -> ! {
 /// The limits of all tests: what matters is their proportion.
 pub fn limits() -> Limits {
     Limits::default().divided_by(4)
+}
+
+/// Those of the default, where the arguments say so: for who takes a stop apart from a slow machine.
+fn limits_by(args: &[String]) -> Limits {
+    if args.iter().any(|arg| arg == "whole") { Limits::default() } else { limits() }
 }
 
 /// The service, as both sides describe it; the server is started with these arguments.
@@ -124,7 +133,8 @@ fn argument(args: &[String], name: &str) -> Option<u64> {
 
 #[tokio::main]
 async fn serve(args: &[String]) {
-    let mut limits = limits();
+    trace::subscribe("serve", args);
+    let mut limits = limits_by(args);
     limits.idle = argument(args, "idle=").map(Duration::from_millis).or(limits.idle);
     limits.check = argument(args, "check=").map_or(limits.check, Duration::from_millis);
     limits.lobby = argument(args, "lobby=").map_or(limits.lobby, |lobby| lobby as usize);
@@ -139,18 +149,26 @@ async fn serve(args: &[String]) {
 
 #[tokio::main]
 async fn client(args: &[String]) {
-    if let Some(step) = args.iter().find_map(|arg| arg.strip_prefix("kill-at=")) {
-        tracing::subscriber::set_global_default(kill::KillAt(step.to_owned())).unwrap();
-    }
+    trace::subscribe("connect", args);
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
-    let hangs = args.iter().any(|arg| arg == "hangs").then_some("hangs");
-    let server: Vec<_> = ["@serve"].into_iter().chain(hangs).collect();
-    let service = service(&context, limits(), &server);
+    let server: Vec<_> =
+        ["@serve"].into_iter().chain(args.iter().filter_map(|arg| arg.strip_prefix("server:"))).collect();
+    let service = service(&context, limits_by(args), &server);
+    let cancel = argument(args, "cancel=").map_or(Duration::MAX, Duration::from_millis);
+    let robust = args.iter().any(|arg| arg == "robust");
+    let policy = if robust { Policy::Robust } else { Policy::External };
     let result: Result<(), Error> = async {
-        let connection = service.connect().await?;
+        let connect = service.connect_with_policy(policy);
+        let Ok(connection) = tokio::time::timeout(cancel, connect).await else { return Ok(()) };
+        let connection = connection?;
         let outcome = connection.outcome().to_string();
-        let count = ask(&mut connection.into_stream(), COUNT).await.expect("the server counts");
-        println!("{outcome}, count {count}");
+        let mut stream = connection.into_stream();
+        let count = ask(&mut stream, COUNT).await;
+        tracing::debug!(target: "rendezvous_ipc::connect", step = "Leave");
+        match count {
+            Ok(count) => println!("{outcome}, count {count}"),
+            Err(error) => println!("{outcome}, then {error}"),
+        }
         Ok(())
     }
     .await;
@@ -158,6 +176,13 @@ async fn client(args: &[String]) {
         println!("error: {error}");
         std::process::exit(1);
     }
+}
+
+#[tokio::main]
+async fn retire(args: &[String]) {
+    trace::subscribe("connect", args);
+    let context = Context::from_args("org.example.rendezvous.tests").unwrap();
+    println!("{}", service(&context, limits_by(args), &["@serve"]).retire().await.unwrap());
 }
 
 /// A thousand connects at once, each dropped after some polls of its own; says what is left of them.
@@ -262,48 +287,4 @@ fn claim_nothing() {
     let line = [Reply::READY.as_bytes(), &Record { cookie, ..record }.line()].concat();
     std::io::Write::write_all(&mut std::io::stdout(), &line).unwrap();
     park();
-}
-
-mod kill {
-    //! A client that is killed just before a step: the steps are `tracing` events.
-
-    use std::fmt::Debug;
-
-    use rustix::process::{Signal, getpid, kill_process};
-    use tracing::field::{Field, Visit};
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Metadata, Subscriber};
-
-    pub struct KillAt(pub String);
-
-    impl Subscriber for KillAt {
-        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            metadata.target() == "rendezvous_ipc::connect"
-        }
-
-        fn event(&self, event: &Event<'_>) {
-            event.record(&mut Look(&self.0));
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
-    }
-
-    struct Look<'a>(&'a str);
-
-    impl Visit for Look<'_> {
-        fn record_str(&mut self, field: &Field, value: &str) {
-            if field.name() == "step" && value == self.0 {
-                let _ = kill_process(getpid(), Signal::KILL);
-            }
-        }
-
-        fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
-    }
 }

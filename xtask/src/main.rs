@@ -8,6 +8,7 @@ mod nostd;
 mod parallel;
 mod release;
 mod tlc;
+mod trace;
 mod verify;
 
 use std::error::Error;
@@ -34,7 +35,11 @@ const USAGE: &str = "usage: cargo xtask CHORE
   mutants [--all]     mutate what differs of `proto` from the branch main, or all of it: the fast tests must notice
   tlc [--deep | NAME ...] [--both] [--stories]
                       check the spec with TLC, all that is quick, all, or what is named; with a second checker, too;
-                      and write its counterexamples down (needs Java 11 or newer)";
+                      and write its counterexamples down (needs Java 11 or newer)
+  trace [--corpus | --record N | --keep | LOG...]
+                      have TLC say whether the spec allows what real processes did: the kept runs, tampered with here
+                      and there, and a run of each kind; the kept runs, tampered with everywhere; N runs of each kind;
+                      these logs. Or record the kept runs anew";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -64,6 +69,14 @@ fn main() -> ExitCode {
                 false => Err(USAGE.into()),
             }
         }
+        ["trace"] => trace::check(trace::What::Quick),
+        ["trace", "--corpus"] => trace::check(trace::What::Corpus),
+        ["trace", "--record", runs] => match runs.parse() {
+            Ok(runs) => trace::check(trace::What::Record(runs)),
+            Err(_) => Err(USAGE.into()),
+        },
+        ["trace", "--keep"] => trace::check(trace::What::Keep),
+        ["trace", ref logs @ ..] => trace::check(trace::What::Logs(logs)),
         ["features"] => release::features(),
         ["package"] => release::package(),
         ["api"] => release::record_api(),

@@ -1,0 +1,110 @@
+//! The steps of all processes of a run, in one file, in the order in which they happened.
+//!
+//! The driver tells each step by `tracing` before it does it. Here each is one line, by one write to a file that all
+//! append to: what stands before another was told before it, whoever told it, and who is killed leaves whole lines.
+
+use std::fmt::{Debug, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+
+use rustix::process::{Signal, getpid, kill_process};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// Names the file, for a process and all that it starts.
+pub const LOG: &str = "RENDEZVOUS_TEST_LOG";
+
+/// Tells the steps of this process, and has it killed or stopped just before one, if its arguments say so:
+/// `kill-at=STEP`, `stop-at=STEP`.
+pub fn subscribe(role: &'static str, args: &[String]) {
+    let at = |name: &str, signal| {
+        let step = args.iter().find_map(|arg| arg.strip_prefix(name))?;
+        Some((role, step.to_owned(), signal))
+    };
+    let fate = at("kill-at=", Signal::KILL).or_else(|| at("stop-at=", Signal::STOP));
+    let log = std::env::var_os(LOG).map(|path| append(Path::new(&path)));
+    if log.is_some() || fate.is_some() {
+        tracing::subscriber::set_global_default(Steps { log, fate }).unwrap();
+    }
+}
+
+pub fn append(path: &Path) -> File {
+    OpenOptions::new().create(true).append(true).open(path).unwrap()
+}
+
+struct Steps {
+    log: Option<File>,
+    /// Whose step, which, and what happens then.
+    fate: Option<(&'static str, String, Signal)>,
+}
+
+impl Steps {
+    fn tell(&self, line: &str) {
+        if let Some(mut log) = self.log.as_ref() {
+            log.write_all(format!("{line}\n").as_bytes()).unwrap();
+        }
+    }
+}
+
+impl Subscriber for Steps {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let tells = metadata.name() == "connect" || metadata.fields().field("step").is_some();
+        metadata.target().starts_with("rendezvous_ipc::") && tells
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut said = Said::default();
+        event.record(&mut said);
+        let Said { step, rest } = said;
+        let role = event.metadata().target().trim_start_matches("rendezvous_ipc::");
+        let pid = getpid();
+        self.tell(&format!("{pid} {role} {step}{rest}"));
+        if let Some((_, _, signal)) = self.fate.as_ref().filter(|fate| (fate.0, &fate.1) == (role, &step)) {
+            self.tell(&format!("world {} who={pid}", if *signal == Signal::KILL { "kill" } else { "stop" }));
+            let _ = kill_process(pid, *signal);
+        }
+    }
+
+    /// A connect begins. There is one at a time in a process.
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut said = Said::default();
+        span.record(&mut said);
+        self.tell(&format!("{} connect Begin{}", getpid(), said.rest));
+        Id::from_u64(1)
+    }
+
+    fn try_close(&self, _: Id) -> bool {
+        self.tell(&format!("{} connect End", getpid()));
+        true
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// What an event says: its step, and the rest as ` name=value`.
+#[derive(Default)]
+struct Said {
+    step: String,
+    rest: String,
+}
+
+impl Visit for Said {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "step" => self.step = value.to_owned(),
+            _ if value.is_empty() => {}
+            name => write!(self.rest, " {name}={value}").unwrap(),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if !["message", "point"].contains(&field.name()) {
+            write!(self.rest, " {}={value:?}", field.name()).unwrap();
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Whether the spec allows what real processes did.
+//!
+//! `tests/process` records runs: real processes, some of which are killed, stopped or misled, tell their steps in one
+//! log. `spec/Trace.tla` takes a log for what happened, in every order in which it may have, and TLC searches for one
+//! that the spec allows. `spec/traces` holds runs that were recorded once; tampered with in one place, each must be
+//! refused.
+
+mod ask;
+mod log;
+mod tamper;
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use self::ask::{Verdict, ask};
+use self::log::Run;
+use self::tamper::{How, tampered};
+use crate::root;
+use crate::tlc::{Result, fetch};
+
+/// At how many places, of each kind, a log of the corpus is tampered with; and how many of its runs there are.
+const PLACES: usize = 4;
+
+pub enum What<'a> {
+    /// The corpus, tampered with here and there, and a run of each kind.
+    Quick,
+    /// The corpus, tampered with everywhere.
+    Corpus,
+    /// So many runs of each kind.
+    Record(u64),
+    /// The corpus is recorded anew.
+    Keep,
+    /// These logs.
+    Logs(&'a [&'a str]),
+}
+
+pub fn check(what: What) -> std::result::Result<(), Box<dyn Error>> {
+    check_all(what).map_err(|error| error as Box<dyn Error>)
+}
+
+fn check_all(what: What) -> Result<()> {
+    fetch::java()?;
+    let jar = fetch::jar(&root().join("target/tlc"))?;
+    match what {
+        What::Quick => {
+            let corpus = corpus(&jar, Some(PLACES));
+            corpus.and(runs(&jar, &record(&dir().join("runs"), 1)?))
+        }
+        What::Corpus => corpus(&jar, None),
+        What::Record(seeds) => runs(&jar, &record(&dir().join("runs"), seeds)?),
+        What::Keep => record(&traces(), 1).map(drop),
+        What::Logs(files) => runs(&jar, &files.iter().map(PathBuf::from).collect::<Vec<_>>()),
+    }
+}
+
+fn dir() -> PathBuf {
+    root().join("target/trace")
+}
+
+fn traces() -> PathBuf {
+    root().join("spec/traces")
+}
+
+/// Records runs of each kind, with the seeds from 1 on.
+fn record(directory: &Path, seeds: u64) -> Result<Vec<PathBuf>> {
+    let _ = fs::remove_dir_all(directory);
+    fs::create_dir_all(directory)?;
+    let began = Instant::now();
+    let mut cargo = Command::new("cargo");
+    cargo.args(["test", "--quiet", "--locked", "--test", "process", "--", "@record"]).arg(directory);
+    crate::run(cargo.args(["1", &seeds.to_string()])).map_err(|error| error.to_string())?;
+    let logs = logs(directory)?;
+    println!("{} runs recorded in {:.0} s", logs.len(), began.elapsed().as_secs_f64());
+    Ok(logs)
+}
+
+fn logs(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut logs: Vec<PathBuf> = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    logs.sort();
+    Ok(logs)
+}
+
+/// All of these must be accepted.
+fn runs(jar: &Path, logs: &[PathBuf]) -> Result<()> {
+    let began = Instant::now();
+    let texts = logs.iter().map(fs::read_to_string).collect::<std::result::Result<Vec<_>, _>>()?;
+    let names = logs.iter().map(|log| log.display().to_string());
+    let runs = names.zip(&texts).map(|(name, text)| Run::read(&name, text)).collect::<Result<Vec<_>>>()?;
+    let mut refused = Vec::new();
+    for ((run, text), verdict) in runs.iter().zip(&texts).zip(ask_all(jar, &runs)?) {
+        if let Verdict::Refused(reached) = verdict {
+            refused.push(format!(
+                "{}: refused. What came next could not be:\n{}",
+                run.name,
+                stuck(run, &reached, text)
+            ));
+        }
+    }
+    let events: usize = runs.iter().map(Run::events).sum();
+    let accepted = runs.len() - refused.len();
+    println!("{} runs, {events} events: {accepted} accepted, {:.0} s", runs.len(), began.elapsed().as_secs_f64());
+    if refused.is_empty() { Ok(()) } else { Err(refused.join("\n").into()) }
+}
+
+/// The kept runs must be accepted; and refused, however they were tampered with.
+fn corpus(jar: &Path, places: Option<usize>) -> Result<()> {
+    let mut wrong = Vec::new();
+    println!("| run | events | accepted | removed, refused | swapped, refused | altered, refused | seconds |");
+    println!("| --- | ---: | --- | ---: | ---: | ---: | ---: |");
+    for log in logs(&traces())? {
+        let began = Instant::now();
+        let name = log.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let text = fs::read_to_string(&log)?;
+        let run = Run::read(&name, &text)?;
+        let events = run.events();
+        let tampered = tampered(&text, places);
+        // One that cannot even be read is refused, too.
+        let read: Vec<_> = tampered.iter().filter_map(|one| Some((one, Run::read(&name, &one.text).ok()?))).collect();
+        let (readable, mut asked): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+        asked.push(run);
+        let mut verdicts = ask_all(jar, &asked)?;
+        let accepted = matches!(verdicts.pop(), Some(Verdict::Accepted));
+        let missed: Vec<_> = readable
+            .iter()
+            .zip(&verdicts)
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Accepted))
+            .map(|(one, _)| *one)
+            .collect();
+        let counts = How::ALL.map(|how| {
+            let all = tampered.iter().filter(|one| one.how == how).count();
+            format!("{} of {all}", all - missed.iter().filter(|one| one.how == how).count())
+        });
+        let [removed, swapped, altered] = counts;
+        let seconds = began.elapsed().as_secs_f64();
+        let yes = if accepted { "yes" } else { "NO" };
+        println!("| {name} | {events} | {yes} | {removed} | {swapped} | {altered} | {seconds:.0} |");
+        wrong.extend((!accepted).then(|| format!("{name}: refused")));
+        wrong.extend(missed.iter().map(|one| format!("{name}, {}: accepted", one.what)));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+}
+
+/// Asks about so many at a time that TLC reads them quickly.
+fn ask_all(jar: &Path, runs: &[Run]) -> Result<Vec<Verdict>> {
+    let verdicts = runs.chunks(50).map(|some| ask(jar, &dir().join("tlc"), some)).collect::<Result<Vec<_>>>()?;
+    Ok(verdicts.into_iter().flatten().collect())
+}
+
+/// What could not be taken, after most was.
+fn stuck(run: &Run, reached: &[usize], text: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let next = run.actors.iter().zip(reached).filter_map(|(actor, taken)| actor.events.get(*taken));
+    let due = next.filter(|event| run.is_due(event, reached));
+    due.map(|event| format!("  line {}: {} → {}\n", event.asked + 1, lines[event.asked], event.to)).collect()
+}

@@ -21,7 +21,7 @@ use crate::trace;
 type Play = fn(&mut Run);
 
 /// The kinds of run, by name.
-const KINDS: [(&str, Play); 13] = [
+const KINDS: [(&str, Play); 14] = [
     ("calm", calm),
     ("herd", herd),
     ("kill-client", kill_client),
@@ -29,6 +29,7 @@ const KINDS: [(&str, Play); 13] = [
     ("kill-server", kill_server),
     ("cancel", cancel),
     ("stop-client", stop_client),
+    ("stop-spawner", stop_spawner),
     ("stop-server", stop_server),
     ("damage", damage),
     ("dialect", dialect),
@@ -118,6 +119,17 @@ fn stop_client(run: &mut Run) {
     run.wait_until_stopped(client);
     run.client(&[]);
     run.wait(40);
+    run.client(&[]);
+    run.wait(400);
+    run.goes_on(client);
+}
+
+/// A spawner is stopped when it has written the record and not said *registered*: others find a server that must not
+/// answer them.
+fn stop_spawner(run: &mut Run) {
+    let client = run.client(&["stop-at=Confirm"]);
+    run.wait_until_stopped(client);
+    run.client(&[]);
     run.client(&[]);
     run.wait(400);
     run.goes_on(client);
@@ -256,7 +268,7 @@ impl Run {
     /// Waits until all that were started here are gone.
     fn all_left(&mut self) {
         for mut client in std::mem::take(&mut self.clients) {
-            client.wait().unwrap();
+            eventually("it ends", || client.try_wait().unwrap().is_some());
             self.world(&format!("gone who={}", client.id()));
         }
     }

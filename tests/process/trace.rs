@@ -7,6 +7,7 @@ use std::fmt::{Debug, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Mutex;
 
 use rustix::process::{Signal, getpid, kill_process};
 use tracing::field::{Field, Visit};
@@ -26,7 +27,7 @@ pub fn subscribe(role: &'static str, args: &[String]) {
     let fate = at("kill-at=", Signal::KILL).or_else(|| at("stop-at=", Signal::STOP));
     let log = std::env::var_os(LOG).map(|path| append(Path::new(&path)));
     if log.is_some() || fate.is_some() {
-        tracing::subscriber::set_global_default(Steps { log, fate }).unwrap();
+        tracing::subscriber::set_global_default(Steps { log, fate: Mutex::new(fate) }).unwrap();
     }
 }
 
@@ -36,8 +37,8 @@ pub fn append(path: &Path) -> File {
 
 struct Steps {
     log: Option<File>,
-    /// Whose step, which, and what happens then.
-    fate: Option<(&'static str, String, Signal)>,
+    /// Whose step, which, and what happens then, once.
+    fate: Mutex<Option<(&'static str, String, Signal)>>,
 }
 
 impl Steps {
@@ -61,9 +62,10 @@ impl Subscriber for Steps {
         let role = event.metadata().target().trim_start_matches("rendezvous_ipc::");
         let pid = getpid();
         self.tell(&format!("{pid} {role} {step}{rest}"));
-        if let Some((_, _, signal)) = self.fate.as_ref().filter(|fate| (fate.0, &fate.1) == (role, &step)) {
-            self.tell(&format!("world {} who={pid}", if *signal == Signal::KILL { "kill" } else { "stop" }));
-            let _ = kill_process(pid, *signal);
+        let fate = self.fate.lock().unwrap().take_if(|fate| (fate.0, &fate.1) == (role, &step));
+        if let Some((_, _, signal)) = fate {
+            self.tell(&format!("world {} who={pid} at={step}", if signal == Signal::KILL { "kill" } else { "stop" }));
+            let _ = kill_process(pid, signal);
         }
     }
 

@@ -154,5 +154,5 @@ fn stuck(run: &Run, reached: &[usize], text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let next = run.actors.iter().zip(reached).filter_map(|(actor, taken)| actor.events.get(*taken));
     let due = next.filter(|event| run.is_due(event, reached));
-    due.map(|event| format!("  line {}: {} → {}\n", event.asked + 1, lines[event.asked], event.to)).collect()
+    due.map(|event| format!("  line {}: {} → {}\n", event.told + 1, lines[event.told], event.to)).collect()
 }

@@ -58,7 +58,8 @@ pub struct Event {
     pub late: bool,
     /// The actor and the number of its events after which this is of no consequence.
     pub over: (usize, usize),
-    /// The line that told it, and the one before which it was done.
+    /// The line that told it, the one after which it was done, and the one before which.
+    pub told: usize,
     pub asked: usize,
     pub answered: Option<usize>,
 }
@@ -145,9 +146,11 @@ impl Run {
                         of: next.field(about).into(),
                         is: is.into(),
                         late: stops(lines, dial, next.at),
+                        asked: goes_on(lines, line),
                         ..event("Client")
                     });
                 }
+                (_, None) if fate(lines, line, "kill").is_some() => {}
                 (_, None) => actor.may(Event { to: "?".into(), ..event("Client") }),
             }
         }
@@ -176,6 +179,7 @@ impl Run {
                     None => {}
                 },
                 ("Check", "?") if mine[index - 1].what == "Serve" => {}
+                (_, "?") if fate(lines, line, "kill").is_some() => {}
                 (_, "?") => actor.may(Event { to: "?".into(), ..event("Server") }),
                 (_, led) => {
                     let said = |name| next.map_or("", |next| next.field(name));
@@ -196,7 +200,7 @@ impl Run {
         let mut actor = Actor::default();
         let client = lines.iter().find(|line| line.field("from") == peer).ok_or(format!("nobody dials from {peer}"))?;
         let number = self.clients.iter().position(|who| who == client.who).ok_or("a dial of no client")?;
-        let dials = |event: &Event| lines[event.asked].field("from") == peer;
+        let dials = |event: &Event| lines[event.told].field("from") == peer;
         let last = self.actors[number].events.iter().rposition(dials);
         let failed = last.filter(|last| ["Lock", "Probe", ""].contains(&self.actors[number].events[*last].to.as_str()));
         let over = failed.map_or((0, 0), |last| (number + 1, last + 1));
@@ -304,10 +308,26 @@ impl Event {
             is: String::new(),
             late: false,
             over: (0, 0),
+            told: line.at,
             asked: line.at,
             answered,
         }
     }
+}
+
+/// Where a process is killed or stopped just before this step, which it has told.
+fn fate(lines: &[Line], line: &Line, what: &str) -> Option<usize> {
+    let mut later = lines[line.at..].iter().take_while(|later| later.at == line.at || !later.is(line.role, line.who));
+    let fate = |later: &&Line| later.is("world", line.who) && later.what == what && later.field("at") == line.what;
+    later.find(fate).map(|fate| fate.at)
+}
+
+/// From where on this step may have been done: who was stopped just before it does it later.
+fn goes_on(lines: &[Line], line: &Line) -> usize {
+    let stopped = fate(lines, line, "stop");
+    let goes_on =
+        stopped.and_then(|at| lines[at..].iter().find(|later| later.is("world", line.who) && later.what == "continue"));
+    goes_on.map_or(line.at, |goes_on| goes_on.at)
 }
 
 /// Whether somebody is stopped for a part of this time.

@@ -75,18 +75,12 @@ Late(c) ==
     /\ c \notin stopped /\ cl[c].pc \in {"Dial", "Hello", "Prove", "Welcome"} /\ Suspect(c)
     /\ UNCHANGED <<sv, point, life, env>>
 
-\* Who said ready and is gone since has failed; the spec has Verify find that out.
-Exited(c) ==
-    /\ In(c, "Await") /\ sv[cl[c].child].reply = "Ready" /\ ~Alive(cl[c].child)
-    /\ cl' = [cl EXCEPT ![c] = KillOr(Failed(c, cl[c]), TRUE)]
-    /\ UNCHANGED <<sv, conn, point, life, env>>
-
 \* The server's side of a dial that its client has given up.
 GivenUpOn(e) == conn[e.of].to = None \/ (e.over[1] > 0 /\ pos[e.over[1]] >= e.over[2])
 
 Stepped(c, e) ==
     /\ cl[c].pc = e.at
-    /\ \/ Client(c) \/ Unaware(c) \/ Closing(c) \/ Exited(c) \/ (e.late /\ Late(c))
+    /\ \/ Client(c) \/ Unaware(c) \/ Closing(c) \/ (e.late /\ Late(c))
        \/ Odd("deadline") /\ TooLate(c)
        \/ Odd("shortage") /\ CannotTell(c)
        \/ Odd("cannot start") /\ CannotStart(c)

@@ -274,7 +274,8 @@ Spawn(c) ==
           /\ cl' = [x \in Clients |-> IF x = c THEN awaits ELSE Forgets(x, s)]
     /\ UNCHANGED <<conn, point, life, stopped, left, clean, rounds, leaked, tries>>
 
-\* Its reply, its exit or the end of its budget, whichever comes first; a reply before an exit.
+\* Its reply, its exit or the end of its budget, whichever comes first; a reply before an exit. Who said ready and is
+\* seen to be gone has failed.
 Await(c) ==
     /\ In(c, "Await")
     /\ LET s     == cl[c].child
@@ -283,6 +284,7 @@ Await(c) ==
        IN \/ reply = "Ready" /\ cl' = [cl EXCEPT ![c].pc = "Verify"]
           \/ reply = "Busy" /\ cl' = [cl EXCEPT ![c] = KillOr(quest, TRUE)]
           \/ reply \in {"Failed", "Nonsense"} /\ cl' = [cl EXCEPT ![c] = KillOr(Failed(c, cl[c]), TRUE)]
+          \/ reply = "Ready" /\ sv[s].pc = "Free" /\ cl' = [cl EXCEPT ![c] = KillOr(Failed(c, cl[c]), TRUE)]
           \/ reply = "" /\ (~Alive(s) \/ sv[s].hung \/ s \in stopped)
              /\ cl' = [cl EXCEPT ![c] = KillOr(Failed(c, cl[c]), TRUE)]
     /\ UNCHANGED <<sv, conn, point, life, env>>

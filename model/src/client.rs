@@ -58,14 +58,19 @@ impl World {
                 let child = self.child(c);
                 let server = &self.servers[child];
                 let overdue = !server.alive() || server.hung || self.stopped.contains(&Actor::Server(child));
-                let next = match server.reply {
-                    Reply::Ready => step.ready(self.record(child)),
-                    Reply::Busy => step.busy(),
-                    Reply::Failed | Reply::Nonsense => step.failed(),
-                    Reply::None if overdue => step.failed(),
-                    Reply::None => return,
-                };
-                moves.push(name, me, |world| world.goes(c, next));
+                let mut answer = |next| moves.push(name, me, |world| world.goes(c, next));
+                match server.reply {
+                    Reply::Ready => {
+                        if server.is_free() {
+                            answer(step.clone().failed());
+                        }
+                        answer(step.ready(self.record(child)));
+                    }
+                    Reply::Busy => answer(step.busy()),
+                    Reply::Failed | Reply::Nonsense => answer(step.failed()),
+                    Reply::None if overdue => answer(step.failed()),
+                    Reply::None => {}
+                }
             }
             Step::Verify(step) => moves.push(name, me, |world| {
                 let next = step.answered(world.lifetime());

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::context::{self, Context};
-use crate::driver::{self, Connection, Factory, Peer, Retired, Start, Status, Stream};
+use crate::driver::{self, Connection, Ending, Factory, Peer, Retired, Start, Status, Stream};
 use crate::error::{BoxError, Error};
 use crate::limits::Limits;
 use crate::proto::connect::Policy;
@@ -317,6 +317,41 @@ impl Descriptor {
     /// Dropped early, the server may retire or not.
     pub async fn retire(&self) -> Result<Retired, Error> {
         driver::retire(&self.service).await
+    }
+
+    /// Ends a server that does not answer, and returns when it is gone. A connect never does that by itself.
+    ///
+    /// It is the choice of a user, or of a program that knows its server, after [`Error::Unresponsive`]: what the
+    /// server has in memory is lost, and its clients with it. A server that answers within [`Limits::patience`] is
+    /// left alone. One that holds its lifetime lock and does not is killed by SIGKILL, whatever it is at; what its
+    /// handler has started goes on. Nothing else is changed: the next connect finds the server gone.
+    ///
+    /// The process is named by a pidfd and by its start, so that a number that was given away hits nobody; where a
+    /// system has no pidfd (Linux before 5.3, other Unix) nothing is killed. That the lifetime lock is free afterwards
+    /// shows that the server is gone.
+    ///
+    /// ```no_run
+    /// # use rendezvous_ipc::{Connection, Descriptor, Error};
+    /// async fn connect_at_any_price(service: &Descriptor) -> Result<Connection, Error> {
+    ///     match service.connect().await {
+    ///         Err(Error::Unresponsive { .. }) => {
+    ///             eprintln!("{}", service.end_unresponsive().await?); // ended: pid 4711
+    ///             service.connect().await
+    ///         }
+    ///         connected => connected,
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unidentified`] where the process cannot be told from others for certain: nothing was killed then.
+    /// [`Error::Deadline`] at *Lock* where somebody held the point lock for all of [`Limits::connect`], and at *Kill*
+    /// where the lifetime lock was not free [`Limits::drain`] after the kill. Else our own trouble.
+    ///
+    /// # Cancel safety
+    /// Dropped early, the server was killed or not. No lock is left.
+    pub async fn end_unresponsive(&self) -> Result<Ending, Error> {
+        driver::end_unresponsive(&self.service).await
     }
 
     /// The path of the point: the file that names the service. It may be looked at, and left alone.

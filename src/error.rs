@@ -107,6 +107,16 @@ pub enum Error {
         /// For how long it was tried.
         waited: Duration,
     },
+    /// A server that was to be ended ([`end_unresponsive`](crate::Descriptor::end_unresponsive)) cannot be told for
+    /// certain from other processes. Nothing was killed.
+    Unidentified {
+        /// The process that the record names.
+        pid: u32,
+        /// Why that is not enough.
+        found: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// The time that was given is over.
     Deadline {
         /// The step at which it ended, named as in the protocol.
@@ -250,6 +260,9 @@ impl fmt::Display for Error {
                 "the server (pid {pid}) is alive and does not answer: {suspicion}, tried for {waited:.1?}; \
                  if it is stopped, continue it, and if it hangs, end it"
             ),
+            Error::Unidentified { pid, found, remedy } => {
+                write!(f, "the server (pid {pid}) does not answer and was not ended, for {found}: {remedy}")
+            }
             Error::Deadline { stage, waiting_for, waited, suspicion } => {
                 write!(f, "gave up after {waited:.1?} at {stage}, waiting for {waiting_for}")?;
                 suspicion.iter().try_for_each(|suspicion| write!(f, " ({suspicion})"))

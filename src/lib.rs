@@ -34,7 +34,9 @@ pub use self::{
     blocking::BlockingConnection,
     context::Context,
     descriptor::Descriptor,
-    driver::{Connection, Failed, How, KeepAlive, Outcome, Peer, Reason, Retired, Start, Status, Stream, Suspicion},
+    driver::{
+        Connection, Ending, Failed, How, KeepAlive, Outcome, Peer, Reason, Retired, Start, Status, Stream, Suspicion,
+    },
     error::{BoxError, Error, StartError, StartFailure},
     limits::Limits,
     proto::connect::Policy,

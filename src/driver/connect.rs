@@ -460,12 +460,12 @@ impl Drop for Held {
 
 /// Jittered pauses: short in the first second, then up to 50 ms.
 #[derive(Default)]
-struct Pause {
+pub(super) struct Pause {
     round: u32,
 }
 
 impl Pause {
-    fn next(&mut self) -> Result<Duration, Error> {
+    pub(super) fn next(&mut self) -> Result<Duration, Error> {
         let longest = Duration::from_millis(1 << self.round.min(6)).min(Duration::from_millis(50));
         self.round += 1;
         let [random] = dial::random::<1>()?;

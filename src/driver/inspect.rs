@@ -10,7 +10,7 @@ use super::connect::{self, Ended};
 use super::dial::{self, Trouble};
 use super::life;
 use super::os::scope;
-use super::point;
+use super::point::{self, Guard};
 use super::story::{Story, Suspicion, still_there};
 use crate::error::Error;
 use crate::proto::connect::{Came, Goal, Lifetime};
@@ -91,35 +91,48 @@ pub enum Retired {
 
 /// Looks at a point. Takes no lock, unless a dial came to nothing or there is nothing to dial.
 pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
-    let until = Instant::now() + service.limits.connect;
+    Ok(examine(service, Instant::now() + service.limits.connect).await?.status)
+}
+
+/// What a look at a point came to, and the point lock, if that was needed: under it nothing of this has changed.
+pub(super) struct Examined {
+    pub(super) status: Status,
+    pub(super) found: Found,
+    pub(super) point: Option<Guard>,
+}
+
+/// Looks at a point, again where it changes meanwhile.
+pub(super) async fn examine(service: &Service, until: Instant) -> Result<Examined, Error> {
     loop {
         let found = point::read(&service.point)?;
         let suspicion = match look(service, &found).await? {
-            Look::Status(status) => return Ok(status),
+            Look::Status(status) => return Ok(Examined { status, found, point: None }),
             Look::Suspicion(suspicion) => suspicion,
         };
         // A point that is not there is not created just to be locked.
-        let lifetime = match point::try_lock(&service.point, false)? {
-            Some(mut point) => {
-                // Only what is still there under the lock goes together with what the lifetime lock says.
-                if point.found()? != found && Instant::now() < until {
-                    continue;
-                }
-                match life::probe(&point, &service.life) {
-                    (Lifetime::CannotTell, Some(error)) => return Err(error),
-                    (lifetime, _) => Some(lifetime),
-                }
+        let mut point = point::try_lock(&service.point, false)?;
+        // Only what is still there under the lock goes together with what the lifetime lock says.
+        if let Some(locked) = &mut point
+            && locked.found()? != found
+        {
+            if Instant::now() < until {
+                continue;
             }
-            None => None,
+            point = None;
+        }
+        let lifetime = match point.as_ref().map(|point| life::probe(point, &service.life)) {
+            Some((Lifetime::CannotTell, Some(error))) => return Err(error),
+            lifetime => lifetime.map(|(lifetime, _)| lifetime),
         };
-        return Ok(match (lifetime, suspicion, found) {
+        let status = match (lifetime, suspicion, &found) {
             (Some(Lifetime::Free), _, Found::Record(record)) => Status::Gone { pid: record.pid },
-            (Some(Lifetime::Free), _, Found::Malformed(malformed)) => Status::Malformed(malformed),
+            (Some(Lifetime::Free), _, Found::Malformed(malformed)) => Status::Malformed(*malformed),
             (Some(Lifetime::Free), _, _) | (None, _, Found::Absent) => Status::Absent,
             (Some(_), Some(suspicion), _) => Status::Unresponsive(suspicion),
             (None, Some(suspicion), _) => Status::Unknown(suspicion),
             (_, None, _) => Status::Between,
-        });
+        };
+        return Ok(Examined { status, found, point });
     }
 }
 

@@ -189,7 +189,7 @@ impl Host {
             address,
             cookie,
             pid: std::process::id(),
-            started: process::began(),
+            started: process::began("self"),
             version: service.version,
         };
         let host = Host {

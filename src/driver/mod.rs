@@ -6,6 +6,7 @@
 mod child;
 mod connect;
 mod dial;
+mod end;
 mod ephemeral;
 mod hall;
 mod handlers;
@@ -26,6 +27,8 @@ mod watchdog;
 
 pub use self::connect::Connection;
 pub(crate) use self::connect::{connect, no_handler};
+pub use self::end::Ending;
+pub(crate) use self::end::end_unresponsive;
 pub(crate) use self::ephemeral::Ephemeral;
 pub(crate) use self::handlers::Factory;
 pub(crate) use self::handlers::local_runtime;

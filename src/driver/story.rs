@@ -316,6 +316,18 @@ pub(super) fn still_there(waited: Duration) -> Error {
     Error::Deadline { stage: "Drain", waiting_for: "the server's exit", waited, suspicion: None }
 }
 
+/// How it ended for who was to end a server and could not ask for its lifetime lock.
+pub(super) fn locked_out(waited: Duration, suspicion: Suspicion) -> Error {
+    Error::Deadline { stage: "Lock", waiting_for: waiting_for("Lock"), waited, suspicion: Some(suspicion) }
+}
+
+/// How it ended for who killed a server whose lifetime lock did not become free.
+pub(super) fn still_held(waited: Duration) -> Error {
+    let waiting_for = "the lifetime lock of a server that was killed: it is not gone yet, or a process that it forked \
+                       has a share in the lock";
+    Error::Deadline { stage: "Kill", waiting_for, waited, suspicion: None }
+}
+
 fn keep<T>(list: &mut Vec<T>, item: T) {
     if list.len() == KEPT {
         list.remove(0);

@@ -147,6 +147,7 @@ fn a_connect_is_send() {
     drop(send(service.connect()));
     drop(send(service.inspect()));
     drop(send(service.retire()));
+    drop(send(service.end_unresponsive()));
     drop(send(service.serve()));
 }
 

@@ -5,6 +5,7 @@
 
 mod clients;
 mod damage;
+mod ending;
 mod ephemeral;
 mod files;
 mod hand;
@@ -27,6 +28,7 @@ fn main() {
     let trials = [
         clients::trials,
         damage::trials,
+        ending::trials,
         ephemeral::trials,
         files::trials,
         hand::trials,

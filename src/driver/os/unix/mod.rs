@@ -1,5 +1,6 @@
 //! Unix: Linux is what is tested.
 
 pub(crate) mod file;
+pub(crate) mod identity;
 pub(crate) mod process;
 pub(crate) mod scope;

@@ -1,7 +1,7 @@
 //! Processes: what a child inherits, how its end is noticed, what a server does to be on its own.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -180,13 +180,13 @@ pub(crate) fn end_this_process() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
 }
 
-/// When this process began, in the system's own count; 0 where it does not tell.
-pub(crate) fn began() -> u64 {
-    let mut stat = String::new();
-    let read = fs::File::open("/proc/self/stat").and_then(|mut file| file.read_to_string(&mut stat));
-    // The name of the program stands in parentheses and may contain anything; the 20th field behind it counts.
+/// When a process began, a number or `self`, in the system's own count; 0 where it does not tell.
+pub(crate) fn began(process: &str) -> u64 {
+    // The name of the program stands in parentheses and may be any bytes; the 20th field behind it counts.
+    let stat = fs::read(format!("/proc/{process}/stat")).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
     let field = || stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok();
-    read.ok().and_then(|_| field()).unwrap_or(0)
+    field().unwrap_or(0)
 }
 
 /// Returns when the other end is gone, whatever it says until then.

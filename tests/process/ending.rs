@@ -1,0 +1,198 @@
+//! Servers that do not answer are ended by explicit choice, and nobody else is.
+
+use std::fs;
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::process::{Child, Command};
+use std::task::Poll;
+use std::time::Instant;
+
+use rendezvous_ipc::proto::record::Record;
+use rendezvous_ipc::{Ending, Error, How, Limits, Reason, Status};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open};
+
+use crate::home::{Home, connected, kill, runtime, signal, stop};
+
+crate::trials![
+    a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another,
+    a_server_that_answers_is_not_ended,
+    a_number_that_is_anothers_by_now_is_killed_by_nobody,
+    a_server_that_is_gone_or_was_never_there_is_no_error_to_end,
+    a_server_whose_lifetime_lock_cannot_be_asked_is_not_ended,
+    a_server_whose_lock_is_shared_by_a_fork_is_not_taken_for_gone,
+    an_ending_dropped_at_any_await_leaves_no_lock,
+];
+
+fn end(home: &Home) -> Result<Ending, Error> {
+    runtime().block_on(home.service().end_unresponsive())
+}
+
+fn a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    stop(server.pid);
+    let record = home.record();
+    let begun = Instant::now();
+    let ended = end(&home).unwrap();
+    assert_eq!(ended, Ending::Ended { pid: server.pid });
+    assert_eq!(ended.to_string(), format!("ended: pid {}", server.pid));
+    assert!(begun.elapsed() < home.limits.patience * 3, "{:?}", begun.elapsed());
+    let life = fs::File::open(home.path().join("count.life")).unwrap();
+    fs2::FileExt::try_lock_shared(&life).expect("its lifetime lock is free");
+    fs2::FileExt::unlock(&life).unwrap();
+    assert_eq!(home.record(), record, "nothing was cleared");
+    home.wait_for_nobody();
+    let (next, count) = home.count();
+    assert_eq!((next.how, count), (How::StartedExternal(Reason::ServerGone), 1));
+    home.retire();
+}
+
+fn a_server_that_answers_is_not_ended() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", "clients=1"]);
+    let client = runtime().block_on(connected(&service));
+    let pid = client.outcome().pid;
+    // Full as it is, it answers.
+    match end(&home).unwrap() {
+        Ending::LeftAlone(Status::Live { pid: left, clients: 1, .. }) => assert_eq!(left, pid),
+        other => panic!("{other}"),
+    }
+    stop(pid);
+    signal(pid, Signal::CONT);
+    assert!(matches!(end(&home).unwrap(), Ending::LeftAlone(Status::Live { .. })), "it answers again");
+    assert_eq!(home.processes(), [pid]);
+    drop(client);
+    home.retire();
+}
+
+fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    stop(server.pid);
+    let record = home.record();
+    let mut bystander = Bystander(Command::new("sleep").arg("600").spawn().unwrap());
+    let gone = {
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        child.id()
+    };
+    let own = Record { pid: std::process::id(), ..record.clone() };
+    let cases = [
+        (Record { pid: bystander.0.id(), ..record.clone() }, "that number is another process's by now: try again"),
+        (
+            Record { started: record.started - 1, ..record.clone() },
+            "that number is another process's by now: try again",
+        ),
+        (Record { pid: gone, ..record.clone() }, "no process has that number any more: try again"),
+        (Record { pid: u32::MAX, ..record.clone() }, "no process has that number any more: try again"),
+        (Record { started: 0, ..record.clone() }, "when it began is not known: see what it is, and end it by hand"),
+        (own, "it is this process: let it return from `serve`, or exit"),
+    ];
+    for (record, why) in cases {
+        // The server that holds the lifetime lock is stopped, and does not restore its own.
+        fs::write(home.point(), &*record.line()).unwrap();
+        let error = end(&home).unwrap_err();
+        assert!(matches!(error, Error::Unidentified { pid, .. } if pid == record.pid), "{error}");
+        let text = format!("the server (pid {}) does not answer and was not ended, for {why}", record.pid);
+        assert!(error.to_string().starts_with(&text), "{error}");
+    }
+    assert_eq!(bystander.0.try_wait().unwrap(), None, "the bystander lives");
+    assert_eq!(home.processes(), [server.pid], "and so does the server");
+    fs::write(home.point(), &*record.line()).unwrap();
+    assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid }, "its own record is enough");
+}
+
+struct Bystander(Child);
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn a_server_that_is_gone_or_was_never_there_is_no_error_to_end() {
+    let home = Home::new();
+    assert_eq!(end(&home).unwrap(), Ending::LeftAlone(Status::Absent));
+    assert!(!home.path().exists(), "nothing was made");
+    let (server, _) = home.count();
+    kill(&home, server.pid);
+    let gone = end(&home).unwrap();
+    assert_eq!(gone, Ending::LeftAlone(Status::Gone { pid: server.pid }));
+    assert_eq!(gone.to_string(), format!("left alone: gone: pid {}", server.pid));
+    assert_eq!(home.record().pid, server.pid, "nothing was cleared");
+}
+
+fn a_server_whose_lifetime_lock_cannot_be_asked_is_not_ended() {
+    let mut home = Home::new();
+    let (server, _) = home.count();
+    home.limits = Limits::default().divided_by(16);
+    stop(server.pid);
+    let lock = fs::File::open(home.point()).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    match end(&home) {
+        Err(Error::Deadline { stage: "Lock", suspicion: Some(suspicion), .. }) => assert_eq!(suspicion.pid, server.pid),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(home.processes(), [server.pid]);
+    fs2::FileExt::unlock(&lock).unwrap();
+    assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid });
+}
+
+fn a_server_whose_lock_is_shared_by_a_fork_is_not_taken_for_gone() {
+    let mut home = Home::new();
+    let (server, _) = home.count();
+    home.limits = Limits::default().divided_by(16);
+    stop(server.pid);
+    // What a fork of the server would have: the same open file, and with it the same lock.
+    let shared = shared_life(&home, server.pid);
+    match end(&home) {
+        Err(Error::Deadline { stage: "Kill", waiting_for, .. }) => {
+            assert!(waiting_for.contains("forked"), "{waiting_for}")
+        }
+        other => panic!("{other:?}"),
+    }
+    home.wait_for_nobody();
+    drop(shared);
+    assert_eq!(end(&home).unwrap(), Ending::LeftAlone(Status::Gone { pid: server.pid }));
+}
+
+fn shared_life(home: &Home, pid: u32) -> OwnedFd {
+    let life = home.path().join("count.life");
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|fd| fd.unwrap().path());
+    let open: Vec<_> = open.filter(|fd| fs::read_link(fd).is_ok_and(|file| file == life)).collect();
+    let [life] = &open[..] else { panic!("it has its life file open once") };
+    let fd = life.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let process = pidfd_open(Pid::from_raw(pid as i32).unwrap(), PidfdFlags::empty()).unwrap();
+    pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()).unwrap()
+}
+
+fn an_ending_dropped_at_any_await_leaves_no_lock() {
+    let home = Home::new();
+    for polls in 0.. {
+        let pid = home.count().0.pid;
+        stop(pid);
+        let done = runtime().block_on(async {
+            let service = home.service();
+            let mut ending = pin!(service.end_unresponsive());
+            let mut left = polls;
+            std::future::poll_fn(move |context| {
+                if left == 0 {
+                    return Poll::Ready(false);
+                }
+                left -= 1;
+                ending.as_mut().poll(context).map(|ended| ended.is_ok())
+            })
+            .await
+        });
+        let lock = fs::File::open(home.point()).unwrap();
+        fs2::FileExt::try_lock_exclusive(&lock).expect("no lock is left");
+        fs2::FileExt::unlock(&lock).unwrap();
+        kill(&home, pid);
+        if done {
+            assert!(polls > 2, "it awaits the connection, the proof and the end, not {polls} times");
+            return;
+        }
+    }
+}

@@ -41,7 +41,7 @@ impl Context {
     /// serve: one that does takes [`Context::from_args`].
     ///
     /// The home is `name` in the user's data directory: `$XDG_DATA_HOME`, or `$HOME/.local/share`. It is created
-    /// when it is needed, for its owner alone; one that is there is taken as it is. Lib is the directory of the
+    /// when it is needed, for its owner alone; one that is there may not be another's, or written by others. Lib is the directory of the
     /// running program.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::driver::{Outcome, Suspicion};
+use crate::driver::{Outcome, Suspicion, remedy};
 use crate::proto::handshake::Answer;
 
 /// The error of a handler, of whatever type it is: `?` makes one, and so does `"text".into()`.
@@ -223,11 +223,17 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage(text) => f.write_str(text),
-            Error::File { path, source } => write!(f, "{}: {source}", path.display()),
+            Error::File { path, source } => {
+                write!(f, "{}: {source}", path.display())?;
+                remedy::of_file(source).iter().try_for_each(|remedy| write!(f, ": {remedy}"))
+            }
             Error::Untrusted { path, found, remedy } => {
                 write!(f, "{} is {found} and was left alone: {remedy}", path.display())
             }
-            Error::System { stage, source } => write!(f, "at {stage}: {source}"),
+            Error::System { stage, source } => {
+                write!(f, "at {stage}: {source}")?;
+                remedy::of_system(source).iter().try_for_each(|remedy| write!(f, ": {remedy}"))
+            }
             Error::Start(start) => start.fmt(f),
             Error::Newer { path, format } => write!(
                 f,

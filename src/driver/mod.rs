@@ -36,6 +36,7 @@ pub use self::handlers::{KeepAlive, Peer, Start};
 pub use self::inspect::{Retired, Status};
 pub(crate) use self::inspect::{inspect, retire};
 pub(crate) use self::os::process::describe;
+pub(crate) use self::os::remedy;
 pub(crate) use self::serve::serve;
 pub use self::story::{Failed, How, Outcome, Reason, Suspicion};
 #[cfg(feature = "capnp")]

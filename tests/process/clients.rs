@@ -114,7 +114,8 @@ fn a_home_that_cannot_be_used_is_named() {
     assert!(error.starts_with("/proc/rendezvous/home: "), "{error}");
     fs::write(home.path(), b"a file").unwrap();
     let error = home.fail(&home.service()).to_string();
-    assert_eq!(error, format!("{}: Not a directory (os error 20)", home.point().display()));
+    let remedy = "something above it is no directory: use another home";
+    assert_eq!(error, format!("{}: Not a directory (os error 20): {remedy}", home.point().display()));
     let mut homeless = home.command(&["@client"]);
     homeless = {
         let mut command = std::process::Command::new(homeless.get_program());

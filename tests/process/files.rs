@@ -1,49 +1,18 @@
-//! What stands where the point should be is looked at before it is used, and never waited for.
+//! Records that are not for us, and files that are for nobody else.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::UnixListener;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::os::unix::fs::PermissionsExt;
 
 use rendezvous_ipc::Error;
 
 use crate::home::{Home, kill};
 
 crate::trials![
-    what_is_no_private_file_is_named_with_a_remedy_and_left_alone,
     a_record_of_another_dialect_or_a_newer_format_is_left_alone_while_it_lives,
     a_record_of_another_machine_is_left_alone,
     a_record_of_an_earlier_boot_is_cleared_when_its_server_is_gone,
     the_home_and_its_files_are_for_their_owner_alone,
 ];
-
-type Make = fn(&Home);
-
-fn what_is_no_private_file_is_named_with_a_remedy_and_left_alone() {
-    let cases: [(&str, Make); 5] = [
-        ("a symbolic link", |home| symlink("/etc/passwd", home.point()).unwrap()),
-        ("a directory", |home| fs::create_dir(home.point()).unwrap()),
-        ("a socket or a device", |home| drop(UnixListener::bind(home.point()).unwrap())),
-        ("no regular file", |home| assert!(Command::new("mkfifo").arg(home.point()).status().unwrap().success())),
-        ("a file that others may use", |home| {
-            fs::write(home.point(), b"").unwrap();
-            fs::set_permissions(home.point(), fs::Permissions::from_mode(0o644)).unwrap();
-        }),
-    ];
-    for (what, make) in cases {
-        let home = Home::new();
-        fs::create_dir(home.path()).unwrap();
-        make(&home);
-        let begun = Instant::now();
-        match home.fail(&home.service()) {
-            Error::Untrusted { path, found, .. } => assert_eq!((path, found), (home.point(), what)),
-            other => panic!("{what}: {other}"),
-        }
-        assert!(begun.elapsed() < Duration::from_secs(1), "{what}");
-        assert!(fs::symlink_metadata(home.point()).is_ok(), "{what} is still there");
-    }
-}
 
 fn a_record_of_another_dialect_or_a_newer_format_is_left_alone_while_it_lives() {
     let home = Home::new();

@@ -101,7 +101,7 @@ fn a_program_that_goes_on_after_it_served_is_seen_to_retire() {
 
 fn a_serve_that_is_dropped_before_it_serves_never_does() {
     let home = Home::new();
-    fs::create_dir(home.path()).unwrap();
+    home.make();
     let lock = fs::File::options().create(true).truncate(false).write(true).mode(0o600).open(home.point()).unwrap();
     fs2::FileExt::lock_exclusive(&lock).unwrap();
     runtime().block_on(async {

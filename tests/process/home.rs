@@ -3,7 +3,9 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream as StdStream};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -27,6 +29,16 @@ pub struct Home {
 impl Home {
     pub fn new() -> Self {
         Home { directory: tempfile::tempdir().unwrap(), limits: limits() }
+    }
+
+    /// Where the test may leave what it likes.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Makes the home as a user would.
+    pub fn make(&self) {
+        fs::DirBuilder::new().mode(0o700).create(self.path()).unwrap();
     }
 
     pub fn path(&self) -> PathBuf {
@@ -84,15 +96,7 @@ impl Home {
 
     /// The processes that were started with this home and live.
     pub fn processes(&self) -> Vec<u32> {
-        let home = self.path();
-        let home = home.to_str().unwrap();
-        let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
-            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            // A zombie's command line is empty.
-            let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-            String::from_utf8_lossy(&line).split('\0').any(|arg| arg == home).then_some(pid)
-        });
-        processes.collect()
+        processes(&self.path())
     }
 
     /// Waits until no process of this home is left.
@@ -118,6 +122,18 @@ impl Drop for Home {
             signal(pid, Signal::KILL);
         }
     }
+}
+
+/// The processes that were started with this home and live.
+pub fn processes(home: &Path) -> Vec<u32> {
+    let home = home.as_os_str().as_bytes();
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        // A zombie's command line is empty.
+        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        line.split(|byte| *byte == 0).any(|arg| arg == home).then_some(pid)
+    });
+    processes.collect()
 }
 
 pub fn runtime() -> tokio::runtime::Runtime {

@@ -4,6 +4,7 @@
 //! and fails if a process of it is left.
 
 mod clients;
+mod conditions;
 mod damage;
 mod ending;
 mod ephemeral;
@@ -27,6 +28,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let trials = [
         clients::trials,
+        conditions::trials,
         damage::trials,
         ending::trials,
         ephemeral::trials,

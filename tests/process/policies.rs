@@ -193,7 +193,7 @@ fn robust_falls_back_after_each_listed_failure_and_says_which() {
         ("was not ready within", |home| home.service_by(&["@says-nothing"])),
         ("without a reply", |home| home.service_by(&["@closes"])),
         ("Permission denied", |home| {
-            fs::create_dir_all(home.path()).unwrap();
+            home.make();
             let program = home.path().join("program");
             fs::write(&program, b"").unwrap();
             home.service().program(program, ["@serve"])

@@ -25,7 +25,8 @@ pub const RETIRE: u8 = b'r';
 
 /// Plays a part, if the first argument names one, by an `@` that no name of a test has.
 pub fn play() -> bool {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    // A home need not be UTF-8.
+    let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
     match args.first().and_then(|part| part.strip_prefix('@')) {
         Some("serve") => serve(&args),
         Some("client") => client(&args),

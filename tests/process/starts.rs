@@ -53,7 +53,7 @@ fn a_program_that_is_missing_is_named() {
 
 fn a_program_that_cannot_be_executed_is_named() {
     let home = Home::new();
-    fs::create_dir(home.path()).unwrap();
+    home.make();
     for (mode, cause) in [(0o600, "Permission denied"), (0o700, "Exec format error")] {
         let program = home.path().join("no-program");
         fs::write(&program, b"\x7fELF no program").unwrap();

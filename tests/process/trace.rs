@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Mutex;
 
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process, setrlimit};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -17,14 +17,22 @@ use tracing::{Event, Metadata, Subscriber};
 /// Names the file, for a process and all that it starts.
 pub const LOG: &str = "RENDEZVOUS_TEST_LOG";
 
-/// Tells the steps of this process, and has it killed or stopped just before one, if its arguments say so:
-/// `kill-at=STEP`, `stop-at=STEP`.
+/// Tells the steps of this process, and lets something happen to it just before one, if its arguments say so:
+/// `kill-at=STEP` and the like.
 pub fn subscribe(role: &'static str, args: &[String]) {
-    let at = |name: &str, signal| {
+    let fates = [
+        ("kill-at=", Fate::Signal(Signal::KILL)),
+        ("stop-at=", Fate::Signal(Signal::STOP)),
+        // No file may be longer than a part of a record.
+        ("full-at=", Fate::Limit(Resource::Fsize, 100)),
+        // What is open stays open; nothing can be opened beside it.
+        ("short-at=", Fate::Limit(Resource::Nofile, 3)),
+        ("small-at=", Fate::Limit(Resource::As, 900 << 20)),
+    ];
+    let fate = fates.into_iter().find_map(|(name, fate)| {
         let step = args.iter().find_map(|arg| arg.strip_prefix(name))?;
-        Some((role, step.to_owned(), signal))
-    };
-    let fate = at("kill-at=", Signal::KILL).or_else(|| at("stop-at=", Signal::STOP));
+        Some((role, step.to_owned(), fate))
+    });
     let log = std::env::var_os(LOG).map(|path| append(Path::new(&path)));
     if log.is_some() || fate.is_some() {
         tracing::subscriber::set_global_default(Steps { log, fate: Mutex::new(fate) }).unwrap();
@@ -35,10 +43,16 @@ pub fn append(path: &Path) -> File {
     OpenOptions::new().create(true).append(true).open(path).unwrap()
 }
 
+/// What happens to a process.
+enum Fate {
+    Signal(Signal),
+    Limit(Resource, u64),
+}
+
 struct Steps {
     log: Option<File>,
     /// Whose step, which, and what happens then, once.
-    fate: Mutex<Option<(&'static str, String, Signal)>>,
+    fate: Mutex<Option<(&'static str, String, Fate)>>,
 }
 
 impl Steps {
@@ -63,9 +77,18 @@ impl Subscriber for Steps {
         let pid = getpid();
         self.tell(&format!("{pid} {role} {step}{rest}"));
         let fate = self.fate.lock().unwrap().take_if(|fate| (fate.0, &fate.1) == (role, &step));
-        if let Some((_, _, signal)) = fate {
-            self.tell(&format!("world {} who={pid} at={step}", if signal == Signal::KILL { "kill" } else { "stop" }));
-            let _ = kill_process(pid, signal);
+        match fate {
+            Some((_, _, Fate::Signal(signal))) => {
+                self.tell(&format!(
+                    "world {} who={pid} at={step}",
+                    if signal == Signal::KILL { "kill" } else { "stop" }
+                ));
+                let _ = kill_process(pid, signal);
+            }
+            Some((_, _, Fate::Limit(what, to))) => {
+                setrlimit(what, Rlimit { current: Some(to), ..getrlimit(what) }).unwrap();
+            }
+            None => {}
         }
     }
 

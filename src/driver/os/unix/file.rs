@@ -2,11 +2,10 @@
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
-use rustix::io::Errno;
 
 use crate::error::Error;
 
@@ -24,9 +23,13 @@ pub(crate) enum Mode {
 /// Opens a private file, or answers `None` where there is none and none is to be created.
 ///
 /// Never follows a symbolic link, never waits for the other end of a FIFO, and refuses what is no
-/// regular file, what is another user's and what others may read or write.
+/// regular file, what is another user's and what others may read or write. Creates nothing where others may
+/// replace it.
 pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
     let created = matches!(mode, Mode::Create | Mode::Append);
+    if let (true, Some(directory)) = (created, path.parent()) {
+        vouch_home(directory)?;
+    }
     let opened = OpenOptions::new()
         .read(mode != Mode::Append)
         .write(mode == Mode::Create)
@@ -42,30 +45,65 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
             Ok(Some(file))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && !created => Ok(None),
-        Err(error) => Err(match Errno::from_io_error(&error) {
-            Some(Errno::LOOP) => Error::untrusted(path, "a symbolic link", "remove it"),
-            Some(Errno::ISDIR) => Error::untrusted(path, "a directory", "remove it"),
-            Some(Errno::NXIO) => Error::untrusted(path, "a socket or a device", "remove it"),
-            _ => Error::file(path, error),
-        }),
+        Err(error) => {
+            // What it is says more than why it could not be opened, if it is no file.
+            if let Ok(metadata) = std::fs::symlink_metadata(path) {
+                vouch_kind(path, &metadata)?;
+            }
+            Err(Error::file(path, error))
+        }
     }
 }
 
 fn vouch(path: &Path, metadata: &Metadata) -> Result<(), Error> {
-    if metadata.is_dir() {
-        return Err(Error::untrusted(path, "a directory", "remove it"));
-    }
-    if !metadata.is_file() {
-        return Err(Error::untrusted(path, "no regular file", "remove it"));
-    }
+    vouch_kind(path, metadata)?;
     if metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(Error::untrusted(path, "another user's file", "use a home of your own"));
+        return Err(Error::untrusted(path, "another user's file", OWN_HOME));
     }
     if metadata.mode() & 0o077 != 0 {
-        return Err(Error::untrusted(path, "a file that others may use", "chmod 600 it, or remove it"));
+        return Err(Error::untrusted(path, "a file that others may use", "chmod 600 it"));
     }
     Ok(())
 }
+
+fn vouch_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    let kind = metadata.file_type();
+    let found = match () {
+        () if kind.is_file() => return Ok(()),
+        () if kind.is_symlink() => "a symbolic link",
+        () if kind.is_dir() => "a directory",
+        () if kind.is_fifo() => "a FIFO",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    };
+    Err(Error::untrusted(path, found, "remove it"))
+}
+
+/// Refuses a home in which others may replace what we make. One that cannot be looked at is left to what comes next.
+fn vouch_home(home: &Path) -> Result<(), Error> {
+    let Ok(metadata) = std::fs::metadata(home) else { return Ok(()) };
+    vouch_owner(home, &metadata)?;
+    if metadata.is_dir() && metadata.mode() & 0o022 != 0 && !is_shared(&metadata) {
+        return Err(Error::untrusted(home, "a directory that others may write", "chmod go-w it, or use another home"));
+    }
+    Ok(())
+}
+
+/// Refuses a directory of another user's: above all, root makes nothing there that its user could not use.
+fn vouch_owner(directory: &Path, metadata: &Metadata) -> Result<(), Error> {
+    let (owner, us) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if ![0, us].contains(&owner) && !is_shared(metadata) {
+        return Err(Error::untrusted(directory, "another user's directory", OWN_HOME));
+    }
+    Ok(())
+}
+
+/// Whether all may make files there and none may touch another's, as in `/tmp`.
+fn is_shared(metadata: &Metadata) -> bool {
+    metadata.mode() & 0o1002 == 0o1002
+}
+
+const OWN_HOME: &str = "be that user, or use a home of your own";
 
 /// Whether `path` leads to the file that is open as `file`.
 ///
@@ -81,12 +119,38 @@ pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
 
 /// Creates a directory for its owner alone, with what leads to it.
 pub(crate) fn create_home(home: &Path) -> Result<(), Error> {
+    if let Some((above, metadata)) = home.ancestors().find_map(|above| Some((above, above.metadata().ok()?))) {
+        vouch_owner(above, &metadata)?;
+    }
     DirBuilder::new().recursive(true).mode(0o700).create(home).map_err(|error| Error::file(home, error))
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
+
+    #[test]
+    fn an_error_of_a_file_says_what_can_be_done() {
+        let error = |errno: Errno| Error::file(Path::new("/home/point"), errno.into()).to_string();
+        for (errno, advice) in [
+            (Errno::NOLCK, "file locks do not work there: use a home on another file system"),
+            (Errno::OPNOTSUPP, "file locks do not work there: use a home on another file system"),
+            (Errno::NOSPC, "make room there, or use another home"),
+            (Errno::DQUOT, "make room there, or use another home"),
+            (Errno::ROFS, "it cannot be written: use another home"),
+            (Errno::ACCESS, "give yourself the right to it, or use another home"),
+            (Errno::NAMETOOLONG, "use a shorter home or a shorter name"),
+            (Errno::NOTDIR, "something above it is no directory: use another home"),
+            (Errno::MFILE, "this process has too many files open: close some, or raise `ulimit -n`"),
+            (Errno::FBIG, "raise `ulimit -f`"),
+        ] {
+            let error = error(errno);
+            assert!(error.starts_with("/home/point: ") && error.ends_with(&format!("): {advice}")), "{error}");
+        }
+        assert_eq!(error(Errno::IO), format!("/home/point: {}", io::Error::from(Errno::IO)), "nobody knows");
+    }
 
     #[test]
     fn a_path_that_leads_nowhere_is_a_no_and_one_that_cannot_be_followed_is_an_error() {

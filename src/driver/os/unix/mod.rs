@@ -3,4 +3,5 @@
 pub(crate) mod file;
 pub(crate) mod identity;
 pub(crate) mod process;
+pub(crate) mod remedy;
 pub(crate) mod scope;

@@ -1,0 +1,40 @@
+//! What the user can do about an error of the system, where that is known.
+
+use std::io;
+
+use rustix::io::Errno;
+
+/// About an error of a file, a directory or a program.
+pub(crate) fn of_file(error: &io::Error) -> Option<&'static str> {
+    if error.kind() == io::ErrorKind::StorageFull {
+        return Some("make room there, or use another home");
+    }
+    Some(match Errno::from_io_error(error)? {
+        Errno::DQUOT => "make room there, or use another home",
+        Errno::FBIG => "raise `ulimit -f`",
+        Errno::ROFS => "it cannot be written: use another home",
+        Errno::ACCESS | Errno::PERM => "give yourself the right to it, or use another home",
+        Errno::EXIST => "what stands there is no directory: remove it, or use another home",
+        Errno::NOTDIR => "something above it is no directory: use another home",
+        Errno::LOOP => "something above it is a symbolic link that leads nowhere: use another home",
+        Errno::NAMETOOLONG => "use a shorter home or a shorter name",
+        Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS => {
+            "file locks do not work there: use a home on another file system"
+        }
+        _ => return of_system(error),
+    })
+}
+
+/// About an error of a socket or a process.
+pub(crate) fn of_system(error: &io::Error) -> Option<&'static str> {
+    Some(match Errno::from_io_error(error)? {
+        Errno::MFILE => "this process has too many files open: close some, or raise `ulimit -n`",
+        Errno::NFILE => "the system has too many files open: end something",
+        Errno::NOMEM | Errno::NOBUFS => "there is not enough memory: end something",
+        Errno::AGAIN => "there are too many processes or threads: end some, or raise `ulimit -u`",
+        Errno::NETUNREACH | Errno::NETDOWN | Errno::HOSTUNREACH | Errno::ADDRNOTAVAIL => {
+            "the loopback interface is down, or out of ports: bring it up"
+        }
+        _ => return None,
+    })
+}

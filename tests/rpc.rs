@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rendezvous_ipc::{Closed, Connection, Descriptor, Error, How, Peer, testing};
+use rendezvous_ipc::{Closed, Connection, Descriptor, Error, How, Peer, Stream, testing};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
@@ -107,6 +107,47 @@ async fn a_bootstrapped_connection_says_how_it_ended() {
             assert_eq!(closed, Closed::Ended, "{closed}");
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_before_the_answer_says_what_it_was_connected_to() {
+    let connection = testing::connect(|context| {
+        // It hangs up on everybody.
+        Ok(Descriptor::new(context, "counter")?.stream_handler(async |_start| Ok(async |_peer, _stream: Stream| {})))
+    });
+    let never = connection.await.unwrap().run(async |_: counter::Client| std::future::pending::<()>().await);
+    let error = never.await.unwrap_err();
+    let ended = "the connection ended before the answer came (started a server in this process)";
+    assert!(error.to_string().starts_with(ended), "{error}");
+    let text = error.to_string();
+    let Error::Disconnected { outcome, source } = error else { panic!("{text}") };
+    assert_eq!(outcome.pid, std::process::id());
+    assert_eq!(text.len() > ended.len(), source.is_some(), "a source is in the text: {text}");
+}
+
+#[tokio::test]
+async fn a_call_that_fails_is_an_error_with_what_the_service_said() {
+    struct Broken;
+    impl counter::Server for Broken {
+        async fn increment(
+            self: Rc<Self>,
+            _: counter::IncrementParams,
+            _: counter::IncrementResults,
+        ) -> Result<(), capnp::Error> {
+            Err(capnp::Error::failed("no paper in the tray".into()))
+        }
+    }
+    let connection = testing::connect(|context| {
+        Ok(Descriptor::new(context, "counter")?
+            .handler(async |_start| Ok(|_: &Peer| -> counter::Client { capnp_rpc::new_client(Broken) })))
+    });
+    let call = async || -> Result<u64, Error> {
+        Ok(connection.await?.run(async |counter: counter::Client| increment(&counter).await).await??)
+    };
+    let error = call().await.unwrap_err();
+    assert!(matches!(error, Error::Rpc(_)) && error.to_string().contains("no paper in the tray"), "{error}");
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(source.is::<capnp::Error>(), "{source}");
 }
 
 #[test]

@@ -103,6 +103,36 @@ fn every_test_that_the_docs_name_exists() {
     }
 }
 
+#[test]
+fn every_error_has_a_test_that_makes_it_happen_and_stands_in_the_manual() {
+    let source = read("src/error.rs");
+    let page = read(PAGE);
+    let manual = read("docs/manual/errors.md");
+    let tests = names(&Named::AsTests, &["src", "tests"]);
+    for name in ["Error", "StartFailure"] {
+        let variants = variants_of(&source, name);
+        assert!(variants.len() > 9, "{name} is read");
+        for variant in variants {
+            let line = page.lines().find_map(|line| line.strip_prefix(&format!("- `{name}::{variant}`: ")));
+            let line = line.unwrap_or_else(|| panic!("{PAGE} does not say what shows `{name}::{variant}`"));
+            assert!(code(line).next().is_some() && code(line).all(|test| tests.contains(test)), "{name}::{variant}");
+            assert!(
+                manual.contains(&format!("| [`{variant}`](crate::")),
+                "the manual has no row for {name}::{variant}"
+            );
+        }
+    }
+}
+
+/// The variants of an enum, as they are spelled in its source.
+fn variants_of<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
+    let (_, body) = source.split_once(&format!("pub enum {name} {{\n")).expect("the enum");
+    let (body, _) = body.split_once("\n}").expect("its end");
+    let variants = body.lines().filter_map(|line| line.strip_prefix("    "));
+    let variants = variants.filter(|line| line.starts_with(|char: char| char.is_ascii_uppercase()));
+    variants.map(|line| line.split(|char: char| !char.is_ascii_alphanumeric()).next().unwrap_or(line)).collect()
+}
+
 /// The table: for each row, how much each rung has to show. A rung that shows nothing has no column.
 fn table() -> String {
     let rows = rows();

@@ -8,19 +8,21 @@ use rendezvous_ipc::Error;
 use crate::home::{Home, kill};
 
 crate::trials![
-    a_record_of_another_dialect_or_a_newer_format_is_left_alone_while_it_lives,
+    a_record_of_another_dialect_is_left_alone,
     a_record_of_another_machine_is_left_alone,
     a_record_of_an_earlier_boot_is_cleared_when_its_server_is_gone,
     the_home_and_its_files_are_for_their_owner_alone,
 ];
 
-fn a_record_of_another_dialect_or_a_newer_format_is_left_alone_while_it_lives() {
+fn a_record_of_another_dialect_is_left_alone() {
     let home = Home::new();
     let (server, _) = home.count();
     let mut sequoia = [0xaa; 32].to_vec();
     sequoia.extend_from_slice(b"127.0.0.1:4711");
     fs::write(home.point(), &sequoia).unwrap();
-    assert!(matches!(home.fail(&home.service()), Error::OtherDialect { .. }));
+    let error = home.fail(&home.service());
+    let theirs = format!("{} belongs to servers of another dialect: use another name or home", home.point().display());
+    assert!(matches!(error, Error::OtherDialect { .. }) && error.to_string() == theirs, "{error}");
     assert_eq!(fs::read(home.point()).unwrap(), sequoia);
     home.wait_for_nobody();
     let _ = server;
@@ -38,7 +40,10 @@ fn a_record_of_another_machine_is_left_alone() {
     kill(&home, server.pid);
     if record.scope.machine.is_some() {
         fs::write(home.point(), &*record.line()).unwrap();
-        assert!(matches!(home.fail(&home.service()), Error::ForeignScope { .. }));
+        let error = home.fail(&home.service());
+        let theirs = format!("{} belongs to another machine or container", home.point().display());
+        assert!(matches!(error, Error::ForeignScope { .. }), "{error}");
+        assert_eq!(error.to_string(), format!("{theirs}: use a home that is not shared"));
         assert_eq!(home.record(), record);
     }
 }

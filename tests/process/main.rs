@@ -8,6 +8,7 @@ mod conditions;
 mod damage;
 mod ending;
 mod ephemeral;
+mod errors;
 mod files;
 mod hand;
 mod home;
@@ -31,6 +32,7 @@ fn main() {
         conditions::trials,
         damage::trials,
         ending::trials,
+        errors::trials,
         ephemeral::trials,
         files::trials,
         hand::trials,

@@ -49,6 +49,7 @@ pub fn play() -> bool {
             park();
         }
         Some("claims-nothing") => claim_nothing(),
+        Some("vanishes") => vanish(&args),
         _ => return false,
     }
     true
@@ -277,8 +278,25 @@ async fn starved() {
     println!("{}", service.connect().await.unwrap().outcome());
 }
 
-/// Says ready as a server does, with no lifetime lock behind it: the test gives a record to take the rest from.
+/// Says ready as a server does, with no lifetime lock behind it.
 fn claim_nothing() {
+    say_ready();
+    park();
+}
+
+/// A server that is gone when it was registered.
+fn vanish(args: &[String]) {
+    let home = args.iter().skip_while(|arg| *arg != "--home").nth(1).unwrap();
+    let life = std::fs::File::open(format!("{home}/count.life")).unwrap();
+    fs2::FileExt::lock_exclusive(&life).unwrap();
+    say_ready();
+    let mut registered = String::new();
+    std::io::stdin().read_line(&mut registered).unwrap();
+    eprintln!("{}, and gone", registered.trim());
+}
+
+/// Answers its order: the test gives a record to take all but the cookie from.
+fn say_ready() {
     use rendezvous_ipc::proto::record::{Found, Record};
     use rendezvous_ipc::proto::start::{Order, Reply};
     let mut order = String::new();
@@ -287,5 +305,4 @@ fn claim_nothing() {
     let Found::Record(record) = Found::read(std::env::var("RECORD").unwrap().as_bytes()) else { panic!() };
     let line = [Reply::READY.as_bytes(), &Record { cookie, ..record }.line()].concat();
     std::io::Write::write_all(&mut std::io::stdout(), &line).unwrap();
-    park();
 }

@@ -81,24 +81,33 @@ fn a_program_that_talks_nonsense_is_quoted() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@talks"]));
     assert!(matches!(failure, StartFailure::Nonsense(said) if said == "hello world"), "{text}");
+    let why = "answered \"hello world\", which is no server's reply: does it call `serve` before it prints anything?";
+    assert!(text.ends_with(why), "{text}");
 }
 
 fn a_reply_of_another_version_is_not_quoted_for_it_may_hold_a_cookie() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@talks-of-tomorrow"]));
     assert!(matches!(failure, StartFailure::OtherVersion) && !text.contains("SECRET"), "{text}");
+    assert!(
+        text.contains("as a server of another version of rendezvous-ipc does: rebuild it, or this program"),
+        "{text}"
+    );
 }
 
 fn a_program_that_never_answers_is_ended_when_its_time_is_over() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@says-nothing"]));
     assert!(matches!(failure, StartFailure::Overdue(budget) if budget == home.limits.start), "{text}");
+    let why = "was not ready within 2.0s, and was ended: does it reach `serve`, and is its handler built in time?";
+    assert!(text.ends_with(why), "{text}");
 }
 
 fn a_program_that_closes_its_output_is_told_at_once() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@closes"]));
     assert!(matches!(failure, StartFailure::Silent), "{text}");
+    assert!(text.ends_with("closed its standard output without a reply"), "{text}");
 }
 
 fn a_program_that_hangs_in_its_handler_is_ended_when_its_time_is_over() {
@@ -124,6 +133,8 @@ fn a_program_without_the_lifetime_lock_is_no_server() {
     let args = ["-c", &script, program.to_str().unwrap()];
     let (failure, text) = failure(&home, &home.service().program("/bin/sh", args));
     assert!(matches!(failure, StartFailure::Unverified), "{text}");
+    let why = "does not hold the lifetime lock: it serves another point, or file locks do not work in this directory";
+    assert!(text.ends_with(why), "{text}");
 }
 
 fn a_program_that_connects_instead_of_serving_is_told_at_once() {

@@ -57,7 +57,11 @@ fn a_client_that_does_not_understand_a_newer_server_is_told_and_leaves_it_alone(
     runtime().block_on(async {
         let new = connected(&of(&home, 5)).await;
         match of(&home, 1).newest(3).connect().await {
-            Err(Error::TooNew { pid, offers: 5, newest: 3 }) => assert_eq!(pid, new.outcome().pid),
+            Err(error @ Error::TooNew { pid, offers: 5, newest: 3 }) => {
+                assert_eq!(pid, new.outcome().pid);
+                let offers = format!("the server (pid {pid}) offers version 5 of the service");
+                assert_eq!(error.to_string(), format!("{offers}, and this program understands 3 at most: update it"));
+            }
             other => panic!("{other:?}"),
         }
         assert_eq!(connected(&of(&home, 5)).await.outcome().pid, new.outcome().pid);
@@ -69,7 +73,10 @@ fn a_program_older_than_its_client_is_no_server_for_it() {
     let home = Home::new();
     match home.fail(&of(&home, 1).version(2)) {
         Error::Start(error) => match error.failure {
-            StartFailure::Version { offers: 1, wanted: 2 } => {}
+            failure @ StartFailure::Version { offers: 1, wanted: 2 } => assert_eq!(
+                failure.to_string(),
+                "offers version 1 of the service, and this client is of version 2: rebuild it"
+            ),
             other => panic!("{other}"),
         },
         other => panic!("{other}"),

@@ -1,0 +1,191 @@
+//! Errors that no other test makes happen, each for real: what they say, and what they hold.
+
+use std::error::Error as _;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use hmac::{Hmac, KeyInit, Mac};
+use rendezvous_ipc::proto::connect::Came;
+use rendezvous_ipc::proto::handshake::{HELLO, PROTOCOL, Verdict};
+use rendezvous_ipc::proto::record::Record;
+use rendezvous_ipc::{Error, Limits, StartFailure, Status};
+use sha2::{Digest, Sha256};
+
+use crate::home::{Home, kill, output, printed, runtime, stop};
+
+crate::trials![
+    a_shortage_at_a_dial_is_told_with_its_step_and_a_remedy,
+    a_record_of_a_newer_format_is_left_alone_while_its_server_lives_and_cleared_when_it_is_gone,
+    a_server_of_another_handshake_says_so_and_is_left_alone,
+    a_connect_that_never_gets_the_lock_says_what_it_waited_for,
+    an_unresponsive_server_is_told_with_its_last_outcome_and_how_long_it_was_tried,
+    servers_that_are_gone_at_once_are_given_up_after_three,
+    the_sources_of_an_error_lead_to_what_the_system_said,
+];
+
+fn a_shortage_at_a_dial_is_told_with_its_step_and_a_remedy() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let said = printed(&output(home.command(&["@client", "short-at=Dial"])));
+    let remedy = "this process has too many files open: close some, or raise `ulimit -n`";
+    assert_eq!(said, format!("error: at Dial: Too many open files (os error 24): {remedy}"));
+    assert_eq!(home.record().pid, server.pid);
+    home.retire();
+}
+
+fn a_record_of_a_newer_format_is_left_alone_while_its_server_lives_and_cleared_when_it_is_gone() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    stop(server.pid);
+    let newer = sealed("rendezvous 2 whatever a newer program writes ");
+    fs::write(home.point(), &newer).unwrap();
+    let error = home.fail(&home.service());
+    assert!(matches!(&error, Error::Newer { path, format: 2 } if *path == home.point()), "{error}");
+    let point = home.point();
+    let served = format!("{} is served by a newer program (record format 2)", point.display());
+    assert_eq!(error.to_string(), format!("{served}: update this one, or retire that server"));
+    assert_eq!(fs::read(&point).unwrap(), newer);
+    kill(&home, server.pid);
+    let (outcome, _) = home.count();
+    let started = format!("started an external server (server of a newer program gone): pid {}", outcome.pid);
+    assert_eq!(outcome.to_string(), started);
+    home.retire();
+}
+
+/// A line with the checksum that all formats end with.
+fn sealed(fields: &str) -> Vec<u8> {
+    let checksum = &Sha256::digest(fields)[..16];
+    let checksum: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{fields}{checksum}\n").into_bytes()
+}
+
+fn a_server_of_another_handshake_says_so_and_is_left_alone() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    stop(server.pid);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let record = Record { address: listener.local_addr().unwrap().to_string().parse().unwrap(), ..home.record() };
+    let line = record.line().to_vec();
+    fs::write(home.point(), &line).unwrap();
+    let older = thread::spawn(move || {
+        for _ in 0..2 {
+            refuse(&listener, &record);
+        }
+    });
+    let error = home.fail(&home.service());
+    let no = format!("the server speaks version {} of the handshake, this program {PROTOCOL}", PROTOCOL + 1);
+    assert_eq!(error.to_string(), format!("the server is not for this program: {no}"));
+    match error {
+        Error::Incompatible { answer } => assert_eq!(answer.verdict, Verdict::VersionUnsupported),
+        other => panic!("{other}"),
+    }
+    assert_eq!(
+        runtime().block_on(home.service().inspect()).unwrap().to_string(),
+        format!("not for this program: {no}")
+    );
+    older.join().unwrap();
+    assert_eq!(fs::read(home.point()).unwrap(), line);
+    assert_eq!(home.processes(), [server.pid], "nothing was started");
+}
+
+/// Answers a hello as a server does that speaks another version: by a proof that says no.
+fn refuse(listener: &TcpListener, record: &Record) {
+    let (mut client, _) = listener.accept().unwrap();
+    let mut hello = [0; HELLO];
+    client.read_exact(&mut hello).unwrap();
+    let nonce = [9; 32];
+    let mut answer = vec![Verdict::VersionUnsupported as u8];
+    answer.extend((PROTOCOL + 1).to_be_bytes());
+    answer.extend(record.version.to_be_bytes());
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(record.cookie.expose()).unwrap();
+    let scope = record.scope;
+    let std::net::SocketAddr::V4(address) = record.address.socket_addr() else { panic!("it listens on 127.0.0.1") };
+    let address = [&address.ip().to_ipv6_mapped().octets()[..], &address.port().to_be_bytes()].concat();
+    for part in [
+        &b"rendezvous-ipc handshake"[..],
+        b"native",
+        &[2],
+        &hello[4..6],
+        &hello[6..7],
+        &scope.boot,
+        &scope.namespace.to_be_bytes(),
+        scope.machine.as_ref().map_or(&[], |machine| &machine[..]),
+        &address,
+        &hello[7..],
+        &nonce,
+        &answer,
+    ] {
+        mac.update(&[part.len() as u8]);
+        mac.update(part);
+    }
+    client.write_all(&[&nonce[..], &answer, &mac.finalize().into_bytes()].concat()).unwrap();
+}
+
+fn a_connect_that_never_gets_the_lock_says_what_it_waited_for() {
+    let mut home = Home::new();
+    home.limits = Limits::default().divided_by(16);
+    home.make();
+    fs::File::create(home.point()).unwrap();
+    fs::set_permissions(home.point(), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let lock = fs::File::open(home.point()).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    let error = home.fail(&home.service());
+    let text = error.to_string();
+    let Error::Deadline { stage, waited, suspicion: None, .. } = error else { panic!("{text}") };
+    assert!(waited >= home.limits.connect, "{text}");
+    let waiting = "waiting for the lock, or a server that is starting or draining";
+    assert_eq!(text, format!("gave up after {waited:.1?} at {stage}, {waiting}"));
+}
+
+fn an_unresponsive_server_is_told_with_its_last_outcome_and_how_long_it_was_tried() {
+    let mut home = Home::new();
+    let (server, _) = home.count();
+    home.limits = Limits::default().divided_by(16);
+    stop(server.pid);
+    let error = home.fail(&home.service());
+    let text = error.to_string();
+    let Error::Unresponsive { pid, suspicion, waited } = error else { panic!("{text}") };
+    assert_eq!((pid, suspicion.pid, suspicion.stage, suspicion.came), (server.pid, pid, "Prove", Came::Silence));
+    assert!(waited >= home.limits.connect, "{text}");
+    let last = format!("pid {pid} at {}, Prove: silence", home.record().address);
+    let alive = format!("the server (pid {pid}) is alive and does not answer: {last}, tried for {waited:.1?}");
+    assert_eq!(text, format!("{alive}; if it is stopped, continue it, and if it hangs, end it"));
+}
+
+fn servers_that_are_gone_at_once_are_given_up_after_three() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let record = fs::read_to_string(home.point()).unwrap();
+    kill(&home, server.pid);
+    let script = format!("RECORD='{record}' exec \"$0\" @vanishes \"$@\"");
+    let program = std::env::current_exe().unwrap();
+    let service = home.service().program("/bin/sh", ["-c", &script, program.to_str().unwrap()]);
+    let error = home.fail(&service);
+    let gone = "the server /bin/sh was started again and again, and was gone before it could be reached";
+    assert!(error.to_string().starts_with(gone), "{error}");
+    let Error::Start(start) = error else { panic!("{error}") };
+    assert!(matches!(start.failure, StartFailure::Vanished));
+    home.wait_for_nobody();
+    let log = fs::read_to_string(home.path().join("count.log")).unwrap();
+    assert_eq!(log.lines().filter(|line| *line == "registered, and gone").count(), 3, "{log}");
+    let left = runtime().block_on(home.service().inspect()).unwrap();
+    assert!(matches!(left, Status::Gone { .. } | Status::Absent), "no server is left: {left}");
+}
+
+fn the_sources_of_an_error_lead_to_what_the_system_said() {
+    let home = Home::new();
+    let elsewhere = home.context().with_home(home.directory().join("x".repeat(256))).unwrap();
+    let long = home.fail(&crate::program::service(&elsewhere, home.limits, &["@serve"]));
+    let missing = home.fail(&home.service().program("/nowhere/counter", ["@serve"]));
+    fs::remove_file(home.path().join("count.life")).unwrap_or_default();
+    fs::create_dir(home.path().join("count.life")).unwrap();
+    let untold = home.fail(&home.service());
+    let io = |error: &Error| error.source().unwrap().downcast_ref::<std::io::Error>().and_then(|io| io.raw_os_error());
+    assert_eq!(io(&long), Some(36), "{long}");
+    assert_eq!(io(&missing), Some(2), "{missing}");
+    let within = untold.source().unwrap().downcast_ref::<Error>().unwrap();
+    assert!(matches!(within, Error::Untrusted { found: "a directory", .. }), "{untold}");
+    assert!(within.source().is_none() && format!("{untold:?}").contains(&within.to_string()), "Debug has all of it");
+}

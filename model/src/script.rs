@@ -98,6 +98,9 @@ impl Stage {
         let faults = faults.split(',').map(str::trim).filter(|name| !name.is_empty());
         let faults: Vec<Fault> =
             faults.map(|name| fault(name).ok_or(format!("no fault is called {name}"))).collect::<Result<_, _>>()?;
+        if faults.len() > 20 {
+            return Err("20 faults at most".into());
+        }
         let bounds = Bounds {
             clients,
             slots: 2 * clients + faults.len() + 2,

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{cargo, codegen, conform, fuzz, nostd, release, run, tlc};
+use crate::{cargo, codegen, conform, fuzz, mutants, nostd, release, run, tlc, trace};
 
 type Result = std::result::Result<(), Box<dyn Error>>;
 
@@ -40,15 +40,20 @@ const AFTER: &[Rung] = &[
         install(&["python3", "-m", "pip", "--version"], "python3-pip")?;
         tlc::check(Default::default())
     }),
+    Rung("conform", "the machines' graphs are the spec's", |_| conform::check(None)),
+    Rung("trace", "the spec allows what real processes did", |_| trace::check(trace::What::Quick)),
 ];
 
-/// What takes minutes, or the network.
+/// What takes many minutes, or the network.
 const LONG: &[Rung] = &[
     Rung("deny", "licences, versions, sources of dependencies", |_| release::deny()),
-    Rung("conform", "the machines' graphs are the spec's", |_| {
-        install_java()?;
-        conform::check(None)
+    Rung("everything", "the machines under all faults at once", |_| conform::explore()),
+    Rung("second", "the machines' graphs are the second checker's", |_| conform::second()),
+    Rung("deep", "the deep configurations, and a second opinion", |_| {
+        tlc::check(tlc::Options { deep: true, both: true, ..Default::default() })
     }),
+    Rung("tampered", "the kept traces, tampered with everywhere", |_| trace::check(trace::What::Corpus)),
+    Rung("mutants", "each small change of `proto` is noticed", |_| mutants::check(true)),
 ];
 
 struct Row {

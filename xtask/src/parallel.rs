@@ -5,7 +5,8 @@ use std::thread;
 
 use crate::tlc::Result;
 
-/// As many as there are cores on the smallest machine that this is run on.
+/// As many as there are cores on the smallest machine that this is run on. TLC gets one worker a run: so its states come
+/// in the same order each time, and a counterexample is the shortest.
 const WORKERS: usize = 2;
 
 /// Does it for each, in that order, and gives what came of it, in that order.

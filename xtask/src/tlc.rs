@@ -17,17 +17,12 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Mutex;
-use std::thread;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::root;
+use crate::{parallel, root};
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
-
-/// How many runs at a time, each with one worker: so the states come in the same order each time, and a
-/// counterexample is the shortest.
-const PARALLEL: usize = 2;
 
 #[derive(Default)]
 pub struct Options {
@@ -217,27 +212,14 @@ fn run_all(jar: &Path, runs: &[Run], options: &Options) -> Result<Vec<Report>> {
     // What takes longest comes first: what is deep, then what says what happens in the end, then what must hold.
     let mut order: Vec<&Run> = runs.iter().collect();
     order.sort_by_key(|run| (!run.name.starts_with("deep-"), !run.is_temporal(), run.expected.is_some()));
-    let next = Mutex::new(order.into_iter());
-    let reports = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..PARALLEL)
-            .map(|_| {
-                scope.spawn(|| -> Result<()> {
-                    loop {
-                        let Some(run) = next.lock().map_err(|_| "a run panicked")?.next() else { return Ok(()) };
-                        let report = check_one(jar, run, options)?;
-                        let mut reports = reports.lock().map_err(|_| "a run panicked")?;
-                        reports.push(report);
-                        let report = &reports[reports.len() - 1];
-                        let verdict = if report.as_expected() { "as expected" } else { "NOT AS EXPECTED" };
-                        eprintln!("{:>3}/{} {}: {verdict}", reports.len(), runs.len(), report.name);
-                    }
-                })
-            })
-            .collect();
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a run panicked")?)
+    let done = AtomicUsize::new(0);
+    let mut reports = parallel::map(&order, |run| {
+        let report = check_one(jar, run, options)?;
+        let verdict = if report.as_expected() { "as expected" } else { "NOT AS EXPECTED" };
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        eprintln!("{done:>3}/{} {}: {verdict}", order.len(), report.name);
+        Ok(report)
     })?;
-    let mut reports = reports.into_inner().map_err(|_| "a run panicked")?;
     reports.sort_by_key(|report| runs.iter().position(|run| run.name == report.name));
     Ok(reports)
 }

@@ -5,6 +5,9 @@
 #[doc = include_str!("../docs/manual/guarantees.md")]
 pub mod guarantees {}
 
+#[doc = include_str!("../docs/threats.md")]
+pub mod threats {}
+
 #[doc = include_str!("../docs/manual/life_of_a_server.md")]
 pub mod life_of_a_server {}
 

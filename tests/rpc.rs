@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rendezvous_ipc::{Closed, Connection, Descriptor, Error, How, Peer, Stream, testing};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
@@ -148,6 +149,22 @@ async fn a_call_that_fails_is_an_error_with_what_the_service_said() {
     assert!(matches!(error, Error::Rpc(_)) && error.to_string().contains("no paper in the tray"), "{error}");
     let source = std::error::Error::source(&error).unwrap();
     assert!(source.is::<capnp::Error>(), "{source}");
+}
+
+#[tokio::test]
+async fn a_message_without_end_ends_its_own_connection() {
+    let context = rendezvous_ipc::Context::ephemeral("org.example.counter").unwrap();
+    let service = Descriptor::new(&context.with_policy(rendezvous_ipc::Policy::Internal), "counter").unwrap();
+    let service = service.handler(async |_start| {
+        Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(Rc::new(Cell::new(0)))) })
+    });
+    let other = service.connect().await.unwrap();
+    let mut stream = service.connect().await.unwrap().into_stream();
+    // One segment of 16 MiB is announced; who does not refuse it allocates it, and waits for it.
+    stream.write_all(&[0, 0, 0, 0, 0, 0, 0x20, 0]).await.unwrap();
+    let ended = timeout(Duration::from_secs(10), stream.read_to_end(&mut Vec::new())).await.expect("it is ended");
+    assert!(ended.is_err() || ended.unwrap() > 0, "with or without a word");
+    assert_eq!(other.run(async |counter: counter::Client| increment(&counter).await).await.unwrap().unwrap(), 1);
 }
 
 #[test]

@@ -121,6 +121,23 @@ fn every_error_has_a_test_that_makes_it_happen_and_stands_in_the_manual() {
     }
 }
 
+#[test]
+fn every_attack_names_tests_that_show_what_stops_it() {
+    let page = read("docs/threats.md");
+    let tests = names(&Named::AsTests, &["src", "tests"]);
+    let attacks: Vec<&str> = page
+        .split("\n# ")
+        .filter(|part| part.starts_with("Attacks"))
+        .flat_map(|part| part.lines().filter(|line| line.starts_with("| ")).skip(2))
+        .collect();
+    assert!(attacks.len() > 20, "the tables are there");
+    for attack in attacks {
+        let shown = attack.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+        assert!(code(shown).next().is_some(), "nothing shows: {attack}");
+        code(shown).for_each(|test| assert!(tests.contains(test), "there is no `{test}`: {attack}"));
+    }
+}
+
 /// The variants of an enum, as they are spelled in its source.
 fn variants_of<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
     let (_, body) = source.split_once(&format!("pub enum {name} {{\n")).expect("the enum");

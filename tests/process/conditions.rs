@@ -335,6 +335,7 @@ fn see(row: &Row) {
         }
         eventually(&format!("{}: no process is left", row.condition), || processes(&home).is_empty());
     }
+    assert!(home.join("count.log").metadata().map_or(0, |log| log.len()) <= 1 << 20, "{}: the log", row.condition);
     for pid in processes(&home) {
         crate::home::signal(pid, rustix::process::Signal::KILL);
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = "docs/verification.md";
 
 /// A rung's name on the page, and where the names that it gives are to be found.
-const RUNGS: [(&str, Named, &[&str]); 9] = [
+const RUNGS: [(&str, Named, &[&str]); 10] = [
     ("spec", Named::InTheSpec, &["spec"]),
     ("conformance", Named::InTheModel, &["model/src/property.rs", "model/src/slices.txt"]),
     ("traces", Named::AsFiles, &["spec/traces"]),
@@ -17,6 +17,7 @@ const RUNGS: [(&str, Named, &[&str]); 9] = [
     ("proptest", Named::AsTests, &["tests/proptest"]),
     ("fuzz", Named::AsFiles, &["fuzz/fuzz_targets"]),
     ("scenarios", Named::AsFiles, &["testdata"]),
+    ("chaos", Named::AsVerdicts, &["tests/chaos"]),
     ("processes", Named::AsTests, &["tests/process", "tests/rpc.rs", "tests/quickstart.rs", "src"]),
 ];
 
@@ -26,6 +27,8 @@ enum Named {
     /// Properties that are judged in every world, and the slices of them that are explored.
     InTheModel,
     AsTests,
+    /// By what a violation is called when it is found, or as tests.
+    AsVerdicts,
     /// By the names of files, without what follows the dot.
     AsFiles,
 }
@@ -196,6 +199,7 @@ fn names(named: &Named, places: &[&str]) -> BTreeSet<String> {
         Named::InTheSpec => texts().flat_map(|text| defined(&text)).chain(variants()).collect(),
         Named::InTheModel => texts().flat_map(|text| modelled(&text)).collect(),
         Named::AsTests => texts().flat_map(|text| tests(&text)).collect(),
+        Named::AsVerdicts => texts().flat_map(|text| [verdicts(&text), tests(&text)].concat()).collect(),
         Named::AsFiles => {
             files.iter().filter_map(|file| Some(file.file_stem()?.to_str()?.split('.').next()?.into())).collect()
         }
@@ -217,6 +221,15 @@ fn modelled(text: &str) -> Vec<String> {
 fn variants() -> Vec<String> {
     let variants = read("spec/variants.txt");
     variants.lines().filter_map(|line| line.split_once('|')).map(|(name, _)| name.trim().into()).collect()
+}
+
+/// `"Name: …"`, in what a judge says.
+fn verdicts(text: &str) -> Vec<String> {
+    let names = text.split('"').filter_map(|said| Some(said.split_once(": ")?.0));
+    names
+        .filter(|name| name.chars().all(char::is_alphabetic) && name.starts_with(char::is_uppercase))
+        .map(String::from)
+        .collect()
 }
 
 /// The functions that are marked as tests, and those that are listed as trials.

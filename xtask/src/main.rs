@@ -1,5 +1,6 @@
 //! Chores of the project: `cargo xtask CHORE`.
 
+mod chaos;
 mod codegen;
 mod conform;
 mod fuzz;
@@ -27,6 +28,9 @@ const USAGE: &str = "usage: cargo xtask CHORE
   fuzz [--seconds N] [TARGET]
                       fuzz all targets, or one, for a minute or N seconds each (needs a C++ compiler)
   deny                check the dependencies' licences, versions and sources
+  chaos [--rounds N] [--seed S] [--round R] [--jobs J] | --herd
+                      kill, stop and mislead real processes at every step, in so many rounds (100 of seed 1), or in
+                      the one that failed; or have hundreds of clients come at once
   conform [SLICE]     compare the graph of the machines with the graph of the spec (needs Java 11 or newer)
   conform --second    compare the small slices with the graph of the second checker, which needs no Java
   conform --accept    take the graph of the machines as it is now
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         ["codegen"] => codegen::generate(),
         ["codegen", "--check"] => codegen::check(),
         ["nostd"] => nostd::check(),
+        ["chaos", ref args @ ..] => chaos::check(args),
         ["conform"] => conform::check(None),
         ["conform", "--accept"] => conform::accept(),
         ["conform", "--second"] => conform::second(),

@@ -1,0 +1,145 @@
+//! Many at once: hundreds of clients on one point, whatever is in it, and a replacement while they work.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::time::{Duration, Instant};
+
+use rendezvous_ipc::{Limits, testing};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::plan::Plan;
+use crate::program::{self, ENOUGH, GATE};
+use crate::round::{Round, State};
+
+/// What a herd finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Finds {
+    Nothing,
+    DeadRecord,
+    /// A server that lives, and a point that is damaged.
+    DamagedRecord,
+    /// A server that was just told to retire, and has a client that stays.
+    Retirement,
+}
+
+pub const ALL: [Finds; 4] = [Finds::Nothing, Finds::DeadRecord, Finds::DamagedRecord, Finds::Retirement];
+
+/// So many clients at once: all are served, and by one server. Answers how long that took.
+pub fn herd(clients: usize, finds: Finds) -> Result<Duration, String> {
+    let mut round = Round::new(Plan::calm());
+    let took = run(&mut round, clients, finds);
+    round.over(took)
+}
+
+fn run(round: &mut Round, clients: usize, finds: Finds) -> Result<Duration, String> {
+    let before = match finds {
+        Finds::Nothing => None,
+        Finds::DeadRecord => {
+            let service = program::service(&program::context(&round.home()), &[]);
+            testing::leave_dead_record(&service).map_err(|error| error.to_string())?;
+            None
+        }
+        Finds::DamagedRecord | Finds::Retirement => Some(stays(round)?),
+    };
+    mknodat(CWD, round.path().join(GATE), FileType::Fifo, Mode::RWXU, 0).map_err(|error| error.to_string())?;
+    let args: Vec<String> = arguments(&["waits"]);
+    let herd: Vec<u32> = (0..clients).map(|_| round.start("@client", &args, &[])).collect();
+    round.eventually("all are there", |round| {
+        (herd.iter().all(|client| round.has_heard(&format!("{client} waits")))).then_some(())
+    })?;
+    match finds {
+        Finds::DamagedRecord => {
+            fs::write(round.point(), b"rendezvous with nobody").map_err(|error| error.to_string())?
+        }
+        Finds::Retirement => {
+            let (client, old) = before.expect("there is a server");
+            round.start("@retire", &arguments(&[]), &[]);
+            let drains = format!("{old} Serve Drain");
+            round.eventually("the server drains", |round| round.has_heard(&drains).then_some(()))?;
+            // It stays for a moment, and the herd waits for it.
+            round.leaves(client);
+        }
+        Finds::Nothing | Finds::DeadRecord => {}
+    }
+    let begun = Instant::now();
+    let gate = OpenOptions::new().write(true).open(round.path().join(GATE)).map_err(|error| error.to_string())?;
+    let mut servers = BTreeMap::new();
+    for client in &herd {
+        round.await_state(*client, |state| *state == State::Ended)?;
+        let server = round.served.get(client).copied().ok_or(format!("{client} was not served"))?;
+        *servers.entry(server).or_insert(0) += 1;
+    }
+    drop(gate);
+    let took = begun.elapsed();
+    let one = servers.len() == 1;
+    let joined = before.is_none_or(|(_, server)| (finds == Finds::DamagedRecord) == servers.contains_key(&server));
+    match one && joined {
+        true => Ok(took),
+        false => Err(format!("one server, not {servers:?}; before it {before:?}")),
+    }
+}
+
+/// So many clients of an old version at work when a newer client comes. Answers how long the old server drained.
+pub fn replacement(clients: usize) -> Result<Duration, String> {
+    let mut round = Round::new(Plan::calm());
+    let took = replace(&mut round, clients);
+    round.over(took)
+}
+
+fn replace(round: &mut Round, clients: usize) -> Result<Duration, String> {
+    let works = arguments(&["works"]);
+    let herd: Vec<u32> = (0..clients).map(|_| round.start("@client", &works, &[])).collect();
+    for client in &herd {
+        round.await_state(*client, |state| matches!(state, State::Connected { .. }))?;
+    }
+    let old = round.served[&herd[0]];
+    let newer = round.start("@client", &newer(), &[]);
+    let drains = format!("{old} Serve Drain");
+    round.eventually("the old server drains", |round| round.has_heard(&drains).then_some(()))?;
+    let begun = Instant::now();
+    // Whoever comes from here on is served by the new one. Those who work are answered until they have had enough.
+    let late = round.start("@client", &arguments(&[]), &[]);
+    File::create(round.path().join(ENOUGH)).map_err(|error| error.to_string())?;
+    for client in &herd {
+        round.await_state(*client, |state| *state == State::Ended)?;
+    }
+    let ends = format!("{old} end");
+    round.eventually("the old handler ends", |round| round.has_heard(&ends).then_some(()))?;
+    let drained = begun.elapsed();
+    for client in [newer, late] {
+        round.await_state(client, |state| *state == State::Ended)?;
+        if round.served.get(&client).is_none_or(|server| *server == old) {
+            return Err(format!(
+                "{client} came after the replacement, and is served by {:?}",
+                round.served.get(&client)
+            ));
+        }
+    }
+    let served = herd.iter().filter(|client| round.served.get(client) == Some(&old)).count();
+    let done = herd.iter().filter(|client| round.has_heard(&format!("{client} asked {old}"))).count();
+    if (served, done) != (clients, clients) || !round.lost.is_empty() {
+        return Err(format!("of {clients} clients {served} were served, {done} to their end; lost: {:?}", round.lost));
+    }
+    match drained < Limits::default().drain {
+        true => Ok(drained),
+        false => Err(format!("the old server drained for {drained:?}")),
+    }
+}
+
+/// A client that stays, and its server.
+fn stays(round: &mut Round) -> Result<(u32, u32), String> {
+    let args = arguments(&["stays"]);
+    let client = round.start("@client", &args, &[]);
+    match round.await_state(client, |state| *state != State::Begun)? {
+        State::Connected { server, .. } => Ok((client, server)),
+        other => Err(format!("the first client: {other:?}")),
+    }
+}
+
+fn arguments(words: &[&str]) -> Vec<String> {
+    ["idle=20000", "version=7"].iter().chain(words).map(|word| (*word).to_owned()).collect()
+}
+
+fn newer() -> Vec<String> {
+    ["idle=20000", "version=8"].map(String::from).to_vec()
+}

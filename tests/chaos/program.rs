@@ -1,0 +1,195 @@
+//! The parts that this program plays in a round: a client, a server, one who has the server retire.
+//!
+//! All that they have to say goes to the round, in one pipe: `PID connected SERVER`, `PID asked SERVER`, `PID begin`.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rendezvous_ipc::{Context, Descriptor, Error, How, Limits, Policy, Stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::fate::{self, say};
+use crate::plan::Role;
+
+/// What a client is told by a byte: ask your server. At the end of its input it leaves.
+pub const ASK: u8 = b'?';
+
+/// In the round's directory: a pipe at which clients that are to come at once wait.
+pub const GATE: &str = "gate";
+/// In the round's directory, when those who work are to stop.
+pub const ENOUGH: &str = "enough";
+
+/// Plays a part, if the first argument names one.
+pub fn play() -> bool {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let part = args.first().map(String::as_str);
+    if ![Some("@client"), Some("@serve"), Some("@retire")].contains(&part) {
+        return false;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        // A file that may not grow is an error, and not the end of the process.
+        let _ = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(25));
+        fate::subscribe();
+        match part {
+            Some("@client") => client(&args).await,
+            Some("@serve") => serve(&args).await,
+            _ => retire(&args).await,
+        }
+    });
+    true
+}
+
+fn argument(args: &[String], name: &str) -> Option<u64> {
+    args.iter().find_map(|arg| arg.strip_prefix(name)?.parse().ok())
+}
+
+/// The limits of a part: the defaults, divided.
+pub fn limits(args: &[String]) -> Limits {
+    let mut limits = Limits::default().divided_by(argument(args, "divided=").unwrap_or(1) as u32);
+    limits.idle = argument(args, "idle=").map(Duration::from_millis);
+    limits
+}
+
+/// The service, as all parts describe it. Its servers are given the limits of those who start them.
+pub fn service(context: &Context, args: &[String]) -> Descriptor {
+    let passed = ["divided=", "idle=", "version="];
+    let server = args.iter().filter(|arg| passed.iter().any(|name| arg.starts_with(name))).cloned();
+    let service = Descriptor::new(context, "point").unwrap().limits(limits(args)).unwrap();
+    service
+        .version(argument(args, "version=").unwrap_or(7) as u32)
+        .this_program(["@serve".to_owned()].into_iter().chain(server))
+        .stream_handler(async |_start| {
+            let code = Code::begin();
+            if fate::fails() {
+                return Err("no paper in the tray".into());
+            }
+            if fate::hangs() {
+                fate::park();
+            }
+            Ok(async move |_peer, stream: Stream| {
+                let _runs = &code;
+                let _ = answer(stream).await;
+            })
+        })
+}
+
+pub fn context(home: &Path) -> Context {
+    Context::new("org.example.chaos").unwrap().with_home(home).unwrap()
+}
+
+/// The code of a handler, from when it is built until all of it has ended.
+struct Code(bool);
+
+impl Code {
+    fn begin() -> Self {
+        // The handler of an internal server is its client's affair.
+        let external = std::env::args().nth(1).is_some_and(|part| part == "@serve");
+        if external {
+            say("begin");
+        }
+        Code(external)
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        if self.0 {
+            say("end");
+        }
+    }
+}
+
+/// Whoever asks is told who serves him.
+async fn answer(mut stream: Stream) -> std::io::Result<()> {
+    loop {
+        stream.read_u8().await?;
+        stream.write_u32(std::process::id()).await?;
+    }
+}
+
+async fn ask(stream: &mut Stream) -> std::io::Result<u32> {
+    stream.write_u8(ASK).await?;
+    stream.read_u32().await
+}
+
+fn tell(asked: std::io::Result<u32>) {
+    match asked {
+        Ok(pid) => say(&format!("asked {pid}")),
+        Err(error) => say(&format!("lost {error}")),
+    }
+}
+
+async fn serve(args: &[String]) {
+    let context = Context::from_args("org.example.chaos").unwrap();
+    let served = service(&context, args).serve().await;
+    fate::step(Role::Serve, "Exit");
+    if let Err(error) = served {
+        say(&format!("refused {} {error}", name(&error)));
+        std::process::exit(1);
+    }
+}
+
+async fn client(args: &[String]) {
+    let has = |word: &str| args.iter().any(|arg| arg == word);
+    let context = Context::from_args("org.example.chaos").unwrap();
+    if has("waits") {
+        say("waits");
+        let _ = std::fs::File::open(fate::round().join(GATE));
+    }
+    let policy = if has("robust") { Policy::Robust } else { Policy::External };
+    let connection = match service(&context, args).connect_with_policy(policy).await {
+        Ok(connection) => connection,
+        Err(error) => return say(&format!("failed {} {error}", name(&error))),
+    };
+    fate::step(Role::Connect, "Leave");
+    let outcome = connection.outcome();
+    let internal = matches!(outcome.how, How::JoinedInternal | How::StartedInternal);
+    say(&format!("connected {} {} {outcome}", outcome.pid, if internal { "internal" } else { "external" }));
+    let mut stream = connection.into_stream();
+    if has("works") {
+        while !fate::round().join(ENOUGH).exists() && ask(&mut stream).await.is_ok() {}
+    }
+    let asked = ask(&mut stream).await;
+    tell(asked);
+    if has("stays") {
+        // Nothing else of this process has to go on meanwhile but an internal server, which has its own threads.
+        while std::io::stdin().read(&mut [0]).is_ok_and(|told| told == 1) {
+            let asked = ask(&mut stream).await;
+            tell(asked);
+        }
+    }
+}
+
+async fn retire(args: &[String]) {
+    let context = Context::from_args("org.example.chaos").unwrap();
+    match service(&context, args).retire().await {
+        Ok(retired) => say(&format!("retired {retired}")),
+        Err(error) => say(&format!("failed {} {error}", name(&error))),
+    }
+}
+
+/// The kind of an error, by its name.
+fn name(error: &Error) -> &'static str {
+    match error {
+        Error::File { .. } => "File",
+        Error::System { .. } => "System",
+        Error::Start(_) => "Start",
+        Error::Unresponsive { .. } => "Unresponsive",
+        Error::Deadline { .. } => "Deadline",
+        Error::AlreadyRunning { .. } => "AlreadyRunning",
+        Error::Handler(_) => "Handler",
+        Error::CannotTell { .. } => "CannotTell",
+        _ => "Other",
+    }
+}
+
+/// The arguments of a part.
+pub fn arguments(part: &str, rest: &[String], home: &Path) -> Vec<String> {
+    let home: PathBuf = home.to_owned();
+    let mut args = vec![part.to_owned()];
+    args.extend(rest.iter().cloned());
+    args.extend(["--home".to_owned(), home.to_str().expect("a path is text").to_owned()]);
+    args
+}

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use crate::driver::Ephemeral;
+use crate::driver::{self, Ephemeral};
 use crate::error::Error;
 use crate::proto::connect::Policy;
 
@@ -60,10 +60,10 @@ impl Context {
 
     /// A context that ends with its creator, for tests and for what nobody else is to share.
     ///
-    /// Its home is a new temporary directory. When the last clone of it is dropped (descriptors hold one), its servers
-    /// retire and the directory is removed, with all that is in it. When its creator is killed instead, its servers
-    /// notice and retire as well; the directory stays, with the points, which are empty by then, their other files, and
-    /// what a handler has made.
+    /// Its home is a new temporary directory for its owner alone. When the last clone of it is dropped (descriptors hold
+    /// one), its servers retire and the directory is removed, with all that is in it. When its creator is killed
+    /// instead, its servers notice and retire as well; the directory stays, with the points, which are empty by then,
+    /// their other files, and what a handler has made.
     ///
     /// With another home ([`with_home`](Context::with_home), or `--home` beside `--ephemeral`) that one is not removed.
     /// Nothing is awaited: the directory is gone before a handler that writes at its end can do so. Where that matters,
@@ -110,8 +110,7 @@ impl Context {
             (Some(home), _) => (home, None),
             (None, false) => (data_directory()?.join(name), None),
             (None, true) => {
-                let directory = tempfile::Builder::new().prefix(&format!("{name}.")).tempdir();
-                let directory = directory.map_err(|error| Error::file(&env::temp_dir(), error))?;
+                let directory = driver::create_temporary(name)?;
                 (directory.path().to_owned(), Some(directory))
             }
         };

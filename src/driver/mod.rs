@@ -42,4 +42,6 @@ pub use self::story::{Failed, How, Outcome, Reason, Suspicion};
 #[cfg(feature = "capnp")]
 pub(crate) use self::stream::Keeps;
 pub use self::stream::Stream;
-pub(crate) use self::{dial::random, os::process::StoppedProcess, os::scope::here, point::leave_record};
+pub(crate) use self::{
+    dial::random, os::file::create_temporary, os::process::StoppedProcess, os::scope::here, point::leave_record,
+};

@@ -1,7 +1,9 @@
 //! Contexts that end with their creators.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use rendezvous_ipc::Context;
@@ -14,6 +16,7 @@ crate::trials![
     an_ephemeral_context_takes_its_servers_and_its_directory_with_it,
     the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed,
     a_connection_keeps_its_ephemeral_context,
+    an_ephemeral_home_is_for_its_owner_alone_whatever_the_umask,
 ];
 
 fn alive(pid: u32) -> bool {
@@ -57,6 +60,20 @@ fn a_connection_keeps_its_ephemeral_context() {
         drop(stream);
         eventually("its server is gone", || !alive(pid) && !directory.exists());
     });
+}
+
+fn an_ephemeral_home_is_for_its_owner_alone_whatever_the_umask() {
+    let home = Home::new();
+    let mut creator = Command::new("/bin/sh");
+    creator.args(["-c", "umask 000; exec \"$0\" @creator"]).arg(std::env::current_exe().unwrap());
+    let mut creator = creator.env("TMPDIR", home.directory()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(creator.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let pid = said.next().expect("it starts a server").parse().unwrap();
+    let directory = said.next().unwrap();
+    assert_eq!(std::fs::metadata(directory).unwrap().permissions().mode() & 0o777, 0o700);
+    creator.kill().unwrap();
+    creator.wait().unwrap();
+    eventually("its server is gone", || !alive(pid));
 }
 
 fn the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed() {

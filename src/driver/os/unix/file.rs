@@ -1,11 +1,12 @@
 //! Files that only their owner may touch: the point, the life file, the log.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use tempfile::{Builder, TempDir};
 
 use crate::error::Error;
 
@@ -123,6 +124,12 @@ pub(crate) fn create_home(home: &Path) -> Result<(), Error> {
         vouch_owner(above, &metadata)?;
     }
     DirBuilder::new().recursive(true).mode(0o700).create(home).map_err(|error| Error::file(home, error))
+}
+
+/// Creates a directory for its owner alone, which is removed when it is dropped.
+pub(crate) fn create_temporary(name: &str) -> Result<TempDir, Error> {
+    let created = Builder::new().prefix(&format!("{name}.")).permissions(Permissions::from_mode(0o700)).tempdir();
+    created.map_err(|error| Error::file(&std::env::temp_dir(), error))
 }
 
 #[cfg(test)]

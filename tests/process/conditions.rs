@@ -339,6 +339,10 @@ fn see(row: &Row) {
     for pid in processes(&home) {
         crate::home::signal(pid, rustix::process::Signal::KILL);
     }
+    // What its owner cannot look into, its owner cannot remove.
+    for directory in [home.parent().unwrap(), &home].into_iter().filter(|directory| directory.is_dir()) {
+        chmod(directory, 0o700);
+    }
 }
 
 fn client(row: &Row, home: &Path) -> Command {

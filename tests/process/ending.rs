@@ -77,6 +77,8 @@ fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
         child.wait().unwrap();
         child.id()
     };
+    let thread = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().file_name());
+    let thread = thread.filter_map(|id| id.to_str()?.parse().ok()).find(|id| *id != std::process::id());
     let own = Record { pid: std::process::id(), ..record.clone() };
     let cases = [
         (Record { pid: bystander.0.id(), ..record.clone() }, "that number is another process's by now: try again"),
@@ -85,6 +87,10 @@ fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
             "that number is another process's by now: try again",
         ),
         (Record { pid: gone, ..record.clone() }, "no process has that number any more: try again"),
+        (
+            Record { pid: thread.expect("a test has a thread"), ..record.clone() },
+            "no process has that number any more: try again",
+        ),
         (Record { pid: u32::MAX, ..record.clone() }, "no process has that number any more: try again"),
         (Record { started: 0, ..record.clone() }, "when it began is not known: see what it is, and end it by hand"),
         (own, "it is this process: let it return from `serve`, or exit"),

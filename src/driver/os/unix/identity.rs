@@ -18,14 +18,16 @@ pub(crate) fn identify(pid: u32, started: u64) -> Result<Identity, Error> {
     let identity = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH).and_then(Identity::open);
     let identity = match identity {
         Ok(identity) => identity,
-        Err(Errno::SRCH) => return Err(unidentified("no process has that number any more", RESTORED)),
+        // The latter two, by the kernel's version: it is a thread's.
+        Err(Errno::SRCH | Errno::NOENT | Errno::INVAL) => {
+            return Err(unidentified("no process has that number any more", RESTORED));
+        }
         Err(Errno::NOSYS | Errno::PERM) => return Err(unidentified("this system has no pidfd", BY_HAND)),
         Err(error) => return Err(Error::System { stage: "Kill", source: error.into() }),
     };
-    match process::began(&pid.to_string()) {
-        0 => Err(unidentified("when it began is not known", BY_HAND)),
-        _ if started == 0 => Err(unidentified("when it began is not known", BY_HAND)),
-        began if began == started => Ok(identity),
+    match (process::began(&pid.to_string()), started) {
+        (0, _) | (_, 0) => Err(unidentified("when it began is not known", BY_HAND)),
+        (began, started) if began == started => Ok(identity),
         _ => Err(unidentified("that number is another process's by now", RESTORED)),
     }
 }

@@ -76,8 +76,10 @@ impl Round {
                 return Err(format!("SingleServing: {client} is served by {server}, and others by {serving}"));
             }
         }
-        match self.lost.iter().find(|(_, server)| *server == serving) {
-            Some((client, _)) => Err(format!("NoLostConnect: {client} lost {serving}, which serves")),
+        // A server that nothing befell keeps its clients, unless it is told to retire; that which serves keeps all.
+        let keeps = |server| server == serving || !self.doomed.contains(&server) && !self.plan.retires();
+        match self.lost.iter().find(|(_, server)| *server != 0 && keeps(*server)) {
+            Some((client, server)) => Err(format!("NoLostConnect: {client} lost {server}, which nobody has ended")),
             None => Ok(()),
         }
     }

@@ -175,6 +175,7 @@ impl Plan {
         }
         if plan.calm {
             plan.stranger = None;
+            plan.hurries();
             return plan;
         }
         let steps: Vec<_> = steps().collect();
@@ -205,6 +206,21 @@ impl Plan {
     fn joins(&mut self, part: Part, at: Duration) -> &mut Actor {
         self.actors.push(Actor { part, at, dooms: Vec::new() });
         self.actors.last_mut().expect("it was pushed")
+    }
+
+    /// Whether a server may be told to retire.
+    pub fn retires(&self) -> bool {
+        self.actors.iter().any(|actor| matches!(actor.part, Part::Retirer | Part::Client { version: 8, .. }))
+    }
+
+    /// Nobody stays whom a server that retires would wait for: a few drains after each other are longer than a connect.
+    fn hurries(&mut self) {
+        let retires = self.retires();
+        for actor in &mut self.actors {
+            if let Part::Client { stays, .. } = &mut actor.part {
+                *stays &= !retires;
+            }
+        }
     }
 
     /// Dooms a process at this step, and arranges that one comes to it.

@@ -59,6 +59,12 @@ pub fn zombies(parents: &[u32]) -> usize {
     fs::read_dir("/proc").expect("the system's processes").filter_map(zombie).count()
 }
 
+/// Whether a process is stopped, or is not there any more.
+pub fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['T', 'Z', 'X']))
+}
+
 pub fn signal(pid: u32, signal: Signal) {
     let _ = kill_process(number(pid), signal);
 }

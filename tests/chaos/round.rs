@@ -50,7 +50,7 @@ pub fn play(seed: u64, number: u64) -> Report {
 
 pub(crate) struct Round {
     directory: TempDir,
-    plan: Plan,
+    pub(crate) plan: Plan,
     began: Instant,
     pub(crate) started: BTreeMap<u32, Started>,
     pub(crate) order: Order,
@@ -63,6 +63,8 @@ pub(crate) struct Round {
     said: BTreeSet<String>,
     /// Who was connected to which server.
     pub(crate) served: BTreeMap<u32, u32>,
+    /// Whom something befell.
+    pub(crate) doomed: BTreeSet<u32>,
     /// Who was not answered, and by whom.
     pub(crate) lost: Vec<(u32, u32)>,
     /// Who was stopped, and when it goes on.
@@ -130,6 +132,7 @@ impl Round {
             tally: Tally::default(),
             said: BTreeSet::new(),
             served: BTreeMap::new(),
+            doomed: BTreeSet::new(),
             lost: Vec::new(),
             stopped: Vec::new(),
             killed: Vec::new(),
@@ -226,8 +229,9 @@ impl Round {
     pub(crate) fn hear(&mut self, patience: Duration) {
         let now = Instant::now();
         let due: Vec<_> = self.stopped.iter().filter(|(at, _)| *at <= now).map(|(_, pid)| *pid).collect();
-        due.into_iter().for_each(|pid| self.goes_on(pid));
-        let wake = self.stopped.iter().map(|(at, _)| at.saturating_duration_since(now)).min();
+        // It told that it stops before it did.
+        due.into_iter().filter(|pid| processes::is_stopped(*pid)).for_each(|pid| self.goes_on(pid));
+        let wake = self.stopped.iter().map(|(at, _)| at.saturating_duration_since(now).max(TICK)).min();
         if let Ok(line) = self.heard.recv_timeout(patience.min(wake.unwrap_or(patience))) {
             self.line(&line);
         }
@@ -300,6 +304,7 @@ impl Round {
             }
             _ => {}
         }
+        self.doomed.insert(pid);
         self.tally.befalls(&doom);
     }
 
@@ -364,9 +369,7 @@ impl Round {
         File::create(self.path().join(fate::CALM)).expect("the round's directory");
         fs2::FileExt::unlock(&lock).expect("it is ours");
         self.catch_up()?;
-        let mut stopped: Vec<_> = self.stopped.iter().map(|(_, pid)| *pid).collect();
-        stopped.dedup();
-        stopped.into_iter().for_each(|pid| self.goes_on(pid));
+        self.stopped.iter_mut().for_each(|(at, _)| *at = Instant::now());
         processes::of(&self.home()).iter().for_each(|process| processes::unlimit(process.pid));
         if !std::mem::take(&mut self.killed).iter().all(Watched::has_ended) {
             return Err("who was killed lives".into());

@@ -109,6 +109,11 @@ mod tests {
     }
 
     #[test]
+    fn an_address_error_says_what_is_wrong() {
+        assert_eq!(AddressError::NoPort.to_string(), "port 0");
+    }
+
+    #[test]
     fn a_spelling_is_neither_longer_nor_shorter() {
         assert!(is_spelled(&12, "12"));
         assert!(!is_spelled(&12, "123") && !is_spelled(&12, "1") && !is_spelled(&12, ""));

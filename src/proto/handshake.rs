@@ -411,6 +411,12 @@ mod tests {
     }
 
     #[test]
+    fn a_no_says_both_versions() {
+        let answer = Answer { verdict: Verdict::VersionUnsupported, protocol: 9, service: 3 };
+        assert_eq!(answer.to_string(), "the server speaks version 9 of the handshake, this program 1");
+    }
+
+    #[test]
     fn what_does_not_begin_as_a_hello_is_none() {
         let mut bytes = Hello::new(Intent::Connect, OURS).to_bytes();
         bytes[0] ^= 1;

@@ -183,7 +183,7 @@ impl Round {
     }
 
     fn enter(&mut self, actor: &Actor) {
-        let divided = if self.plan.calm { 2 } else { 12 };
+        let divided = if self.plan.explains_nothing() { 2 } else { 12 };
         let idle = self.plan.idle;
         match actor.part {
             Part::Client { robust, stays, version } => {
@@ -330,8 +330,8 @@ impl Round {
         let explained = match kind {
             "AlreadyRunning" => true,
             // Its spawner is gone, or was told the same.
-            _ if !self.started.contains_key(&pid) => !self.plan.calm,
-            "Start" | "Deadline" | "Unresponsive" => !self.plan.calm,
+            _ if !self.started.contains_key(&pid) => !self.plan.explains_nothing(),
+            "Start" | "Deadline" | "Unresponsive" => !self.plan.explains_nothing(),
             "File" | "System" | "CannotTell" => has(&[Fate::Descriptors, Fate::FileSize, Fate::Processes]),
             "Handler" => has(&[Fate::Fail, Fate::Hang]),
             _ => false,

@@ -332,6 +332,22 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_longest_record_is_as_long_as_it_may_be_and_no_longer() {
+        let head = "rendezvous 2 ";
+        let rest = Record::MAX - head.len() - 2 * CHECKSUM - 2;
+        let long = |rest| sealed(&format!("{head}{} ", "x".repeat(rest)));
+        assert_eq!(long(rest).len(), Record::MAX);
+        assert_eq!(Found::read(&long(rest)), Found::Newer { format: 2 });
+        assert_eq!(Found::read(&long(rest + 1)), Found::Malformed(Malformed::TooLong));
+    }
+
+    #[test]
+    fn what_is_malformed_says_how() {
+        assert_eq!(Malformed::TooLong.to_string(), "longer than 1024 bytes");
+        assert_eq!(Malformed::Field("pid").to_string(), "its pid does not read");
+    }
+
+    #[test]
     fn a_field_in_another_spelling_is_malformed_even_under_a_fitting_checksum() {
         let line = sample().line();
         let text = str::from_utf8(&line).unwrap();
@@ -373,5 +389,6 @@ pub(crate) mod tests {
     #[test]
     fn debug_of_a_record_shows_no_cookie() {
         assert!(!format!("{:?} {:?}", sample(), sample().line()).contains("03"));
+        assert_eq!(format!("{:?}", Line::new()), "Line(0 bytes)");
     }
 }

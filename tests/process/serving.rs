@@ -114,7 +114,7 @@ fn a_full_lobby_lets_the_oldest_go_and_a_client_in() {
 fn silent_clients_do_not_starve_a_server_of_descriptors() {
     let home = Home::new();
     let mut server = Command::new("/bin/sh")
-        .args(["-c", "ulimit -n 64; exec \"$0\" @serve --home \"$1\""])
+        .args(["-c", "ulimit -n 128; exec \"$0\" @serve --home \"$1\""])
         .arg(std::env::current_exe().unwrap())
         .arg(home.path())
         .spawn()
@@ -125,6 +125,8 @@ fn silent_clients_do_not_starve_a_server_of_descriptors() {
     let (outcome, _) = home.count();
     assert_eq!(outcome.how, How::Joined);
     assert!(outcome.took < home.limits.patience * 3, "{:?}", outcome.took);
+    let open = fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
+    assert!(open < 110, "{open} of 128 are in use, and half of them are not for guests");
     runtime().block_on(home.service().retire()).unwrap();
     assert!(server.wait().unwrap().success());
 }

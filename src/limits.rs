@@ -58,9 +58,11 @@ impl Default for Limits {
             start: Duration::from_secs(8),
             patience: Duration::from_millis(1500),
             check: Duration::from_secs(2),
+            // Longer than any dial: who is still there says nothing, or says it slowly on purpose.
             handshake: Duration::from_secs(5),
             drain: Duration::from_secs(10),
             idle: Some(Duration::from_secs(600)),
+            // Far more than come at once, and each costs a descriptor and some 2 KiB.
             lobby: 1024,
             clients: None,
         }

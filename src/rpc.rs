@@ -21,7 +21,8 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt, TokioAsyncWriteCompatE
 use crate::driver::Keeps;
 use crate::{BoxError, Connection, Descriptor, Error, Peer, Start, Stream};
 
-/// The longest message, in words of 8 bytes. It is allocated before it is read, so a peer can claim it for nothing.
+/// The longest message, in words of 8 bytes. It is allocated before it is read, so a peer can claim it for nothing: an
+/// eighth of what capnp allows by itself. What is larger goes in pieces.
 const MESSAGE_WORDS: usize = 1024 * 1024;
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);

@@ -21,7 +21,8 @@ use super::stream::{Keeps, Stream};
 use crate::context::Context;
 use crate::error::{BoxError, Error};
 
-/// How many welcomed clients may wait for the handlers' thread to take them.
+/// How many welcomed clients may wait for the handlers' thread to take them: behind one that blocks the next wait for
+/// their welcome, and know it.
 const WAITING: usize = 128;
 
 type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;

@@ -28,11 +28,14 @@ use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Nonce, Prove, WELCOME
 use crate::proto::record::Record;
 use crate::service::Service;
 
-/// After an error of accept (no descriptors, most likely), how long until the next try.
+/// After an error of accept (no descriptors, most likely), how long until the next try: a small part of a client's
+/// patience, and twenty tries a second cost nothing.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Connections that may wait to be accepted.
+/// Connections that may wait to be accepted: as many as the lobby takes in. Whom the system turns away tries again after
+/// a second, which is most of a client's patience.
 const BACKLOG: u32 = 1024;
-/// How many connections that asked for the server's retirement are kept until its exit.
+/// How many connections that asked for the server's retirement are kept until its exit. Each takes a descriptor that
+/// nothing frees before; who is not kept hears that it is over before it is.
 const WITNESSES: usize = 64;
 
 /// What a server answers its clients with.

@@ -3,6 +3,7 @@
 //! The program is its own server, and its own wrong server: see `program`. Each test has a home of its own
 //! and fails if a process of it is left.
 
+mod attack;
 mod clients;
 mod conditions;
 mod damage;
@@ -28,6 +29,7 @@ fn main() {
     }
     let arguments = Arguments::from_args();
     let trials = [
+        attack::trials,
         clients::trials,
         conditions::trials,
         damage::trials,

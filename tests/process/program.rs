@@ -32,6 +32,9 @@ pub fn play() -> bool {
         Some("client") => client(&args),
         Some("retire") => retire(&args),
         Some("record") => crate::record::record(&args),
+        Some("attack") => crate::attack::attack(&args),
+        Some("silent") => crate::attack::silent(&args),
+        Some("flood") => crate::attack::flood(&args),
         Some("exits") => {
             eprintln!("no space in the attic");
             std::process::exit(3);

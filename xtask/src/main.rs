@@ -1,5 +1,6 @@
 //! Chores of the project: `cargo xtask CHORE`.
 
+mod attack;
 mod chaos;
 mod codegen;
 mod conform;
@@ -28,6 +29,7 @@ const USAGE: &str = "usage: cargo xtask CHORE
   fuzz [--seconds N] [TARGET]
                       fuzz all targets, or one, for a minute or N seconds each (needs a C++ compiler)
   deny                check the dependencies' licences, versions and sources
+  attack              measure how long a client waits for its first answer beside those who attack the server
   chaos [--rounds N] [--seed S] [--round R] [--jobs J] | --herd
                       kill, stop and mislead real processes at every step, in so many rounds (100 of seed 1), or in
                       the one that failed; or have hundreds of clients come at once
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ["codegen"] => codegen::generate(),
         ["codegen", "--check"] => codegen::check(),
         ["nostd"] => nostd::check(),
+        ["attack"] => attack::check(),
         ["chaos", ref args @ ..] => chaos::check(args),
         ["conform"] => conform::check(None),
         ["conform", "--accept"] => conform::accept(),

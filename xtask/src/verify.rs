@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{cargo, chaos, codegen, conform, fuzz, mutants, nostd, release, run, tlc, trace};
+use crate::{attack, cargo, chaos, codegen, conform, fuzz, mutants, nostd, release, run, tlc, trace};
 
 type Result = std::result::Result<(), Box<dyn Error>>;
 
@@ -34,6 +34,7 @@ const BEFORE: &[Rung] = &[
 
 /// What is run after them.
 const AFTER: &[Rung] = &[
+    Rung("attack", "what a client feels of those who attack its server", |_| attack::check()),
     Rung("chaos", "processes killed at every step, and herds", |quick| {
         chaos::check(&["--rounds", if quick { "50" } else { "300" }, "--seed", "2"])?;
         chaos::check(&["--herd"])

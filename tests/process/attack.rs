@@ -1,0 +1,323 @@
+//! What a client feels of those who attack its server, and what an idle server feels of them.
+//!
+//! Attackers are processes of their own that know no more than the address. Each does its next act when it is given a
+//! line, says when it has, and ends with its input.
+
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, Hello, Intent, Nonce, SERVER_PROOF};
+use rendezvous_ipc::{Descriptor, How, Limits};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::home::{Home, LONG, connected, eventually, runtime, wait_until_stopped};
+use crate::program::{COUNT, ask};
+
+crate::trials![
+    a_client_gets_its_answer_beside_the_silent_the_wrong_and_the_stopped,
+    no_attack_keeps_an_idle_server,
+    who_sends_by_the_megabyte_is_read_no_further_than_it_is_wrong,
+    who_sends_a_byte_now_and_then_has_no_more_time_than_others,
+];
+
+/// Connections that say nothing: a little less than a server keeps.
+const SILENT: usize = 1000;
+/// Answers that are waited for in a row, before it is the next situation's turn.
+const EACH: usize = 20;
+
+fn a_client_gets_its_answer_beside_the_silent_the_wrong_and_the_stopped() {
+    measure(3);
+}
+
+/// `@attack TURNS`: measures so many times as long.
+pub fn attack(args: &[String]) {
+    measure(args[1].parse().expect("a number"));
+}
+
+/// The time from the call until the first answer, in each situation in turn: what else the machine does hits all alike.
+fn measure(turns: usize) {
+    let mut situations = [
+        Situation::new("alone", 1.0, |_| Attack::None),
+        Situation::new("beside 1,000 silent connections", 5.0, |address| {
+            Attack::Silent(Attacker::new(&["@silent", address]))
+        }),
+        Situation::new("under a flood of bad handshakes", 20.0, |address| {
+            Attack::Flood(Attacker::new(&["@flood", address]), 0, Duration::ZERO)
+        }),
+        Situation::new("beside stopped clients", 3.0, |_| Attack::Stopped(Vec::new())),
+    ];
+    let runtime = runtime();
+    for _ in 0..turns {
+        for situation in &mut situations {
+            let Situation { service, server, times, attack, home, .. } = situation;
+            attack.begin(home, *server);
+            let began = Instant::now();
+            for _ in 0..EACH {
+                times.push(runtime.block_on(time_to_an_answer(service, *server)));
+            }
+            attack.end(began.elapsed());
+        }
+    }
+    println!("| a client, {} times each | median | nine of ten within | ratio of medians |", turns * EACH);
+    println!("| --- | ---: | ---: | ---: |");
+    let mut alone = None;
+    for Situation { name, bound, times, attack, .. } in &mut situations {
+        times.sort_unstable();
+        let (median, most) = (times[times.len() / 2], times[times.len() * 9 / 10]);
+        let ratio = median.as_secs_f64() / alone.get_or_insert(median).as_secs_f64();
+        println!("| {name}{} | {median:.2?} | {most:.2?} | {ratio:.1} |", attack.how_much(times.len()));
+        assert!(ratio <= *bound, "{name}: {ratio:.1} times as long as alone, and {bound} at most");
+    }
+    for Situation { service, .. } in &situations {
+        runtime.block_on(service.retire()).unwrap();
+    }
+}
+
+async fn time_to_an_answer(service: &Descriptor, server: u32) -> Duration {
+    let began = Instant::now();
+    let connection = connected(service).await;
+    let outcome = connection.outcome().clone();
+    ask(&mut connection.into_stream(), COUNT).await.unwrap();
+    let took = began.elapsed();
+    assert_eq!((outcome.how, outcome.pid, outcome.suspicions.len()), (How::Joined, server, 0), "{outcome}");
+    took
+}
+
+/// A server, who attacks it, and how long a client waited there.
+struct Situation {
+    name: &'static str,
+    /// How many times as long as alone it may take.
+    bound: f64,
+    service: Descriptor,
+    server: u32,
+    times: Vec<Duration>,
+    attack: Attack,
+    home: Home,
+}
+
+impl Situation {
+    fn new(name: &'static str, bound: f64, attack: impl Fn(&str) -> Attack) -> Self {
+        let mut home = Home::new();
+        home.limits = Limits::default();
+        let service = home.service_by(&["@serve", "whole"]);
+        let (outcome, _) = home.try_count(&service).unwrap();
+        let attack = attack(&home.record().address.to_string());
+        Situation { name, bound, service, server: outcome.pid, times: Vec::new(), attack, home }
+    }
+}
+
+enum Attack {
+    None,
+    Silent(Attacker),
+    /// How many handshakes went wrong, and in what time.
+    Flood(Attacker, u64, Duration),
+    /// One in the middle of its handshake, and one that is welcomed.
+    Stopped(Vec<Child>),
+}
+
+impl Attack {
+    fn begin(&mut self, home: &Home, server: u32) {
+        match self {
+            Attack::None => {}
+            Attack::Silent(attacker) => attacker.crowd(server),
+            Attack::Flood(attacker, ..) => drop(attacker.next()),
+            Attack::Stopped(clients) => {
+                for step in ["stop-at=Prove", "stop-at=Leave"] {
+                    let client = home.command(&["@client", "whole", step]).spawn().unwrap();
+                    wait_until_stopped(client.id());
+                    clients.push(client);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, took: Duration) {
+        match self {
+            // Those who say nothing stay, and cost the others nothing.
+            Attack::None | Attack::Silent(_) => {}
+            Attack::Flood(attacker, wrong, time) => {
+                *wrong += attacker.next();
+                *time += took;
+            }
+            Attack::Stopped(clients) => {
+                for mut client in clients.drain(..) {
+                    client.kill().unwrap();
+                    client.wait().unwrap();
+                }
+            }
+        }
+    }
+
+    fn how_much(&self, answers: usize) -> String {
+        match self {
+            Attack::Flood(_, wrong, time) => {
+                assert!(*wrong > answers as u64, "{wrong} beside {answers} that are right are no flood");
+                format!(", {:.0} a second", *wrong as f64 / time.as_secs_f64())
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+/// A process that attacks a server.
+struct Attacker(Child, BufReader<ChildStdout>);
+
+impl Attacker {
+    fn new(args: &[&str]) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut child = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let says = BufReader::new(child.stdout.take().unwrap());
+        Attacker(child, says)
+    }
+
+    /// Has it do its next act; answers what it says of it.
+    fn next(&mut self) -> u64 {
+        self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let mut said = String::new();
+        self.1.read_line(&mut said).unwrap();
+        said.trim().parse().unwrap()
+    }
+
+    /// Has it fill the server with its connections, as far as that lets it.
+    fn crowd(&mut self, server: u32) {
+        let room = getrlimit(Resource::Nofile).current.map_or(SILENT, |most| most as usize / 2).min(SILENT);
+        eventually("they are all with the server", || {
+            self.next();
+            fs::read_dir(format!("/proc/{server}/fd")).unwrap().count() >= room
+        });
+    }
+}
+
+impl Drop for Attacker {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// `@silent ADDRESS`: opens a thousand connections, and at each line those anew that the server has closed.
+pub fn silent(args: &[String]) {
+    let most = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: most.maximum, ..most }).unwrap();
+    let mut guests: Vec<TcpStream> = Vec::new();
+    for _ in std::io::stdin().lines() {
+        guests.retain(|mut guest| matches!(guest.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock));
+        let closed = SILENT - guests.len();
+        guests.extend((0..closed).filter_map(|_| TcpStream::connect(&args[1]).ok()));
+        guests.iter().for_each(|guest| guest.set_nonblocking(true).unwrap());
+        println!("{closed}");
+    }
+}
+
+/// `@flood ADDRESS`: from one line to the next, handshakes that go wrong, at the first message and at the second, each
+/// as soon as the server has closed the one before it. Says then how many.
+pub fn flood(args: &[String]) {
+    let address = &args[1];
+    let mut lines = std::io::stdin().lines();
+    while lines.next().is_some() {
+        let on = AtomicBool::new(true);
+        let wrong = thread::scope(|scope| {
+            let floods = [garbage, wrong_proof].map(|go_wrong| {
+                let on = &on;
+                scope.spawn(move || {
+                    let mut wrong = 0;
+                    while on.load(Ordering::Relaxed) {
+                        wrong += u64::from(go_wrong(address).is_ok());
+                    }
+                    wrong
+                })
+            });
+            println!("0");
+            lines.next();
+            on.store(false, Ordering::Relaxed);
+            floods.map(|flood| flood.join().unwrap()).iter().sum::<u64>()
+        });
+        println!("{wrong}");
+    }
+}
+
+/// More than a server reads of it: so its end is a reset, which leaves no port behind that is of no use for a minute.
+fn garbage(address: &str) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(&[0xff; 2 * HELLO])?;
+    let _ = stream.read(&mut [0]);
+    Ok(())
+}
+
+fn wrong_proof(address: &str) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(&hello())?;
+    stream.read_exact(&mut [0; SERVER_PROOF])?;
+    stream.write_all(&[0xff; 2 * CLIENT_PROOF])?;
+    let _ = stream.read(&mut [0]);
+    Ok(())
+}
+
+fn hello() -> [u8; HELLO] {
+    Hello::new(Intent::Connect, Nonce([7; 32])).to_bytes()
+}
+
+fn no_attack_keeps_an_idle_server() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", "idle=1000"]);
+    let client = runtime().block_on(connected(&service));
+    let (server, address) = (client.outcome().pid, home.record().address.to_string());
+    let mut silent = Attacker::new(&["@silent", &address]);
+    let mut flood = Attacker::new(&["@flood", &address]);
+    silent.crowd(server);
+    flood.next();
+    drop(client);
+    home.wait_for_nobody();
+    assert_eq!(fs::read(home.point()).unwrap(), b"", "the record is withdrawn");
+    assert!(flood.next() > 10, "it was attacked");
+}
+
+fn who_sends_by_the_megabyte_is_read_no_further_than_it_is_wrong() {
+    let home = Home::new();
+    home.count();
+    let address = home.record().address.to_string();
+    for first in [&[0xff; HELLO], &hello()] {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.set_write_timeout(Some(LONG)).unwrap();
+        stream.write_all(first).unwrap();
+        let error = stream.write_all(&vec![0xff; 64 << 20]).expect_err("nobody reads all of it");
+        assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+    }
+    home.retire();
+}
+
+fn who_sends_a_byte_now_and_then_has_no_more_time_than_others() {
+    let home = Home::new();
+    home.count();
+    let (address, deadline) = (home.record().address.to_string(), home.limits.handshake);
+    thread::scope(|scope| {
+        // From the beginning, or when it is the proof's turn. By themselves they would take seven seconds.
+        for (said, at_once, pace) in [(0, 0, 100), (HELLO, SERVER_PROOF, 220)] {
+            let address = &address;
+            scope.spawn(move || {
+                let all = [&hello()[..], &[0xff; CLIENT_PROOF]].concat();
+                let began = Instant::now();
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.set_read_timeout(Some(Duration::from_millis(pace))).unwrap();
+                stream.write_all(&all[..said]).unwrap();
+                stream.read_exact(&mut vec![0; at_once]).unwrap();
+                let mut bytes = all[said..].chunks(1);
+                // The end is seen at once; where there is none, it is time for the next byte.
+                while matches!(stream.read(&mut [0; SERVER_PROOF]), Ok(1..) | Err(_)) {
+                    match bytes.next() {
+                        Some(byte) if stream.write_all(byte).is_ok() => {}
+                        _ => break,
+                    }
+                }
+                let took = began.elapsed();
+                assert!(took > deadline / 2 && took < 4 * deadline, "{took:.1?}, and {deadline:.1?} is the deadline");
+            });
+        }
+    });
+    home.retire();
+}

@@ -454,9 +454,12 @@ fn an_older_server_is_asked_to_retire_once_and_a_new_one_started_when_it_is_gone
 #[test]
 fn a_server_that_fits_or_cannot_be_replaced_is_joined_whatever_its_version() {
     for (goal, version) in [(EXTERNAL, 2), (ROBUST, 2), (INTERNAL, 1)] {
-        let found = Found::Record(Record { version, ..record(1) });
+        let theirs = Record { version, ..record(1) };
+        let found = Found::Record(theirs.clone());
         let hello = path! { newer(goal); Read NOTHING => found(found); Dial NOTHING => connected(NONCE); };
-        assert_eq!(at!(hello, Hello).message()[6], Intent::Connect as u8, "{goal:?}");
+        assert_eq!(at!(hello.clone(), Hello).message()[6], Intent::Connect as u8, "{goal:?}");
+        let prove = path! { hello; Hello NOTHING => sent(); };
+        assert!(at!(prove, Prove).judge(&server_proof(goal, &theirs)).is_ok(), "{goal:?}");
     }
 }
 
@@ -477,6 +480,8 @@ fn a_child_of_another_version_than_the_client_is_for_is_killed() {
         let clear = path! { newer(EXTERNAL); Read NOTHING => found(Found::Empty); Lock NOTHING => got(); };
         let clear = path! { clear; Reread POINT => found(Found::Empty); Probe POINT => answered(Lifetime::Free); };
         let child = path! { clear; Clear POINT => cleared(cookie(7)); Spawn POINT => spawned(); };
+        let fits = Record { version: 2, ..record(7) };
+        assert_eq!(path! { child.clone(); Await CHILD => ready(fits); }.name(), "Verify");
         let child = path! { child; Await CHILD => ready(Record { version, ..record(7) }); Kill CHILD => killed(); };
         assert_eq!(path! { child; Unlock POINT => unlocked(); }, Step::Done(done), "version {version}");
     }

@@ -16,9 +16,10 @@ const REASONS: &str = include_str!("mutants.txt");
 
 /// The unit tests find most; what they let through is for the slower ones. None starts a process. What the unit tests
 /// do not run is built with them all the same, at each mutant, and so not well.
-const STAGES: [&[&str]; 2] = [
+const STAGES: [&[&str]; 3] = [
     &["--lib", "--config=profile.dev.package.rendezvous-model.opt-level=0", "--config=profile.dev.debug=0"],
-    &["--test=conformance", "--test=corpus", "--test=scenarios", "--test=proptest"],
+    &["--test=scenarios"],
+    &["--test=conformance", "--test=corpus", "--test=proptest"],
 ];
 
 /// Mutates what differs from the branch `main`, or everything.

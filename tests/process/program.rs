@@ -22,6 +22,7 @@ pub const WAIT: u8 = b'w';
 pub const START: u8 = b's';
 pub const KEEP: u8 = b'k';
 pub const RETIRE: u8 = b'r';
+pub const BEAR: u8 = b'a';
 
 /// Plays a part, if the first argument names one, by an `@` that no name of a test has.
 pub fn play() -> bool {
@@ -120,6 +121,8 @@ async fn count_bytes(start: &Start, count: &Cell<u64>, mut stream: Stream) -> st
             KEEP => std::mem::forget(start.keep_alive()),
             RETIRE => start.retire(),
             START => count.set(std::process::Command::new("true").status()?.code().map_or(9, |code| code as u64)),
+            // Nobody waits for it: it outlives the server.
+            BEAR => count.set(std::process::Command::new("sleep").arg("60").spawn()?.id().into()),
             _ => drop(stream.read_u8().await?),
         }
         stream.write_u64(count.get()).await?;
@@ -155,6 +158,9 @@ async fn serve(args: &[String]) {
 #[tokio::main]
 async fn client(args: &[String]) {
     trace::subscribe("connect", args);
+    if args.iter().any(|arg| arg == "later") {
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+    }
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
     let server: Vec<_> =
         ["@serve"].into_iter().chain(args.iter().filter_map(|arg| arg.strip_prefix("server:"))).collect();

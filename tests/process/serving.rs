@@ -10,8 +10,8 @@ use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use crate::home::{Home, LONG, connected, eventually, guest, output, printed, runtime, signal, stop};
-use crate::program::{BLOCK, COUNT, KEEP, PANIC, RETIRE, START, WAIT, ask};
+use crate::home::{Home, LONG, connected, eventually, guest, kill, output, printed, runtime, signal, stop};
+use crate::program::{BEAR, BLOCK, COUNT, KEEP, PANIC, RETIRE, START, WAIT, ask};
 
 crate::trials![
     an_idle_server_retires_and_one_with_a_client_does_not,
@@ -28,6 +28,7 @@ crate::trials![
     a_server_with_all_its_clients_lets_the_next_wait,
     what_a_server_makes_is_for_its_owner_alone,
     a_handler_can_start_processes_whatever_its_caller_ignores,
+    a_child_of_a_handler_keeps_no_port_and_no_lock_of_its_server,
     a_panic_ends_its_own_connection_only,
     a_handler_that_blocks_holds_up_no_handshake,
     a_retiring_server_lets_its_clients_finish_and_takes_nobody_new,
@@ -270,6 +271,24 @@ fn a_handler_can_start_processes_whatever_its_caller_ignores() {
         let mut stream = connected(&home.service()).await.into_stream();
         assert_eq!(ask(&mut stream, START).await.unwrap(), 0, "the exit status of `true`");
     });
+    home.retire();
+}
+
+fn a_child_of_a_handler_keeps_no_port_and_no_lock_of_its_server() {
+    let home = Home::new();
+    let (first, child) = runtime().block_on(async {
+        let connection = connected(&home.service()).await;
+        let pid = connection.outcome().pid;
+        (pid, ask(&mut connection.into_stream(), BEAR).await.unwrap() as u32)
+    });
+    let address = home.record().address.to_string();
+    kill(&home, first);
+    let refused = std::net::TcpStream::connect(address).expect_err("nobody listens there");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    assert!(std::path::Path::new(&format!("/proc/{child}")).exists(), "the child lives");
+    let (outcome, _) = home.count();
+    assert!(matches!(outcome.how, How::StartedExternal(_)), "{outcome}");
+    signal(child, Signal::KILL);
     home.retire();
 }
 

@@ -1,11 +1,14 @@
 //! Versions of the service: newer clients replace, older ones join or are told.
 
+use std::fs;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rendezvous_ipc::{Descriptor, Error, How, Reason, StartFailure};
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::home::{Home, connected, runtime};
+use crate::home::{Home, connected, eventually, output, printed, runtime, signal};
 use crate::program::WAIT;
 
 crate::trials![
@@ -13,6 +16,7 @@ crate::trials![
     an_older_client_joins_a_newer_server_and_there_is_no_fight,
     a_client_that_does_not_understand_a_newer_server_is_told_and_leaves_it_alone,
     a_program_older_than_its_client_is_no_server_for_it,
+    a_program_that_was_rebuilt_joins_the_old_server_and_starts_the_new_one,
 ];
 
 fn of(home: &Home, version: u32) -> Descriptor {
@@ -82,4 +86,42 @@ fn a_program_older_than_its_client_is_no_server_for_it() {
         other => panic!("{other}"),
     }
     home.wait_for_nobody();
+}
+
+/// The running executable is replaced, as a linker does it: the old one has no name any more.
+fn a_program_that_was_rebuilt_joins_the_old_server_and_starts_the_new_one() {
+    let home = Home::new();
+    let program = home.directory().join("program");
+    let built = || fs::copy(std::env::current_exe().unwrap(), home.directory().join("built")).unwrap();
+    let rebuild = || fs::rename(home.directory().join("built"), &program).unwrap();
+    built();
+    rebuild();
+    let client = |args: &[&str]| {
+        let mut client = Command::new(&program);
+        client.arg("@client").args(args).arg("--home").arg(home.path()).stdout(Stdio::piped());
+        client
+    };
+    let said = printed(&output(client(&[])));
+    assert!(said.starts_with("started an external server"), "{said}");
+    let old = home.record().pid;
+    // Each of these runs from the file that is replaced under it.
+    let joins = client(&["later"]).stdin(Stdio::piped()).spawn().unwrap();
+    let starts = client(&["later"]).stdin(Stdio::piped()).spawn().unwrap();
+    for running in [&joins, &starts] {
+        let exe = format!("/proc/{}/exe", running.id());
+        eventually("it runs", || fs::read_link(&exe).is_ok_and(|exe| exe == program));
+    }
+    built();
+    rebuild();
+    let said = printed(&joins.wait_with_output().unwrap());
+    assert!(said.starts_with("joined an external server"), "{said}");
+    assert_eq!(home.record().pid, old);
+    let waiting = starts.id();
+    signal(old, Signal::KILL);
+    eventually("only who waits is left", || home.processes() == [waiting]);
+    let said = printed(&starts.wait_with_output().unwrap());
+    assert!(said.starts_with("started an external server"), "{said}");
+    let exe = fs::read_link(format!("/proc/{}/exe", home.record().pid)).unwrap();
+    assert_eq!(exe, program, "the new one, and no `(deleted)`");
+    home.retire();
 }

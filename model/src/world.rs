@@ -254,9 +254,8 @@ const ELSEWHERE: Scope = Scope { boot: [2; 16], namespace: 1, machine: Some([2; 
 
 impl World {
     pub fn new(bounds: &Bounds) -> Self {
-        let client = Client { goal: None, at: At::Out, child: None, free: false, listed: false, tries: 0 };
         World {
-            clients: vec![client; bounds.clients],
+            clients: vec![Client::NEW; bounds.clients],
             servers: (0..bounds.slots).map(|s| Server::free((s, 0))).collect(),
             conns: vec![None; bounds.clients],
             files: [Content::Empty; 2],
@@ -324,7 +323,7 @@ impl World {
 
     /// The client is as new.
     pub(crate) fn idle(&mut self, c: usize) {
-        self.clients[c] = Client { goal: None, at: At::Out, child: None, free: false, listed: false, tries: 0 };
+        self.clients[c] = Client::NEW;
     }
 
     /// The client ended; what it is connected to stays.
@@ -492,6 +491,8 @@ impl World {
 }
 
 impl Client {
+    const NEW: Client = Client { goal: None, at: At::Out, child: None, free: false, listed: false, tries: 0 };
+
     pub fn facts(&self) -> connect::Facts<'_> {
         match &self.at {
             At::Step(step) => step.facts(),
@@ -509,7 +510,8 @@ impl Client {
     }
 }
 
-pub(crate) fn goal_name(goal: Goal) -> &'static str {
+/// The name of a goal in the spec.
+pub fn goal_name(goal: Goal) -> &'static str {
     GOALS.into_iter().find(|(known, _)| *known == goal).map_or("None", |(_, name)| name)
 }
 

@@ -18,7 +18,7 @@ use rendezvous_model::graph::{self, Graph, Id};
 use rendezvous_model::property;
 use rendezvous_model::slices::{Slice, slices};
 use rendezvous_model::view::View;
-use rendezvous_model::{Bounds, Fault, GOALS, Goal, World};
+use rendezvous_model::{Bounds, Fault, GOALS, World, goal_name};
 
 use crate::tlc::{Result, fetch, state};
 use crate::{parallel, root};
@@ -87,7 +87,7 @@ pub fn explore() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let explored = graph::explore(&bounds, 3_000_000, property::judge).map_err(|stopped| stopped.to_string())?;
         println!(
             "| {} | {budget} of 17 kinds | {} | {} | {} | {:.0} |",
-            goals.iter().map(name).collect::<Vec<_>>().join(", "),
+            goals.iter().copied().map(goal_name).collect::<Vec<_>>().join(", "),
             explored.graph.states.len(),
             explored.graph.edges.len(),
             explored.depth,
@@ -95,10 +95,6 @@ pub fn explore() -> std::result::Result<(), Box<dyn std::error::Error>> {
         );
     }
     Ok(())
-}
-
-fn name(goal: &Goal) -> &'static str {
-    GOALS.into_iter().find(|(known, _)| known == goal).map_or("?", |(_, name)| name)
 }
 
 /// Writes the digests anew.
@@ -163,7 +159,7 @@ fn configuration(slice: &Slice) -> String {
          None = none\n    Goals = {{{}}}\n    Faults = {{{}}}\n    Budget = {}\n    Rounds = {}\n    Without = {{}}\n",
         names('c', bounds.clients),
         names('s', bounds.slots),
-        quoted(bounds.goals.iter().map(name).collect()),
+        quoted(bounds.goals.iter().copied().map(goal_name).collect()),
         quoted(bounds.faults.iter().copied().map(Fault::name).collect()),
         bounds.budget,
         bounds.rounds,

@@ -1,0 +1,73 @@
+//! The published `sequoia-ipc` as its users use it, with a service of one call on it.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use anyhow::Result;
+use capnp_rpc::RpcSystem;
+use capnp_rpc::rpc_twoparty_capnp::Side;
+use capnp_rpc::twoparty::VatNetwork;
+use sequoia_ipc::{Context, Handler, Server};
+pub use sequoia_ipc::{Descriptor, IPCPolicy};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio_util::compat::Compat;
+
+use self::process_capnp::process;
+
+#[allow(clippy::all)]
+mod process_capnp {
+    include!(concat!(env!("OUT_DIR"), "/process_capnp.rs"));
+}
+
+/// The point's name in its home.
+pub const POINT: &str = "peer.cookie";
+
+/// The service of a home, which this program serves.
+pub fn descriptor(home: &Path, program: &Path, policy: IPCPolicy) -> Result<Descriptor> {
+    let context = Context::configure().home(home).ipc_policy(policy).build()?;
+    Ok(Descriptor::new(&context, home.join(POINT), program.to_owned(), handler))
+}
+
+/// Turns this process, which was started with the listener as its standard input, into the server of a home.
+pub fn serve(descriptor: Descriptor) -> Result<()> {
+    Server::new(descriptor)?.serve()
+}
+
+/// Connects, and asks the server which process it is. To be called in a local task set. The connection ends with the value.
+pub async fn ask(descriptor: &Descriptor) -> Result<(u32, Connection)> {
+    let mut rpc = descriptor.connect()?;
+    let client: process::Client = rpc.bootstrap(Side::Server);
+    let connection = Connection(tokio::task::spawn_local(rpc));
+    let response = client.pid_request().send().promise.await?;
+    Ok((response.get()?.get_pid(), connection))
+}
+
+/// A connection; dropping it ends it.
+pub struct Connection(tokio::task::JoinHandle<std::result::Result<(), capnp::Error>>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn handler(_: Descriptor, _: &tokio::task::LocalSet) -> Result<Box<dyn Handler>> {
+    Ok(Box::new(Service(capnp_rpc::new_client(Pid))))
+}
+
+struct Service(process::Client);
+
+impl Handler for Service {
+    fn handle(&self, network: VatNetwork<Compat<OwnedReadHalf>>) -> RpcSystem<Side> {
+        RpcSystem::new(Box::new(network), Some(self.0.clone().client))
+    }
+}
+
+struct Pid;
+
+impl process::Server for Pid {
+    async fn pid(self: Rc<Self>, _: process::PidParams, mut results: process::PidResults) -> Result<(), capnp::Error> {
+        results.get().set_pid(std::process::id());
+        Ok(())
+    }
+}

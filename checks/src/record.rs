@@ -1,4 +1,5 @@
-//! A point's file is a record exactly if it is the spelling of one, and what is done to a record makes no other.
+//! A point's file is a record exactly if it is the spelling of one, of one dialect alone, and what is done to a native
+//! record makes no other.
 
 use std::net::SocketAddr;
 
@@ -7,16 +8,31 @@ use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::Scope;
+use rendezvous_ipc::proto::sequoia::record as sequoia;
 use rendezvous_ipc::proto::start::{BUSY, Reply};
 use sha2::{Digest, Sha256};
 
 use crate::{address, hex, script, unhex};
 
-/// Reads the bytes as the file, as the file of a forger who knows how to make a checksum, and as a script.
+/// Reads the bytes as the file, as the file of a forger who knows how to make a checksum or an address of the other
+/// dialect, and as a script.
 pub fn check(bytes: &[u8]) {
     read(bytes);
     read(&sealed(bytes));
+    read(&[bytes, b"127.0.0.1:4711"].concat());
+    if let Some((cookie, port)) = bytes.split_first_chunk() {
+        dialect(*cookie, port.first_chunk().map_or(1, |port| u16::from_be_bytes(*port)));
+    }
     script::<Script>(bytes).run();
+}
+
+/// A record of the other dialect is what its programs write, and reads back.
+pub fn dialect(cookie: [u8; 32], port: u16) {
+    let record = sequoia::Record { cookie: Cookie::new(cookie), port: port.max(1).try_into().expect("not 0") };
+    let written = [&cookie[..], format!("127.0.0.1:{}", port.max(1)).as_bytes()].concat();
+    assert_eq!(*record.bytes(), *written);
+    assert_eq!(sequoia::Found::read(&written), sequoia::Found::Record(record));
+    assert_eq!(read(&written), Found::OtherDialect);
 }
 
 /// What is done to the file of a point, in which the first record is.
@@ -142,6 +158,13 @@ fn read(bytes: &[u8]) -> Found {
             assert!(!whole, "{malformed}: {text:?}");
         }
         Found::Absent => panic!("there is a file: {text:?}"),
+    }
+    match sequoia::Found::read(bytes) {
+        sequoia::Found::Record(record) => assert!(is_sequoia(bytes) && *record.bytes() == *bytes, "{text:?}"),
+        sequoia::Found::OtherDialect => assert!(matches!(found, Found::Record(_) | Found::Newer { .. }), "{text:?}"),
+        sequoia::Found::Empty => assert!(bytes.is_empty()),
+        sequoia::Found::Malformed(_) => assert!(matches!(found, Found::Malformed(_)), "{text:?}"),
+        sequoia::Found::Absent => panic!("there is a file: {text:?}"),
     }
     let ready = [b"rendezvous ready ", bytes].concat();
     assert_eq!(Reply::read(&ready), expected(bytes).map(Reply::Ready));

@@ -21,6 +21,7 @@ use super::address::{Address, AddressError, is_spelled};
 use super::cookie::Cookie;
 use super::hex::{self, Hex};
 use super::scope::Scope;
+use super::sequoia;
 
 const TOKEN: &str = "rendezvous";
 const FORMAT: u32 = 1;
@@ -107,7 +108,7 @@ impl Found {
         if bytes.is_empty() {
             return Found::Empty;
         }
-        if is_sequoia(bytes) {
+        if sequoia::record::Record::read(bytes).is_ok() {
             return Found::OtherDialect;
         }
         match framed(bytes) {
@@ -178,14 +179,6 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
     checksum
 }
 
-/// Whether these are the bytes of a whole record of the sequoia dialect.
-fn is_sequoia(bytes: &[u8]) -> bool {
-    bytes
-        .get(Cookie::LEN..)
-        .and_then(|rest| str::from_utf8(rest).ok())
-        .is_some_and(|text| text.starts_with("127.0.0.1:") && text.parse::<Address>().is_ok())
-}
-
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -212,6 +205,13 @@ impl Line {
     pub(crate) fn new() -> Self {
         Line { bytes: [0; Record::MAX], len: 0 }
     }
+
+    pub(crate) fn push(&mut self, part: &[u8]) -> fmt::Result {
+        let end = self.len + part.len();
+        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(part);
+        self.len = end;
+        Ok(())
+    }
 }
 
 impl core::ops::Deref for Line {
@@ -224,10 +224,7 @@ impl core::ops::Deref for Line {
 
 impl Write for Line {
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        let end = self.len + part.len();
-        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(part.as_bytes());
-        self.len = end;
-        Ok(())
+        self.push(part.as_bytes())
     }
 }
 
@@ -263,7 +260,7 @@ pub(crate) mod tests {
     }
 
     /// The line with its checksum made to fit again, as a careful forger would.
-    fn sealed(fields: &str) -> Vec<u8> {
+    pub(crate) fn sealed(fields: &str) -> Vec<u8> {
         let mut text = String::from(fields);
         let checksum = checksum(text.as_bytes());
         writeln!(text, "{}", Hex(&checksum)).unwrap();

@@ -170,6 +170,11 @@ proptest! {
     }
 
     #[test]
+    fn a_record_of_the_other_dialect_is_what_its_programs_write(cookie in uniform32(any::<u8>()), port in any::<u16>()) {
+        record::dialect(cookie, port);
+    }
+
+    #[test]
     fn nothing_that_is_done_to_a_record_makes_another(script in damages()) {
         script.run();
     }

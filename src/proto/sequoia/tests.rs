@@ -1,0 +1,329 @@
+//! The dialect's two machines: stepped by hand, a row a test, and in `world` beside each other, every step in every
+//! order, with whom it concerns killed, and the point damaged.
+
+mod world;
+
+use core::num::NonZeroU16;
+
+use super::connect::{self, Came, Class, Done, Goal, Holds, Policy, Step, class};
+use super::record::{Found, Record};
+use super::serve::{self, Checked, Starter};
+use crate::proto::cookie::Cookie;
+use crate::proto::handshake::{Answer, Verdict};
+use crate::proto::record::Malformed;
+
+const EXTERNAL: Goal = Goal::Connect(Policy::External);
+const INTERNAL: Goal = Goal::Connect(Policy::Internal);
+const ROBUST: Goal = Goal::Connect(Policy::Robust);
+const SPAWNING: [Goal; 2] = [EXTERNAL, ROBUST];
+const GOALS: [Goal; 4] = [EXTERNAL, ROBUST, INTERNAL, Goal::Serve];
+
+const NOTHING: Holds = Holds { lock: false, port: false, child: false };
+const POINT: Holds = Holds { lock: true, ..NOTHING };
+const PORT: Holds = Holds { port: true, ..POINT };
+const CHILD: Holds = Holds { child: true, ..POINT };
+
+/// Steps along a path, a line a step: its name, what is held there, and how it is answered.
+macro_rules! path {
+    ($first:expr; $($variant:ident $holds:ident => $answer:ident($($with:expr),*);)*) => {{
+        let step: Step = $first;
+        $(
+            assert_eq!(step.holds(), $holds, "at {}", step.name());
+            let Step::$variant(question) = step else { panic!("{} and not {}", step.name(), stringify!($variant)) };
+            let step = question.$answer($($with),*);
+        )*
+        step
+    }};
+}
+
+fn cookie(number: u8) -> Cookie {
+    Cookie::new([number; 32])
+}
+
+/// The record of one of many servers.
+fn record(number: u8) -> Record {
+    Record { cookie: cookie(number), port: NonZeroU16::new(number.into()).unwrap() }
+}
+
+fn found(number: u8) -> Found {
+    Found::Record(record(number))
+}
+
+/// All in which there is nobody to dial.
+fn nobody() -> [Found; 3] {
+    [Found::Absent, Found::Empty, Found::Malformed(Malformed::NoEnd)]
+}
+
+/// The point is locked, and was read.
+fn reading(goal: Goal, found: Found) -> Step {
+    path! { Step::new(goal); Lock NOTHING => got(); Read POINT => found(found); }
+}
+
+/// The child of this number was started.
+fn started(clear: Step, number: u8) -> Step {
+    path! { clear;
+        Clear POINT => cleared(cookie(number));
+        Introduce POINT => introduced(record(number));
+        Spawn PORT => spawned();
+    }
+}
+
+/// It is registered, and gone.
+fn registered_and_gone(clear: Step, number: u8) -> Step {
+    path! { started(clear, number);
+        Await CHILD => heard();
+        Write CHILD => written();
+        Dial POINT => failed(Came::Refused);
+    }
+}
+
+#[test]
+fn a_client_says_the_cookie_under_the_point_lock_and_is_connected() {
+    for goal in [EXTERNAL, ROBUST, INTERNAL] {
+        let done = path! { reading(goal, found(1));
+            Dial POINT => connected();
+            Tell POINT => told();
+            Unlock POINT => unlocked();
+        };
+        assert_eq!((done.holds(), done), (NOTHING, Step::Done(Done::Connected(record(1)))));
+    }
+}
+
+#[test]
+fn a_server_is_told_its_cookie_before_it_runs_and_registered_when_it_heard() {
+    for goal in SPAWNING {
+        for found in nobody() {
+            let introduce = path! { reading(goal, found); Clear POINT => cleared(cookie(7)); };
+            let Step::Introduce(question) = &introduce else { panic!("{}", introduce.name()) };
+            assert_eq!(question.cookie(), &cookie(7));
+            let write = path! { introduce;
+                Introduce POINT => introduced(record(7));
+                Spawn PORT => spawned();
+                Await CHILD => heard();
+            };
+            let Step::Write(question) = &write else { panic!("{}", write.name()) };
+            assert_eq!(question.record(), &record(7));
+            let tell = path! { write; Write CHILD => written(); Dial POINT => connected(); };
+            let done = path! { tell; Tell POINT => told(); Unlock POINT => unlocked(); };
+            assert_eq!(done, Step::Done(Done::Connected(record(7))));
+        }
+    }
+}
+
+#[test]
+fn only_refused_and_reset_mean_that_a_server_of_the_dialect_is_dead() {
+    let no = Answer { verdict: Verdict::VersionUnsupported, protocol: 9, service: 9 };
+    for (came, expected) in [
+        (Came::Refused, Class::Dead),
+        (Came::HungUp, Class::Dead),
+        (Came::Myself, Class::Dead),
+        (Came::Silence, Class::Unknown),
+        (Came::Unwelcome, Class::Unknown),
+        (Came::Garbage, Class::Unknown),
+        (Came::Impostor, Class::Unknown),
+        (Came::Unsupported(no), Class::Unknown),
+        (Came::TooNew, Class::Unknown),
+        (Came::Trouble, Class::Ours),
+    ] {
+        assert_eq!(class(came), expected, "{came:?}");
+        let dial = reading(EXTERNAL, found(1));
+        let tell = path! { dial.clone(); Dial POINT => connected(); };
+        for step in [path! { dial; Dial POINT => failed(came); }, path! { tell; Tell POINT => failed(came); }] {
+            match expected {
+                Class::Dead => assert_eq!(step.name(), "Clear"),
+                Class::Ours => {
+                    assert_eq!(path! { step; Unlock POINT => unlocked(); }, Step::Done(Done::Trouble));
+                }
+                Class::Unknown => {
+                    let backoff = path! { step; Unlock POINT => unlocked(); };
+                    assert!(matches!(&backoff, Step::Backoff(question) if question.is_silent()));
+                    assert_eq!(path! { backoff; Backoff NOTHING => elapsed(); }, Step::new(EXTERNAL));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_busy_point_is_tried_again_and_is_no_silence() {
+    for goal in GOALS {
+        let backoff = path! { Step::new(goal); Lock NOTHING => busy(); };
+        assert!(matches!(&backoff, Step::Backoff(question) if !question.is_silent()));
+        assert_eq!(path! { backoff; Backoff NOTHING => elapsed(); }, Step::new(goal));
+    }
+}
+
+#[test]
+fn a_point_of_the_native_dialect_is_left_alone() {
+    for goal in [EXTERNAL, ROBUST, Goal::Serve] {
+        let done = path! { reading(goal, Found::OtherDialect); Unlock POINT => unlocked(); };
+        assert_eq!(done, Step::Done(Done::OtherDialect));
+    }
+}
+
+#[test]
+fn internal_creates_nothing_clears_nothing_and_does_without_whatever_is_not_a_live_server() {
+    let Step::Lock(lock) = Step::new(INTERNAL) else { panic!() };
+    assert!(!lock.creates());
+    assert_eq!(lock.absent(), Step::Done(Done::Internal));
+    let [absent, empty, malformed] = nobody();
+    for found in [absent, empty, malformed, Found::OtherDialect] {
+        assert_eq!(path! { reading(INTERNAL, found); Unlock POINT => unlocked(); }, Step::Done(Done::Internal));
+    }
+    for came in [Came::Refused, Came::Silence] {
+        let unlock = path! { reading(INTERNAL, found(1)); Dial POINT => failed(came); };
+        assert_eq!(path! { unlock; Unlock POINT => unlocked(); }, Step::Done(Done::Internal));
+    }
+    for goal in [EXTERNAL, ROBUST, Goal::Serve] {
+        let Step::Lock(lock) = Step::new(goal) else { panic!() };
+        assert!(lock.creates());
+    }
+}
+
+#[test]
+fn a_start_that_fails_is_an_error_for_external_and_a_thread_for_robust() {
+    for (goal, done) in [(EXTERNAL, Done::Failed), (ROBUST, Done::Internal)] {
+        let clear = reading(goal, Found::Empty);
+        let child = path! { started(clear.clone(), 7); Await CHILD => failed(); Kill CHILD => killed(); };
+        let introduced = path! { clear.clone(); Clear POINT => cleared(cookie(7)); };
+        let spawn = path! { introduced; Introduce POINT => introduced(record(7)); Spawn PORT => cannot_execute(); };
+        let mut spent = clear;
+        for number in 1..=3 {
+            spent = registered_and_gone(spent, number);
+        }
+        for step in [child, spawn, spent] {
+            assert_eq!(path! { step; Unlock POINT => unlocked(); }, Step::Done(done.clone()));
+        }
+    }
+}
+
+#[test]
+fn a_sequoia_server_by_hand_starts_where_nobody_listens() {
+    for found in nobody() {
+        let start = path! { reading(Goal::Serve, found); Clear POINT => cleared(cookie(1)); };
+        assert_eq!((start.holds(), start), (POINT, Step::Done(Done::Start)));
+    }
+    let dead = path! { reading(Goal::Serve, found(1)); Dial POINT => failed(Came::Refused); };
+    assert_eq!(dead.name(), "Clear");
+    let live = path! { reading(Goal::Serve, found(1)); Dial POINT => connected(); Unlock POINT => unlocked(); };
+    assert_eq!(live, Step::Done(Done::Live(record(1))));
+}
+
+#[test]
+fn a_connect_of_the_dialect_with_too_little_time_starts_nothing() {
+    for goal in [EXTERNAL, ROBUST, Goal::Serve] {
+        let done = path! { reading(goal, Found::Empty); Clear POINT => too_late(); Unlock POINT => unlocked(); };
+        assert_eq!(done, Step::Done(Done::TooLate));
+    }
+}
+
+/// As `path`, for the server: whether the point lock is held.
+macro_rules! serving {
+    ($first:expr; $($variant:ident $locked:literal => $answer:ident($($with:expr),*);)*) => {{
+        let step: serve::Step = $first;
+        $(
+            assert_eq!(step.holds_lock(), $locked, "at {}", step.name());
+            let serve::Step::$variant(question) = step else { panic!("{} and not {}", step.name(), stringify!($variant)) };
+            let step = question.$answer($($with),*);
+        )*
+        step
+    }};
+}
+
+fn at_serve() -> serve::Step {
+    serving! { serve::Step::new(Starter::Client); Hear false => heard(); Build false => built(); Ready false => said(); }
+}
+
+#[test]
+fn a_sequoia_server_that_nobody_tells_a_cookie_or_that_has_no_handler_ends() {
+    let untold = serving! { serve::Step::new(Starter::Client); Hear false => untold(); };
+    assert_eq!(untold, serve::Step::Done(serve::Done::Untold));
+    let failed = serving! { serve::Step::new(Starter::Client); Hear false => heard(); Build false => failed(); };
+    assert_eq!(failed, serve::Step::Done(serve::Done::Failed));
+    let hand = || serve::Step::new(Starter::Hand);
+    for unlock in [
+        serving! { hand(); Build true => failed(); },
+        serving! { hand(); Build true => built(); Listen true => failed(); },
+    ] {
+        assert_eq!(serving! { unlock; Unlock true => unlocked(); }, serve::Step::Done(serve::Done::Failed));
+    }
+    let serves = serving! { hand(); Build true => built(); Listen true => listening(); Write true => written(); };
+    assert_eq!(serving! { serves; Unlock true => unlocked(); }, at_serve());
+}
+
+#[test]
+fn a_sequoia_server_restores_what_is_damaged_and_goes_where_another_is_registered() {
+    for found in nobody() {
+        assert_eq!(Checked::of(&found, &record(1)), Checked::Damaged);
+    }
+    assert_eq!(Checked::of(&found(1), &record(1)), Checked::Mine);
+    let other_port = Found::Record(Record { port: record(2).port, ..record(1) });
+    for other in [found(2), other_port, Found::OtherDialect] {
+        assert_eq!(Checked::of(&other, &record(1)), Checked::Lost);
+    }
+    let check = serving! { at_serve(); Serve false => check(); };
+    for checked in [Checked::Mine, Checked::CannotTell] {
+        assert_eq!(serving! { check.clone(); Check false => checked(checked); }, at_serve());
+    }
+    let recheck = serving! { check.clone(); Check false => checked(Checked::Damaged); Lock false => got(); };
+    let restored = serving! { recheck.clone(); Recheck true => checked(Checked::Damaged); Restore true => restored(); };
+    assert_eq!(serving! { restored; Unlock true => unlocked(); }, at_serve());
+    for checked in [Checked::Mine, Checked::CannotTell] {
+        let unlock = serving! { recheck.clone(); Recheck true => checked(checked); };
+        assert_eq!(serving! { unlock; Unlock true => unlocked(); }, at_serve());
+    }
+    let late = serving! { recheck; Recheck true => checked(Checked::Lost); Unlock true => unlocked(); };
+    for look in [late, serving! { check; Check false => checked(Checked::Lost); }] {
+        let close = serving! { look; Look false => shut(); };
+        let done = serving! { close; Close false => closed(); Drain false => drained(); };
+        assert_eq!(done, serve::Step::Done(serve::Done::Retired(serve::Retire::Lost)));
+    }
+}
+
+#[test]
+fn a_sequoia_server_retires_under_the_point_lock() {
+    for why in [serve::Retire::Idle, serve::Retire::Told] {
+        let lock = match why {
+            serve::Retire::Idle => serving! { at_serve(); Serve false => idle(); },
+            _ => serving! { at_serve(); Serve false => told(); },
+        };
+        let look = serving! { lock; Lock false => got(); };
+        let serve::Step::Look(question) = &look else { panic!() };
+        assert_eq!(question.why(), why);
+        assert_eq!(serving! { look.clone(); Look true => counted(); Unlock true => unlocked(); }, at_serve());
+        let close = serving! { look; Look true => shut(); Withdraw true => withdrawn(); };
+        let drain = serving! { close; Close true => closed(); Unlock true => unlocked(); };
+        let done = serving! { drain; Drain false => drained(); };
+        assert_eq!(done, serve::Step::Done(serve::Done::Retired(why)));
+    }
+}
+
+#[test]
+fn a_sequoia_server_that_cannot_have_the_lock_stays_if_idle_and_tries_again_if_told() {
+    let idle = serving! { at_serve(); Serve false => idle(); };
+    assert_eq!(serving! { idle.clone(); Lock false => busy(); }, at_serve());
+    assert_eq!(serving! { idle; Lock false => failed(); Look false => counted(); }, at_serve());
+    let told = serving! { at_serve(); Serve false => told(); };
+    let restore = serving! { at_serve(); Serve false => check(); Check false => checked(Checked::Damaged); };
+    for lock in [&told, &restore] {
+        for backoff in
+            [serving! { lock.clone(); Lock false => busy(); }, serving! { lock.clone(); Lock false => failed(); }]
+        {
+            assert_eq!(&serving! { backoff.clone(); Backoff false => elapsed(); }, lock);
+            assert_eq!(serving! { backoff; Backoff false => told(); }, told);
+        }
+    }
+    let overdue = serving! { told; Lock false => busy(); Backoff false => overdue(); };
+    assert_eq!(serving! { overdue; Look false => shut(); }.name(), "Close");
+    assert_eq!(serving! { restore; Lock false => busy(); Backoff false => overdue(); }, at_serve());
+}
+
+#[test]
+fn each_step_of_the_dialect_has_a_name_of_its_own() {
+    let tell = path! { reading(EXTERNAL, found(1)); Dial POINT => connected(); };
+    assert_eq!(tell.name(), "Tell");
+    let connect::Step::Tell(question) = &tell else { panic!() };
+    assert_eq!(question.record(), &record(1));
+    let connect::Step::Dial(question) = reading(EXTERNAL, found(2)) else { panic!() };
+    assert_eq!(question.record(), &record(2));
+}

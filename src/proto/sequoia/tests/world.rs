@@ -1,0 +1,448 @@
+//! Clients and servers of the dialect in a world of their own: a point with a lock, ports, processes.
+//!
+//! Every order of their steps is walked. What must be true in every state is asserted there; what must be possible from
+//! every state is asked of the whole graph.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::*;
+use crate::proto::serve::Gate;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Point {
+    Empty,
+    Damaged,
+    Of(u8),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Who {
+    Client(usize),
+    Server(u8),
+}
+
+/// What may happen beside the steps, and how often.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+struct Faults {
+    idle: u8,
+    told: u8,
+    kill_client: u8,
+    kill_server: u8,
+    damage: u8,
+    /// A server whose handler cannot be built.
+    fail: u8,
+    /// A dial that nothing answers.
+    silence: u8,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Client {
+    /// `None`: it was killed.
+    step: Option<Step>,
+    child: Option<u8>,
+    /// Whether a server counted it.
+    served: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Server {
+    /// `None`: it is gone.
+    step: Option<serve::Step>,
+    listens: bool,
+    registered: bool,
+    gate: Gate,
+    /// Who said the cookie and was not let in yet, and who is being served.
+    queue: Vec<usize>,
+    inside: Vec<usize>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct World {
+    point: Point,
+    lock: Option<Who>,
+    clients: Vec<Client>,
+    servers: BTreeMap<u8, Server>,
+    left: Faults,
+}
+
+impl World {
+    fn new(goals: &[Goal], point: Point, left: Faults) -> Self {
+        let clients = goals.iter().map(|goal| Client { step: Some(Step::new(*goal)), child: None, served: false });
+        World { point, lock: None, clients: clients.collect(), servers: BTreeMap::new(), left }
+    }
+
+    fn found(&self) -> Found {
+        match self.point {
+            Point::Empty => Found::Empty,
+            Point::Damaged => Found::Malformed(Malformed::NoEnd),
+            Point::Of(number) => found(number),
+        }
+    }
+
+    fn listens(&self, record: &Record) -> bool {
+        self.server(record).is_some_and(|server| server.listens)
+    }
+
+    fn server(&self, record: &Record) -> Option<&Server> {
+        self.servers.get(&u8::try_from(record.port.get()).unwrap())
+    }
+
+    fn write(&mut self, who: Who, point: Point) {
+        assert_eq!(self.lock, Some(who), "the point is changed by who has no lock");
+        self.point = point;
+        if let Point::Of(number) = point {
+            self.servers.get_mut(&number).unwrap().registered = true;
+        }
+    }
+
+    fn kill(&mut self, number: u8) {
+        let server = self.servers.get_mut(&number).unwrap();
+        (server.step, server.listens, server.gate) = (None, false, Gate::new());
+        (server.queue, server.inside) = (Vec::new(), Vec::new());
+        if self.lock == Some(Who::Server(number)) {
+            self.lock = None;
+        }
+    }
+
+    fn start(&mut self, number: u8, starter: Starter) {
+        let step = Some(serve::Step::new(starter));
+        let (listens, gate) = (starter == Starter::Client, Gate::new());
+        let server = Server { step, listens, registered: false, gate, queue: Vec::new(), inside: Vec::new() };
+        assert!(self.servers.insert(number, server).is_none());
+    }
+
+    /// Every world that may come next.
+    fn next(&self) -> Vec<World> {
+        let mut next = Vec::new();
+        for who in 0..self.clients.len() {
+            self.client_steps(who, &mut next);
+        }
+        for number in self.servers.keys() {
+            self.server_steps(*number, &mut next);
+        }
+        self.faults(&mut next);
+        next
+    }
+
+    fn client_steps(&self, who: usize, next: &mut Vec<World>) {
+        let Some(step) = self.clients[who].step.clone() else { return };
+        let mut say = |step: Step, change: &dyn Fn(&mut World)| {
+            let mut world = self.clone();
+            world.clients[who].step = Some(step);
+            change(&mut world);
+            next.push(world);
+        };
+        let same = |_: &mut World| ();
+        let fresh = u8::try_from(self.servers.len()).unwrap() + 1;
+        let child = self.clients[who].child;
+        match step {
+            Step::Lock(s) if self.lock.is_none() => say(s.got(), &|w| w.lock = Some(Who::Client(who))),
+            Step::Lock(s) => say(s.busy(), &same),
+            Step::Read(s) => say(s.found(self.found()), &same),
+            Step::Dial(s) => {
+                if self.left.silence > 0 {
+                    say(s.clone().failed(Came::Silence), &|w| w.left.silence -= 1);
+                }
+                let there = self.listens(s.record());
+                say(if there { s.connected() } else { s.failed(Came::Refused) }, &same);
+            }
+            Step::Tell(s) => {
+                let record = s.record().clone();
+                if self.listens(&record) {
+                    say(s.told(), &|w| {
+                        w.servers.get_mut(&u8::try_from(record.port.get()).unwrap()).unwrap().queue.push(who);
+                    });
+                } else {
+                    // It died since. What is sent into a reset connection may be taken for sent.
+                    say(s.clone().failed(Came::HungUp), &same);
+                    say(s.told(), &same);
+                }
+            }
+            Step::Clear(s) => say(s.cleared(cookie(fresh)), &|w| w.write(Who::Client(who), Point::Empty)),
+            Step::Introduce(s) => say(s.introduced(record(fresh)), &same),
+            Step::Spawn(s) => say(s.spawned(), &|w| {
+                w.start(fresh, Starter::Client);
+                w.clients[who].child = Some(fresh);
+            }),
+            Step::Await(s) => match self.servers[&child.unwrap()].step {
+                None => say(s.failed(), &same),
+                Some(serve::Step::Hear(_) | serve::Step::Build(_) | serve::Step::Ready(_) | serve::Step::Done(_)) => {}
+                Some(_) => say(s.heard(), &same),
+            },
+            Step::Write(s) => say(s.written(), &|w| {
+                w.write(Who::Client(who), Point::Of(child.unwrap()));
+                w.clients[who].child = None;
+            }),
+            Step::Kill(s) => say(s.killed(), &|w| {
+                w.kill(child.unwrap());
+                w.clients[who].child = None;
+            }),
+            Step::Unlock(s) => say(s.unlocked(), &|w| w.lock = None),
+            Step::Backoff(s) => say(s.elapsed(), &same),
+            // From here on it is a server, under another name: it takes its lock along.
+            Step::Done(Done::Start) => say(Step::Done(Done::Internal), &|w| {
+                w.start(fresh, Starter::Hand);
+                w.lock = Some(Who::Server(fresh));
+            }),
+            Step::Done(_) => {}
+        }
+    }
+
+    fn server_steps(&self, number: u8, next: &mut Vec<World>) {
+        let server = &self.servers[&number];
+        let Some(step) = server.step.clone() else { return };
+        let me = Who::Server(number);
+        let mut say = |step: serve::Step, change: &dyn Fn(&mut World)| {
+            let mut world = self.clone();
+            world.servers.get_mut(&number).unwrap().step = Some(step);
+            change(&mut world);
+            next.push(world);
+        };
+        let same = |_: &mut World| ();
+        let serves = |w: &mut World| w.servers.get_mut(&number).unwrap().gate.open();
+        let checked = Checked::of(&self.found(), &record(number));
+        if server.gate.is_open() && !server.queue.is_empty() {
+            say(step.clone(), &|w| w.admit(number));
+        }
+        if !server.inside.is_empty() {
+            say(step.clone(), &|w| {
+                let server = w.servers.get_mut(&number).unwrap();
+                server.inside.pop();
+                server.gate.leave();
+            });
+        }
+        match step {
+            serve::Step::Hear(s) => say(s.heard(), &same),
+            serve::Step::Build(s) => {
+                if self.left.fail > 0 {
+                    say(s.clone().failed(), &|w| w.left.fail -= 1);
+                }
+                say(s.built(), &same);
+            }
+            serve::Step::Ready(s) => say(s.said(), &serves),
+            serve::Step::Listen(s) => say(s.listening(), &|w| w.servers.get_mut(&number).unwrap().listens = true),
+            serve::Step::Write(s) => say(s.written(), &|w| {
+                w.write(me, Point::Of(number));
+                serves(w);
+            }),
+            serve::Step::Serve(s) => {
+                if checked != Checked::Mine {
+                    say(s.clone().check(), &same);
+                }
+                if self.left.idle > 0 && server.gate.counted() == 0 {
+                    say(s.clone().idle(), &|w| w.left.idle -= 1);
+                }
+                if self.left.told > 0 {
+                    say(s.told(), &|w| w.left.told -= 1);
+                }
+            }
+            serve::Step::Check(s) => say(s.checked(checked), &same),
+            serve::Step::Lock(s) if self.lock.is_none() => say(s.got(), &|w| w.lock = Some(me)),
+            serve::Step::Lock(s) => say(s.busy(), &same),
+            serve::Step::Backoff(s) => say(s.elapsed(), &same),
+            serve::Step::Recheck(s) => say(s.checked(checked), &same),
+            serve::Step::Restore(s) => say(s.restored(), &|w| w.write(me, Point::Of(number))),
+            serve::Step::Look(s) => {
+                let mut world = self.clone();
+                while !world.servers[&number].queue.is_empty() {
+                    world.admit(number);
+                }
+                let server = world.servers.get_mut(&number).unwrap();
+                server.step = Some(if server.gate.look(s.why()) { s.shut() } else { s.counted() });
+                next.push(world);
+            }
+            serve::Step::Withdraw(s) => say(s.withdrawn(), &|w| {
+                if w.point == Point::Of(number) {
+                    w.write(me, Point::Empty);
+                }
+            }),
+            serve::Step::Close(s) => say(s.closed(), &|w| {
+                let server = w.servers.get_mut(&number).unwrap();
+                (server.listens, server.queue) = (false, Vec::new());
+            }),
+            serve::Step::Unlock(s) => say(s.unlocked(), &|w| w.lock = None),
+            serve::Step::Drain(s) => say(s.drained(), &same),
+            serve::Step::Done(_) => {
+                let mut world = self.clone();
+                world.kill(number);
+                next.push(world);
+            }
+        }
+    }
+
+    fn admit(&mut self, number: u8) {
+        let server = self.servers.get_mut(&number).unwrap();
+        let client = server.queue.remove(0);
+        if server.gate.admit() {
+            server.inside.push(client);
+            self.clients[client].served = true;
+        }
+    }
+
+    fn faults(&self, next: &mut Vec<World>) {
+        let mut say = |change: &dyn Fn(&mut World)| {
+            let mut world = self.clone();
+            change(&mut world);
+            next.push(world);
+        };
+        for (who, client) in self.clients.iter().enumerate() {
+            if self.left.kill_client > 0 && client.step.as_ref().is_some_and(|step| !matches!(step, Step::Done(_))) {
+                say(&|w| {
+                    (w.clients[who].step, w.clients[who].child) = (None, None);
+                    w.left.kill_client -= 1;
+                    if w.lock == Some(Who::Client(who)) {
+                        w.lock = None;
+                    }
+                });
+            }
+        }
+        for (number, server) in &self.servers {
+            if self.left.kill_server > 0 && server.step.is_some() {
+                say(&|w| {
+                    w.kill(*number);
+                    w.left.kill_server -= 1;
+                });
+            }
+        }
+        if self.left.damage > 0 {
+            for point in [Point::Empty, Point::Damaged] {
+                say(&|w| (w.point, w.left.damage) = (point, w.left.damage - 1));
+            }
+        }
+    }
+
+    /// Servers that are registered and serve.
+    fn serving(&self) -> usize {
+        self.servers.values().filter(|server| server.registered && server.gate.is_open()).count()
+    }
+
+    /// Whether a client takes itself for connected, and nobody knows of it, or will.
+    fn lost(&self) -> bool {
+        self.clients.iter().enumerate().any(|(who, client)| match &client.step {
+            Some(Step::Done(Done::Connected(record))) => {
+                !client.served && !self.server(record).is_some_and(|server| server.queue.contains(&who))
+            }
+            _ => false,
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.clients.iter().all(|client| matches!(client.step, None | Some(Step::Done(_))))
+    }
+
+    /// What must be true in every state.
+    fn check(&self) {
+        for (who, client) in self.clients.iter().enumerate() {
+            let Some(step) = &client.step else { continue };
+            let holds = step.holds();
+            let locked = self.lock == Some(Who::Client(who));
+            assert_eq!((holds.lock, holds.child), (locked, client.child.is_some()), "at {}: {self:#?}", step.name());
+        }
+        for (number, server) in &self.servers {
+            let locked = self.lock == Some(Who::Server(*number));
+            assert!(server.step.as_ref().is_none_or(|step| step.holds_lock() == locked), "{self:#?}");
+        }
+    }
+}
+
+/// What came up anywhere.
+#[derive(Default, PartialEq, Eq, Debug)]
+struct Seen {
+    most_serving: usize,
+    lost: bool,
+    ends: std::collections::BTreeSet<&'static str>,
+}
+
+/// Walks everything that may happen, and sees to it that from everywhere each client that lives can come to an end.
+fn walk(first: World) -> Seen {
+    let mut ids = HashMap::from([(first.clone(), 0)]);
+    let mut open = VecDeque::from([first]);
+    let (mut before, mut over, mut seen) = (vec![Vec::new()], Vec::new(), Seen::default());
+    while let Some(world) = open.pop_front() {
+        world.check();
+        let id = ids[&world];
+        assert!(ids.len() < 600_000, "the walk does not end");
+        seen.most_serving = seen.most_serving.max(world.serving());
+        seen.lost |= world.lost();
+        over.extend(world.is_over().then_some(id));
+        for client in &world.clients {
+            if let Some(Step::Done(done)) = &client.step {
+                seen.ends.insert(match done {
+                    Done::Connected(_) => "Connected",
+                    Done::Live(_) => "Live",
+                    Done::Start | Done::Internal => "Start",
+                    _ => "Failed",
+                });
+            }
+        }
+        for next in world.next() {
+            let fresh = ids.len();
+            let to = *ids.entry(next.clone()).or_insert(fresh);
+            if to == fresh {
+                before.push(Vec::new());
+                open.push_back(next);
+            }
+            before[to].push(id);
+        }
+    }
+    let mut ends = vec![false; before.len()];
+    while let Some(id) = over.pop() {
+        if !std::mem::replace(&mut ends[id], true) {
+            over.extend(&before[id]);
+        }
+    }
+    assert!(ends.iter().all(|ends| *ends), "somebody can wait for ever");
+    seen
+}
+
+fn ends(names: &[&'static str]) -> std::collections::BTreeSet<&'static str> {
+    names.iter().copied().collect()
+}
+
+#[test]
+fn clients_of_the_dialect_that_come_at_once_share_one_server_and_none_is_lost_to_its_idleness() {
+    for point in [Point::Empty, Point::Damaged] {
+        let left = Faults { idle: 2, told: 1, ..Faults::default() };
+        let seen = walk(World::new(&[EXTERNAL; 2], point, left));
+        assert_eq!(seen, Seen { most_serving: 1, ends: ends(&["Connected"]), ..Seen::default() });
+    }
+}
+
+#[test]
+fn clients_and_servers_of_the_dialect_that_are_killed_leave_no_second_server_and_no_lock() {
+    let left = Faults { kill_client: 1, kill_server: 1, idle: 1, ..Faults::default() };
+    let seen = walk(World::new(&[EXTERNAL; 2], Point::Empty, left));
+    assert_eq!((seen.most_serving, seen.ends), (1, ends(&["Connected", "Failed"])));
+    assert!(seen.lost, "who said its cookie to a server that was killed is told by nobody");
+}
+
+#[test]
+fn a_client_of_the_dialect_that_is_killed_costs_no_other_its_server() {
+    let left = Faults { kill_client: 2, idle: 1, ..Faults::default() };
+    let seen = walk(World::new(&[EXTERNAL; 2], Point::Empty, left));
+    assert_eq!((seen.most_serving, seen.lost, seen.ends), (1, false, ends(&["Connected"])));
+}
+
+#[test]
+fn a_server_of_the_dialect_by_hand_and_a_client_at_once_come_to_one_server() {
+    let seen = walk(World::new(&[EXTERNAL, Goal::Serve], Point::Empty, Faults { idle: 1, ..Faults::default() }));
+    assert_eq!((seen.most_serving, seen.lost, seen.ends), (1, false, ends(&["Connected", "Live", "Start"])));
+}
+
+#[test]
+fn silence_starts_no_second_server_of_the_dialect() {
+    let seen = walk(World::new(&[EXTERNAL; 2], Point::Empty, Faults { silence: 2, ..Faults::default() }));
+    assert_eq!(seen, Seen { most_serving: 1, ends: ends(&["Connected"]), ..Seen::default() });
+}
+
+#[test]
+fn a_damaged_point_is_what_the_dialect_does_not_survive_with_one_server() {
+    let seen = walk(World::new(&[EXTERNAL; 2], Point::Empty, Faults { damage: 1, ..Faults::default() }));
+    assert_eq!((seen.most_serving, seen.ends), (2, ends(&["Connected"])));
+}
+
+#[test]
+fn a_server_of_the_dialect_that_fails_is_told_to_its_client_and_leaves_nothing() {
+    let seen = walk(World::new(&[EXTERNAL; 2], Point::Empty, Faults { fail: 1, ..Faults::default() }));
+    assert_eq!((seen.most_serving, seen.lost, seen.ends), (1, false, ends(&["Connected", "Failed"])));
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::context::{self, Context};
-use crate::driver::{self, Connection, Ending, Factory, Peer, Retired, Start, Status, Stream};
+use crate::driver::{self, Connection, Ending, Factory, Peer, Retired, Start, Status, Stream, Transport};
 use crate::error::{BoxError, Error};
 use crate::limits::Limits;
 use crate::proto::connect::Policy;
@@ -25,6 +25,8 @@ pub struct Descriptor {
 const LIFE: &str = "life";
 /// What stands behind the point's name for the log.
 const LOG: &str = "log";
+/// What stands at the end of a socket's name.
+const SOCK: &str = "sock";
 
 impl Descriptor {
     /// Describes the service `name` of a context. Touches no file.
@@ -32,7 +34,7 @@ impl Descriptor {
     /// The descriptor holds a clone of the context, and with it the home that the context has now.
     ///
     /// # Errors
-    /// [`Error::Usage`] where `name` is not one path component, or ends in `.life` or `.log`.
+    /// [`Error::Usage`] where `name` is not one path component, or ends in `.life`, `.log` or `.sock`.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Error};
@@ -44,7 +46,7 @@ impl Descriptor {
     /// ```
     pub fn new(context: &Context, name: &str) -> Result<Self, Error> {
         context::component(name)?;
-        if [LIFE, LOG].iter().any(|suffix| name.rsplit_once('.').is_some_and(|(_, end)| end == *suffix)) {
+        if [LIFE, LOG, SOCK].iter().any(|suffix| name.rsplit_once('.').is_some_and(|(_, end)| end == *suffix)) {
             return Err(Error::Usage(format!("{name:?} cannot name a service: it ends as its other files do")));
         }
         let path = |suffix| context.home().join(format!("{name}.{suffix}"));
@@ -53,6 +55,7 @@ impl Descriptor {
             point: context.home().join(name),
             life: path(LIFE),
             log: path(LOG),
+            transport: Transport::default(),
             limits: Limits::default(),
             version: 0,
             newest: u32::MAX,
@@ -103,6 +106,20 @@ impl Descriptor {
             // The first connect that has to start it says so.
             Err(_) => self,
         }
+    }
+
+    /// By what the server is reached, which is the server's choice: a client goes by the record. A Unix socket unless set.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Transport};
+    /// # let context = Context::from_args("org.example.counter")?;
+    /// let service = Descriptor::new(&context, "counter")?.transport(Transport::Tcp);
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.service.transport = transport;
+        self
     }
 
     /// Sets the limits. [`Limits`] says which of them the client goes by, and which the server.

@@ -36,6 +36,7 @@ pub use self::{
     descriptor::Descriptor,
     driver::{
         Connection, Ending, Failed, How, KeepAlive, Outcome, Peer, Reason, Retired, Start, Status, Stream, Suspicion,
+        Transport,
     },
     error::{BoxError, Error, StartError, StartFailure},
     limits::Limits,

@@ -12,13 +12,13 @@ use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::twoparty::VatNetwork;
 use capnp_rpc::{Disconnector, RpcSystem};
 use futures_util::io::{BufReader, BufWriter};
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::ReadHalf;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
-use crate::driver::Keeps;
+use crate::driver::{Keeps, Socket};
 use crate::{BoxError, Connection, Descriptor, Error, Peer, Start, Stream};
 
 /// The longest message, in words of 8 bytes. It is allocated before it is read, so a peer can claim it for nothing: an
@@ -224,10 +224,11 @@ impl<C> Drop for Rpc<C> {
     }
 }
 
-type Network = Box<VatNetwork<BufReader<Compat<OwnedReadHalf>>>>;
+type Network = Box<VatNetwork<BufReader<Compat<ReadHalf<Socket>>>>>;
 
 fn network(stream: Stream, side: Side) -> (Network, Keeps) {
-    let (reader, writer, keeps) = stream.into_parts();
+    let (socket, keeps) = stream.into_parts();
+    let (reader, writer) = tokio::io::split(socket);
     let mut options = ReaderOptions::new();
     options.traversal_limit_in_words(Some(MESSAGE_WORDS));
     let (reader, writer) = (BufReader::new(reader.compat()), BufWriter::new(writer.compat_write()));

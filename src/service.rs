@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::context::Context;
+use crate::driver::Transport;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::proto::connect::Versions;
@@ -15,6 +16,7 @@ pub(crate) struct Service {
     pub(crate) point: PathBuf,
     pub(crate) life: PathBuf,
     pub(crate) log: PathBuf,
+    pub(crate) transport: Transport,
     pub(crate) limits: Limits,
     pub(crate) version: u32,
     pub(crate) newest: u32,

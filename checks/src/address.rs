@@ -1,8 +1,8 @@
-//! An address is one of the loopback, and has one spelling.
+//! An address is one of the loopback or the name of a socket, and has one spelling.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use rendezvous_ipc::proto::address::Address;
+use rendezvous_ipc::proto::address::{Address, SocketName};
 
 /// Reads the bytes as an address: it is one exactly if it is the spelling of one.
 pub fn check(bytes: &[u8]) {
@@ -15,8 +15,12 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// `127.A.B.C:PORT` or `[::1]:PORT`, numbers as they are printed, and the port is not 0.
+/// `unix:` and sixteen digits; or `127.A.B.C:PORT` or `[::1]:PORT`, numbers as they are printed, and the port is not 0.
 pub(crate) fn expected(text: &str) -> Option<Address> {
+    if let Some(digits) = text.strip_prefix("unix:") {
+        let number = u64::from_str_radix(digits, 16).ok()?;
+        return (digits == format!("{number:016x}")).then(|| Address::Unix(SocketName(number.to_be_bytes())));
+    }
     let (ip, port) = text.rsplit_once(':')?;
     let port: u16 = port.parse().ok().filter(|number| *number != 0)?;
     let address: SocketAddr = if ip == "[::1]" {

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use arbitrary::Arbitrary;
-use rendezvous_ipc::proto::address::Address;
+use rendezvous_ipc::proto::address::{Address, SocketName};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::Scope;
@@ -77,20 +77,36 @@ pub struct Fields {
     boot: [u8; 16],
     namespace: u64,
     machine: Option<[u8; 16]>,
-    /// The last three numbers of an IPv4 address, or the one of IPv6.
-    ip: Option<[u8; 3]>,
-    port: u16,
+    listens: Listens,
     cookie: [u8; 32],
     pid: u32,
     started: u64,
     version: u32,
 }
 
+/// Where a server listens: at an IPv4 address of which these are the last three numbers, at the one of IPv6, or at a socket.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Listens {
+    V4([u8; 3], u16),
+    V6(u16),
+    Unix([u8; 8]),
+}
+
+impl Listens {
+    fn address(self) -> Address {
+        let address: SocketAddr = match self {
+            Listens::V4([a, b, c], port) => ([127, a, b, c], port.max(1)).into(),
+            Listens::V6(port) => (std::net::Ipv6Addr::LOCALHOST, port.max(1)).into(),
+            Listens::Unix(name) => return Address::Unix(SocketName(name)),
+        };
+        Address::new(address).expect("an address of the loopback")
+    }
+}
+
 impl Fields {
     pub fn record(&self) -> Record {
-        let Fields { boot, namespace, machine, ip, port, cookie, pid, started, version } = *self;
-        let ip = ip.map_or(std::net::Ipv6Addr::LOCALHOST.into(), |[a, b, c]| [127, a, b, c].into());
-        let address = Address::new(SocketAddr::new(ip, port.max(1))).expect("an address of the loopback");
+        let Fields { boot, namespace, machine, listens, cookie, pid, started, version } = *self;
+        let address = listens.address();
         let scope = Scope { boot, namespace, machine };
         Record { scope, address, cookie: Cookie::new(cookie), pid, started, version }
     }
@@ -197,13 +213,20 @@ fn expected(bytes: &[u8]) -> Option<Record> {
     (spelled(&record) == text).then_some(record)
 }
 
+fn spelled_address(address: &Address) -> String {
+    match address {
+        Address::Tcp(address) => address.socket_addr().to_string(),
+        Address::Unix(SocketName(name)) => format!("unix:{:016x}", u64::from_be_bytes(*name)),
+    }
+}
+
 fn spelled(record: &Record) -> String {
     let Record { scope, address, cookie, pid, started, version } = record;
     let machine = scope.machine.map_or("-".into(), |machine| hex(&machine));
     let (boot, namespace, cookie) = (hex(&scope.boot), scope.namespace, hex(cookie.expose()));
     let fields = format!(
         "rendezvous 1 native {boot}/{namespace}/{machine} {} {cookie} {pid} {started} {version} ",
-        address.socket_addr()
+        spelled_address(address)
     );
     String::from_utf8(sealed(fields.as_bytes())).expect("nothing but ASCII")
 }
@@ -224,5 +247,6 @@ fn is_whole(bytes: &[u8], token: &str) -> bool {
 /// 32 bytes of a cookie, then `127.0.0.1:PORT`.
 fn is_sequoia(bytes: &[u8]) -> bool {
     let Some(Ok(text)) = bytes.get(32..).map(str::from_utf8) else { return false };
-    address::expected(text).is_some_and(|address| address.socket_addr().ip().to_string() == "127.0.0.1")
+    let address = address::expected(text).and_then(|address| address.tcp());
+    address.is_some_and(|address| address.ip().to_string() == "127.0.0.1")
 }

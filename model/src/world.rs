@@ -400,7 +400,7 @@ impl World {
 
     /// Whose record it is, unless the slot is another's by now.
     pub fn slot_of(&self, record: &Record) -> Option<usize> {
-        let slot = usize::from(record.address.socket_addr().port() - PORT);
+        let slot = usize::from(record.address.tcp()?.port() - PORT);
         (self.servers.get(slot)?.cookie == secret(&record.cookie)).then_some(slot)
     }
 

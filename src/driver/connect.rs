@@ -1,15 +1,13 @@
 //! The client's loop: puts the machine's questions to files, sockets and processes.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use super::child::{Awaited, Child, NoChild};
-use super::dial::{self, Trouble};
+use super::dial::{self, Tag, Trouble};
 use super::handlers::Factory;
 use super::internal;
 use super::life;
@@ -18,6 +16,7 @@ use super::os::scope;
 use super::point::{self, Guard};
 use super::registry::Lease;
 use super::serve;
+use super::socket::{self, Socket};
 use super::story::{Outcome, Story};
 use super::stream::{Keeps, Stream};
 use crate::context::Context;
@@ -68,7 +67,7 @@ impl fmt::Debug for Connection {
 /// How a connect ended well.
 pub(super) enum Ended {
     /// A server welcomed us.
-    Welcomed { record: Record, welcome: Welcome, stream: TcpStream, lease: Option<Lease> },
+    Welcomed { record: Record, welcome: Welcome, stream: Socket, lease: Option<Lease> },
     /// To serve: the point is ours, and locked.
     Start(Guard),
     /// To retire: there is nobody.
@@ -152,7 +151,9 @@ async fn drive(
                 if deadline.saturating_duration_since(Instant::now()) < limits.start {
                     s.too_late()
                 } else {
-                    held.point()?.clear()?;
+                    let point = held.point()?;
+                    socket::sweep(point, &service.point);
+                    point.clear()?;
                     s.cleared(Cookie::new(dial::random()?))
                 }
             }
@@ -212,10 +213,11 @@ async fn drive(
             }
             Step::Dial(s) => {
                 until = Instant::now() + limits.patience;
-                match dial::connect(s.record().address, until).await {
+                match dial::connect(&service.point, s.record().address, until).await {
                     Ok(stream) => {
-                        held.stream = Some(stream);
-                        s.connected(Nonce(dial::random()?))
+                        let nonce = Nonce(dial::random()?);
+                        (held.stream, held.nonce) = (Some(stream), Some(nonce));
+                        s.connected(nonce)
                     }
                     Err(trouble) => {
                         let came = held.hang_up(s.record(), trouble, story);
@@ -294,7 +296,7 @@ async fn serve_here(service: &Service, factory: &Factory, story: &mut Story) -> 
         let (lease, joined, record) = internal::join(service, factory).await?;
         story.internal(joined);
         // It is our own, and no stranger: it may let us wait for a place.
-        match dial::whole(&record, Intent::Connect, service.limits.connect).await {
+        match dial::whole(&service.point, &record, Intent::Connect, service.limits.connect).await {
             Ok((stream, welcome)) => return Ok(Ended::Welcomed { record, welcome, stream, lease: Some(lease) }),
             Err((stage, Trouble::Ours(source))) => return Err(Error::System { stage, source }),
             Err((_, Trouble::Came(came))) => {
@@ -372,7 +374,9 @@ fn not_held(what: &str) -> Error {
 /// record withdrawn, and the lock released after that.
 #[derive(Default)]
 pub(super) struct Held {
-    stream: Option<TcpStream>,
+    stream: Option<Socket>,
+    /// What makes this handshake unlike every other.
+    nonce: Option<Nonce>,
     child: Option<Child>,
     /// The point holds the record of the child.
     written: bool,
@@ -389,9 +393,9 @@ impl Held {
         self.child.as_ref().map(Child::pid)
     }
 
-    /// From where a server is dialled.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.stream.as_ref().and_then(|stream| stream.local_addr().ok())
+    /// By what the server's log names the connection, too.
+    pub(super) fn connection(&self) -> Option<Tag> {
+        self.stream.as_ref().and(self.nonce).map(Tag)
     }
 
     fn point(&mut self) -> Result<&mut Guard, Error> {
@@ -402,7 +406,7 @@ impl Held {
         self.child.as_mut().ok_or_else(|| not_held("the child"))
     }
 
-    fn stream(&mut self) -> Result<&mut TcpStream, Error> {
+    fn stream(&mut self) -> Result<&mut Socket, Error> {
         self.stream.as_mut().ok_or_else(|| not_held("the stream"))
     }
 

@@ -1,48 +1,35 @@
-//! A dial: a loopback connection and the messages of the handshake, each to be had before `patience` is over.
+//! A dial: a connection and the messages of the handshake, each to be had before `patience` is over.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::socket::Socket;
 use crate::error::Error;
 use crate::proto::address::Address;
 use crate::proto::connect::Came;
 use crate::proto::handshake::{Hello, Intent, Nonce, Welcome};
 use crate::proto::record::Record;
 
-/// Connects. The socket sends small messages at once, and is not connected to itself.
-pub(super) async fn connect(address: Address, until: Instant) -> Result<TcpStream, Trouble> {
-    let address = address.socket_addr();
-    let stream = within(until, async {
-        loop {
-            match TcpStream::connect(address).await {
-                // The attempt goes on in the kernel, on a socket that is gone: a fresh one is as good.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
-            }
-        }
-    })
-    .await?;
-    if stream.local_addr().map_err(judge)? == address {
-        return Err(Trouble::Came(Came::Myself));
-    }
-    stream.set_nodelay(true).map_err(judge)?;
-    Ok(stream)
+/// Connects to a server of a point.
+pub(super) async fn connect(point: &Path, address: Address, until: Instant) -> Result<Socket, Trouble> {
+    within(until, Socket::connect(point, address)).await?.map_err(Trouble::Came)
 }
 
 /// Sends a message.
-pub(super) async fn send(stream: &mut TcpStream, message: &[u8], until: Instant) -> Result<(), Trouble> {
+pub(super) async fn send(stream: &mut Socket, message: &[u8], until: Instant) -> Result<(), Trouble> {
     within(until, stream.write_all(message)).await
 }
 
 /// Receives a message of a fixed size, and not a byte more.
-pub(super) async fn receive<const N: usize>(stream: &mut TcpStream, until: Instant) -> Result<[u8; N], Trouble> {
+pub(super) async fn receive<const N: usize>(stream: &mut Socket, until: Instant) -> Result<[u8; N], Trouble> {
     let mut message = [0; N];
     within(until, stream.read_exact(&mut message)).await?;
     Ok(message)
@@ -50,15 +37,16 @@ pub(super) async fn receive<const N: usize>(stream: &mut TcpStream, until: Insta
 
 /// A whole dial, for who needs no machine. What came in between is told with the step at which it came.
 pub(super) async fn whole(
+    point: &Path,
     record: &Record,
     intent: Intent,
     patience: Duration,
-) -> Result<(TcpStream, Welcome), (&'static str, Trouble)> {
+) -> Result<(Socket, Welcome), (&'static str, Trouble)> {
     let at = |stage| move |trouble| (stage, trouble);
     let until = Instant::now() + patience;
     let nonce = random().map_err(|error| ("Dial", Trouble::Ours(io::Error::other(error))))?;
     let hello = Hello::new(intent, Nonce(nonce));
-    let mut stream = connect(record.address, until).await.map_err(at("Dial"))?;
+    let mut stream = connect(point, record.address, until).await.map_err(at("Dial"))?;
     send(&mut stream, &hello.to_bytes(), until).await.map_err(at("Hello"))?;
     let proof = receive(&mut stream, until).await.map_err(at("Prove"))?;
     let proof = hello.judge(record, &proof).map_err(|rejected| ("Prove", Trouble::Came(rejected.into())))?;
@@ -66,6 +54,15 @@ pub(super) async fn whole(
     let welcome = receive(&mut stream, until).await.map_err(at("Welcome"))?;
     let welcome = Welcome::from_bytes(&welcome).ok_or(("Welcome", Trouble::Came(Came::Garbage)))?;
     Ok((stream, welcome))
+}
+
+/// A name for a connection in the logs of both sides: the beginning of the client's nonce.
+pub(super) struct Tag(pub(super) Nonce);
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.0.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 /// Random bytes from the system.
@@ -96,7 +93,8 @@ async fn within<T>(until: Instant, work: impl Future<Output = io::Result<T>>) ->
 fn judge(error: io::Error) -> Trouble {
     use io::ErrorKind::*;
     match error.kind() {
-        ConnectionRefused | TimedOut => Trouble::Came(Came::Refused),
+        // There is no such socket.
+        NotFound | ConnectionRefused | TimedOut => Trouble::Came(Came::Refused),
         ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof => Trouble::Came(Came::HungUp),
         _ => Trouble::Ours(error),
     }

@@ -5,18 +5,17 @@
 
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::hall::{Counted, Hall, Kept, Told};
+use super::socket::Handover;
 use super::stream::{Keeps, Stream};
 use crate::context::Context;
 use crate::error::{BoxError, Error};
@@ -104,8 +103,9 @@ impl fmt::Debug for KeepAlive {
 pub struct Peer {
     /// Which client of this server it is, counted from 1. No two have the same.
     pub number: u64,
-    /// Where it connects from: a loopback address, which says nothing of the process.
-    pub address: SocketAddr,
+    /// The process that connected, where the transport tells: a Unix socket does, a port does not. It may be gone by
+    /// now, and have handed its connection to another.
+    pub process: Option<u32>,
 }
 
 /// What builds a handler: called once in a server.
@@ -136,7 +136,7 @@ impl Factory {
 /// A client that was welcomed.
 pub(super) struct Session {
     pub(super) peer: Peer,
-    pub(super) stream: std::net::TcpStream,
+    pub(super) stream: Handover,
     pub(super) counted: Counted,
     pub(super) place: OwnedSemaphorePermit,
 }
@@ -223,7 +223,7 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
         let handler = handler.clone();
         tokio::task::spawn_local(async move {
             let _held = (counted, place);
-            match TcpStream::from_std(stream) {
+            match stream.take() {
                 Ok(stream) => handler(peer, Stream::new(stream, Keeps::default())).await,
                 Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "a client was lost"),
             }

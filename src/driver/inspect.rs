@@ -154,7 +154,7 @@ async fn look(service: &Service, found: &Found) -> Result<Look, Error> {
         Relation::EarlierBoot => return Ok(Look::Suspicion(None)),
         Relation::OtherNamespace | Relation::OtherMachine => return Ok(Look::Status(Status::ForeignScope)),
     }
-    match dial::whole(record, Intent::Status, service.limits.patience).await {
+    match dial::whole(&service.point, record, Intent::Status, service.limits.patience).await {
         Ok((_, welcome)) => Ok(Look::Status(Status::live(welcome))),
         Err((_, Trouble::Ours(source))) => Err(Error::System { stage: "Dial", source }),
         Err((_, Trouble::Came(Came::Unsupported(answer)))) => Ok(Look::Status(Status::Incompatible(answer))),

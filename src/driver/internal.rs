@@ -14,6 +14,7 @@ use super::hall::Hall;
 use super::handlers::{Factory, Handlers, Start, local_runtime};
 use super::lobby::{Host, Lobby};
 use super::registry::{Lease, Registry, Running};
+use super::socket::Transport;
 use crate::error::Error;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
@@ -28,7 +29,9 @@ pub(super) async fn join(service: &Service, factory: &Factory) -> Result<(Lease,
 }
 
 fn start(service: &Service, factory: &Factory, running: Running) -> Result<(), Error> {
-    let (service, factory) = (Service { context: service.context.lent(), ..service.clone() }, factory.clone());
+    // By a port: there may be no home, or none that can be written.
+    let service = Service { context: service.context.lent(), transport: Transport::Tcp, ..service.clone() };
+    let factory = factory.clone();
     let body = move || {
         let result = match local_runtime() {
             Ok(runtime) => runtime.block_on(run(&service, factory, &running)),

@@ -5,35 +5,30 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::IntoRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::dial;
+use super::dial::{self, Tag};
 use super::hall::{Hall, Told};
 use super::handlers::{Peer, Session};
-use super::os::{process, scope};
+use super::os::{process, scope, socket::SocketFile};
+use super::socket::{Incoming, Listener, Socket};
 use crate::error::Error;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
-use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Nonce, Prove, WELCOME, Welcome};
+use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Nonce, Prove, Welcome};
 use crate::proto::record::Record;
 use crate::service::Service;
 
 /// After an error of accept (no descriptors, most likely), how long until the next try: a small part of a client's
 /// patience, and twenty tries a second cost nothing.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Connections that may wait to be accepted: as many as the lobby takes in. Whom the system turns away tries again after
-/// a second, which is most of a client's patience.
-const BACKLOG: u32 = 1024;
 /// How many connections that asked for the server's retirement are kept until its exit. Each takes a descriptor that
 /// nothing frees before; who is not kept hears that it is over before it is.
 const WITNESSES: usize = 64;
@@ -51,20 +46,41 @@ pub(super) struct Host {
     /// How many clients were welcomed so far.
     pub(super) welcomed: Cell<u64>,
     /// Those who asked for the retirement: they see its end by the end of their connection.
-    pub(super) witnesses: RefCell<Vec<TcpStream>>,
+    pub(super) witnesses: RefCell<Vec<Socket>>,
 }
 
 /// The listener, and the connections that are not welcomed. Dropping it closes them all.
 pub(super) struct Lobby {
     accepting: AbortHandle,
     guests: Rc<RefCell<VecDeque<AbortHandle>>>,
+    file: Option<SocketFile>,
 }
 
 impl Lobby {
-    pub(super) fn open(listener: TcpListener, host: Rc<Host>) -> Self {
+    pub(super) fn open(listener: Listener, host: Rc<Host>) -> Self {
         let guests = Rc::new(RefCell::new(VecDeque::new()));
-        let accepting = spawn_local(accept(listener, host, guests.clone())).abort_handle();
-        Lobby { accepting, guests }
+        let (incoming, file) = listener.into_parts();
+        let accepting = spawn_local(accept(incoming, host, guests.clone())).abort_handle();
+        Lobby { accepting, guests, file }
+    }
+
+    /// Makes the socket's file again where somebody removed or replaced it. The name is this server's own, so the
+    /// record stays true.
+    pub(super) fn look_after_file(&mut self, host: &Rc<Host>) {
+        let Address::Unix(name) = host.record.address else { return };
+        if self.file.as_ref().is_some_and(SocketFile::is_there) {
+            return;
+        }
+        match Listener::at(&host.service.point, name) {
+            Ok(listener) => {
+                tracing::info!(target: "rendezvous_ipc::serve", %name, "the socket was made again");
+                let (incoming, file) = listener.into_parts();
+                self.accepting.abort();
+                self.accepting = spawn_local(accept(incoming, host.clone(), self.guests.clone())).abort_handle();
+                self.file = file;
+            }
+            Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "the socket is not made again"),
+        }
     }
 }
 
@@ -75,12 +91,12 @@ impl Drop for Lobby {
     }
 }
 
-async fn accept(listener: TcpListener, host: Rc<Host>, guests: Rc<RefCell<VecDeque<AbortHandle>>>) {
+async fn accept(incoming: Incoming, host: Rc<Host>, guests: Rc<RefCell<VecDeque<AbortHandle>>>) {
     // Connections that say nothing may take half of what the process can open, and no more.
     let room = host.service.limits.lobby.min(process::descriptors() / 2).max(1);
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        match incoming.accept().await {
+            Ok(stream) => {
                 let greeting = timeout(host.service.limits.handshake, greet(host.clone(), stream));
                 let guest = spawn_local(async move { drop(greeting.await) }).abort_handle();
                 let mut guests = guests.borrow_mut();
@@ -117,14 +133,13 @@ fn let_the_oldest_go(guests: &mut VecDeque<AbortHandle>) -> bool {
 }
 
 /// The handshake with one client. `None`: it went wrong at some point, and is closed without a word.
-async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
-    stream.set_nodelay(true).ok()?;
+async fn greet(host: Rc<Host>, mut stream: Socket) -> Option<()> {
     let mut hello = [0; HELLO];
     stream.read_exact(&mut hello).await.ok()?;
     let nonce = Nonce(dial::random().ok()?);
     let prove = Prove::hello(&hello, nonce, host.record.version)?;
-    let address = stream.peer_addr().ok()?;
-    tell("Answer", address);
+    let tag = Tag(prove.nonce());
+    tell("Answer", &tag);
     stream.write_all(&prove.to_bytes(&host.record)).await.ok()?;
     let mut proof = [0; CLIENT_PROOF];
     stream.read_exact(&mut proof).await.ok()?;
@@ -136,26 +151,27 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
             let (place, seat) = tokio::select! {
                 (place, seat) = room => (place.ok()?, seat.ok()?),
                 // Who gave up does not wait in front of others, itself included.
-                () = gone(&stream) => return None,
+                () = stream.ended() => return None,
             };
-            tell("Admit", address);
+            tell("Admit", &tag);
             let counted = host.hall.admit()?;
             host.welcome(&stream)?;
+            let process = stream.peer();
             let number = host.welcomed.replace(host.welcomed.get() + 1) + 1;
-            let peer = Peer { number, address };
-            tell("Welcome", address);
-            seat.send(Session { peer, stream: stream.into_std().ok()?, counted, place });
+            let peer = Peer { number, process };
+            tell("Welcome", &tag);
+            seat.send(Session { peer, stream: stream.hand_over().ok()?, counted, place });
         }
         Intent::Status => {
-            tell("Admit", address);
+            tell("Admit", &tag);
             host.hall.is_open().then(|| host.welcome(&stream))??;
-            tell("Welcome", address);
+            tell("Welcome", &tag);
         }
         Intent::Retire => {
-            tell("Admit", address);
+            tell("Admit", &tag);
             host.hall.is_open().then(|| host.welcome(&stream))??;
             host.told.tell();
-            tell("Welcome", address);
+            tell("Welcome", &tag);
             let mut witnesses = host.witnesses.borrow_mut();
             if witnesses.len() < WITNESSES {
                 witnesses.push(stream);
@@ -166,15 +182,8 @@ async fn greet(host: Rc<Host>, mut stream: TcpStream) -> Option<()> {
 }
 
 /// Tells a step of a handshake before it is done, and the welcome when it was sent.
-fn tell(step: &'static str, peer: SocketAddr) {
+fn tell(step: &'static str, peer: &Tag) {
     tracing::debug!(target: "rendezvous_ipc::serve", step, %peer, "{step}");
-}
-
-/// Returns when the other side has ended the connection. What it may have said already stays unread.
-async fn gone(stream: &TcpStream) {
-    if let Ok(1..) = stream.peek(&mut [0]).await {
-        std::future::pending().await
-    }
 }
 
 impl Host {
@@ -185,8 +194,8 @@ impl Host {
         told: &Told,
         sessions: mpsc::Sender<Session>,
         cookie: Cookie,
-    ) -> Result<(TcpListener, Rc<Self>), Error> {
-        let (listener, address) = listen().map_err(Error::system("Listen"))?;
+    ) -> Result<(Listener, Rc<Self>), Error> {
+        let (listener, address) = Listener::open(service.transport, &service.point).map_err(Error::system("Listen"))?;
         let record = Record {
             scope: scope::here()?,
             address,
@@ -211,7 +220,7 @@ impl Host {
         Ok((listener, Rc::new(host)))
     }
 
-    fn welcome(&self, stream: &TcpStream) -> Option<()> {
+    fn welcome(&self, stream: &Socket) -> Option<()> {
         let welcome = Welcome {
             pid: self.record.pid,
             service: self.record.version,
@@ -219,30 +228,14 @@ impl Host {
             clients: self.hall.counted(),
         };
         // The socket's buffer is empty: what is written is written whole, at once.
-        let sent = stream.try_write(&welcome.to_bytes()).ok()?;
-        (sent == WELCOME).then_some(())
+        stream.send_at_once(&welcome.to_bytes())
     }
 
     /// Leaves the witnesses' connections to the process, which closes them when it exits, and not before: so they
     /// see its end. For a process that is nothing but this server.
     pub(super) fn dismiss_witnesses(&self) {
         for witness in self.witnesses.borrow_mut().drain(..) {
-            if let Ok(stream) = witness.into_std() {
-                let _ = stream.into_raw_fd();
-            }
+            let _ = witness.leave();
         }
     }
-}
-
-/// Listens on a port of the system's choice, of IPv4 or, where there is none, of IPv6.
-fn listen() -> std::io::Result<(TcpListener, Address)> {
-    let bind = |address: SocketAddr| {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    let listener = bind((Ipv4Addr::LOCALHOST, 0).into())
-        .or_else(|error| bind((Ipv6Addr::LOCALHOST, 0).into()).map_err(|_| error))?;
-    let address = Address::new(listener.local_addr()?).map_err(std::io::Error::other)?;
-    Ok((listener, address))
 }

@@ -20,6 +20,7 @@ mod point;
 mod reaper;
 mod registry;
 mod serve;
+mod socket;
 mod story;
 mod stream;
 mod sync;
@@ -38,10 +39,11 @@ pub(crate) use self::inspect::{inspect, retire};
 pub(crate) use self::os::process::describe;
 pub(crate) use self::os::remedy;
 pub(crate) use self::serve::serve;
+pub use self::socket::Transport;
 pub use self::story::{Failed, How, Outcome, Reason, Suspicion};
-#[cfg(feature = "capnp")]
-pub(crate) use self::stream::Keeps;
 pub use self::stream::Stream;
 pub(crate) use self::{
     dial::random, os::file::create_temporary, os::process::StoppedProcess, os::scope::here, point::leave_record,
 };
+#[cfg(feature = "capnp")]
+pub(crate) use self::{socket::Socket, stream::Keeps};

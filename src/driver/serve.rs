@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -26,6 +25,7 @@ use super::lobby::{Host, Lobby};
 use super::log;
 use super::os::process;
 use super::point::{self, Guard};
+use super::socket::Listener;
 use super::story::Story;
 use super::watchdog::Watchdog;
 use crate::context;
@@ -152,7 +152,7 @@ struct Server<'a> {
     budget: Duration,
     hall: Arc<Hall>,
     handlers: Option<Handlers>,
-    listener: Option<TcpListener>,
+    listener: Option<Listener>,
     host: Option<Rc<Host>>,
     lobby: Option<Lobby>,
     point: Option<Guard>,
@@ -288,6 +288,7 @@ impl<'a> Server<'a> {
                 Step::Check(s) => {
                     self.next_check = Instant::now() + limits.check;
                     self.bound_log();
+                    self.look_after_socket()?;
                     let checked = self.check(point::read(&self.service.point))?;
                     s.checked(checked)
                 }
@@ -486,6 +487,14 @@ impl<'a> Server<'a> {
         if let Ok(errors) = process::errors() {
             log::bound_own(&self.service.log, &errors);
         }
+    }
+
+    fn look_after_socket(&mut self) -> Result<(), Error> {
+        let host = self.host()?;
+        if let Some(lobby) = &mut self.lobby {
+            lobby.look_after_file(&host);
+        }
+        Ok(())
     }
 
     fn reply(&mut self, line: &[u8]) -> Result<(), Error> {

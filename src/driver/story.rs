@@ -169,7 +169,7 @@ impl Story {
             row = step.facts().row.map(debug),
             then = step.facts().then,
             child = held.child_pid(),
-            from = held.address().map(display),
+            from = held.connection().map(display),
             done = if let Step::Done(done) = step { done.name() } else { "" },
             "{}",
             self.stage

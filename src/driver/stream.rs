@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::ephemeral::Ephemeral;
 use super::registry::Lease;
+use super::socket::Socket;
 
 /// An authenticated stream between a client and its server.
 ///
@@ -42,10 +42,10 @@ use super::registry::Lease;
 /// ```
 ///
 /// # Cancel safety
-/// That of a [`TcpStream`]: a `read` that is dropped has read nothing; a `read_exact` or a `write_all` may have done a
+/// As of any socket: a `read` that is dropped has read nothing; a `read_exact` or a `write_all` may have done a
 /// part.
 pub struct Stream {
-    stream: TcpStream,
+    socket: Socket,
     keeps: Keeps,
 }
 
@@ -57,36 +57,34 @@ pub(crate) struct Keeps {
 }
 
 impl Stream {
-    pub(super) fn new(stream: TcpStream, keeps: Keeps) -> Self {
-        Stream { stream, keeps }
+    pub(super) fn new(socket: Socket, keeps: Keeps) -> Self {
+        Stream { socket, keeps }
     }
 
-    /// The two halves, and what has to stay for as long as they are used.
+    /// The socket, and what has to stay for as long as it is used.
     #[cfg(feature = "capnp")]
-    pub(crate) fn into_parts(self) -> (tokio::net::tcp::OwnedReadHalf, tokio::net::tcp::OwnedWriteHalf, Keeps) {
-        let (reader, writer) = self.stream.into_split();
-        (reader, writer, self.keeps)
+    pub(crate) fn into_parts(self) -> (Socket, Keeps) {
+        (self.socket, self.keeps)
     }
 }
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        Pin::new(&mut self.get_mut().socket).poll_read(cx, buf)
     }
 }
 
-// Not vectored: that would be `writev`, which raises SIGPIPE in a host that is no Rust program.
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+        Pin::new(&mut self.get_mut().socket).poll_write(cx, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
     }
 }
 

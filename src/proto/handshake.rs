@@ -236,6 +236,11 @@ impl Prove {
         Some(Prove { hello, nonce, answer: Answer { verdict, protocol: PROTOCOL, service } })
     }
 
+    /// The client's nonce.
+    pub fn nonce(&self) -> Nonce {
+        self.hello.nonce
+    }
+
     /// The bytes to send.
     pub fn to_bytes(&self, record: &Record) -> [u8; SERVER_PROOF] {
         let answer = self.answer.to_bytes();
@@ -343,6 +348,7 @@ mod tests {
             Record { cookie: Cookie::new([4; 32]), ..mine.clone() },
             Record { address: "127.0.0.1:4712".parse().unwrap(), ..mine.clone() },
             Record { address: "[::1]:4711".parse().unwrap(), ..mine.clone() },
+            Record { address: "unix:00112233aabbccdd".parse().unwrap(), ..mine.clone() },
             Record { scope: Scope { namespace: 1, ..mine.scope }, ..mine.clone() },
             Record { scope: Scope { boot: [9; 16], ..mine.scope }, ..mine.clone() },
             Record { scope: Scope { machine: None, ..mine.scope }, ..mine.clone() },

@@ -256,7 +256,12 @@ pub(crate) mod tests {
     }
 
     fn other() -> Record {
-        Record { address: "[::1]:81".parse().unwrap(), cookie: Cookie::new([0xfe; 32]), pid: 99_999, ..sample() }
+        Record {
+            address: "unix:00112233aabbccdd".parse().unwrap(),
+            cookie: Cookie::new([0xfe; 32]),
+            pid: 99_999,
+            ..sample()
+        }
     }
 
     /// The line with its checksum made to fit again, as a careful forger would.
@@ -269,7 +274,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_was_written_reads_back_the_same() {
-        for record in [sample(), other()] {
+        for record in [sample(), other(), Record { address: "[::1]:81".parse().unwrap(), ..sample() }] {
             assert_eq!(Found::read(&record.line()), Found::Record(record));
         }
     }

@@ -1,6 +1,8 @@
 //! What must be true after a round, seen from outside, whatever has happened in it.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
 
 use rendezvous_ipc::proto::record::Found;
 
@@ -154,7 +156,7 @@ impl Round {
         })
     }
 
-    /// No lock is held, no record is left, and no file but the three.
+    /// No lock is held, no record is left, and no file but the three, and sockets of servers that were killed.
     fn nothing_left(&mut self) -> Result<(), String> {
         self.catch_up()?;
         self.point_lock()?;
@@ -168,6 +170,11 @@ impl Round {
         let files = fs::read_dir(self.home()).expect("a home").map(|entry| entry.expect("a file").file_name());
         let mut files: Vec<_> = files.collect();
         files.retain(|name| !["point", "point.life", "point.log"].iter().any(|known| name == known));
+        files.retain(|name| {
+            let path = self.home().join(name);
+            let is_socket = name.to_str().is_some_and(|name| name.starts_with("point.") && name.ends_with(".sock"));
+            !(is_socket && UnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused))
+        });
         if !files.is_empty() {
             return Err(format!("files are left: {files:?}"));
         }

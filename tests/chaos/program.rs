@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rendezvous_ipc::{Context, Descriptor, Error, How, Limits, Policy, Stream};
+use rendezvous_ipc::{Context, Descriptor, Error, How, Limits, Policy, Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::fate::{self, say};
@@ -54,10 +54,12 @@ pub fn limits(args: &[String]) -> Limits {
 
 /// The service, as all parts describe it. Its servers are given the limits of those who start them.
 pub fn service(context: &Context, args: &[String]) -> Descriptor {
-    let passed = ["divided=", "idle=", "version="];
+    let passed = ["divided=", "idle=", "version=", "tcp"];
     let server = args.iter().filter(|arg| passed.iter().any(|name| arg.starts_with(name))).cloned();
     let service = Descriptor::new(context, "point").unwrap().limits(limits(args)).unwrap();
+    let tcp = args.iter().any(|arg| arg == "tcp");
     service
+        .transport(if tcp { Transport::Tcp } else { Transport::Unix })
         .version(argument(args, "version=").unwrap_or(7) as u32)
         .this_program(["@serve".to_owned()].into_iter().chain(server))
         .stream_handler(async |_start| {

@@ -198,7 +198,10 @@ impl Round {
     }
 
     pub(crate) fn arguments(&self, idle: Duration, divided: u32, version: u32) -> Vec<String> {
-        vec![format!("idle={}", idle.as_millis()), format!("divided={divided}"), format!("version={version}")]
+        let args = [format!("idle={}", idle.as_millis()), format!("divided={divided}"), format!("version={version}")];
+        // Nobody else can take the place of a server at a socket.
+        let tcp = self.plan.stranger.map(|_| "tcp".to_owned());
+        args.into_iter().chain(tcp).collect()
     }
 
     /// Starts a process, and answers its number.
@@ -313,7 +316,8 @@ impl Round {
         let Some(how) = self.plan.stranger else { return };
         let Found::Record(Record { pid: named, address, .. }) = self.record() else { return };
         if named == pid
-            && let Some(stranger) = Stranger::takes(address.socket_addr(), how)
+            && let Some(address) = address.tcp()
+            && let Some(stranger) = Stranger::takes(address, how)
         {
             self.tally.meets(how);
             self.log.push(format!("{:>6} a stranger ({how:?}) has the port of {pid}", self.millis()));

@@ -368,7 +368,7 @@ fn record(slot: usize) -> Record {
 }
 
 fn slot(record: &Record) -> usize {
-    usize::from(record.address.socket_addr().port()) - 4000
+    usize::from(record.address.tcp().unwrap().port()) - 4000
 }
 
 #[test]

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, Hello, Intent, Nonce, SERVER_PROOF};
+use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, SERVER_PROOF};
 use rendezvous_ipc::{Descriptor, How, Limits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::home::{Home, LONG, connected, eventually, runtime, wait_until_stopped};
-use crate::program::{COUNT, ask};
+use crate::home::{Home, LONG, connected, dial, eventually, runtime, wait_until_stopped};
+use crate::program::{COUNT, ask, hello};
 
 crate::trials![
     a_client_gets_its_answer_beside_the_silent_the_wrong_and_the_stopped,
@@ -106,7 +106,7 @@ impl Situation {
         home.limits = Limits::default();
         let service = home.service_by(&["@serve", "whole"]);
         let (outcome, _) = home.try_count(&service).unwrap();
-        let attack = attack(&home.record().address.to_string());
+        let attack = attack(&home.address());
         Situation { name, bound, service, server: outcome.pid, times: Vec::new(), attack, home }
     }
 }
@@ -208,7 +208,7 @@ pub fn silent(args: &[String]) {
     for _ in std::io::stdin().lines() {
         guests.retain(|mut guest| matches!(guest.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock));
         let closed = SILENT - guests.len();
-        guests.extend((0..closed).filter_map(|_| TcpStream::connect(&args[1]).ok()));
+        guests.extend((0..closed).filter_map(|_| dial(&args[1]).ok()));
         guests.iter().for_each(|guest| guest.set_nonblocking(true).unwrap());
         println!("{closed}");
     }
@@ -243,14 +243,14 @@ pub fn flood(args: &[String]) {
 
 /// More than a server reads of it: so its end is a reset, which leaves no port behind that is of no use for a minute.
 fn garbage(address: &str) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(address)?;
+    let mut stream = dial(address)?;
     stream.write_all(&[0xff; 2 * HELLO])?;
     let _ = stream.read(&mut [0]);
     Ok(())
 }
 
 fn wrong_proof(address: &str) -> std::io::Result<()> {
-    let mut stream = TcpStream::connect(address)?;
+    let mut stream = dial(address)?;
     stream.write_all(&hello())?;
     stream.read_exact(&mut [0; SERVER_PROOF])?;
     stream.write_all(&[0xff; 2 * CLIENT_PROOF])?;
@@ -258,15 +258,11 @@ fn wrong_proof(address: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-fn hello() -> [u8; HELLO] {
-    Hello::new(Intent::Connect, Nonce([7; 32])).to_bytes()
-}
-
 fn no_attack_keeps_an_idle_server() {
     let home = Home::new();
     let service = home.service_by(&["@serve", "idle=1000"]);
     let client = runtime().block_on(connected(&service));
-    let (server, address) = (client.outcome().pid, home.record().address.to_string());
+    let (server, address) = (client.outcome().pid, home.address());
     let mut silent = Attacker::new(&["@silent", &address]);
     let mut flood = Attacker::new(&["@flood", &address]);
     silent.crowd(server);
@@ -280,9 +276,9 @@ fn no_attack_keeps_an_idle_server() {
 fn who_sends_by_the_megabyte_is_read_no_further_than_it_is_wrong() {
     let home = Home::new();
     home.count();
-    let address = home.record().address.to_string();
+    let address = home.address();
     for first in [&[0xff; HELLO], &hello()] {
-        let mut stream = TcpStream::connect(&address).unwrap();
+        let mut stream = dial(&address).unwrap();
         stream.set_write_timeout(Some(LONG)).unwrap();
         stream.write_all(first).unwrap();
         let error = stream.write_all(&vec![0xff; 64 << 20]).expect_err("nobody reads all of it");
@@ -294,7 +290,7 @@ fn who_sends_by_the_megabyte_is_read_no_further_than_it_is_wrong() {
 fn who_sends_a_byte_now_and_then_has_no_more_time_than_others() {
     let home = Home::new();
     home.count();
-    let (address, deadline) = (home.record().address.to_string(), home.limits.handshake);
+    let (address, deadline) = (home.address(), home.limits.handshake);
     thread::scope(|scope| {
         // From the beginning, or when it is the proof's turn. By themselves they would take seven seconds.
         for (said, at_once, pace) in [(0, 0, 100), (HELLO, SERVER_PROOF, 220)] {
@@ -302,7 +298,7 @@ fn who_sends_a_byte_now_and_then_has_no_more_time_than_others() {
             scope.spawn(move || {
                 let all = [&hello()[..], &[0xff; CLIENT_PROOF]].concat();
                 let began = Instant::now();
-                let mut stream = TcpStream::connect(address).unwrap();
+                let mut stream = dial(address).unwrap();
                 stream.set_read_timeout(Some(Duration::from_millis(pace))).unwrap();
                 stream.write_all(&all[..said]).unwrap();
                 stream.read_exact(&mut vec![0; at_once]).unwrap();

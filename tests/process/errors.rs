@@ -101,7 +101,7 @@ fn refuse(listener: &TcpListener, record: &Record) {
     answer.extend(record.version.to_be_bytes());
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(record.cookie.expose()).unwrap();
     let scope = record.scope;
-    let std::net::SocketAddr::V4(address) = record.address.socket_addr() else { panic!("it listens on 127.0.0.1") };
+    let Some(std::net::SocketAddr::V4(address)) = record.address.tcp() else { panic!("it listens on 127.0.0.1") };
     let address = [&address.ip().to_ipv6_mapped().octets()[..], &address.port().to_be_bytes()].concat();
     for part in [
         &b"rendezvous-ipc handshake"[..],

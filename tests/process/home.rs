@@ -3,14 +3,17 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream as StdStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rendezvous_ipc::proto::address::{Address, SocketName};
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::{Connection, Context, Descriptor, Error, Limits, Outcome};
 use rustix::process::{Pid, Signal, kill_process};
@@ -23,12 +26,16 @@ pub const LONG: Duration = Duration::from_secs(30);
 
 pub struct Home {
     directory: TempDir,
+    /// Where the home is, below the directory.
+    pub below: PathBuf,
     pub limits: Limits,
+    /// How its server is started.
+    pub server: &'static [&'static str],
 }
 
 impl Home {
     pub fn new() -> Self {
-        Home { directory: tempfile::tempdir().unwrap(), limits: limits() }
+        Home { directory: tempfile::tempdir().unwrap(), below: "home".into(), limits: limits(), server: &["@serve"] }
     }
 
     /// Where the test may leave what it likes.
@@ -42,7 +49,7 @@ impl Home {
     }
 
     pub fn path(&self) -> PathBuf {
-        self.directory.path().join("home")
+        self.directory.path().join(&self.below)
     }
 
     pub fn point(&self) -> PathBuf {
@@ -59,7 +66,7 @@ impl Home {
     }
 
     pub fn service(&self) -> Descriptor {
-        self.service_by(&["@serve"])
+        self.service_by(self.server)
     }
 
     /// Connects and counts once: how it came about, and the count.
@@ -92,6 +99,19 @@ impl Home {
             Found::Record(record) => record,
             other => panic!("no record: {other:?}"),
         }
+    }
+
+    /// Where the registered server listens: for [`dial`].
+    pub fn address(&self) -> String {
+        match self.record().address {
+            Address::Tcp(address) => address.socket_addr().to_string(),
+            Address::Unix(name) => self.socket(name).to_str().unwrap().to_owned(),
+        }
+    }
+
+    /// The path of a server's socket.
+    pub fn socket(&self, name: SocketName) -> PathBuf {
+        self.path().join(format!("count.{name}.sock"))
     }
 
     /// The processes that were started with this home and live.
@@ -228,9 +248,18 @@ impl Stranger {
     }
 }
 
+/// A connection to whatever listens at a port, or at a socket's path.
+pub fn dial(address: &str) -> std::io::Result<StdStream> {
+    match address.starts_with('/') {
+        // To read, to write and to wait is the same with either.
+        true => Ok(OwnedFd::from(UnixStream::connect(address)?).into()),
+        false => StdStream::connect(address),
+    }
+}
+
 /// A connection to a server that never says what it is asked.
 pub fn guest(address: &str, says: &[u8]) -> StdStream {
-    let mut stream = StdStream::connect(address).unwrap();
+    let mut stream = dial(address).unwrap();
     let _ = stream.write_all(says);
     stream
 }

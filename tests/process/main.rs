@@ -17,6 +17,7 @@ mod policies;
 mod program;
 mod record;
 mod serving;
+mod sockets;
 mod starts;
 mod trace;
 mod versions;
@@ -40,6 +41,7 @@ fn main() {
         hand::trials,
         policies::trials,
         serving::trials,
+        sockets::trials,
         starts::trials,
         versions::trials,
     ];

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rendezvous_ipc::{Context, Descriptor, Error, Limits, Policy, Start, Stream};
+use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent, Nonce};
+use rendezvous_ipc::{Context, Descriptor, Error, Limits, Policy, Start, Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::trace;
@@ -54,6 +55,7 @@ pub fn play() -> bool {
         }
         Some("claims-nothing") => claim_nothing(),
         Some("vanishes") => vanish(&args),
+        Some("greets") => greet(&args[1]),
         _ => return false,
     }
     true
@@ -75,15 +77,27 @@ fn limits_by(args: &[String]) -> Limits {
     if args.iter().any(|arg| arg == "whole") { Limits::default() } else { limits() }
 }
 
+/// The transport that the arguments name. All others are by the default, or by ports where `TRANSPORT` says so.
+fn transport(args: &[&str]) -> Transport {
+    let all = std::env::var("TRANSPORT");
+    match (args.contains(&"unix"), all.as_deref()) {
+        (true, _) => Transport::Unix,
+        (false, Ok("tcp")) => Transport::Tcp,
+        (false, Ok(other)) => panic!("TRANSPORT={other}: `tcp`, or leave it out"),
+        (false, Err(_)) => Transport::default(),
+    }
+}
+
 /// The service, as both sides describe it; the server is started with these arguments.
 pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let version = args.iter().find_map(|arg| arg.strip_prefix("version=")?.parse().ok()).unwrap_or(7);
-    let service = Descriptor::new(context, "count").unwrap().version(version).limits(limits).unwrap();
+    let name = args.iter().find_map(|arg| arg.strip_prefix("name=")).unwrap_or("count");
+    let service = Descriptor::new(context, name).unwrap().version(version).limits(limits).unwrap();
     let refuses = args.contains(&"refuses");
     let hangs = args.contains(&"hangs");
     let flushes = args.contains(&"flushes");
     let prints = args.contains(&"prints");
-    service.this_program(args.iter().copied()).stream_handler(async move |start| {
+    service.transport(transport(args)).this_program(args.iter().copied()).stream_handler(async move |start| {
         if refuses {
             return Err("no paper in\nthe tray".into());
         }
@@ -291,6 +305,20 @@ async fn starved() {
 fn claim_nothing() {
     say_ready();
     park();
+}
+
+/// Says hello to a server, and how that was answered.
+fn greet(address: &str) {
+    let mut stream = crate::home::guest(address, &hello());
+    match std::io::Read::read(&mut stream, &mut [0]) {
+        Ok(1..) => println!("answered"),
+        _ => println!("closed without a word"),
+    }
+}
+
+/// The beginning of a handshake.
+pub fn hello() -> [u8; HELLO] {
+    Hello::new(Intent::Connect, Nonce([7; 32])).to_bytes()
 }
 
 /// A server that is gone when it was registered.

@@ -5,12 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::{How, Retired, Status};
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use crate::home::{Home, LONG, connected, eventually, guest, kill, output, printed, runtime, signal, stop};
+use crate::home::{Home, LONG, connected, dial, eventually, guest, kill, output, printed, runtime, signal, stop};
 use crate::program::{BEAR, BLOCK, COUNT, KEEP, PANIC, RETIRE, START, WAIT, ask};
 
 crate::trials![
@@ -59,7 +60,7 @@ fn silent_slow_wrong_and_dead_clients_hold_up_nobody_and_do_not_keep_a_server() 
     let service = idle(&home, "idle=1000");
     runtime().block_on(async {
         let mut first = connected(&service).await.into_stream();
-        let address = home.record().address.to_string();
+        let address = home.address();
         let alone = time_of_a_join(&service).await;
         let mut guests: Vec<_> = (0..200).map(|_| guest(&address, b"")).collect();
         guests.push(guest(&address, &[0xff; 100_000]));
@@ -73,7 +74,7 @@ fn silent_slow_wrong_and_dead_clients_hold_up_nobody_and_do_not_keep_a_server() 
         let begun = Instant::now();
         // While the handshake deadline closes the guests, new ones come: none of them counts.
         eventually("the server retires", || {
-            if let Ok(guest) = std::net::TcpStream::connect(&address) {
+            if let Ok(guest) = dial(&address) {
                 guests.push(guest);
             }
             home.processes().is_empty()
@@ -100,7 +101,7 @@ fn a_full_lobby_lets_the_oldest_go_and_a_client_in() {
     let service = home.service_by(&["@serve", "lobby=8"]);
     runtime().block_on(async {
         let _first = connected(&service).await;
-        let address = home.record().address.to_string();
+        let address = home.address();
         let begun = Instant::now();
         let guests: Vec<_> = (0..50).map(|_| guest(&address, b"")).collect();
         assert_eq!(connected(&service).await.outcome().how, How::Joined);
@@ -121,7 +122,7 @@ fn silent_clients_do_not_starve_a_server_of_descriptors() {
         .spawn()
         .unwrap();
     eventually("it is registered", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
-    let address = home.record().address.to_string();
+    let address = home.address();
     let _guests: Vec<_> = (0..200).map(|_| guest(&address, b"")).collect();
     let (outcome, _) = home.count();
     assert_eq!(outcome.how, How::Joined);
@@ -148,11 +149,18 @@ fn a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer() {
     std::thread::sleep(Duration::from_millis(700));
     let address = home.record().address;
     let client = home.command(&["@client"]).spawn().unwrap();
-    eventually("the client waits", || {
-        let connected = fs::read_to_string("/proc/net/tcp").unwrap();
+    eventually("the client waits", || match address {
         // The other end of an established connection to the server's port.
-        let port = format!("0100007F:{:04X} 01", address.socket_addr().port());
-        connected.contains(&port)
+        Address::Tcp(address) => {
+            let port = format!("0100007F:{:04X} 01", address.socket_addr().port());
+            fs::read_to_string("/proc/net/tcp").unwrap().contains(&port)
+        }
+        // Connected, and not accepted.
+        Address::Unix(name) => {
+            let sockets = fs::read_to_string("/proc/net/unix").unwrap();
+            let path = home.socket(name);
+            sockets.lines().any(|line| line.ends_with(path.to_str().unwrap()) && line.contains(" 0001 02 "))
+        }
     });
     signal(server, Signal::CONT);
     let said = printed(&client.wait_with_output().unwrap());
@@ -176,7 +184,7 @@ fn a_greeting_in_a_lobby_with_room_has_its_time() {
     let service = home.service_by(&["@serve", "lobby=8"]);
     runtime().block_on(async {
         let _first = connected(&service).await;
-        let mut slow = guest(&home.record().address.to_string(), b"");
+        let mut slow = guest(&home.address(), b"");
         for _ in 0..20 {
             drop(connected(&service).await);
         }
@@ -281,9 +289,9 @@ fn a_child_of_a_handler_keeps_no_port_and_no_lock_of_its_server() {
         let pid = connection.outcome().pid;
         (pid, ask(&mut connection.into_stream(), BEAR).await.unwrap() as u32)
     });
-    let address = home.record().address.to_string();
+    let address = home.address();
     kill(&home, first);
-    let refused = std::net::TcpStream::connect(address).expect_err("nobody listens there");
+    let refused = dial(&address).expect_err("nobody listens there");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     assert!(std::path::Path::new(&format!("/proc/{child}")).exists(), "the child lives");
     let (outcome, _) = home.count();

@@ -10,7 +10,7 @@ use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use rendezvous_ipc::proto::address::Address;
+use rendezvous_ipc::proto::address::{Address, SocketName};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{Hello, Intent, Nonce, Prove, Rejected, SERVER_PROOF, WELCOME, Welcome};
 use rendezvous_ipc::proto::record::{Found, Record};
@@ -21,7 +21,8 @@ fn addresses() -> impl Strategy<Value = Address> {
     let v4 =
         (any::<[u8; 3]>(), 1u16..).prop_map(|([a, b, c], port)| (std::net::Ipv4Addr::new(127, a, b, c), port).into());
     let v6 = (1u16..).prop_map(|port| (std::net::Ipv6Addr::LOCALHOST, port).into());
-    prop_oneof![v4, v6].prop_map(|address| Address::new(address).unwrap())
+    let tcp = prop_oneof![v4, v6].prop_map(|address| Address::new(address).unwrap());
+    prop_oneof![tcp, any::<[u8; 8]>().prop_map(|name| Address::Unix(SocketName(name)))]
 }
 
 fn records() -> impl Strategy<Value = Record> {
@@ -94,14 +95,18 @@ fn others(record: &Record) -> Vec<Record> {
     let scope = record.scope;
     let with_scope = |scope| Record { scope, ..record.clone() };
     let with_ip = |ip: &str| {
-        let address = SocketAddr::new(ip.parse().unwrap(), record.address.socket_addr().port());
+        let address = SocketAddr::new(ip.parse().unwrap(), record.address.tcp().map_or(1, |address| address.port()));
         Record { address: Address::new(address).unwrap(), ..record.clone() }
     };
-    let ports = (0..16).filter_map(|bit| {
-        let mut address = record.address.socket_addr();
-        address.set_port(address.port() ^ 1 << bit);
-        Some(Record { address: Address::new(address).ok()?, ..record.clone() })
-    });
+    let addresses: Vec<Address> = match record.address {
+        Address::Tcp(address) => {
+            let port = |bit: u32| address.socket_addr().port() ^ (1 << bit);
+            let ports = (0..16).map(|bit| SocketAddr::new(address.socket_addr().ip(), port(bit)));
+            ports.filter_map(|address| Address::new(address).ok()).collect()
+        }
+        Address::Unix(SocketName(name)) => changed(name).map(|name| Address::Unix(SocketName(name))).collect(),
+    };
+    let addresses = addresses.into_iter().map(|address| Record { address, ..record.clone() });
     let machine = scope.machine.unwrap_or_default();
     [with_ip("127.9.9.9"), with_ip("::1"), with_scope(Scope { machine: None, ..scope })]
         .into_iter()
@@ -109,7 +114,7 @@ fn others(record: &Record) -> Vec<Record> {
         .chain(changed(scope.boot).map(|boot| with_scope(Scope { boot, ..scope })))
         .chain(changed(machine).map(|bytes| with_scope(Scope { machine: Some(bytes), ..scope })))
         .chain((0..64).map(|bit| with_scope(Scope { namespace: scope.namespace ^ 1 << bit, ..scope })))
-        .chain(ports)
+        .chain(addresses)
         .filter(|other| other != record)
         .collect()
 }

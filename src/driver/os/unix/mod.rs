@@ -5,3 +5,4 @@ pub(crate) mod identity;
 pub(crate) mod process;
 pub(crate) mod remedy;
 pub(crate) mod scope;
+pub(crate) mod socket;

@@ -1,0 +1,266 @@
+//! The sockets of both transports: a port of the loopback, or a file beside the point.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::IntoRawFd;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
+use tokio::time::sleep;
+
+use super::dial;
+use super::os::socket::{self, SocketFile};
+use super::point::Guard;
+use crate::proto::address::{Address, SocketName};
+use crate::proto::connect::Came;
+
+/// By what a server is reached. It is the server's choice: a client goes by what the record says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Transport {
+    /// A socket beside the point, `POINT.NAME.sock`, which no other user can reach; the faster one. Where that cannot be
+    /// had (a file system without sockets, a path that is too long), it is a port.
+    #[default]
+    Unix,
+    /// A port of the loopback, which every user of the machine can reach, and none can use without the cookie.
+    Tcp,
+}
+
+/// Connections that may wait to be accepted: as many as the lobby takes in. Whom the system turns away at a port tries
+/// again after a second, which is most of a client's patience.
+const BACKLOG: u32 = 1024;
+/// What stands behind the point's name and a socket's own.
+const SUFFIX: &str = ".sock";
+/// Between two tries to connect to a socket that too many wait at.
+const FULL: Duration = Duration::from_millis(2);
+
+/// The path of a socket beside a point.
+fn path(point: &Path, name: SocketName) -> PathBuf {
+    let mut path = point.as_os_str().to_owned();
+    path.push(format!(".{name}{SUFFIX}"));
+    path.into()
+}
+
+/// Removes the sockets that dead servers left beside a point. Only for who holds the point lock, and found the lifetime
+/// lock free since.
+pub(super) fn sweep(_point: &Guard, point: &Path) {
+    let (Some(directory), Some(name)) = (point.parent(), point.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    let is_socket = |file: &str| {
+        let digits = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(SUFFIX));
+        digits.and_then(SocketName::parse).is_some()
+    };
+    if let Err(error) = socket::sweep(directory, is_socket) {
+        // They are in nobody's way.
+        tracing::warn!(target: "rendezvous_ipc::connect", %error, "sockets of servers that are gone are left");
+    }
+}
+
+/// Where a server listens, and the file that leads there. Dropping it ends both.
+pub(super) struct Listener {
+    incoming: Incoming,
+    file: Option<SocketFile>,
+}
+
+/// Those who connect.
+pub(super) enum Incoming {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Listens by this transport beside this point, and says where.
+    pub(super) fn open(transport: Transport, point: &Path) -> io::Result<(Self, Address)> {
+        if transport == Transport::Unix {
+            let name = SocketName(dial::random().map_err(io::Error::other)?);
+            match Listener::at(point, name) {
+                Ok(listener) => return Ok((listener, Address::Unix(name))),
+                Err(error) => tracing::info!(target: "rendezvous_ipc::serve", %error, "no Unix socket: a port instead"),
+            }
+        }
+        let listener = port()?;
+        let address = Address::new(listener.local_addr()?).map_err(io::Error::other)?;
+        Ok((Listener { incoming: Incoming::Tcp(listener), file: None }, address))
+    }
+
+    /// Listens at a socket whose name is the caller's own.
+    pub(super) fn at(point: &Path, name: SocketName) -> io::Result<Self> {
+        let (listener, file) = socket::listen(&path(point, name), BACKLOG)?;
+        Ok(Listener { incoming: Incoming::Unix(listener), file: Some(file) })
+    }
+
+    pub(super) fn into_parts(self) -> (Incoming, Option<SocketFile>) {
+        (self.incoming, self.file)
+    }
+}
+
+impl Incoming {
+    /// The next who connects; another user's process is turned away.
+    pub(super) async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Incoming::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // One that cannot be set is gone already.
+                let _ = stream.set_nodelay(true);
+                Ok(Socket::Tcp(stream))
+            }
+            Incoming::Unix(listener) => loop {
+                let (stream, _) = listener.accept().await?;
+                if socket::is_ours(&stream)? {
+                    return Ok(Socket::Unix(stream));
+                }
+            },
+        }
+    }
+}
+
+/// Listens on a port of the system's choice, of IPv4 or, where there is none, of IPv6.
+fn port() -> io::Result<TcpListener> {
+    let bind = |address: SocketAddr| {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind((Ipv4Addr::LOCALHOST, 0).into()).or_else(|error| bind((Ipv6Addr::LOCALHOST, 0).into()).map_err(|_| error))
+}
+
+/// One side of a connection.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A socket on its way from one thread's runtime to another's.
+pub(super) enum Handover {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Socket {
+    /// Connects to a server of this point. The socket sends small messages at once.
+    pub(super) async fn connect(point: &Path, address: Address) -> io::Result<Result<Self, Came>> {
+        loop {
+            let connected = match address {
+                Address::Tcp(address) => connect_port(address.socket_addr()).await,
+                Address::Unix(name) => connect_file(&path(point, name)),
+            };
+            match connected {
+                // The attempt goes on in the kernel, on a socket that is gone: a fresh one is as good.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Too many wait. At a port the kernel would go on trying.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL).await,
+                other => return other,
+            }
+        }
+    }
+
+    /// Sends all of a short message, or none of it.
+    pub(super) fn send_at_once(&self, message: &[u8]) -> Option<()> {
+        let sent = match self {
+            Socket::Tcp(stream) => stream.try_write(message),
+            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, || socket::send(stream, message)),
+        };
+        (sent.ok()? == message.len()).then_some(())
+    }
+
+    /// Returns when the other side has ended the connection. What it may have said already stays unread.
+    pub(super) async fn ended(&self) {
+        let ended = match self {
+            Socket::Tcp(stream) => stream.async_io(Interest::READABLE, || socket::peek(stream)).await,
+            Socket::Unix(stream) => stream.async_io(Interest::READABLE, || socket::peek(stream)).await,
+        };
+        if let Ok(1..) = ended {
+            std::future::pending().await
+        }
+    }
+
+    /// To be used by another thread.
+    pub(super) fn hand_over(self) -> io::Result<Handover> {
+        match self {
+            Socket::Tcp(stream) => stream.into_std().map(Handover::Tcp),
+            Socket::Unix(stream) => stream.into_std().map(Handover::Unix),
+        }
+    }
+
+    /// Leaves it open for as long as this process lives.
+    pub(super) fn leave(self) -> io::Result<()> {
+        match self.hand_over()? {
+            Handover::Tcp(stream) => drop(stream.into_raw_fd()),
+            Handover::Unix(stream) => drop(stream.into_raw_fd()),
+        }
+        Ok(())
+    }
+
+    /// The process at the other end when it connected, where the system says so.
+    pub(super) fn peer(&self) -> Option<u32> {
+        match self {
+            Socket::Tcp(_) => None,
+            Socket::Unix(stream) => u32::try_from(stream.peer_cred().ok()?.pid()?).ok(),
+        }
+    }
+}
+
+impl Handover {
+    pub(super) fn take(self) -> io::Result<Socket> {
+        match self {
+            Handover::Tcp(stream) => TcpStream::from_std(stream).map(Socket::Tcp),
+            Handover::Unix(stream) => UnixStream::from_std(stream).map(Socket::Unix),
+        }
+    }
+}
+
+async fn connect_port(address: SocketAddr) -> io::Result<Result<Socket, Came>> {
+    let stream = TcpStream::connect(address).await?;
+    if stream.local_addr()? == address {
+        return Ok(Err(Came::Myself));
+    }
+    stream.set_nodelay(true)?;
+    Ok(Ok(Socket::Tcp(stream)))
+}
+
+fn connect_file(path: &Path) -> io::Result<Result<Socket, Came>> {
+    let stream = socket::connect(path)?;
+    Ok(if socket::is_ours(&stream)? { Ok(Socket::Unix(stream)) } else { Err(Came::Impostor) })
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+// Not vectored: that would be `writev`, which raises SIGPIPE in a host that is no Rust program.
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Socket::Unix(stream) => loop {
+                ready!(stream.poll_write_ready(cx))?;
+                match stream.try_io(Interest::WRITABLE, || socket::send(&*stream, buf)) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    sent => return Poll::Ready(sent),
+                }
+            },
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

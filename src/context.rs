@@ -27,11 +27,23 @@ pub struct Context {
     lib: PathBuf,
     policy: Policy,
     ephemeral: Option<Hold>,
-    spawned: bool,
+    started: Started,
+}
+
+/// By whom this process was started as a server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Started {
+    /// By nobody: by hand.
+    #[default]
+    Hand,
+    /// By a client: a final `--spawned`.
+    Spawned,
+    /// By a client of the dialect of sequoia, with the listener as standard input: a final `--socket 0`.
+    Socket,
 }
 
 const USAGE: &str = "\
-usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral]
+usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral [true|false]]
   --home DIRECTORY   where the points of services are (default: NAME in the user's data directory)
   --lib DIRECTORY    where relative programs are looked for (default: this program's own directory)
   --ephemeral        servers end with this program, and so does its home, unless one is given";
@@ -87,9 +99,10 @@ impl Context {
 
     /// The context that this program's command line asks for, or the default one of `name`.
     ///
-    /// Reads `--home DIRECTORY`, `--lib DIRECTORY`, `--ephemeral` and a final `--spawned`, which says that a client
-    /// started this process as a server. All other arguments are the program's own and are not looked at. A relative
-    /// directory is taken from the current one, now. There is no `--home=DIRECTORY`.
+    /// Reads `--home DIRECTORY`, `--lib DIRECTORY`, `--ephemeral`, behind which `true` or `false` may stand, and a final
+    /// `--spawned` or `--socket 0`, which say that a client started this process as a server. All other arguments are
+    /// the program's own and are not looked at. A relative directory is taken from the current one, now. There is no
+    /// `--home=DIRECTORY`.
     ///
     /// # Errors
     /// [`Error::Usage`] as of [`Context::new`], or where a directory is missing behind its flag; its text is the usage.
@@ -123,7 +136,7 @@ impl Context {
             lib: absolute(lib)?,
             policy: Policy::External,
             ephemeral: args.ephemeral.then(|| Hold::Own(Arc::new(Ephemeral::new(directory)))),
-            spawned: args.spawned,
+            started: args.started,
         })
     }
 
@@ -207,21 +220,35 @@ impl Context {
         Context { ephemeral, ..self.clone() }
     }
 
-    /// Whether it ends with its creator.
-    pub(crate) fn is_ephemeral(&self) -> bool {
+    /// Whether it ends with its creator: made by [`Context::ephemeral`], or of arguments that say so.
+    pub fn is_ephemeral(&self) -> bool {
         self.ephemeral.is_some()
+    }
+
+    /// By whom this process was started as a server.
+    pub(crate) fn started(&self) -> Started {
+        self.started
     }
 
     /// Whether a client started this process as a server.
     pub(crate) fn spawned(&self) -> bool {
-        self.spawned
+        self.started != Started::Hand
     }
 
     /// The arguments that give this context to a server.
     pub(crate) fn to_args(&self) -> impl Iterator<Item = &OsStr> {
-        let places = [OsStr::new("--home"), self.home.as_os_str(), OsStr::new("--lib"), self.lib.as_os_str()];
         let ephemeral = self.ephemeral.as_ref().map(|_| OsStr::new("--ephemeral"));
-        places.into_iter().chain(ephemeral).chain([OsStr::new("--spawned")])
+        self.places().into_iter().chain(ephemeral).chain([OsStr::new("--spawned")])
+    }
+
+    /// The same, as servers of the dialect of sequoia expect it: in this order, and with a value.
+    pub(crate) fn to_sequoia_args(&self) -> impl Iterator<Item = &OsStr> {
+        let ephemeral = if self.is_ephemeral() { "true" } else { "false" };
+        self.places().into_iter().chain(["--ephemeral", ephemeral, "--socket", "0"].map(OsStr::new))
+    }
+
+    fn places(&self) -> [&OsStr; 4] {
+        [OsStr::new("--home"), self.home.as_os_str(), OsStr::new("--lib"), self.lib.as_os_str()]
     }
 }
 
@@ -236,23 +263,21 @@ struct Args {
     home: Option<PathBuf>,
     lib: Option<PathBuf>,
     ephemeral: bool,
-    spawned: bool,
+    started: Started,
 }
 
 impl Args {
     fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, Error> {
-        let mut parsed = Args::default();
-        let mut args = args.peekable();
+        let args: Vec<OsString> = args.collect();
+        let mut parsed = Args { started: started(&args), ..Args::default() };
+        let mut args = args.into_iter().peekable();
         while let Some(arg) = args.next() {
             let directory = match arg.to_str() {
                 Some("--home") => &mut parsed.home,
                 Some("--lib") => &mut parsed.lib,
                 Some("--ephemeral") => {
-                    parsed.ephemeral = true;
-                    continue;
-                }
-                Some("--spawned") if args.peek().is_none() => {
-                    parsed.spawned = true;
+                    let value = args.next_if(|value| value == "true" || value == "false");
+                    parsed.ephemeral = value.is_none_or(|value| value == "true");
                     continue;
                 }
                 _ => continue,
@@ -268,7 +293,16 @@ impl Args {
 
 /// Whether a client started this process as a server, whatever context it has made of its arguments.
 pub(crate) fn started_as_server() -> bool {
-    env::args_os().skip(1).last().is_some_and(|last| last == "--spawned")
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    started(&args) != Started::Hand
+}
+
+fn started(args: &[OsString]) -> Started {
+    match args {
+        [.., last] if last == "--spawned" => Started::Spawned,
+        [.., flag, last] if flag == "--socket" && last == "0" => Started::Socket,
+        _ => Started::Hand,
+    }
 }
 
 /// Checks that a name is one path component that can stand in front of a suffix.
@@ -314,8 +348,31 @@ mod tests {
     #[test]
     fn only_the_own_flags_are_read_and_spawned_counts_only_at_the_end() {
         let args = parse(&["serve", "--spawned", "--home", "/h", "--verbose", "--lib", "l"]).ok().unwrap();
-        assert_eq!((args.home, args.lib, args.spawned), (Some("/h".into()), Some("l".into()), false));
-        assert!(parse(&["serve", "--spawned"]).ok().unwrap().spawned);
+        assert_eq!((args.home, args.lib, args.started), (Some("/h".into()), Some("l".into()), Started::Hand));
+        assert_eq!(parse(&["serve", "--spawned"]).ok().unwrap().started, Started::Spawned);
+    }
+
+    #[test]
+    fn the_flags_of_the_other_dialect_are_read_in_its_spelling() {
+        for (value, ephemeral) in [("true", true), ("false", false)] {
+            let theirs = ["--home", "/h", "--lib", "/l", "--ephemeral", value, "--socket", "0"];
+            let args = parse(&theirs).ok().unwrap();
+            assert_eq!((args.home, args.lib), (Some("/h".into()), Some("/l".into())));
+            assert_eq!((args.ephemeral, args.started), (ephemeral, Started::Socket));
+        }
+        assert!(parse(&["--ephemeral", "serve"]).ok().unwrap().ephemeral);
+        for other in [&["--socket", "1"][..], &["--socket", "0", "serve"], &["0"]] {
+            assert_eq!(parse(other).ok().unwrap().started, Started::Hand, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_of_the_other_dialect_is_given_the_context_in_its_spelling() {
+        let context = Context::new("org.example.counter").unwrap().with_home("/h").unwrap().with_lib("/l").unwrap();
+        let args: Vec<_> = context.to_sequoia_args().collect();
+        assert_eq!(args, ["--home", "/h", "--lib", "/l", "--ephemeral", "false", "--socket", "0"]);
+        let context = Context::ephemeral("org.example.counter").unwrap();
+        assert!(context.to_sequoia_args().any(|arg| arg == "true"));
     }
 
     #[test]

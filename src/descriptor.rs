@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::context::{self, Context};
+use crate::dialect::Dialect;
 use crate::driver::{self, Connection, Ending, Factory, Peer, Retired, Start, Status, Stream, Transport};
 use crate::error::{BoxError, Error};
 use crate::limits::Limits;
@@ -56,6 +57,7 @@ impl Descriptor {
             life: path(LIFE),
             log: path(LOG),
             transport: Transport::default(),
+            dialect: Dialect::default(),
             limits: Limits::default(),
             version: 0,
             newest: u32::MAX,
@@ -119,6 +121,24 @@ impl Descriptor {
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
         self.service.transport = transport;
+        self
+    }
+
+    /// Speaks another protocol at this point. [`Dialect::Native`] unless set.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Dialect};
+    /// let home = "/home/ada/.sequoia";
+    /// let context = Context::from_args("org.sequoia-pgp.store")?.with_home(home)?.with_lib("/usr/lib/sequoia")?;
+    /// // The point and the program of a client that uses `sequoia-ipc`.
+    /// let service = Descriptor::new(&context, "store.cookie")?
+    ///     .dialect(Dialect::Sequoia)
+    ///     .program("sequoia-store", [""; 0]);
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    #[must_use]
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.service.dialect = dialect;
         self
     }
 

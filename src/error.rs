@@ -130,7 +130,7 @@ pub enum Error {
     },
     /// [`serve`](crate::Descriptor::serve) found a live server of the same point.
     AlreadyRunning {
-        /// Its process.
+        /// Its process; 0 where its dialect does not tell.
         pid: u32,
     },
     /// The handler could not be built: its factory failed, panicked, or took longer than
@@ -273,6 +273,7 @@ impl fmt::Display for Error {
                 write!(f, "gave up after {waited:.1?} at {stage}, waiting for {waiting_for}")?;
                 suspicion.iter().try_for_each(|suspicion| write!(f, " ({suspicion})"))
             }
+            Error::AlreadyRunning { pid: 0 } => f.write_str("a server is already running"),
             Error::AlreadyRunning { pid } => write!(f, "a server is already running: pid {pid}"),
             Error::Handler(error) => write!(f, "the handler could not be built: {error}"),
             Error::Disconnected { outcome, source } => {

@@ -13,6 +13,8 @@ mod context;
 #[cfg(feature = "tokio")]
 mod descriptor;
 #[cfg(feature = "tokio")]
+mod dialect;
+#[cfg(feature = "tokio")]
 mod driver;
 #[cfg(feature = "tokio")]
 mod error;
@@ -34,6 +36,7 @@ pub use self::{
     blocking::BlockingConnection,
     context::Context,
     descriptor::Descriptor,
+    dialect::Dialect,
     driver::{
         Connection, Ending, Failed, How, KeepAlive, Outcome, Peer, Reason, Retired, Start, Status, Stream, Suspicion,
         Transport,

@@ -20,5 +20,8 @@ pub mod platforms {}
 #[doc = include_str!("../docs/manual/migrating.md")]
 pub mod migrating {}
 
+#[doc = include_str!("../docs/sequoia.md")]
+pub mod sequoia {}
+
 #[doc = include_str!("../docs/manual/testing.md")]
 pub mod testing {}

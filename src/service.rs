@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::context::Context;
+use crate::dialect::Dialect;
 use crate::driver::Transport;
 use crate::error::Error;
 use crate::limits::Limits;
@@ -17,6 +18,7 @@ pub(crate) struct Service {
     pub(crate) life: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) transport: Transport,
+    pub(crate) dialect: Dialect,
     pub(crate) limits: Limits,
     pub(crate) version: u32,
     pub(crate) newest: u32,

@@ -92,7 +92,8 @@ fn every_promise_of_the_manual_and_every_property_of_the_spec_has_a_row_and_two_
 
 #[test]
 fn every_test_that_the_docs_name_exists() {
-    let tests: BTreeSet<String> = ["src", "tests"].iter().flat_map(|place| names(&Named::AsTests, &[place])).collect();
+    let tests: BTreeSet<String> =
+        ["src", "tests", "interop/tests"].iter().flat_map(|place| names(&Named::AsTests, &[place])).collect();
     for file in files(&["docs"]).into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "md"))
     {
         let page = fs::read_to_string(&file).expect("a page is text");

@@ -19,7 +19,7 @@ use crate::proto::start::{LINE_MAX, Order, REGISTERED, Reply};
 use crate::service::Program;
 
 /// How long a child's exit is awaited when its output ended, and the rest of its output when it exited.
-const EXIT_GRACE: Duration = Duration::from_millis(200);
+pub(super) const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// A child that is not registered: dropping it kills it. A thread of its own reaps it in the end.
 pub(super) struct Child {

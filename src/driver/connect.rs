@@ -15,11 +15,12 @@ use super::log;
 use super::os::scope;
 use super::point::{self, Guard};
 use super::registry::Lease;
-use super::serve;
 use super::socket::{self, Socket};
 use super::story::{Outcome, Story};
 use super::stream::{Keeps, Stream};
+use super::{sequoia, serve};
 use crate::context::Context;
+use crate::dialect::Dialect;
 use crate::error::{Error, StartError, StartFailure};
 use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step};
 use crate::proto::cookie::Cookie;
@@ -67,7 +68,7 @@ impl fmt::Debug for Connection {
 /// How a connect ended well.
 pub(super) enum Ended {
     /// A server welcomed us.
-    Welcomed { record: Record, welcome: Welcome, stream: Socket, lease: Option<Lease> },
+    Welcomed { welcome: Welcome, stream: Socket, lease: Option<Lease> },
     /// To serve: the point is ours, and locked.
     Start(Guard),
     /// To retire: there is nobody.
@@ -86,11 +87,20 @@ pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&
     if service.newest < service.version {
         return Err(Error::Usage("a client understands its own version at least: `newest` is below `version`".into()));
     }
+    if service.dialect == Dialect::Sequoia {
+        return sequoia::connect(service, policy, factory).await;
+    }
     let mut story = Story::new();
-    match run(service, Goal::Connect(policy), factory, &mut story).await? {
-        Ended::Welcomed { record, welcome, stream, lease } => {
+    let ended = run(service, Goal::Connect(policy), factory, &mut story).await?;
+    welcomed(service, ended, &mut story)
+}
+
+/// The connection to a server that welcomed us, in this process or in another.
+pub(super) fn welcomed(service: &Service, ended: Ended, story: &mut Story) -> Result<Connection, Error> {
+    match ended {
+        Ended::Welcomed { welcome, stream, lease } => {
             let keeps = Keeps { lease, _context: service.context.hold() };
-            Ok(Connection { stream: Stream::new(stream, keeps), outcome: story.outcome(&record, welcome) })
+            Ok(Connection { stream: Stream::new(stream, keeps), outcome: story.outcome(welcome) })
         }
         Ended::Start(_) | Ended::Absent => Err(Error::Usage("this goal does not connect".into())),
     }
@@ -177,7 +187,7 @@ async fn drive(
                 let (reply, pid) = (child.reply(limits.start).await, child.pid());
                 match reply {
                     Awaited::Ready(record) => {
-                        story.started(&record);
+                        story.started(record.pid);
                         let wanted = service.version;
                         let reason = match record.version < wanted {
                             true => StartFailure::Version { offers: record.version, wanted },
@@ -290,14 +300,14 @@ async fn drive(
 }
 
 /// Serves in this process: joins its internal server, or starts it. The connect's deadline bounds it.
-async fn serve_here(service: &Service, factory: &Factory, story: &mut Story) -> Result<Ended, Error> {
+pub(super) async fn serve_here(service: &Service, factory: &Factory, story: &mut Story) -> Result<Ended, Error> {
     story.here();
     loop {
         let (lease, joined, record) = internal::join(service, factory).await?;
         story.internal(joined);
         // It is our own, and no stranger: it may let us wait for a place.
         match dial::whole(&service.point, &record, Intent::Connect, service.limits.connect).await {
-            Ok((stream, welcome)) => return Ok(Ended::Welcomed { record, welcome, stream, lease: Some(lease) }),
+            Ok((stream, welcome)) => return Ok(Ended::Welcomed { welcome, stream, lease: Some(lease) }),
             Err((stage, Trouble::Ours(source))) => return Err(Error::System { stage, source }),
             Err((_, Trouble::Came(came))) => {
                 story.came(&record, came);
@@ -317,7 +327,7 @@ pub(crate) fn no_handler() -> Error {
     Error::Usage("this service has no handler: give it one by `handler` or `stream_handler`".into())
 }
 
-fn start_error(service: &Service, failure: StartFailure, log_begin: Option<u64>) -> StartError {
+pub(super) fn start_error(service: &Service, failure: StartFailure, log_begin: Option<u64>) -> StartError {
     StartError {
         program: service.program().map_or_else(|_| "PROGRAM".into(), |program| program.path.clone()),
         failure,
@@ -336,8 +346,8 @@ fn finish(
     let path = service.point.clone();
     let start_error = |failure, log_begin| Error::Start(Box::new(start_error(service, failure, log_begin)));
     Err(match done {
-        Done::Welcomed(record, welcome) => match held.stream.take() {
-            Some(stream) => return Ok(Ended::Welcomed { record, welcome, stream, lease: None }),
+        Done::Welcomed(_, welcome) => match held.stream.take() {
+            Some(stream) => return Ok(Ended::Welcomed { welcome, stream, lease: None }),
             None => not_held("a welcomed stream"),
         },
         Done::Start => match held.point.take() {
@@ -366,7 +376,7 @@ fn finish(
     })
 }
 
-fn not_held(what: &str) -> Error {
+pub(super) fn not_held(what: &str) -> Error {
     Error::System { stage: "Done", source: std::io::Error::other(format!("{what} is not there")) }
 }
 

@@ -82,7 +82,7 @@ pub(super) enum Trouble {
     Ours(io::Error),
 }
 
-async fn within<T>(until: Instant, work: impl Future<Output = io::Result<T>>) -> Result<T, Trouble> {
+pub(super) async fn within<T>(until: Instant, work: impl Future<Output = io::Result<T>>) -> Result<T, Trouble> {
     match timeout_at(until, work).await {
         Ok(result) => result.map_err(judge),
         Err(_) => Err(Trouble::Came(Came::Silence)),
@@ -94,7 +94,8 @@ fn judge(error: io::Error) -> Trouble {
     use io::ErrorKind::*;
     match error.kind() {
         // There is no such socket.
-        NotFound | ConnectionRefused | TimedOut => Trouble::Came(Came::Refused),
+        NotFound | ConnectionRefused => Trouble::Came(Came::Refused),
+        TimedOut => Trouble::Came(Came::Silence),
         ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof => Trouble::Came(Came::HungUp),
         _ => Trouble::Ours(error),
     }

@@ -12,7 +12,8 @@ use super::inspect::{Examined, Status, examine};
 use super::life;
 use super::os::identity::identify;
 use super::point::Guard;
-use super::story;
+use super::{sequoia, story};
+use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::proto::connect::Lifetime;
 use crate::proto::record::{Found, Record};
@@ -34,6 +35,9 @@ pub enum Ending {
 
 /// Kills the server of the record, if it holds its lifetime lock and does not answer.
 pub(crate) async fn end_unresponsive(service: &Service) -> Result<Ending, Error> {
+    if service.dialect == Dialect::Sequoia {
+        return Err(sequoia::no_retirement());
+    }
     let began = Instant::now();
     let until = began + service.limits.connect;
     let mut pause = Pause::default();

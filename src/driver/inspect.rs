@@ -11,8 +11,11 @@ use super::dial::{self, Trouble};
 use super::life;
 use super::os::scope;
 use super::point::{self, Guard};
+use super::sequoia;
 use super::story::{Story, Suspicion, still_there};
+use crate::dialect::Dialect;
 use crate::error::Error;
+use crate::proto::address::Address;
 use crate::proto::connect::{Came, Goal, Lifetime};
 use crate::proto::handshake::{Answer, Intent, Welcome};
 use crate::proto::record::{Found, Malformed};
@@ -46,13 +49,18 @@ pub enum Status {
         /// How many clients it counts.
         clients: u32,
     },
+    /// Somebody listens where the record says. [`Dialect::Sequoia`](crate::Dialect::Sequoia) tells no more.
+    Listening {
+        /// Where.
+        address: Address,
+    },
     /// There is no server, and no record of one.
     Absent,
     /// There is no server; the point holds a damaged record.
     Malformed(Malformed),
     /// The server of the record is gone: it crashed, or the system was started anew.
     Gone {
-        /// Its process, once. The number may be another's by now.
+        /// Its process, once. The number may be another's by now. 0 where its dialect does not tell.
         pid: u32,
     },
     /// No record that counts, but somebody is at work on the point: a server that starts, drains or will restore its
@@ -91,6 +99,9 @@ pub enum Retired {
 
 /// Looks at a point. Takes no lock, unless a dial came to nothing or there is nothing to dial.
 pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
+    if service.dialect == Dialect::Sequoia {
+        return sequoia::inspect(service).await;
+    }
     Ok(examine(service, Instant::now() + service.limits.connect).await?.status)
 }
 
@@ -166,6 +177,9 @@ async fn look(service: &Service, found: &Found) -> Result<Look, Error> {
 
 /// Asks the server to retire, and waits until it is about to exit.
 pub(crate) async fn retire(service: &Service) -> Result<Retired, Error> {
+    if service.dialect == Dialect::Sequoia {
+        return Err(sequoia::no_retirement());
+    }
     // A server that lives has a life file, whatever became of its point. Nothing is made just to find nobody.
     let nowhere = |path: &std::path::Path| matches!(path.try_exists(), Ok(false));
     if nowhere(&service.point) && nowhere(&service.life) {
@@ -206,6 +220,8 @@ impl fmt::Display for Status {
             }
             Status::Absent => f.write_str("nothing there"),
             Status::Malformed(malformed) => write!(f, "no server, and a damaged record: {malformed}"),
+            Status::Listening { address } => write!(f, "somebody listens at {address}"),
+            Status::Gone { pid: 0 } => f.write_str("gone"),
             Status::Gone { pid } => write!(f, "gone: pid {pid}"),
             Status::Between => f.write_str("no record, but a server that starts or drains"),
             Status::Unresponsive(suspicion) => write!(f, "alive, and does not answer: {suspicion}"),

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::handlers::{Peer, Session};
 use super::os::{process, scope, socket::SocketFile};
 use super::socket::{Incoming, Listener, Socket};
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Nonce, Prove, Welcome};
@@ -49,6 +51,14 @@ pub(super) struct Host {
     pub(super) witnesses: RefCell<Vec<Socket>>,
 }
 
+/// Whoever greets those who connect.
+pub(super) trait Greet: 'static {
+    fn limits(&self) -> &Limits;
+
+    /// One greeting, in which this is told of the connection at once. It is given up when its time is over.
+    fn greet(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static;
+}
+
 /// The listener, and the connections that are not welcomed. Dropping it closes them all.
 pub(super) struct Lobby {
     accepting: AbortHandle,
@@ -57,7 +67,7 @@ pub(super) struct Lobby {
 }
 
 impl Lobby {
-    pub(super) fn open(listener: Listener, host: Rc<Host>) -> Self {
+    pub(super) fn open(listener: Listener, host: Rc<impl Greet>) -> Self {
         let guests = Rc::new(RefCell::new(VecDeque::new()));
         let (incoming, file) = listener.into_parts();
         let accepting = spawn_local(accept(incoming, host, guests.clone())).abort_handle();
@@ -91,13 +101,13 @@ impl Drop for Lobby {
     }
 }
 
-async fn accept(incoming: Incoming, host: Rc<Host>, guests: Rc<RefCell<VecDeque<AbortHandle>>>) {
+async fn accept(incoming: Incoming, host: Rc<impl Greet>, guests: Rc<RefCell<VecDeque<AbortHandle>>>) {
     // Connections that say nothing may take half of what the process can open, and no more.
-    let room = host.service.limits.lobby.min(process::descriptors() / 2).max(1);
+    let room = host.limits().lobby.min(process::descriptors() / 2).max(1);
     loop {
         match incoming.accept().await {
             Ok(stream) => {
-                let greeting = timeout(host.service.limits.handshake, greet(host.clone(), stream));
+                let greeting = timeout(host.limits().handshake, host.clone().greet(stream));
                 let guest = spawn_local(async move { drop(greeting.await) }).abort_handle();
                 let mut guests = guests.borrow_mut();
                 if guests.len() >= room {
@@ -130,6 +140,16 @@ fn let_the_oldest_go(guests: &mut VecDeque<AbortHandle>) -> bool {
         }
     }
     false
+}
+
+impl Greet for Host {
+    fn limits(&self) -> &Limits {
+        &self.service.limits
+    }
+
+    fn greet(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static {
+        greet(self, stream)
+    }
 }
 
 /// The handshake with one client. `None`: it went wrong at some point, and is closed without a word.

@@ -19,6 +19,7 @@ mod os;
 mod point;
 mod reaper;
 mod registry;
+mod sequoia;
 mod serve;
 mod socket;
 mod story;

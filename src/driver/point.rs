@@ -13,17 +13,19 @@ use zeroize::Zeroize;
 
 use super::os::file::{self, Mode};
 use crate::error::Error;
-use crate::proto::record::{Found, Record};
+use crate::proto::record::{Found, Line, Record};
 
 /// What the point holds. Takes no lock, creates nothing, reads a bounded amount.
 pub(crate) fn read(path: &Path) -> Result<Found, Error> {
-    match file::open(path, Mode::Read)? {
-        Some(mut file) => found(path, &mut file),
-        None => Ok(Found::Absent),
-    }
+    Ok(read_as(path, Found::read)?.unwrap_or(Found::Absent))
 }
 
-fn found(path: &Path, file: &mut File) -> Result<Found, Error> {
+/// The same, in another dialect; `None` where there is no file.
+pub(crate) fn read_as<F>(path: &Path, read: fn(&[u8]) -> F) -> Result<Option<F>, Error> {
+    file::open(path, Mode::Read)?.map(|mut file| found(path, &mut file, read)).transpose()
+}
+
+fn found<F>(path: &Path, file: &mut File, read: fn(&[u8]) -> F) -> Result<F, Error> {
     let mut bytes = [0; Record::MAX + 1];
     let mut len = 0;
     // A regular file gives all it has at once; the second read is for a file that is written meanwhile,
@@ -36,7 +38,7 @@ fn found(path: &Path, file: &mut File) -> Result<Found, Error> {
             Err(error) => return Err(Error::file(path, error)),
         }
     }
-    let found = Found::read(&bytes[..len]);
+    let found = read(&bytes[..len]);
     bytes.zeroize();
     Ok(found)
 }
@@ -100,8 +102,13 @@ impl Guard {
 
     /// What the point holds.
     pub(crate) fn found(&mut self) -> Result<Found, Error> {
+        self.found_as(Found::read)
+    }
+
+    /// The same, in another dialect.
+    pub(crate) fn found_as<F>(&mut self, read: fn(&[u8]) -> F) -> Result<F, Error> {
         self.rewind()?;
-        found(&self.path, &mut self.file)
+        found(&self.path, &mut self.file, read)
     }
 
     /// Withdraws whatever the point holds.
@@ -111,9 +118,13 @@ impl Guard {
 
     /// Writes a record into the empty point. If not all of it can be written, nothing of it stays.
     pub(crate) fn write(&mut self, record: &Record) -> Result<(), Error> {
+        self.write_line(&record.line())
+    }
+
+    /// The same, in another dialect.
+    pub(crate) fn write_line(&mut self, line: &Line) -> Result<(), Error> {
         self.rewind()?;
-        let line = record.line();
-        let written = match self.file.write(&line) {
+        let written = match self.file.write(line) {
             Ok(len) if len == line.len() => return Ok(()),
             Ok(_) => io::Error::new(io::ErrorKind::StorageFull, "the record did not fit"),
             Err(error) => error,

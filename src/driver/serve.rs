@@ -25,10 +25,12 @@ use super::lobby::{Host, Lobby};
 use super::log;
 use super::os::process;
 use super::point::{self, Guard};
+use super::sequoia;
 use super::socket::Listener;
 use super::story::Story;
 use super::watchdog::Watchdog;
-use crate::context;
+use crate::context::{self, Started};
+use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
@@ -69,6 +71,14 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
             tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
         }
     }
+    if (service.dialect == Dialect::Sequoia) != (service.context.started() == Started::Socket)
+        && service.context.spawned()
+    {
+        return Err(Error::Usage(
+            "this process was started for a service of the other dialect: --spawned is native, --socket 0 sequoia"
+                .into(),
+        ));
+    }
     let told = Told::new();
     let (tell_ended, ended) = oneshot::channel();
     let stop = StopOnDrop(told.clone());
@@ -76,6 +86,9 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
         .name("rendezvous-serve".into())
         .spawn(move || {
             let result = match handlers::local_runtime() {
+                Ok(runtime) if service.dialect == Dialect::Sequoia => {
+                    runtime.block_on(sequoia::serve(&service, factory, told))
+                }
                 Ok(runtime) => runtime.block_on(run(&service, factory, told)),
                 Err(error) => Err(Error::System { stage: "Watch", source: error }),
             };
@@ -134,7 +147,7 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
 }
 
 /// A signal tells the server to retire; another, not to wait for its clients.
-async fn obey(mut signals: process::Signals, told: Told, hurry: Rc<Notify>) {
+pub(super) async fn obey(mut signals: process::Signals, told: Told, hurry: Rc<Notify>) {
     signals.next().await;
     told.tell();
     signals.next().await;
@@ -308,7 +321,7 @@ impl<'a> Server<'a> {
                     // An idle server that stays begins its idle period anew, however short that is.
                     if matches!(next, Step::Serve(_)) {
                         self.hall.rest();
-                        sleep(self.jitter()?).await;
+                        sleep(jitter()?).await;
                     }
                     next
                 }
@@ -320,7 +333,7 @@ impl<'a> Server<'a> {
                     if gone || Instant::now() >= until {
                         s.overdue()
                     } else {
-                        sleep(self.jitter()?).await;
+                        sleep(jitter()?).await;
                         if told_at.is_some() { s.told() } else { s.elapsed() }
                     }
                 }
@@ -393,7 +406,7 @@ impl<'a> Server<'a> {
     async fn claim(&self, until: Instant) -> Result<Option<Life>, Error> {
         loop {
             match Life::try_claim(&self.service.life)? {
-                None if Instant::now() < until => sleep(self.jitter()?).await,
+                None if Instant::now() < until => sleep(jitter()?).await,
                 claimed => return Ok(claimed),
             }
         }
@@ -518,14 +531,14 @@ impl<'a> Server<'a> {
     fn point(&mut self) -> Result<&mut Guard, Error> {
         self.point.as_mut().ok_or_else(|| missing("the point lock"))
     }
-
-    /// One to two milliseconds.
-    fn jitter(&self) -> Result<Duration, Error> {
-        let [random] = dial::random::<1>()?;
-        Ok(Duration::from_micros(1000 + 4 * u64::from(random)))
-    }
 }
 
-fn missing(what: &str) -> Error {
+/// One to two milliseconds.
+pub(super) fn jitter() -> Result<Duration, Error> {
+    let [random] = dial::random::<1>()?;
+    Ok(Duration::from_micros(1000 + 4 * u64::from(random)))
+}
+
+pub(super) fn missing(what: &str) -> Error {
     Error::System { stage: "Serve", source: std::io::Error::other(format!("{what} is not there")) }
 }

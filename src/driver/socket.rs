@@ -32,7 +32,7 @@ pub enum Transport {
 
 /// Connections that may wait to be accepted: as many as the lobby takes in. Whom the system turns away at a port tries
 /// again after a second, which is most of a client's patience.
-const BACKLOG: u32 = 1024;
+pub(super) const BACKLOG: u32 = 1024;
 /// What stands behind the point's name and a socket's own.
 const SUFFIX: &str = ".sock";
 /// Between two tries to connect to a socket that too many wait at.
@@ -85,13 +85,18 @@ impl Listener {
         }
         let listener = port()?;
         let address = Address::new(listener.local_addr()?).map_err(io::Error::other)?;
-        Ok((Listener { incoming: Incoming::Tcp(listener), file: None }, address))
+        Ok((Listener::on(listener), address))
     }
 
     /// Listens at a socket whose name is the caller's own.
     pub(super) fn at(point: &Path, name: SocketName) -> io::Result<Self> {
         let (listener, file) = socket::listen(&path(point, name), BACKLOG)?;
         Ok(Listener { incoming: Incoming::Unix(listener), file: Some(file) })
+    }
+
+    /// Listens on a port that is open already.
+    pub(super) fn on(listener: TcpListener) -> Self {
+        Listener { incoming: Incoming::Tcp(listener), file: None }
     }
 
     pub(super) fn into_parts(self) -> (Incoming, Option<SocketFile>) {
@@ -121,12 +126,18 @@ impl Incoming {
 
 /// Listens on a port of the system's choice, of IPv4 or, where there is none, of IPv6.
 fn port() -> io::Result<TcpListener> {
-    let bind = |address: SocketAddr| {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    bind((Ipv4Addr::LOCALHOST, 0).into()).or_else(|error| bind((Ipv6Addr::LOCALHOST, 0).into()).map_err(|_| error))
+    loopback().or_else(|error| bind((Ipv6Addr::LOCALHOST, 0).into()).map_err(|_| error))
+}
+
+/// Listens on a port of `127.0.0.1`.
+pub(super) fn loopback() -> io::Result<TcpListener> {
+    bind((Ipv4Addr::LOCALHOST, 0).into())
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// One side of a connection.

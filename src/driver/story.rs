@@ -39,7 +39,8 @@ use crate::proto::record::{Found, Malformed, Record};
 pub struct Outcome {
     /// Whether the server was there already.
     pub how: How,
-    /// The server's process, as it sees itself; this process's own for an internal server.
+    /// The server's process, as it sees itself; this process's own for an internal server. 0 where its
+    /// [`Dialect`](crate::Dialect) does not tell, as for the version, the uptime and the clients.
     pub pid: u32,
     /// The version of the service that it offers: [`Descriptor::version`](crate::Descriptor::version).
     pub version: u32,
@@ -93,7 +94,7 @@ pub enum Reason {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Suspicion {
-    /// The process that the record named, which need not be the one that listens there.
+    /// The process that the record named, which need not be the one that listens there; 0 where it names none.
     pub pid: u32,
     /// Where it was dialled.
     pub address: Address,
@@ -181,6 +182,12 @@ impl Story {
         }
     }
 
+    /// The same for a connect of the sequoia dialect, which knows of no process but its child.
+    pub(super) fn at(&mut self, stage: &'static str, child: Option<u32>) {
+        tracing::debug!(target: "rendezvous_ipc::connect", step = stage, child, "{stage}");
+        self.stage = stage;
+    }
+
     /// What the point was found to hold, under the lock.
     pub(super) fn found(&mut self, found: &Found) {
         self.malformed = match found {
@@ -207,8 +214,13 @@ impl Story {
             (Row::Suspected, _) => Reason::ServerGone,
             _ => Reason::NoRecord,
         };
-        tracing::info!(target: "rendezvous_ipc::connect", %reason, "the lifetime lock is free");
-        if let (Some(pid), Row::Suspected) = (self.started.take(), row) {
+        self.starts(reason, row == Row::Suspected);
+    }
+
+    /// A server will be started, perhaps instead of one that was started before and is gone.
+    pub(super) fn starts(&mut self, reason: Reason, dead: bool) {
+        tracing::info!(target: "rendezvous_ipc::connect", %reason, "nobody serves");
+        if let (Some(pid), true) = (self.started.take(), dead) {
             keep(&mut self.failed, Failed::Vanished { pid });
         }
         self.reason.get_or_insert(reason);
@@ -221,7 +233,12 @@ impl Story {
     }
 
     pub(super) fn came(&mut self, record: &Record, came: Came) {
-        let suspicion = Suspicion { pid: record.pid, address: record.address, stage: self.stage, came };
+        self.suspect(record.pid, record.address, came);
+    }
+
+    /// A dial came to nothing.
+    pub(super) fn suspect(&mut self, pid: u32, address: Address, came: Came) {
+        let suspicion = Suspicion { pid, address, stage: self.stage, came };
         tracing::info!(target: "rendezvous_ipc::connect", %suspicion);
         if self.suspicions.last() != Some(&suspicion) {
             keep(&mut self.suspicions, suspicion);
@@ -233,8 +250,8 @@ impl Story {
         keep(&mut self.failed, Failed::Busy { pid });
     }
 
-    pub(super) fn started(&mut self, record: &Record) {
-        self.started = Some(record.pid);
+    pub(super) fn started(&mut self, pid: u32) {
+        self.started = Some(pid);
     }
 
     pub(super) fn not_started(&mut self, error: &StartError) {
@@ -274,10 +291,10 @@ impl Story {
     }
 
     /// How it ended well.
-    pub(super) fn outcome(&mut self, record: &Record, welcome: Welcome) -> Outcome {
+    pub(super) fn outcome(&mut self, welcome: Welcome) -> Outcome {
         let how = match (self.internal, self.started, self.reason) {
             (Some(how), _, _) => how,
-            (None, Some(pid), Some(reason)) if pid == record.pid => How::StartedExternal(reason),
+            (None, Some(pid), Some(reason)) if pid == welcome.pid => How::StartedExternal(reason),
             _ => How::Joined,
         };
         let outcome = Outcome {
@@ -338,7 +355,7 @@ fn keep<T>(list: &mut Vec<T>, item: T) {
 fn waiting_for(stage: &str) -> &'static str {
     match stage {
         "Await" => "the started server's reply",
-        "Dial" | "Hello" => "a connection",
+        "Dial" | "Hello" | "Tell" => "a connection",
         "Prove" => "the server's proof",
         "Welcome" => "the server's welcome",
         "Internal" => "the server in this process, which starts, ends, or has no place",
@@ -350,6 +367,7 @@ fn waiting_for(stage: &str) -> &'static str {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.how {
+            How::Joined if self.pid == 0 => f.write_str("joined an external server"),
             How::Joined => write!(f, "joined an external server: pid {}", self.pid),
             How::StartedExternal(reason) => write!(f, "started an external server ({reason}): pid {}", self.pid),
             How::JoinedInternal => f.write_str("joined the server in this process"),
@@ -397,7 +415,10 @@ impl fmt::Display for Suspicion {
             Came::TooNew => "a newer version of the service",
             Came::Unsupported(answer) => return write!(f, "pid {pid} at {address}, {stage}: {answer}"),
         };
-        write!(f, "pid {pid} at {address}, {stage}: {what}")
+        if *pid > 0 {
+            write!(f, "pid {pid} at ")?;
+        }
+        write!(f, "{address}, {stage}: {what}")
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where a server listens: on the loopback or at a socket beside the point, and nowhere else.
 
 use core::fmt::{self, Write};
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::num::NonZeroU16;
 use core::str::FromStr;
 
 use super::hex::{self, Hex};
@@ -64,6 +65,11 @@ impl Address {
             (true, 0) => Err(AddressError::NoPort),
             (true, _) => Ok(Address::Tcp(Loopback(address))),
         }
+    }
+
+    /// A port of `127.0.0.1`.
+    pub fn port(port: NonZeroU16) -> Self {
+        Address::Tcp(Loopback((Ipv4Addr::LOCALHOST, port.get()).into()))
     }
 
     /// The TCP address, where it is one.

@@ -16,6 +16,7 @@ mod home;
 mod policies;
 mod program;
 mod record;
+mod sequoia;
 mod serving;
 mod sockets;
 mod starts;
@@ -40,6 +41,7 @@ fn main() {
         files::trials,
         hand::trials,
         policies::trials,
+        sequoia::trials,
         serving::trials,
         sockets::trials,
         starts::trials,

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent, Nonce};
-use rendezvous_ipc::{Context, Descriptor, Error, Limits, Policy, Start, Stream, Transport};
+use rendezvous_ipc::{Context, Descriptor, Dialect, Error, Limits, Policy, Start, Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::trace;
@@ -90,9 +90,11 @@ fn transport(args: &[&str]) -> Transport {
 
 /// The service, as both sides describe it; the server is started with these arguments.
 pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
-    let version = args.iter().find_map(|arg| arg.strip_prefix("version=")?.parse().ok()).unwrap_or(7);
+    let dialect = if args.contains(&"sequoia") { Dialect::Sequoia } else { Dialect::Native };
+    let version = args.iter().find_map(|arg| arg.strip_prefix("version=")?.parse().ok());
+    let version = version.unwrap_or(if dialect == Dialect::Sequoia { 0 } else { 7 });
     let name = args.iter().find_map(|arg| arg.strip_prefix("name=")).unwrap_or("count");
-    let service = Descriptor::new(context, name).unwrap().version(version).limits(limits).unwrap();
+    let service = Descriptor::new(context, name).unwrap().dialect(dialect).version(version).limits(limits).unwrap();
     let refuses = args.contains(&"refuses");
     let hangs = args.contains(&"hangs");
     let flushes = args.contains(&"flushes");

@@ -100,13 +100,13 @@ pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
 pub enum Came {
     /// An error that is not in this list: our own trouble.
     Trouble,
-    /// Refused, reset, aborted, a broken pipe, timed out, or no such socket.
+    /// Refused, or no such socket.
     Refused,
     /// We reached ourselves.
     Myself,
-    /// `patience` is over.
+    /// `patience` is over, or the system's own.
     Silence,
-    /// It hung up before its proof.
+    /// It hung up before its proof: an end, reset, aborted, or a broken pipe.
     HungUp,
     /// It hung up after its proof, before the welcome.
     Unwelcome,

@@ -1,11 +1,10 @@
 //! What a point of the dialect holds: a cookie as it is, and an address behind it.
 
 use core::fmt::Write;
-use core::net::{Ipv4Addr, SocketAddr};
 use core::num::NonZeroU16;
 use core::str;
 
-use crate::proto::address::is_spelled;
+use crate::proto::address::{Address, is_spelled};
 use crate::proto::cookie::Cookie;
 use crate::proto::record::{self as native, Line, Malformed};
 
@@ -22,8 +21,8 @@ pub struct Record {
 
 impl Record {
     /// Where the server listens.
-    pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port.get()).into()
+    pub fn address(&self) -> Address {
+        Address::port(self.port)
     }
 
     /// The bytes of the file.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -16,6 +17,8 @@ use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{self as signal, SignalKind};
+
+use super::socket;
 
 /// The spawner's end of a child's standard input.
 ///
@@ -91,6 +94,19 @@ pub(crate) fn take_stdio() -> io::Result<(OwnedFd, OwnedFd)> {
     rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
     rustix::stdio::dup2_stdout(io::stderr())?;
     Ok((orders, replies))
+}
+
+/// Takes the listener that is this process's standard input, which is empty from here on; what is printed goes to `log`.
+/// `None` where standard input is something else: then nothing is taken.
+pub(crate) fn take_listener(log: fs::File) -> io::Result<Option<TcpListener>> {
+    if !socket::listens(io::stdin()) {
+        return Ok(None);
+    }
+    let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
+    rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
+    rustix::stdio::dup2_stdout(&log)?;
+    rustix::stdio::dup2_stderr(log)?;
+    Ok(Some(listener))
 }
 
 /// Gives up the files that this process inherited from its caller's caller, by executing it once more.

@@ -2,11 +2,13 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
@@ -105,6 +107,27 @@ pub(crate) fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
 pub(crate) fn peek(stream: impl AsFd) -> io::Result<usize> {
     let (_, peeked) = rustix::net::recv(stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
     Ok(peeked)
+}
+
+/// Whether that many bytes of what the other side said wait to be read.
+pub(crate) fn has_said<const N: usize>(stream: impl AsFd) -> bool {
+    matches!(rustix::net::recv(stream, &mut [0; N], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, said)) if said == N)
+}
+
+/// Whether somebody waits to be accepted.
+pub(crate) fn is_awaited(listener: &OwnedFd) -> bool {
+    let mut listener = [PollFd::new(listener, PollFlags::IN)];
+    matches!(rustix::event::poll(&mut listener, Some(&Timespec::default())), Ok(1..))
+}
+
+/// Whether it is a socket that listens on the loopback.
+pub(crate) fn listens(socket: impl AsFd) -> bool {
+    rustix::net::sockopt::socket_acceptconn(socket).unwrap_or(false)
+}
+
+/// Has a connection be reset when it is closed, by the end of this process, too; or no more.
+pub(crate) fn reset_at_close(stream: impl AsFd, reset: bool) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_socket_linger(stream, reset.then_some(Duration::ZERO))?)
 }
 
 /// Removes the sockets in a directory whose names are `is`.

@@ -1,0 +1,21 @@
+//! The other dialect over files, locks, sockets and processes: the machines of [`crate::proto::sequoia`].
+
+mod child;
+mod connect;
+mod inspect;
+mod lobby;
+mod serve;
+
+pub(super) use self::connect::connect;
+pub(super) use self::inspect::inspect;
+pub(super) use self::serve::run as serve;
+use crate::error::Error;
+
+/// What the dialect has no words for.
+pub(super) fn no_retirement() -> Error {
+    Error::Usage(
+        "a server of the sequoia dialect cannot be asked to retire, and says nothing of its process: find it, and send \
+         it a SIGTERM"
+            .into(),
+    )
+}

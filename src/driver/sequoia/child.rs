@@ -1,0 +1,123 @@
+//! A server that is being started in the dialect: the listener that it is given, what it is told, and its end.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::num::NonZeroU16;
+use std::os::fd::OwnedFd;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::super::child::{EXIT_GRACE, NoChild};
+use super::super::log;
+use super::super::os::process;
+use super::super::reaper::{Process, Reaper};
+use super::super::socket::BACKLOG;
+use crate::error::{Error, StartFailure};
+use crate::proto::cookie::Cookie;
+use crate::proto::sequoia::record::Record;
+use crate::service::Service;
+
+/// A listener for a server to be, and the first connection to it, on which the cookie was said.
+pub(super) struct Port {
+    listener: TcpListener,
+    introduction: TcpStream,
+}
+
+impl Port {
+    /// Listens, and is the first to connect: before the server runs, and as good as before anybody else can know the port.
+    pub(super) async fn open(cookie: &Cookie) -> io::Result<(Self, Record)> {
+        // It blocks, as the servers of the dialect expect it to.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        rustix::net::listen(&listener, BACKLOG as i32)?;
+        let address = listener.local_addr()?;
+        let mut introduction = TcpStream::connect(address).await?;
+        introduction.write_all(cookie.expose()).await?;
+        let port = NonZeroU16::new(address.port()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok((Port { listener, introduction }, Record { cookie: cookie.clone(), port }))
+    }
+}
+
+/// A child that is not registered: dropping it kills it. A thread of its own reaps it in the end.
+pub(super) struct Child {
+    process: Process,
+    pid: u32,
+    registered: bool,
+    introduction: TcpStream,
+    exit: oneshot::Receiver<Option<ExitStatus>>,
+    log_begin: u64,
+}
+
+impl Child {
+    /// Starts a process, with the listener as its standard input.
+    pub(super) fn spawn(service: &Service, port: Port) -> Result<Self, NoChild> {
+        let ours = |error| NoChild::Ours(Error::System { stage: "Spawn", source: error });
+        let (program, context) = (service.program().map_err(NoChild::Ours)?, &service.context);
+        let (errors, log_begin) = log::open(&service.log).map_err(NoChild::Ours)?;
+        let Port { listener, introduction } = port;
+        // The thread first: once there is a child, nothing may keep it from being reaped.
+        let (reaper, exit) = Reaper::start().map_err(ours)?;
+        let spawned = Command::new(&program.path)
+            .args(&program.args)
+            .args(context.to_sequoia_args())
+            .current_dir(context.home())
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdout(errors.try_clone().map_err(ours)?)
+            .stderr(errors)
+            .spawn();
+        let process = spawned.map_err(|error| {
+            if process::cannot_execute(&error) && context.home().is_dir() {
+                NoChild::CannotExecute(error)
+            } else {
+                NoChild::Ours(Error::file(&program.path, error))
+            }
+        })?;
+        let pid = process.id();
+        Ok(Child { process: reaper.take(process), pid, registered: false, introduction, exit, log_begin })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Where its part of the log begins.
+    pub(super) fn log_begin(&self) -> u64 {
+        self.log_begin
+    }
+
+    /// Awaits that it closes the connection on which it was told, its exit, or the end of its budget.
+    pub(super) async fn heard(&mut self, budget: Duration) -> Result<(), StartFailure> {
+        let (until, mut byte) = (Instant::now() + budget, [0]);
+        tokio::select! {
+            biased;
+            end = self.introduction.read(&mut byte) => match end {
+                Ok(0) => Ok(()),
+                Ok(_) => Err(StartFailure::Nonsense("the connection on which it was told its cookie".into())),
+                // The exit and the end of its sockets race: the exit says more, so it has a moment.
+                Err(_) => {
+                    let exit = timeout(EXIT_GRACE, &mut self.exit).await;
+                    Err(StartFailure::Exited(exit.ok().and_then(Result::ok).flatten()))
+                }
+            },
+            status = &mut self.exit => Err(StartFailure::Exited(status.ok().flatten())),
+            () = sleep_until(until) => Err(StartFailure::Overdue(budget)),
+        }
+    }
+
+    /// From here on it is a server like any other.
+    pub(super) fn register(mut self) {
+        self.registered = true;
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.registered {
+            self.process.kill();
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The client's loop in the dialect: puts the machine's questions to files, sockets and processes.
+
+use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
+
+use super::super::child::NoChild;
+use super::super::connect::{Connection, Pause, no_handler, not_held, serve_here, start_error, welcomed};
+use super::super::dial::{self, Trouble};
+use super::super::handlers::Factory;
+use super::super::point::{self, Guard};
+use super::super::socket::Socket;
+use super::super::story::{Reason, Story};
+use super::super::stream::{Keeps, Stream};
+use super::child::{Child, Port};
+use crate::error::{Error, StartFailure};
+use crate::proto::cookie::Cookie;
+use crate::proto::handshake::Welcome;
+use crate::proto::sequoia::connect::{Came, Done, Goal, Holds, Policy, Step};
+use crate::proto::sequoia::record::{Found, Record};
+use crate::service::Service;
+
+/// How a connect ended well.
+pub(super) enum Ended {
+    /// A server was told the cookie. Its process is known, or 0.
+    Connected(Socket, u32),
+    /// To serve: somebody listens already.
+    Live,
+    /// To serve: the point is ours, and locked.
+    Start(Guard),
+    /// To be served in this process.
+    Internal,
+}
+
+/// Connects to the server of a service, starting one where there is none. The policy is one that can be kept.
+pub(in crate::driver) async fn connect(
+    service: &Service,
+    policy: Policy,
+    factory: Option<&Factory>,
+) -> Result<Connection, Error> {
+    if (service.version, service.newest) != (0, u32::MAX) {
+        return Err(Error::Usage("the sequoia dialect has no versions of a service: leave them out".into()));
+    }
+    let mut story = Story::new();
+    let until = Instant::now() + service.limits.connect;
+    match run(service, Goal::Connect(policy), &mut story).await? {
+        Ended::Connected(stream, pid) => {
+            let keeps = Keeps { lease: None, _context: service.context.hold() };
+            let unknown = Welcome { pid, service: 0, uptime: 0, clients: 0 };
+            Ok(Connection { stream: Stream::new(stream, keeps), outcome: story.outcome(unknown) })
+        }
+        Ended::Internal => {
+            let factory = factory.ok_or_else(no_handler)?;
+            let serving = tokio::time::timeout_at(until, serve_here(service, factory, &mut story)).await;
+            let ended = serving.unwrap_or_else(|_| Err(story.deadline())).map_err(|error| story.both(error))?;
+            welcomed(service, ended, &mut story)
+        }
+        Ended::Live | Ended::Start(_) => Err(not_held("the connection")),
+    }
+}
+
+/// Runs the machine to its end, or to the deadline, whichever comes first.
+///
+/// Dropped at any await, it releases what it holds: see [`Held`].
+pub(super) async fn run(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended, Error> {
+    let deadline = Instant::now() + service.limits.connect;
+    let span =
+        tracing::info_span!(target: "rendezvous_ipc::connect", "sequoia", point = %service.point.display(), ?goal);
+    let ended = timeout(service.limits.connect, drive(service, goal, deadline, story).instrument(span)).await;
+    ended.unwrap_or_else(|_| Err(story.deadline()))
+}
+
+async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Story) -> Result<Ended, Error> {
+    let limits = &service.limits;
+    let mut held = Held::default();
+    let mut until = deadline;
+    let mut pause = Pause::default();
+    let mut failure = None;
+    let mut reason = Reason::NoRecord;
+    let mut step = Step::new(goal);
+    loop {
+        story.at(step.name(), held.child.as_ref().map(Child::pid));
+        debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
+        step = match step {
+            Step::Lock(s) if !s.creates() && point::read_as(&service.point, Found::read)?.is_none() => s.absent(),
+            Step::Lock(s) => {
+                held.point = match s.creates() {
+                    true => point::try_lock_at_home(&service.point, service.context.home())?,
+                    false => point::try_lock(&service.point, false)?,
+                };
+                if held.point.is_some() { s.got() } else { s.busy() }
+            }
+            Step::Read(s) => {
+                let found = held.point()?.found_as(Found::read)?;
+                reason = match &found {
+                    Found::Malformed(malformed) => Reason::Malformed(*malformed),
+                    Found::Record(_) => Reason::ServerGone,
+                    Found::Absent | Found::Empty | Found::OtherDialect => Reason::NoRecord,
+                };
+                s.found(found)
+            }
+            Step::Dial(s) => {
+                until = Instant::now() + limits.patience;
+                match dial::connect(&service.point, s.record().address(), until).await {
+                    Ok(stream) => {
+                        held.stream = Some(stream);
+                        s.connected()
+                    }
+                    Err(trouble) => {
+                        let came = held.hang_up(s.record(), trouble, story);
+                        s.failed(came)
+                    }
+                }
+            }
+            Step::Tell(s) => match dial::send(held.stream()?, s.record().cookie.expose(), until).await {
+                Ok(()) => s.told(),
+                Err(trouble) => {
+                    let came = held.hang_up(s.record(), trouble, story);
+                    s.failed(came)
+                }
+            },
+            Step::Clear(s) => {
+                if deadline.saturating_duration_since(Instant::now()) < limits.start {
+                    s.too_late()
+                } else {
+                    story.starts(reason, true);
+                    held.point()?.clear()?;
+                    s.cleared(Cookie::new(dial::random()?))
+                }
+            }
+            Step::Introduce(s) => {
+                let (port, record) = Port::open(s.cookie()).await.map_err(Error::system("Introduce"))?;
+                held.port = Some(port);
+                s.introduced(record)
+            }
+            Step::Spawn(s) => {
+                let port = held.port.take().ok_or_else(|| not_held("the port"))?;
+                match Child::spawn(service, port) {
+                    Ok(child) => {
+                        held.child = Some(child);
+                        s.spawned()
+                    }
+                    Err(NoChild::CannotExecute(error)) => {
+                        failure = Some((StartFailure::CannotExecute(error), None));
+                        s.cannot_execute()
+                    }
+                    Err(NoChild::Ours(error)) => return Err(error),
+                }
+            }
+            Step::Await(s) => {
+                let child = held.child.as_mut().ok_or_else(|| not_held("the child"))?;
+                match child.heard(limits.start).await {
+                    Ok(()) => s.heard(),
+                    Err(reason) => {
+                        failure = Some((reason, Some(child.log_begin())));
+                        s.failed()
+                    }
+                }
+            }
+            Step::Write(s) => {
+                held.point()?.write_line(&s.record().bytes())?;
+                let child = held.child.take().ok_or_else(|| not_held("the child"))?;
+                failure = Some((StartFailure::Vanished, Some(child.log_begin())));
+                story.started(child.pid());
+                held.registered = Some((s.record().clone(), child.pid()));
+                child.register();
+                s.written()
+            }
+            Step::Kill(s) => {
+                held.child = None;
+                s.killed()
+            }
+            Step::Unlock(s) => {
+                held.point = None;
+                s.unlocked()
+            }
+            Step::Backoff(s) => {
+                if s.is_silent() {
+                    // What it waits for is still the connection.
+                    story.at("Dial", None);
+                }
+                sleep(pause.next()?).await;
+                s.elapsed()
+            }
+            Step::Done(done) => return finish(service, done, held, story, failure),
+        };
+    }
+}
+
+fn finish(
+    service: &Service,
+    done: Done,
+    mut held: Held,
+    story: &mut Story,
+    failure: Option<(StartFailure, Option<u64>)>,
+) -> Result<Ended, Error> {
+    let failure = failure.map(|(failure, log_begin)| start_error(service, failure, log_begin));
+    Err(match done {
+        Done::Connected(record) => match held.stream.take() {
+            Some(stream) => {
+                let ours = held.registered.take().filter(|(registered, _)| *registered == record);
+                return Ok(Ended::Connected(stream, ours.map_or(0, |(_, pid)| pid)));
+            }
+            None => not_held("the stream"),
+        },
+        Done::Live(_) => return Ok(Ended::Live),
+        Done::Start => match held.point.take() {
+            Some(point) => return Ok(Ended::Start(point)),
+            None => not_held("the point lock"),
+        },
+        Done::Internal => {
+            failure.iter().for_each(|failure| story.not_started(failure));
+            return Ok(Ended::Internal);
+        }
+        Done::OtherDialect => Error::OtherDialect { path: service.point.clone() },
+        Done::Failed => failure.map_or_else(|| not_held("the failure"), |failure| Error::Start(Box::new(failure))),
+        Done::TooLate => story.too_late(),
+        Done::Trouble => story.take_trouble().unwrap_or_else(|| not_held("the error")),
+    })
+}
+
+/// What a connect holds. Dropping it releases everything: the child that is not registered is killed, and the lock
+/// released after that.
+#[derive(Default)]
+struct Held {
+    stream: Option<Socket>,
+    port: Option<Port>,
+    child: Option<Child>,
+    /// The server that this connect registered last, and its process.
+    registered: Option<(Record, u32)>,
+    point: Option<Guard>,
+}
+
+impl Held {
+    fn holds(&self) -> Holds {
+        Holds { lock: self.point.is_some(), port: self.port.is_some(), child: self.child.is_some() }
+    }
+
+    fn point(&mut self) -> Result<&mut Guard, Error> {
+        self.point.as_mut().ok_or_else(|| not_held("the point lock"))
+    }
+
+    fn stream(&mut self) -> Result<&mut Socket, Error> {
+        self.stream.as_mut().ok_or_else(|| not_held("the stream"))
+    }
+
+    /// Ends a dial, and tells what it came to.
+    fn hang_up(&mut self, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
+        self.stream = None;
+        match trouble {
+            Trouble::Came(came) => {
+                story.suspect(0, record.address(), came);
+                came
+            }
+            Trouble::Ours(error) => {
+                story.trouble(Error::System { stage: story.stage(), source: error });
+                Came::Trouble
+            }
+        }
+    }
+}

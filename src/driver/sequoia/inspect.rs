@@ -1,0 +1,31 @@
+//! Status in the dialect: what the record says, and whether anybody listens there.
+
+use tokio::time::Instant;
+
+use super::super::dial::{self, Trouble};
+use super::super::inspect::Status;
+use super::super::point;
+use super::super::story::Suspicion;
+use crate::error::Error;
+use crate::proto::sequoia::connect::{Class, class};
+use crate::proto::sequoia::record::Found;
+use crate::service::Service;
+
+/// Looks at a point. Takes no lock, and says nothing to whoever listens.
+pub(in crate::driver) async fn inspect(service: &Service) -> Result<Status, Error> {
+    let record = match point::read_as(&service.point, Found::read)? {
+        None | Some(Found::Absent | Found::Empty) => return Ok(Status::Absent),
+        Some(Found::Malformed(malformed)) => return Ok(Status::Malformed(malformed)),
+        Some(Found::OtherDialect) => return Ok(Status::OtherDialect),
+        Some(Found::Record(record)) => record,
+    };
+    let address = record.address();
+    match dial::connect(&service.point, address, Instant::now() + service.limits.patience).await {
+        Ok(_) => Ok(Status::Listening { address }),
+        Err(Trouble::Ours(source)) => Err(Error::System { stage: "Dial", source }),
+        Err(Trouble::Came(came)) => Ok(match class(came) {
+            Class::Dead => Status::Gone { pid: 0 },
+            _ => Status::Unknown(Suspicion { pid: 0, address, stage: "Dial", came }),
+        }),
+    }
+}

@@ -1,0 +1,143 @@
+//! The server's side of the handshake in the dialect: 32 bytes, and nothing is answered.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::num::NonZeroU16;
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep};
+
+use super::super::hall::Hall;
+use super::super::handlers::{Peer, Session};
+use super::super::lobby::Greet;
+use super::super::os::socket;
+use super::super::socket::{Handover, Socket};
+use crate::limits::Limits;
+use crate::proto::cookie::Cookie;
+use crate::proto::sequoia::record::Record;
+
+/// What a server of the dialect answers its clients with: nothing.
+pub(super) struct Host {
+    pub(super) record: Record,
+    limits: Limits,
+    hall: Arc<Hall>,
+    sessions: mpsc::Sender<Session>,
+    /// For as many clients as are served at once.
+    places: Arc<Semaphore>,
+    /// How many clients were let in so far.
+    admitted: Cell<u64>,
+    /// The listener once more, to see whether anybody waits there.
+    listener: OwnedFd,
+    guests: RefCell<Vec<Weak<Guest>>>,
+}
+
+/// Who connected, and is not let in yet.
+struct Guest {
+    stream: TcpStream,
+    /// Whether it said the cookie.
+    told: Cell<bool>,
+}
+
+impl Host {
+    pub(super) fn new(
+        listener: &TcpListener,
+        cookie: Cookie,
+        limits: Limits,
+        hall: Arc<Hall>,
+        sessions: mpsc::Sender<Session>,
+    ) -> io::Result<Rc<Self>> {
+        let port = NonZeroU16::new(listener.local_addr()?.port()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let places = limits.clients.map_or(Semaphore::MAX_PERMITS, |clients| clients.min(Semaphore::MAX_PERMITS));
+        Ok(Rc::new(Host {
+            record: Record { cookie, port },
+            limits,
+            hall,
+            sessions,
+            places: Arc::new(Semaphore::new(places)),
+            admitted: Cell::new(0),
+            listener: std::os::fd::AsFd::as_fd(listener).try_clone_to_owned()?,
+            guests: RefCell::default(),
+        }))
+    }
+
+    /// Returns when everybody is let in who has said the cookie, or when `patience` is over.
+    ///
+    /// To be called under the point lock: then nobody of the dialect says it meanwhile. Who says nothing is not waited for.
+    pub(super) async fn settle(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        while self.is_awaited() && Instant::now() < until {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    fn is_awaited(&self) -> bool {
+        let mut guests = self.guests.borrow_mut();
+        guests.retain(|guest| guest.strong_count() > 0);
+        let said = |guest: Rc<Guest>| guest.told.get() || socket::has_said::<{ Cookie::LEN }>(&guest.stream);
+        socket::is_awaited(&self.listener) || guests.iter().filter_map(Weak::upgrade).any(said)
+    }
+
+    async fn let_in(&self, guest: Rc<Guest>) -> Option<()> {
+        if hear(&guest.stream).await.ok()? != self.record.cookie {
+            return None;
+        }
+        guest.told.set(true);
+        // A full house lets its clients wait, and nobody else.
+        let room = async { (self.places.clone().acquire_owned().await, self.sessions.reserve().await) };
+        let (place, seat) = tokio::select! {
+            (place, seat) = room => (place.ok()?, seat.ok()?),
+            () = gone(&guest.stream) => return None,
+        };
+        let counted = self.hall.admit()?;
+        let number = self.admitted.replace(self.admitted.get() + 1) + 1;
+        let peer = Peer { number, process: None };
+        tracing::debug!(target: "rendezvous_ipc::serve", step = "Admit", number, "Admit");
+        let stream = Handover::Tcp(Rc::into_inner(guest)?.stream.into_std().ok()?);
+        seat.send(Session { peer, stream, counted, place });
+        Some(())
+    }
+}
+
+impl Greet for Host {
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn greet(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static {
+        let guest = match stream {
+            Socket::Tcp(stream) => Some(Rc::new(Guest { stream, told: Cell::new(false) })),
+            Socket::Unix(_) => None,
+        };
+        self.guests.borrow_mut().extend(guest.as_ref().map(Rc::downgrade));
+        async move { self.let_in(guest?).await }
+    }
+}
+
+/// Hears a cookie, and not a byte more.
+pub(super) async fn hear(stream: &TcpStream) -> io::Result<Cookie> {
+    let (mut cookie, mut heard) = ([0; Cookie::LEN], 0);
+    while heard < cookie.len() {
+        stream.readable().await?;
+        match stream.try_read(&mut cookie[heard..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => heard += read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Cookie::new(cookie))
+}
+
+/// Returns when the other side has ended the connection. What it may have said already stays unread.
+async fn gone(stream: &TcpStream) {
+    if let Ok(1..) = stream.async_io(Interest::READABLE, || socket::peek(stream)).await {
+        std::future::pending().await
+    }
+}

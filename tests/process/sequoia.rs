@@ -1,0 +1,444 @@
+//! The dialect of `sequoia-ipc`, our side of it. Against the real one: `interop/`.
+
+use std::fs;
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::pin::pin;
+use std::process::{Child, Stdio};
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rendezvous_ipc::proto::sequoia::record::{Found, Record};
+use rendezvous_ipc::{Context, Error, How, Limits, Policy, Reason, Status};
+use rustix::process::Signal;
+
+use crate::home::{Home, LONG, Stranger, eventually, output, printed, processes, runtime, signal};
+use crate::program::{self, COUNT, ask};
+
+crate::trials![
+    a_server_of_the_dialect_is_started_where_there_is_none_and_joined_after_that,
+    twenty_clients_of_the_dialect_at_once_share_one_server,
+    the_first_connection_decides_the_cookie_and_no_later_one_does,
+    wrong_slow_and_silent_clients_of_the_dialect_hold_up_nobody_and_do_not_keep_a_server,
+    who_says_no_cookie_has_the_time_of_a_handshake,
+    a_full_lobby_of_the_dialect_lets_the_oldest_go_and_a_client_in,
+    a_start_of_the_dialect_that_fails_says_why_and_leaves_nothing,
+    a_connect_of_the_dialect_dropped_at_any_await_leaves_nothing_behind,
+    a_client_of_the_dialect_killed_at_any_step_leaves_one_server_and_the_next_connect_succeeds,
+    a_server_of_the_dialect_that_does_not_answer_is_not_replaced,
+    a_stranger_on_a_dead_servers_port_is_told_the_cookie_of_the_dialect,
+    a_server_of_the_dialect_by_hand_registers_itself_and_a_second_says_that_one_runs,
+    what_the_dialect_has_no_words_for_is_told,
+    flags_of_the_wrong_dialect_are_told_what_is_wrong,
+    an_ephemeral_server_of_the_dialect_ends_when_its_home_is_gone,
+    the_policies_of_the_dialect_are_kept,
+    a_server_of_the_dialect_restores_its_record_and_goes_where_another_stands,
+    no_client_of_the_dialect_is_lost_to_an_idle_server,
+];
+
+/// A home whose service is of the dialect.
+fn new() -> Home {
+    served_by(&["@serve", "sequoia"])
+}
+
+fn served_by(server: &'static [&'static str]) -> Home {
+    let mut home = Home::new();
+    home.server = server;
+    home
+}
+
+fn with(limits: Limits) -> Home {
+    let mut home = new();
+    home.limits = limits;
+    home
+}
+
+fn bytes(home: &Home) -> Vec<u8> {
+    fs::read(home.point()).unwrap()
+}
+
+fn record(home: &Home) -> Record {
+    match Found::read(&bytes(home)) {
+        Found::Record(record) => record,
+        other => panic!("no record: {other:?}"),
+    }
+}
+
+/// Leaves something in the point, as somebody who does not lock it.
+fn leave(home: &Home, bytes: &[u8]) {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).open(home.point()).unwrap().write_all(bytes).unwrap();
+}
+
+fn leads_to(port: u16) -> Vec<u8> {
+    [&[7; 32][..], format!("127.0.0.1:{port}").as_bytes()].concat()
+}
+
+/// The one server, told to retire.
+fn retire(home: &Home) {
+    home.processes().into_iter().for_each(|pid| signal(pid, Signal::TERM));
+    home.wait_for_nobody();
+    assert_eq!(bytes(home), b"", "it withdrew its record");
+}
+
+/// A server that is started as a client of the dialect starts one, with a listener of the test's.
+fn started(home: &Home, args: &[&str], listener: TcpListener) -> Child {
+    if !home.path().exists() {
+        home.make();
+    }
+    let mut command = home.command(&[&["@serve", "sequoia"], args].concat());
+    command.arg("--lib").arg(home.directory()).args(["--ephemeral", "false", "--socket", "0"]);
+    command.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).spawn().unwrap()
+}
+
+/// Says 32 bytes, and asks for a count.
+fn says(port: u16, cookie: &[u8]) -> std::io::Result<u64> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(LONG))?;
+    stream.write_all(cookie)?;
+    stream.write_all(&[COUNT])?;
+    let mut count = [0; 8];
+    stream.read_exact(&mut count)?;
+    Ok(u64::from_be_bytes(count))
+}
+
+/// Whether the other side ended the connection in an orderly way, when it does.
+fn ends(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    matches!(stream.read(&mut [0]), Ok(0))
+}
+
+fn a_server_of_the_dialect_is_started_where_there_is_none_and_joined_after_that() {
+    let home = new();
+    let (started, one) = home.count();
+    assert_eq!((started.how, one), (How::StartedExternal(Reason::NoRecord), 1));
+    assert_eq!(home.processes(), [started.pid]);
+    let (joined, two) = home.count();
+    assert_eq!((joined.how, joined.pid, two), (How::Joined, 0, 2));
+    assert_eq!(joined.to_string(), "joined an external server");
+    assert_eq!(bytes(&home), *record(&home).bytes());
+    signal(started.pid, Signal::KILL);
+    home.wait_for_nobody();
+    let (next, count) = home.count();
+    assert_eq!((next.how, count), (How::StartedExternal(Reason::ServerGone), 1));
+    let port = record(&home).port;
+    assert!(next.suspicions.iter().all(|suspicion| !suspicion.to_string().contains(&format!(":{port},"))));
+    retire(&home);
+}
+
+fn twenty_clients_of_the_dialect_at_once_share_one_server() {
+    let home = new();
+    let clients: Vec<_> = (0..20).map(|_| home.command(&["@client", "server:sequoia"]).spawn().unwrap()).collect();
+    let mut counts: Vec<u64> = clients
+        .into_iter()
+        .map(|client| printed(&client.wait_with_output().unwrap()).rsplit_once(' ').unwrap().1.parse().unwrap())
+        .collect();
+    counts.sort_unstable();
+    assert!(counts.into_iter().eq(1..=20));
+    retire(&home);
+}
+
+fn the_first_connection_decides_the_cookie_and_no_later_one_does() {
+    let home = new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let [mut first, mut second] = [1, 2].map(|byte| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(&[byte; 32]).unwrap();
+        stream
+    });
+    let mut server = started(&home, &[], listener);
+    // Who told the cookie hears when it serves; who came later is a client, and a wrong one.
+    assert!(ends(&mut first));
+    assert!(ends(&mut second));
+    assert_eq!(says(port, &[1; 32]).unwrap(), 1);
+    says(port, &[2; 32]).expect_err("another cookie");
+    says(port, &[[1; 31].as_slice(), &[2]].concat()).expect_err("almost the same");
+    assert_eq!(says(port, &[1; 32]).unwrap(), 2);
+    // Nobody registered it, so it does.
+    eventually("it is registered", || matches!(Found::read(&bytes_or_none(&home)), Found::Record(_)));
+    assert_eq!((record(&home).port.get(), record(&home).cookie.expose()), (port, &[1; 32]));
+    retire(&home);
+    assert!(server.wait().unwrap().success());
+}
+
+fn bytes_or_none(home: &Home) -> Vec<u8> {
+    fs::read(home.point()).unwrap_or_default()
+}
+
+fn wrong_slow_and_silent_clients_of_the_dialect_hold_up_nobody_and_do_not_keep_a_server() {
+    let home = served_by(&["@serve", "sequoia", "idle=300"]);
+    home.count();
+    let port = record(&home).port.get();
+    let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    for wrong in [&[0; 32][..], &[1; 5000], b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        says(port, wrong).expect_err("it does not know the cookie");
+    }
+    let mut slow = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    for byte in &record(&home).cookie.expose()[..20] {
+        slow.write_all(&[*byte]).unwrap();
+    }
+    let begun = Instant::now();
+    assert_eq!(home.count().1, 2);
+    assert!(begun.elapsed() < home.limits.handshake, "nobody waited for them");
+    home.wait_for_nobody();
+    assert_eq!(bytes(&home), b"");
+    drop((silent, slow));
+}
+
+fn who_says_no_cookie_has_the_time_of_a_handshake() {
+    let home = new();
+    home.count();
+    let begun = Instant::now();
+    let mut silent = TcpStream::connect(("127.0.0.1", record(&home).port.get())).unwrap();
+    assert!(ends(&mut silent));
+    let took = begun.elapsed();
+    assert!(took >= home.limits.handshake && took < LONG / 2, "{took:?}");
+    retire(&home);
+}
+
+fn a_full_lobby_of_the_dialect_lets_the_oldest_go_and_a_client_in() {
+    let home = served_by(&["@serve", "sequoia", "lobby=4", "whole"]);
+    home.count();
+    let begun = Instant::now();
+    let port = record(&home).port.get();
+    let mut silent: Vec<_> = (0..5).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    assert!(ends(&mut silent[0]));
+    assert!(begun.elapsed() < program::limits().handshake, "the oldest goes at once");
+    assert_eq!(home.count().1, 2);
+    retire(&home);
+}
+
+fn a_start_of_the_dialect_that_fails_says_why_and_leaves_nothing() {
+    let home = with(Limits::default().divided_by(8));
+    let missing = home.service().program("/nowhere/at/all", [""; 0]);
+    assert!(home.fail(&missing).to_string().contains("/nowhere/at/all cannot be executed"));
+    for (args, says) in [
+        (&["@exits", "sequoia"][..], "exited with status 3 before it was ready; it printed"),
+        (&["@exits", "sequoia"], "no space in the attic"),
+        (&["@dies", "sequoia"], "SIGABRT"),
+        (&["@says-nothing", "sequoia"], "was not ready within"),
+        (&["@serve", "sequoia", "refuses"], "no paper in\nthe tray"),
+        (&["@serve", "sequoia", "hangs"], "was not ready within"),
+    ] {
+        let error = home.fail(&home.service_by(args)).to_string();
+        assert!(error.contains(says), "{args:?}: {error}");
+        home.wait_for_nobody();
+        assert_eq!(bytes(&home), b"");
+    }
+}
+
+fn a_connect_of_the_dialect_dropped_at_any_await_leaves_nothing_behind() {
+    let home = new();
+    let mut polls = 0;
+    while !dropped_after(&home, polls) {
+        polls += 1;
+        if home.point().exists() {
+            let lock = fs::File::open(home.point()).unwrap();
+            fs2::FileExt::try_lock_exclusive(&lock).expect("no lock is left");
+            fs2::FileExt::unlock(&lock).unwrap();
+        }
+        let registered = usize::from(!bytes_or_none(&home).is_empty());
+        eventually("what is left is a registered server", || home.processes().len() == registered);
+        home.processes().into_iter().for_each(|pid| signal(pid, Signal::KILL));
+        home.wait_for_nobody();
+        assert!(polls < 1000, "a connect is done at some time");
+    }
+    assert!(polls >= 2, "it awaits the child and the connection, not {polls} times");
+    retire(&home);
+}
+
+/// Whether a connect is done after so many polls.
+fn dropped_after(home: &Home, polls: usize) -> bool {
+    let service = home.service();
+    runtime().block_on(async {
+        let mut connect = pin!(service.connect());
+        let mut left = polls;
+        std::future::poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready(false);
+            }
+            left -= 1;
+            connect.as_mut().poll(context).map(|connected| connected.map(drop).is_ok())
+        })
+        .await
+    })
+}
+
+fn a_client_of_the_dialect_killed_at_any_step_leaves_one_server_and_the_next_connect_succeeds() {
+    let steps = ["Lock", "Read", "Clear", "Introduce", "Spawn", "Await", "Write", "Dial", "Tell", "Unlock", "Done"];
+    for (number, step) in steps.into_iter().enumerate() {
+        let home = new();
+        let client = output(home.command(&["@client", "server:sequoia", &format!("kill-at={step}")]));
+        assert_eq!(client.status.code(), None, "killed before {step}");
+        let begun = Instant::now();
+        let (outcome, _) = home.count();
+        assert!(begun.elapsed() < home.limits.connect, "before {step}");
+        let registered = number > steps.iter().position(|step| *step == "Write").unwrap();
+        assert!(outcome.how == How::Joined || !registered, "before {step}: {outcome}");
+        // One that nobody registered finds another's record, if it did not register itself before.
+        eventually("one server is left", || home.processes().len() == 1);
+        assert_eq!(home.count().0.how, How::Joined);
+        retire(&home);
+    }
+}
+
+fn a_server_of_the_dialect_that_does_not_answer_is_not_replaced() {
+    let home = with(Limits::default().divided_by(20));
+    home.make();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    // Its queue is full.
+    let short = Duration::from_millis(50);
+    let queue: Vec<_> = std::iter::from_fn(|| TcpStream::connect_timeout(&address, short).ok()).collect();
+    leave(&home, &leads_to(address.port()));
+    let error = home.fail(&home.service());
+    assert!(matches!(error, Error::Deadline { stage: "Dial", .. }), "{error}");
+    assert!(error.to_string().contains(&format!("{address}, Dial: silence")), "{error}");
+    assert!(matches!(runtime().block_on(home.service().inspect()).unwrap(), Status::Unknown(_)));
+    assert_eq!((bytes(&home), home.processes()), (leads_to(address.port()), vec![]));
+    drop(queue);
+}
+
+fn a_stranger_on_a_dead_servers_port_is_told_the_cookie_of_the_dialect() {
+    let home = new();
+    home.make();
+    let stranger = Stranger::silent();
+    let port = stranger.address.rsplit_once(':').unwrap().1.parse().unwrap();
+    leave(&home, &leads_to(port));
+    let connection = runtime().block_on(home.service().connect()).unwrap();
+    assert_eq!(connection.outcome().how, How::Joined, "which is not promised to be true");
+    drop(connection);
+    assert_eq!(stranger.heard(), [vec![7; 32]]);
+    assert_eq!(
+        runtime().block_on(home.service().inspect()).unwrap().to_string(),
+        format!("somebody listens at 127.0.0.1:{port}")
+    );
+}
+
+fn a_server_of_the_dialect_by_hand_registers_itself_and_a_second_says_that_one_runs() {
+    let home = new();
+    let mut server = home.command(home.server).spawn().unwrap();
+    eventually("it is registered", || !bytes_or_none(&home).is_empty());
+    let (outcome, count) = home.count();
+    assert_eq!((outcome.how, count), (How::Joined, 1));
+    let mut second = home.command(home.server);
+    second.stderr(Stdio::piped());
+    let second = output(second);
+    assert_eq!(String::from_utf8_lossy(&second.stderr), "a server is already running\n");
+    retire(&home);
+    assert!(server.wait().unwrap().success());
+}
+
+fn what_the_dialect_has_no_words_for_is_told() {
+    let home = new();
+    runtime().block_on(async {
+        for (error, says) in [
+            (home.service().version(1).connect().await.unwrap_err(), "has no versions"),
+            (home.service().newest(1).connect().await.unwrap_err(), "has no versions"),
+            (home.service().retire().await.unwrap_err(), "cannot be asked to retire"),
+            (home.service().end_unresponsive().await.unwrap_err(), "cannot be asked to retire"),
+        ] {
+            assert!(matches!(&error, Error::Usage(text) if text.contains(says)), "{error}");
+        }
+    });
+    assert!(!home.path().exists(), "nothing was touched");
+}
+
+fn flags_of_the_wrong_dialect_are_told_what_is_wrong() {
+    let home = new();
+    home.make();
+    for (args, says) in [
+        (&["@serve", "sequoia", "--socket", "0"][..], "--socket 0 is for servers that a client starts"),
+        (&["@serve", "sequoia", "--spawned"], "of the other dialect"),
+        (&["@serve", "--socket", "0"], "of the other dialect"),
+    ] {
+        let (front, flags) = args.split_at(args.iter().position(|arg| arg.starts_with("--")).unwrap());
+        let mut command = home.command(front);
+        command.args(flags).stderr(Stdio::piped());
+        let said = output(command);
+        assert!(String::from_utf8_lossy(&said.stderr).contains(says), "{said:?}");
+    }
+}
+
+fn an_ephemeral_server_of_the_dialect_ends_when_its_home_is_gone() {
+    let context = Context::ephemeral("org.example.rendezvous.tests").unwrap();
+    let home = context.home().to_owned();
+    let service = program::service(&context, program::limits(), &["@serve", "sequoia"]);
+    let connection = runtime().block_on(service.connect()).unwrap();
+    assert_eq!(processes(&home), [connection.outcome().pid]);
+    drop((connection, service, context));
+    assert!(!home.exists());
+    eventually("the server is gone", || processes(&home).is_empty());
+}
+
+fn the_policies_of_the_dialect_are_kept() {
+    let home = new();
+    let by = |policy| {
+        let service = home.service();
+        runtime().block_on(async {
+            let connection = service.connect_with_policy(policy).await.unwrap();
+            let outcome = connection.outcome().clone();
+            (outcome, ask(&mut connection.into_stream(), COUNT).await.unwrap())
+        })
+    };
+    // It makes nothing.
+    assert_eq!(by(Policy::Internal).0.how, How::StartedInternal);
+    assert!(!home.path().exists());
+    // It clears nothing, and starts nothing.
+    home.make();
+    leave(&home, b"nonsense");
+    assert_eq!(by(Policy::Internal).0.how, How::StartedInternal);
+    assert_eq!((bytes(&home), home.processes()), (b"nonsense".to_vec(), vec![]));
+    // It joins who lives.
+    let reason = Reason::Malformed(rendezvous_ipc::proto::record::Malformed::NoEnd);
+    assert_eq!(by(Policy::Robust).0.how, How::StartedExternal(reason));
+    assert_eq!((by(Policy::Internal).0.how, by(Policy::Internal).1), (How::Joined, 3));
+    retire(&home);
+    // It falls back where the program fails.
+    let fails = home.service_by(&["@exits", "sequoia"]);
+    let fallen = runtime().block_on(async {
+        let handler = fails.stream_handler(async |_start| Ok(async |_peer, _stream| {}));
+        handler.connect_with_policy(Policy::Robust).await.unwrap().outcome().to_string()
+    });
+    assert!(
+        fallen.starts_with("started a server in this process (the server ") && fallen.contains("status 3"),
+        "{fallen}"
+    );
+}
+
+fn a_server_of_the_dialect_restores_its_record_and_goes_where_another_stands() {
+    let home = new();
+    let (server, _) = home.count();
+    let mine = bytes(&home);
+    for damage in [&b""[..], b"nonsense", &mine[..40]] {
+        leave(&home, damage);
+        eventually("it is there again", || bytes(&home) == mine);
+    }
+    fs::remove_file(home.point()).unwrap();
+    eventually("it is there again", || bytes_or_none(&home) == mine);
+    assert_eq!((home.count().1, home.processes()), (2, vec![server.pid]));
+    // Another's, though it be long dead.
+    leave(&home, &leads_to(1));
+    home.wait_for_nobody();
+    assert_eq!(bytes(&home), leads_to(1), "it is not for it to clear");
+}
+
+fn no_client_of_the_dialect_is_lost_to_an_idle_server() {
+    let home = served_by(&["@serve", "sequoia", "idle=1"]);
+    let mut starts = 0;
+    for _ in 0..200 {
+        let (outcome, count) = home.count();
+        starts += usize::from(outcome.how != How::Joined);
+        assert!(count >= 1);
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert!(starts > 10, "servers were idle {starts} times");
+    home.wait_for_nobody();
+    assert_eq!(bytes(&home), b"");
+}

@@ -5,6 +5,7 @@ mod chaos;
 mod codegen;
 mod conform;
 mod fuzz;
+mod interop;
 mod mutants;
 mod nostd;
 mod parallel;
@@ -38,6 +39,8 @@ const USAGE: &str = "usage: cargo xtask CHORE
   conform --accept    take the graph of the machines as it is now
   conform --everything
                       explore the machines under all faults at once (minutes)
+  interop             run our side of the dialect of `sequoia-ipc` against the published crate (needs the `capnp`
+                      compiler; builds some 250 crates the first time)
   mutants [--all]     mutate what differs of `proto` from the branch main, or all of it: the fast tests must notice
   tlc [--deep | NAME ...] [--both] [--stories]
                       check the spec with TLC, all that is quick, all, or what is named; with a second checker, too;
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         ["conform", "--second"] => conform::second(),
         ["conform", "--everything"] => conform::explore(),
         ["conform", slice] => conform::check(Some(slice)),
+        ["interop"] => interop::check(),
         ["mutants"] => mutants::check(false),
         ["mutants", "--all"] => mutants::check(true),
         ["tlc", ref args @ ..] => {

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{attack, cargo, chaos, codegen, conform, fuzz, mutants, nostd, release, run, tlc, trace};
+use crate::{attack, cargo, chaos, codegen, conform, fuzz, interop, mutants, nostd, release, run, tlc, trace};
 
 type Result = std::result::Result<(), Box<dyn Error>>;
 
@@ -51,6 +51,10 @@ const AFTER: &[Rung] = &[
 
 /// What takes many minutes, or the network.
 const LONG: &[Rung] = &[
+    Rung("interop", "our side of the dialect against sequoia-ipc", |_| {
+        install(&["capnp", "--version"], "capnproto")?;
+        interop::check()
+    }),
     Rung("deny", "licences, versions, sources of dependencies", |_| release::deny()),
     Rung("everything", "the machines under all faults at once", |_| conform::explore()),
     Rung("second", "the machines' graphs are the second checker's", |_| conform::second()),

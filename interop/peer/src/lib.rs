@@ -7,8 +7,8 @@ use anyhow::Result;
 use capnp_rpc::RpcSystem;
 use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::twoparty::VatNetwork;
-use sequoia_ipc::{Context, Handler, Server};
-pub use sequoia_ipc::{Descriptor, IPCPolicy};
+pub use sequoia_ipc::{Context, Descriptor, IPCPolicy};
+use sequoia_ipc::{Handler, Server};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio_util::compat::Compat;
 
@@ -24,8 +24,12 @@ pub const POINT: &str = "peer.cookie";
 
 /// The service of a home, which this program serves.
 pub fn descriptor(home: &Path, program: &Path, policy: IPCPolicy) -> Result<Descriptor> {
-    let context = Context::configure().home(home).ipc_policy(policy).build()?;
-    Ok(Descriptor::new(&context, home.join(POINT), program.to_owned(), handler))
+    Ok(in_context(&Context::configure().home(home).ipc_policy(policy).build()?, program))
+}
+
+/// The same, of a context that is there.
+pub fn in_context(context: &Context, program: &Path) -> Descriptor {
+    Descriptor::new(context, context.home().join(POINT), program.to_owned(), handler)
 }
 
 /// Turns this process, which was started with the listener as its standard input, into the server of a home.

@@ -1,0 +1,14 @@
+//! Ours against the published `sequoia-ipc`: `interop/`, a package with a lock file of its own.
+
+use std::error::Error;
+
+use crate::{cargo, root, run};
+
+/// Builds that crate where nothing else is built, and runs both on one point.
+pub fn check() -> Result<(), Box<dyn Error>> {
+    let target = root().join("target/interop");
+    run(cargo()
+        .current_dir(root().join("interop"))
+        .args(["test", "--quiet", "--locked", "--test", "dialect", "--target-dir"])
+        .arg(target))
+}

@@ -1,0 +1,141 @@
+//! Runs of both machines, with all answers from memory: what is left is what the protocol itself takes.
+
+use rendezvous_ipc::proto::address::Address;
+use rendezvous_ipc::proto::connect::{self, Goal, Lifetime, Policy, Proof, Versions};
+use rendezvous_ipc::proto::cookie::Cookie;
+use rendezvous_ipc::proto::handshake::{self, CLIENT_PROOF, HELLO, Hello, Intent, Nonce, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::record::{Found, Record};
+use rendezvous_ipc::proto::scope::Scope;
+use rendezvous_ipc::proto::serve::{self, Checked, Starter};
+
+/// All that a run is answered with. Whoever starts a server starts the one of this record.
+pub struct World {
+    pub record: Record,
+    pub hello: [u8; HELLO],
+    pub server_proof: [u8; SERVER_PROOF],
+    pub client_proof: [u8; CLIENT_PROOF],
+    pub welcome: [u8; WELCOME],
+}
+
+pub const NONCE: Nonce = Nonce([1; 32]);
+const COOKIE: [u8; 32] = [7; 32];
+
+impl World {
+    pub fn new() -> Self {
+        let record = Record {
+            scope: Scope { boot: [3; 16], namespace: 4_026_531_840, machine: Some([5; 16]) },
+            address: Address::new(([127, 0, 0, 1], 40_123).into()).expect("a loopback address"),
+            cookie: Cookie::new(COOKIE),
+            pid: 4711,
+            started: 123_456,
+            version: 7,
+        };
+        let hello = Hello::new(Intent::Connect, NONCE);
+        let server = handshake::Prove::hello(&hello.to_bytes(), Nonce([2; 32]), 7).expect("a hello");
+        let server_proof = server.to_bytes(&record);
+        let client_proof = hello.judge(&record, &server_proof).expect("a proof");
+        let welcome = handshake::Welcome { pid: 4711, service: 7, uptime: 60, clients: 3 }.to_bytes();
+        World { record, hello: hello.to_bytes(), server_proof, client_proof, welcome }
+    }
+
+    pub fn client(&self) -> connect::Step {
+        let versions = Versions { ours: 7, newest: 7 };
+        connect::Step::new(Goal::Connect(Policy::External), self.record.scope, versions)
+    }
+
+    /// The client's next step: it joins the server of this record if it lives, or starts it where there is none.
+    pub fn client_next(&self, step: connect::Step, record: Record, lives: bool) -> connect::Step {
+        use connect::Step;
+        match step {
+            Step::Read(s) if lives => s.found(Found::Record(record)),
+            Step::Read(s) => s.found(Found::Absent),
+            Step::Lock(s) => s.got(),
+            Step::Reread(s) => s.found(Found::Empty),
+            Step::Probe(s) => s.answered(Lifetime::Free),
+            Step::Clear(s) => s.cleared(Cookie::new(COOKIE)),
+            Step::Spawn(s) => s.spawned(),
+            Step::Await(s) => s.ready(record),
+            Step::Verify(s) => s.answered(Lifetime::Held),
+            Step::Write(s) => s.written(),
+            Step::Confirm(s) => s.confirmed(),
+            Step::Fallback(s) => s.not_free(),
+            Step::Dial(s) => s.connected(NONCE),
+            Step::Hello(s) => s.sent(),
+            Step::Prove(s) => {
+                let proof = self.proof(&s);
+                s.proved(proof)
+            }
+            Step::Welcome(s) => {
+                let welcome = s.judge(&self.welcome).expect("a welcome");
+                s.welcomed(welcome)
+            }
+            Step::Kill(s) => s.killed(),
+            Step::Unlock(s) => s.unlocked(),
+            Step::Backoff(s) => s.elapsed(),
+            Step::Done(_) => step,
+        }
+    }
+
+    pub fn proof(&self, prove: &connect::Prove) -> Proof {
+        prove.judge(&self.server_proof).expect("a proof")
+    }
+
+    /// The server's next step: it is started, looks after its files, restores its record once, is idle, and goes.
+    pub fn server_next(&self, step: serve::Step, life: &mut Life) -> serve::Step {
+        use serve::Step;
+        match step {
+            Step::Watch(s) => s.ordered(),
+            Step::Claim(s) => s.claimed(),
+            Step::Build(s) => s.built(),
+            Step::Listen(s) => s.listening(),
+            Step::Ready(s) => s.said(),
+            Step::Registered(s) => s.registered(),
+            Step::Write(s) => s.written(),
+            Step::Refuse(s) => s.said(),
+            Step::Serve(s) if life.checks < 3 => {
+                life.checks += 1;
+                s.check()
+            }
+            Step::Serve(s) => s.idle(),
+            Step::Check(s) if life.checks == 2 => s.checked(Checked::Damaged),
+            Step::Check(s) => s.checked(Checked::of(true, &Found::Record(self.record.clone()), &self.record)),
+            Step::Lock(s) => s.got(),
+            Step::Backoff(s) => s.elapsed(),
+            Step::Recheck(s) => s.checked(Checked::of(true, &Found::Empty, &self.record)),
+            Step::Restore(s) => s.restored(),
+            Step::Look(s) => s.shut(),
+            Step::Withdraw(s) => s.withdrawn(),
+            Step::Close(s) => s.closed(),
+            Step::Unlock(s) => s.unlocked(),
+            Step::Drain(s) => s.drained(),
+            Step::Release(s) => s.released(),
+            Step::Done(_) => step,
+        }
+    }
+
+    pub fn server(&self) -> serve::Step {
+        serve::Step::new(Starter::Spawner)
+    }
+
+    /// The server's side of a handshake: an answer, and the welcome.
+    pub fn greet(&self) -> ([u8; SERVER_PROOF], [u8; WELCOME]) {
+        let prove = handshake::Prove::hello(&self.hello, Nonce([2; 32]), 7).expect("a hello");
+        let answer = prove.to_bytes(&self.record);
+        assert_eq!(prove.judge(&self.record, &self.client_proof), Some(Intent::Connect));
+        (answer, handshake::Welcome { pid: 4711, service: 7, uptime: 60, clients: 3 }.to_bytes())
+    }
+
+    /// The client's.
+    pub fn join(&self) -> ([u8; CLIENT_PROOF], handshake::Welcome) {
+        let hello = Hello::new(Intent::Connect, NONCE);
+        assert_eq!(hello.to_bytes(), self.hello);
+        let proof = hello.judge(&self.record, &self.server_proof).expect("a proof");
+        (proof, handshake::Welcome::from_bytes(&self.welcome).expect("a welcome"))
+    }
+}
+
+/// How far a server's life has come.
+#[derive(Clone, Default)]
+pub struct Life {
+    checks: u8,
+}

@@ -110,6 +110,10 @@ async fn accept(incoming: Incoming, host: Rc<impl Greet>, guests: Rc<RefCell<Vec
                 let greeting = timeout(host.limits().handshake, host.clone().greet(stream));
                 let guest = spawn_local(async move { drop(greeting.await) }).abort_handle();
                 let mut guests = guests.borrow_mut();
+                // Mostly they are done in the order in which they came; what a guest took is given back with its handle.
+                while guests.front().is_some_and(AbortHandle::is_finished) {
+                    guests.pop_front();
+                }
                 if guests.len() >= room {
                     guests.retain(|guest| !guest.is_finished());
                 }

@@ -1,15 +1,16 @@
 //! The sockets of both transports: a port of the loopback, or a file beside the point.
 
+use std::future::{pending, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 
 use super::dial;
@@ -70,7 +71,7 @@ pub(super) struct Listener {
 /// Those who connect.
 pub(super) enum Incoming {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix(socket::Listener),
 }
 
 impl Listener {
@@ -90,7 +91,7 @@ impl Listener {
 
     /// Listens at a socket whose name is the caller's own.
     pub(super) fn at(point: &Path, name: SocketName) -> io::Result<Self> {
-        let (listener, file) = socket::listen(&path(point, name), BACKLOG)?;
+        let (listener, file) = socket::Listener::at(&path(point, name), BACKLOG)?;
         Ok(Listener { incoming: Incoming::Unix(listener), file: Some(file) })
     }
 
@@ -105,7 +106,7 @@ impl Listener {
 }
 
 impl Incoming {
-    /// The next who connects; another user's process is turned away.
+    /// The next who connects.
     pub(super) async fn accept(&self) -> io::Result<Socket> {
         match self {
             Incoming::Tcp(listener) => {
@@ -114,12 +115,7 @@ impl Incoming {
                 let _ = stream.set_nodelay(true);
                 Ok(Socket::Tcp(stream))
             }
-            Incoming::Unix(listener) => loop {
-                let (stream, _) = listener.accept().await?;
-                if socket::is_ours(&stream)? {
-                    return Ok(Socket::Unix(stream));
-                }
-            },
+            Incoming::Unix(listener) => listener.accept().await.map(Socket::Unix),
         }
     }
 }
@@ -144,13 +140,13 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    Unix(socket::Stream),
 }
 
 /// A socket on its way from one thread's runtime to another's.
 pub(super) enum Handover {
     Tcp(std::net::TcpStream),
-    Unix(std::os::unix::net::UnixStream),
+    Unix(socket::Stream),
 }
 
 impl Socket {
@@ -175,19 +171,19 @@ impl Socket {
     pub(super) fn send_at_once(&self, message: &[u8]) -> Option<()> {
         let sent = match self {
             Socket::Tcp(stream) => stream.try_write(message),
-            Socket::Unix(stream) => stream.try_io(Interest::WRITABLE, || socket::send(stream, message)),
+            Socket::Unix(stream) => stream.send(message),
         };
         (sent.ok()? == message.len()).then_some(())
     }
 
     /// Returns when the other side has ended the connection. What it may have said already stays unread.
-    pub(super) async fn ended(&self) {
-        let ended = match self {
-            Socket::Tcp(stream) => stream.async_io(Interest::READABLE, || socket::peek(stream)).await,
-            Socket::Unix(stream) => stream.async_io(Interest::READABLE, || socket::peek(stream)).await,
+    pub(super) async fn ended(&mut self) {
+        let says = match self {
+            Socket::Tcp(stream) => stream.peek(&mut [0]).await.is_ok_and(|peeked| peeked > 0),
+            Socket::Unix(stream) => poll_fn(|cx| stream.poll_peek(cx)).await.unwrap_or(false),
         };
-        if let Ok(1..) = ended {
-            std::future::pending().await
+        if says {
+            pending().await
         }
     }
 
@@ -195,15 +191,15 @@ impl Socket {
     pub(super) fn hand_over(self) -> io::Result<Handover> {
         match self {
             Socket::Tcp(stream) => stream.into_std().map(Handover::Tcp),
-            Socket::Unix(stream) => stream.into_std().map(Handover::Unix),
+            Socket::Unix(stream) => Ok(Handover::Unix(stream.unwatched())),
         }
     }
 
     /// Leaves it open for as long as this process lives.
     pub(super) fn leave(self) -> io::Result<()> {
-        match self.hand_over()? {
-            Handover::Tcp(stream) => drop(stream.into_raw_fd()),
-            Handover::Unix(stream) => drop(stream.into_raw_fd()),
+        match self {
+            Socket::Tcp(stream) => drop(stream.into_std()?.into_raw_fd()),
+            Socket::Unix(stream) => stream.leave(),
         }
         Ok(())
     }
@@ -212,7 +208,7 @@ impl Socket {
     pub(super) fn peer(&self) -> Option<u32> {
         match self {
             Socket::Tcp(_) => None,
-            Socket::Unix(stream) => u32::try_from(stream.peer_cred().ok()?.pid()?).ok(),
+            Socket::Unix(stream) => stream.peer,
         }
     }
 }
@@ -221,7 +217,7 @@ impl Handover {
     pub(super) fn take(self) -> io::Result<Socket> {
         match self {
             Handover::Tcp(stream) => TcpStream::from_std(stream).map(Socket::Tcp),
-            Handover::Unix(stream) => UnixStream::from_std(stream).map(Socket::Unix),
+            Handover::Unix(stream) => Ok(Socket::Unix(stream)),
         }
     }
 }
@@ -236,15 +232,14 @@ async fn connect_port(address: SocketAddr) -> io::Result<Result<Socket, Came>> {
 }
 
 fn connect_file(path: &Path) -> io::Result<Result<Socket, Came>> {
-    let stream = socket::connect(path)?;
-    Ok(if socket::is_ours(&stream)? { Ok(Socket::Unix(stream)) } else { Err(Came::Impostor) })
+    Ok(socket::Stream::connect(path)?.map(Socket::Unix).ok_or(Came::Impostor))
 }
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Socket::Unix(stream) => stream.poll_read(cx, buf),
         }
     }
 }
@@ -254,13 +249,7 @@ impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Socket::Unix(stream) => loop {
-                ready!(stream.poll_write_ready(cx))?;
-                match stream.try_io(Interest::WRITABLE, || socket::send(&*stream, buf)) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    sent => return Poll::Ready(sent),
-                }
-            },
+            Socket::Unix(stream) => stream.poll_write(cx, buf),
         }
     }
 
@@ -271,7 +260,7 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Unix(stream) => Poll::Ready(stream.shut_down()),
         }
     }
 }

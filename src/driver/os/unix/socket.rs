@@ -4,15 +4,18 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::SocketAddr;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, ReadBuf};
 
 /// A socket's file, while it is there. Dropped, it is removed, unless another file stands there by now.
 #[derive(Debug)]
@@ -48,29 +51,160 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// Listens at a socket that only its owner may use. What stands there is removed: the name is the caller's own.
-pub(crate) fn listen(path: &Path, backlog: u32) -> io::Result<(UnixListener, SocketFile)> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// A socket at which others connect.
+pub(crate) struct Listener(AsyncFd<UnixListener>);
+
+impl Listener {
+    /// Listens at a socket that only its owner may use. What stands there is removed: the name is the caller's own.
+    pub(crate) fn at(path: &Path, backlog: u32) -> io::Result<(Self, SocketFile)> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = socket()?;
+        reach(path, |short| Ok(rustix::net::bind(&socket, &SocketAddrUnix::new(short)?)?))?;
+        let file = SocketFile::at(path.to_owned())?;
+        // Nobody can connect before it listens, so nobody can before it is private.
+        fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        Ok((Listener(watch(UnixListener::from(socket), Interest::READABLE)?), file))
     }
-    let socket = socket()?;
-    reach(path, |short| Ok(rustix::net::bind(&socket, &SocketAddrUnix::new(short)?)?))?;
-    let file = SocketFile::at(path.to_owned())?;
-    // Nobody can connect before it listens, so nobody can before it is private.
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok((UnixListener::from_std(socket.into())?, file))
+
+    /// The next who connects, of this user's processes: the others are turned away.
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        loop {
+            let accept = |listener: &UnixListener| Ok(rustix::net::accept_with(listener, flags)?);
+            if let Some(stream) = Stream::of_ours(self.0.async_io(Interest::READABLE, accept).await?)? {
+                return Ok(stream);
+            }
+        }
+    }
 }
 
-/// Connects, or fails, at once: `WouldBlock` where too many wait to be accepted.
-pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
-    let socket = socket()?;
-    reach(path, |short| Ok(rustix::net::connect(&socket, &SocketAddrUnix::new(short)?)?))?;
-    UnixStream::from_std(socket.into())
+/// One side of a connection between processes of one user.
+///
+/// The runtime watches it when there is nothing to read, and for that alone. A stream that is also watched for room to
+/// write, as tokio's is, wakes its writer each time the other side has read something: several times in a handshake.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    stream: Arc<UnixStream>,
+    readable: Option<AsyncFd<Arc<UnixStream>>>,
+    /// While there is no room: a descriptor of its own, for the runtime takes none twice.
+    writable: Option<AsyncFd<UnixStream>>,
+    /// The process at the other end when it connected, where the system says so.
+    pub(crate) peer: Option<u32>,
 }
 
-fn socket() -> io::Result<std::os::fd::OwnedFd> {
+impl Stream {
+    /// Connects, or fails, at once: `WouldBlock` where too many wait to be accepted, `None` where it is another user's.
+    pub(crate) fn connect(path: &Path) -> io::Result<Option<Self>> {
+        let socket = socket()?;
+        reach(path, |short| Ok(rustix::net::connect(&socket, &SocketAddrUnix::new(short)?)?))?;
+        Stream::of_ours(socket)
+    }
+
+    /// Takes a connected socket whose other side is a process of this user's.
+    fn of_ours(socket: OwnedFd) -> io::Result<Option<Self>> {
+        let stream = UnixStream::from(socket);
+        let (user, peer) = credentials(&stream)?;
+        let ours = user == rustix::process::geteuid().as_raw();
+        Ok(ours.then(|| Stream { stream: Arc::new(stream), readable: None, writable: None, peer }))
+    }
+
+    /// To be watched by another runtime from here on.
+    pub(crate) fn unwatched(self) -> Self {
+        Stream { readable: None, writable: None, ..self }
+    }
+
+    /// Leaves it open for as long as this process lives.
+    pub(crate) fn leave(self) {
+        std::mem::forget(self.unwatched().stream);
+    }
+
+    /// Sends what there is room for. Not `write`, which raises SIGPIPE in a host that is no Rust program.
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        send(&self.stream, bytes)
+    }
+
+    pub(crate) fn shut_down(&self) -> io::Result<()> {
+        match self.stream.shutdown(std::net::Shutdown::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
+    }
+
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = buf.remaining();
+        let recv = |stream: &UnixStream| recv(stream, buf.initialize_unfilled(), RecvFlags::empty());
+        let read = ready!(self.poll_recv(cx, room, recv))?;
+        buf.advance(read);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Tells whether something waits to be read, when it is so: what waits stays unread.
+    pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let peeked = ready!(self.poll_recv(cx, 1, |stream| recv(stream, &mut [0], RecvFlags::PEEK)))?;
+        Poll::Ready(Ok(peeked > 0))
+    }
+
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+        mut recv: impl FnMut(&UnixStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let watched = match &self.readable {
+            Some(watched) => watched,
+            None => match recv(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable.insert(watch(self.stream.clone(), Interest::READABLE)?)
+                }
+                received => return Poll::Ready(received),
+            },
+        };
+        loop {
+            let mut guard = ready!(watched.poll_read_ready(cx))?;
+            if let Ok(received) = guard.try_io(|stream| recv(stream.get_ref())) {
+                // Who got less than there was room for has got all: the next time the runtime is asked, not the socket.
+                if received.as_ref().is_ok_and(|len| (1..room).contains(len)) {
+                    guard.clear_ready();
+                }
+                return Poll::Ready(received);
+            }
+        }
+    }
+
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.writable.is_none() {
+            match self.send(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.writable = Some(watch(self.stream.try_clone()?, Interest::WRITABLE)?);
+                }
+                sent => return Poll::Ready(sent),
+            }
+        }
+        while let Some(watched) = &self.writable {
+            let mut guard = ready!(watched.poll_write_ready(cx))?;
+            if let Ok(sent) = guard.try_io(|stream| send(stream.get_ref(), bytes)) {
+                self.writable = None;
+                return Poll::Ready(sent);
+            }
+        }
+        Poll::Ready(Ok(0))
+    }
+}
+
+/// Has the runtime watch a socket for one thing.
+#[allow(
+    deprecated,
+    reason = "its successor is unsafe: it trusts that a descriptor stays the same, as that of a socket does"
+)]
+fn watch<T: AsRawFd>(socket: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(socket, interest)
+}
+
+fn socket() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
@@ -88,17 +222,34 @@ fn reach<T>(path: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Resul
     with(&Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))
 }
 
-/// Whether the other side is a process of this user's.
-pub(crate) fn is_ours(stream: &UnixStream) -> io::Result<bool> {
-    Ok(stream.peer_cred()?.uid() == rustix::process::geteuid().as_raw())
+/// The user and the process at the other side.
+#[cfg(target_os = "linux")]
+fn credentials(stream: &UnixStream) -> io::Result<(u32, Option<u32>)> {
+    let peer = rustix::net::sockopt::socket_peercred(stream)?;
+    Ok((peer.uid.as_raw(), u32::try_from(peer.pid.as_raw_nonzero().get()).ok()))
 }
 
-/// Sends what there is room for. Not `write`, which raises SIGPIPE in a host that is no Rust program.
-pub(crate) fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+#[cfg(not(target_os = "linux"))]
+fn credentials(stream: &UnixStream) -> io::Result<(u32, Option<u32>)> {
+    let peer = tokio::net::UnixStream::from_std(stream.try_clone()?)?.peer_cred()?;
+    Ok((peer.uid(), peer.pid().and_then(|pid| u32::try_from(pid).ok())))
+}
+
+fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match rustix::net::send(&stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
             Err(Errno::INTR) => {}
             sent => return Ok(sent?),
+        }
+    }
+}
+
+/// Receives what is there; 0 is the end.
+fn recv(stream: impl AsFd, buf: &mut [u8], how: RecvFlags) -> io::Result<usize> {
+    loop {
+        match rustix::net::recv(&stream, &mut *buf, how | RecvFlags::DONTWAIT) {
+            Err(Errno::INTR) => {}
+            received => return Ok(received?.1),
         }
     }
 }

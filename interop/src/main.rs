@@ -1,33 +1,71 @@
-//! The program of the measurements. It is the server of each contender, and a client of it.
+//! The program of the measurements: it measures, and it is the client and the server of each contender.
+//!
+//! All contenders are one program, so that loading it costs each the same. `cargo xtask bench` builds it, runs it, and
+//! judges what it prints.
+
+mod contender;
+mod floor;
+mod ours;
+mod rows;
+mod sample;
+mod server;
 
 use std::error::Error;
+use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
-use peer::IPCPolicy;
+use self::contender::{Contender, Service};
 
-type Result = std::result::Result<(), Box<dyn Error>>;
+pub type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-const USAGE: &str = "usage: interop ask sequoia HOME";
+#[allow(clippy::all)]
+mod process_capnp {
+    include!(concat!(env!("OUT_DIR"), "/process_capnp.rs"));
+}
 
-fn main() -> Result {
+const USAGE: &str = "usage: interop measure [--rounds N] [--only CONTENDER] [ROW …]
+       interop serve CONTENDER --home HOME
+       interop ask CONTENDER HOME [MILLISECONDS]";
+
+fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
+        ["measure", ref args @ ..] => runtime()?.block_on(rows::measure(args)),
+        ["serve", contender, "--home", home, ..] => serve(Contender::named(contender)?, Path::new(home)),
         // As `sequoia-ipc` starts its servers.
-        ["--home", home, "--lib", _, "--ephemeral", _, "--socket", "0"] => Ok(peer::serve(sequoia(home)?)?),
-        ["ask", "sequoia", home] => ask(home),
+        ["--home", home, "--lib", _, "--ephemeral", _, "--socket", "0"] => serve(Contender::Sequoia, Path::new(home)),
+        ["ask", contender, home] => runtime()?.block_on(ask(contender, home, None)),
+        ["ask", contender, home, hold] => {
+            let hold = Duration::from_millis(hold.parse()?);
+            runtime()?.block_on(ask(contender, home, Some(hold)))
+        }
         _ => Err(USAGE.into()),
     }
 }
 
-/// The service of a home on `sequoia-ipc`, served by this program.
-fn sequoia(home: &str) -> std::result::Result<peer::Descriptor, Box<dyn Error>> {
-    Ok(peer::descriptor(Path::new(home), &std::env::current_exe()?, IPCPolicy::External)?)
+pub fn runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())
 }
 
-fn ask(home: &str) -> Result {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
-    let (pid, _connection) = runtime.block_on(peer::ask(&sequoia(home)?))?;
-    println!("{pid}");
-    Ok(())
+fn serve(contender: Contender, home: &Path) -> Result<()> {
+    match contender {
+        Contender::Ours(socket) => runtime()?.block_on(ours::serve(socket)),
+        Contender::Floor(socket) => runtime()?.block_on(floor::serve(socket, home, || println!("ready"))),
+        Contender::Sequoia => Ok(peer::serve(Service::peer(home, peer::IPCPolicy::External)?)?),
+    }
+}
+
+/// A client of one call. One that is told to hold its connection waits for the end of its standard input before it
+/// connects, so that a herd comes at once.
+async fn ask(contender: &str, home: &str, hold: Option<Duration>) -> Result<()> {
+    let service = Service::at(Contender::named(contender)?, Path::new(home))?;
+    if hold.is_some() {
+        std::io::stdin().read_to_end(&mut Vec::new())?;
+    }
+    let (pid, _connection) = service.ask().await?;
+    tokio::time::sleep(hold.unwrap_or_default()).await;
+    // One write, for a herd writes into one pipe.
+    Ok(std::io::stdout().write_all(format!("{pid}\n").as_bytes())?)
 }

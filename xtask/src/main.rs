@@ -1,6 +1,7 @@
 //! Chores of the project: `cargo xtask CHORE`.
 
 mod attack;
+mod bench;
 mod chaos;
 mod codegen;
 mod conform;
@@ -31,6 +32,9 @@ const USAGE: &str = "usage: cargo xtask CHORE
                       fuzz all targets, or one, for a minute or N seconds each (needs a C++ compiler)
   deny                check the dependencies' licences, versions and sources
   attack              measure how long a client waits for its first answer beside those who attack the server
+  bench [--rounds N | --quick] [ROW ...]
+                      measure ours beside the same by hand and beside sequoia-ipc, all rows or some; all of them are
+                      judged and written into docs/performance.md (needs the `capnp` compiler; minutes to build)
   chaos [--rounds N] [--seed S] [--round R] [--jobs J] | --herd
                       kill, stop and mislead real processes at every step, in so many rounds (100 of seed 1), or in
                       the one that failed; or have hundreds of clients come at once
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         ["codegen", "--check"] => codegen::check(),
         ["nostd"] => nostd::check(),
         ["attack"] => attack::check(),
+        ["bench", ref args @ ..] => bench::check(args),
         ["chaos", ref args @ ..] => chaos::check(args),
         ["conform"] => conform::check(None),
         ["conform", "--accept"] => conform::accept(),

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::{attack, cargo, chaos, codegen, conform, fuzz, interop, mutants, nostd, release, run, tlc, trace};
+use crate::{attack, bench, cargo, chaos, codegen, conform, fuzz, interop, mutants, nostd, release, run, tlc, trace};
 
 type Result = std::result::Result<(), Box<dyn Error>>;
 
@@ -55,6 +55,7 @@ const LONG: &[Rung] = &[
         install(&["capnp", "--version"], "capnproto")?;
         interop::check()
     }),
+    Rung("bench", "the measurements run", |_| bench::check(&["--quick"])),
     Rung("deny", "licences, versions, sources of dependencies", |_| release::deny()),
     Rung("everything", "the machines under all faults at once", |_| conform::explore()),
     Rung("second", "the machines' graphs are the second checker's", |_| conform::second()),

@@ -1,0 +1,180 @@
+//! What a join cannot do without, by hand: a file is read, a socket connected, and the same number of bytes goes to
+//! and fro before the same RPC. Nothing is proved, nobody is counted, and no failure is survived.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use capnp::capability::FromClientHook;
+use capnp_rpc::rpc_twoparty_capnp::Side;
+use capnp_rpc::twoparty::VatNetwork;
+use capnp_rpc::{RpcSystem, new_client};
+use futures_util::io::{BufReader, BufWriter};
+use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, SERVER_PROOF, WELCOME};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, spawn_local};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
+
+use crate::contender::Socket;
+use crate::ours::Pid;
+use crate::process_capnp::process;
+use crate::{Result, runtime};
+
+/// Where the server says how it is reached: its address, and as many bytes as a cookie has.
+pub fn record(home: &Path) -> PathBuf {
+    home.join("floor")
+}
+
+/// Listens, says so, and serves for ever.
+pub async fn serve(socket: Socket, home: &Path, ready: impl FnOnce()) -> Result<()> {
+    let path = home.join("floor.sock");
+    let cookie = "0".repeat(64);
+    match socket {
+        Socket::Unix => {
+            // Whoever starts it knows that there is no other.
+            let _ = fs::remove_file(&path);
+            let listener = UnixListener::bind(&path)?;
+            fs::write(record(home), format!("{}\n{cookie}\n", path.display()))?;
+            ready();
+            loop {
+                let (mut stream, _) = listener.accept().await?;
+                spawn_local(async move {
+                    welcome(&mut stream).await?;
+                    let (reader, writer) = stream.into_split();
+                    session(reader, writer).await
+                });
+            }
+        }
+        Socket::Tcp => {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            fs::write(record(home), format!("{}\n{cookie}\n", listener.local_addr()?))?;
+            ready();
+            loop {
+                let (mut stream, _) = listener.accept().await?;
+                spawn_local(async move {
+                    stream.set_nodelay(true)?;
+                    welcome(&mut stream).await?;
+                    let (reader, writer) = stream.into_split();
+                    session(reader, writer).await
+                });
+            }
+        }
+    }
+}
+
+/// Serves in a thread of its own, until what is answered is dropped.
+pub async fn spawn(socket: Socket, home: &Path) -> Result<oneshot::Sender<()>> {
+    let (ready, is_ready) = oneshot::channel();
+    let (stop, mut stopped) = oneshot::channel();
+    let home = home.to_owned();
+    std::thread::spawn(move || {
+        let Ok(runtime) = runtime() else { return };
+        runtime.block_on(async {
+            tokio::select! {
+                // What fails is seen by who waits.
+                _ = serve(socket, &home, || _ = ready.send(())) => {}
+                _ = &mut stopped => {}
+            }
+        });
+    });
+    is_ready.await?;
+    Ok(stop)
+}
+
+async fn session<R, W>(reader: R, writer: W) -> Result<()>
+where
+    R: AsyncRead + Unpin + 'static,
+    W: AsyncWrite + Unpin + 'static,
+{
+    let service: process::Client = new_client(Pid);
+    let client = capnp::capability::Client::new(service.into_client_hook());
+    Ok(RpcSystem::new(network(reader, writer, Side::Server), Some(client)).await?)
+}
+
+/// Connects, and asks the server which process it is.
+pub async fn ask(socket: Socket, home: &Path) -> Result<(u32, Connection)> {
+    let (client, connection) = match connect(socket, home).await? {
+        Stream::Unix(stream) => {
+            let (reader, writer) = stream.into_split();
+            call(reader, writer)
+        }
+        Stream::Tcp(stream) => {
+            let (reader, writer) = stream.into_split();
+            call(reader, writer)
+        }
+    };
+    let response = client.pid_request().send().promise.await?;
+    Ok((response.get()?.get_pid(), connection))
+}
+
+pub enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// Connects, to the last byte of the handshake.
+pub async fn connect(socket: Socket, home: &Path) -> Result<Stream> {
+    let record = fs::read_to_string(record(home))?;
+    let (address, _cookie) = record.split_once('\n').ok_or("no record")?;
+    Ok(match socket {
+        Socket::Unix => {
+            let mut stream = UnixStream::connect(address).await?;
+            greet(&mut stream).await?;
+            Stream::Unix(stream)
+        }
+        Socket::Tcp => {
+            let mut stream = TcpStream::connect(address.parse::<std::net::SocketAddr>()?).await?;
+            stream.set_nodelay(true)?;
+            greet(&mut stream).await?;
+            Stream::Tcp(stream)
+        }
+    })
+}
+
+/// The client's part of the handshake, by the number of its bytes.
+async fn greet(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+    stream.write_all(&[1; HELLO]).await?;
+    stream.read_exact(&mut [0; SERVER_PROOF]).await?;
+    stream.write_all(&[2; CLIENT_PROOF]).await?;
+    stream.read_exact(&mut [0; WELCOME]).await?;
+    Ok(())
+}
+
+/// The server's.
+async fn welcome(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+    stream.read_exact(&mut [0; HELLO]).await?;
+    stream.write_all(&[3; SERVER_PROOF]).await?;
+    stream.read_exact(&mut [0; CLIENT_PROOF]).await?;
+    stream.write_all(&[4; WELCOME]).await
+}
+
+/// A connection; dropping it ends it.
+pub struct Connection(AbortHandle);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn call<R, W>(reader: R, writer: W) -> (process::Client, Connection)
+where
+    R: AsyncRead + Unpin + 'static,
+    W: AsyncWrite + Unpin + 'static,
+{
+    let mut rpc = RpcSystem::new(network(reader, writer, Side::Client), None);
+    let client = rpc.bootstrap(Side::Server);
+    (client, Connection(spawn_local(rpc).abort_handle()))
+}
+
+/// Cap'n Proto as ours speaks it.
+fn network<R, W>(reader: R, writer: W, side: Side) -> Box<VatNetwork<BufReader<Compat<R>>>>
+where
+    R: AsyncRead + Unpin + 'static,
+    W: AsyncWrite + Unpin + 'static,
+{
+    let (reader, writer) = (BufReader::new(reader.compat()), BufWriter::new(writer.compat_write()));
+    Box::new(VatNetwork::new(reader, writer, side, Default::default()))
+}

@@ -1,0 +1,119 @@
+//! How many clients a server takes in a second: connections come from several threads, each with one after the other, and
+//! end when they are welcomed. What the clients compute is what the handshake needs of them.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Instant;
+
+use rendezvous_ipc::proto::address::Address;
+use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, Hello, Intent, Nonce, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::record::{Found, Record};
+
+use super::Plan;
+use crate::Result;
+use crate::contender::{Contender, Socket};
+
+const THREADS: usize = 4;
+const CONNECTIONS: usize = 500;
+
+pub async fn per_second(row: &str, plan: Plan) -> Result<()> {
+    let mut all = plan.measured()?;
+    let mut servers = Vec::new();
+    for one in &all {
+        servers.push(one.service.start().await?);
+    }
+    for _ in 0..plan.rounds {
+        for one in &mut all {
+            let guest = Guest::of(one.service.contender, one.home.path())?;
+            let began = Instant::now();
+            thread::scope(|scope| {
+                let come = || (0..CONNECTIONS).try_for_each(|_| guest.come().map_err(|error| error.to_string()));
+                let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(come)).collect();
+                threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread panicked".to_string())?)
+            })?;
+            one.samples.push((THREADS * CONNECTIONS) as f64 / began.elapsed().as_secs_f64());
+        }
+    }
+    all.into_iter().for_each(|one| one.print(row, "per second"));
+    Ok(())
+}
+
+/// What a client knows before it comes.
+enum Guest {
+    /// With the path of its point.
+    Ours(PathBuf, Record),
+    Floor(Socket, String),
+    Sequoia {
+        address: String,
+        cookie: Vec<u8>,
+    },
+}
+
+trait Stream: Read + Write {}
+impl<S: Read + Write> Stream for S {}
+
+impl Guest {
+    fn of(contender: Contender, home: &Path) -> Result<Self> {
+        Ok(match contender {
+            Contender::Ours(_) => match Found::read(&fs::read(home.join(contender.name()))?) {
+                Found::Record(record) => Guest::Ours(home.join(contender.name()), record),
+                other => return Err(format!("no record: {other:?}").into()),
+            },
+            Contender::Floor(socket) => {
+                let record = fs::read_to_string(crate::floor::record(home))?;
+                Guest::Floor(socket, record.lines().next().unwrap_or_default().into())
+            }
+            Contender::Sequoia => {
+                let mut cookie = fs::read(home.join(peer::POINT))?;
+                let address = String::from_utf8(cookie.split_off(32))?;
+                Guest::Sequoia { address, cookie }
+            }
+        })
+    }
+
+    fn come(&self) -> Result<()> {
+        match self {
+            Guest::Ours(point, record) => {
+                let mut stream: Box<dyn Stream> = match record.address {
+                    Address::Tcp(address) => Box::new(tcp(address.socket_addr())?),
+                    Address::Unix(name) => Box::new(UnixStream::connect(format!("{}.{name}.sock", point.display()))?),
+                };
+                let hello = Hello::new(Intent::Connect, Nonce([1; 32]));
+                stream.write_all(&hello.to_bytes())?;
+                let mut proof = [0; SERVER_PROOF];
+                stream.read_exact(&mut proof)?;
+                let proof = hello.judge(record, &proof).map_err(|rejected| format!("{rejected:?}"))?;
+                stream.write_all(&proof)?;
+                stream.read_exact(&mut [0; WELCOME])?;
+            }
+            Guest::Floor(socket, address) => {
+                let mut stream: Box<dyn Stream> = match socket {
+                    Socket::Unix => Box::new(UnixStream::connect(address)?),
+                    Socket::Tcp => Box::new(tcp(address)?),
+                };
+                stream.write_all(&[1; HELLO])?;
+                stream.read_exact(&mut [0; SERVER_PROOF])?;
+                stream.write_all(&[2; CLIENT_PROOF])?;
+                stream.read_exact(&mut [0; WELCOME])?;
+            }
+            Guest::Sequoia { address, cookie } => {
+                let mut stream = tcp(address)?;
+                stream.write_all(cookie)?;
+                // It says nothing by itself: that it served is seen by the end that it answers ours with.
+                stream.shutdown(Shutdown::Write)?;
+                stream.read_to_end(&mut Vec::new())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn tcp(address: impl std::net::ToSocketAddrs) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}

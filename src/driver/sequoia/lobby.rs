@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::hall::Hall;
 use super::super::handlers::{Peer, Session};
@@ -33,6 +33,8 @@ pub(super) struct Host {
     places: Arc<Semaphore>,
     /// How many clients were let in so far.
     admitted: Cell<u64>,
+    arrived: Notify,
+    since: Instant,
     /// The listener once more, to see whether anybody waits there.
     listener: OwnedFd,
     guests: RefCell<Vec<Weak<Guest>>>,
@@ -62,6 +64,8 @@ impl Host {
             sessions,
             places: Arc::new(Semaphore::new(places)),
             admitted: Cell::new(0),
+            arrived: Notify::new(),
+            since: Instant::now(),
             listener: std::os::fd::AsFd::as_fd(listener).try_clone_to_owned()?,
             guests: RefCell::default(),
         }))
@@ -74,6 +78,13 @@ impl Host {
         let until = Instant::now() + patience;
         while self.is_awaited() && Instant::now() < until {
             sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Returns when somebody was let in, or nobody was for `patience` since this server serves.
+    pub(super) async fn first(&self, patience: Duration) {
+        if self.admitted.get() == 0 {
+            let _ = timeout_at(self.since + patience, self.arrived.notified()).await;
         }
     }
 
@@ -97,6 +108,7 @@ impl Host {
         };
         let counted = self.hall.admit()?;
         let number = self.admitted.replace(self.admitted.get() + 1) + 1;
+        self.arrived.notify_one();
         let peer = Peer { number, process: None };
         tracing::debug!(target: "rendezvous_ipc::serve", step = "Admit", number, "Admit");
         let stream = Handover::Tcp(Rc::into_inner(guest)?.stream.into_std().ok()?);

@@ -24,6 +24,7 @@ use super::super::{log, socket as sockets};
 use super::connect::{self, Ended};
 use super::lobby::{Host, hear};
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::proto::cookie::Cookie;
 use crate::proto::sequoia::connect::Goal;
 use crate::proto::sequoia::record::{Found, Record};
@@ -163,7 +164,7 @@ impl<'a> Server<'a> {
                         biased;
                         () = self.told.told() => s.told(),
                         () = sleep_until(self.next_check) => s.check(),
-                        () = self.hall.idle(limits.idle, limits.patience) => s.idle(),
+                        () = self.idle(&limits) => s.idle(),
                     }
                 }
                 Step::Check(s) => {
@@ -264,6 +265,15 @@ impl<'a> Server<'a> {
                 }
             }
         }
+    }
+
+    /// Returns when nobody has been counted for the idle period. A client of `sequoia-ipc` that started this server
+    /// connects when it has released the point lock, and has `patience` for that.
+    async fn idle(&self, limits: &Limits) {
+        if let Some(host) = &self.host {
+            host.first(limits.patience).await;
+        }
+        self.hall.idle(limits.idle, limits.patience).await;
     }
 
     /// The first connection says what the cookie is.

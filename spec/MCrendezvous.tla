@@ -11,11 +11,13 @@ View == <<[c \in Clients |-> [cl[c] EXCEPT !.suspect = Met(c)]],
           sv, conn, file, plock, cur, life, port, stopped, left, clean, rounds, leaked, tries>>
 
 \* Kinds of fault. What an old copy may put back makes every suspect worth remembering; a deletion makes a second file.
+\* The name of a socket is drawn, and so nobody else's: only ports have strangers.
 CrashFaults   == {"kill client", "kill server", "stop client", "stop server", "torn", "deadline"}
 ProgramFaults == {"cannot start", "fails", "hangs", "nonsense", "kill server"}
 MostFaults    == CrashFaults \cup ProgramFaults \cup
                  {"emptied", "pipe kept", "foreign", "stranger", "backlog", "shortage", "guest"}
 AllFaults     == MostFaults \cup {"deleted"}
+SocketFaults  == (MostFaults \ {"stranger"}) \cup {"unlinked"}
 EveryFault    == AllFaults \cup {"old copy"}
 
 \* Each way from step to step is told when it is first taken: README.md draws just these. That a client or a server can

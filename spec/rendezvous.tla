@@ -13,6 +13,10 @@
 (*   - free is a fact: the record is dead, and a server may be started;    *)
 (*   - held is none: back off, and try again.                              *)
 (*                                                                         *)
+(* A server listens at a port, or at a socket, which is a file of its own. *)
+(* A file can be removed: by a fault, and by who sweeps up what dead       *)
+(* servers left. In all else the two are alike, so nothing says which.     *)
+(*                                                                         *)
 (* An action is one step of the machines in src/proto, and has its name.   *)
 (* Where client and server have a step of the same name, the server's is   *)
 (* called ServerX. README.md beside this file says it all in prose, and    *)
@@ -81,6 +85,11 @@ NoConn == [to |-> None, st |-> "none", eof |-> FALSE]
 
 Alive(s)    == sv[s].pc \notin {"Free", "Dying"}
 Serving(s)  == Alive(s) /\ sv[s].open
+
+\* The sockets of all servers are removed. Only who holds the lifetime lock does that: they are those of the dead.
+Swept == [s \in Slots |-> [sv[s] EXCEPT !.listen = FALSE]]
+SweptUnless(rule) == IF Rule(rule) THEN sv ELSE Swept
+
 Counts(s,c) == conn[c].to = s /\ conn[c].st = "welcome" /\ ~conn[c].eof /\ cl[c].goal \in Connects
 Counted(s)  == {c \in Clients : Counts(s, c)}
 Handler(s)  == sv[s].pc \in {"Build", "Listen", "Ready", "Registered", "Write", "Serve", "Check", "Lock", "Backoff",
@@ -200,7 +209,8 @@ Reread(c) ==
         ELSE IF Rule("dial holding")
         THEN cl' = [cl EXCEPT ![c].pc = "Dial", ![c].how = "Holding", ![c].rec = found] /\ UNCHANGED point
         ELSE cl' = [cl EXCEPT ![c].pc = "Dial", ![c].rec = found] /\ LetGo(c, file))
-    /\ UNCHANGED <<sv, conn, life, env>>
+    /\ sv' = SweptUnless("sweep if free")
+    /\ UNCHANGED <<conn, life, env>>
 
 \* Record x lifetime lock, as the table has it.
 Verdict(row, free) ==
@@ -255,13 +265,14 @@ Clear(c) ==
           /\ file' = [file EXCEPT ![here] = "Empty"]
           /\ (IF cl[c].goal = "Serve"
               THEN LET s == Unused IN
-                   /\ sv' = [sv EXCEPT ![s] = Server(TRUE)]
+                   /\ sv' = [SweptUnless("sweep if mine") EXCEPT ![s] = Server(TRUE)]
                    /\ plock' = [lock EXCEPT ![here] = s]
                    /\ port' = [port EXCEPT ![s] = "none"]
                    /\ cl' = [x \in Clients |-> IF x = c THEN Over(c, "Start") ELSE Forgets(x, s)]
               ELSE /\ cl' = [cl EXCEPT ![c].pc = "Spawn"]
                    /\ plock' = lock
-                   /\ UNCHANGED <<sv, port>>)
+                   /\ sv' = SweptUnless("sweep if mine")
+                   /\ port' = port)
     /\ UNCHANGED <<conn, cur, life, stopped, left, clean, rounds, leaked, tries>>
 
 \* A process, with a cookie that nothing refers to.
@@ -455,9 +466,10 @@ Build(s) ==
        \/ sv[s].hung /\ sv[s].hand /\ Refused(s, "Failed")
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
+\* At a socket of its own. Whoever else left one is dead.
 Listen(s) ==
     /\ At(s, "Listen")
-    /\ sv' = [sv EXCEPT ![s].pc = IF sv[s].hand THEN "Write" ELSE "Ready", ![s].listen = TRUE]
+    /\ sv' = [Swept EXCEPT ![s].pc = IF sv[s].hand THEN "Write" ELSE "Ready", ![s].listen = TRUE]
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
 Ready(s) ==
@@ -501,25 +513,34 @@ Watchdog(s) ==
 Serve(s) ==
     /\ At(s, "Serve")
     /\ \/ sv[s].told /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = "Told"]
-       \/ ~sv[s].told /\ file[cur] # s /\ Goes(s, "Check")
+       \/ ~sv[s].told /\ (file[cur] # s \/ ~sv[s].listen) /\ Goes(s, "Check")
        \/ ~sv[s].told /\ Counted(s) = {} /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = "Idle"]
     /\ UNCHANGED <<cl, conn, point, life, env>>
+
+Hangup(s, these) == [c \in Clients |-> IF c \in these /\ conn[c].to = s THEN [conn[c] EXCEPT !.eof = TRUE] ELSE conn[c]]
+
+\* Who may be hung up on when a server listens at its socket again: who waits at the old one.
+Unheard(s) == IF sv[s].listen THEN {} ELSE {c \in Clients : conn[c].st \in {"open", "hello"}}
 
 \* Life file x record; the life file stays.
 Checked(s, found) == CASE found = s -> "Mine" [] found \in Others -> "Lost" [] OTHER -> "Damaged"
 
 Leaves(s, why) == [sv[s] EXCEPT !.pc = "Look", !.why = why, !.held = FALSE, !.purpose = "", !.then = ""]
 
+\* Whose socket is gone listens at it again: its name is nobody else's.
 Check(s) ==
     /\ At(s, "Check")
     /\ LET checked == Checked(s, file[cur])
-       IN sv' = [sv EXCEPT ![s] =
+           again   == checked # "Lost" /\ Rule("listen again")
+           heard   == [sv[s] EXCEPT !.listen = @ \/ again]
+       IN /\ \E some \in SUBSET (IF again THEN Unheard(s) ELSE {}) : conn' = Hangup(s, some)
+          /\ sv' = [sv EXCEPT ![s] =
               CASE checked = "Lost" -> Leaves(s, "Lost")
-                [] checked = "Mine" \/ (checked = "Damaged" /\ ~Rule("restore")) -> [@ EXCEPT !.pc = "Serve"]
+                [] checked = "Mine" \/ (checked = "Damaged" /\ ~Rule("restore")) -> [heard EXCEPT !.pc = "Serve"]
                 [] checked = "Damaged" /\ Rule("restore") ->
-                   (IF Rule("restore under lock") THEN [@ EXCEPT !.pc = "Lock", !.purpose = "Restore"]
-                                                  ELSE [@ EXCEPT !.pc = "Restore"])]
-    /\ UNCHANGED <<cl, conn, point, life, env>>
+                   (IF Rule("restore under lock") THEN [heard EXCEPT !.pc = "Lock", !.purpose = "Restore"]
+                                                  ELSE [heard EXCEPT !.pc = "Restore"])]
+    /\ UNCHANGED <<cl, point, life, env>>
 
 \* One try. What the lock is for decides what comes then.
 ServerLock(s) ==
@@ -578,8 +599,6 @@ Withdraw(s) ==
     /\ Goes(s, "Close")
     /\ UNCHANGED <<cl, conn, plock, cur, life, env>>
 
-Hangup(s, these) == [c \in Clients |-> IF c \in these /\ conn[c].to = s THEN [conn[c] EXCEPT !.eof = TRUE] ELSE conn[c]]
-
 \* Stop listening, and hang up on whom was not welcomed.
 Close(s) ==
     /\ At(s, "Close")
@@ -632,8 +651,9 @@ Exit(s) ==
 (* the welcome is one step, possible only while serving.                   *)
 (***************************************************************************)
 
+\* Who is connected already is greeted, even if the socket is gone; Close hangs up on whom it did not welcome.
 Greets(s) ==
-    /\ sv[s].listen /\ Alive(s) /\ s \notin stopped
+    /\ Alive(s) /\ s \notin stopped
     /\ sv[s].reg \/ ~Rule("registered")
 
 Answer(s, c) ==
@@ -776,6 +796,13 @@ Delete ==
         ELSE plock[1 - cur] = None /\ cur' = 1 - cur /\ file' = [file EXCEPT ![1 - cur] = "Empty"])
     /\ UNCHANGED <<cl, sv, conn, plock, life, port, stopped>>
 
+\* The file of a server's socket is removed, or another takes its place: nobody reaches it any more.
+Unlink(s) ==
+    /\ Alive(s) /\ sv[s].listen
+    /\ Fault("unlinked")
+    /\ sv' = [sv EXCEPT ![s].listen = FALSE]
+    /\ UNCHANGED <<cl, conn, point, life, port, stopped>>
+
 \* A dead server's port is taken by somebody who says nothing, or says something else.
 Stranger(s) ==
     /\ sv[s].pc = "Free" /\ Refers(s) /\ port[s] = "none"
@@ -848,8 +875,8 @@ ClientFault(c) ==
     \/ KillClient(c) \/ StopClient(c) \/ Giveup(c) \/ TooLate(c) \/ Trouble(c) \/ CannotTell(c) \/ CannotStart(c) \/ Backlog(c)
 
 ServerFault(s) ==
-    \/ KillServer(s) \/ StopServer(s) \/ CannotLock(s) \/ Overdue(s) \/ Stranger(s) \/ Guest(s) \/ NoHandler(s) \/ Hang(s)
-    \/ Nonsense(s) \/ Keep(s)
+    \/ KillServer(s) \/ StopServer(s) \/ CannotLock(s) \/ Overdue(s) \/ Unlink(s) \/ Stranger(s) \/ Guest(s) \/ NoHandler(s)
+    \/ Hang(s) \/ Nonsense(s) \/ Keep(s)
 
 FileFault == Tear \/ Empty \/ Strange \/ PutBack \/ Delete
 
@@ -909,6 +936,12 @@ NoLiveInvalidation == [][NoLiveInvalidationStep]_vars
 ClearOnlyIfFreeStep ==
     \A c \in Clients : cl'[c] # cl[c] /\ Changes(cur) /\ cl[c].pc \in {"Clear", "Write", "Confirm"} => Holds(c) /\ cl[c].free
 ClearOnlyIfFree == [][ClearOnlyIfFreeStep]_vars
+
+\* Nobody takes the socket of a live server away: itself does, as it retires, or a fault.
+NoCutOffStep ==
+    \A s \in Slots : Alive(s) /\ sv[s].listen /\ ~sv'[s].listen =>
+        (sv[s].pc = "Close" /\ sv'[s].pc # "Close") \/ left' # left
+NoCutOff == [][NoCutOffStep]_vars
 
 \* No cookie is sent.
 CookieSecrecy == leaked = {}

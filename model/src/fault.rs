@@ -21,6 +21,7 @@ pub enum Fault {
     Foreign,
     OldCopy,
     Deleted,
+    Unlinked,
     Stranger,
     Guest,
     Backlog,
@@ -32,7 +33,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 19] = [
+    pub const ALL: [Fault; 20] = [
         Fault::KillClient,
         Fault::KillServer,
         Fault::StopClient,
@@ -44,6 +45,7 @@ impl Fault {
         Fault::Foreign,
         Fault::OldCopy,
         Fault::Deleted,
+        Fault::Unlinked,
         Fault::Stranger,
         Fault::Guest,
         Fault::Backlog,
@@ -68,6 +70,7 @@ impl Fault {
             Fault::Foreign => "foreign",
             Fault::OldCopy => "old copy",
             Fault::Deleted => "deleted",
+            Fault::Unlinked => "unlinked",
             Fault::Stranger => "stranger",
             Fault::Guest => "guest",
             Fault::Backlog => "backlog",
@@ -199,6 +202,9 @@ impl World {
                 world.servers[s].dying = true;
                 world.stopped.remove(&me);
             });
+        }
+        if server.alive() && server.listens {
+            faults.push(Fault::Unlinked, "Unlink", me, |world| world.servers[s].listens = false);
         }
         if server.alive() && server.listens && !server.guest {
             faults.push(Fault::Guest, "Guest", me, |world| {

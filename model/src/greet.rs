@@ -8,7 +8,8 @@ impl World {
     pub(crate) fn greet(&self, s: usize, c: usize, moves: &mut Moves<'_>) {
         let server = &self.servers[s];
         let me = Actor::Server(s);
-        let greets = server.alive() && server.listens && server.registered && !self.stopped.contains(&me);
+        // Who is connected already is greeted, even if the socket is gone.
+        let greets = server.alive() && server.registered && !self.stopped.contains(&me);
         let Some(conn) = self.conns[c].as_ref().filter(|conn| greets && conn.to == s && !conn.eof) else { return };
         let client = Actor::Client(c);
         let about = client.to_string();

@@ -27,9 +27,10 @@ const STATES: [State; 13] = [
     ("TheGateCounts", the_gate_counts),
 ];
 
-const ACTIONS: [Action; 5] = [
+const ACTIONS: [Action; 6] = [
     ("NoLiveInvalidation", no_live_invalidation),
     ("ClearOnlyIfFree", clear_only_if_free),
+    ("NoCutOff", no_cut_off),
     ("Authenticity", authenticity),
     ("NoLostConnect", no_lost_connect),
     ("LockDiscipline", lock_discipline),
@@ -192,6 +193,15 @@ fn clear_only_if_free(world: &World, step: &Move) -> bool {
     let Some(Actor::Client(c)) = step.who else { return true };
     let clears = matches!(step.action, "Clear" | "Write" | "Confirm") && changes(world, step, world.current);
     !clears || (world.holds(Actor::Client(c)) && world.clients[c].free)
+}
+
+/// A live server's socket is taken away by itself, as it retires, or by a fault.
+fn no_cut_off(world: &World, step: &Move) -> bool {
+    let fault = step.to.left != world.left;
+    servers(world).filter(|&s| world.servers[s].alive() && world.servers[s].listens).all(|s| {
+        let closes = step.action == "Close" && step.who == Some(Actor::Server(s));
+        step.to.servers[s].listens || closes || fault
+    })
 }
 
 /// A welcome that was read at last: from there the client is connected.

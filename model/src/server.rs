@@ -2,7 +2,7 @@
 
 use rendezvous_ipc::proto::serve::{Checked, Step};
 
-use crate::world::{Actor, Content, Moves, Pipe, Reply, Said, World};
+use crate::world::{Actor, Conn, Content, Moves, Pipe, Reply, Said, World};
 
 impl World {
     /// The answers to the question that is open, each with what it does to the world; and what ends a process.
@@ -44,7 +44,9 @@ impl World {
                 (true, true) => moves.push(name, me, |world| world.steps(s, step.failed())),
                 (true, false) => {}
             },
+            // At a socket of its own. Whoever else left one is dead.
             Step::Listen(step) => moves.push(name, me, |world| {
+                world.servers.iter_mut().for_each(|server| server.listens = false);
                 world.servers[s].listens = true;
                 world.steps(s, step.listening());
             }),
@@ -73,17 +75,33 @@ impl World {
                 if server.told {
                     return moves.push(name, me, |world| world.steps(s, step.told()));
                 }
-                if self.files[self.current] != Content::Record(s) {
+                if self.files[self.current] != Content::Record(s) || !server.listens {
                     moves.push(name, me, |world| world.steps(s, step.clone().check()));
                 }
                 if self.counted(s) == 0 {
                     moves.push(name, me, |world| world.steps(s, step.idle()));
                 }
             }
-            Step::Check(step) => moves.push(name, me, |world| {
-                let checked = world.checked(s, world.files[world.current]);
-                world.steps(s, step.checked(checked));
-            }),
+            // Whose socket is gone listens at it again, unless it has to go itself. Who waited at the old one, unheard, may
+            // be hung up on.
+            Step::Check(step) => {
+                let checked = self.checked(s, self.files[self.current]);
+                let again = !server.listens && checked != Checked::Lost;
+                let waits = |c: &usize| {
+                    let unheard = |conn: &Conn| conn.to == s && matches!(conn.said, Said::Nothing | Said::Hello);
+                    again && self.conns[*c].as_ref().is_some_and(unheard)
+                };
+                let waiting: Vec<usize> = (0..self.clients.len()).filter(waits).collect();
+                for some in 0..1 << waiting.len() {
+                    moves.push(name, me, |world| {
+                        world.servers[s].listens |= again;
+                        for (_, &c) in waiting.iter().enumerate().filter(|(at, _)| some >> at & 1 == 1) {
+                            world.conns[c].iter_mut().for_each(|conn| conn.eof = true);
+                        }
+                        world.steps(s, step.clone().checked(checked));
+                    });
+                }
+            }
             Step::Lock(step) => moves.push(name, me, |world| {
                 let free = world.locks[world.current].is_none();
                 if free {

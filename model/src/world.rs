@@ -131,6 +131,7 @@ pub struct Server {
     pub hand: bool,
     pub pipe: Pipe,
     pub reply: Reply,
+    /// Whoever dials it is connected: it listens, and nobody has removed its socket.
     pub listens: bool,
     pub registered: bool,
     pub gate: Gate,

@@ -1,6 +1,7 @@
 //! The code is the spec: the graph that the real machines make in the modelled world is the one whose digest is kept,
 //! and every property holds in it. That it is the spec's, too, says `cargo xtask conform`, which also keeps the digests.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::{LazyLock, Mutex, OnceLock};
 
@@ -31,6 +32,7 @@ fn main() {
         .map(|at| Trial::test(SLICES[at].0.name, move || Ok(is_as_kept(SLICES[at].0.name, seen(at)?)?)))
         .collect();
     trials.push(Trial::test("together_they_take_every_action_and_come_to_every_end", || Ok(all_is_covered()?)));
+    trials.push(Trial::test("who_takes_a_live_servers_socket_away_is_found_out", || Ok(cut_off()?)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
@@ -86,6 +88,24 @@ fn all_is_covered() -> Result<(), String> {
         ([], [], []) => Ok(()),
         _ => Err(format!("never taken: {never:?}; not the spec's: {unknown:?}; never the end: {missing:?}")),
     }
+}
+
+/// The fault, as if it were none.
+fn cut_off() -> Result<(), String> {
+    let (slice, _) = SLICES.iter().find(|(slice, _)| slice.name == "both-removed").ok_or("there is no such slice")?;
+    let cuts = Cell::new(0);
+    let explored = explore(&slice.bounds, MOST, |world, step| {
+        let Some(step) = step.filter(|step| step.action == "Unlink") else { return Ok(()) };
+        let mut cut = step.clone();
+        cut.to.left = world.left;
+        cuts.set(cuts.get() + 1);
+        match property::judge(world, Some(&cut)) {
+            Err(said) if said == "NoCutOff falls" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    explored.map_err(|stopped| stopped.to_string())?;
+    if cuts.get() > 0 { Ok(()) } else { Err("no socket was removed".into()) }
 }
 
 /// How a connect can end; the two others need servers of several versions, of which the spec knows nothing.

@@ -174,7 +174,8 @@ const SEED: [(&str, &str); 3] =
     [("seed-leak", "CookieSecrecy"), ("seed-stranger", "Authenticity"), ("seed-hijack", "OwnCookie")];
 
 const TEMPORAL: [&str; 5] = ["NoOrphan", "Termination", "Convergence", "RetiredExits", "IdleEnds"];
-const ACTION: [&str; 5] = ["NoLiveInvalidation", "ClearOnlyIfFree", "Authenticity", "NoLostConnect", "LockDiscipline"];
+const ACTION: [&str; 6] =
+    ["NoLiveInvalidation", "ClearOnlyIfFree", "NoCutOff", "Authenticity", "NoLostConnect", "LockDiscipline"];
 
 /// A line of `variants.txt`: a configuration without one rule, and the property that must fall.
 fn variant(line: &str) -> Result<Run> {
@@ -238,7 +239,7 @@ fn check_one(jar: &Path, run: &Run, options: &Options) -> Result<Report> {
 }
 
 /// The configurations that together take every action.
-const COUNTED: [&str; 2] = ["alone", "faults"];
+const COUNTED: [&str; 3] = ["alone", "faults", "live-unlinked"];
 
 fn tlc(jar: &Path, run: &Run) -> Result<Output> {
     // Runs that share a directory for their states or their temporary files delete each other's.

@@ -99,6 +99,13 @@ Served(s, e) ==
     /\ e.to \in {"Unlock", "Refuse"} => sv'[s].then = e.is
     /\ e.to \in {"Look", "Withdraw", "Close", "Drain", "Release"} => sv'[s].why = e.is
 
+\* A check of the files that finds the record well; the socket perhaps not.
+LooksWell(s) ==
+    /\ sv[s].pc = "Serve" /\ file[cur] = s
+    /\ sv' = [sv EXCEPT ![s].listen = TRUE]
+    /\ \E some \in SUBSET Unheard(s) : conn' = Hangup(s, some)
+    /\ UNCHANGED <<cl, point, life, env>>
+
 \* A process is killed, whatever it is.
 KillProcess(p) ==
     IF \E s \in Of(p) : Alive(s) THEN \E s \in Of(p) : KillServer(s)
@@ -129,7 +136,7 @@ Does(e) ==
                                  \/ Odd("shortage") /\ Trouble(e.who)
       [] e.do = "Leave"    -> Leave(e.who)
       [] e.do = "Server"   -> \E s \in Of(e.who) : Served(s, e)
-      [] e.do = "Well"     -> (\E s \in Of(e.who) : sv[s].pc = "Serve" /\ file[cur] = s) /\ UNCHANGED vars
+      [] e.do = "Well"     -> \E s \in Of(e.who) : LooksWell(s)
       [] e.do = "Answer"   -> (\E s \in Of(e.who) : Answer(s, e.of)) \/ (GivenUpOn(e) /\ UNCHANGED vars)
       [] e.do = "Admit"    -> \/ \E s \in Of(e.who) : Admit(s, e.of) /\ (e.is = "Welcome" => conn'[e.of].st = "welcome")
                               \/ GivenUpOn(e) /\ UNCHANGED vars
@@ -141,6 +148,7 @@ Does(e) ==
       [] e.do = "emptied"  -> Or(Empty)
       [] e.do = "foreign"  -> Fault("foreign") /\ Damage({e.is} \cap Others)
       [] e.do = "deleted"  -> Or(Delete)
+      [] e.do = "unlinked" -> Or(\E s \in Of(e.who) : Unlink(s))
       [] e.do = "old copy" -> IF file[cur] \in Of(e.of) THEN UNCHANGED vars
                               ELSE PutBack /\ file'[cur] \in (IF Old(e.of) = {} THEN {Unused} ELSE Old(e.of))
       [] e.do = "stranger" -> \E s \in Of(e.who) : Stranger(s) /\ port'[s] = e.is

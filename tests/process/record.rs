@@ -11,6 +11,7 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
@@ -21,7 +22,7 @@ use crate::trace;
 type Play = fn(&mut Run);
 
 /// The kinds of run, by name.
-const KINDS: [(&str, Play); 14] = [
+const KINDS: [(&str, Play); 15] = [
     ("calm", calm),
     ("herd", herd),
     ("kill-client", kill_client),
@@ -32,6 +33,7 @@ const KINDS: [(&str, Play); 14] = [
     ("stop-spawner", stop_spawner),
     ("stop-server", stop_server),
     ("damage", damage),
+    ("unlink", unlink),
     ("dialect", dialect),
     ("told", told),
     ("hand", hand),
@@ -168,6 +170,18 @@ fn damage(run: &mut Run) {
             _ => run.changes(&format!("old copy of={first}"), |point| point.write_all_at(&old, 0).unwrap()),
         }
         run.client(&[]);
+        run.wait(150);
+    }
+}
+
+/// The socket of a server is removed while clients come, and is made again.
+fn unlink(run: &mut Run) {
+    run.client(&["server:unix"]);
+    for _ in 0..2 {
+        run.server();
+        run.client(&["server:unix"]);
+        run.unlinks();
+        run.client(&["server:unix"]);
         run.wait(150);
     }
 }
@@ -331,6 +345,15 @@ impl Run {
         self.world("deleted");
         let _ = fs::remove_file(self.home.point());
         self.world("done");
+    }
+
+    /// Removes the socket of whoever is registered.
+    fn unlinks(&self) {
+        if let Found::Record(Record { pid, address: Address::Unix(name), .. }) = Found::read(&self.point()) {
+            self.world(&format!("unlinked who={pid}"));
+            let _ = fs::remove_file(self.home.socket(name));
+            self.world("done");
+        }
     }
 
     /// The log, with short names for processes and addresses.

@@ -79,7 +79,7 @@ fn config(runs: &[Run]) -> String {
     )
 }
 
-const FAULTS: [&str; 20] = [
+const FAULTS: [&str; 21] = [
     "kill client",
     "kill server",
     "stop client",
@@ -89,6 +89,7 @@ const FAULTS: [&str; 20] = [
     "deleted",
     "old copy",
     "foreign",
+    "unlinked",
     "stranger",
     "guest",
     "backlog",

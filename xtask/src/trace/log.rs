@@ -268,7 +268,7 @@ impl Run {
 }
 
 /// The faults that are told by one line before and `done` after.
-const WORLD: [&str; 7] = ["continue", "torn", "emptied", "foreign", "deleted", "old copy", "stranger"];
+const WORLD: [&str; 8] = ["continue", "torn", "emptied", "foreign", "deleted", "old copy", "unlinked", "stranger"];
 
 impl Run {
     /// How many events of each actor were done before this one was begun.

@@ -15,7 +15,7 @@ use super::log;
 use super::os::scope;
 use super::point::{self, Guard};
 use super::registry::Lease;
-use super::socket::{self, Socket};
+use super::socket::Socket;
 use super::story::{Outcome, Story};
 use super::stream::{Keeps, Stream};
 use super::{sequoia, serve};
@@ -161,9 +161,7 @@ async fn drive(
                 if deadline.saturating_duration_since(Instant::now()) < limits.start {
                     s.too_late()
                 } else {
-                    let point = held.point()?;
-                    socket::sweep(point, &service.point);
-                    point.clear()?;
+                    held.point()?.clear()?;
                     s.cleared(Cookie::new(dial::random()?))
                 }
             }

@@ -26,7 +26,7 @@ use super::log;
 use super::os::process;
 use super::point::{self, Guard};
 use super::sequoia;
-use super::socket::Listener;
+use super::socket::{self, Listener};
 use super::story::Story;
 use super::watchdog::Watchdog;
 use crate::context::{self, Started};
@@ -301,8 +301,10 @@ impl<'a> Server<'a> {
                 Step::Check(s) => {
                     self.next_check = Instant::now() + limits.check;
                     self.bound_log();
-                    self.look_after_socket()?;
                     let checked = self.check(point::read(&self.service.point))?;
+                    if checked != Checked::Lost {
+                        self.look_after_socket()?;
+                    }
                     s.checked(checked)
                 }
                 Step::Lock(s) => {
@@ -413,6 +415,7 @@ impl<'a> Server<'a> {
     }
 
     fn listen(&mut self) -> Result<(), Error> {
+        socket::sweep(self.life.as_ref().ok_or_else(|| missing("the lifetime lock"))?, &self.service.point);
         let cookie = self.cookie.take().ok_or_else(|| missing("the cookie"))?;
         let sessions = self.handlers.as_ref().ok_or_else(|| missing("the handler"))?.sessions();
         let (listener, host) = Host::listen(self.service, &self.hall, &self.told, sessions, cookie)?;

@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 
 use super::dial;
+use super::life::Life;
 use super::os::socket::{self, SocketFile};
-use super::point::Guard;
 use crate::proto::address::{Address, SocketName};
 use crate::proto::connect::Came;
 
@@ -46,9 +46,9 @@ fn path(point: &Path, name: SocketName) -> PathBuf {
     path.into()
 }
 
-/// Removes the sockets that dead servers left beside a point. Only for who holds the point lock, and found the lifetime
-/// lock free since.
-pub(super) fn sweep(_point: &Guard, point: &Path) {
+/// Removes the sockets that dead servers left beside a point. Only for who holds the lifetime lock: whoever else has it
+/// as free, even under the point lock, may stand before a point that was deleted, and beside a server that lives.
+pub(super) fn sweep(_life: &Life, point: &Path) {
     let (Some(directory), Some(name)) = (point.parent(), point.file_name().and_then(|name| name.to_str())) else {
         return;
     };
@@ -58,7 +58,7 @@ pub(super) fn sweep(_point: &Guard, point: &Path) {
     };
     if let Err(error) = socket::sweep(directory, is_socket) {
         // They are in nobody's way.
-        tracing::warn!(target: "rendezvous_ipc::connect", %error, "sockets of servers that are gone are left");
+        tracing::warn!(target: "rendezvous_ipc::serve", %error, "sockets of servers that are gone are left");
     }
 }
 

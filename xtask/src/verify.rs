@@ -34,6 +34,9 @@ const BEFORE: &[Rung] = &[
 
 /// What is run after them.
 const AFTER: &[Rung] = &[
+    Rung("ports", "the tests of real processes, at ports", |_| {
+        run(cargo().env("TRANSPORT", "tcp").args(["test", "--locked", "--test", "process"]))
+    }),
     Rung("attack", "what a client feels of those who attack its server", |_| attack::check()),
     Rung("chaos", "processes killed at every step, and herds", |quick| {
         chaos::check(&["--rounds", if quick { "50" } else { "300" }, "--seed", "2"])?;

@@ -26,6 +26,7 @@ crate::trials![
     wrong_slow_and_silent_clients_of_the_dialect_hold_up_nobody_and_do_not_keep_a_server,
     who_says_no_cookie_has_the_time_of_a_handshake,
     a_full_lobby_of_the_dialect_lets_the_oldest_go_and_a_client_in,
+    what_the_dialect_cannot_read_is_cleared_before_a_server_is_registered,
     a_start_of_the_dialect_that_fails_says_why_and_leaves_nothing,
     a_connect_of_the_dialect_dropped_at_any_await_leaves_nothing_behind,
     a_client_of_the_dialect_killed_at_any_step_leaves_one_server_and_the_next_connect_succeeds,
@@ -220,6 +221,17 @@ fn a_full_lobby_of_the_dialect_lets_the_oldest_go_and_a_client_in() {
     assert!(begun.elapsed() < program::limits().handshake, "the oldest goes at once");
     assert_eq!(home.count().1, 2);
     retire(&home);
+}
+
+fn what_the_dialect_cannot_read_is_cleared_before_a_server_is_registered() {
+    let home = new();
+    home.make();
+    for damage in [&[7; 31][..], &[7; 5000], &[&[7; 32][..], b"127.0.0.1:99999"].concat()] {
+        leave(&home, damage);
+        assert!(matches!(home.count().0.how, How::StartedExternal(Reason::Malformed(_))));
+        assert_eq!(bytes(&home), *record(&home).bytes(), "nothing is left behind it");
+        kill(&home);
+    }
 }
 
 fn a_start_of_the_dialect_that_fails_says_why_and_leaves_nothing() {

@@ -4,6 +4,7 @@
 mod accepts;
 mod herd;
 
+use std::fs;
 use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -32,6 +33,7 @@ struct Plan {
 
 const ROWS: &[Row] = &[
     Row("join", 2000, |row, plan| Box::pin(join(row, plan))),
+    Row("welcome", 1000, |row, plan| Box::pin(welcome(row, plan))),
     Row("fresh", 200, |row, plan| Box::pin(fresh(row, plan))),
     Row("cold", 100, |row, plan| Box::pin(cold(row, plan))),
     Row("recovery", 100, |row, plan| Box::pin(recovery(row, plan))),
@@ -85,10 +87,12 @@ impl Plan {
 }
 
 impl Measured {
-    /// Of a row whose contenders each begin anew in every round.
-    fn again(&mut self) -> Result<()> {
-        self.home = tempdir()?;
-        self.service = Service::at(self.service.contender, self.home.path())?;
+    /// Of a row whose contenders each begin anew in every round: in the same home, since in a new one the system would
+    /// have its disk looked at for where new files are to be.
+    fn again(&self) -> Result<()> {
+        for file in fs::read_dir(self.home.path())? {
+            fs::remove_file(file?.path())?;
+        }
         Ok(())
     }
 
@@ -108,6 +112,25 @@ async fn join(row: &str, plan: Plan) -> Result<()> {
         for one in &mut all {
             let (took, connection) = one.service.time().await?;
             one.samples.push(took);
+            end(connection).await;
+        }
+    }
+    all.into_iter().for_each(|one| one.print(row, "µs"));
+    Ok(())
+}
+
+/// The part of it that is not the RPC's: until the server counts this client, or as far as a client waits.
+async fn welcome(row: &str, plan: Plan) -> Result<()> {
+    let mut all = plan.measured()?;
+    let mut servers = Vec::new();
+    for one in &all {
+        servers.push(one.service.start().await?);
+    }
+    for _ in 0..plan.rounds {
+        for one in &mut all {
+            let began = Instant::now();
+            let connection = one.service.connect().await?;
+            one.samples.push(micros(began));
             end(connection).await;
         }
     }
@@ -247,7 +270,9 @@ async fn internal(row: &str, plan: Plan) -> Result<()> {
     let mut all = plan.measured()?;
     for _ in 0..plan.rounds {
         for one in &mut all {
-            one.again()?;
+            // A server of the same point would be its successor, and wait for its end.
+            one.home = tempdir()?;
+            one.service = Service::at(one.service.contender, one.home.path())?;
             let began = Instant::now();
             let connection = one.service.ask_internal().await?;
             one.samples.push(micros(began));

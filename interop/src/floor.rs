@@ -12,7 +12,7 @@ use capnp_rpc::{RpcSystem, new_client};
 use futures_util::io::{BufReader, BufWriter};
 use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, SERVER_PROOF, WELCOME};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixSocket, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
@@ -27,6 +27,9 @@ pub fn record(home: &Path) -> PathBuf {
     home.join("floor")
 }
 
+/// As many may wait as at ours: by default it is 128, and a herd stalls for a second.
+const BACKLOG: u32 = 1024;
+
 /// Listens, says so, and serves for ever.
 pub async fn serve(socket: Socket, home: &Path, ready: impl FnOnce()) -> Result<()> {
     let path = home.join("floor.sock");
@@ -35,7 +38,9 @@ pub async fn serve(socket: Socket, home: &Path, ready: impl FnOnce()) -> Result<
         Socket::Unix => {
             // Whoever starts it knows that there is no other.
             let _ = fs::remove_file(&path);
-            let listener = UnixListener::bind(&path)?;
+            let socket = UnixSocket::new_stream()?;
+            socket.bind(&path)?;
+            let listener = socket.listen(BACKLOG)?;
             fs::write(record(home), format!("{}\n{cookie}\n", path.display()))?;
             ready();
             loop {
@@ -48,7 +53,9 @@ pub async fn serve(socket: Socket, home: &Path, ready: impl FnOnce()) -> Result<
             }
         }
         Socket::Tcp => {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let socket = TcpSocket::new_v4()?;
+            socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+            let listener = socket.listen(BACKLOG)?;
             fs::write(record(home), format!("{}\n{cookie}\n", listener.local_addr()?))?;
             ready();
             loop {

@@ -17,9 +17,10 @@ use crate::{USAGE, cargo, root, run};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// What is measured, as it is told to people; the names are those of `interop/src/rows.rs`.
-const ROWS: [(&str, &str); 12] = [
+const ROWS: [(&str, &str); 13] = [
     ("join", "join to the first answer, in a process that runs"),
-    ("fresh", "the same in a fresh process, its start included"),
+    ("welcome", "its part until the welcome; sequoia-ipc waits for none"),
+    ("fresh", "join in a fresh process, its start included"),
     ("cold", "no server: start it, to its first answer"),
     ("recovery", "the server was killed: start another, to its first answer"),
     ("herd-50", "50 processes at once, none served before, each holds 100 ms"),
@@ -113,7 +114,6 @@ fn steps() -> Result<Vec<(String, f64)>> {
     let output = cargo()
         .args(["bench", "--locked", "--bench", "machines", "--", "--noplot", "--warm-up-time", "0.2"])
         .args(["--measurement-time", "0.5", "step"])
-        .stderr(Stdio::inherit())
         .output()?;
     let mut steps = Vec::new();
     let mut name = String::new();
@@ -135,7 +135,11 @@ fn steps() -> Result<Vec<(String, f64)>> {
             steps.push((name.clone(), median.parse::<f64>()? * factor));
         }
     }
-    if output.status.success() && !steps.is_empty() { Ok(steps) } else { Err("the steps were not measured".into()) }
+    if output.status.success() && !steps.is_empty() {
+        Ok(steps)
+    } else {
+        Err(format!("the steps were not measured: {}", String::from_utf8_lossy(&output.stderr)).into())
+    }
 }
 
 /// A number with about three digits.

@@ -93,9 +93,7 @@ impl Hall {
 
     /// Counts a client for as long as the answer lives, or refuses it.
     pub(super) fn admit(self: &Arc<Self>) -> Option<Counted> {
-        let admitted = self.state().gate.admit();
-        self.changed.notify_one();
-        admitted.then(|| Counted(self.clone()))
+        self.state().gate.admit().then(|| Counted(self.clone()))
     }
 
     /// Returns when nobody has been counted for `period`.
@@ -116,17 +114,22 @@ impl Hall {
             if timeout_at(until, self.changed.notified()).await.is_ok() {
                 continue;
             }
+            let mut state = self.state();
+            // Who comes does not say so here: it would be one more wake-up for each.
+            let came = !state.is_empty() || state.heard_out.is_some() != heard_out.is_some();
+            if came || heard_out.is_none() && state.empty_since.elapsed() < period {
+                continue;
+            }
             if heard_out.is_some() || until.elapsed() < LATE {
                 return;
             }
-            self.state().heard_out = Some(Instant::now() + patience);
+            state.heard_out = Some(Instant::now() + patience);
         }
     }
 
     /// Keeps an idle server for as long as the answer lives.
     pub(super) fn keep(self: &Arc<Self>) -> Kept {
         self.state().kept += 1;
-        self.changed.notify_one();
         Kept(self.clone())
     }
 
@@ -164,10 +167,14 @@ impl Hall {
     fn left(&self, leave: impl FnOnce(&mut State)) {
         let mut state = self.state();
         leave(&mut state);
-        if state.is_empty() {
+        let empty = state.is_empty();
+        let nobody = state.gate.counted() == 0;
+        if empty {
             state.rest();
         }
         drop(state);
-        self.changed.notify_one();
+        if empty || nobody {
+            self.changed.notify_one();
+        }
     }
 }

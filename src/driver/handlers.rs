@@ -143,6 +143,7 @@ pub(super) struct Session {
 
 /// The thread of the handlers.
 pub(super) struct Handlers {
+    begin: Option<oneshot::Sender<(Factory, Start)>>,
     sessions: mpsc::Sender<Session>,
     built: oneshot::Receiver<Result<(), Error>>,
     quit: oneshot::Sender<()>,
@@ -150,8 +151,10 @@ pub(super) struct Handlers {
 }
 
 impl Handlers {
-    /// Starts the thread, which begins to build the handler.
-    pub(super) fn start(factory: Factory, start: Start) -> Result<Self, Error> {
+    /// Starts the thread, which builds a handler when it is told which. It is ready before that: a server has other
+    /// things to do meanwhile.
+    pub(super) fn start() -> Result<Self, Error> {
+        let (begin, begun) = oneshot::channel();
         let (sessions, waiting) = mpsc::channel(WAITING);
         let (quit, quitting) = oneshot::channel();
         let (tell_built, built) = oneshot::channel();
@@ -160,16 +163,20 @@ impl Handlers {
             // Dropped at the very end, by a panic, too: all sessions are over by then, and the handler is dropped.
             let _tell_ended: oneshot::Sender<()> = tell_ended;
             match local_runtime() {
-                Ok(runtime) => runtime.block_on(run(factory, start, tell_built, waiting, quitting)),
+                Ok(runtime) => runtime.block_on(run(begun, tell_built, waiting, quitting)),
                 Err(source) => drop(tell_built.send(Err(Error::System { stage: "Build", source }))),
             }
         };
         thread::Builder::new().name("rendezvous-handlers".into()).spawn(body).map_err(Error::system("Build"))?;
-        Ok(Handlers { sessions, built, quit, ended })
+        Ok(Handlers { begin: Some(begin), sessions, built, quit, ended })
     }
 
-    /// Returns when the handler is built.
-    pub(super) async fn built(&mut self) -> Result<(), Error> {
+    /// Builds the handler, and returns when it is built.
+    pub(super) async fn build(&mut self, factory: Factory, start: Start) -> Result<(), Error> {
+        if let Some(begin) = self.begin.take() {
+            // What keeps the thread from building it is told in its stead.
+            let _ = begin.send((factory, start));
+        }
         (&mut self.built).await.unwrap_or_else(|_| Err(Error::Handler("it panicked".into())))
     }
 
@@ -179,6 +186,7 @@ impl Handlers {
 
     /// Ends all sessions, and returns when no code of the handler runs any more.
     pub(super) async fn ended(self) {
+        drop(self.begin);
         let _ = self.quit.send(());
         let _ = self.ended.await;
     }
@@ -190,12 +198,12 @@ impl Handlers {
 }
 
 async fn run(
-    factory: Factory,
-    start: Start,
+    begun: oneshot::Receiver<(Factory, Start)>,
     tell_built: oneshot::Sender<Result<(), Error>>,
     waiting: mpsc::Receiver<Session>,
     mut quitting: oneshot::Receiver<()>,
 ) {
+    let Ok((factory, start)) = begun.await else { return };
     let built = tokio::select! {
         biased;
         _ = &mut quitting => return,

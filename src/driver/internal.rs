@@ -46,11 +46,11 @@ async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(
     let (limits, told) = (&service.limits, running.told());
     let hall = Hall::new();
     let start = Start { context: service.context.clone(), hall: hall.clone(), told: told.clone() };
-    let mut handlers = Handlers::start(factory, start)?;
+    let mut handlers = Handlers::start()?;
     let served = async {
         let built = tokio::select! {
             biased;
-            built = timeout(limits.start, handlers.built()) => built,
+            built = timeout(limits.start, handlers.build(factory, start)) => built,
             () = told.told() => return Ok(()),
         };
         built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))?;

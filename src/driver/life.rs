@@ -68,7 +68,8 @@ impl Life {
     fn sign(&mut self) -> std::io::Result<()> {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.file.set_len(0)?;
-        writeln!(self.file, "pid {}, locked at {} seconds since 1970", std::process::id(), since.as_secs())
+        let text = format!("pid {}, locked at {} seconds since 1970\n", std::process::id(), since.as_secs());
+        self.file.write_all(text.as_bytes())
     }
 }
 

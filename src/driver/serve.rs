@@ -111,16 +111,21 @@ impl Drop for StopOnDrop {
 
 async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
     let hurry = Rc::new(Notify::new());
-    let signals = process::Signals::new().map_err(Error::system("Watch"))?;
-    spawn_local(obey(signals, told.clone(), hurry.clone()));
-    let mut server = Server::new(service, told, hurry);
-    let step = if service.context.spawned() {
+    let mut server = Server::new(service, told.clone(), hurry.clone());
+    if service.context.spawned() {
+        // Somebody waits: the threads come up side by side.
         let (orders, replies) = process::take_stdio().map_err(Error::system("Watch"))?;
-        process::leave_session();
-        log::subscribe();
         let held = service.context.is_ephemeral().then(|| server.told.clone());
         server.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
         server.replies = Some(File::from(replies));
+        // Without one now, *Build* tries again, and says why there is none.
+        server.handlers = Handlers::start().ok();
+        process::leave_session();
+        log::subscribe();
+    }
+    let signals = process::Signals::new().map_err(Error::system("Watch"))?;
+    spawn_local(obey(signals, told, hurry));
+    let step = if service.context.spawned() {
         Step::new(Starter::Spawner)
     } else {
         let stopped = server.told.clone();
@@ -453,10 +458,14 @@ impl<'a> Server<'a> {
 
     async fn build(&mut self, factory: &Factory, until: Instant) -> Result<(), Error> {
         let start = self.start();
-        let handlers = self.handlers.insert(Handlers::start(factory.clone(), start)?);
+        let handlers = match self.handlers.take() {
+            Some(handlers) => handlers,
+            None => Handlers::start()?,
+        };
+        let handlers = self.handlers.insert(handlers);
         tokio::select! {
             biased;
-            built = timeout_at(until, handlers.built()) => {
+            built = timeout_at(until, handlers.build(factory.clone(), start)) => {
                 built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))
             }
             () = self.told.told() => Err(Error::Handler("nobody waits for it any more".into())),

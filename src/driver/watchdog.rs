@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::hall::Told;
-use super::os::process;
+use super::os::process::{self, Lines};
 use crate::error::Error;
 use crate::proto::start::{LINE_MAX, Order, REGISTERED};
 
@@ -29,9 +29,10 @@ impl Watchdog {
         thread::Builder::new()
             .name("rendezvous-watchdog".into())
             .spawn(move || {
-                watch(&orders, patience, tell_order, tell_registered);
+                let mut orders = Lines::of(orders);
+                watch(&mut orders, patience, tell_order, tell_registered);
                 if let Some(told) = held {
-                    process::read_to_end(&orders);
+                    orders.end();
                     told.tell();
                 }
             })
@@ -51,18 +52,18 @@ impl Watchdog {
 }
 
 fn watch(
-    orders: &OwnedFd,
+    orders: &mut Lines,
     patience: Duration,
     tell_order: oneshot::Sender<Order>,
     tell_registered: oneshot::Sender<()>,
 ) {
     let began = Instant::now();
-    let line = process::read_line(orders, LINE_MAX, began + patience);
+    let line = orders.next(LINE_MAX, began + patience);
     // Somebody typed `--spawned`: no server depends on it, so nothing has to end.
     let Some(order) = line.and_then(|line| Order::read(&line)) else { return };
     let until = began + order.budget;
     let _ = tell_order.send(order);
-    match process::read_line(orders, LINE_MAX, until) {
+    match orders.next(LINE_MAX, until) {
         Some(line) if line == REGISTERED.as_bytes() => drop(tell_registered.send(())),
         _ => process::end_this_process(),
     }

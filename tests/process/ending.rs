@@ -197,7 +197,8 @@ fn an_ending_dropped_at_any_await_leaves_no_lock() {
         fs2::FileExt::unlock(&lock).unwrap();
         kill(&home, pid);
         if done {
-            assert!(polls > 2, "it awaits the connection, the proof and the end, not {polls} times");
+            // At a socket there is no connection to await, and the end may come at once.
+            assert!(polls > 1, "it awaits the proof at least, not {polls} times");
             return;
         }
     }

@@ -205,35 +205,47 @@ pub(crate) fn began(process: &str) -> u64 {
     field().unwrap_or(0)
 }
 
-/// Returns when the other end is gone, whatever it says until then.
-pub(crate) fn read_to_end(input: &OwnedFd) {
-    while matches!(rustix::io::read(input, &mut [0; 64]), Ok(1..) | Err(Errno::INTR)) {}
+/// What somebody says, line by line.
+pub(crate) struct Lines {
+    input: OwnedFd,
+    said: Vec<u8>,
 }
 
-/// Reads up to the end of a line, that included; `None` where it ends, is too long or takes too long.
-pub(crate) fn read_line(input: &OwnedFd, longest: usize, until: Instant) -> Option<Vec<u8>> {
-    let mut line = Vec::new();
-    while line.len() < longest {
-        let left = until.checked_duration_since(Instant::now())?;
-        let timeout = Timespec::try_from(left).ok()?;
-        match rustix::event::poll(&mut [PollFd::new(input, PollFlags::IN)], Some(&timeout)) {
-            Ok(0) => return None,
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(_) => return None,
-        }
-        // A byte at a time: what is behind the line is not for us.
-        let mut byte = [0];
-        match rustix::io::read(input, &mut byte) {
-            Ok(1) => line.push(byte[0]),
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            _ => return None,
-        }
-        if byte == *b"\n" {
-            return Some(line);
+impl Lines {
+    pub(crate) fn of(input: OwnedFd) -> Self {
+        Lines { input, said: Vec::new() }
+    }
+
+    /// The next line, its end included; `None` where there is none, where it is too long or takes too long.
+    pub(crate) fn next(&mut self, longest: usize, until: Instant) -> Option<Vec<u8>> {
+        loop {
+            if let Some(end) = self.said.iter().take(longest).position(|byte| *byte == b'\n') {
+                return Some(self.said.drain(..=end).collect());
+            }
+            if self.said.len() >= longest {
+                return None;
+            }
+            let left = until.checked_duration_since(Instant::now())?;
+            let timeout = Timespec::try_from(left).ok()?;
+            match rustix::event::poll(&mut [PollFd::new(&self.input, PollFlags::IN)], Some(&timeout)) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(_) => return None,
+            }
+            let mut more = [0; 256];
+            match rustix::io::read(&self.input, &mut more) {
+                Ok(len @ 1..) => self.said.extend_from_slice(&more[..len]),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                _ => return None,
+            }
         }
     }
-    None
+
+    /// Returns when the other side is gone, whatever it says until then.
+    pub(crate) fn end(self) {
+        while matches!(rustix::io::read(&self.input, &mut [0; 64]), Ok(1..) | Err(Errno::INTR)) {}
+    }
 }
 
 /// A process that is stopped for as long as this lives.

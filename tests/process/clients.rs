@@ -189,7 +189,8 @@ fn a_connect_dropped_at_any_await_leaves_nothing_behind() {
         }
         assert!(polls < 1000, "a connect is done at some time");
     }
-    assert!(polls >= 4, "it awaits the reply, the connection, the proof and the welcome, not {polls} times");
+    // At a port it awaits the connection, too; a proof and a welcome that are there already are not awaited.
+    assert!(polls >= 2, "it awaits the reply at least, not {polls} times");
     home.retire();
 }
 

@@ -173,6 +173,7 @@ async fn greet(host: Rc<Host>, mut stream: Socket) -> Option<()> {
             // A full house lets its clients wait, and nobody else.
             let room = async { (host.places.clone().acquire_owned().await, host.sessions.reserve().await) };
             let (place, seat) = tokio::select! {
+                biased;
                 (place, seat) = room => (place.ok()?, seat.ok()?),
                 // Who gave up does not wait in front of others, itself included.
                 () = stream.ended() => return None,

@@ -1,7 +1,7 @@
 //! Processes: what a child inherits, how its end is noticed, what a server does to be on its own.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -147,11 +147,14 @@ const REEXECUTED: &str = "RENDEZVOUS_REEXECUTED";
 fn inherited() -> io::Result<bool> {
     const CLOEXEC: u32 = rustix::fs::OFlags::CLOEXEC.bits();
     let Ok(open) = fs::read_dir("/proc/self/fdinfo") else { return Ok(false) };
+    // The flags stand in the second line: one read has them.
+    let mut info_of = [0; 128];
     for entry in open {
         let entry = entry?;
         let Some(fd) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         // The directory that is being read is among them, and may be closed by the time it is looked at.
-        let Ok(info) = fs::read_to_string(entry.path()) else { continue };
+        let Ok(len) = fs::File::open(entry.path()).and_then(|mut info| info.read(&mut info_of)) else { continue };
+        let info = str::from_utf8(&info_of[..len]).unwrap_or_default();
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
         let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
         if fd > 2 && flags.is_some_and(|flags| flags & CLOEXEC == 0) {

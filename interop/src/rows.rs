@@ -76,6 +76,16 @@ struct Measured {
 }
 
 impl Plan {
+    /// The same, each with a server, which stays for as long as the answer.
+    async fn served(&self) -> Result<(Vec<Measured>, Vec<Server>)> {
+        let measured = self.measured()?;
+        let mut servers = Vec::new();
+        for one in &measured {
+            servers.push(one.service.start().await?);
+        }
+        Ok((measured, servers))
+    }
+
     /// Each contender in a new home.
     fn measured(&self) -> Result<Vec<Measured>> {
         let measured = self.contenders.iter().map(|contender| {
@@ -103,11 +113,7 @@ impl Measured {
 
 /// From a process that runs already, to a server that does: until its first answer.
 async fn join(row: &str, plan: Plan) -> Result<()> {
-    let mut all = plan.measured()?;
-    let mut servers = Vec::new();
-    for one in &all {
-        servers.push(one.service.start().await?);
-    }
+    let (mut all, _servers) = plan.served().await?;
     for _ in 0..plan.rounds {
         for one in &mut all {
             let (took, connection) = one.service.time().await?;
@@ -121,11 +127,7 @@ async fn join(row: &str, plan: Plan) -> Result<()> {
 
 /// The part of it that is not the RPC's: until the server counts this client, or as far as a client waits.
 async fn welcome(row: &str, plan: Plan) -> Result<()> {
-    let mut all = plan.measured()?;
-    let mut servers = Vec::new();
-    for one in &all {
-        servers.push(one.service.start().await?);
-    }
+    let (mut all, _servers) = plan.served().await?;
     for _ in 0..plan.rounds {
         for one in &mut all {
             let began = Instant::now();
@@ -140,11 +142,7 @@ async fn welcome(row: &str, plan: Plan) -> Result<()> {
 
 /// The same of a process that is started for it, its start included.
 async fn fresh(row: &str, plan: Plan) -> Result<()> {
-    let mut all = plan.measured()?;
-    let mut servers = Vec::new();
-    for one in &all {
-        servers.push(one.service.start().await?);
-    }
+    let (mut all, _servers) = plan.served().await?;
     for _ in 0..plan.rounds {
         for one in &mut all {
             let began = Instant::now();
@@ -249,11 +247,7 @@ async fn idle_client(row: &str, plan: Plan) -> Result<()> {
 /// How often a server wakes that has nothing to do. All are watched at the same time.
 async fn wake_ups(row: &str, plan: Plan) -> Result<()> {
     const WATCHED: Duration = Duration::from_secs(10);
-    let all = plan.measured()?;
-    let mut servers = Vec::new();
-    for one in &all {
-        servers.push(one.service.start().await?);
-    }
+    let (all, servers) = plan.served().await?;
     // What its start left to be done is done.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before: Vec<f64> = servers.iter().map(Server::waits).collect::<Result<_>>()?;

@@ -21,11 +21,7 @@ const THREADS: usize = 4;
 const CONNECTIONS: usize = 500;
 
 pub async fn per_second(row: &str, plan: Plan) -> Result<()> {
-    let mut all = plan.measured()?;
-    let mut servers = Vec::new();
-    for one in &all {
-        servers.push(one.service.start().await?);
-    }
+    let (mut all, _servers) = plan.served().await?;
     for _ in 0..plan.rounds {
         for one in &mut all {
             let guest = Guest::of(one.service.contender, one.home.path())?;

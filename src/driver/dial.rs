@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::proto::address::Address;
 use crate::proto::connect::Came;
 use crate::proto::handshake::{Hello, Intent, Nonce, Welcome};
+use crate::proto::hex::Hex;
 use crate::proto::record::Record;
 
 /// Connects to a server of a point.
@@ -61,7 +62,7 @@ pub(super) struct Tag(pub(super) Nonce);
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.0.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&self.0.0[..8]).fmt(f)
     }
 }
 

@@ -167,13 +167,12 @@ impl Hall {
     fn left(&self, leave: impl FnOnce(&mut State)) {
         let mut state = self.state();
         leave(&mut state);
-        let empty = state.is_empty();
         let nobody = state.gate.counted() == 0;
-        if empty {
+        if state.is_empty() {
             state.rest();
         }
         drop(state);
-        if empty || nobody {
+        if nobody {
             self.changed.notify_one();
         }
     }

@@ -178,12 +178,13 @@ impl Socket {
 
     /// Returns when the other side has ended the connection. What it may have said already stays unread.
     pub(super) async fn ended(&mut self) {
-        let says = match self {
-            Socket::Tcp(stream) => stream.peek(&mut [0]).await.is_ok_and(|peeked| peeked > 0),
-            Socket::Unix(stream) => poll_fn(|cx| stream.poll_peek(cx)).await.unwrap_or(false),
-        };
-        if says {
-            pending().await
+        match self {
+            Socket::Tcp(stream) => port_ended(stream).await,
+            Socket::Unix(stream) => {
+                if poll_fn(|cx| stream.poll_peek(cx)).await.unwrap_or(false) {
+                    pending().await
+                }
+            }
         }
     }
 
@@ -219,6 +220,13 @@ impl Handover {
             Handover::Tcp(stream) => TcpStream::from_std(stream).map(Socket::Tcp),
             Handover::Unix(stream) => Ok(Socket::Unix(stream)),
         }
+    }
+}
+
+/// As [`Socket::ended`].
+pub(super) async fn port_ended(stream: &TcpStream) {
+    if let Ok(1..) = stream.peek(&mut [0]).await {
+        pending().await
     }
 }
 

@@ -11,7 +11,7 @@ pub mod address;
 pub mod connect;
 pub mod cookie;
 pub mod handshake;
-mod hex;
+pub(crate) mod hex;
 pub mod record;
 pub mod scope;
 pub mod sequoia;

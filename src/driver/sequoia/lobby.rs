@@ -9,7 +9,6 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -18,7 +17,7 @@ use super::super::hall::Hall;
 use super::super::handlers::{Peer, Session};
 use super::super::lobby::Greet;
 use super::super::os::socket;
-use super::super::socket::{Handover, Socket};
+use super::super::socket::{Handover, Socket, port_ended};
 use crate::limits::Limits;
 use crate::proto::cookie::Cookie;
 use crate::proto::sequoia::record::Record;
@@ -104,7 +103,7 @@ impl Host {
         let room = async { (self.places.clone().acquire_owned().await, self.sessions.reserve().await) };
         let (place, seat) = tokio::select! {
             (place, seat) = room => (place.ok()?, seat.ok()?),
-            () = gone(&guest.stream) => return None,
+            () = port_ended(&guest.stream) => return None,
         };
         let counted = self.hall.admit()?;
         let number = self.admitted.replace(self.admitted.get() + 1) + 1;
@@ -145,11 +144,4 @@ pub(super) async fn hear(stream: &TcpStream) -> io::Result<Cookie> {
         }
     }
     Ok(Cookie::new(cookie))
-}
-
-/// Returns when the other side has ended the connection. What it may have said already stays unread.
-async fn gone(stream: &TcpStream) {
-    if let Ok(1..) = stream.async_io(Interest::READABLE, || socket::peek(stream)).await {
-        std::future::pending().await
-    }
 }

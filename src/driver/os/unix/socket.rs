@@ -176,22 +176,23 @@ impl Stream {
     }
 
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.writable.is_none() {
-            match self.send(bytes) {
+        let watched = match &self.writable {
+            Some(watched) => watched,
+            None => match self.send(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.writable = Some(watch(self.stream.try_clone()?, Interest::WRITABLE)?);
+                    self.writable.insert(watch(self.stream.try_clone()?, Interest::WRITABLE)?)
                 }
                 sent => return Poll::Ready(sent),
-            }
-        }
-        while let Some(watched) = &self.writable {
+            },
+        };
+        let sent = loop {
             let mut guard = ready!(watched.poll_write_ready(cx))?;
             if let Ok(sent) = guard.try_io(|stream| send(stream.get_ref(), bytes)) {
-                self.writable = None;
-                return Poll::Ready(sent);
+                break sent;
             }
-        }
-        Poll::Ready(Ok(0))
+        };
+        self.writable = None;
+        Poll::Ready(sent)
     }
 }
 
@@ -254,15 +255,9 @@ fn recv(stream: impl AsFd, buf: &mut [u8], how: RecvFlags) -> io::Result<usize> 
     }
 }
 
-/// How much of what the other side said waits to be read, up to a byte; 0 is its end.
-pub(crate) fn peek(stream: impl AsFd) -> io::Result<usize> {
-    let (_, peeked) = rustix::net::recv(stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
-    Ok(peeked)
-}
-
 /// Whether that many bytes of what the other side said wait to be read.
 pub(crate) fn has_said<const N: usize>(stream: impl AsFd) -> bool {
-    matches!(rustix::net::recv(stream, &mut [0; N], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, said)) if said == N)
+    recv(stream, &mut [0; N], RecvFlags::PEEK).is_ok_and(|said| said == N)
 }
 
 /// Whether somebody waits to be accepted.

@@ -47,6 +47,18 @@ pub(super) enum NoChild {
     Ours(Error),
 }
 
+impl NoChild {
+    /// Why a program was not started.
+    pub(super) fn of(program: &Program, context: &Context, error: io::Error) -> Self {
+        // Only the program may be missing here: a working directory that is missing is our trouble.
+        if process::cannot_execute(&error) && context.home().is_dir() {
+            NoChild::CannotExecute(error)
+        } else {
+            NoChild::Ours(Error::file(&program.path, error))
+        }
+    }
+}
+
 impl Child {
     /// Starts a process, and gives it its cookie and its budget.
     pub(super) fn spawn(
@@ -68,14 +80,7 @@ impl Child {
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn();
-        let mut process = spawned.map_err(|error| {
-            // Only the program may be missing here: a working directory that is missing is our trouble.
-            if process::cannot_execute(&error) && context.home().is_dir() {
-                NoChild::CannotExecute(error)
-            } else {
-                NoChild::Ours(Error::file(&program.path, error))
-            }
-        })?;
+        let mut process = spawned.map_err(|error| NoChild::of(program, context, error))?;
         let pid = process.id();
         let stdout = process.stdout.take();
         let process = reaper.take(process);

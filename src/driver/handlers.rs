@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::hall::{Counted, Hall, Kept, Told};
 use super::socket::Handover;
@@ -178,6 +178,18 @@ impl Handlers {
             let _ = begin.send((factory, start));
         }
         (&mut self.built).await.unwrap_or_else(|_| Err(Error::Handler("it panicked".into())))
+    }
+
+    /// The same, for a server of a process of its own: until then, and for as long as it is not told to retire.
+    pub(super) async fn build_by(&mut self, until: Instant, factory: &Factory, start: Start) -> Result<(), Error> {
+        let told = start.told.clone();
+        tokio::select! {
+            biased;
+            built = timeout_at(until, self.build(factory.clone(), start)) => {
+                built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))
+            }
+            () = told.told() => Err(Error::Handler("nobody waits for it any more".into())),
+        }
     }
 
     pub(super) fn sessions(&self) -> mpsc::Sender<Session> {

@@ -462,14 +462,7 @@ impl<'a> Server<'a> {
             Some(handlers) => handlers,
             None => Handlers::start()?,
         };
-        let handlers = self.handlers.insert(handlers);
-        tokio::select! {
-            biased;
-            built = timeout_at(until, handlers.build(factory.clone(), start)) => {
-                built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))
-            }
-            () = self.told.told() => Err(Error::Handler("nobody waits for it any more".into())),
-        }
+        self.handlers.insert(handlers).build_by(until, factory, start).await
     }
 
     /// Waits for the clients that are left, then ends them, and the handler with them.

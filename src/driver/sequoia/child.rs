@@ -14,7 +14,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::super::child::{EXIT_GRACE, NoChild};
 use super::super::log;
-use super::super::os::process;
 use super::super::reaper::{Process, Reaper};
 use super::super::socket::BACKLOG;
 use crate::error::{Error, StartFailure};
@@ -69,13 +68,7 @@ impl Child {
             .stdout(errors.try_clone().map_err(ours)?)
             .stderr(errors)
             .spawn();
-        let process = spawned.map_err(|error| {
-            if process::cannot_execute(&error) && context.home().is_dir() {
-                NoChild::CannotExecute(error)
-            } else {
-                NoChild::Ours(Error::file(&program.path, error))
-            }
-        })?;
+        let process = spawned.map_err(|error| NoChild::of(program, context, error))?;
         let pid = process.id();
         Ok(Child { process: reaper.take(process), pid, registered: false, introduction, exit, log_begin })
     }

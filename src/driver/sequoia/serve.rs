@@ -288,14 +288,7 @@ impl<'a> Server<'a> {
 
     async fn build(&mut self, factory: &Factory, until: Instant) -> Result<(), Error> {
         let start = Start { context: self.service.context.clone(), hall: self.hall.clone(), told: self.told.clone() };
-        let handlers = self.handlers.insert(Handlers::start()?);
-        tokio::select! {
-            biased;
-            built = timeout_at(until, handlers.build(factory.clone(), start)) => {
-                built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))?;
-            }
-            () = self.told.told() => return Err(Error::Handler("nobody waits for it any more".into())),
-        }
+        self.handlers.insert(Handlers::start()?).build_by(until, factory, start).await?;
         if self.listener.is_some() { self.furnish() } else { Ok(()) }
     }
 

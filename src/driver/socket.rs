@@ -106,11 +106,16 @@ impl Listener {
 }
 
 impl Incoming {
-    /// The next who connects.
+    /// The next who connects. An error is one of accepting: who is gone before that is no error, but the next one's turn.
     pub(super) async fn accept(&self) -> io::Result<Socket> {
         match self {
             Incoming::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let stream = loop {
+                    match listener.accept().await {
+                        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                        accepted => break accepted?.0,
+                    }
+                };
                 // One that cannot be set is gone already.
                 let _ = stream.set_nodelay(true);
                 Ok(Socket::Tcp(stream))

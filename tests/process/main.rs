@@ -13,6 +13,7 @@ mod errors;
 mod files;
 mod hand;
 mod home;
+mod namespaces;
 mod policies;
 mod program;
 mod record;
@@ -40,6 +41,7 @@ fn main() {
         ephemeral::trials,
         files::trials,
         hand::trials,
+        namespaces::trials,
         policies::trials,
         sequoia::trials,
         serving::trials,

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent, Nonce};
-use rendezvous_ipc::{Context, Descriptor, Dialect, Error, Limits, Policy, Start, Stream, Transport};
+use rendezvous_ipc::{Context, Descriptor, Dialect, Error, Limits, Peer, Policy, Start, Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::trace;
@@ -24,6 +24,7 @@ pub const START: u8 = b's';
 pub const KEEP: u8 = b'k';
 pub const RETIRE: u8 = b'r';
 pub const BEAR: u8 = b'a';
+pub const WHO: u8 = b'i';
 
 /// Plays a part, if the first argument names one, by an `@` that no name of a test has.
 pub fn play() -> bool {
@@ -111,9 +112,9 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
         }
         let count = Rc::new(Cell::new(0u64));
         let flush = flushes.then(|| Flush(start.context().home().join("flushed")));
-        Ok(async move |_peer, stream| {
+        Ok(async move |peer: Peer, stream| {
             let _ = &flush;
-            let _ = count_bytes(&start, &count, stream).await;
+            let _ = count_bytes(&start, &count, peer, stream).await;
         })
     })
 }
@@ -128,7 +129,7 @@ impl Drop for Flush {
     }
 }
 
-async fn count_bytes(start: &Start, count: &Cell<u64>, mut stream: Stream) -> std::io::Result<()> {
+async fn count_bytes(start: &Start, count: &Cell<u64>, peer: Peer, mut stream: Stream) -> std::io::Result<()> {
     loop {
         match stream.read_u8().await? {
             COUNT => count.set(count.get() + 1),
@@ -136,6 +137,7 @@ async fn count_bytes(start: &Start, count: &Cell<u64>, mut stream: Stream) -> st
             BLOCK => park(),
             KEEP => std::mem::forget(start.keep_alive()),
             RETIRE => start.retire(),
+            WHO => count.set(peer.process.unwrap_or(0).into()),
             START => count.set(std::process::Command::new("true").status()?.code().map_or(9, |code| code as u64)),
             // Nobody waits for it: it outlives the server.
             BEAR => count.set(std::process::Command::new("sleep").arg("60").spawn()?.id().into()),

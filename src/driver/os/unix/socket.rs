@@ -70,12 +70,13 @@ impl Listener {
         Ok((Listener(watch(UnixListener::from(socket), Interest::READABLE)?), file))
     }
 
-    /// The next who connects, of this user's processes: the others are turned away.
+    /// The next who connects, of this user's processes: the others are turned away. An error is one of accepting, never
+    /// one of a single connection.
     pub(crate) async fn accept(&self) -> io::Result<Stream> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         loop {
             let accept = |listener: &UnixListener| Ok(rustix::net::accept_with(listener, flags)?);
-            if let Some(stream) = Stream::of_ours(self.0.async_io(Interest::READABLE, accept).await?)? {
+            if let Some(stream) = Stream::accepted(self.0.async_io(Interest::READABLE, accept).await?) {
                 return Ok(stream);
             }
         }
@@ -92,16 +93,26 @@ pub(crate) struct Stream {
     readable: Option<AsyncFd<Arc<UnixStream>>>,
     /// While there is no room: a descriptor of its own, for the runtime takes none twice.
     writable: Option<AsyncFd<UnixStream>>,
-    /// The process at the other end when it connected, where the system says so.
+    /// The process at the other end when it connected, where the system says so. One outside of this PID namespace has
+    /// no number here.
     pub(crate) peer: Option<u32>,
 }
 
 impl Stream {
     /// Connects, or fails, at once: `WouldBlock` where too many wait to be accepted, `None` where it is another user's.
+    /// That the system does not say whose it is, is an error: it proves nothing about the other side.
     pub(crate) fn connect(path: &Path) -> io::Result<Option<Self>> {
         let socket = socket()?;
         reach(path, |short| Ok(rustix::net::connect(&socket, &SocketAddrUnix::new(short)?)?))?;
         Stream::of_ours(socket)
+    }
+
+    /// Takes a socket that was accepted, or closes it without a word: who is not known to be ours is not.
+    fn accepted(socket: OwnedFd) -> Option<Self> {
+        Stream::of_ours(socket).unwrap_or_else(|error| {
+            tracing::debug!(target: "rendezvous_ipc::serve", %error, "a connection is lost: whose it is, is not known");
+            None
+        })
     }
 
     /// Takes a connected socket whose other side is a process of this user's.
@@ -223,17 +234,24 @@ fn reach<T>(path: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Resul
     with(&Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))
 }
 
-/// The user and the process at the other side.
+/// The user and the process at the other side. The system says 0 of a
+/// process outside of this PID namespace.
+///
+/// Not by rustix, whose type for a PID cannot be 0.
 #[cfg(target_os = "linux")]
 fn credentials(stream: &UnixStream) -> io::Result<(u32, Option<u32>)> {
-    let peer = rustix::net::sockopt::socket_peercred(stream)?;
-    Ok((peer.uid.as_raw(), u32::try_from(peer.pid.as_raw_nonzero().get()).ok()))
+    let peer = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials)?;
+    Ok((peer.uid(), known(peer.pid())))
 }
 
 #[cfg(not(target_os = "linux"))]
 fn credentials(stream: &UnixStream) -> io::Result<(u32, Option<u32>)> {
     let peer = tokio::net::UnixStream::from_std(stream.try_clone()?)?.peer_cred()?;
-    Ok((peer.uid(), peer.pid().and_then(|pid| u32::try_from(pid).ok())))
+    Ok((peer.uid(), peer.pid().and_then(known)))
+}
+
+fn known(pid: i32) -> Option<u32> {
+    u32::try_from(pid).ok().filter(|pid| *pid > 0)
 }
 
 fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
@@ -285,4 +303,46 @@ pub(crate) fn sweep(directory: &Path, is: impl Fn(&str) -> bool) -> io::Result<(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[test]
+    fn a_peer_whose_process_has_no_number_here_has_none() {
+        // At a port the system knows no peer: it says 0, as it does of a process in another PID namespace.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (user, process) = credentials(&UnixStream::from(OwnedFd::from(stream))).unwrap();
+        assert_eq!((user, process), (u32::MAX, None));
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        assert_eq!(
+            credentials(&ours).unwrap(),
+            (rustix::process::geteuid().as_raw(), Some(std::process::id())),
+            "one that has a number has it"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_connection_of_whom_nothing_is_known_is_lost_and_accepting_goes_on() {
+        // A listener at a port, taken for one at a socket.
+        let ports = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        ports.set_nonblocking(true).unwrap();
+        let mut guest = tokio::net::TcpStream::connect(ports.local_addr().unwrap()).await.unwrap();
+        let listener = UnixListener::from(OwnedFd::from(ports));
+        let listener = Listener(watch(listener, Interest::READABLE).unwrap());
+        let mut said = [0];
+        tokio::select! {
+            accepted = listener.accept() => panic!("nobody of ours connected: {accepted:?}"),
+            read = guest.read(&mut said) => assert_eq!(read.unwrap(), 0, "it is closed without a word"),
+        }
+        let no_socket = || OwnedFd::from(File::open("/dev/null").unwrap());
+        Stream::of_ours(no_socket()).expect_err("it has no other side");
+        assert!(Stream::accepted(no_socket()).is_none());
+    }
 }

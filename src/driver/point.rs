@@ -47,10 +47,27 @@ fn found<F>(path: &Path, file: &mut File, read: fn(&[u8]) -> F) -> Result<F, Err
 ///
 /// `None`: somebody else holds it, the path leads to another file by now, or there is no file.
 pub(crate) fn try_lock(path: &Path, create: bool) -> Result<Option<Guard>, Error> {
-    // A lock needs no right to write: who only looks can do so in a home that cannot be written.
-    let mode = if create { Mode::Create } else { Mode::Read };
+    let try_exclusive = fs2::FileExt::try_lock_exclusive;
+    if create {
+        return try_lock_as(path, Mode::Create, try_exclusive);
+    }
+    match try_lock_as(path, Mode::Lock, try_exclusive) {
+        // Who only looks can do so where nothing can be written, and changes nothing: a lock that is shared with others
+        // who look keeps out all who would.
+        Err(Error::File { source, .. }) if cannot_be_written(&source) => {
+            try_lock_as(path, Mode::Read, fs2::FileExt::try_lock_shared)
+        }
+        locked => locked,
+    }
+}
+
+fn cannot_be_written(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn try_lock_as(path: &Path, mode: Mode, try_lock: fn(&File) -> io::Result<()>) -> Result<Option<Guard>, Error> {
     let Some(file) = file::open(path, mode)? else { return Ok(None) };
-    match fs2::FileExt::try_lock_exclusive(&file) {
+    match try_lock(&file) {
         Ok(()) => {
             let guard = Guard { path: path.to_owned(), file };
             Ok(guard.leads_here()?.then_some(guard))
@@ -141,5 +158,25 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let _ = fs2::FileExt::unlock(&self.file);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_shares_the_lock_keeps_out_who_would_change_the_point_and_not_who_looks() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("point");
+        let look = || try_lock_as(&path, Mode::Read, fs2::FileExt::try_lock_shared).unwrap();
+        assert!(look().is_none() && !path.exists(), "nothing is made just to be locked");
+        let changes = try_lock(&path, true).unwrap().expect("nobody has it");
+        assert!(look().is_none(), "somebody may be changing it");
+        drop(changes);
+        let looks = (look().expect("nobody has it"), look().expect("nobody is disturbed"));
+        assert!(try_lock(&path, true).unwrap().is_none() && try_lock(&path, false).unwrap().is_none());
+        drop(looks);
+        assert!(try_lock(&path, false).unwrap().is_some());
     }
 }

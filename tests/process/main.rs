@@ -13,6 +13,7 @@ mod errors;
 mod files;
 mod hand;
 mod home;
+mod locks;
 mod namespaces;
 mod policies;
 mod program;
@@ -41,6 +42,7 @@ fn main() {
         ephemeral::trials,
         files::trials,
         hand::trials,
+        locks::trials,
         namespaces::trials,
         policies::trials,
         sequoia::trials,

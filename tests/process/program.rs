@@ -34,6 +34,8 @@ pub fn play() -> bool {
         Some("serve") => serve(&args),
         Some("client") => client(&args),
         Some("retire") => retire(&args),
+        Some("look") => look(&args),
+        Some("end") => end(&args),
         Some("record") => crate::record::record(&args),
         Some("attack") => crate::attack::attack(&args),
         Some("silent") => crate::attack::silent(&args),
@@ -173,6 +175,11 @@ async fn serve(args: &[String]) {
     }
 }
 
+/// How a server is started, as the arguments of a client have it.
+fn server_of(args: &[String]) -> Vec<&str> {
+    ["@serve"].into_iter().chain(args.iter().filter_map(|arg| arg.strip_prefix("server:"))).collect()
+}
+
 #[tokio::main]
 async fn client(args: &[String]) {
     trace::subscribe("connect", args);
@@ -180,9 +187,7 @@ async fn client(args: &[String]) {
         std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
     }
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
-    let server: Vec<_> =
-        ["@serve"].into_iter().chain(args.iter().filter_map(|arg| arg.strip_prefix("server:"))).collect();
-    let service = service(&context, limits_by(args), &server);
+    let service = service(&context, limits_by(args), &server_of(args));
     let cancel = argument(args, "cancel=").map_or(Duration::MAX, Duration::from_millis);
     let robust = args.iter().any(|arg| arg == "robust");
     let policy = if robust { Policy::Robust } else { Policy::External };
@@ -212,6 +217,24 @@ async fn retire(args: &[String]) {
     trace::subscribe("connect", args);
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
     println!("{}", service(&context, limits_by(args), &["@serve"]).retire().await.unwrap());
+}
+
+#[tokio::main]
+async fn look(args: &[String]) {
+    let context = Context::from_args("org.example.rendezvous.tests").unwrap();
+    match service(&context, limits_by(args), &server_of(args)).inspect().await {
+        Ok(status) => println!("{status}"),
+        Err(error) => println!("error: {error}"),
+    }
+}
+
+#[tokio::main]
+async fn end(args: &[String]) {
+    let context = Context::from_args("org.example.rendezvous.tests").unwrap();
+    match service(&context, limits_by(args), &server_of(args)).end_unresponsive().await {
+        Ok(ending) => println!("{ending}"),
+        Err(error) => println!("error: {error}"),
+    }
 }
 
 /// A thousand connects at once, each dropped after some polls of its own; says what is left of them.

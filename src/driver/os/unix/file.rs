@@ -13,8 +13,10 @@ use crate::error::Error;
 /// How to open a private file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// To read it. It has to be there.
+    /// To read it, or to share its lock. It has to be there.
     Read,
+    /// To lock it, which NFS lets only those do who may write. It has to be there.
+    Lock,
     /// To lock and write it; created empty where there is none.
     Create,
     /// To add to its end; created empty where there is none.
@@ -33,7 +35,7 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
     }
     let opened = OpenOptions::new()
         .read(mode != Mode::Append)
-        .write(mode == Mode::Create)
+        .write(matches!(mode, Mode::Lock | Mode::Create))
         .append(mode == Mode::Append)
         .create(created)
         .mode(0o600)

@@ -1,0 +1,140 @@
+//! Locks on file systems that ask more of them than a local one does.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+
+use crate::home::{Home, eventually, kill, output, printed, signal, stop};
+
+crate::trials![
+    every_lock_is_asked_as_nfs_lets_it_be_asked,
+    who_only_looks_can_do_so_where_nothing_can_be_written,
+    who_only_looks_can_do_so_where_nothing_can_be_written_not_even_by_root,
+];
+
+/// NFS grants an exclusive lock by a file that is open for writing, and a shared one by a file that is open for reading.
+const NFS: &str = r#"
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int flock(int fd, int op) {
+  int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+  if (((op & LOCK_EX) && mode == O_RDONLY) || ((op & LOCK_SH) && mode == O_WRONLY)) return errno = EBADF, -1;
+  return syscall(SYS_flock, fd, op);
+}
+"#;
+
+/// A library that makes locks those of NFS, for whatever loads it; `None` where it cannot be made.
+fn nfs(directory: &Path) -> Option<PathBuf> {
+    let (source, library) = (directory.join("nfs.c"), directory.join("nfs.so"));
+    fs::write(&source, NFS).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).stderr(Stdio::null());
+    let made = compiler.status().is_ok_and(|status| status.success());
+    if !made {
+        println!("not tried with locks as NFS has them: there is no C compiler");
+    }
+    made.then_some(library)
+}
+
+fn every_lock_is_asked_as_nfs_lets_it_be_asked() {
+    for dialect in [None, Some("server:sequoia")] {
+        let home = Home::new();
+        let Some(library) = nfs(home.directory()) else { return };
+        let command = |part: &str| {
+            let mut command = home.command(&[&[part], dialect.as_slice()].concat());
+            command.env("LD_PRELOAD", &library);
+            command
+        };
+        let says = |part: &str, expected: &str| {
+            let said = printed(&output(command(part)));
+            assert!(said.starts_with(expected), "{dialect:?}, {part}: {said:?}, and not {expected:?}");
+        };
+        let end_all = |by| {
+            home.processes().into_iter().for_each(|server| signal(server, by));
+            home.wait_for_nobody();
+        };
+        says("@look", "nothing there");
+        says("@client", "started an external server");
+        says("@client", "joined an external server");
+        if dialect.is_none() {
+            fs::write(home.point(), b"rubbish").unwrap();
+            says("@client", "joined an external server");
+            home.processes().into_iter().for_each(stop);
+            says("@end", "ended: pid");
+        }
+        end_all(Signal::KILL);
+        says("@look", "gone");
+        says("@client", "started an external server");
+        end_all(Signal::TERM);
+        says("@look", "nothing there");
+        // By hand.
+        let mut by_hand = home.command(&[&["@serve"], dialect.map(|_| "sequoia").as_slice()].concat());
+        let mut by_hand = by_hand.env("LD_PRELOAD", &library).spawn().unwrap();
+        eventually("it serves", || fs::metadata(home.point()).is_ok_and(|point| point.len() > 0));
+        says("@client", "joined an external server");
+        signal(by_hand.id(), Signal::TERM);
+        assert!(by_hand.wait().unwrap().success());
+        says("@look", "nothing there");
+    }
+}
+
+/// Leaves the record of a server that was killed.
+fn left_by_a_dead_server() -> (Home, u32) {
+    let home = Home::new();
+    let (server, _) = home.count();
+    kill(&home, server.pid);
+    (home, server.pid)
+}
+
+fn who_only_looks_can_do_so_where_nothing_can_be_written() {
+    let (home, pid) = left_by_a_dead_server();
+    fs::set_permissions(home.point(), fs::Permissions::from_mode(0o400)).unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    let library = nfs(home.directory());
+    let look = |part: &str| {
+        // This program, also for a user who cannot get to where it is.
+        let mut look = Command::new("/proc/self/exe");
+        look.args([part, "--home"]).arg(home.path()).stdin(Stdio::null()).stdout(Stdio::piped());
+        if rustix::process::geteuid().is_root() {
+            look.uid(NOBODY).gid(NOBODY);
+        }
+        look.envs(library.as_ref().map(|library| ("LD_PRELOAD", library)));
+        printed(&output(look))
+    };
+    if rustix::process::geteuid().is_root() {
+        let owner = format!("{NOBODY}:{NOBODY}");
+        assert!(Command::new("chown").args(["-hR", &owner]).arg(home.directory()).status().unwrap().success());
+    }
+    assert_eq!(look("@look"), format!("gone: pid {pid}"));
+    assert_eq!(look("@end"), format!("left alone: gone: pid {pid}"));
+    let held = fs::File::open(home.point()).unwrap();
+    fs2::FileExt::lock_exclusive(&held).unwrap();
+    let said = look("@look");
+    assert!(said.starts_with("perhaps gone: "), "somebody may be changing it: {said}");
+    fs2::FileExt::unlock(&held).unwrap();
+    // So that it can be removed.
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+const NOBODY: u32 = 65534;
+
+fn who_only_looks_can_do_so_where_nothing_can_be_written_not_even_by_root() {
+    let mounts = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
+    if !mounts.is_ok_and(|status| status.success()) {
+        return println!("not tried: nothing can be mounted here");
+    }
+    let (home, pid) = left_by_a_dead_server();
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && exec \"$0\" @look --home \"$1\"";
+    let mut look = Command::new("unshare");
+    look.args(["-m", "/bin/sh", "-c", script]).arg(std::env::current_exe().unwrap()).arg(home.path());
+    look.envs(nfs(home.directory()).map(|library| ("LD_PRELOAD", library))).stdout(Stdio::piped());
+    assert_eq!(printed(&output(look)), format!("gone: pid {pid}"));
+}

@@ -184,8 +184,11 @@ pub enum StartFailure {
     Said(String),
     /// It ended before it was ready; `None` where the system does not tell how.
     Exited(Option<ExitStatus>),
-    /// It answered with something else than a server's reply: the beginning of that, 200 bytes at most.
-    Nonsense(String),
+    /// It answered with something else than a server's reply, which is not kept: it may hold a record, and so a cookie.
+    Nonsense {
+        /// How many bytes of it were read.
+        bytes: usize,
+    },
     /// It answered as a server of another version of this crate does, or cut its reply short.
     OtherVersion,
     /// It offers a version of the service that the client is not for.
@@ -331,9 +334,10 @@ impl fmt::Display for StartFailure {
                 write!(f, "{} before it was ready", crate::driver::describe(*status))
             }
             StartFailure::Exited(None) => f.write_str("ended before it was ready"),
-            StartFailure::Nonsense(text) => write!(
+            StartFailure::Nonsense { bytes } => write!(
                 f,
-                "answered {text:?}, which is no server's reply: does it call `serve` before it prints anything?"
+                "answered {bytes} bytes that are no server's reply, and not shown, for they may hold a secret: \
+                 does it call `serve` before it, or what wraps it, prints anything to standard output?"
             ),
             StartFailure::OtherVersion => f.write_str(
                 "answered in part, or as a server of another version of rendezvous-ipc does: \

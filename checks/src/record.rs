@@ -186,10 +186,14 @@ fn read(bytes: &[u8]) -> Found {
     assert_eq!(Reply::read(&ready), expected(bytes).map(Reply::Ready));
     match Reply::read(bytes) {
         Some(Reply::Ready(record)) => assert_eq!(format!("rendezvous ready {}", spelled(&record)), text),
-        Some(Reply::Failed(reason)) => assert_eq!(format!("rendezvous failed {reason}\n"), text),
+        Some(Reply::Failed(reason)) => {
+            assert_eq!(format!("rendezvous failed {reason}\n"), text);
+            assert!(!reason.contains("rendezvous ready "), "a reason is shown, and here stands a record: {text:?}");
+        }
         Some(Reply::Busy) => assert_eq!(BUSY, text),
         None => {
             let failed = text.starts_with("rendezvous failed ") && text.ends_with('\n');
+            let failed = failed && !text.contains("rendezvous ready ");
             assert!(str::from_utf8(bytes).is_err() || !failed && text != BUSY, "{text:?}");
         }
     }

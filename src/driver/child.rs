@@ -9,13 +9,14 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::heard::Heard;
 use super::log;
 use super::os::process::{self, Orders};
 use super::reaper::{Process, Reaper};
 use crate::context::Context;
 use crate::error::{Error, StartFailure};
 use crate::proto::record::Record;
-use crate::proto::start::{LINE_MAX, Order, REGISTERED, Reply};
+use crate::proto::start::{Order, REGISTERED, Reply};
 use crate::service::Program;
 
 /// How long a child's exit is awaited when its output ended, and the rest of its output when it exited.
@@ -109,27 +110,27 @@ impl Child {
     /// Awaits its reply, its exit, or the end of its budget.
     pub(super) async fn reply(&mut self, budget: Duration) -> Awaited {
         let until = Instant::now() + budget;
-        let mut said = Said::default();
+        let mut said = Heard::new();
         let exited = tokio::select! {
             biased;
-            end = said.listen(&mut self.replies) => match end {
-                End::Line => return said.judge(),
+            end = listen(&mut said, &mut self.replies) => match end {
+                End::Line => return judge(&said),
                 // The exit and the end of the output race: the exit says more, so it has a moment.
                 End::Closed => match timeout(EXIT_GRACE, &mut self.exit).await {
                     Ok(status) => status.ok().flatten(),
-                    Err(_) if said.is_empty() => return Awaited::Failed(StartFailure::Silent),
-                    Err(_) => return said.judge(),
+                    Err(_) if said.bytes().is_empty() => return Awaited::Failed(StartFailure::Silent),
+                    Err(_) => return judge(&said),
                 },
             },
             status = &mut self.exit => {
                 // What it said before it ended is in the pipe; a fork of it may keep the pipe open.
-                let _ = timeout(EXIT_GRACE, said.listen(&mut self.replies)).await;
+                let _ = timeout(EXIT_GRACE, listen(&mut said, &mut self.replies)).await;
                 status.ok().flatten()
             }
             () = sleep_until(until) => return Awaited::Failed(StartFailure::Overdue(budget)),
         };
-        match said.judge() {
-            _ if said.is_empty() => Awaited::Failed(StartFailure::Exited(exited)),
+        match judge(&said) {
+            _ if said.bytes().is_empty() => Awaited::Failed(StartFailure::Exited(exited)),
             Awaited::Ready(_) => Awaited::Failed(StartFailure::Exited(exited)),
             other => other,
         }
@@ -156,12 +157,7 @@ impl Drop for Child {
     }
 }
 
-/// What a child said so far.
-#[derive(Default)]
-struct Said {
-    bytes: Vec<u8>,
-}
-
+/// Why no more is listened for.
 enum End {
     /// A line is whole, or too long to be one.
     Line,
@@ -169,36 +165,28 @@ enum End {
     Closed,
 }
 
-impl Said {
-    /// Listens until a line is whole, or nothing more will come. Can be dropped and called again.
-    async fn listen(&mut self, replies: &mut (impl AsyncRead + Unpin)) -> End {
-        loop {
-            if self.bytes.contains(&b'\n') || self.bytes.len() >= LINE_MAX {
-                return End::Line;
-            }
-            let room = LINE_MAX - self.bytes.len();
-            match replies.take(room as u64).read_buf(&mut self.bytes).await {
-                Ok(0) | Err(_) => return End::Closed,
-                Ok(_) => {}
-            }
+/// Listens until a line is whole, or nothing more will come. Can be dropped and called again.
+async fn listen(said: &mut Heard, replies: &mut (impl AsyncRead + Unpin)) -> End {
+    loop {
+        if said.line().is_some() || said.room().is_empty() {
+            return End::Line;
+        }
+        match replies.read(said.room()).await {
+            Ok(0) | Err(_) => return End::Closed,
+            Ok(more) => said.heard(more),
         }
     }
+}
 
-    fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    fn judge(&self) -> Awaited {
-        let end = self.bytes.iter().position(|byte| *byte == b'\n').map_or(self.bytes.len(), |at| at + 1);
-        match Reply::read(&self.bytes[..end]) {
-            Some(Reply::Ready(record)) => Awaited::Ready(record),
-            Some(Reply::Busy) => Awaited::Busy,
-            Some(Reply::Failed(reason)) => Awaited::Failed(StartFailure::Said(reason.to_owned())),
-            None if self.bytes.starts_with(Reply::TOKEN.as_bytes()) => Awaited::Failed(StartFailure::OtherVersion),
-            None => {
-                let text = String::from_utf8_lossy(&self.bytes[..end.min(200)]);
-                Awaited::Failed(StartFailure::Nonsense(text.trim_end().to_owned()))
-            }
-        }
+/// What a child's line comes to. A line that is no reply is never quoted: whatever wraps a server may have put its own
+/// words before the record, cut it, or folded it, and the cookie would be in what is left.
+fn judge(said: &Heard) -> Awaited {
+    let line = said.line().unwrap_or(said.bytes());
+    match Reply::read(line) {
+        Some(Reply::Ready(record)) => Awaited::Ready(record),
+        Some(Reply::Busy) => Awaited::Busy,
+        Some(Reply::Failed(reason)) => Awaited::Failed(StartFailure::Said(reason.to_owned())),
+        None if line.starts_with(Reply::TOKEN.as_bytes()) => Awaited::Failed(StartFailure::OtherVersion),
+        None => Awaited::Failed(StartFailure::Nonsense { bytes: line.len() }),
     }
 }

@@ -10,6 +10,7 @@ mod end;
 mod ephemeral;
 mod hall;
 mod handlers;
+mod heard;
 mod inspect;
 mod internal;
 mod life;

@@ -135,7 +135,9 @@ impl Guard {
 
     /// Writes a record into the empty point. If not all of it can be written, nothing of it stays.
     pub(crate) fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.write_line(&record.line())
+        let mut line = Line::new();
+        record.write(&mut line);
+        self.write_line(&line)
     }
 
     /// The same, in another dialect.

@@ -34,7 +34,7 @@ use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
-use crate::proto::record::Found;
+use crate::proto::record::{Found, Line};
 use crate::proto::serve::{Checked, Done, Holds, Starter, Step};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
@@ -267,8 +267,9 @@ impl<'a> Server<'a> {
                     }
                 },
                 Step::Ready(s) => {
-                    let line = self.host()?.record.line();
-                    self.reply(&[Reply::READY.as_bytes(), &line].concat())?;
+                    let mut line = Line::new();
+                    Reply::ready(&self.host()?.record, &mut line);
+                    self.reply(&line)?;
                     s.said()
                 }
                 Step::Registered(s) => {

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::hall::Told;
 use super::os::process::{self, Lines};
 use crate::error::Error;
-use crate::proto::start::{LINE_MAX, Order, REGISTERED};
+use crate::proto::start::{Order, REGISTERED};
 
 /// What the watchdog hears from the spawner.
 pub(super) struct Watchdog {
@@ -58,13 +58,12 @@ fn watch(
     tell_registered: oneshot::Sender<()>,
 ) {
     let began = Instant::now();
-    let line = orders.next(LINE_MAX, began + patience);
     // Somebody typed `--spawned`: no server depends on it, so nothing has to end.
-    let Some(order) = line.and_then(|line| Order::read(&line)) else { return };
+    let Some(order) = orders.next(began + patience, Order::read).flatten() else { return };
     let until = began + order.budget;
     let _ = tell_order.send(order);
-    match orders.next(LINE_MAX, until) {
-        Some(line) if line == REGISTERED.as_bytes() => drop(tell_registered.send(())),
+    match orders.next(until, |line| line == REGISTERED.as_bytes()) {
+        Some(true) => drop(tell_registered.send(())),
         _ => process::end_this_process(),
     }
 }

@@ -52,15 +52,21 @@ impl Record {
     /// The bytes of the file.
     pub fn line(&self) -> Line {
         let mut line = Line::new();
+        self.write(&mut line);
+        line
+    }
+
+    /// Writes them behind what stands in a line already. A line that is moved may leave an unwiped copy behind.
+    pub(crate) fn write(&self, line: &mut Line) {
+        let begin = line.len;
         let Record { scope, address, cookie, pid, started, version } = self;
         let cookie = Hex(cookie.expose());
         let written = write!(line, "{TOKEN} {FORMAT} {DIALECT} {scope} {address} {cookie} {pid} {started} {version} ")
             .and_then(|()| {
-                let checksum = checksum(&line);
+                let checksum = checksum(&line[begin..]);
                 writeln!(line, "{}", Hex(&checksum))
             });
         debug_assert!(written.is_ok(), "the longest record is far below the limit");
-        line
     }
 }
 
@@ -202,7 +208,8 @@ pub struct Line {
 }
 
 impl Line {
-    pub(crate) fn new() -> Self {
+    /// An empty one.
+    pub const fn new() -> Self {
         Line { bytes: [0; Record::MAX], len: 0 }
     }
 
@@ -211,6 +218,12 @@ impl Line {
         self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(part);
         self.len = end;
         Ok(())
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line::new()
     }
 }
 

@@ -75,6 +75,13 @@ impl<'a> Reply<'a> {
     /// What stands before the reason of a *failed*.
     pub const FAILED: &'static str = "rendezvous failed ";
 
+    /// Writes the bytes that say *ready* into an empty line.
+    pub fn ready(record: &Record, line: &mut Line) {
+        let written = line.write_str(Self::READY);
+        debug_assert!(written.is_ok(), "it is empty");
+        record.write(line);
+    }
+
     /// Reads a whole line, its end included.
     pub fn read(line: &'a [u8]) -> Option<Self> {
         if let Some(record) = line.strip_prefix(Self::READY.as_bytes()) {
@@ -87,7 +94,9 @@ impl<'a> Reply<'a> {
         if text == BUSY {
             return Some(Reply::Busy);
         }
-        text.strip_prefix(Self::FAILED)?.strip_suffix('\n').map(Reply::Failed)
+        let reason = text.strip_prefix(Self::FAILED)?.strip_suffix('\n')?;
+        // Whoever wrote the beginning of this line was not the server whose record stands in it.
+        (!reason.contains(Self::READY)).then_some(Reply::Failed(reason))
     }
 }
 
@@ -98,6 +107,12 @@ mod tests {
 
     fn order() -> Order {
         Order { cookie: Cookie::new([3; 32]), budget: Duration::from_millis(8000) }
+    }
+
+    fn ready() -> Line {
+        let mut line = Line::new();
+        Reply::ready(&sample(), &mut line);
+        line
     }
 
     #[test]
@@ -111,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_reply_reads_back_and_a_part_of_it_is_nothing() {
-        let ready = [Reply::READY.as_bytes(), &sample().line()].concat();
+        let ready = ready();
         assert_eq!(Reply::read(&ready), Some(Reply::Ready(sample())));
         let failed = b"rendezvous failed no room\n";
         assert_eq!(Reply::read(failed), Some(Reply::Failed("no room")));
@@ -127,6 +142,13 @@ mod tests {
     fn anything_else_is_no_reply() {
         for nonsense in [&b"hello world\n"[..], b"\n", b"busy\n", b"rendezvous ready 127.0.0.1:4711\n", b"\xff\n"] {
             assert_eq!(Reply::read(nonsense), None);
+        }
+    }
+
+    #[test]
+    fn a_reply_in_which_another_stands_is_none() {
+        for before in ["hello ", Reply::FAILED, "rendezvous failed no licence", Reply::READY] {
+            assert_eq!(Reply::read(&[before.as_bytes(), &ready()].concat()), None, "{before}");
         }
     }
 }

@@ -18,6 +18,7 @@ mod namespaces;
 mod policies;
 mod program;
 mod record;
+mod secrets;
 mod sequoia;
 mod serving;
 mod sockets;
@@ -45,6 +46,7 @@ fn main() {
         locks::trials,
         namespaces::trials,
         policies::trials,
+        secrets::trials,
         sequoia::trials,
         serving::trials,
         sockets::trials,

@@ -189,7 +189,7 @@ fn robust_falls_back_after_each_listed_failure_and_says_which() {
         ("No such file", |home| home.service().program("/nowhere/counter", ["@serve"])),
         ("exited with status 3", |home| home.service_by(&["@exits"])),
         ("SIGABRT", |home| home.service_by(&["@dies"])),
-        ("hello world", |home| home.service_by(&["@talks"])),
+        ("answered 12 bytes", |home| home.service_by(&["@talks"])),
         ("was not ready within", |home| home.service_by(&["@says-nothing"])),
         ("without a reply", |home| home.service_by(&["@closes"])),
         ("Permission denied", |home| {

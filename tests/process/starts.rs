@@ -14,7 +14,8 @@ crate::trials![
     a_program_that_cannot_be_executed_is_named,
     a_program_that_exits_at_once_is_quoted_with_its_status,
     a_program_that_dies_by_a_signal_is_told_with_it,
-    a_program_that_talks_nonsense_is_quoted,
+    a_program_that_talks_nonsense_is_not_quoted_and_told_what_to_do,
+    nothing_of_a_record_is_quoted_whatever_a_wrapper_makes_of_it,
     a_reply_of_another_version_is_not_quoted_for_it_may_hold_a_cookie,
     a_program_that_never_answers_is_ended_when_its_time_is_over,
     a_program_that_closes_its_output_is_told_at_once,
@@ -77,12 +78,36 @@ fn a_program_that_dies_by_a_signal_is_told_with_it() {
     assert!(text.contains("was killed by signal 6 (SIGABRT)"), "{text}");
 }
 
-fn a_program_that_talks_nonsense_is_quoted() {
+fn a_program_that_talks_nonsense_is_not_quoted_and_told_what_to_do() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@talks"]));
-    assert!(matches!(failure, StartFailure::Nonsense(said) if said == "hello world"), "{text}");
-    let why = "answered \"hello world\", which is no server's reply: does it call `serve` before it prints anything?";
+    assert!(matches!(failure, StartFailure::Nonsense { bytes: 12 }), "{text}");
+    let why = "answered 12 bytes that are no server's reply, and not shown, for they may hold a secret: \
+               does it call `serve` before it, or what wraps it, prints anything to standard output?";
     assert!(text.ends_with(why), "{text}");
+}
+
+fn nothing_of_a_record_is_quoted_whatever_a_wrapper_makes_of_it() {
+    let program = std::env::current_exe().unwrap();
+    // What a wrapper makes of its order or of its server's reply, and what that is taken for.
+    for (wrapper, taken_for) in [
+        (r#"printf 'hello '; exec "$0" @serve "$@""#, "no server's reply"),
+        (r#"printf 'rendezvous failed no licence'; exec "$0" @serve "$@""#, "another version"),
+        (r#"echo hello; exec "$0" @serve "$@""#, "no server's reply"),
+        (r#""$0" @serve "$@" | { head -c 190; echo; }"#, "answered in part"),
+        (r#""$0" @serve "$@" | sed -u 's/rendezvous 1/rendezvous 2/'"#, "another version"),
+        (r#""$0" @serve "$@" | sed -u 's/^.\{19\}//'"#, "no server's reply"),
+        (r#""$0" @serve "$@" | sed -u 's/^.* \([0-9a-f]\{64\}\) .*$/\1/'"#, "no server's reply"),
+        (r#"exec "$0" @serve "$@" >&2"#, "without a reply"),
+        (r#"read -r order; echo "$order" >&2; exit 1"#, "exited with status 1"),
+    ] {
+        let home = Home::new();
+        let args = ["-c", wrapper, program.to_str().unwrap()];
+        let (_, text) = failure(&home, &home.service().program("/bin/sh", args));
+        assert!(text.contains(taken_for), "{wrapper}: {text}");
+        let digits = text.split(|char: char| !char.is_ascii_hexdigit()).map(str::len).max();
+        assert!(digits < Some(16), "a part of the cookie: {wrapper}: {text}");
+    }
 }
 
 fn a_reply_of_another_version_is_not_quoted_for_it_may_hold_a_cookie() {
@@ -140,7 +165,9 @@ fn a_program_without_the_lifetime_lock_is_no_server() {
 fn a_program_that_connects_instead_of_serving_is_told_at_once() {
     let home = Home::new();
     let begun = Instant::now();
-    let (_, text) = failure(&home, &home.service_by(&["@client"]));
+    let program = std::env::current_exe().unwrap();
+    let args = ["-c", r#"exec "$0" @client "$@" >&2"#, program.to_str().unwrap()];
+    let (_, text) = failure(&home, &home.service().program("/bin/sh", args));
     assert!(text.contains("connects instead: call `serve` first"), "{text}");
     assert!(begun.elapsed() < home.limits.start, "{:?}", begun.elapsed());
     // In a context of its own each would start the next, and nothing would end it.

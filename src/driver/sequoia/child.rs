@@ -84,12 +84,12 @@ impl Child {
 
     /// Awaits that it closes the connection on which it was told, its exit, or the end of its budget.
     pub(super) async fn heard(&mut self, budget: Duration) -> Result<(), StartFailure> {
-        let (until, mut byte) = (Instant::now() + budget, [0]);
+        let (until, mut said) = (Instant::now() + budget, [0; 64]);
         tokio::select! {
             biased;
-            end = self.introduction.read(&mut byte) => match end {
+            end = self.introduction.read(&mut said) => match end {
                 Ok(0) => Ok(()),
-                Ok(_) => Err(StartFailure::Nonsense("the connection on which it was told its cookie".into())),
+                Ok(bytes) => Err(StartFailure::Nonsense { bytes }),
                 // The exit and the end of its sockets race: the exit says more, so it has a moment.
                 Err(_) => {
                     let exit = timeout(EXIT_GRACE, &mut self.exit).await;

@@ -19,6 +19,7 @@ use tokio::net::unix::pipe;
 use tokio::signal::unix::{self as signal, SignalKind};
 
 use super::socket;
+use crate::driver::heard::Heard;
 
 /// The spawner's end of a child's standard input.
 ///
@@ -211,21 +212,21 @@ pub(crate) fn began(process: &str) -> u64 {
 /// What somebody says, line by line.
 pub(crate) struct Lines {
     input: OwnedFd,
-    said: Vec<u8>,
+    heard: Heard,
 }
 
 impl Lines {
     pub(crate) fn of(input: OwnedFd) -> Self {
-        Lines { input, said: Vec::new() }
+        Lines { input, heard: Heard::new() }
     }
 
-    /// The next line, its end included; `None` where there is none, where it is too long or takes too long.
-    pub(crate) fn next(&mut self, longest: usize, until: Instant) -> Option<Vec<u8>> {
+    /// Reads the next line, its end included; `None` where there is none, where it is too long or takes too long.
+    pub(crate) fn next<T>(&mut self, until: Instant, read: impl Fn(&[u8]) -> T) -> Option<T> {
         loop {
-            if let Some(end) = self.said.iter().take(longest).position(|byte| *byte == b'\n') {
-                return Some(self.said.drain(..=end).collect());
+            if let Some(line) = self.heard.take(&read) {
+                return Some(line);
             }
-            if self.said.len() >= longest {
+            if self.heard.room().is_empty() {
                 return None;
             }
             let left = until.checked_duration_since(Instant::now())?;
@@ -236,9 +237,8 @@ impl Lines {
                 Err(Errno::INTR) => continue,
                 Err(_) => return None,
             }
-            let mut more = [0; 256];
-            match rustix::io::read(&self.input, &mut more) {
-                Ok(len @ 1..) => self.said.extend_from_slice(&more[..len]),
+            match rustix::io::read(&self.input, self.heard.room()) {
+                Ok(len @ 1..) => self.heard.heard(len),
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 _ => return None,
             }

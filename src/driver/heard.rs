@@ -1,0 +1,81 @@
+//! What the other end of a pipe says, until a line of it is whole.
+//!
+//! The line may hold a cookie. So it stays where it was read to, and is wiped when it was taken and when this is
+//! dropped.
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::proto::start::LINE_MAX;
+
+/// The beginning of what was heard, a line at most.
+pub(super) struct Heard {
+    bytes: Zeroizing<[u8; LINE_MAX]>,
+    len: usize,
+}
+
+impl Heard {
+    pub(super) fn new() -> Self {
+        Heard { bytes: Zeroizing::new([0; LINE_MAX]), len: 0 }
+    }
+
+    /// Where more is to be read to. There is no room where a line is longer than any may be.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.len..]
+    }
+
+    /// So many bytes were read to the room.
+    pub(super) fn heard(&mut self, more: usize) {
+        self.len = LINE_MAX.min(self.len + more);
+    }
+
+    /// All of it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// The first line, its end included.
+    pub(super) fn line(&self) -> Option<&[u8]> {
+        let end = self.bytes().iter().position(|byte| *byte == b'\n')?;
+        Some(&self.bytes[..=end])
+    }
+
+    /// Reads the first line and wipes it. What was heard behind it is kept.
+    pub(super) fn take<T>(&mut self, read: impl Fn(&[u8]) -> T) -> Option<T> {
+        let line = self.line()?;
+        let (said, end) = (read(line), line.len());
+        self.bytes.copy_within(end..self.len, 0);
+        self.bytes[self.len - end..self.len].zeroize();
+        self.len -= end;
+        Some(said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hear(heard: &mut Heard, said: &[u8]) {
+        heard.room()[..said.len()].copy_from_slice(said);
+        heard.heard(said.len());
+    }
+
+    #[test]
+    fn a_line_that_was_taken_is_wiped_and_what_stands_behind_it_is_kept() {
+        let mut heard = Heard::new();
+        hear(&mut heard, b"a long first l");
+        assert_eq!(heard.take(<[u8]>::len), None, "it is not whole");
+        hear(&mut heard, b"ine\nsecond\nthi");
+        assert_eq!(heard.take(<[u8]>::to_vec).unwrap(), b"a long first line\n");
+        assert_eq!(heard.line(), Some(&b"second\n"[..]));
+        assert_eq!(heard.take(<[u8]>::to_vec).unwrap(), b"second\n");
+        assert_eq!((heard.bytes(), heard.line()), (&b"thi"[..], None));
+        assert!(heard.bytes[heard.len..].iter().all(|byte| *byte == 0), "nothing else is left");
+    }
+
+    #[test]
+    fn a_line_without_end_leaves_no_room() {
+        let mut heard = Heard::new();
+        hear(&mut heard, &[b'.'; LINE_MAX]);
+        assert!(heard.room().is_empty() && heard.line().is_none());
+    }
+}

@@ -1,10 +1,15 @@
 //! The log of an external server: what it prints, in a bounded file beside the point.
+//!
+//! A log that cannot be written costs what it would have said, and nothing else: no line is waited for, none is tried
+//! twice, and none that fails is reported by printing.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::os::file::{self, Mode};
+use super::os::file::{self, FileId, Mode};
+use super::os::{process, remedy};
 use crate::error::Error;
 use crate::proto::start::{LINE_MAX, Reply};
 
@@ -14,9 +19,18 @@ const LOG_MAX: u64 = 1024 * 1024;
 const PART: u64 = 1024;
 
 /// Opens the log to be a child's standard error, and tells where the child's part of it begins.
+///
+/// Where there is no room for a log, the child prints to nobody: a full disk passes, and a server does not depend on it.
+/// Whatever else is wrong with the log is an error, for its owner would not hear of it otherwise.
 pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
-    let Some(file) = file::open(path, Mode::Append)? else {
-        return Err(Error::file(path, std::io::ErrorKind::NotFound.into()));
+    let file = match file::open(path, Mode::Append) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Err(Error::file(path, io::ErrorKind::NotFound.into())),
+        Err(Error::File { source, .. }) if remedy::is_out_of_room(&source) => {
+            tracing::warn!(target: "rendezvous_ipc::connect", log = %path.display(), error = %source, "no log");
+            return process::nowhere().map(|file| (file, 0)).map_err(Error::system("Spawn"));
+        }
+        Err(error) => return Err(error),
     };
     bound(&file);
     let begin = file.metadata().map_err(|error| Error::file(path, error))?.len();
@@ -27,14 +41,95 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
 pub(crate) fn subscribe() {
     #[cfg(feature = "log")]
     let _ = tracing::subscriber::set_global_default(
-        tracing_subscriber::fmt().with_ansi(false).with_target(false).with_writer(std::io::stderr).finish(),
+        tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_target(false)
+            .with_writer(|| Line)
+            // It would report them by a print, which panics where nothing can be printed.
+            .log_internal_errors(false)
+            .finish(),
     );
 }
 
-/// Empties a server's log where it has grown too large, and is what this process prints to.
-pub(crate) fn bound_own(path: &Path, errors: &File) {
-    if file::leads_to(path, errors).unwrap_or(false) {
-        bound(errors);
+/// How many lines could not be written since one was.
+static LOST: AtomicU32 = AtomicU32::new(0);
+
+/// One line of the log. To write it never fails.
+#[cfg(feature = "log")]
+struct Line;
+
+#[cfg(feature = "log")]
+impl io::Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if !own_up() || !process::print_error(line) {
+            LOST.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Says how many lines are missing, if any are. Answers whether there is room to say more.
+fn own_up() -> bool {
+    let lost = LOST.swap(0, Ordering::Relaxed);
+    if lost == 0 {
+        return true;
+    }
+    // The last of them may have been written in part.
+    let said =
+        process::print_error(format!("\nlines that could not be written, and are missing here: {lost}\n").as_bytes());
+    if !said {
+        LOST.fetch_add(lost, Ordering::Relaxed);
+    }
+    said
+}
+
+/// The log of a server that a client started, which looks after it.
+pub(crate) struct Log<'a> {
+    path: &'a Path,
+    /// The file that this process prints to; `None` where that is no log, as a wrapper of the program may have it. Then
+    /// it stays so, however much is printed.
+    file: Option<FileId>,
+}
+
+impl<'a> Log<'a> {
+    /// The log at this path, if that is what this process prints to.
+    pub(crate) fn own(path: &'a Path) -> Self {
+        let errors = process::errors().ok();
+        Log { path, file: errors.filter(|errors| FileId::at(path).is_ok_and(|file| file == *errors)) }
+    }
+
+    /// Opens it again where it was moved or removed, keeps it bounded, and says what is missing in it.
+    pub(crate) fn look_after(&mut self) {
+        // Where somebody has this process print elsewhere since, that is left alone.
+        self.file = self.file.filter(|file| process::errors().is_ok_and(|errors| errors == *file));
+        if let Some(file) = self.file {
+            if FileId::at(self.path).ok() != Some(file) {
+                self.open_again(file);
+            }
+            // Whatever it is by now: what was moved and cannot be replaced must not grow without end either.
+            process::bound_errors(LOG_MAX);
+        }
+        own_up();
+    }
+
+    fn open_again(&mut self, before: FileId) {
+        let opened = match file::open(self.path, Mode::Append) {
+            Ok(Some(log)) => process::print_to(&log, before).map_err(|error| Error::file(self.path, error)),
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(file) => {
+                self.file = Some(file);
+                tracing::info!(target: "rendezvous_ipc::serve", "the log is a new file, for it was moved or removed");
+            }
+            // The next time, perhaps.
+            Err(error) => tracing::debug!(target: "rendezvous_ipc::serve", %error, "the log is not opened again"),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use super::hall::{Hall, Told};
 use super::handlers::{self, Factory, Handlers, Start};
 use super::life::Life;
 use super::lobby::{Host, Lobby};
-use super::log;
+use super::log::{self, Log};
 use super::os::process;
 use super::point::{self, Guard};
 use super::sequoia;
@@ -111,6 +111,8 @@ impl Drop for StopOnDrop {
 
 async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
     let hurry = Rc::new(Notify::new());
+    // Before anything is written: the limits are those of whoever started this process.
+    let signals = process::Signals::new().map_err(Error::system("Watch"))?;
     let mut server = Server::new(service, told.clone(), hurry.clone());
     if service.context.spawned() {
         // Somebody waits: the threads come up side by side.
@@ -121,9 +123,9 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
         // Without one now, *Build* tries again, and says why there is none.
         server.handlers = Handlers::start().ok();
         process::leave_session();
+        server.log = Some(Log::own(&service.log));
         log::subscribe();
     }
-    let signals = process::Signals::new().map_err(Error::system("Watch"))?;
     spawn_local(obey(signals, told, hurry));
     let step = if service.context.spawned() {
         Step::new(Starter::Spawner)
@@ -166,6 +168,8 @@ struct Server<'a> {
     watchdog: Option<Watchdog>,
     /// Where the spawner reads, until it was answered.
     replies: Option<File>,
+    /// What a started server prints to. By hand, that is nobody else's.
+    log: Option<Log<'a>>,
     cookie: Option<Cookie>,
     budget: Duration,
     hall: Arc<Hall>,
@@ -203,6 +207,7 @@ impl<'a> Server<'a> {
             told,
             watchdog: None,
             replies: None,
+            log: None,
             cookie: None,
             budget: service.limits.start,
             hall: Hall::new(),
@@ -306,7 +311,7 @@ impl<'a> Server<'a> {
                 }
                 Step::Check(s) => {
                     self.next_check = Instant::now() + limits.check;
-                    self.bound_log();
+                    self.log.iter_mut().for_each(Log::look_after);
                     let checked = self.check(point::read(&self.service.point))?;
                     if checked != Checked::Lost {
                         self.look_after_socket()?;
@@ -498,13 +503,6 @@ impl<'a> Server<'a> {
         match self.life.take() {
             Some(life) if self.leave => life.leave(),
             life => drop(life),
-        }
-    }
-
-    /// Keeps the log bounded, where that is what this process prints to.
-    fn bound_log(&self) {
-        if let Ok(errors) = process::errors() {
-            log::bound_own(&self.service.log, &errors);
         }
     }
 

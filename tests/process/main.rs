@@ -14,6 +14,7 @@ mod files;
 mod hand;
 mod home;
 mod locks;
+mod log;
 mod namespaces;
 mod policies;
 mod program;
@@ -45,6 +46,7 @@ fn main() {
         hand::trials,
         locks::trials,
         namespaces::trials,
+        log::trials,
         policies::trials,
         secrets::trials,
         sequoia::trials,

@@ -25,6 +25,7 @@ pub const KEEP: u8 = b'k';
 pub const RETIRE: u8 = b'r';
 pub const BEAR: u8 = b'a';
 pub const WHO: u8 = b'i';
+pub const PRINT: u8 = b'e';
 
 /// Plays a part, if the first argument names one, by an `@` that no name of a test has.
 pub fn play() -> bool {
@@ -37,6 +38,8 @@ pub fn play() -> bool {
         Some("look") => look(&args),
         Some("end") => end(&args),
         Some("record") => crate::record::record(&args),
+        Some("full") => crate::log::full(),
+        Some("no-log") => crate::log::no_log(),
         Some("attack") => crate::attack::attack(&args),
         Some("silent") => crate::attack::silent(&args),
         Some("flood") => crate::attack::flood(&args),
@@ -83,11 +86,12 @@ fn limits_by(args: &[String]) -> Limits {
 /// The transport that the arguments name. All others are by the default, or by ports where `TRANSPORT` says so.
 fn transport(args: &[&str]) -> Transport {
     let all = std::env::var("TRANSPORT");
-    match (args.contains(&"unix"), all.as_deref()) {
-        (true, _) => Transport::Unix,
-        (false, Ok("tcp")) => Transport::Tcp,
-        (false, Ok(other)) => panic!("TRANSPORT={other}: `tcp`, or leave it out"),
-        (false, Err(_)) => Transport::default(),
+    match all.as_deref() {
+        _ if args.contains(&"unix") => Transport::Unix,
+        _ if args.contains(&"tcp") => Transport::Tcp,
+        Ok("tcp") => Transport::Tcp,
+        Ok(other) => panic!("TRANSPORT={other}: `tcp`, or leave it out"),
+        Err(_) => Transport::default(),
     }
 }
 
@@ -136,6 +140,7 @@ async fn count_bytes(start: &Start, count: &Cell<u64>, peer: Peer, mut stream: S
         match stream.read_u8().await? {
             COUNT => count.set(count.get() + 1),
             PANIC => panic!("a client asked for it"),
+            PRINT => eprintln!("a client asked for it"),
             BLOCK => park(),
             KEEP => std::mem::forget(start.keep_alive()),
             RETIRE => start.retire(),

@@ -15,12 +15,13 @@ use super::super::dial;
 use super::super::hall::{Hall, Told};
 use super::super::handlers::{Factory, Handlers, Start};
 use super::super::lobby::Lobby;
+use super::super::log::{self, Log};
 use super::super::os::{process, socket};
 use super::super::point::{self, Guard};
 use super::super::serve::{jitter, missing, obey};
+use super::super::socket as sockets;
 use super::super::socket::Listener;
 use super::super::story::Story;
-use super::super::{log, socket as sockets};
 use super::connect::{self, Ended};
 use super::lobby::{Host, hear};
 use crate::error::Error;
@@ -43,6 +44,7 @@ pub(in crate::driver) async fn run(service: &Service, factory: Factory, told: To
             Error::Usage("--socket 0 is for servers that a client starts; by hand, leave it out".into())
         })?;
         process::leave_session();
+        server.log = Some(Log::own(&service.log));
         log::subscribe();
         listener.set_nonblocking(true).map_err(Error::system("Hear"))?;
         server.listener = Some(TcpListener::from_std(listener).map_err(Error::system("Hear"))?);
@@ -72,6 +74,8 @@ pub(in crate::driver) async fn run(service: &Service, factory: Factory, told: To
 struct Server<'a> {
     service: &'a Service,
     told: Told,
+    /// What a started server prints to. By hand, that is nobody else's.
+    log: Option<Log<'a>>,
     /// The connection that told the cookie, until somebody is served.
     introduction: Option<TcpStream>,
     cookie: Option<Cookie>,
@@ -94,6 +98,7 @@ impl<'a> Server<'a> {
         Server {
             service,
             told,
+            log: None,
             introduction: None,
             cookie: None,
             hall: Hall::new(),
@@ -169,9 +174,7 @@ impl<'a> Server<'a> {
                 }
                 Step::Check(s) => {
                     self.next_check = Instant::now() + limits.check;
-                    if let Ok(errors) = process::errors() {
-                        log::bound_own(&self.service.log, &errors);
-                    }
+                    self.log.iter_mut().for_each(Log::look_after);
                     let found = point::read_as(&self.service.point, Found::read);
                     let checked = self.check(found.map(|found| found.unwrap_or(Found::Absent)))?;
                     s.checked(checked)

@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -108,13 +109,34 @@ fn is_shared(metadata: &Metadata) -> bool {
 
 const OWN_HOME: &str = "be that user, or use a home of your own";
 
+/// Which file it is, whatever leads to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// That of what stands at this path, which is not followed where it is a link.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        std::fs::symlink_metadata(path).map(|metadata| FileId { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// That of an open file. It takes no further descriptor.
+    #[allow(clippy::unnecessary_cast, reason = "other systems count by other types")]
+    pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
+        let stat = rustix::fs::fstat(file)?;
+        Ok(FileId { device: stat.st_dev as u64, inode: stat.st_ino as u64 })
+    }
+}
+
 /// Whether `path` leads to the file that is open as `file`.
 ///
 /// That it leads nowhere is a *no*; that it cannot be followed just now is an error.
 pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
-    let here = file.metadata()?;
-    match std::fs::symlink_metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (here.dev(), here.ino())),
+    let here = FileId::of(file)?;
+    match FileId::at(path) {
+        Ok(there) => Ok(there == here),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }

@@ -18,6 +18,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{self as signal, SignalKind};
 
+use super::file::FileId;
 use super::socket;
 use crate::driver::heard::Heard;
 
@@ -165,9 +166,43 @@ fn inherited() -> io::Result<bool> {
     Ok(false)
 }
 
-/// Where this process prints its errors.
-pub(crate) fn errors() -> io::Result<fs::File> {
-    Ok(fs::File::from(io::stderr().as_fd().try_clone_to_owned()?))
+/// The file that this process prints its errors to.
+pub(crate) fn errors() -> io::Result<FileId> {
+    FileId::of(io::stderr())
+}
+
+/// Prints a line where errors go, whole; answers whether that went well.
+///
+/// It is one write, past std's lock: whoever has that, and hangs, does not hold this up.
+pub(crate) fn print_error(line: &[u8]) -> bool {
+    loop {
+        match rustix::io::write(io::stderr(), line) {
+            Err(Errno::INTR) => {}
+            written => return written == Ok(line.len()),
+        }
+    }
+}
+
+/// Empties the file that this process prints its errors to where it is longer than `most`.
+pub(crate) fn bound_errors(most: u64) {
+    let len = rustix::fs::fstat(io::stderr()).map_or(0, |errors| u64::try_from(errors.st_size).unwrap_or(0));
+    if len > most {
+        let _ = rustix::fs::ftruncate(io::stderr(), 0);
+    }
+}
+
+/// Has this process print to another file what it prints to `before`, its errors and its output.
+pub(crate) fn print_to(file: &fs::File, before: FileId) -> io::Result<FileId> {
+    if FileId::of(io::stdout()).is_ok_and(|output| output == before) {
+        rustix::stdio::dup2_stdout(file)?;
+    }
+    rustix::stdio::dup2_stderr(file)?;
+    FileId::of(file)
+}
+
+/// A file that takes all, and keeps nothing.
+pub(crate) fn nowhere() -> io::Result<fs::File> {
+    fs::File::options().write(true).open("/dev/null")
 }
 
 /// Tells the service manager that started this process, if one did and wants to know, that it is ready.
@@ -274,6 +309,7 @@ pub(crate) struct Signals {
     terminate: signal::Signal,
     interrupt: signal::Signal,
     _child: signal::Signal,
+    _file_size: signal::Signal,
 }
 
 impl Signals {
@@ -284,6 +320,9 @@ impl Signals {
             // A caller that ignores the ends of its children hands that to its children, and a handler that starts
             // a process could not wait for it.
             _child: signal::signal(SignalKind::child())?,
+            // A file that may not grow any more is an error of its write, and not the end of the process: the limit is
+            // that of whoever happened to start this server.
+            _file_size: signal::signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?,
         })
     }
 

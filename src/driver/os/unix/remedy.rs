@@ -6,11 +6,10 @@ use rustix::io::Errno;
 
 /// About an error of a file, a directory or a program.
 pub(crate) fn of_file(error: &io::Error) -> Option<&'static str> {
-    if error.kind() == io::ErrorKind::StorageFull {
+    if is_out_of_room(error) {
         return Some("make room there, or use another home");
     }
     Some(match Errno::from_io_error(error)? {
-        Errno::DQUOT => "make room there, or use another home",
         Errno::FBIG => "raise `ulimit -f`",
         Errno::ROFS => "it cannot be written: use another home",
         Errno::ACCESS | Errno::PERM => "give yourself the right to it, or use another home",
@@ -23,6 +22,11 @@ pub(crate) fn of_file(error: &io::Error) -> Option<&'static str> {
         }
         _ => return of_system(error),
     })
+}
+
+/// Whether a file cannot grow, or not be made, for want of room.
+pub(crate) fn is_out_of_room(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::StorageFull || Errno::from_io_error(error) == Some(Errno::DQUOT)
 }
 
 /// About an error of a socket or a process.

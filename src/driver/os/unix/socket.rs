@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,22 +17,24 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFla
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, ReadBuf};
 
+use super::file::FileId;
+
 /// A socket's file, while it is there. Dropped, it is removed, unless another file stands there by now.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
-    id: (u64, u64),
+    id: FileId,
 }
 
 impl SocketFile {
     fn at(path: PathBuf) -> io::Result<Self> {
-        let id = identity(&path)?;
+        let id = FileId::at(&path)?;
         Ok(SocketFile { path, id })
     }
 
     /// Whether its path still leads to it. What cannot be looked at may be there.
     pub(crate) fn is_there(&self) -> bool {
-        match identity(&self.path) {
+        match FileId::at(&self.path) {
             Ok(id) => id == self.id,
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
@@ -41,14 +43,10 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|id| id == self.id) {
+        if FileId::at(&self.path).is_ok_and(|id| id == self.id) {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// A socket at which others connect.

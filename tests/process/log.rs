@@ -1,0 +1,265 @@
+//! What a server prints costs it nothing where it cannot be printed, and is bounded wherever it goes.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rendezvous_ipc::{Descriptor, How};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
+
+use crate::home::{Home, connected, eventually, output, printed, runtime, signal, stop};
+use crate::program::{self, COUNT, PRINT, ask};
+
+crate::trials![
+    a_full_disk_costs_a_server_its_log_and_nothing_else,
+    a_start_without_room_for_a_log_has_none,
+    a_small_limit_of_file_sizes_costs_a_server_its_log_and_nothing_else,
+    a_server_that_cannot_print_goes_on_and_a_handler_that_does_ends_its_own_connection,
+    a_log_that_is_moved_or_removed_is_opened_again_and_stays_bounded,
+    a_log_that_cannot_be_opened_again_stays_bounded,
+    the_log_of_a_server_of_the_dialect_is_opened_again_and_stays_bounded,
+    where_a_wrapper_has_its_server_print_is_left_alone,
+];
+
+/// More than a log may have.
+const MUCH: usize = 3 << 20;
+const MOST: u64 = 1 << 20;
+
+fn log(home: &Home) -> PathBuf {
+    home.path().join("count.log")
+}
+
+/// Where a process prints its errors, as a file that can be opened.
+fn errors(pid: u32) -> PathBuf {
+    format!("/proc/{pid}/fd/2").into()
+}
+
+fn same(one: impl AsRef<Path>, two: impl AsRef<Path>) -> bool {
+    let id = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    matches!((id(one.as_ref()), id(two.as_ref())), (Ok(one), Ok(two)) if one == two)
+}
+
+/// Has a server restore its record, which it tells in its log.
+fn have_it_restored(home: &Home) {
+    fs::write(home.point(), b"").unwrap();
+    eventually("the record is restored", || !fs::read(home.point()).unwrap().is_empty());
+}
+
+/// Runs a part of this program on a disk of its own, as root or as somebody who may be root of a namespace. `None` where
+/// nothing can be mounted.
+fn on_a_small_disk(options: &str, part: &str) -> Option<bool> {
+    let place = tempfile::tempdir().unwrap();
+    let unshared = |script: &str| {
+        let how = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+        let mut command = Command::new("unshare");
+        let script = format!("mount -t tmpfs -o mode=700,{options} tmpfs \"$1\" && {script}");
+        command.args([how, "/bin/sh", "-c", &script]).arg(std::env::current_exe().unwrap()).arg(place.path()).arg(part);
+        command
+    };
+    let can = unshared("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    can.then(|| unshared("TMPDIR=$1 exec \"$0\" \"$2\"").status().unwrap().success())
+}
+
+fn a_full_disk_costs_a_server_its_log_and_nothing_else() {
+    match on_a_small_disk("size=256k", "@full") {
+        Some(well) => assert!(well, "what it says is above"),
+        None => println!("nothing can be mounted here, so it was not tried"),
+    }
+}
+
+/// `@full`: the same, on that disk.
+pub fn full() {
+    let home = Home::new();
+    home.make();
+    let room = ["one", "two"].map(|name| home.directory().join(name));
+    room.iter().for_each(|file| fs::write(file, b".").unwrap());
+    let full = home.directory().join("full");
+    let fill = || {
+        let mut full = File::options().create(true).append(true).open(&full).unwrap();
+        while full.write(&[0; 512]).is_ok() {}
+    };
+    fill();
+    let error = home.fail(&home.service()).to_string();
+    assert!(error.contains("make room there"), "{error}");
+    home.wait_for_nobody();
+    // For the record, and for the text of the life file.
+    room.iter().for_each(|file| fs::remove_file(file).unwrap());
+    runtime().block_on(async {
+        let first = connected(&home.service()).await;
+        assert!(matches!(first.outcome().how, How::StartedExternal(_)), "{}", first.outcome());
+        let server = first.outcome().pid;
+        let mut first = first.into_stream();
+        assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1);
+        // What the record takes is free when it is emptied, and taken before the server sees that.
+        stop(server);
+        fs::write(home.point(), b"").unwrap();
+        fill();
+        let before = fs::metadata(home.point()).unwrap();
+        signal(server, Signal::CONT);
+        eventually("it tries to restore its record", || {
+            let now = fs::metadata(home.point()).unwrap();
+            (now.mtime(), now.mtime_nsec()) != (before.mtime(), before.mtime_nsec())
+        });
+        assert_eq!(ask(&mut first, COUNT).await.unwrap(), 2, "who is there notices nothing");
+        assert_eq!(fs::read_to_string(log(&home)).unwrap(), "", "there is no room for a line");
+        ask(&mut first, PRINT).await.expect_err("a handler that prints has panicked");
+        fs::remove_file(&full).unwrap();
+        let next = connected(&home.service()).await;
+        assert_eq!((next.outcome().how, next.outcome().pid), (How::Joined, server));
+        assert_eq!(ask(&mut next.into_stream(), COUNT).await.unwrap(), 3, "it has its memory");
+    });
+    let missing = || fs::read_to_string(log(&home)).unwrap().matches("are missing here: ").count();
+    eventually("the log says that lines are missing", || missing() > 0);
+    have_it_restored(&home);
+    assert_eq!(missing(), 1, "and says it once");
+    home.retire();
+}
+
+fn a_start_without_room_for_a_log_has_none() {
+    // One file is the mounted directory itself, two are this test's; of the others there is one for each but the log.
+    match on_a_small_disk("nr_inodes=5", "@no-log") {
+        Some(well) => assert!(well, "what it says is above"),
+        None => println!("nothing can be mounted here, so it was not tried"),
+    }
+}
+
+/// `@no-log`: the same, on a disk that takes no further file, and so no socket either.
+pub fn no_log() {
+    let mut home = Home::new();
+    home.server = &["@serve", "tcp"];
+    home.make();
+    for file in ["count", "count.life"] {
+        fs::write(home.path().join(file), b"").unwrap();
+        fs::set_permissions(home.path().join(file), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    File::create(home.directory().join("one too many")).expect_err("the disk is full");
+    let (outcome, count) = home.count();
+    assert!(matches!(outcome.how, How::StartedExternal(_)) && count == 1, "{outcome}");
+    assert!(!log(&home).exists());
+    home.retire();
+}
+
+fn a_small_limit_of_file_sizes_costs_a_server_its_log_and_nothing_else() {
+    let home = Home::new();
+    // 512 bytes: a record fits.
+    let mut client = Command::new("/bin/sh");
+    client.args(["-c", "ulimit -S -f 1; exec \"$0\" @client server:check=50 --home \"$1\""]);
+    client.arg(std::env::current_exe().unwrap()).arg(home.path()).stdout(Stdio::piped());
+    let said = printed(&output(client));
+    assert!(said.starts_with("started an external server"), "{said}");
+    let server = home.record().pid;
+    let mut restored = 0;
+    while fs::metadata(log(&home)).unwrap().len() < 512 {
+        have_it_restored(&home);
+        restored += 1;
+        assert!(restored < 20, "the log is full before");
+    }
+    (0..3).for_each(|_| have_it_restored(&home));
+    assert_eq!((home.count().0.pid, fs::metadata(log(&home)).unwrap().len()), (server, 512));
+    let plenty = getrlimit(Resource::Fsize);
+    let pid = Pid::from_raw(server as i32);
+    prlimit(pid, Resource::Fsize, Rlimit { current: plenty.maximum, ..plenty }).unwrap();
+    eventually("the log says that lines are missing", || {
+        fs::read_to_string(log(&home)).unwrap().contains("are missing here: ")
+    });
+    assert_eq!(home.count().1, 3, "it has its memory");
+    home.retire();
+}
+
+/// A service whose program is started by a shell, which has it print elsewhere.
+fn printing_to(home: &Home, file: &Path) -> Descriptor {
+    let script = format!("exec 2> {}; exec \"$0\" \"$@\"", file.display());
+    let program = std::env::current_exe().unwrap();
+    program::service(&home.context(), home.limits, &["@serve"])
+        .program("/bin/sh", ["-c", &script, program.to_str().unwrap(), "@serve"])
+}
+
+fn a_server_that_cannot_print_goes_on_and_a_handler_that_does_ends_its_own_connection() {
+    let home = Home::new();
+    let service = printing_to(&home, Path::new("/dev/full"));
+    runtime().block_on(async {
+        let first = connected(&service).await;
+        let server = first.outcome().pid;
+        let (mut first, mut second) = (first.into_stream(), connected(&service).await.into_stream());
+        // The server has something to say of it.
+        have_it_restored(&home);
+        ask(&mut second, PRINT).await.expect_err("it cannot be printed, which is a panic");
+        have_it_restored(&home);
+        assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1);
+        let third = connected(&service).await;
+        assert_eq!((third.outcome().how, third.outcome().pid), (How::Joined, server));
+    });
+    home.retire();
+}
+
+fn a_log_that_is_moved_or_removed_is_opened_again_and_stays_bounded() {
+    let home = Home::new();
+    let server = home.count().0.pid;
+    let (log, moved) = (log(&home), home.path().join("count.log.1"));
+    let rotations: [(&str, &dyn Fn()); 3] = [
+        ("moved", &|| fs::rename(&log, &moved).unwrap()),
+        ("removed", &|| fs::remove_file(&log).unwrap()),
+        ("another stands there", &|| {
+            fs::remove_file(&log).unwrap();
+            fs::write(&log, b"a new one\n").unwrap();
+            fs::set_permissions(&log, fs::Permissions::from_mode(0o600)).unwrap();
+        }),
+    ];
+    for (how, rotate) in rotations {
+        rotate();
+        eventually(&format!("{how}: it is opened again"), || same(&log, errors(server)));
+        eventually(how, || same(&log, format!("/proc/{server}/fd/1")));
+        assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600, "{how}");
+        have_it_restored(&home);
+        eventually(&format!("{how}: it is written"), || fs::read_to_string(&log).unwrap().contains("restored"));
+        File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
+        eventually(&format!("{how}: it is bounded"), || fs::metadata(&log).unwrap().len() <= MOST);
+    }
+    assert!(fs::read_to_string(&log).unwrap().lines().count() < 9, "it says little of that");
+    let (outcome, count) = home.count();
+    assert_eq!((outcome.pid, count), (server, 2), "nobody noticed");
+    home.retire();
+}
+
+fn a_log_that_cannot_be_opened_again_stays_bounded() {
+    let home = Home::new();
+    let server = home.count().0.pid;
+    let other = home.directory().join("other");
+    fs::write(&other, b"mine").unwrap();
+    fs::rename(log(&home), home.path().join("count.log.1")).unwrap();
+    symlink(&other, log(&home)).unwrap();
+    File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
+    eventually("it is bounded", || fs::metadata(errors(server)).unwrap().len() <= MOST);
+    assert_eq!(fs::read(&other).unwrap(), b"mine", "what is no log of ours is left alone");
+    fs::remove_file(log(&home)).unwrap();
+    eventually("it is opened again", || same(log(&home), errors(server)));
+    home.retire();
+}
+
+fn the_log_of_a_server_of_the_dialect_is_opened_again_and_stays_bounded() {
+    let mut home = Home::new();
+    home.server = &["@serve", "sequoia"];
+    home.count();
+    let server = home.processes()[0];
+    fs::remove_file(log(&home)).unwrap();
+    eventually("it is opened again", || same(log(&home), errors(server)));
+    File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
+    eventually("it is bounded", || fs::metadata(log(&home)).unwrap().len() <= MOST);
+    signal(server, Signal::TERM);
+    home.wait_for_nobody();
+}
+
+fn where_a_wrapper_has_its_server_print_is_left_alone() {
+    let home = Home::new();
+    let elsewhere = home.directory().join("elsewhere");
+    let service = printing_to(&home, &elsewhere);
+    let server = runtime().block_on(connected(&service)).outcome().pid;
+    File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
+    // That the record comes back twice shows that the server looked after its files meanwhile.
+    (0..2).for_each(|_| have_it_restored(&home));
+    assert!(same(&elsewhere, errors(server)));
+    assert!(fs::metadata(&elsewhere).unwrap().len() >= MUCH as u64);
+    home.retire();
+}

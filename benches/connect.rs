@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 const SERVE: &str = "@serve";
 
 fn main() -> Result<(), Error> {
-    if std::env::args().nth(1).as_deref() == Some(SERVE) {
+    if std::env::args_os().nth(1).is_some_and(|command| command == SERVE) {
         let context = Context::from_args("bench")?;
         return runtime().block_on(service(&context)?.serve());
     }

@@ -53,7 +53,8 @@ fn service() -> Result<Descriptor, Error> {
 
 /// The first argument that is a command of this program; the others are the library's.
 fn command() -> Option<String> {
-    std::env::args().skip(1).find(|arg| ["serve", "status", "stop"].contains(&arg.as_str()))
+    let mut args = std::env::args_os().skip(1).filter_map(|arg| arg.into_string().ok());
+    args.find(|arg| ["serve", "status", "stop"].contains(&arg.as_str()))
 }
 
 async fn increment(counter: counter::Client) -> Result<u64, capnp::Error> {

@@ -24,7 +24,8 @@ use crate::proto::connect::Policy;
 #[derive(Clone, Debug)]
 pub struct Context {
     home: PathBuf,
-    lib: PathBuf,
+    /// Not known where none was given and the system does not say where this program is.
+    lib: Option<PathBuf>,
     policy: Policy,
     ephemeral: Option<Hold>,
     started: Started,
@@ -127,13 +128,11 @@ impl Context {
                 (directory.path().to_owned(), Some(directory))
             }
         };
-        let lib = match args.lib {
-            Some(lib) => lib,
-            None => program()?.parent().map(Path::to_owned).unwrap_or_default(),
-        };
+        let own = || Some(driver::this_program()?.parent()?.to_owned());
+        let lib = args.lib.or_else(own);
         Ok(Context {
             home: absolute(home)?,
-            lib: absolute(lib)?,
+            lib: lib.map(absolute).transpose()?,
             policy: Policy::External,
             ephemeral: args.ephemeral.then(|| Hold::Own(Arc::new(Ephemeral::new(directory)))),
             started: args.started,
@@ -167,11 +166,11 @@ impl Context {
     /// ```
     /// # use rendezvous_ipc::Context;
     /// let context = Context::new("org.example.counter")?.with_lib("/usr/lib/counter")?;
-    /// assert_eq!(context.lib(), std::path::Path::new("/usr/lib/counter"));
+    /// assert_eq!(context.lib(), Some(std::path::Path::new("/usr/lib/counter")));
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
     pub fn with_lib(self, lib: impl Into<PathBuf>) -> Result<Self, Error> {
-        Ok(Context { lib: absolute(lib.into())?, ..self })
+        Ok(Context { lib: Some(absolute(lib.into())?), ..self })
     }
 
     /// Starts servers by another policy. [`Policy::External`] unless set. A server that is started does not inherit it.
@@ -198,9 +197,10 @@ impl Context {
         &self.home
     }
 
-    /// The directory of the programs: absolute.
-    pub fn lib(&self) -> &Path {
-        &self.lib
+    /// The directory of the programs: absolute. `None` where none was given and the system does not say where this
+    /// program is, as without `/proc`: who only joins needs none.
+    pub fn lib(&self) -> Option<&Path> {
+        self.lib.as_deref()
     }
 
     /// What holds the servers of an ephemeral context; `None` where that is over, too.
@@ -238,17 +238,18 @@ impl Context {
     /// The arguments that give this context to a server.
     pub(crate) fn to_args(&self) -> impl Iterator<Item = &OsStr> {
         let ephemeral = self.ephemeral.as_ref().map(|_| OsStr::new("--ephemeral"));
-        self.places().into_iter().chain(ephemeral).chain([OsStr::new("--spawned")])
+        self.places().chain(ephemeral).chain([OsStr::new("--spawned")])
     }
 
     /// The same, as servers of the dialect of sequoia expect it: in this order, and with a value.
     pub(crate) fn to_sequoia_args(&self) -> impl Iterator<Item = &OsStr> {
         let ephemeral = if self.is_ephemeral() { "true" } else { "false" };
-        self.places().into_iter().chain(["--ephemeral", ephemeral, "--socket", "0"].map(OsStr::new))
+        self.places().chain(["--ephemeral", ephemeral, "--socket", "0"].map(OsStr::new))
     }
 
-    fn places(&self) -> [&OsStr; 4] {
-        [OsStr::new("--home"), self.home.as_os_str(), OsStr::new("--lib"), self.lib.as_os_str()]
+    fn places(&self) -> impl Iterator<Item = &OsStr> {
+        let lib = self.lib.iter().flat_map(|lib| [OsStr::new("--lib"), lib.as_os_str()]);
+        [OsStr::new("--home"), self.home.as_os_str()].into_iter().chain(lib)
     }
 }
 
@@ -317,15 +318,6 @@ pub(crate) fn component(name: &str) -> Result<&str, Error> {
     }
 }
 
-/// The path of the running program; where it was replaced by a rebuild, that of the new one.
-pub(crate) fn program() -> Result<PathBuf, Error> {
-    let path = env::current_exe().map_err(Error::system("Spawn"))?;
-    match path.to_str().and_then(|text| text.strip_suffix(" (deleted)")) {
-        Some(replaced) if !path.exists() => Ok(replaced.into()),
-        _ => Ok(path),
-    }
-}
-
 fn data_directory() -> Result<PathBuf, Error> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share"))).ok_or_else(|| {
@@ -379,6 +371,23 @@ mod tests {
     fn a_flag_without_its_directory_is_told_the_usage() {
         for args in [&["--home"][..], &["--lib", ""]] {
             assert!(matches!(parse(args), Err(Error::Usage(text)) if text.starts_with("usage:")));
+        }
+    }
+
+    #[tokio::test]
+    async fn where_this_program_is_not_known_a_relative_one_is_asked_for_its_directory() {
+        let home = tempfile::tempdir().unwrap();
+        let context = Context::new("org.example.counter").unwrap().with_home(home.path()).unwrap();
+        let context = Context { lib: None, ..context };
+        assert!(!context.to_args().any(|arg| arg == "--lib"));
+        let service = crate::Descriptor::new(&context, "counter").unwrap();
+        match service.clone().program("counterd", [""; 0]).connect().await {
+            Err(Error::Usage(text)) => assert!(text.contains("give --lib DIRECTORY, or its whole path"), "{text}"),
+            other => panic!("{other:?}"),
+        }
+        match service.program("/nowhere/counterd", [""; 0]).connect().await {
+            Err(Error::Start(error)) => assert_eq!(error.program, Path::new("/nowhere/counterd")),
+            other => panic!("{other:?}"),
         }
     }
 

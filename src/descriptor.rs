@@ -10,7 +10,7 @@ use crate::driver::{self, Connection, Ending, Factory, Peer, Retired, Start, Sta
 use crate::error::{BoxError, Error};
 use crate::limits::Limits;
 use crate::proto::connect::Policy;
-use crate::service::{Program, Service};
+use crate::service::{NO_LIB, NO_PROGRAM, NOT_KNOWN, Program, Service};
 
 /// One service: where it lives, how it is started, and what handles its clients.
 ///
@@ -61,7 +61,7 @@ impl Descriptor {
             limits: Limits::default(),
             version: 0,
             newest: u32::MAX,
-            program: None,
+            program: Err(NO_PROGRAM),
         };
         Ok(Descriptor { service, factory: None })
     }
@@ -81,32 +81,39 @@ impl Descriptor {
     /// ```
     #[must_use]
     pub fn program<A: Into<OsString>>(mut self, path: impl Into<PathBuf>, args: impl IntoIterator<Item = A>) -> Self {
-        let path = self.service.context.lib().join(path.into());
-        self.service.program = Some(Program { path, args: args.into_iter().map(Into::into).collect() });
+        let (path, args) = (path.into(), args.into_iter().map(Into::into).collect());
+        self.service.program = match self.service.context.lib() {
+            Some(lib) => Ok(Program { path: lib.join(path), args }),
+            None if path.is_absolute() => Ok(Program { path, args }),
+            None => Err(NO_LIB),
+        };
         self
     }
 
     /// The service is served by this program, run with these arguments: see [`program`](Descriptor::program).
     ///
     /// A program that was replaced by a rebuild while it runs starts the new one. Where the system does not say which
-    /// program this is, the service has none, and the first connect that needs one is [`Error::Usage`].
+    /// program this is (there is no `/proc`), the service has none: whoever joins, looks or retires needs none, and the
+    /// first connect that has to start one is [`Error::Usage`].
     ///
     /// ```no_run
     /// # use rendezvous_ipc::{Context, Descriptor, Error};
     /// # async fn run() -> Result<(), Error> {
     /// let context = Context::from_args("org.example.counter")?;
     /// let service = Descriptor::new(&context, "counter")?.this_program(["serve"]); // and a handler
-    /// if std::env::args().nth(1).as_deref() == Some("serve") {
+    /// if std::env::args_os().nth(1).is_some_and(|command| command == "serve") {
     ///     return service.serve().await;
     /// }
     /// # Ok(()) }
     /// ```
     #[must_use]
-    pub fn this_program<A: Into<OsString>>(self, args: impl IntoIterator<Item = A>) -> Self {
-        match context::program() {
-            Ok(path) => self.program(path, args),
-            // The first connect that has to start it says so.
-            Err(_) => self,
+    pub fn this_program<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        match driver::this_program() {
+            Some(path) => self.program(path, args),
+            None => {
+                self.service.program = Err(NOT_KNOWN);
+                self
+            }
         }
     }
 

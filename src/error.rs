@@ -178,7 +178,8 @@ pub struct StartError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartFailure {
-    /// The program cannot be executed: not there, not allowed, or no program for this machine.
+    /// The program cannot be executed: not there, not allowed, no program for this machine, or open for writing for as
+    /// long as a start may take.
     CannotExecute(io::Error),
     /// It said why it cannot serve: most often its handler's error, 400 characters at most.
     Said(String),
@@ -328,7 +329,10 @@ impl fmt::Display for StartError {
 impl fmt::Display for StartFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartFailure::CannotExecute(error) => write!(f, "cannot be executed: {error}"),
+            StartFailure::CannotExecute(error) => {
+                write!(f, "cannot be executed: {error}")?;
+                remedy::of_program(error).iter().try_for_each(|remedy| write!(f, ": {remedy}"))
+            }
             StartFailure::Said(reason) => write!(f, "failed to start: {reason}"),
             StartFailure::Exited(Some(status)) => {
                 write!(f, "{} before it was ready", crate::driver::describe(*status))

@@ -22,7 +22,8 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     pub(crate) version: u32,
     pub(crate) newest: u32,
-    pub(crate) program: Option<Program>,
+    /// Or why there is none.
+    pub(crate) program: Result<Program, &'static str>,
 }
 
 impl Service {
@@ -33,11 +34,16 @@ impl Service {
 
     /// The program that serves it.
     pub(crate) fn program(&self) -> Result<&Program, Error> {
-        self.program.as_ref().ok_or_else(|| {
-            Error::Usage("this service has no program: give it one by `program` or `this_program`".into())
-        })
+        self.program.as_ref().map_err(|why| Error::Usage((*why).into()))
     }
 }
+
+/// Why a service has no program.
+pub(crate) const NO_PROGRAM: &str = "this service has no program: give it one by `program` or `this_program`";
+pub(crate) const NO_LIB: &str = "this service has no program: it is relative, and the system does not say where this \
+     program is (is there no /proc?): give --lib DIRECTORY, or its whole path";
+pub(crate) const NOT_KNOWN: &str = "this service has no program: the system does not say which program this is (is there no \
+     /proc?): give its whole path by `program`";
 
 /// The program of a server.
 #[derive(Clone, Debug)]

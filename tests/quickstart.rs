@@ -1,29 +1,39 @@
 //! The example that newcomers run first does what the README says.
 #![cfg(feature = "capnp")]
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Runs the example, which cargo builds beside the tests, in a home of its own.
-fn quickstart(home: &tempfile::TempDir, command: &[&str]) -> String {
+fn quickstart(home: &Path, command: &[&str]) -> String {
     let tests = std::env::current_exe().unwrap();
     let program: PathBuf = tests.parent().unwrap().parent().unwrap().join("examples/quickstart");
-    let output = Command::new(program).args(command).arg("--home").arg(home.path()).output().unwrap();
+    let output = Command::new(program).args(command).arg("--home").arg(home).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 #[test]
 fn the_quickstart_starts_joins_tells_and_stops() {
-    let home = tempfile::tempdir().unwrap();
-    assert_eq!(quickstart(&home, &["status"]), "nothing there");
-    let started = quickstart(&home, &[]);
+    goes_well(tempfile::tempdir().unwrap().path());
+}
+
+#[test]
+fn the_quickstart_takes_a_home_that_is_not_utf_8() {
+    goes_well(&tempfile::tempdir().unwrap().path().join(OsStr::from_bytes(b"h\xf6me")));
+}
+
+fn goes_well(home: &Path) {
+    assert_eq!(quickstart(home, &["status"]), "nothing there");
+    let started = quickstart(home, &[]);
     let pid = started.strip_prefix("started an external server (no record): pid ").expect(&started);
     let pid = pid.strip_suffix(", counter 1").expect(&started);
-    assert_eq!(quickstart(&home, &[]), format!("joined an external server: pid {pid}, counter 2"));
-    let live = quickstart(&home, &["status"]);
+    assert_eq!(quickstart(home, &[]), format!("joined an external server: pid {pid}, counter 2"));
+    let live = quickstart(home, &["status"]);
     assert!(live.starts_with(&format!("live: pid {pid}, ")), "{live}");
-    assert_eq!(quickstart(&home, &["stop"]), format!("retired: pid {pid}"));
-    assert_eq!(quickstart(&home, &["stop"]), "nothing there");
-    assert_eq!(quickstart(&home, &["status"]), "nothing there");
+    assert_eq!(quickstart(home, &["stop"]), format!("retired: pid {pid}"));
+    assert_eq!(quickstart(home, &["stop"]), "nothing there");
+    assert_eq!(quickstart(home, &["status"]), "nothing there");
 }

@@ -108,6 +108,14 @@ fn every_test_that_the_docs_name_exists() {
 }
 
 #[test]
+fn no_sample_panics_at_an_argument_that_is_not_utf_8() {
+    for file in files(&["README.md", "docs", "examples", "src", "benches"]) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        assert!(!text.contains("env::args()"), "{}: by `args_os`", file.display());
+    }
+}
+
+#[test]
 fn every_error_has_a_test_that_makes_it_happen_and_stands_in_the_manual() {
     let source = read("src/error.rs");
     let page = read(PAGE);

@@ -224,7 +224,12 @@ fn service(context: &Context) -> Descriptor {
     Descriptor::new(context, peer::POINT).unwrap().dialect(Dialect::Sequoia).limits(limits).unwrap().handler(
         async |start| {
             let context = start.context();
-            let told = format!("{}\n{}\n{}", context.home().display(), context.lib().display(), context.is_ephemeral());
+            let told = format!(
+                "{}\n{}\n{}",
+                context.home().display(),
+                context.lib().ok_or("it is told")?.display(),
+                context.is_ephemeral()
+            );
             fs::write(context.home().join(format!("{}.context", std::process::id())), told)?;
             Ok(|_: &Peer| -> process::Client { capnp_rpc::new_client(Process) })
         },

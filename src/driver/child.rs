@@ -7,14 +7,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::connect::Pause;
 use super::heard::Heard;
 use super::log;
 use super::os::process::{self, Orders};
 use super::reaper::{Process, Reaper};
 use crate::context::Context;
 use crate::error::{Error, StartFailure};
+use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
 use crate::proto::start::{Order, REGISTERED, Reply};
 use crate::service::Program;
@@ -26,6 +28,8 @@ pub(super) const EXIT_GRACE: Duration = Duration::from_millis(200);
 pub(super) struct Child {
     process: Process,
     pid: u32,
+    /// When its time began.
+    began: Instant,
     registered: bool,
     orders: Option<Orders>,
     replies: pipe::Receiver,
@@ -60,28 +64,42 @@ impl NoChild {
     }
 }
 
+/// Starts a process. Where somebody has its program open for writing it is tried again, for as long as a start may take:
+/// an installer is about to close it.
+pub(super) async fn execute(command: &mut Command, until: Instant) -> io::Result<process::Child> {
+    let mut pause = Pause::default();
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < until => {
+                sleep(pause.next().map_err(io::Error::other)?).await;
+            }
+            spawned => return spawned,
+        }
+    }
+}
+
 impl Child {
-    /// Starts a process, and gives it its cookie and its budget.
-    pub(super) fn spawn(
+    /// Starts a process, and gives it its cookie and what is left of the budget.
+    pub(super) async fn spawn(
         program: &Program,
         context: &Context,
         log: &std::path::Path,
-        order: &Order,
+        cookie: &Cookie,
+        budget: Duration,
     ) -> Result<Self, NoChild> {
+        let began = Instant::now();
         let ours = |error| NoChild::Ours(Error::System { stage: "Spawn", source: error });
         let (errors, log_begin) = log::open(log).map_err(NoChild::Ours)?;
         let (orders, stdin) = Orders::pair().map_err(ours)?;
         // The thread first: once there is a child, nothing may keep it from being reaped.
         let (reaper, exit) = Reaper::start().map_err(ours)?;
-        let spawned = Command::new(&program.path)
-            .args(&program.args)
-            .args(context.to_args())
-            .current_dir(context.home())
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn();
+        let mut command = Command::new(&program.path);
+        command.args(&program.args).args(context.to_args()).current_dir(context.home());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(errors);
+        let spawned = execute(&mut command, began + budget).await;
         let mut process = spawned.map_err(|error| NoChild::of(program, context, error))?;
+        // The child's ends are its own from here on.
+        drop(command);
         let pid = process.id();
         let stdout = process.stdout.take();
         let process = reaper.take(process);
@@ -94,8 +112,9 @@ impl Child {
             }
         };
         // A child that is dead already is noticed by its exit, which says more than this error does.
+        let order = Order { cookie: cookie.clone(), budget: budget.saturating_sub(began.elapsed()) };
         let _ = orders.send(&order.line());
-        Ok(Child { process, pid, registered: false, orders: Some(orders), replies, exit, log_begin })
+        Ok(Child { process, pid, began, registered: false, orders: Some(orders), replies, exit, log_begin })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -109,7 +128,7 @@ impl Child {
 
     /// Awaits its reply, its exit, or the end of its budget.
     pub(super) async fn reply(&mut self, budget: Duration) -> Awaited {
-        let until = Instant::now() + budget;
+        let until = self.began + budget;
         let mut said = Heard::new();
         let exited = tokio::select! {
             biased;

@@ -26,7 +26,6 @@ use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, 
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{Intent, Nonce, Welcome};
 use crate::proto::record::Record;
-use crate::proto::start::Order;
 use crate::service::Service;
 
 /// An authenticated connection to a server that counts this client.
@@ -167,8 +166,7 @@ async fn drive(
             }
             Step::Spawn(s) => {
                 let program = service.program()?;
-                let order = Order { cookie: s.cookie().clone(), budget: limits.start };
-                match Child::spawn(program, &service.context, &service.log, &order) {
+                match Child::spawn(program, &service.context, &service.log, s.cookie(), limits.start).await {
                     Ok(child) => {
                         held.child = Some(child);
                         s.spawned()

@@ -38,7 +38,7 @@ pub(crate) use self::handlers::local_runtime;
 pub use self::handlers::{KeepAlive, Peer, Start};
 pub use self::inspect::{Retired, Status};
 pub(crate) use self::inspect::{inspect, retire};
-pub(crate) use self::os::process::describe;
+pub(crate) use self::os::process::{describe, this_program};
 pub(crate) use self::os::remedy;
 pub(crate) use self::serve::serve;
 pub use self::socket::Transport;

@@ -354,6 +354,7 @@ fn keep<T>(list: &mut Vec<T>, item: T) {
 
 fn waiting_for(stage: &str) -> &'static str {
     match stage {
+        "Spawn" => "the program, which somebody has open for writing",
         "Await" => "the started server's reply",
         "Dial" | "Hello" | "Tell" => "a connection",
         "Prove" => "the server's proof",

@@ -185,13 +185,21 @@ fn a_registered_server_is_joined_whatever_the_policy() {
 
 fn robust_falls_back_after_each_listed_failure_and_says_which() {
     type Make = fn(&Home) -> Descriptor;
-    let cases: [(&str, Make); 7] = [
+    let cases: [(&str, Make); 8] = [
         ("No such file", |home| home.service().program("/nowhere/counter", ["@serve"])),
         ("exited with status 3", |home| home.service_by(&["@exits"])),
         ("SIGABRT", |home| home.service_by(&["@dies"])),
         ("answered 12 bytes", |home| home.service_by(&["@talks"])),
         ("was not ready within", |home| home.service_by(&["@says-nothing"])),
         ("without a reply", |home| home.service_by(&["@closes"])),
+        ("Text file busy", |home| {
+            home.make();
+            let program = home.path().join("program");
+            fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+            // Somebody has it open for writing, until this process ends.
+            std::mem::forget(fs::File::options().write(true).open(&program).unwrap());
+            home.service().program(program, ["@serve"])
+        }),
         ("Permission denied", |home| {
             home.make();
             let program = home.path().join("program");

@@ -2,16 +2,21 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Instant;
 
-use rendezvous_ipc::{Descriptor, Error, How, StartFailure};
+use rendezvous_ipc::{Descriptor, Error, How, Reason, StartFailure};
+use rustix::process::Signal;
 
-use crate::home::{Home, kill, output, printed, runtime};
+use crate::home::{Home, eventually, kill, output, printed, runtime, signal};
 
 crate::trials![
     a_program_that_is_missing_is_named,
     a_program_that_cannot_be_executed_is_named,
+    a_program_that_is_still_being_written_is_started_when_it_is_whole,
+    a_program_that_stays_open_for_writing_is_named,
     a_program_that_exits_at_once_is_quoted_with_its_status,
     a_program_that_dies_by_a_signal_is_told_with_it,
     a_program_that_talks_nonsense_is_not_quoted_and_told_what_to_do,
@@ -28,6 +33,7 @@ crate::trials![
     what_a_server_prints_goes_to_its_log_and_not_to_its_caller,
     a_server_is_started_with_the_callers_home,
     a_server_keeps_no_file_lock_or_pipe_of_its_callers_caller,
+    a_server_whose_program_is_gone_keeps_no_inherited_file_either,
 ];
 
 /// The failure of a start, which took no longer than it may and left nothing.
@@ -62,6 +68,43 @@ fn a_program_that_cannot_be_executed_is_named() {
         let (failure, text) = failure(&home, &home.service().program(&program, ["@serve"]));
         assert!(matches!(failure, StartFailure::CannotExecute(_)) && text.contains(cause), "{text}");
     }
+}
+
+/// A copy of this program, and what keeps it from being executed: somebody has it open for writing.
+fn unfinished_program(home: &Home) -> (PathBuf, fs::File) {
+    let program = home.directory().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let installer = fs::File::options().write(true).open(&program).unwrap();
+    (program, installer)
+}
+
+fn a_program_that_is_still_being_written_is_started_when_it_is_whole() {
+    for args in [&["@serve"][..], &["@serve", "sequoia"]] {
+        let home = Home::new();
+        let (program, installer) = unfinished_program(&home);
+        let service = home.service_by(args).program(&program, args.iter().copied());
+        let outcome = thread::scope(|scope| {
+            let connecting = scope.spawn(|| home.try_count(&service));
+            // It executes the program next, and fails if it tries once.
+            eventually("it starts a server", || home.path().join("count.log").exists());
+            drop(installer);
+            connecting.join().unwrap().unwrap().0
+        });
+        assert_eq!(outcome.how, How::StartedExternal(Reason::NoRecord), "{args:?}");
+        home.processes().into_iter().for_each(|server| signal(server, Signal::TERM));
+        home.wait_for_nobody();
+    }
+}
+
+fn a_program_that_stays_open_for_writing_is_named() {
+    let home = Home::new();
+    let (program, _installer) = unfinished_program(&home);
+    let begun = Instant::now();
+    let (failure, text) = failure(&home, &home.service().program(&program, ["@serve"]));
+    assert!(begun.elapsed() >= home.limits.start, "{:?}: it had its time", begun.elapsed());
+    assert!(matches!(failure, StartFailure::CannotExecute(_)), "{text}");
+    let why = "Text file busy (os error 26): somebody had it open for writing for as long as a start may take: see that its installer ends";
+    assert!(text.ends_with(&format!("cannot be executed: {why}")), "{text}");
 }
 
 fn a_program_that_exits_at_once_is_quoted_with_its_status() {
@@ -219,6 +262,23 @@ fn a_server_keeps_no_file_lock_or_pipe_of_its_callers_caller() {
     let said = printed(&output(shell));
     assert!(said.starts_with("started an external server"), "{said}");
     fs2::FileExt::try_lock_exclusive(lock.as_file()).expect("the caller's lock is free");
+    assert_nothing_is_inherited(&home);
+    home.retire();
+}
+
+fn a_server_whose_program_is_gone_keeps_no_inherited_file_either() {
+    let home = Home::new();
+    let program = home.directory().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let script = "exec 8<\"$0\"; rm \"$0\"; exec /proc/self/fd/8 \"$@\"";
+    let args = ["-c", script, program.to_str().unwrap(), "@serve"];
+    home.try_count(&home.service().program("/bin/sh", args)).unwrap();
+    assert_nothing_is_inherited(&home);
+    home.retire();
+}
+
+/// Looks at what the only server of a home has open.
+fn assert_nothing_is_inherited(home: &Home) {
     let [server] = home.processes()[..] else { panic!("one server") };
     let mut open: Vec<_> = fs::read_dir(format!("/proc/{server}/fd"))
         .unwrap()
@@ -229,5 +289,4 @@ fn a_server_keeps_no_file_lock_or_pipe_of_its_callers_caller() {
     let log = home.path().join("count.log").to_string_lossy().into_owned();
     let life = home.path().join("count.life").to_string_lossy().into_owned();
     assert_eq!(open, ["/dev/null".to_owned(), life, log.clone(), log], "all that it has open");
-    home.retire();
 }

@@ -1,6 +1,8 @@
 //! Versions of the service: newer clients replace, older ones join or are told.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ crate::trials![
     a_client_that_does_not_understand_a_newer_server_is_told_and_leaves_it_alone,
     a_program_older_than_its_client_is_no_server_for_it,
     a_program_that_was_rebuilt_joins_the_old_server_and_starts_the_new_one,
+    a_program_that_was_rebuilt_is_found_in_a_directory_that_is_not_utf_8,
 ];
 
 fn of(home: &Home, version: u32) -> Descriptor {
@@ -90,10 +93,20 @@ fn a_program_older_than_its_client_is_no_server_for_it() {
 
 /// The running executable is replaced, as a linker does it: the old one has no name any more.
 fn a_program_that_was_rebuilt_joins_the_old_server_and_starts_the_new_one() {
+    rebuilt_in("programs".as_ref());
+}
+
+fn a_program_that_was_rebuilt_is_found_in_a_directory_that_is_not_utf_8() {
+    rebuilt_in(OsStr::from_bytes(b"pr\xf6grams"));
+}
+
+fn rebuilt_in(directory: &OsStr) {
     let home = Home::new();
-    let program = home.directory().join("program");
-    let built = || fs::copy(std::env::current_exe().unwrap(), home.directory().join("built")).unwrap();
-    let rebuild = || fs::rename(home.directory().join("built"), &program).unwrap();
+    let directory = home.directory().join(directory);
+    fs::create_dir(&directory).unwrap();
+    let program = directory.join("program");
+    let built = || fs::copy(std::env::current_exe().unwrap(), directory.join("built")).unwrap();
+    let rebuild = || fs::rename(directory.join("built"), &program).unwrap();
     built();
     rebuild();
     let client = |args: &[&str]| {

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::super::child::{EXIT_GRACE, NoChild};
+use super::super::child::{EXIT_GRACE, NoChild, execute};
 use super::super::log;
 use super::super::reaper::{Process, Reaper};
 use super::super::socket::BACKLOG;
@@ -45,6 +45,8 @@ impl Port {
 pub(super) struct Child {
     process: Process,
     pid: u32,
+    /// When its time began.
+    began: Instant,
     registered: bool,
     introduction: TcpStream,
     exit: oneshot::Receiver<Option<ExitStatus>>,
@@ -53,24 +55,21 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts a process, with the listener as its standard input.
-    pub(super) fn spawn(service: &Service, port: Port) -> Result<Self, NoChild> {
+    pub(super) async fn spawn(service: &Service, port: Port) -> Result<Self, NoChild> {
+        let began = Instant::now();
         let ours = |error| NoChild::Ours(Error::System { stage: "Spawn", source: error });
         let (program, context) = (service.program().map_err(NoChild::Ours)?, &service.context);
         let (errors, log_begin) = log::open(&service.log).map_err(NoChild::Ours)?;
         let Port { listener, introduction } = port;
         // The thread first: once there is a child, nothing may keep it from being reaped.
         let (reaper, exit) = Reaper::start().map_err(ours)?;
-        let spawned = Command::new(&program.path)
-            .args(&program.args)
-            .args(context.to_sequoia_args())
-            .current_dir(context.home())
-            .stdin(Stdio::from(OwnedFd::from(listener)))
-            .stdout(errors.try_clone().map_err(ours)?)
-            .stderr(errors)
-            .spawn();
+        let mut command = Command::new(&program.path);
+        command.args(&program.args).args(context.to_sequoia_args()).current_dir(context.home());
+        command.stdin(Stdio::from(OwnedFd::from(listener))).stdout(errors.try_clone().map_err(ours)?).stderr(errors);
+        let spawned = execute(&mut command, began + service.limits.start).await;
         let process = spawned.map_err(|error| NoChild::of(program, context, error))?;
         let pid = process.id();
-        Ok(Child { process: reaper.take(process), pid, registered: false, introduction, exit, log_begin })
+        Ok(Child { process: reaper.take(process), pid, began, registered: false, introduction, exit, log_begin })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -84,7 +83,7 @@ impl Child {
 
     /// Awaits that it closes the connection on which it was told, its exit, or the end of its budget.
     pub(super) async fn heard(&mut self, budget: Duration) -> Result<(), StartFailure> {
-        let (until, mut said) = (Instant::now() + budget, [0; 64]);
+        let (until, mut said) = (self.began + budget, [0; 64]);
         tokio::select! {
             biased;
             end = self.introduction.read(&mut said) => match end {

@@ -134,7 +134,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
             }
             Step::Spawn(s) => {
                 let port = held.port.take().ok_or_else(|| not_held("the port"))?;
-                match Child::spawn(service, port) {
+                match Child::spawn(service, port).await {
                     Ok(child) => {
                         held.child = Some(child);
                         s.spawned()

@@ -1,5 +1,6 @@
 //! Processes: what a child inherits, how its end is noticed, what a server does to be on its own.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::net::TcpListener;
@@ -7,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 pub(crate) use std::process::Child;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Instant;
@@ -70,7 +72,7 @@ pub(crate) fn wait_for_end(id: u32) {
 
 /// Whether an error of a spawn says that the program cannot be executed, and not that we cannot start any.
 pub(crate) fn cannot_execute(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::ACCESS | Errno::NOEXEC))
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::ACCESS | Errno::NOEXEC | Errno::TXTBSY))
 }
 
 /// How a process ended, for people.
@@ -124,12 +126,27 @@ pub(crate) fn shed_inherited() -> io::Result<()> {
         return Ok(());
     }
     close_fds::set_fds_cloexec(3, &[]);
-    let path = std::env::current_exe()?;
-    let path = if path.exists() { path } else { "/proc/self/exe".into() };
+    // By its name first, which is what people see of a process. A program that was replaced, or is just being, cannot be
+    // executed by it.
+    let error = execute_again(&std::env::current_exe()?, &pid);
+    tracing::debug!(target: "rendezvous_ipc::serve", %error, "executed by another name");
+    Err(execute_again(Path::new("/proc/self/exe"), &pid))
+}
+
+fn execute_again(program: &Path, pid: &str) -> io::Error {
     let mut args = std::env::args_os();
-    let mut command = Command::new(path);
+    let mut command = Command::new(program);
     command.arg0(args.next().unwrap_or_default());
-    Err(command.args(args).env(REEXECUTED, pid).exec())
+    command.args(args).env(REEXECUTED, pid).exec()
+}
+
+/// The path of the running program, where the system says it; if it was replaced by a rebuild, that of the new one.
+pub(crate) fn this_program() -> Option<PathBuf> {
+    let path = std::env::current_exe().ok()?;
+    match path.as_os_str().as_bytes().strip_suffix(b" (deleted)") {
+        Some(replaced) if !path.exists() => Some(OsStr::from_bytes(replaced).into()),
+        _ => Some(path),
+    }
 }
 
 /// Whether the program was started with the arguments that it sees, and not by a loader that took some for itself.

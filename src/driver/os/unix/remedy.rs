@@ -29,6 +29,16 @@ pub(crate) fn is_out_of_room(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::StorageFull || Errno::from_io_error(error) == Some(Errno::DQUOT)
 }
 
+/// About the error of a program that could not be executed.
+pub(crate) fn of_program(error: &io::Error) -> Option<&'static str> {
+    match Errno::from_io_error(error)? {
+        Errno::TXTBSY => {
+            Some("somebody had it open for writing for as long as a start may take: see that its installer ends")
+        }
+        _ => None,
+    }
+}
+
 /// About an error of a socket or a process.
 pub(crate) fn of_system(error: &io::Error) -> Option<&'static str> {
     Some(match Errno::from_io_error(error)? {

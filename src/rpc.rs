@@ -3,6 +3,8 @@
 //! The driver knows streams only; this adapts them, on both sides. Small messages leave at once and as one
 //! write (no delay, and buffered): without either a call takes forty milliseconds now and then.
 
+mod halves;
+
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -11,18 +13,16 @@ use capnp::message::ReaderOptions;
 use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::twoparty::VatNetwork;
 use capnp_rpc::{Disconnector, RpcSystem};
-use futures_util::io::{BufReader, BufWriter};
-use tokio::io::ReadHalf;
+use futures_util::io::BufWriter;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tokio_util::compat::{Compat, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
-use crate::driver::{Keeps, Socket};
+use self::halves::{Incoming, halves};
+use crate::driver::Keeps;
 use crate::{BoxError, Connection, Descriptor, Error, Peer, Start, Stream};
 
-/// The longest message, in words of 8 bytes. It is allocated before it is read, so a peer can claim it for nothing: an
-/// eighth of what capnp allows by itself. What is larger goes in pieces.
+/// The longest message, in words of 8 bytes: an eighth of what capnp allows by itself. What is larger goes in pieces.
 const MESSAGE_WORDS: usize = 1024 * 1024;
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -32,7 +32,8 @@ impl Descriptor {
     ///
     /// `build` runs once in the server, after it holds the lifetime lock and before anyone can connect. What it
     /// answers is called for each client, and makes the capability that the client bootstraps. Both run on the
-    /// handlers' thread, so they and all that they make need not be `Send`. Messages of more than 8 MiB are refused.
+    /// handlers' thread, so they and all that they make need not be `Send`. Messages of more than 8 MiB are refused, and a
+    /// client that does not read its answers is not read either: [memory](crate::manual::life_of_a_server).
     ///
     /// See [`stream_handler`](Descriptor::stream_handler) for what holds of sessions in general.
     ///
@@ -224,13 +225,12 @@ impl<C> Drop for Rpc<C> {
     }
 }
 
-type Network = Box<VatNetwork<BufReader<Compat<ReadHalf<Socket>>>>>;
+type Network = Box<VatNetwork<Incoming>>;
 
 fn network(stream: Stream, side: Side) -> (Network, Keeps) {
     let (socket, keeps) = stream.into_parts();
-    let (reader, writer) = tokio::io::split(socket);
     let mut options = ReaderOptions::new();
     options.traversal_limit_in_words(Some(MESSAGE_WORDS));
-    let (reader, writer) = (BufReader::new(reader.compat()), BufWriter::new(writer.compat_write()));
-    (Box::new(VatNetwork::new(reader, writer, side, options)), keeps)
+    let (incoming, outgoing) = halves(socket, side == Side::Server);
+    (Box::new(VatNetwork::new(incoming, BufWriter::new(outgoing), side, options)), keeps)
 }

@@ -15,6 +15,7 @@ mod hand;
 mod home;
 mod locks;
 mod log;
+mod memory;
 mod namespaces;
 mod policies;
 mod program;
@@ -26,6 +27,11 @@ mod sockets;
 mod starts;
 mod trace;
 mod versions;
+
+#[rustfmt::skip]
+#[path = "../../examples/counter/counter_capnp.rs"]
+#[allow(clippy::all, dead_code, unreachable_pub, missing_docs)]
+mod counter_capnp;
 
 use libtest_mimic::Arguments;
 
@@ -47,6 +53,7 @@ fn main() {
         locks::trials,
         namespaces::trials,
         log::trials,
+        memory::trials,
         policies::trials,
         secrets::trials,
         sequoia::trials,

@@ -106,7 +106,11 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let hangs = args.contains(&"hangs");
     let flushes = args.contains(&"flushes");
     let prints = args.contains(&"prints");
-    service.transport(transport(args)).this_program(args.iter().copied()).stream_handler(async move |start| {
+    let service = service.transport(transport(args)).this_program(args.iter().copied());
+    if args.contains(&"rpc") {
+        return crate::memory::count_calls(service);
+    }
+    service.stream_handler(async move |start| {
         if refuses {
             return Err("no paper in\nthe tray".into());
         }

@@ -1,0 +1,244 @@
+//! What a client can have its server keep in memory: what it has sent, and no more than it reads.
+
+use std::cell::Cell;
+use std::fs;
+use std::rc::Rc;
+use std::time::Duration;
+
+use capnp::message::Builder;
+use capnp::traits::HasTypeId;
+use capnp_rpc::rpc_capnp::{message, return_};
+use rendezvous_ipc::{Descriptor, Peer, Status, Stream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::counter_capnp::counter;
+use crate::home::{Home, LONG, connected, runtime};
+
+crate::trials![
+    what_a_client_only_announces_takes_no_memory,
+    a_client_that_reads_no_answers_is_not_read_and_gets_all_of_them_when_it_does,
+    a_client_that_goes_and_has_read_no_answers_is_not_counted_any_more,
+    messages_of_every_length_arrive_whole_and_leave_nothing_behind,
+];
+
+const MIB: u64 = 1 << 20;
+
+/// A service that counts calls.
+pub fn count_calls(service: Descriptor) -> Descriptor {
+    service.handler(async |_start| {
+        let count = Rc::new(Cell::new(0));
+        Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(count.clone())) })
+    })
+}
+
+struct Counter(Rc<Cell<u64>>);
+
+impl counter::Server for Counter {
+    async fn increment(
+        self: Rc<Self>,
+        _: counter::IncrementParams,
+        mut results: counter::IncrementResults,
+    ) -> Result<(), capnp::Error> {
+        self.0.set(self.0.get() + 1);
+        results.get().set_count(self.0.get());
+        Ok(())
+    }
+}
+
+fn home(transport: &'static [&'static str]) -> Home {
+    let mut home = Home::new();
+    home.server = transport;
+    home
+}
+
+const TRANSPORTS: [&[&str]; 2] = [&["@serve", "rpc"], &["@serve", "rpc", "tcp"]];
+
+/// The memory of a process that is there, in bytes.
+fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// The first message of a client, as long as it likes.
+fn bootstrap(padding: u32) -> Vec<u8> {
+    let mut message = Builder::new_default();
+    let mut bootstrap = message.init_root::<message::Builder>().init_bootstrap();
+    bootstrap.set_question_id(0);
+    if padding > 0 {
+        bootstrap.init_deprecated_object_id().initn_as::<capnp::data::Builder>(padding);
+    }
+    capnp::serialize::write_message_to_words(&message)
+}
+
+/// A call of what the first message asked for.
+fn call(question: u32) -> Vec<u8> {
+    let mut message = Builder::new_default();
+    let mut call = message.init_root::<message::Builder>().init_call();
+    call.set_question_id(question);
+    call.set_interface_id(counter::Client::TYPE_ID);
+    call.reborrow().init_target().init_promised_answer().set_question_id(0);
+    call.init_params().init_content().init_as::<counter::increment_params::Builder>();
+    capnp::serialize::write_message_to_words(&message)
+}
+
+/// The question that the next message of a server answers, and the count in it, if there is one.
+async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> (u32, Option<u64>) {
+    let mut bytes = vec![0; 8];
+    stream.read_exact(&mut bytes).await.unwrap();
+    let number = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[4 * at..][..4].try_into().unwrap()) as usize;
+    let segments = number(&bytes, 0) + 1;
+    bytes.resize(4 * (1 + segments).next_multiple_of(2), 0);
+    stream.read_exact(&mut bytes[8..]).await.unwrap();
+    let (table, words) = (bytes.len(), (1..=segments).map(|segment| number(&bytes, segment)).sum::<usize>());
+    bytes.resize(table + 8 * words, 0);
+    stream.read_exact(&mut bytes[table..]).await.unwrap();
+    let message = capnp::serialize::read_message(&bytes[..], Default::default()).unwrap();
+    let message::Return(answer) = message.get_root::<message::Reader>().unwrap().which().unwrap() else {
+        panic!("no answer")
+    };
+    let answer = answer.unwrap();
+    let return_::Results(results) = answer.which().unwrap() else { panic!("an error") };
+    let content = results.unwrap().get_content();
+    let count = content.get_as::<counter::increment_results::Reader>().ok().map(|results| results.get_count());
+    (answer.get_answer_id(), count.filter(|_| answer.get_answer_id() > 0))
+}
+
+/// Calls, answered one after the other: what was sent to the server before has been read by then.
+async fn some_calls(service: &Descriptor) {
+    let calls = connected(service).await.run(async |counter: counter::Client| {
+        for _ in 0..200 {
+            counter.increment_request().send().promise.await?;
+        }
+        Ok::<_, capnp::Error>(())
+    });
+    calls.await.unwrap().unwrap();
+}
+
+fn what_a_client_only_announces_takes_no_memory() {
+    for transport in TRANSPORTS {
+        let home = home(transport);
+        let service = home.service();
+        runtime().block_on(async {
+            some_calls(&service).await;
+            let mut clients = Vec::new();
+            for _ in 0..100 {
+                clients.push(connected(&service).await);
+            }
+            let pid = clients[0].outcome().pid;
+            some_calls(&service).await;
+            let before = resident(pid);
+            let mut streams: Vec<Stream> = clients.into_iter().map(|client| client.into_stream()).collect();
+            for stream in &mut streams {
+                // One segment of 8 MiB.
+                stream.write_all(&[0, 0, 0, 0, 0, 0, 0x10, 0]).await.unwrap();
+            }
+            some_calls(&service).await;
+            let grown = resident(pid).saturating_sub(before);
+            println!("100 headers of 8 MiB each: {} KiB", grown / 1024);
+            assert!(grown < 8 * MIB, "{grown} bytes");
+        });
+        home.retire();
+    }
+}
+
+fn a_client_that_reads_no_answers_is_not_read_and_gets_all_of_them_when_it_does() {
+    const CALLS: u32 = 60_000;
+    for transport in TRANSPORTS {
+        let home = home(transport);
+        let service = home.service();
+        runtime().block_on(async {
+            some_calls(&service).await;
+            let client = connected(&service).await;
+            let pid = client.outcome().pid;
+            let before = resident(pid);
+            let (mut reader, mut writer) = tokio::io::split(client.into_stream());
+            let (tell, mut sent) = watch::channel(0);
+            let writing = tokio::spawn(async move {
+                writer.write_all(&bootstrap(0)).await.unwrap();
+                for question in 1..=CALLS {
+                    writer.write_all(&call(question)).await.unwrap();
+                    tell.send_replace(question);
+                }
+                writer
+            });
+            // Until the server reads no more. That it only is slow is no failure here.
+            while timeout(Duration::from_secs(1), sent.changed()).await.is_ok_and(|changed| changed.is_ok()) {}
+            let grown = resident(pid).saturating_sub(before);
+            println!("{} calls were sent, and no answer read: {} KiB", *sent.borrow(), grown / 1024);
+            assert!(grown < 16 * MIB, "{grown} bytes");
+            // Others do not wait with it.
+            some_calls(&service).await;
+            let mut last = None;
+            for question in 0..=CALLS {
+                let (answered, count) = timeout(LONG, answer(&mut reader)).await.expect("an answer");
+                assert_eq!(answered, question);
+                assert!(count > last || question == 0, "{last:?}, and then {count:?}");
+                last = count;
+            }
+            writing.await.unwrap();
+        });
+        home.retire();
+    }
+}
+
+fn a_client_that_goes_and_has_read_no_answers_is_not_counted_any_more() {
+    for transport in TRANSPORTS {
+        let home = home(transport);
+        let service = home.service();
+        runtime().block_on(async {
+            let mut stream = connected(&service).await.into_stream();
+            stream.write_all(&bootstrap(0)).await.unwrap();
+            let calls: Vec<u8> = (1..20_000).flat_map(call).collect();
+            // More than the sockets hold, or all of it.
+            let _ = timeout(Duration::from_millis(500), stream.write_all(&calls)).await;
+            drop(stream);
+            let gone = async { while !matches!(service.inspect().await, Ok(Status::Live { clients: 0, .. })) {} };
+            timeout(LONG, gone).await.expect("it is not counted any more");
+        });
+        home.retire();
+    }
+}
+
+fn messages_of_every_length_arrive_whole_and_leave_nothing_behind() {
+    for transport in TRANSPORTS {
+        let home = home(transport);
+        let service = home.service();
+        runtime().block_on(async {
+            some_calls(&service).await;
+            for padding in [0, 1, 8_000, 8_100, 8_192, 20_000, 65_536, 100_000, 1 << 20, (8 << 20) - 100] {
+                let client = connected(&service).await;
+                let pid = client.outcome().pid;
+                let mut stream = client.into_stream();
+                let before = resident(pid);
+                // Its end and what follows come together.
+                let bytes = [bootstrap(padding), call(1), call(2)].concat();
+                timeout(LONG, stream.write_all(&bytes)).await.unwrap().unwrap();
+                for question in 0..3 {
+                    assert_eq!(timeout(LONG, answer(&mut stream)).await.unwrap().0, question, "{padding}");
+                }
+                let grown = resident(pid).saturating_sub(before);
+                assert!(grown < 4 * MIB, "{grown} bytes are left of {padding}");
+            }
+            // A byte at a time.
+            let mut stream = connected(&service).await.into_stream();
+            for byte in [bootstrap(100), call(1)].concat() {
+                stream.write_u8(byte).await.unwrap();
+            }
+            for question in 0..2 {
+                assert_eq!(timeout(LONG, answer(&mut stream)).await.unwrap().0, question);
+            }
+            // More than there may be, and more segments than there may be.
+            for refused in [bootstrap(8 << 20), [0xff, 1, 0, 0].repeat(600)] {
+                let mut stream = connected(&service).await.into_stream();
+                let _ = timeout(LONG, stream.write_all(&refused)).await.expect("it is ended");
+                let ended = timeout(LONG, stream.read_to_end(&mut Vec::new())).await;
+                let _ = ended.expect("it is ended");
+            }
+            some_calls(&service).await;
+        });
+        home.retire();
+    }
+}

@@ -8,7 +8,7 @@ Symmetry == Permutations(Clients)
 Met(c) == IF cl[c].suspect = None THEN None
           ELSE IF sv[cl[c].suspect].pc = "Free" /\ ~Refers(cl[c].suspect) THEN None ELSE cl[c].suspect
 View == <<[c \in Clients |-> [cl[c] EXCEPT !.suspect = Met(c)]],
-          sv, conn, file, plock, cur, life, port, stopped, left, clean, rounds, leaked, tries>>
+          sv, conn, file, plock, cur, life, port, from, stopped, left, clean, rounds, leaked, tries>>
 
 \* Kinds of fault. What an old copy may put back makes every suspect worth remembering; a deletion makes a second file.
 \* The name of a socket is drawn, and so nobody else's: only ports have strangers.

@@ -32,6 +32,9 @@ CONSTANTS
     Faults,     \* the kinds of fault that happen
     Budget,     \* how many faults happen at most
     Rounds,     \* how many connects begin at most; 0: no limit
+    Transport,  \* where servers listen: at a "socket" or at a "port"
+    Away,       \* the clients that are not where the others are
+    Place,      \* and where they are: see Places
     Without     \* the rules that are taken out, to see what they are good for
 
 VARIABLES
@@ -43,6 +46,7 @@ VARIABLES
     cur,        \* the inode that the point's path leads to
     life,       \* who holds the lifetime lock
     port,       \* slot    -> the stranger that took a dead server's port
+    from,       \* slot    -> where its server was started: its record says so
     stopped,    \* who is stopped (SIGSTOP)
     left,       \* how many faults may still happen
     clean,      \* the clients that began after the last fault; kept where Rounds is not 0, for Convergence
@@ -51,8 +55,8 @@ VARIABLES
     tries       \* client  -> how often it dialled, while there was no fault
 
 point == <<file, plock, cur>>
-env   == <<port, stopped, left, clean, rounds, leaked, tries>>
-vars  == <<cl, sv, conn, file, plock, cur, life, port, stopped, left, clean, rounds, leaked, tries>>
+env   == <<port, from, stopped, left, clean, rounds, leaked, tries>>
+vars  == <<cl, sv, conn, file, plock, cur, life, port, from, stopped, left, clean, rounds, leaked, tries>>
 
 Rule(name) == name \notin Without
 
@@ -66,8 +70,13 @@ Rule(name) == name \notin Without
 
 Inodes   == {0, 1}
 Nothing  == {"Empty", "Torn"}                   \* absent or empty; malformed
-Others   == {"Newer", "Dialect", "Foreign"}     \* of a newer format, of the other dialect, of another machine
+Others   == {"Newer", "Dialect", "Foreign"}     \* of a newer format, of the other dialect, of another machine that
+                                                \* shares the home
 Contents == Slots \cup Nothing \cup Others
+
+\* Where one may be: where most are; in another network namespace; where it is not known which; or where another boot
+\* or machine is seen, though the kernel is the same.
+Places   == {"here", "there", "nowhere", "rebooted"}
 
 Calm     == left = Budget                       \* there was no fault yet
 Starts   == 3
@@ -85,6 +94,21 @@ NoConn == [to |-> None, st |-> "none", eof |-> FALSE]
 
 Alive(s)    == sv[s].pc \notin {"Free", "Dying"}
 Serving(s)  == Alive(s) /\ sv[s].open
+
+PlaceOf(c) == IF c \in Away THEN Place ELSE "here"
+
+\* What the record of a server is worth to who stands at a place. A socket is a file beside the point, and leads to its
+\* server from wherever that file is seen. A port is its server's in one network namespace only, and only if that is known
+\* on both sides. Another boot may be an earlier one, whose port is somebody else's by now; it may also be this one by
+\* another name. Held, the lifetime lock says that its holder lives on this kernel.
+Reach(place, s) ==
+    CASE Transport = "socket"                                -> "Direct"
+      [] Transport = "port" /\ place = from[s] /\ place # "nowhere" -> "Direct"
+      [] Transport = "port" /\ {place, from[s]} = {"here", "rebooted"} -> "Doubtful"
+      [] OTHER                                               -> "Apart"
+
+\* At a port of which nobody can tell where it is, nobody is found.
+Findable(s) == Transport = "socket" \/ from[s] # "nowhere"
 
 \* The sockets of all servers are removed. Only who holds the lifetime lock does that: they are those of the dead.
 Swept == [s \in Slots |-> [sv[s] EXCEPT !.listen = FALSE]]
@@ -130,6 +154,7 @@ Init ==
     /\ cur = 0
     /\ life = None
     /\ port = [s \in Slots |-> "none"]
+    /\ from = [s \in Slots |-> "here"]
     /\ stopped = {}
     /\ left = Budget
     /\ clean = {}
@@ -160,7 +185,7 @@ Begin(c) ==
     /\ rounds' = IF Rounds > 0 THEN rounds - 1 ELSE rounds
     /\ \E goal \in Goals : cl' = [cl EXCEPT ![c].pc = "Read", ![c].goal = goal]
     /\ clean' = IF Rounds > 0 THEN clean \cup {c} ELSE clean
-    /\ UNCHANGED <<sv, conn, point, life, port, stopped, left, leaked, tries>>
+    /\ UNCHANGED <<sv, conn, point, life, port, from, stopped, left, leaked, tries>>
 
 \* A client that is over goes, and closes its connection. It may begin again, as another.
 Leave(c) ==
@@ -169,14 +194,15 @@ Leave(c) ==
     /\ conn' = [conn EXCEPT ![c] = NoConn]
     /\ clean' = clean \ {c}
     /\ tries' = [tries EXCEPT ![c] = 0]
-    /\ UNCHANGED <<sv, point, life, port, stopped, left, rounds, leaked>>
+    /\ UNCHANGED <<sv, point, life, port, from, stopped, left, rounds, leaked>>
 
-\* Without the lock. A record is dialled unless it is the suspect, and two at most.
+\* Without the lock. A record is dialled if it leads to its server from here and is not the suspect, and two at most.
 Read(c) ==
     /\ In(c, "Read")
     /\ LET found == file[cur]
            again == found \in Slots /\ found = cl[c].suspect /\ (cl[c].again \/ ~Rule("suspect"))
-           free  == found \in Slots /\ found # cl[c].suspect /\ (cl[c].dials < 2 \/ ~Rule("two free dials"))
+           free  == /\ found \in Slots /\ found # cl[c].suspect /\ (cl[c].dials < 2 \/ ~Rule("two free dials"))
+                    /\ Reach(PlaceOf(c), found) = "Direct"
            quest == [cl[c] EXCEPT !.again = FALSE]
            counted == IF Rule("two free dials") THEN cl[c].dials + 1 ELSE 0
        IN cl' = [cl EXCEPT ![c] =
@@ -198,7 +224,8 @@ Row(c, found) ==
     CASE found \in Nothing       -> "Nothing"
       [] found \in Others        -> found
       [] found = cl[c].suspect   -> "Suspected"
-      [] OTHER                   -> "Fresh"
+      [] found \in Slots /\ found # cl[c].suspect -> (IF Reach(PlaceOf(c), found) = "Direct" THEN "Fresh"
+                                                     ELSE Reach(PlaceOf(c), found))
 
 \* Under the lock. A record that is not the suspect is dialled while the lock is held: nobody can retire meanwhile.
 Reread(c) ==
@@ -215,10 +242,11 @@ Reread(c) ==
 \* Record x lifetime lock, as the table has it.
 Verdict(row, free) ==
     CASE row = "Dialect"                 -> "OtherDialect"
-      [] row = "Foreign"                 -> "ForeignScope"
+      [] row = "Foreign" /\ free         -> "ForeignScope"
       [] row # "Foreign" /\ row # "Dialect" /\ free -> "Start"
       [] row = "Newer" /\ ~free          -> "Incompatible"
-      [] row = "Nothing" /\ ~free        -> "Backoff"
+      [] row \in {"Nothing", "Apart", "Foreign"} /\ ~free -> "Backoff"
+      [] row = "Doubtful" /\ ~free       -> (IF Rule("dial the doubtful") THEN "Dial" ELSE "Backoff")
       [] row = "Suspected" /\ ~free      -> (IF Rule("again after held") THEN "Again" ELSE "Backoff")
 
 \* What is over as soon as it holds nothing: what decided until now is forgotten.
@@ -243,11 +271,12 @@ Probe(c) ==
                                                                   -> KillOr(Failed(c, quest), FALSE)
                   [] verdict = "Start" /\ cl[c].goal # "Retire" /\ cl[c].starts # Starts
                                                                   -> [quest EXCEPT !.pc = "Clear"]
-                  [] verdict # "Start" /\ cl[c].goal = "Robust" /\ ~Rule("listed")
+                  [] verdict = "Dial"             -> [quest EXCEPT !.pc = "Dial", !.how = "Holding", !.rec = Mine(c)]
+                  [] verdict \notin {"Start", "Dial"} /\ cl[c].goal = "Robust" /\ ~Rule("listed")
                                                                   -> Ends(unlock, "Internal")
                   [] verdict # "Start" /\ (cl[c].goal = "Robust" => Rule("listed"))
                      /\ verdict \in {"Backoff", "Again"}           -> [unlock EXCEPT !.then = verdict]
-                  [] verdict # "Start" /\ (cl[c].goal = "Robust" => Rule("listed"))
+                  [] verdict \notin {"Start", "Dial"} /\ (cl[c].goal = "Robust" => Rule("listed"))
                      /\ verdict \notin {"Backoff", "Again"}        -> Ends(unlock, verdict)]
           /\ life' = IF Rule("probe unlocked") \/ verdict # "Start" THEN life ELSE c
           /\ (IF Rule("probe under lock") \/ verdict # "Start" THEN UNCHANGED point ELSE LetGo(c, file))
@@ -268,11 +297,13 @@ Clear(c) ==
                    /\ sv' = [SweptUnless("sweep if mine") EXCEPT ![s] = Server(TRUE)]
                    /\ plock' = [lock EXCEPT ![here] = s]
                    /\ port' = [port EXCEPT ![s] = "none"]
+                   /\ from' = [from EXCEPT ![s] = PlaceOf(c)]
                    /\ cl' = [x \in Clients |-> IF x = c THEN Over(c, "Start") ELSE Forgets(x, s)]
               ELSE /\ cl' = [cl EXCEPT ![c].pc = "Spawn"]
                    /\ plock' = lock
                    /\ sv' = SweptUnless("sweep if mine")
-                   /\ port' = port)
+                   /\ port' = port
+                   /\ from' = from)
     /\ UNCHANGED <<conn, cur, life, stopped, left, clean, rounds, leaked, tries>>
 
 \* A process, with a cookie that nothing refers to.
@@ -282,6 +313,7 @@ Spawn(c) ==
            awaits == [Forgets(c, s) EXCEPT !.pc = "Await", !.child = s, !.starts = @ + 1]
        IN /\ sv' = [sv EXCEPT ![s] = Server(FALSE)]
           /\ port' = [port EXCEPT ![s] = "none"]
+          /\ from' = [from EXCEPT ![s] = PlaceOf(c)]
           /\ cl' = [x \in Clients |-> IF x = c THEN awaits ELSE Forgets(x, s)]
     /\ UNCHANGED <<conn, point, life, stopped, left, clean, rounds, leaked, tries>>
 
@@ -342,7 +374,7 @@ Kill(c) ==
                                ELSE IF sv[s].pc = "Free" THEN FreeSlot ELSE [@ EXCEPT !.pc = "Dying"]]
     /\ stopped' = stopped \ {cl[c].child}
     /\ cl' = [cl EXCEPT ![c] = KillOr([cl[c] EXCEPT !.child = None], FALSE)]
-    /\ UNCHANGED <<conn, point, life, port, left, clean, rounds, leaked, tries>>
+    /\ UNCHANGED <<conn, point, life, port, from, left, clean, rounds, leaked, tries>>
 
 Unlock(c) ==
     /\ In(c, "Unlock")
@@ -399,13 +431,13 @@ Dial(c) ==
         THEN /\ cl' = [cl EXCEPT ![c].pc = "Hello"]
              /\ conn' = [conn EXCEPT ![c] = [to |-> s, st |-> "open", eof |-> FALSE]]
         ELSE Suspect(c))
-    /\ UNCHANGED <<sv, point, life, port, stopped, left, clean, rounds, leaked>>
+    /\ UNCHANGED <<sv, point, life, port, from, stopped, left, clean, rounds, leaked>>
 
 Hello(c) ==
     /\ In(c, "Hello")
     /\ IF conn[c].eof THEN Suspect(c) ELSE Moves(c, "Prove", "hello")
     /\ leaked' = IF Rule("secrecy") THEN leaked ELSE leaked \cup {cl[c].rec}
-    /\ UNCHANGED <<sv, point, life, port, stopped, left, clean, rounds, tries>>
+    /\ UNCHANGED <<sv, point, life, port, from, stopped, left, clean, rounds, tries>>
 
 \* The server's proof; it is answered with our own at once.
 Prove(c) ==
@@ -469,7 +501,8 @@ Build(s) ==
 \* At a socket of its own. Whoever else left one is dead.
 Listen(s) ==
     /\ At(s, "Listen")
-    /\ sv' = [Swept EXCEPT ![s].pc = IF sv[s].hand THEN "Write" ELSE "Ready", ![s].listen = TRUE]
+    /\ (IF Findable(s) THEN sv' = [Swept EXCEPT ![s].pc = IF sv[s].hand THEN "Write" ELSE "Ready", ![s].listen = TRUE]
+        ELSE Refused(s, "Failed"))
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
 Ready(s) ==
@@ -643,7 +676,7 @@ Exit(s) ==
     /\ life' = IF life = s THEN None ELSE life
     /\ LetGo(s, file)
     /\ stopped' = stopped \ {s}
-    /\ UNCHANGED <<cl, port, left, clean, rounds, leaked, tries>>
+    /\ UNCHANGED <<cl, port, from, left, clean, rounds, leaked, tries>>
 
 (***************************************************************************)
 (* The server's side of a handshake. Nothing is proved before the server   *)
@@ -701,31 +734,31 @@ KillClient(c) ==
     /\ LetGo(c, file)
     /\ life' = IF life = c THEN None ELSE life
     /\ stopped' = stopped \ {c}
-    /\ port' = port
+    /\ port' = port /\ from' = from
 
 KillServer(s) ==
     /\ Alive(s)
     /\ Fault("kill server")
     /\ Goes(s, "Dying")
     /\ stopped' = stopped \ {s}
-    /\ UNCHANGED <<cl, conn, point, life, port>>
+    /\ UNCHANGED <<cl, conn, point, life, port, from>>
 
 StopClient(c) ==
     /\ cl[c].pc \notin {"Out", "Done"} /\ c \notin stopped
     /\ Fault("stop client")
     /\ stopped' = stopped \cup {c}
-    /\ UNCHANGED <<cl, sv, conn, point, life, port>>
+    /\ UNCHANGED <<cl, sv, conn, point, life, port, from>>
 
 StopServer(s) ==
     /\ Alive(s) /\ s \notin stopped
     /\ Fault("stop server")
     /\ stopped' = stopped \cup {s}
-    /\ UNCHANGED <<cl, sv, conn, point, life, port>>
+    /\ UNCHANGED <<cl, sv, conn, point, life, port, from>>
 
 Continue(x) ==
     /\ x \in stopped
     /\ stopped' = stopped \ {x}
-    /\ UNCHANGED <<cl, sv, conn, point, life, port, left, clean, rounds, leaked, tries>>
+    /\ UNCHANGED <<cl, sv, conn, point, life, port, from, left, clean, rounds, leaked, tries>>
 
 \* The deadline is over, or nobody waits any more: all that is held is released, at whatever step.
 GivenUp(c, out) ==
@@ -736,7 +769,7 @@ GivenUp(c, out) ==
     /\ LetGo(c, IF cl[c].pc = "Confirm" THEN Written(c, "Empty") ELSE file)
     /\ life' = IF life = c THEN None ELSE life
     /\ stopped' = stopped \ {cl[c].child}
-    /\ port' = port
+    /\ port' = port /\ from' = from
 
 Giveup(c) == Fault("deadline") /\ GivenUp(c, "Deadline")
 
@@ -754,32 +787,32 @@ CannotTell(c) ==
                     [] cl[c].row = "Foreign" -> "ForeignScope"
                     [] OTHER -> "CannotTell"
        IN cl' = [cl EXCEPT ![c] = Ends([cl[c] EXCEPT !.pc = "Unlock", !.row = ""], out)]
-    /\ UNCHANGED <<sv, conn, point, life, port, stopped>>
+    /\ UNCHANGED <<sv, conn, point, life, port, from, stopped>>
 
 \* A server cannot try the point lock: an idle one goes without withdrawing.
 CannotLock(s) ==
     /\ At(s, "Lock") /\ sv[s].purpose = "Idle"
     /\ Fault("shortage")
     /\ sv' = [sv EXCEPT ![s] = Leaves(s, "Idle")]
-    /\ UNCHANGED <<cl, conn, point, life, port, stopped>>
+    /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
 \* A server waited for the point lock until the drain deadline.
 Overdue(s) ==
     /\ At(s, "Backoff")
     /\ Fault("deadline")
     /\ sv' = [sv EXCEPT ![s] = IF sv[s].purpose = "Told" THEN Leaves(s, "Told") ELSE [@ EXCEPT !.pc = "Serve", !.purpose = ""]]
-    /\ UNCHANGED <<cl, conn, point, life, port, stopped>>
+    /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
 TooLate(c) ==
     /\ In(c, "Clear")
     /\ Fault("deadline")
     /\ cl' = [cl EXCEPT ![c] = Ends([cl[c] EXCEPT !.pc = "Unlock"], "TooLate")]
-    /\ UNCHANGED <<sv, conn, point, life, port, stopped>>
+    /\ UNCHANGED <<sv, conn, point, life, port, from, stopped>>
 
 \* The file: half a record or a flipped bit; nothing; another's record; an old copy; no file.
 Damage(contents) ==
     /\ \E content \in contents \ {file[cur]} : file' = [file EXCEPT ![cur] = content]
-    /\ UNCHANGED <<cl, sv, conn, plock, cur, life, port, stopped>>
+    /\ UNCHANGED <<cl, sv, conn, plock, cur, life, port, from, stopped>>
 
 \* Whose record was in the file once: a server that is registered, or was; Unused stands for all that are forgotten.
 Copied(s) == sv[s].reg \/ (sv[s].pc = "Free" /\ Refers(s) /\ \A c \in Clients : cl[c].child # s)
@@ -794,67 +827,67 @@ Delete ==
     /\ (IF plock[cur] = None
         THEN cur' = cur /\ file' = [file EXCEPT ![cur] = "Empty"]
         ELSE plock[1 - cur] = None /\ cur' = 1 - cur /\ file' = [file EXCEPT ![1 - cur] = "Empty"])
-    /\ UNCHANGED <<cl, sv, conn, plock, life, port, stopped>>
+    /\ UNCHANGED <<cl, sv, conn, plock, life, port, from, stopped>>
 
 \* The file of a server's socket is removed, or another takes its place: nobody reaches it any more.
 Unlink(s) ==
     /\ Alive(s) /\ sv[s].listen
     /\ Fault("unlinked")
     /\ sv' = [sv EXCEPT ![s].listen = FALSE]
-    /\ UNCHANGED <<cl, conn, point, life, port, stopped>>
+    /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
 \* A dead server's port is taken by somebody who says nothing, or says something else.
 Stranger(s) ==
     /\ sv[s].pc = "Free" /\ Refers(s) /\ port[s] = "none"
     /\ Fault("stranger")
     /\ \E manner \in {"silent", "liar"} : port' = [port EXCEPT ![s] = manner]
-    /\ UNCHANGED <<cl, sv, conn, point, life, stopped>>
+    /\ UNCHANGED <<cl, sv, conn, point, life, from, stopped>>
 
 \* Somebody connects to a server, and says nothing.
 Guest(s) ==
     /\ sv[s].listen /\ Alive(s) /\ ~sv[s].guest
     /\ Fault("guest")
     /\ sv' = [sv EXCEPT ![s].guest = TRUE]
-    /\ UNCHANGED <<cl, conn, point, life, port, stopped>>
+    /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
 \* The backlog is full for longer than patience.
 Backlog(c) ==
     /\ In(c, "Dial") /\ sv[cl[c].rec].listen
     /\ Fault("backlog")
     /\ Suspect(c)
-    /\ UNCHANGED <<sv, point, life, port, stopped>>
+    /\ UNCHANGED <<sv, point, life, port, from, stopped>>
 
 \* The program: it cannot be executed; has no handler; hangs; talks nonsense. That it dies is KillServer.
 CannotStart(c) ==
     /\ In(c, "Spawn")
     /\ Fault("cannot start")
     /\ cl' = [cl EXCEPT ![c] = KillOr(Failed(c, cl[c]), FALSE)]
-    /\ UNCHANGED <<sv, conn, point, life, port, stopped>>
+    /\ UNCHANGED <<sv, conn, point, life, port, from, stopped>>
 
 NoHandler(s) ==
     /\ At(s, "Build") \/ At(s, "Listen")
     /\ Fault("fails")
     /\ Refused(s, "Failed")
-    /\ UNCHANGED <<cl, conn, point, life, port, stopped>>
+    /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
 Hang(s) ==
     /\ At(s, "Build") /\ ~sv[s].hung
     /\ Fault("hangs")
     /\ sv' = [sv EXCEPT ![s].hung = TRUE]
-    /\ UNCHANGED <<cl, conn, point, life, port, stopped>>
+    /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
 Nonsense(s) ==
     /\ At(s, "Ready")
     /\ Fault("nonsense")
     /\ sv' = [sv EXCEPT ![s].pc = "Registered", ![s].reply = "Nonsense"]
-    /\ UNCHANGED <<cl, conn, point, life, port, stopped>>
+    /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
 \* A fork keeps the spawner's end of a child's orders open: they do not end when the spawner does.
 Keep(s) ==
     /\ sv[s].pipe = "open"
     /\ Fault("pipe kept")
     /\ sv' = [sv EXCEPT ![s].pipe = "kept"]
-    /\ UNCHANGED <<cl, conn, point, life, port, stopped>>
+    /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
 (***************************************************************************)
 (* All that can happen, and what must happen in the end.                   *)
@@ -914,6 +947,7 @@ TypeOK ==
                           /\ conn[c].to \in Slots \cup {None}
     /\ \A s \in Slots : DOMAIN sv[s] = DOMAIN FreeSlot
     /\ \A i \in Inodes : file[i] \in Contents /\ plock[i] \in Clients \cup Slots \cup {None}
+    /\ Away \subseteq Clients /\ Place \in Places /\ Transport \in {"socket", "port"} /\ from \in [Slots -> Places]
     /\ cur \in Inodes /\ life \in Clients \cup Slots \cup {None}
     /\ stopped \subseteq Clients \cup Slots /\ left \in 0..Budget
 
@@ -1004,12 +1038,14 @@ PolicyFidelity ==
         /\ cl[c].goal = "Robust" /\ (cl[c].out = "Internal" \/ cl[c].then = "Internal") => cl[c].listed
         /\ cl[c].goal = "Robust" /\ cl[c].pc = "Unlock" /\ cl[c].then = "Internal" => ~\E s \in Slots : Serving(s)
 
-\* Without faults no connect fails, and it dials at most three times.
+\* Without faults no connect fails, and it dials at most three times. But nobody starts a server at a port of which nobody
+\* could tell where it is.
 Well(c, out) ==
     \/ out \in {"", "Welcomed"}
     \/ out = "Internal" /\ cl[c].goal = "Internal"
     \/ out = "Start" /\ cl[c].goal = "Serve"
     \/ out = "Absent" /\ cl[c].goal = "Retire"
+    \/ out \in {"Failed", "Internal"} /\ Transport = "port" /\ PlaceOf(c) = "nowhere"
 NoSpuriousError == Calm => \A c \in Clients : tries[c] <= 3 /\ Well(c, cl[c].out)
 
 \* Every state of a connect has its way out, and whoever takes it holds nothing.

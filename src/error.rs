@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::driver::{Outcome, Suspicion, remedy};
 use crate::proto::handshake::Answer;
+use crate::proto::scope::Difference;
 
 /// The error of a handler, of whatever type it is: `?` makes one, and so does `"text".into()`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -84,11 +85,16 @@ pub enum Error {
         /// The point.
         path: PathBuf,
     },
-    /// The point belongs to another machine or container that shares the directory, or from which it was copied: then
-    /// remove the point.
+    /// The point holds the record of a server that cannot be reached from here: it listens at a port of another network
+    /// namespace, or of nobody knows which, or it is another machine's in a home that machines share. Either it lives, and
+    /// was waited for, or nobody can tell here. Where the directory was copied, the record came along: remove the point.
     ForeignScope {
         /// The point.
         path: PathBuf,
+        /// The process that the record names, by its number there.
+        pid: u32,
+        /// In which part its scope differs.
+        differs: Difference,
     },
     /// Nobody can tell whether a server is alive: the life file cannot be asked.
     CannotTell {
@@ -253,8 +259,17 @@ impl fmt::Display for Error {
             Error::OtherDialect { path } => {
                 write!(f, "{} belongs to servers of another dialect: use another name or home", path.display())
             }
-            Error::ForeignScope { path } => {
-                write!(f, "{} belongs to another machine or container: use a home that is not shared", path.display())
+            Error::ForeignScope { path, pid, differs } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path} belongs to a server (pid {pid} there) that cannot be reached from here, for {differs}: "
+                )?;
+                f.write_str(match differs {
+                    Difference::Machine | Difference::Boot => "use a home that is not shared",
+                    Difference::Namespace | Difference::UnknownNamespace => "have it listen at a Unix socket",
+                })?;
+                write!(f, ", or, if this directory was copied, remove {path}")
             }
             Error::CannotTell { path, source } => {
                 write!(f, "cannot tell whether a server is alive, for {} cannot be locked", path.display())?;

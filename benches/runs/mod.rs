@@ -5,7 +5,7 @@ use rendezvous_ipc::proto::connect::{self, Goal, Lifetime, Policy, Proof, Versio
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{self, CLIENT_PROOF, HELLO, Hello, Intent, Nonce, SERVER_PROOF, WELCOME};
 use rendezvous_ipc::proto::record::{Found, Record};
-use rendezvous_ipc::proto::scope::Scope;
+use rendezvous_ipc::proto::scope::{Place, Scope};
 use rendezvous_ipc::proto::serve::{self, Checked, Starter};
 
 /// All that a run is answered with. Whoever starts a server starts the one of this record.
@@ -40,7 +40,11 @@ impl World {
 
     pub fn client(&self) -> connect::Step {
         let versions = Versions { ours: 7, newest: 7 };
-        connect::Step::new(Goal::Connect(Policy::External), self.record.scope, versions)
+        connect::Step::new(Goal::Connect(Policy::External), self.place(), versions)
+    }
+
+    fn place(&self) -> Place {
+        Place { scope: self.record.scope, local: true }
     }
 
     /// The client's next step: it joins the server of this record if it lives, or starts it where there is none.
@@ -98,10 +102,12 @@ impl World {
             }
             Step::Serve(s) => s.idle(),
             Step::Check(s) if life.checks == 2 => s.checked(Checked::Damaged),
-            Step::Check(s) => s.checked(Checked::of(true, &Found::Record(self.record.clone()), &self.record)),
+            Step::Check(s) => {
+                s.checked(Checked::of(true, &Found::Record(self.record.clone()), &self.record, &self.place()))
+            }
             Step::Lock(s) => s.got(),
             Step::Backoff(s) => s.elapsed(),
-            Step::Recheck(s) => s.checked(Checked::of(true, &Found::Empty, &self.record)),
+            Step::Recheck(s) => s.checked(Checked::of(true, &Found::Empty, &self.record, &self.place())),
             Step::Restore(s) => s.restored(),
             Step::Look(s) => s.shut(),
             Step::Withdraw(s) => s.withdrawn(),

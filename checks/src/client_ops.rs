@@ -8,7 +8,7 @@ use rendezvous_ipc::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, 
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{self, Intent, Nonce, SERVER_PROOF, Verdict};
 use rendezvous_ipc::proto::record::{Found, Malformed, Record};
-use rendezvous_ipc::proto::scope::Scope;
+use rendezvous_ipc::proto::scope::{Place, Scope};
 
 use crate::script;
 
@@ -113,8 +113,14 @@ impl Script {
             Wanted::Retire => Goal::Retire,
         };
         let versions = Versions { ours: few(self.ours).into(), newest: few(self.newest).into() };
-        let mut world = World::new(goal, versions);
-        let mut step = Step::new(goal, HERE, versions);
+        for local in [true, false] {
+            self.run_in(goal, versions, Place { scope: HERE, local });
+        }
+    }
+
+    fn run_in(&self, goal: Goal, versions: Versions, here: Place) {
+        let mut world = World::new(goal, versions, here.local);
+        let mut step = Step::new(goal, here, versions);
         // Most that a connect can need when all goes well: three starts, each registered and found dead before.
         let well = std::iter::repeat_n(&Answer::Well, 60);
         for answer in self.answers.iter().take(1000).chain(well) {
@@ -135,6 +141,8 @@ impl Script {
 struct World {
     goal: Goal,
     versions: Versions,
+    /// The home's locks are this kernel's alone.
+    local: bool,
     file: Found,
     holds: Holds,
     /// What the lifetime lock said last, since the point lock is held and nothing was started.
@@ -163,10 +171,11 @@ struct World {
 }
 
 impl World {
-    fn new(goal: Goal, versions: Versions) -> Self {
+    fn new(goal: Goal, versions: Versions, local: bool) -> Self {
         World {
             goal,
             versions,
+            local,
             file: Found::Absent,
             holds: Holds::default(),
             lifetime: None,
@@ -244,7 +253,11 @@ impl World {
             },
             self.registered.as_ref(),
         ];
-        if !known.contains(&Some(record)) || record.scope != HERE {
+        // Of what names another boot only the lifetime lock can say that it is this one, where that is this kernel's.
+        let another_boot = record.scope.boot != HERE.boot && record.scope.namespace == HERE.namespace;
+        let alive = (lock && self.lifetime == Some(Lifetime::Held)) || again;
+        let here = record.scope == HERE || (another_boot && self.local && alive);
+        if !known.contains(&Some(record)) || !here {
             return Err("it dials what is not there");
         }
         if self.replaced.as_ref() == Some(record) {
@@ -259,7 +272,8 @@ impl World {
 
     fn allows_to_end(&self, done: &Done) -> bool {
         let connects = matches!(self.goal, Goal::Connect(_));
-        let foreign = matches!(&self.file, Found::Record(record) if record.scope != HERE);
+        let foreign =
+            !self.local && matches!(&self.file, Found::Record(record) if record.scope.machine != HERE.machine);
         match done {
             Done::Welcomed(record, _) => {
                 let fits = !connects || record.version <= self.versions.newest;

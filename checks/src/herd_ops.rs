@@ -38,6 +38,7 @@ impl Script {
     pub fn run(&self) {
         let clients = 1 + usize::from(self.clients % 4);
         let bounds = Bounds {
+            away: None,
             clients,
             slots: 3 * clients + 3,
             goals: GOALS.iter().map(|(goal, _)| *goal).collect(),

@@ -42,7 +42,7 @@ impl World {
                 let fresh = world.fresh(slot);
                 world.write(me, Content::Empty);
                 if world.clients[c].goal == Some(Goal::Serve) {
-                    world.enter(slot, fresh, Starter::Hand);
+                    world.enter(slot, fresh, Starter::Hand, world.site(c));
                     let inode = world.inode(me);
                     world.locks[inode] = Some(Actor::Server(slot));
                 }
@@ -50,7 +50,7 @@ impl World {
             }),
             Step::Spawn(step) => moves.push(name, me, |world| {
                 let slot = world.unused(bounds);
-                world.enter(slot, secret(step.cookie()), Starter::Spawner);
+                world.enter(slot, secret(step.cookie()), Starter::Spawner, world.site(c));
                 world.goes(c, step.spawned());
                 world.clients[c].child = Some(slot);
             }),

@@ -5,7 +5,7 @@ use rendezvous_ipc::proto::record::Record;
 use rendezvous_ipc::proto::serve::{self, Retire};
 
 use crate::client::holds;
-use crate::world::{Actor, At, Client, Content, Move, Pipe, Said, World};
+use crate::world::{Actor, At, Client, Content, Move, Pipe, Said, Site, World};
 
 /// A property of a world, and of a move from a world.
 type State = (&'static str, fn(&World) -> bool);
@@ -127,8 +127,11 @@ fn policy_fidelity(world: &World) -> bool {
     })
 }
 
-fn well(client: &Client) -> bool {
+/// A port of which nobody could tell where it is, is no place for a server.
+fn well(world: &World, c: usize) -> bool {
+    let client = &world.clients[c];
     match (&client.at, client.goal) {
+        _ if world.site(c) == Site::Nowhere => true,
         (At::Over("Internal"), goal) => goal == Some(Goal::Connect(Policy::Internal)),
         (At::Over("Start"), goal) => goal == Some(Goal::Serve),
         (At::Over("Absent"), goal) => goal == Some(Goal::Retire),
@@ -138,14 +141,14 @@ fn well(client: &Client) -> bool {
 }
 
 fn no_spurious_error(world: &World) -> bool {
-    !world.calm || world.clients.iter().all(|client| client.tries <= 3 && well(client))
+    !world.calm || clients(world).all(|c| world.clients[c].tries <= 3 && well(world, c))
 }
 
 /// Who began after the last fault succeeds, unless the point is somebody else's. That everybody ends is the spec's to
 /// show.
 fn converges(world: &World) -> bool {
     let refused = |at: &At| matches!(at, At::Over("Incompatible" | "OtherDialect" | "ForeignScope"));
-    world.clean.iter().all(|&c| well(&world.clients[c]) || refused(&world.clients[c].at))
+    world.clean.iter().all(|&c| well(world, c) || refused(&world.clients[c].at))
 }
 
 /// Whoever takes the way out, at whatever step, holds nothing.

@@ -102,6 +102,7 @@ impl Stage {
             return Err("20 faults at most".into());
         }
         let bounds = Bounds {
+            away: None,
             clients,
             slots: 2 * clients + faults.len() + 2,
             goals,

@@ -46,6 +46,9 @@ impl World {
             },
             // At a socket of its own. Whoever else left one is dead.
             Step::Listen(step) => moves.push(name, me, |world| {
+                if !world.is_found(s) {
+                    return world.steps(s, step.failed());
+                }
                 world.servers.iter_mut().for_each(|server| server.listens = false);
                 world.servers[s].listens = true;
                 world.steps(s, step.listening());
@@ -200,7 +203,7 @@ impl World {
     }
 
     fn checked(&self, s: usize, content: Content) -> Checked {
-        Checked::of(true, &self.found(content), &self.record(s))
+        Checked::of(true, &self.found(content), &self.record(s), &self.place(self.servers[s].from))
     }
 
     /// The server closes the connections that have come so far.

@@ -4,9 +4,9 @@
 use rendezvous_ipc::proto::connect::Goal;
 
 use crate::fault::Fault;
-use crate::world::{Bounds, GOALS};
+use crate::world::{Bounds, GOALS, Site};
 
-/// `name | what clients want | faults | how many | connects`
+/// `name | what clients want | faults | how many | connects`, and where the second client is, if not with the first.
 const SLICES: &str = include_str!("slices.txt");
 
 /// A slice: some bounds, and what they are called.
@@ -23,7 +23,11 @@ pub fn slices() -> Vec<Slice> {
 
 fn slice(line: &'static str) -> Slice {
     let columns: Vec<&str> = line.split('|').map(str::trim).collect();
-    let [name, goals, faults, budget, rounds] = columns[..] else { panic!("five columns, not: {line}") };
+    let (columns, site) = match columns[..] {
+        [.., site] if columns.len() == 6 => (&columns[..5], Some(site)),
+        _ => (&columns[..], None),
+    };
+    let &[name, goals, faults, budget, rounds] = columns else { panic!("five columns or six, not: {line}") };
     let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("a number, not {text}: {line}"));
     let bounds = Bounds {
         clients: 2,
@@ -32,6 +36,10 @@ fn slice(line: &'static str) -> Slice {
         faults: list(faults).map(|name| fault(name).unwrap_or_else(|| panic!("no fault: {name}"))).collect(),
         budget: number(budget),
         rounds: number(rounds),
+        away: site.map(|name| {
+            let known = Site::ALL.into_iter().find(|site| site.name() == name);
+            known.unwrap_or_else(|| panic!("no place: {name}"))
+        }),
     };
     Slice { name, bounds }
 }

@@ -48,10 +48,12 @@ impl World {
             Some(Row::Nothing) => "Nothing",
             Some(Row::Newer) => "Newer",
             Some(Row::OtherDialect) => "Dialect",
-            Some(Row::OtherMachine) => "Foreign",
+            Some(Row::Foreign) => "Foreign",
+            Some(Row::Apart) => "Apart",
+            Some(Row::Doubtful) => "Doubtful",
             Some(Row::Suspected) => "Suspected",
             // Rows of records that the spec leaves out.
-            Some(Row::OtherNamespace | Row::EarlierBoot | Row::Replaced | Row::Fresh) => "?",
+            Some(Row::Replaced | Row::Fresh) => "?",
         };
         let mut set = |field: &str, value: &dyn fmt::Display| view.set(format!("{me} {field}"), value);
         set("pc", &pc);
@@ -117,6 +119,7 @@ fn view_server(me: Actor, server: &Server, view: &mut View) {
         Some(Manner::Liar) => "liar",
     };
     view.set(format!("port {me}"), port);
+    view.set(format!("from {me}"), server.from.name());
     let mut set = |field: &str, value: &dyn fmt::Display| view.set(format!("{me} {field}"), value);
     set("pc", &pc);
     set("hand", &truth(server.hand));

@@ -9,7 +9,7 @@ use rendezvous_ipc::proto::connect::{self, Goal, Policy, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake;
 use rendezvous_ipc::proto::record::{Found, Record};
-use rendezvous_ipc::proto::scope::Scope;
+use rendezvous_ipc::proto::scope::{Place, Scope};
 use rendezvous_ipc::proto::serve::{self, Gate};
 
 use crate::fault::Fault;
@@ -26,6 +26,43 @@ pub struct Bounds {
     pub budget: u8,
     /// How many connects begin at most; 0: no limit.
     pub rounds: u8,
+    /// Where the last client is, if it is not where the others are: servers listen at ports then.
+    pub away: Option<Site>,
+}
+
+/// Where somebody may be.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Site {
+    Here,
+    /// In another network namespace.
+    There,
+    /// In a network namespace of which it is not known which it is.
+    Nowhere,
+    /// Where another boot and another machine are seen, though the kernel is the same.
+    Rebooted,
+}
+
+impl Site {
+    pub const ALL: [Site; 4] = [Site::Here, Site::There, Site::Nowhere, Site::Rebooted];
+
+    /// Its name in the spec.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Site::Here => "here",
+            Site::There => "there",
+            Site::Nowhere => "nowhere",
+            Site::Rebooted => "rebooted",
+        }
+    }
+
+    const fn scope(self) -> Scope {
+        match self {
+            Site::Here => HERE,
+            Site::There => Scope { namespace: 2, ..HERE },
+            Site::Nowhere => Scope { namespace: 0, ..HERE },
+            Site::Rebooted => Scope { boot: [2; 16], machine: Some([2; 16]), ..HERE },
+        }
+    }
 }
 
 /// The goals and their names in the spec.
@@ -140,6 +177,8 @@ pub struct Server {
     pub guest: bool,
     /// The stranger that took its port after it was gone.
     pub stranger: Option<Manner>,
+    /// Where it was started: its record says so, and outlives it.
+    pub from: Site,
     /// Which of the slot's cookies it knows; it outlives the process as long as anything refers to it.
     pub cookie: Secret,
 }
@@ -156,7 +195,7 @@ pub(crate) type Secret = (usize, u8);
 
 impl Server {
     /// Nobody.
-    pub fn free(cookie: Secret) -> Self {
+    pub fn free(cookie: Secret, from: Site) -> Self {
         Server {
             step: None,
             dying: false,
@@ -170,6 +209,7 @@ impl Server {
             hung: false,
             guest: false,
             stranger: None,
+            from,
             cookie,
         }
     }
@@ -228,6 +268,8 @@ pub struct World {
     pub calm: bool,
     pub clean: BTreeSet<usize>,
     pub rounds: u8,
+    /// Where the last client is: it stays there.
+    pub away: Option<Site>,
 }
 
 /// Something that can happen: the spec's action, whose it is, what it is about, and the world after it.
@@ -251,13 +293,13 @@ impl fmt::Display for Move {
 
 /// Where all of this takes place.
 const HERE: Scope = Scope { boot: [1; 16], namespace: 1, machine: Some([1; 16]) };
-const ELSEWHERE: Scope = Scope { boot: [2; 16], namespace: 1, machine: Some([2; 16]) };
+const ELSEWHERE: Scope = Scope { boot: [9; 16], namespace: 1, machine: Some([9; 16]) };
 
 impl World {
     pub fn new(bounds: &Bounds) -> Self {
         World {
             clients: vec![Client::NEW; bounds.clients],
-            servers: (0..bounds.slots).map(|s| Server::free((s, 0))).collect(),
+            servers: (0..bounds.slots).map(|s| Server::free((s, 0), Site::Here)).collect(),
             conns: vec![None; bounds.clients],
             files: [Content::Empty; 2],
             locks: [None; 2],
@@ -268,7 +310,25 @@ impl World {
             calm: true,
             clean: BTreeSet::new(),
             rounds: bounds.rounds,
+            away: bounds.away,
         }
+    }
+
+    /// Where a client is.
+    pub fn site(&self, c: usize) -> Site {
+        self.away.filter(|_| c + 1 == self.clients.len()).unwrap_or(Site::Here)
+    }
+
+    /// Looks at records from there. A home that is shared with another machine is modelled only where all are in one
+    /// place: there a record may be foreign.
+    pub(crate) fn place(&self, site: Site) -> Place {
+        Place { scope: site.scope(), local: self.away.is_some() }
+    }
+
+    /// Whether a server at this address is found by those who read its record.
+    pub(crate) fn is_found(&self, s: usize) -> bool {
+        let record = self.record(s);
+        self.away.is_none() || record.scope.places(&record.address)
     }
 
     /// All that can happen next.
@@ -302,7 +362,7 @@ impl World {
         for &goal in &bounds.goals {
             moves.about("Begin", Some(Actor::Client(c)), goal_name(goal).into(), |world| {
                 world.clients[c].goal = Some(goal);
-                world.clients[c].at = At::Step(connect::Step::new(goal, HERE, Versions::ANY));
+                world.clients[c].at = At::Step(connect::Step::new(goal, world.place(world.site(c)), Versions::ANY));
                 if limited {
                     world.rounds -= 1;
                     world.clean.insert(c);
@@ -384,7 +444,8 @@ impl World {
 
     /// The record of a slot.
     pub fn record(&self, s: usize) -> Record {
-        record(s, self.servers[s].cookie)
+        let Server { cookie, from, .. } = self.servers[s];
+        Record { scope: from.scope(), ..record(s, cookie) }
     }
 
     /// What is read where this is written.
@@ -451,20 +512,20 @@ impl World {
     }
 
     /// A server begins in this slot.
-    pub(crate) fn enter(&mut self, s: usize, secret: Secret, starter: serve::Starter) {
+    pub(crate) fn enter(&mut self, s: usize, secret: Secret, starter: serve::Starter, from: Site) {
         let hand = starter == serve::Starter::Hand;
         self.servers[s] = Server {
             step: Some(serve::Step::new(starter)),
             hand,
             pipe: if hand { Pipe::None } else { Pipe::Open },
-            ..Server::free(secret)
+            ..Server::free(secret, from)
         };
     }
 
     /// Nobody asks what became of it any more.
     pub(crate) fn forget(&mut self, s: usize) {
-        let Server { stranger, cookie, .. } = self.servers[s];
-        self.servers[s] = Server { stranger, ..Server::free(cookie) };
+        let Server { stranger, cookie, from, .. } = self.servers[s];
+        self.servers[s] = Server { stranger, ..Server::free(cookie, from) };
     }
 
     /// The process is gone. What it said is still in the pipe, if somebody reads it.

@@ -119,7 +119,7 @@ pub(super) async fn run(
         tracing::info_span!(target: "rendezvous_ipc::connect", "connect", point = %service.point.display(), ?goal);
     let driving = drive(service, goal, factory, deadline, story).instrument(span);
     let ended = timeout(service.limits.connect, driving).await;
-    ended.unwrap_or_else(|_| Err(story.deadline()))
+    ended.unwrap_or_else(|_| Err(story.deadline(&service.point)))
 }
 
 async fn drive(
@@ -134,7 +134,7 @@ async fn drive(
     let mut until = deadline;
     let mut pause = Pause::default();
     let mut failure = None;
-    let mut step = Step::new(goal, scope::here()?, service.versions());
+    let mut step = Step::new(goal, scope::place(service.context.home())?, service.versions());
     loop {
         story.step(&step, &held);
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
@@ -152,7 +152,7 @@ async fn drive(
             Step::Probe(s) => {
                 let lifetime = held.probe(service, story)?;
                 if lifetime == Lifetime::Free {
-                    story.free(s.row());
+                    story.free(s.row(), s.elsewhere());
                 }
                 s.answered(lifetime)
             }
@@ -354,7 +354,7 @@ fn finish(
         Done::Internal => not_held("the handler"),
         Done::Refused(Refusal::Incompatible) => Error::Newer { path, format: story.newer() },
         Done::Refused(Refusal::OtherDialect) => Error::OtherDialect { path },
-        Done::Refused(Refusal::ForeignScope) => Error::ForeignScope { path },
+        Done::Refused(Refusal::ForeignScope) => story.elsewhere(&path).unwrap_or_else(|| not_held("a record")),
         Done::Refused(Refusal::CannotTell) => {
             Error::CannotTell { path: service.life.clone(), source: story.take_trouble().map(Box::new) }
         }

@@ -18,8 +18,8 @@ use crate::error::Error;
 use crate::proto::address::Address;
 use crate::proto::connect::{Came, Goal, Lifetime};
 use crate::proto::handshake::{Answer, Intent, Welcome};
-use crate::proto::record::{Found, Malformed};
-use crate::proto::scope::Relation;
+use crate::proto::record::{Found, Malformed, Record};
+use crate::proto::scope::{Difference, Place, Reach};
 use crate::service::Service;
 
 /// What is there: the answer of [`Descriptor::inspect`](crate::Descriptor::inspect), true when it was asked.
@@ -79,9 +79,14 @@ pub enum Status {
     },
     /// The point holds a record of another dialect. Whether its server lives was not asked.
     OtherDialect,
-    /// The point holds the record of another machine, or of another network namespace of this one. Whether its server
-    /// lives was not asked.
-    ForeignScope,
+    /// The point holds the record of a server that cannot be reached from here: see
+    /// [`Error::ForeignScope`](crate::Error::ForeignScope).
+    ForeignScope {
+        /// The process that the record names, by its number there.
+        pid: u32,
+        /// In which part its scope differs.
+        differs: Difference,
+    },
 }
 
 /// What came of asking a server to retire: the answer of [`Descriptor::retire`](crate::Descriptor::retire).
@@ -115,8 +120,9 @@ pub(super) struct Examined {
 /// Looks at a point, again where it changes meanwhile.
 pub(super) async fn examine(service: &Service, until: Instant) -> Result<Examined, Error> {
     loop {
+        let here = scope::place(service.context.home())?;
         let found = point::read(&service.point)?;
-        let suspicion = match look(service, &found).await? {
+        let mut suspicion = match look(service, &here, &found).await? {
             Look::Status(status) => return Ok(Examined { status, found, point: None }),
             Look::Suspicion(suspicion) => suspicion,
         };
@@ -135,6 +141,17 @@ pub(super) async fn examine(service: &Service, until: Instant) -> Result<Examine
             Some((Lifetime::CannotTell, Some(error))) => return Err(error),
             lifetime => lifetime.map(|(lifetime, _)| lifetime),
         };
+        if let (Some(Lifetime::Held), Found::Record(record)) = (lifetime, &found)
+            && here.reach(record) == Reach::Doubtful
+        {
+            suspicion = match dial(service, record).await? {
+                Look::Status(status) => return Ok(Examined { status, found, point }),
+                Look::Suspicion(suspicion) => suspicion,
+            };
+        }
+        if let Some(status) = kept_away(&here, &found, lifetime) {
+            return Ok(Examined { status, found, point });
+        }
         let status = match (lifetime, suspicion, &found) {
             (Some(Lifetime::Free), _, Found::Record(record)) => Status::Gone { pid: record.pid },
             (Some(Lifetime::Free), _, Found::Malformed(malformed)) => Status::Malformed(*malformed),
@@ -153,18 +170,28 @@ enum Look {
     Suspicion(Option<Suspicion>),
 }
 
-async fn look(service: &Service, found: &Found) -> Result<Look, Error> {
+/// Whether the record is of a server that may live and cannot be reached from here.
+fn kept_away(here: &Place, found: &Found, lifetime: Option<Lifetime>) -> Option<Status> {
+    let Found::Record(record) = found else { return None };
+    let differs = here.differs(&record.scope)?;
+    let apart = here.reach(record) == Reach::Apart && lifetime != Some(Lifetime::Free);
+    (apart || here.is_foreign(&record.scope)).then_some(Status::ForeignScope { pid: record.pid, differs })
+}
+
+async fn look(service: &Service, here: &Place, found: &Found) -> Result<Look, Error> {
     let record = match found {
         Found::Newer { format } => return Ok(Look::Status(Status::Newer { format: *format })),
         Found::OtherDialect => return Ok(Look::Status(Status::OtherDialect)),
         Found::Absent | Found::Empty | Found::Malformed(_) => return Ok(Look::Suspicion(None)),
         Found::Record(record) => record,
     };
-    match record.scope.relation(&scope::here()?) {
-        Relation::Here => {}
-        Relation::EarlierBoot => return Ok(Look::Suspicion(None)),
-        Relation::OtherNamespace | Relation::OtherMachine => return Ok(Look::Status(Status::ForeignScope)),
+    match here.reach(record) {
+        Reach::Direct => dial(service, record).await,
+        Reach::Doubtful | Reach::Apart => Ok(Look::Suspicion(None)),
     }
+}
+
+async fn dial(service: &Service, record: &Record) -> Result<Look, Error> {
     match dial::whole(&service.point, record, Intent::Status, service.limits.patience).await {
         Ok((_, welcome)) => Ok(Look::Status(Status::live(welcome))),
         Err((_, Trouble::Ours(source))) => Err(Error::System { stage: "Dial", source }),
@@ -229,7 +256,9 @@ impl fmt::Display for Status {
             Status::Incompatible(answer) => write!(f, "not for this program: {answer}"),
             Status::Newer { format } => write!(f, "a newer program's (record format {format})"),
             Status::OtherDialect => f.write_str("another dialect's"),
-            Status::ForeignScope => f.write_str("another machine's or container's"),
+            Status::ForeignScope { pid, differs } => {
+                write!(f, "a server (pid {pid} there) that cannot be reached from here, for {differs}")
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ use super::handlers::{self, Factory, Handlers, Start};
 use super::life::Life;
 use super::lobby::{Host, Lobby};
 use super::log::{self, Log};
-use super::os::process;
+use super::os::{process, scope};
 use super::point::{self, Guard};
 use super::sequoia;
 use super::socket::{self, Listener};
@@ -35,6 +35,7 @@ use crate::error::Error;
 use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::{Found, Line};
+use crate::proto::scope::Place;
 use crate::proto::serve::{Checked, Done, Holds, Starter, Step};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
@@ -430,6 +431,11 @@ impl<'a> Server<'a> {
         let cookie = self.cookie.take().ok_or_else(|| missing("the cookie"))?;
         let sessions = self.handlers.as_ref().ok_or_else(|| missing("the handler"))?.sessions();
         let (listener, host) = Host::listen(self.service, &self.hall, &self.told, sessions, cookie)?;
+        if !host.record.scope.places(&host.record.address) {
+            let lost =
+                "nobody can find a port whose network namespace is not known: mount /proc, or listen at a Unix socket";
+            return Err(Error::System { stage: "Listen", source: std::io::Error::other(lost) });
+        }
         self.host = Some(host);
         self.listener = Some(listener);
         Ok(())
@@ -450,7 +456,10 @@ impl<'a> Server<'a> {
         let mine = self.life.as_ref().map_or(Ok(false), Life::is_mine);
         Ok(match (mine, found) {
             (Ok(false), _) => Checked::Lost,
-            (Ok(true), Ok(found)) => Checked::of(true, &found, &host.record),
+            (Ok(true), Ok(found)) => {
+                let here = Place { scope: host.record.scope, local: scope::is_local(self.service.context.home()) };
+                Checked::of(true, &found, &host.record, &here)
+            }
             (Err(error), _) | (_, Err(error)) => {
                 tracing::warn!(target: "rendezvous_ipc::serve", %error, "the files cannot be looked at");
                 Checked::CannotTell

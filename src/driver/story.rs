@@ -3,6 +3,7 @@
 //! The machine holds only what decides. All else is told here, by the loop that drives it.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use crate::proto::address::Address;
 use crate::proto::connect::{Came, Row, Step};
 use crate::proto::handshake::Welcome;
 use crate::proto::record::{Found, Malformed, Record};
+use crate::proto::scope::Difference;
 
 /// How a client came to its server; `Display` is one line.
 ///
@@ -84,6 +86,8 @@ pub enum Reason {
     EarlierBoot,
     /// The server that the point named was one of a container that is gone.
     ContainerGone,
+    /// The server that the point named was one of another machine, from which the home was copied.
+    MachineGone,
     /// The server that the point named was one of a newer program, and gone.
     NewerGone,
     /// The server was of this older version of the service, and was asked to retire.
@@ -138,6 +142,8 @@ pub(super) struct Story {
     failed: Vec<Failed>,
     /// Whether the last that was seen is a suspect whose lifetime lock is held.
     unresponsive: bool,
+    /// The process of the record that was read last, and in which part its scope differs, where that keeps us from it.
+    elsewhere: Option<(u32, Difference)>,
     /// The own trouble that the machine was told of.
     trouble: Option<Error>,
 }
@@ -155,6 +161,7 @@ impl Story {
             suspicions: Vec::new(),
             failed: Vec::new(),
             unresponsive: false,
+            elsewhere: None,
             trouble: None,
         }
     }
@@ -177,7 +184,12 @@ impl Story {
         );
         match step {
             Step::Backoff(backoff) => self.unresponsive = backoff.suspects().is_some(),
-            Step::Clear(_) => self.unresponsive = false,
+            Step::Probe(probe) => {
+                let kept_away = matches!(probe.row(), Row::Apart | Row::Foreign);
+                self.elsewhere = probe.elsewhere().filter(|_| kept_away);
+            }
+            Step::Dial(_) => self.elsewhere = None,
+            Step::Clear(_) => (self.unresponsive, self.elsewhere) = (false, None),
             _ => {}
         }
     }
@@ -205,13 +217,14 @@ impl Story {
     }
 
     /// The lifetime lock is free: a server will be started, for what the record was.
-    pub(super) fn free(&mut self, row: Row) {
-        let reason = match (row, self.malformed) {
-            (Row::Nothing, Some(malformed)) => Reason::Malformed(malformed),
-            (Row::EarlierBoot, _) => Reason::EarlierBoot,
-            (Row::OtherNamespace, _) => Reason::ContainerGone,
-            (Row::Newer, _) => Reason::NewerGone,
-            (Row::Suspected, _) => Reason::ServerGone,
+    pub(super) fn free(&mut self, row: Row, elsewhere: Option<(u32, Difference)>) {
+        let reason = match (row, self.malformed, elsewhere) {
+            (Row::Nothing, Some(malformed), _) => Reason::Malformed(malformed),
+            (Row::Newer, _, _) => Reason::NewerGone,
+            (Row::Suspected | Row::Doubtful | Row::Apart, _, Some((_, Difference::Boot))) => Reason::EarlierBoot,
+            (Row::Suspected | Row::Doubtful | Row::Apart, _, Some((_, Difference::Machine))) => Reason::MachineGone,
+            (Row::Apart, _, Some((_, Difference::Namespace))) => Reason::ContainerGone,
+            (Row::Suspected | Row::Doubtful | Row::Apart, _, _) => Reason::ServerGone,
             _ => Reason::NoRecord,
         };
         self.starts(reason, row == Row::Suspected);
@@ -312,13 +325,22 @@ impl Story {
     }
 
     /// How it ended when the time was over.
-    pub(super) fn deadline(&self) -> Error {
+    pub(super) fn deadline(&self, point: &Path) -> Error {
+        if let Some(error) = self.elsewhere(point) {
+            return error;
+        }
         let waited = self.began.elapsed();
         let suspicion = self.suspicions.last().copied();
         match suspicion {
             Some(suspicion) if self.unresponsive => Error::Unresponsive { pid: suspicion.pid, suspicion, waited },
             _ => Error::Deadline { stage: self.stage, waiting_for: waiting_for(self.stage), waited, suspicion },
         }
+    }
+
+    /// How it ended where the server of the record cannot be reached from here.
+    pub(super) fn elsewhere(&self, point: &Path) -> Option<Error> {
+        let (pid, differs) = self.elsewhere?;
+        Some(Error::ForeignScope { path: point.to_owned(), pid, differs })
     }
 
     /// How it ended when there was too little time left for a start.
@@ -388,6 +410,7 @@ impl fmt::Display for Reason {
             Reason::ServerGone => f.write_str("server gone"),
             Reason::EarlierBoot => f.write_str("server gone with an earlier boot"),
             Reason::ContainerGone => f.write_str("server gone with its container"),
+            Reason::MachineGone => f.write_str("server left behind on another machine"),
             Reason::Replaced(version) => write!(f, "version {version} replaced"),
             Reason::NewerGone => f.write_str("server of a newer program gone"),
         }

@@ -34,7 +34,7 @@ use self::verdict::{Verdict, verdict};
 use super::cookie::Cookie;
 use super::handshake;
 use super::record::{Found, Record};
-use super::scope::Scope;
+use super::scope::{Difference, Place};
 
 /// How many servers one connect starts that were not busy.
 const STARTS: u8 = 3;
@@ -104,7 +104,7 @@ pub enum Done {
 
 impl Step {
     /// The first step.
-    pub fn new(goal: Goal, here: Scope, versions: Versions) -> Self {
+    pub fn new(goal: Goal, here: Place, versions: Versions) -> Self {
         let quest = Quest { goal, here, versions, replaced: None, suspect: None, dials: 0, starts: 0 };
         Step::Read(Read { quest, again: false })
     }
@@ -209,7 +209,8 @@ impl Reread {
             (Row::Fresh, Found::Record(record)) => {
                 Step::Dial(Dial { contact: Contact { quest, record, how: How::Holding } })
             }
-            (row, _) => Step::Probe(Probe { quest, row }),
+            (row, Found::Record(record)) => Step::Probe(Probe { quest, row, record: Some(record) }),
+            (row, _) => Step::Probe(Probe { quest, row, record: None }),
         }
     }
 }
@@ -219,6 +220,8 @@ impl Reread {
 pub struct Probe {
     quest: Quest,
     row: Row,
+    /// The record that was read, if there is one.
+    record: Option<Record>,
 }
 
 impl Probe {
@@ -227,15 +230,25 @@ impl Probe {
         self.row
     }
 
+    /// The process of the record that was read, and in which part its scope differs from here, if it does.
+    pub fn elsewhere(&self) -> Option<(u32, Difference)> {
+        let record = self.record.as_ref()?;
+        Some((record.pid, self.quest.here.differs(&record.scope)?))
+    }
+
     /// What the lock said.
     pub fn answered(self, lifetime: Lifetime) -> Step {
-        let Probe { quest, row } = self;
+        let Probe { quest, row, record } = self;
         match verdict(row, lifetime) {
             Verdict::Start if quest.goal == Goal::Retire => unlock(Then::Done(Done::Absent)),
             Verdict::Start if quest.starts == STARTS => quest.failed(false),
             Verdict::Start => Step::Clear(Clear { quest }),
-            // A fresh record is dialled by `Reread` and never gets here; reading again loses nothing.
-            Verdict::BackOff | Verdict::DialHolding => unlock(Then::Backoff(quest, false)),
+            Verdict::DialHolding => match record {
+                Some(record) => Step::Dial(Dial { contact: Contact { quest, record, how: How::Holding } }),
+                // Only a record is dialled; reading again loses nothing.
+                None => unlock(Then::Backoff(quest, false)),
+            },
+            Verdict::BackOff => unlock(Then::Backoff(quest, false)),
             Verdict::DialAgain => unlock(Then::Backoff(quest, true)),
             Verdict::Refuse(refusal) => unlock(Then::Done(Done::Refused(refusal))),
         }

@@ -2,8 +2,9 @@
 
 use core::fmt;
 
-use super::address::is_spelled;
+use super::address::{Address, is_spelled};
 use super::hex::{self, Hex};
+use super::record::Record;
 
 /// The place in which a server's loopback address is its own.
 ///
@@ -12,41 +13,114 @@ use super::hex::{self, Hex};
 pub struct Scope {
     /// Drawn by the kernel at each boot; zeros where the system tells none.
     pub boot: [u8; 16],
-    /// The network namespace; 0 where the system has none.
+    /// The network namespace; 0 where it is not known.
     pub namespace: u64,
     /// A digest of the machine's identity, where it has one.
     pub machine: Option<[u8; 16]>,
 }
 
-/// How a record's scope lies to ours.
+/// Where somebody stands who reads a record.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Relation {
-    /// The same boot and the same network namespace.
-    Here,
-    /// The same boot, another network namespace.
-    OtherNamespace,
-    /// An earlier boot of this machine, as far as anyone can tell.
-    EarlierBoot,
-    /// Another machine.
-    OtherMachine,
+pub struct Place {
+    /// The scope there.
+    pub scope: Scope,
+    /// The home's file system, and so its locks, are known to be this kernel's alone. Where another machine may hold
+    /// them, or they may be no locks between machines, a record of another machine is left alone.
+    pub local: bool,
+}
+
+/// What a record is worth to who stands at a place, before anything was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reach {
+    /// Its address leads to its server, or to a dead server's place: dial it.
+    Direct,
+    /// Its port is its server's only if the other boot that it names is this one. A lifetime lock that is held says so.
+    Doubtful,
+    /// From here its port is somebody else's, or nobody can tell whose.
+    Apart,
+}
+
+/// In which part a record's scope differs from a place.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Difference {
+    /// The machine.
+    Machine,
+    /// The boot, of this machine or of one that tells no identity.
+    Boot,
+    /// The network namespace.
+    Namespace,
+    /// The network namespace is not known, here or there.
+    UnknownNamespace,
 }
 
 impl Scope {
-    /// How `self`, read from a record, lies to `here`.
+    /// Whether others can tell from this scope whose an address is: a port is its server's in one network namespace only.
+    pub fn places(&self, address: &Address) -> bool {
+        matches!(address, Address::Unix(_)) || self.namespace != UNKNOWN
+    }
+}
+
+const UNKNOWN: u64 = 0;
+
+impl Place {
+    /// What a record is worth from here.
     ///
-    /// The boot is compared first: two containers of one kernel may have different machine ids, or share
-    /// one with their host. Without both machine ids another boot is taken for an earlier one of this
-    /// machine, for after a reboot a service must come up again; the lifetime lock has the last word.
-    pub fn relation(&self, here: &Scope) -> Relation {
-        let other_machine = matches!((self.machine, here.machine), (Some(theirs), Some(ours)) if theirs != ours);
-        match (self.boot == here.boot, self.namespace == here.namespace, other_machine) {
-            (true, true, _) => Relation::Here,
-            (true, false, _) => Relation::OtherNamespace,
-            (false, _, false) => Relation::EarlierBoot,
-            (false, _, true) => Relation::OtherMachine,
+    /// A socket is a file beside the point, so it leads to its server from wherever the point is seen. A port needs its
+    /// network namespace to be known, and this one.
+    pub fn reach(&self, record: &Record) -> Reach {
+        match (&record.address, self.differs(&record.scope)) {
+            (Address::Unix(_), _) | (_, None) => Reach::Direct,
+            (_, Some(Difference::Namespace | Difference::UnknownNamespace)) => Reach::Apart,
+            (_, Some(Difference::Boot | Difference::Machine)) if self.local && self.shares_namespace(&record.scope) => {
+                Reach::Doubtful
+            }
+            (_, Some(Difference::Boot | Difference::Machine)) => Reach::Apart,
         }
     }
 
+    /// Whether a record may be of another machine that shares the home: one whose locks cannot be believed here.
+    pub fn is_foreign(&self, theirs: &Scope) -> bool {
+        !self.local && self.differs(theirs) == Some(Difference::Machine)
+    }
+
+    /// In which part a record's scope differs from here, if it does; the one that tells most.
+    ///
+    /// The boot is compared before the machine: two containers of one kernel may have different machine ids, or share
+    /// one with their host. Without both machine ids another boot is taken for one of this machine.
+    pub fn differs(&self, theirs: &Scope) -> Option<Difference> {
+        let ours = &self.scope;
+        if theirs.boot != ours.boot {
+            let other_machine = matches!((theirs.machine, ours.machine), (Some(theirs), Some(ours)) if theirs != ours);
+            return Some(if other_machine { Difference::Machine } else { Difference::Boot });
+        }
+        match (self.shares_namespace(theirs), theirs.namespace == ours.namespace) {
+            (true, _) => None,
+            (false, true) => Some(Difference::UnknownNamespace),
+            (false, false) if [theirs.namespace, ours.namespace].contains(&UNKNOWN) => {
+                Some(Difference::UnknownNamespace)
+            }
+            (false, false) => Some(Difference::Namespace),
+        }
+    }
+
+    fn shares_namespace(&self, theirs: &Scope) -> bool {
+        theirs.namespace == self.scope.namespace && theirs.namespace != UNKNOWN
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Difference::Machine => "it is another machine's",
+            Difference::Boot => "it names another boot",
+            Difference::Namespace => "it is of another network namespace",
+            Difference::UnknownNamespace => "its network namespace or this one is not known (is there a /proc?)",
+        })
+    }
+}
+
+impl Scope {
     /// Reads `BOOT/NAMESPACE/MACHINE` in its one spelling.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('/');
@@ -74,21 +148,52 @@ impl fmt::Display for Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::record::tests::sample;
 
     const HERE: Scope = Scope { boot: [1; 16], namespace: 7, machine: Some([2; 16]) };
+    const LOCAL: Place = Place { scope: HERE, local: true };
+    const SHARED: Place = Place { scope: HERE, local: false };
 
-    #[test]
-    fn the_boot_tells_before_the_machine_id() {
-        let container = Scope { machine: Some([9; 16]), ..HERE };
-        assert_eq!(container.relation(&HERE), Relation::Here);
-        assert_eq!(Scope { namespace: 8, ..container }.relation(&HERE), Relation::OtherNamespace);
+    fn at_port(scope: Scope) -> Record {
+        Record { scope, ..sample() }
+    }
+
+    fn at_socket(scope: Scope) -> Record {
+        Record { address: "unix:00112233aabbccdd".parse().unwrap(), ..at_port(scope) }
     }
 
     #[test]
-    fn another_boot_is_another_machine_only_where_both_ids_are_known_and_differ() {
-        let rebooted = Scope { boot: [3; 16], namespace: 1, ..HERE };
-        assert_eq!(rebooted.relation(&HERE), Relation::EarlierBoot);
-        assert_eq!(Scope { machine: None, ..rebooted }.relation(&HERE), Relation::EarlierBoot);
-        assert_eq!(Scope { machine: Some([9; 16]), ..rebooted }.relation(&HERE), Relation::OtherMachine);
+    fn every_cell_of_the_table_of_scopes() {
+        let rebooted = Scope { boot: [3; 16], ..HERE };
+        let nowhere = Scope { namespace: 0, ..HERE };
+        for (theirs, differs, local, shared) in [
+            (HERE, None, Reach::Direct, Reach::Direct),
+            (Scope { machine: Some([9; 16]), ..HERE }, None, Reach::Direct, Reach::Direct),
+            (Scope { machine: None, ..HERE }, None, Reach::Direct, Reach::Direct),
+            (Scope { namespace: 8, ..HERE }, Some(Difference::Namespace), Reach::Apart, Reach::Apart),
+            (nowhere, Some(Difference::UnknownNamespace), Reach::Apart, Reach::Apart),
+            (rebooted, Some(Difference::Boot), Reach::Doubtful, Reach::Apart),
+            (Scope { machine: None, ..rebooted }, Some(Difference::Boot), Reach::Doubtful, Reach::Apart),
+            (Scope { machine: Some([9; 16]), ..rebooted }, Some(Difference::Machine), Reach::Doubtful, Reach::Apart),
+            (Scope { namespace: 8, ..rebooted }, Some(Difference::Boot), Reach::Apart, Reach::Apart),
+            (Scope { namespace: 0, ..rebooted }, Some(Difference::Boot), Reach::Apart, Reach::Apart),
+        ] {
+            assert_eq!(LOCAL.differs(&theirs), differs, "{theirs}");
+            assert_eq!((LOCAL.reach(&at_port(theirs)), SHARED.reach(&at_port(theirs))), (local, shared), "{theirs}");
+            for place in [LOCAL, SHARED] {
+                assert_eq!(place.reach(&at_socket(theirs)), Reach::Direct, "a socket is a file: {theirs}");
+                assert_eq!(place.is_foreign(&theirs), !place.local && differs == Some(Difference::Machine), "{theirs}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_equals_nothing_not_even_itself() {
+        let nowhere = Scope { namespace: 0, ..HERE };
+        let place = Place { scope: nowhere, local: true };
+        assert_eq!(place.reach(&at_port(nowhere)), Reach::Apart);
+        assert_eq!(place.reach(&at_socket(nowhere)), Reach::Direct);
+        assert!(!nowhere.places(&at_port(HERE).address) && nowhere.places(&at_socket(HERE).address));
+        assert!(HERE.places(&at_port(HERE).address));
     }
 }

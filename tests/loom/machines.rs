@@ -11,13 +11,14 @@ use rendezvous_ipc::proto::connect::{self, Came, Goal, Lifetime, Policy, Step, V
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{Intent, Nonce, Prove, Welcome};
 use rendezvous_ipc::proto::record::{Found, Record};
-use rendezvous_ipc::proto::scope::Scope;
+use rendezvous_ipc::proto::scope::{Place, Scope};
 use rendezvous_ipc::proto::serve::{self, Checked, Gate, Starter};
 
 use crate::explore;
 
 const CONNECT: Goal = Goal::Connect(Policy::External);
 const HERE: Scope = Scope { boot: [1; 16], namespace: 1, machine: None };
+const PLACE: Place = Place { scope: HERE, local: true };
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Actor {
@@ -112,7 +113,7 @@ impl World {
         let who = Actor::Client(me);
         let (mut lock, mut child, mut written, mut dials) = (false, None, false, 0);
         let (mut hello, mut prove) = ([0; 39], None);
-        let mut step = Step::new(goal, HERE, Versions::ANY);
+        let mut step = Step::new(goal, PLACE, Versions::ANY);
         loop {
             assert_eq!(step.holds(), connect::Holds { lock, child: child.is_some(), record: written });
             step = match step {
@@ -275,7 +276,7 @@ impl World {
                     }
                     state => (self.goes_idle && slot == 0 && state.gate.counted() == 0).then(|| s.clone().idle()),
                 }),
-                Step::Check(s) => s.checked(Checked::of(true, &self.found(), &record(slot))),
+                Step::Check(s) => s.checked(Checked::of(true, &self.found(), &record(slot), &PLACE)),
                 Step::Lock(s) => {
                     lock = self.try_lock(who);
                     if !lock {
@@ -287,7 +288,7 @@ impl World {
                     thread::yield_now();
                     if server.state().told { s.told() } else { s.elapsed() }
                 }
-                Step::Recheck(s) => s.checked(Checked::of(true, &self.found(), &record(slot))),
+                Step::Recheck(s) => s.checked(Checked::of(true, &self.found(), &record(slot), &PLACE)),
                 Step::Restore(s) => {
                     self.write(who, Some(slot));
                     s.restored()

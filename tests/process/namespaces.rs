@@ -1,5 +1,5 @@
-//! Processes of one user in surroundings of their own, as a container's: in other PID namespaces, where who is inside has
-//! no number for who is outside, and without `/proc`.
+//! Processes of one user that are in different namespaces, as those of a container are: who is inside has no number for
+//! who is outside, or another loopback, no `/proc`, another boot.
 
 use std::process::{Command, Stdio};
 
@@ -12,27 +12,53 @@ crate::trials![
     a_client_in_a_pid_namespace_joins_the_server_outside,
     a_client_joins_a_server_in_a_pid_namespace,
     whoever_joins_looks_or_retires_needs_neither_proc_nor_a_program,
+    without_proc_no_server_listens_at_a_port_and_the_error_says_why,
+    a_server_at_a_socket_is_joined_from_any_place_and_from_here_if_it_was_started_there,
+    a_server_at_a_port_of_another_network_namespace_is_not_dialled_and_the_error_says_what_differs,
+    a_server_at_a_port_is_joined_though_another_boot_is_seen,
 ];
 
-/// What runs a program in namespaces of its own; `None` where the system does not let us.
-fn unshare(namespaces: &[&str]) -> Option<Command> {
-    let unshare = |program: &[&str]| {
-        let mut command = Command::new("unshare");
-        // Whoever is not root needs a user namespace for it.
-        let user = (!rustix::process::geteuid().is_root()).then_some("-Ur");
-        command.args(user).args(namespaces).args(program);
-        command
-    };
-    let works = unshare(&["true"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    if !works {
-        println!("not tried: there can be no namespaces {namespaces:?} here");
-    }
-    works.then(|| unshare(&[]))
+/// Where a program may be: what it has of its own beside the flags of `unshare`.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    flag: &'static str,
+    more: &'static [&'static str],
+    /// What a shell does there first.
+    first: &'static str,
 }
 
-/// A part of this program, in a PID namespace of its own.
-fn inside(home: &Home, args: &[&str]) -> Option<Command> {
-    let mut unshare = unshare(&["-pf", "--mount-proc", "--kill-child"])?;
+const PID: Place = Place { flag: "pf", more: &["--mount-proc", "--kill-child"], first: "true" };
+const NETWORK: Place = Place { flag: "n", more: &[], first: "true" };
+const NO_PROC: Place = Place { flag: "m", more: &[], first: "mount -t tmpfs none /proc" };
+/// As a hardened service has it: `/proc` shows processes alone, so no boot is known.
+const HARDENED: Place = Place { flag: "m", more: &[], first: "mount -t proc -o subset=pid proc /proc" };
+/// Another boot, and another machine where that has an identity.
+const REBOOTED: Place = Place {
+    flag: "m",
+    more: &[],
+    first: "mount -t tmpfs none /mnt && date +%s%N > /mnt/id && mount --bind /mnt/id /proc/sys/kernel/random/boot_id && \
+            if [ -e /etc/machine-id ]; then mount --bind /mnt/id /etc/machine-id; fi",
+};
+
+/// What runs a program there; `None` where the system does not let us.
+fn unshare(place: Place) -> Option<Command> {
+    let own = if rustix::process::geteuid().is_root() { "-" } else { "-Ur" };
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.arg(format!("{own}{}", place.flag)).args(place.more);
+        command.args(["sh", "-c", &format!("{} && exec \"$@\"", place.first), "sh"]);
+        command
+    };
+    let works = unshare().arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if !works {
+        println!("not tried, for the system does not let us: {place:?}");
+    }
+    works.then(unshare)
+}
+
+/// A part of this program, at a place of its own.
+fn inside(place: Place, home: &Home, args: &[&str]) -> Option<Command> {
+    let mut unshare = unshare(place)?;
     let command = home.command(args);
     unshare.arg(command.get_program()).args(command.get_args());
     unshare.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -40,15 +66,21 @@ fn inside(home: &Home, args: &[&str]) -> Option<Command> {
 }
 
 /// A home whose servers listen at sockets, where the system says who connects.
-fn home() -> Home {
+fn at_sockets() -> Home {
     let mut home = Home::new();
     home.server = &["@serve", "unix"];
     home
 }
 
+fn at_ports() -> Home {
+    let mut home = Home::new();
+    home.server = &["@serve", "tcp"];
+    home
+}
+
 fn a_client_in_a_pid_namespace_joins_the_server_outside() {
-    let home = home();
-    let Some(client) = inside(&home, &["@client"]) else { return };
+    let home = at_sockets();
+    let Some(client) = inside(PID, &home, &["@client"]) else { return };
     let (server, _) = home.count();
     let said = printed(&output(client));
     assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid));
@@ -56,8 +88,8 @@ fn a_client_in_a_pid_namespace_joins_the_server_outside() {
 }
 
 fn a_client_joins_a_server_in_a_pid_namespace() {
-    let home = home();
-    let Some(mut server) = inside(&home, &["@serve", "unix"]) else { return };
+    let home = at_sockets();
+    let Some(mut server) = inside(PID, &home, &["@serve", "unix"]) else { return };
     let mut server = server.spawn().unwrap();
     eventually("it serves", || home.point().metadata().is_ok_and(|point| point.len() > 0));
     runtime().block_on(async {
@@ -70,11 +102,52 @@ fn a_client_joins_a_server_in_a_pid_namespace() {
     server.wait().unwrap();
 }
 
+fn a_server_at_a_socket_is_joined_from_any_place_and_from_here_if_it_was_started_there() {
+    for place in [NETWORK, HARDENED, REBOOTED] {
+        let home = at_sockets();
+        let Some(client) = inside(place, &home, &["@client", "server:unix"]) else { continue };
+        let (server, _) = home.count();
+        let said = printed(&output(client));
+        assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid), "{place:?}");
+        home.retire();
+        let Some(client) = inside(place, &home, &["@client", "server:unix"]) else { continue };
+        let said = printed(&output(client));
+        assert!(said.starts_with("started an external server"), "{place:?}: {said}");
+        let (outcome, count) = home.count();
+        assert_eq!((outcome.how, count), (How::Joined, 2), "{place:?}: {outcome}");
+        home.retire();
+    }
+}
+
+fn a_server_at_a_port_of_another_network_namespace_is_not_dialled_and_the_error_says_what_differs() {
+    let home = at_ports();
+    let Some(client) = inside(NETWORK, &home, &["@client", "server:tcp"]) else { return };
+    let (server, _) = home.count();
+    let point = home.point().display().to_string();
+    let said = printed(&output(client));
+    let theirs =
+        format!("error: {point} belongs to a server (pid {} there) that cannot be reached from here, for ", server.pid);
+    let remedy = format!("have it listen at a Unix socket, or, if this directory was copied, remove {point}");
+    assert_eq!(said, format!("{theirs}it is of another network namespace: {remedy}"));
+    assert_eq!(home.count().1, 2, "it was left alone");
+    home.retire();
+}
+
+fn a_server_at_a_port_is_joined_though_another_boot_is_seen() {
+    for place in [HARDENED, REBOOTED] {
+        let home = at_ports();
+        let Some(client) = inside(place, &home, &["@client", "server:tcp"]) else { continue };
+        let (server, _) = home.count();
+        let said = printed(&output(client));
+        assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid), "{place:?}");
+        home.retire();
+    }
+}
+
 fn whoever_joins_looks_or_retires_needs_neither_proc_nor_a_program() {
     let home = home();
-    let Some(mut unshare) = unshare(&["-m"]) else { return };
+    let Some(mut unshare) = unshare(NO_PROC) else { return };
     let script = r#"
-        mount -t tmpfs none /proc || exit
         "$0" @look --home "$1"
         "$0" @serve unix --home "$1" &
         for _ in $(seq 1000); do [ -s "$1/count" ] && break; sleep 0.01; done
@@ -95,4 +168,12 @@ fn whoever_joins_looks_or_retires_needs_neither_proc_nor_a_program() {
     assert!(retired.starts_with("retired: pid "), "{retired}");
     let why = "error: this service has no program: the system does not say which program this is";
     assert!(no_program.starts_with(why), "{no_program}");
+}
+
+fn without_proc_no_server_listens_at_a_port_and_the_error_says_why() {
+    let home = at_ports();
+    let Some(mut server) = inside(NO_PROC, &home, &["@serve", "tcp"]) else { return };
+    let said = server.stderr(Stdio::piped()).output().unwrap().stderr;
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("nobody can find a port whose network namespace is not known: mount /proc"), "{said}");
 }

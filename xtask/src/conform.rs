@@ -18,9 +18,9 @@ use rendezvous_model::graph::{self, Graph, Id};
 use rendezvous_model::property;
 use rendezvous_model::slices::{Slice, slices};
 use rendezvous_model::view::View;
-use rendezvous_model::{Bounds, Fault, GOALS, World, goal_name};
+use rendezvous_model::{Bounds, Fault, GOALS, Site, World, goal_name};
 
-use crate::tlc::{Result, fetch, state};
+use crate::tlc::{Result, fetch, placed, state};
 use crate::{parallel, root};
 
 /// Where the two graphs are no longer worth waiting for.
@@ -85,7 +85,7 @@ pub fn explore() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let faults: BTreeSet<Fault> =
             Fault::ALL.into_iter().filter(|fault| ![Fault::OldCopy, Fault::Deleted].contains(fault)).collect();
         let kinds = faults.len();
-        let bounds = Bounds { clients: 2, slots: 6, goals: goals.to_vec(), faults, budget, rounds: 2 };
+        let bounds = Bounds { clients: 2, slots: 6, goals: goals.to_vec(), faults, budget, rounds: 2, away: None };
         let explored = graph::explore(&bounds, 3_000_000, property::judge).map_err(|stopped| stopped.to_string())?;
         println!(
             "| {} | {budget} of {kinds} kinds | {} | {} | {} | {:.0} |",
@@ -158,13 +158,14 @@ fn configuration(slice: &Slice) -> String {
     let quoted = |names: Vec<&str>| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     format!(
         "SPECIFICATION Safe\nINVARIANTS TypeOK SlotsSuffice\nCONSTANTS\n    Clients = {{{}}}\n    Slots = {{{}}}\n    \
-         None = none\n    Goals = {{{}}}\n    Faults = {{{}}}\n    Budget = {}\n    Rounds = {}\n    Without = {{}}\n",
+         None = none\n    Goals = {{{}}}\n    Faults = {{{}}}\n    Budget = {}\n    Rounds = {}\n    {}\n    Without = {{}}\n",
         names('c', bounds.clients),
         names('s', bounds.slots),
         quoted(bounds.goals.iter().copied().map(goal_name).collect()),
         quoted(bounds.faults.iter().copied().map(Fault::name).collect()),
         bounds.budget,
         bounds.rounds,
+        placed(bounds.away.map(Site::name)),
     )
 }
 

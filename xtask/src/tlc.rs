@@ -180,11 +180,20 @@ const ACTION: [&str; 6] =
 /// A line of `variants.txt`: a configuration without one rule, and the property that must fall.
 fn variant(line: &str) -> Result<Run> {
     let columns: Vec<&str> = line.split('|').map(str::trim).collect();
-    let [name, rule, property, goals, faults, budget, rounds] = columns[..] else {
-        return Err(format!("variants.txt: seven columns, not: {line}").into());
+    let (columns, place) = match columns[..] {
+        [.., place] if columns.len() == 8 => (&columns[..7], Some(place)),
+        _ => (&columns[..], None),
     };
+    let &[name, rule, property, goals, faults, budget, rounds] = columns else {
+        return Err(format!("variants.txt: seven columns or eight, not: {line}").into());
+    };
+    let placed = placed(place);
     let temporal = TEMPORAL.contains(&property);
-    let specification = if temporal { "Spec" } else { "Safe\nSYMMETRY Symmetry\nVIEW View" };
+    let specification = match (temporal, place) {
+        (false, None) => "Safe\nSYMMETRY Symmetry\nVIEW View",
+        (false, Some(_)) => "Safe\nVIEW View",
+        (true, _) => "Spec",
+    };
     let kind = if temporal || ACTION.contains(&property) { "PROPERTY" } else { "INVARIANT" };
     // Each slot more makes fairness dearer.
     let slots = if temporal { "s1, s2, s3" } else { "s1, s2, s3, s4" };
@@ -195,11 +204,19 @@ fn variant(line: &str) -> Result<Run> {
         format!(
             "SPECIFICATION {specification}\n{kind} {property}\nCONSTANTS\n    Clients = {{c1, c2}}\n    \
              Slots = {{{slots}}}\n    None = none\n    Goals = {goals}\n    Faults = {faults}\n    \
-             Budget = {budget}\n    Rounds = {rounds}\n    Without = {without}\n"
+             Budget = {budget}\n    Rounds = {rounds}\n    {placed}\n    Without = {without}\n"
         ),
     )?;
     let story = (!rule.is_empty()).then(|| format!("Without the rule *{rule}*, `{property}` falls:\n"));
     Ok(Run { name: name.into(), module: "MCrendezvous".into(), config, expected: Some(property.into()), story })
+}
+
+/// Where clients are, as constants of the spec: all in one place, or the last in another, and servers at ports.
+pub(crate) fn placed(away: Option<&str>) -> String {
+    match away {
+        None => r#"Transport = "socket" Away = {} Place = "here""#.into(),
+        Some(place) => format!(r#"Transport = "port" Away = {{c2}} Place = "{place}""#),
+    }
 }
 
 /// `a, b` as a set of strings.

@@ -51,7 +51,8 @@ pub(in crate::driver) async fn connect(
         Ended::Internal => {
             let factory = factory.ok_or_else(no_handler)?;
             let serving = tokio::time::timeout_at(until, serve_here(service, factory, &mut story)).await;
-            let ended = serving.unwrap_or_else(|_| Err(story.deadline())).map_err(|error| story.both(error))?;
+            let ended =
+                serving.unwrap_or_else(|_| Err(story.deadline(&service.point))).map_err(|error| story.both(error))?;
             welcomed(service, ended, &mut story)
         }
         Ended::Live | Ended::Start(_) => Err(not_held("the connection")),
@@ -66,7 +67,7 @@ pub(super) async fn run(service: &Service, goal: Goal, story: &mut Story) -> Res
     let span =
         tracing::info_span!(target: "rendezvous_ipc::connect", "sequoia", point = %service.point.display(), ?goal);
     let ended = timeout(service.limits.connect, drive(service, goal, deadline, story).instrument(span)).await;
-    ended.unwrap_or_else(|_| Err(story.deadline()))
+    ended.unwrap_or_else(|_| Err(story.deadline(&service.point)))
 }
 
 async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Story) -> Result<Ended, Error> {

@@ -1,6 +1,6 @@
 //! The four questions of a dial: connect, say hello, await the proof, await the welcome.
 
-use super::verdict::{Came, Class, Row};
+use super::verdict::{Came, Class};
 use super::{Done, Goal, Probe, Quest, Step, Then, unlock};
 use crate::proto::handshake::{self, CLIENT_PROOF, HELLO, Nonce, SERVER_PROOF, WELCOME};
 use crate::proto::record::Record;
@@ -36,8 +36,9 @@ impl Contact {
             (Class::Ours | Class::Incompatible, How::Holding) => unlock(Then::Done(end)),
             (Class::Ours | Class::Incompatible, How::Free | How::Again) => Step::Done(end),
             (Class::Suspicion, How::Holding) => {
-                quest.suspect = Some(record);
-                Step::Probe(Probe { quest, row: Row::Suspected })
+                quest.suspect = Some(record.clone());
+                let row = quest.row_of(&record);
+                Step::Probe(Probe { quest, row, record: Some(record) })
             }
             (Class::Suspicion, How::Free | How::Again) => {
                 quest.suspect = Some(record);

@@ -40,7 +40,7 @@ impl Step {
             | Step::Verify(Verify { quest, .. })
             | Step::Write(Write { quest, .. })
             | Step::Confirm(Confirm { quest, .. }) => quest.facts(),
-            Step::Probe(Probe { quest, row }) => Facts { row: Some(*row), ..quest.facts() },
+            Step::Probe(Probe { quest, row, .. }) => Facts { row: Some(*row), ..quest.facts() },
             Step::Fallback(Fallback { quest }) | Step::Kill(Kill { next: After::Fallback(quest) }) => {
                 Facts { then: "Fallback", ..quest.facts() }
             }

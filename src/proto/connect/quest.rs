@@ -3,7 +3,7 @@
 use super::{Done, Lock, Row, Step};
 use crate::proto::handshake::Intent;
 use crate::proto::record::{Found, Record};
-use crate::proto::scope::{Relation, Scope};
+use crate::proto::scope::{Place, Reach};
 
 /// How many different records are dialled without the lock.
 const FREE_DIALS: u8 = 2;
@@ -60,7 +60,7 @@ impl Goal {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Quest {
     pub(super) goal: Goal,
-    pub(super) here: Scope,
+    pub(super) here: Place,
     pub(super) versions: Versions,
     /// The record of an older server that was asked to retire.
     pub(super) replaced: Option<Record>,
@@ -74,7 +74,7 @@ pub(super) struct Quest {
 
 impl Quest {
     pub(super) fn dialable(&self, record: &Record) -> bool {
-        record.scope.relation(&self.here) == Relation::Here
+        self.here.reach(record) == Reach::Direct
             && self.suspect.as_ref() != Some(record)
             && self.replaced.as_ref() != Some(record)
             && self.dials < FREE_DIALS
@@ -108,14 +108,19 @@ impl Quest {
             Found::Absent | Found::Empty | Found::Malformed(_) => Row::Nothing,
             Found::Newer { .. } => Row::Newer,
             Found::OtherDialect => Row::OtherDialect,
-            Found::Record(record) => match record.scope.relation(&self.here) {
-                Relation::OtherMachine => Row::OtherMachine,
-                Relation::OtherNamespace => Row::OtherNamespace,
-                Relation::EarlierBoot => Row::EarlierBoot,
-                Relation::Here if self.replaced.as_ref() == Some(record) => Row::Replaced,
-                Relation::Here if self.suspect.as_ref() == Some(record) => Row::Suspected,
-                Relation::Here => Row::Fresh,
-            },
+            Found::Record(record) => self.row_of(record),
+        }
+    }
+    /// The same, of a record.
+    pub(super) fn row_of(&self, record: &Record) -> Row {
+        let dialled = self.suspect.as_ref() == Some(record);
+        match self.here.reach(record) {
+            _ if self.replaced.as_ref() == Some(record) => Row::Replaced,
+            Reach::Direct if !dialled => Row::Fresh,
+            _ if self.here.is_foreign(&record.scope) => Row::Foreign,
+            _ if dialled => Row::Suspected,
+            Reach::Doubtful => Row::Doubtful,
+            Reach::Direct | Reach::Apart => Row::Apart,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::dial::{Contact, How};
 use super::{After, Dial, Done, Goal, Kill, Lifetime, Policy, Quest, Refusal, Step, Then, Versions, unlock};
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
-use crate::proto::scope::Relation;
+use crate::proto::scope::Reach;
 
 impl Quest {
     /// A server cannot be started: what the policy makes of it.
@@ -54,7 +54,7 @@ impl Await {
     /// It listens, and this is how to reach it.
     pub fn ready(self, record: Record) -> Step {
         let Await { quest, cookie } = self;
-        let ours = record.cookie == cookie && record.scope.relation(&quest.here) == Relation::Here;
+        let ours = record.cookie == cookie && quest.here.reach(&record) != Reach::Apart;
         let Versions { ours: wanted, newest } = quest.versions;
         match ours {
             // As beside one that serves already: it is for another client, and we are no substitute for it.

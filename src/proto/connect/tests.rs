@@ -7,6 +7,7 @@ use super::*;
 use crate::proto::handshake::{Answer, Intent, Nonce, Rejected};
 use crate::proto::record::Malformed;
 use crate::proto::record::tests::sample;
+use crate::proto::scope::Scope;
 
 const NOTHING: Holds = Holds { lock: false, child: false, record: false };
 const POINT: Holds = Holds { lock: true, ..NOTHING };
@@ -53,6 +54,15 @@ fn here() -> Scope {
     sample().scope
 }
 
+/// A home that is shared with other machines.
+const fn shared(scope: Scope) -> Place {
+    Place { scope, local: false }
+}
+
+fn local() -> Place {
+    Place { scope: here(), local: true }
+}
+
 fn cookie(number: u8) -> Cookie {
     Cookie::new([number; 32])
 }
@@ -77,7 +87,7 @@ fn undialable() -> [Found; 8] {
 
 /// Record 1 was read, and is dialled without the lock.
 fn dialling(goal: Goal) -> Step {
-    path! { Step::new(goal, here(), Versions::ANY); Read NOTHING => found(found(1)); }
+    path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(found(1)); }
 }
 
 /// The point lock was just got, and record 1 was dialled before, to no avail.
@@ -160,6 +170,7 @@ fn failed(step: Step, came: Came) -> Step {
 enum Cell {
     Start,
     BackOff,
+    DialHolding,
     DialAgain,
     Error(Refusal),
 }
@@ -167,6 +178,10 @@ enum Cell {
 fn cell(probe: &Step, lifetime: Lifetime) -> Cell {
     match path! { probe.clone(); Probe POINT => answered(lifetime); } {
         Step::Clear(_) => Cell::Start,
+        Step::Dial(dial) => {
+            assert_eq!(dial.contact.how, How::Holding);
+            Cell::DialHolding
+        }
         unlock => match path! { unlock; Unlock POINT => unlocked(); } {
             Step::Backoff(backoff) if backoff.suspects().is_some() => Cell::DialAgain,
             Step::Backoff(_) => Cell::BackOff,
@@ -192,11 +207,20 @@ fn free_is_a_fact_and_held_is_none_in_every_cell_of_the_table() {
         (malformed, [BackOff, Start, no_idea]),
         (newer, [incompatible, Start, no_idea]),
         (other, [dialect, dialect, dialect]),
-        (machine, [foreign, foreign, foreign]),
-        (namespace, [foreign, Start, no_idea]),
-        (boot, [BackOff, Start, no_idea]),
+        (machine.clone(), [BackOff, foreign, foreign]),
+        (namespace.clone(), [BackOff, Start, no_idea]),
+        (boot.clone(), [BackOff, Start, no_idea]),
         (found(1), suspected),
     ];
+    // Where locks are this kernel's alone, another boot may be this one by another name.
+    let doubtful = [DialHolding, Start, no_idea];
+    for goal in LOCKING {
+        for (found, cells) in [(&machine, doubtful), (&boot, doubtful), (&namespace, [BackOff, Start, no_idea])] {
+            let lock = path! { Step::new(goal, local(), Versions::ANY); Read NOTHING => found(found.clone()); };
+            let probe = path! { lock; Lock NOTHING => got(); Reread POINT => found(found.clone()); };
+            assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), cells, "{found:?} for {goal:?}");
+        }
+    }
     for goal in LOCKING {
         for (found, cells) in &table {
             let probe = path! { suspecting(goal); Reread POINT => found(found.clone()); };
@@ -243,6 +267,49 @@ fn who_does_not_know_the_cookie_is_an_impostor_and_what_is_no_welcome_is_garbage
     assert_eq!(Came::from(Rejected::Unsupported(NO)), Came::Unsupported(NO));
 }
 
+#[test]
+fn a_server_that_names_another_boot_is_dialled_once_its_lifetime_lock_was_seen_held() {
+    let theirs = Record { scope: Scope { boot: [9; 16], machine: None, ..here() }, ..record(1) };
+    for goal in LOCKING {
+        let lock =
+            path! { Step::new(goal, local(), Versions::ANY); Read NOTHING => found(Found::Record(theirs.clone())); };
+        let probe = path! { lock; Lock NOTHING => got(); Reread POINT => found(Found::Record(theirs.clone())); };
+        let dial = path! { probe; Probe POINT => answered(Lifetime::Held); };
+        assert_eq!(at!(dial.clone(), Dial).record(), &theirs);
+        // From there on it is a suspect like any other.
+        let probe = path! { dial; Dial POINT => failed(Came::Silence); };
+        assert_eq!(at!(probe.clone(), Probe).row(), Row::Suspected);
+        assert_eq!(cell(&probe, Lifetime::Held), Cell::DialAgain);
+    }
+}
+
+#[test]
+fn a_server_at_a_socket_is_dialled_wherever_it_was_started() {
+    for scope in [Scope { boot: [9; 16], ..here() }, Scope { namespace: 1, ..here() }, Scope { namespace: 0, ..here() }]
+    {
+        let address = "unix:00112233aabbccdd".parse().unwrap();
+        let theirs = Record { scope, address, ..record(1) };
+        for (goal, place) in GOALS.iter().flat_map(|goal| [(*goal, local()), (*goal, shared(here()))]) {
+            let first = Step::new(goal, place, Versions::ANY);
+            assert_eq!(path! { first; Read NOTHING => found(Found::Record(theirs.clone())); }.name(), "Dial");
+        }
+    }
+}
+
+#[test]
+fn a_server_of_another_machine_is_never_taken_for_dead_where_machines_share_the_home() {
+    let address = "unix:00112233aabbccdd".parse().unwrap();
+    let scope = Scope { boot: [9; 16], machine: Some([9; 16]), ..here() };
+    let theirs = Found::Record(Record { scope, address, ..record(1) });
+    for goal in LOCKING {
+        let dial = path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(theirs.clone()); };
+        let probe = path! { dial; Dial NOTHING => failed(Came::Refused); Lock NOTHING => got(); };
+        let probe = path! { probe; Reread POINT => found(theirs.clone()); };
+        assert_eq!(cell(&probe, Lifetime::Free), Cell::Error(Refusal::ForeignScope));
+        assert_eq!(cell(&probe, Lifetime::Held), Cell::BackOff);
+    }
+}
+
 // Joining a server.
 
 #[test]
@@ -281,11 +348,11 @@ fn what_cannot_be_dialled_leads_to_the_lock_and_for_an_internal_client_to_its_ow
     for found in undialable() {
         for goal in LOCKING {
             assert_eq!(
-                path! { Step::new(goal, here(), Versions::ANY); Read NOTHING => found(found.clone()); }.name(),
+                path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(found.clone()); }.name(),
                 "Lock"
             );
         }
-        let done = path! { Step::new(INTERNAL, here(), Versions::ANY); Read NOTHING => found(found); };
+        let done = path! { Step::new(INTERNAL, shared(here()), Versions::ANY); Read NOTHING => found(found); };
         assert_eq!(done, Step::Done(Done::Internal));
     }
 }
@@ -413,7 +480,7 @@ fn to_serve_is_to_hold_the_lock_of_a_cleared_point_and_to_retire_nobody_clears_n
 // Versions of the service.
 
 fn newer(goal: Goal) -> Step {
-    Step::new(goal, here(), Versions { ours: 2, newest: 2 })
+    Step::new(goal, shared(here()), Versions { ours: 2, newest: 2 })
 }
 
 /// The older server of `record(1)` was asked to retire, and this is the next read.
@@ -439,7 +506,7 @@ fn an_older_server_is_asked_to_retire_once_and_a_new_one_started_when_it_is_gone
         // Another that is no newer is joined; one that is, which somebody else started meanwhile, goes as well.
         let dial = path! { replacing(goal); Read NOTHING => found(found(3)); Dial NOTHING => connected(NONCE); };
         assert_eq!(at!(dial, Hello).message()[6], Intent::Connect as u8);
-        let between = Step::new(goal, here(), Versions { ours: 3, newest: 3 });
+        let between = Step::new(goal, shared(here()), Versions { ours: 3, newest: 3 });
         let asked = path! { between; Read NOTHING => found(found(1)); Dial NOTHING => connected(NONCE); };
         let prove = path! { asked; Hello NOTHING => sent(); };
         let proof = at!(prove.clone(), Prove).judge(&server_proof(Goal::Retire, &record(1))).unwrap();

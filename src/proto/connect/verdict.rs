@@ -11,12 +11,12 @@ pub enum Row {
     Newer,
     /// Of the other dialect, whole.
     OtherDialect,
-    /// Of another machine.
-    OtherMachine,
-    /// Of the same boot, but another network namespace.
-    OtherNamespace,
-    /// Of this machine, an earlier boot.
-    EarlierBoot,
+    /// Of another machine, in a home whose locks may be no locks between machines.
+    Foreign,
+    /// At a port that is somebody else's from here, or nobody knows whose.
+    Apart,
+    /// At a port that is its server's only if the other boot that it names is this one.
+    Doubtful,
     /// Valid, of an older server that was asked to retire.
     Replaced,
     /// Valid, and not dialled yet.
@@ -54,7 +54,7 @@ pub enum Refusal {
     Incompatible,
     /// The point belongs to servers of another dialect.
     OtherDialect,
-    /// The point belongs to another machine or container.
+    /// The point belongs to another machine, and whether that one's server lives cannot be told here.
     ForeignScope,
     /// Nobody can tell whether a server is alive.
     CannotTell,
@@ -77,13 +77,15 @@ pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
         (Newer, Held) => INCOMPATIBLE,
         (Newer, CannotTell) => NO_IDEA,
         (Row::OtherDialect, _) => DIALECT,
-        (OtherMachine, _) => FOREIGN,
-        (OtherNamespace, Free) => Start,
-        (OtherNamespace, Held) => FOREIGN,
-        (OtherNamespace, CannotTell) => NO_IDEA,
-        (EarlierBoot, Free) => Start,
-        (EarlierBoot, Held) => BackOff,
-        (EarlierBoot, CannotTell) => NO_IDEA,
+        (Foreign, Free) => FOREIGN,
+        (Foreign, Held) => BackOff,
+        (Foreign, CannotTell) => FOREIGN,
+        (Apart, Free) => Start,
+        (Apart, Held) => BackOff,
+        (Apart, CannotTell) => NO_IDEA,
+        (Doubtful, Free) => Start,
+        (Doubtful, Held) => DialHolding,
+        (Doubtful, CannotTell) => NO_IDEA,
         (Replaced, Free) => Start,
         (Replaced, Held) => BackOff,
         (Replaced, CannotTell) => NO_IDEA,

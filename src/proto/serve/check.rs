@@ -1,7 +1,7 @@
 //! What a server makes of what it finds when it looks after its files.
 
 use crate::proto::record::{Found, Record};
-use crate::proto::scope::Relation;
+use crate::proto::scope::Place;
 
 /// What *Check* found.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -17,17 +17,17 @@ pub enum Checked {
 }
 
 impl Checked {
-    /// Life file × record. While I hold the lifetime lock of my life file nobody else can be registered.
-    pub fn of(life_is_mine: bool, found: &Found, mine: &Record) -> Self {
+    /// Life file × record, seen from a place. While I hold the lifetime lock of my life file nobody else can be
+    /// registered: what another wrote of our format is damage. Where locks may not be locks between machines, another
+    /// machine's server may serve all the same, and one of the two has to go.
+    pub fn of(life_is_mine: bool, found: &Found, mine: &Record, here: &Place) -> Self {
         match (life_is_mine, found) {
             (false, _) => Checked::Lost,
             (true, Found::Absent | Found::Empty | Found::Malformed(_)) => Checked::Damaged,
             (true, Found::Newer { .. } | Found::OtherDialect) => Checked::Lost,
             (true, Found::Record(record)) if record == mine => Checked::Mine,
-            (true, Found::Record(record)) => match record.scope.relation(&mine.scope) {
-                Relation::Here | Relation::EarlierBoot => Checked::Damaged,
-                Relation::OtherNamespace | Relation::OtherMachine => Checked::Lost,
-            },
+            (true, Found::Record(record)) if here.is_foreign(&record.scope) => Checked::Lost,
+            (true, Found::Record(_)) => Checked::Damaged,
         }
     }
 }

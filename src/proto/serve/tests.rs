@@ -7,7 +7,7 @@ use super::*;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::tests::sample;
 use crate::proto::record::{Found, Malformed, Record};
-use crate::proto::scope::Scope;
+use crate::proto::scope::{Place, Scope};
 
 const NOTHING: Holds = Holds { lock: false, life: false };
 const POINT: Holds = Holds { lock: true, life: false };
@@ -196,13 +196,18 @@ fn every_cell_of_the_table_of_life_file_and_point() {
         (of_scope(Scope { boot, ..mine.scope }), Checked::Damaged),
         (Found::Newer { format: 2 }, Checked::Lost),
         (Found::OtherDialect, Checked::Lost),
-        (of_scope(Scope { namespace, ..mine.scope }), Checked::Lost),
-        (of_scope(Scope { boot, machine: Some([9; 16]), ..mine.scope }), Checked::Lost),
+        (of_scope(Scope { namespace, ..mine.scope }), Checked::Damaged),
     ];
+    let [local, shared] = [true, false].map(|local| Place { scope: mine.scope, local });
     for (found, checked) in table {
-        assert_eq!(Checked::of(true, &found, &mine), checked, "{found:?}");
-        assert_eq!(Checked::of(false, &found, &mine), Checked::Lost, "{found:?}");
+        for here in [local, shared] {
+            assert_eq!(Checked::of(true, &found, &mine, &here), checked, "{found:?}");
+            assert_eq!(Checked::of(false, &found, &mine, &here), Checked::Lost, "{found:?}");
+        }
     }
+    let foreign = of_scope(Scope { boot, machine: Some([9; 16]), ..mine.scope });
+    assert_eq!(Checked::of(true, &foreign, &mine, &local), Checked::Damaged, "nobody else holds my lifetime lock");
+    assert_eq!(Checked::of(true, &foreign, &mine, &shared), Checked::Lost, "another machine may not see my lock");
 }
 
 #[test]

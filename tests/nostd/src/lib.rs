@@ -5,7 +5,7 @@
 use rendezvous_ipc::proto::connect::{Goal, Policy, Step, Versions};
 use rendezvous_ipc::proto::handshake::{Hello, Intent, Nonce};
 use rendezvous_ipc::proto::record::Found;
-use rendezvous_ipc::proto::scope::Scope;
+use rendezvous_ipc::proto::scope::{Place, Scope};
 use rendezvous_ipc::proto::serve::{self, Starter};
 
 #[panic_handler]
@@ -17,7 +17,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 pub extern "C" fn rendezvous_nostd(bytes: &[u8; 64]) -> usize {
     let scope = Scope { boot: [0; 16], namespace: 0, machine: None };
-    let step = match Step::new(Goal::Connect(Policy::External), scope, Versions::ANY) {
+    let place = Place { scope, local: true };
+    let step = match Step::new(Goal::Connect(Policy::External), place, Versions::ANY) {
         Step::Read(read) => read.found(Found::read(bytes)),
         other => other,
     };

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::log::{Event, Run};
 use crate::root;
-use crate::tlc::Result;
+use crate::tlc::{Result, placed};
 
 /// What came of a run.
 pub enum Verdict {
@@ -72,10 +72,11 @@ fn config(runs: &[Run]) -> String {
     format!(
         "SPECIFICATION TraceSpec\nCONSTRAINT Explore\nCONSTANTS\n    Clients = {{{}}}\n    Slots = {{{}}}\n    None = none\n    \
          Goals = {{\"External\", \"Internal\", \"Robust\", \"Serve\", \"Retire\"}}\n    Faults = {{{}}}\n    \
-         Budget = 1000\n    Rounds = 0\n    Without = {{}}\n",
+         Budget = 1000\n    Rounds = 0\n    {}\n    Without = {{}}\n",
         clients.join(", "),
         slots.join(", "),
         faults.join(", "),
+        placed(None),
     )
 }
 

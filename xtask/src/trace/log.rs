@@ -359,8 +359,8 @@ fn goal(goal: &str) -> Result<&str> {
 fn row(row: &str) -> &str {
     match row {
         "OtherDialect" => "Dialect",
-        "OtherMachine" | "OtherNamespace" => "Foreign",
-        "EarlierBoot" => "Nothing",
+        "Foreign" => "Foreign",
+        "Doubtful" => "Nothing",
         row => row,
     }
 }

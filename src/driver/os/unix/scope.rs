@@ -1,4 +1,4 @@
-//! Which boot, machine and network namespace this is.
+//! Which boot, machine and network namespace this is, and whose locks a home has.
 
 use std::fs;
 use std::io;
@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
+use super::process::is_shortage;
 use crate::error::Error;
-use crate::proto::scope::Scope;
+use crate::proto::scope::{Place, Scope};
 
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 const MACHINE: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
@@ -17,8 +18,7 @@ const NAMESPACE: &str = "/proc/thread-self/ns/net";
 
 /// The scope of the calling thread. Boot and machine are read once in a process, the namespace each time.
 ///
-/// What a system does not have is zero, the same for all its processes. What cannot be read just now is our own
-/// trouble, and is not remembered.
+/// What the system does not tell, or not to this process, is zero: it is not known. A shortage is our own trouble.
 pub(crate) fn here() -> Result<Scope, Error> {
     static KERNEL: OnceLock<([u8; 16], Option<[u8; 16]>)> = OnceLock::new();
     let (boot, machine) = match KERNEL.get() {
@@ -32,8 +32,50 @@ pub(crate) fn here() -> Result<Scope, Error> {
             *KERNEL.get_or_init(|| (boot, machine))
         }
     };
-    let namespace = there(NAMESPACE, fs::read_link(NAMESPACE))?.and_then(|link| number(link.to_str()?)).unwrap_or(0);
-    Ok(Scope { boot, namespace, machine })
+    Ok(Scope { boot, namespace: namespace()?, machine })
+}
+
+/// The same, and whether the locks of this home are this kernel's alone.
+pub(crate) fn place(home: &Path) -> Result<Place, Error> {
+    Ok(Place { scope: here()?, local: is_local(home) })
+}
+
+#[cfg(target_os = "linux")]
+fn namespace() -> Result<u64, Error> {
+    Ok(there(NAMESPACE, fs::read_link(NAMESPACE))?.and_then(|link| number(link.to_str()?)).unwrap_or(0))
+}
+
+/// There is but one.
+#[cfg(not(target_os = "linux"))]
+fn namespace() -> Result<u64, Error> {
+    Ok(1)
+}
+
+/// File systems that are one kernel's, by their numbers in `statfs`: what is not among them may be shared.
+#[cfg(target_os = "linux")]
+const LOCAL: [u64; 11] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683e, // btrfs
+    0x0102_1994, // tmpfs
+    0x794c_7630, // overlayfs
+    0xf2f5_2010, // F2FS
+    0x2fc1_2fc1, // ZFS
+    0xca45_1a4e, // bcachefs
+    0x8584_58f6, // ramfs
+    0x3153_464a, // JFS
+    0x5265_4973, // ReiserFS
+];
+
+#[cfg(target_os = "linux")]
+pub(crate) fn is_local(home: &Path) -> bool {
+    let kind = rustix::fs::statfs(home).map(|found| found.f_type as u64 & 0xffff_ffff);
+    kind.is_ok_and(|kind| LOCAL.contains(&kind))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_local(_: &Path) -> bool {
+    false
 }
 
 /// The number in `net:[NUMBER]`.
@@ -46,12 +88,12 @@ fn read(path: &str) -> Result<Option<[u8; 16]>, Error> {
     Ok(id.filter(|id| !id.trim_ascii().is_empty()).map(|id| digest(&id)))
 }
 
-/// Tells what is not there from what cannot be had.
+/// Tells what the system does not tell us from what we are too short of something to ask.
 fn there<T>(path: &str, result: io::Result<T>) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::file(Path::new(path), error)),
+        Err(error) if is_shortage(&error) => Err(Error::file(Path::new(path), error)),
+        Err(_) => Ok(None),
     }
 }
 

@@ -152,7 +152,7 @@ impl World {
 
 /// Walks every step of a goal that can be reached; answers their names and how it can end.
 fn walk(goal: Goal, faults: bool) -> (BTreeSet<&'static str>, String) {
-    let mut open = VecDeque::from([(Step::new(goal, here(), Versions::ANY), World::default())]);
+    let mut open = VecDeque::from([(Step::new(goal, shared(here()), Versions::ANY), World::default())]);
     let (mut seen, mut names, mut ends) = (HashSet::new(), BTreeSet::new(), BTreeSet::new());
     while let Some((step, world)) = open.pop_front() {
         if seen.insert((step.clone(), world.clone())) {

@@ -145,7 +145,7 @@ fn a_server_at_a_port_is_joined_though_another_boot_is_seen() {
 }
 
 fn whoever_joins_looks_or_retires_needs_neither_proc_nor_a_program() {
-    let home = home();
+    let home = at_sockets();
     let Some(mut unshare) = unshare(NO_PROC) else { return };
     let script = r#"
         "$0" @look --home "$1"

@@ -289,7 +289,8 @@ impl Descriptor {
     /// already, of whatever version.
     ///
     /// SIGTERM and SIGINT have it retire; a second one ends its wait for clients. They stay taken from this process
-    /// when `serve` has returned: let it be the last thing that a program does.
+    /// when `serve` has returned: let it be the last thing that a program does. Started for a client it blocks no signals,
+    /// and neither SIGHUP nor the signal of a timer ends it.
     ///
     /// It runs on threads of its own, so any executor will do. [The manual](crate::manual::life_of_a_server) has more.
     ///

@@ -68,6 +68,7 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
         if SERVES.swap(true, Ordering::Relaxed) {
             return Err(Error::Usage("this process was started to serve one service, and does so already".into()));
         }
+        process::block_only_timers();
         if let Err(error) = process::shed_inherited() {
             tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
         }
@@ -113,7 +114,7 @@ impl Drop for StopOnDrop {
 async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
     let hurry = Rc::new(Notify::new());
     // Before anything is written: the limits are those of whoever started this process.
-    let signals = process::Signals::new().map_err(Error::system("Watch"))?;
+    let signals = process::Signals::new(service.context.spawned()).map_err(Error::system("Watch"))?;
     let mut server = Server::new(service, told.clone(), hurry.clone());
     if service.context.spawned() {
         // Somebody waits: the threads come up side by side.

@@ -13,6 +13,7 @@ mod errors;
 mod files;
 mod hand;
 mod home;
+mod inherited;
 mod locks;
 mod log;
 mod memory;
@@ -50,6 +51,7 @@ fn main() {
         ephemeral::trials,
         files::trials,
         hand::trials,
+        inherited::trials,
         locks::trials,
         namespaces::trials,
         log::trials,

@@ -25,12 +25,16 @@ pub const KEEP: u8 = b'k';
 pub const RETIRE: u8 = b'r';
 pub const BEAR: u8 = b'a';
 pub const WHO: u8 = b'i';
+pub const TERMINAL: u8 = b't';
 pub const PRINT: u8 = b'e';
 
 /// Plays a part, if the first argument names one, by an `@` that no name of a test has.
 pub fn play() -> bool {
     // A home need not be UTF-8.
     let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    if args.iter().any(|arg| arg == "blocks") {
+        nix::sys::signal::SigSet::all().thread_set_mask().unwrap();
+    }
     match args.first().and_then(|part| part.strip_prefix('@')) {
         Some("serve") => serve(&args),
         Some("client") => client(&args),
@@ -148,6 +152,11 @@ async fn count_bytes(start: &Start, count: &Cell<u64>, peer: Peer, mut stream: S
             BLOCK => park(),
             KEEP => std::mem::forget(start.keep_alive()),
             RETIRE => start.retire(),
+            // As a path is opened by whoever thinks of no terminal.
+            TERMINAL => {
+                let path = std::fs::read_to_string(start.context().home().join("terminal"))?;
+                std::mem::forget(std::fs::File::options().read(true).write(true).open(path)?);
+            }
             WHO => count.set(peer.process.unwrap_or(0).into()),
             START => count.set(std::process::Command::new("true").status()?.code().map_or(9, |code| code as u64)),
             // Nobody waits for it: it outlives the server.
@@ -171,6 +180,11 @@ fn argument(args: &[String], name: &str) -> Option<u64> {
 #[tokio::main]
 async fn serve(args: &[String]) {
     trace::subscribe("serve", args);
+    if args.iter().any(|arg| arg == "opens") {
+        eprintln!("begun");
+        // To be inherited by whatever is executed.
+        std::mem::forget(rustix::io::dup(std::io::stderr()).unwrap());
+    }
     let mut limits = limits_by(args);
     limits.idle = argument(args, "idle=").map(Duration::from_millis).or(limits.idle);
     limits.check = argument(args, "check=").map_or(limits.check, Duration::from_millis);

@@ -35,7 +35,7 @@ use crate::service::Service;
 /// Serves until the server has retired.
 pub(in crate::driver) async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
     let hurry = Rc::new(Notify::new());
-    let signals = process::Signals::new().map_err(Error::system("Hear"))?;
+    let signals = process::Signals::new(service.context.spawned()).map_err(Error::system("Hear"))?;
     spawn_local(obey(signals, told.clone(), hurry.clone()));
     let mut server = Server::new(service, told, hurry);
     let step = if service.context.spawned() {

@@ -13,7 +13,9 @@ pub(crate) use std::process::Child;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
+use nix::sys::signal as mask;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -120,24 +122,40 @@ pub(crate) fn take_listener(log: fs::File) -> io::Result<Option<TcpListener>> {
 /// where one comes back (something opens it at every start), this returns and does nothing. A server that cannot be
 /// rid of them is still a server: what goes wrong here is for the log.
 pub(crate) fn shed_inherited() -> io::Result<()> {
-    let pid = std::process::id().to_string();
-    let before = std::env::var(REEXECUTED).is_ok_and(|before| before == pid);
-    if before || !started_plainly() || !inherited()? {
+    if !started_plainly() || !inherited()? || !mark_stdin()? {
         return Ok(());
     }
     close_fds::set_fds_cloexec(3, &[]);
     // By its name first, which is what people see of a process. A program that was replaced, or is just being, cannot be
     // executed by it.
-    let error = execute_again(&std::env::current_exe()?, &pid);
+    let error = execute_again(&std::env::current_exe()?);
     tracing::debug!(target: "rendezvous_ipc::serve", %error, "executed by another name");
-    Err(execute_again(Path::new("/proc/self/exe"), &pid))
+    Err(execute_again(Path::new("/proc/self/exe")))
 }
 
-fn execute_again(program: &Path, pid: &str) -> io::Error {
+fn execute_again(program: &Path) -> io::Error {
     let mut args = std::env::args_os();
     let mut command = Command::new(program);
     command.arg0(args.next().unwrap_or_default());
-    command.args(args).env(REEXECUTED, pid).exec()
+    command.args(args).exec()
+}
+
+/// Marks what a spawner gave this process as standard input, a socket of this process alone. Answers whether it could be
+/// marked, and was not before.
+///
+/// The mark is the flag for appending: it means nothing to a socket, stays when a program is executed, and goes with the
+/// socket. What is no socket may be used by others, and is left as it is.
+fn mark_stdin() -> io::Result<bool> {
+    let stdin = io::stdin();
+    if !FileType::from_raw_mode(rustix::fs::fstat(&stdin)?.st_mode).is_socket() {
+        return Ok(false);
+    }
+    let is_marked = || rustix::fs::fcntl_getfl(&stdin).map(|flags| flags.contains(OFlags::APPEND));
+    if is_marked()? {
+        return Ok(false);
+    }
+    rustix::fs::fcntl_setfl(&stdin, rustix::fs::fcntl_getfl(&stdin)? | OFlags::APPEND)?;
+    Ok(is_marked()?)
 }
 
 /// The path of the running program, where the system says it; if it was replaced by a rebuild, that of the new one.
@@ -159,12 +177,9 @@ fn started_plainly() -> bool {
     !line.is_empty() && fs::read("/proc/self/cmdline").is_ok_and(|started| started == line)
 }
 
-/// Set to the PID of a process that was executed once more.
-const REEXECUTED: &str = "RENDEZVOUS_REEXECUTED";
-
 /// Whether a file beyond standard error is open that a child would inherit.
 fn inherited() -> io::Result<bool> {
-    const CLOEXEC: u32 = rustix::fs::OFlags::CLOEXEC.bits();
+    const CLOEXEC: u32 = OFlags::CLOEXEC.bits();
     let Ok(open) = fs::read_dir("/proc/self/fdinfo") else { return Ok(false) };
     // The flags stand in the second line: one read has them.
     let mut info_of = [0; 128];
@@ -321,32 +336,76 @@ impl Drop for StoppedProcess {
     }
 }
 
-/// The signals that ask a server to end.
+/// The signals of timers. A timer outlives the execution of another program, which did not ask for it.
+const TIMERS: [mask::Signal; 3] = [mask::Signal::SIGALRM, mask::Signal::SIGVTALRM, mask::Signal::SIGPROF];
+
+/// Has this thread, the threads that it starts and the programs that they execute block no signals but those of timers, which
+/// a started server is to live through until it handles them. Whoever started this process may have blocked any.
+pub(crate) fn block_only_timers() {
+    block(mask::SigSet::from_iter(TIMERS));
+}
+
+fn block(signals: mask::SigSet) {
+    if let Err(error) = signals.thread_set_mask() {
+        tracing::warn!(target: "rendezvous_ipc::serve", %error, "signals that were blocked may stay so");
+    }
+}
+
+/// The signals that ask a server to end, and those that must not end it.
 pub(crate) struct Signals {
     terminate: signal::Signal,
     interrupt: signal::Signal,
+    /// Of a terminal that is gone: for a server that has none of its own.
+    hangup: Option<signal::Signal>,
     _child: signal::Signal,
     _file_size: signal::Signal,
+    _timers: Vec<signal::Signal>,
 }
 
 impl Signals {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Signals {
+    /// Takes the signals from this process. One that was started for a client takes more of them, and blocks none in this
+    /// thread and in those that it starts from here on.
+    pub(crate) fn new(started: bool) -> io::Result<Self> {
+        let timers: &[mask::Signal] = if started { &TIMERS } else { &[] };
+        let signals = Signals {
             terminate: signal::signal(SignalKind::terminate())?,
             interrupt: signal::signal(SignalKind::interrupt())?,
+            // A terminal that a handler opens may become this process's own, for it leads a session. Its end is not ours.
+            hangup: started.then(|| signal::signal(SignalKind::hangup())).transpose()?,
             // A caller that ignores the ends of its children hands that to its children, and a handler that starts
             // a process could not wait for it.
             _child: signal::signal(SignalKind::child())?,
             // A file that may not grow any more is an error of its write, and not the end of the process: the limit is
             // that of whoever happened to start this server.
             _file_size: signal::signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?,
-        })
+            _timers: timers
+                .iter()
+                .map(|timer| signal::signal(SignalKind::from_raw(*timer as i32)))
+                .collect::<Result<_, _>>()?,
+        };
+        if started {
+            block(mask::SigSet::empty());
+        }
+        Ok(signals)
     }
 
+    /// Returns at the next signal that asks to end.
     pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                () = hung_up(&mut self.hangup) => {
+                    tracing::info!(target: "rendezvous_ipc::serve", "a terminal hung up (SIGHUP), and this server goes on");
+                }
+            }
         }
+    }
+}
+
+async fn hung_up(hangup: &mut Option<signal::Signal>) {
+    match hangup {
+        Some(hangup) => drop(hangup.recv().await),
+        None => std::future::pending().await,
     }
 }

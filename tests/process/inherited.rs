@@ -1,0 +1,163 @@
+//! What a server has of whoever happened to start it, and what it must not have.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal as Number;
+use rendezvous_ipc::Descriptor;
+use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+
+use crate::home::{Home, connected, eventually, output, printed, runtime, signal};
+use crate::program::{BEAR, COUNT, TERMINAL, ask};
+
+crate::trials![
+    a_server_blocks_no_signal_that_its_first_client_blocked,
+    a_server_that_executes_itself_once_more_leaves_no_trace_of_it,
+    a_server_executes_itself_no_more_than_once,
+    a_server_lives_through_timers_of_whoever_executed_it,
+    a_server_goes_on_when_a_terminal_that_it_opened_is_gone,
+    a_server_by_hand_keeps_what_it_blocks,
+];
+
+/// The signals that a task blocks, as bits.
+fn blocked(task: &str) -> u64 {
+    let status = fs::read_to_string(format!("{task}/status")).unwrap();
+    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+    u64::from_str_radix(blocked.trim(), 16).unwrap()
+}
+
+/// The threads of a process that are the library's own.
+fn own_threads(pid: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
+    let tasks = tasks.map(|task| task.to_str().unwrap().to_owned());
+    tasks.filter(|task| fs::read_to_string(format!("{task}/comm")).unwrap().starts_with("rendezvous-")).collect()
+}
+
+/// Looks at what the only server of a home blocks, has it retire by a signal, and answers what it was.
+fn assert_nothing_is_blocked(home: &Home, service: &Descriptor) {
+    let [pid] = home.processes()[..] else { panic!("one server") };
+    let threads = own_threads(pid);
+    assert!(threads.len() > 1, "{threads:?}");
+    for thread in threads {
+        assert_eq!(blocked(&thread), 0, "{thread}");
+    }
+    let timers = [Number::SIGALRM, Number::SIGVTALRM, Number::SIGPROF].map(|timer| 1 << (timer as u32 - 1));
+    assert_eq!(blocked(&format!("/proc/{pid}")) & !timers.iter().sum::<u64>(), 0, "in its first thread");
+    let child = runtime().block_on(async {
+        let mut stream = connected(service).await.into_stream();
+        let child = ask(&mut stream, BEAR).await.unwrap();
+        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), child + 1);
+        child as u32
+    });
+    assert_eq!(blocked(&format!("/proc/{child}")), 0, "a process that its handler has started");
+    for process in [pid, child] {
+        let environment = fs::read(format!("/proc/{process}/environ")).unwrap();
+        let environment = String::from_utf8_lossy(&environment).to_uppercase();
+        assert!(!environment.contains("REEXEC"), "process {process} has a variable of it");
+    }
+    signal(child, Signal::KILL);
+    signal(pid, Signal::TERM);
+    home.wait_for_nobody();
+}
+
+fn a_server_blocks_no_signal_that_its_first_client_blocked() {
+    for dialect in ["native", "sequoia"] {
+        let home = Home::new();
+        let said = printed(&output(home.command(&["@client", "blocks", &format!("server:{dialect}")])));
+        assert!(said.starts_with("started an external server"), "{said}");
+        assert_nothing_is_blocked(&home, &home.service_by(&["@serve", dialect]));
+    }
+}
+
+fn a_server_that_executes_itself_once_more_leaves_no_trace_of_it() {
+    for dialect in ["native", "sequoia"] {
+        let home = Home::new();
+        let lock = tempfile::NamedTempFile::new().unwrap();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "exec 9>\"$2\"; flock 9; \"$0\" @client blocks \"server:$3\" --home \"$1\""]);
+        shell
+            .arg(std::env::current_exe().unwrap())
+            .arg(home.path())
+            .arg(lock.path())
+            .arg(dialect)
+            .stdout(Stdio::piped());
+        let said = printed(&output(shell));
+        assert!(said.starts_with("started an external server"), "{said}");
+        fs2::FileExt::try_lock_exclusive(lock.as_file()).expect("the caller's lock is free");
+        assert_nothing_is_blocked(&home, &home.service_by(&["@serve", dialect]));
+    }
+}
+
+fn a_server_executes_itself_no_more_than_once() {
+    for dialect in ["native", "sequoia"] {
+        let home = Home::new();
+        // At each start it opens what it would have to shed.
+        let service = home.service_by(&["@serve", dialect, "opens"]);
+        home.try_count(&service).unwrap();
+        let log = fs::read_to_string(home.path().join("count.log")).unwrap();
+        assert_eq!(log.lines().filter(|line| *line == "begun").count(), 2, "{log}");
+        assert_nothing_is_blocked(&home, &service);
+    }
+}
+
+fn a_server_lives_through_timers_of_whoever_executed_it() {
+    if !Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_ok_and(|python| python.success()) {
+        return println!("not tried: there is no python3 to set a timer with");
+    }
+    // It blocks their signals, for its own end is not what is tried here, and leaves a file open.
+    let script = "
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+for timer in signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF:
+    signal.setitimer(timer, 0.001, 0.001)
+os.set_inheritable(os.open('/dev/null', os.O_RDONLY), True)
+os.execv(sys.argv[1], sys.argv[1:])";
+    for dialect in ["native", "sequoia"] {
+        let home = Home::new();
+        let program = std::env::current_exe().unwrap();
+        let args = ["-c", script, program.to_str().unwrap(), "@serve", dialect];
+        let service = home.service_by(&["@serve", dialect]).program("/usr/bin/env", [&["python3"][..], &args].concat());
+        home.try_count(&service).unwrap();
+        assert_nothing_is_blocked(&home, &service);
+    }
+}
+
+fn a_server_goes_on_when_a_terminal_that_it_opened_is_gone() {
+    for dialect in ["native", "sequoia"] {
+        let home = Home::new();
+        let Ok(terminal) = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC) else {
+            return println!("not tried: there are no terminals here");
+        };
+        unlockpt(&terminal).unwrap();
+        let path = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+        let service = home.service_by(&["@serve", dialect]);
+        runtime().block_on(async {
+            let mut stream = connected(&service).await.into_stream();
+            fs::write(home.path().join("terminal"), path).unwrap();
+            ask(&mut stream, TERMINAL).await.unwrap();
+            let [pid] = home.processes()[..] else { panic!("one server") };
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            let terminal_of = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(4).unwrap().to_owned();
+            assert_ne!(terminal_of, "0", "it is its own");
+            drop(terminal);
+            let log = || fs::read_to_string(home.path().join("count.log")).unwrap();
+            eventually("it was told", || log().contains("SIGHUP") || home.processes().is_empty());
+            assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "{}", log());
+        });
+        home.processes().into_iter().for_each(|server| signal(server, Signal::TERM));
+        home.wait_for_nobody();
+    }
+}
+
+fn a_server_by_hand_keeps_what_it_blocks() {
+    let home = Home::new();
+    let mut server = home.command(&["@serve", "blocks"]).spawn().unwrap();
+    eventually("it serves", || fs::metadata(home.point()).is_ok_and(|point| point.len() > 0));
+    let usr1 = 1 << (Number::SIGUSR1 as u32 - 1);
+    for thread in own_threads(server.id()) {
+        assert_ne!(blocked(&thread) & usr1, 0, "{thread}: whoever blocks it waits for it in its own way");
+    }
+    home.retire();
+    server.wait().unwrap();
+}

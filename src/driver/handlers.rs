@@ -192,6 +192,11 @@ impl Handlers {
         }
     }
 
+    /// Returns when no code of the handler runs any more, although nobody ended it. Not to be called again after that.
+    pub(super) async fn run_no_more(&mut self) {
+        let _ = (&mut self.ended).await;
+    }
+
     pub(super) fn sessions(&self) -> mpsc::Sender<Session> {
         self.sessions.clone()
     }

@@ -15,6 +15,7 @@ use super::handlers::{Factory, Handlers, Start, local_runtime};
 use super::lobby::{Host, Lobby};
 use super::registry::{Lease, Registry, Running};
 use super::socket::Transport;
+use super::supervise;
 use crate::error::Error;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
@@ -46,28 +47,47 @@ async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(
     let (limits, told) = (&service.limits, running.told());
     let hall = Hall::new();
     let start = Start { context: service.context.clone(), hall: hall.clone(), told: told.clone() };
-    let mut handlers = Handlers::start()?;
-    let served = async {
-        let built = tokio::select! {
-            biased;
-            built = timeout(limits.start, handlers.build(factory, start)) => built,
-            () = told.told() => return Ok(()),
-        };
-        built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))?;
-        let cookie = Cookie::new(dial::random()?);
-        let (listener, host) = Host::listen(service, &hall, told, handlers.sessions(), cookie)?;
-        hall.open();
-        let record = host.record.clone();
-        let lobby = Lobby::open(listener, host);
-        running.serves(record);
-        told.told().await;
-        let _shut = hall.look(Retire::Told);
-        drop(lobby);
-        let _ = timeout(limits.drain, hall.empty()).await;
-        Ok(())
-    }
-    .await;
+    let mut handlers = Some(Handlers::start()?);
+    let serves = supervise::caught("the internal server", serve(service, factory, start, running, &mut handlers)).await;
+    // Who comes from here on waits for the next one, whatever became of this.
+    told.tell();
+    let _shut = hall.look(Retire::Told);
+    let _ = timeout(limits.drain, hall.empty()).await;
     // However long it takes: who comes next waits until then, or until its own deadline.
-    handlers.ended().await;
+    if let Some(handlers) = handlers {
+        handlers.ended().await;
+    }
+    serves?
+}
+
+/// Serves until it is told to retire. Whoever was welcomed by then is served on.
+async fn serve(
+    service: &Service,
+    factory: Factory,
+    start: Start,
+    running: &Running,
+    handlers: &mut Option<Handlers>,
+) -> Result<(), Error> {
+    let (hall, told) = (start.hall.clone(), start.told.clone());
+    let Some(building) = handlers.as_mut() else { return Ok(()) };
+    let built = tokio::select! {
+        biased;
+        built = timeout(service.limits.start, building.build(factory, start)) => built,
+        () = told.told() => return Ok(()),
+    };
+    built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))?;
+    let cookie = Cookie::new(dial::random()?);
+    let (listener, host) = Host::listen(service, &hall, &told, building.sessions(), cookie)?;
+    hall.open();
+    let record = host.record.clone();
+    let mut lobby = Some(Lobby::open(listener, host));
+    running.serves(record);
+    let served = tokio::select! {
+        biased;
+        () = told.told() => Ok(()),
+        dead = supervise::lost(&mut lobby, handlers) => Err(dead),
+    };
+    // In this order: who is not counted by now is not welcomed.
+    let _shut = hall.look(Retire::Told);
     served
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::dial::{self, Tag};
@@ -60,33 +60,65 @@ pub(super) trait Greet: 'static {
 }
 
 /// The listener, and the connections that are not welcomed. Dropping it closes them all.
-pub(super) struct Lobby {
-    accepting: AbortHandle,
-    guests: Rc<RefCell<VecDeque<AbortHandle>>>,
+pub(super) struct Lobby<G> {
+    host: Rc<G>,
+    incoming: Rc<Incoming>,
+    accepting: JoinHandle<()>,
+    /// When it began to accept.
+    since: Instant,
+    guests: Guests,
     file: Option<SocketFile>,
 }
 
-impl Lobby {
-    pub(super) fn open(listener: Listener, host: Rc<impl Greet>) -> Self {
-        let guests = Rc::new(RefCell::new(VecDeque::new()));
+/// Those who are being greeted, in the order in which they came.
+type Guests = Rc<RefCell<VecDeque<AbortHandle>>>;
+
+impl<G: Greet> Lobby<G> {
+    pub(super) fn open(listener: Listener, host: Rc<G>) -> Self {
+        let guests = Guests::default();
         let (incoming, file) = listener.into_parts();
-        let accepting = spawn_local(accept(incoming, host, guests.clone())).abort_handle();
-        Lobby { accepting, guests, file }
+        let incoming = Rc::new(incoming);
+        let accepting = spawn_local(accept(incoming.clone(), host.clone(), guests.clone()));
+        Lobby { host, incoming, accepting, since: Instant::now(), guests, file }
     }
 
+    /// Returns when the task that accepts has come to its end, which it does not by itself. To be called again only when
+    /// there is another.
+    pub(super) async fn accepts_no_more(&mut self) -> Result<(), JoinError> {
+        (&mut self.accepting).await
+    }
+
+    /// Begins to accept anew, at the same socket: who waits there is not lost. Answers whether it did, which it does not
+    /// where it began only just now.
+    pub(super) fn accept_again(&mut self) -> bool {
+        let again = self.since.elapsed() >= self.host.limits().check;
+        if again {
+            self.accept();
+        }
+        again
+    }
+
+    fn accept(&mut self) {
+        self.accepting.abort();
+        self.accepting = spawn_local(accept(self.incoming.clone(), self.host.clone(), self.guests.clone()));
+        self.since = Instant::now();
+    }
+}
+
+impl Lobby<Host> {
     /// Makes the socket's file again where somebody removed or replaced it. The name is this server's own, so the
     /// record stays true.
-    pub(super) fn look_after_file(&mut self, host: &Rc<Host>) {
-        let Address::Unix(name) = host.record.address else { return };
+    pub(super) fn look_after_file(&mut self) {
+        let Address::Unix(name) = self.host.record.address else { return };
         if self.file.as_ref().is_some_and(SocketFile::is_there) {
             return;
         }
-        match Listener::at(&host.service.point, name) {
+        match Listener::at(&self.host.service.point, name) {
             Ok(listener) => {
                 tracing::info!(target: "rendezvous_ipc::serve", %name, "the socket was made again");
                 let (incoming, file) = listener.into_parts();
-                self.accepting.abort();
-                self.accepting = spawn_local(accept(incoming, host.clone(), self.guests.clone())).abort_handle();
+                self.incoming = Rc::new(incoming);
+                self.accept();
                 self.file = file;
             }
             Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "the socket is not made again"),
@@ -94,14 +126,14 @@ impl Lobby {
     }
 }
 
-impl Drop for Lobby {
+impl<G> Drop for Lobby<G> {
     fn drop(&mut self) {
         self.accepting.abort();
         self.guests.borrow_mut().drain(..).for_each(|guest| guest.abort());
     }
 }
 
-async fn accept(incoming: Incoming, host: Rc<impl Greet>, guests: Rc<RefCell<VecDeque<AbortHandle>>>) {
+async fn accept(incoming: Rc<Incoming>, host: Rc<impl Greet>, guests: Guests) {
     // Connections that say nothing may take half of what the process can open, and no more.
     let room = host.limits().lobby.min(process::descriptors() / 2).max(1);
     loop {

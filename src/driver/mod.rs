@@ -25,6 +25,7 @@ mod serve;
 mod socket;
 mod story;
 mod stream;
+mod supervise;
 mod sync;
 mod watchdog;
 

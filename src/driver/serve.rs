@@ -3,7 +3,9 @@
 //! It runs on a thread of its own, together with the accepting and the handshakes: whatever runtime the
 //! program has, and whatever its handlers do, a handshake is answered.
 
+use std::convert::Infallible;
 use std::fs::File;
+use std::future::pending;
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +14,6 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument;
 
@@ -28,6 +29,7 @@ use super::point::{self, Guard};
 use super::sequoia;
 use super::socket::{self, Listener};
 use super::story::Story;
+use super::supervise;
 use super::watchdog::Watchdog;
 use crate::context::{self, Started};
 use crate::dialect::Dialect;
@@ -36,7 +38,7 @@ use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::{Found, Line};
 use crate::proto::scope::Place;
-use crate::proto::serve::{Checked, Done, Holds, Starter, Step};
+use crate::proto::serve::{Checked, Done, Holds, Retire, Starter, Step};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
 
@@ -84,22 +86,22 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
     let told = Told::new();
     let (tell_ended, ended) = oneshot::channel();
     let stop = StopOnDrop(told.clone());
+    let spawned = service.context.spawned();
+    let body = move || match handlers::local_runtime() {
+        Ok(runtime) if service.dialect == Dialect::Sequoia => runtime.block_on(sequoia::serve(&service, factory, told)),
+        Ok(runtime) => runtime.block_on(run(&service, factory, told)),
+        Err(error) => Err(Error::System { stage: "Watch", source: error }),
+    };
     thread::Builder::new()
         .name("rendezvous-serve".into())
         .spawn(move || {
-            let result = match handlers::local_runtime() {
-                Ok(runtime) if service.dialect == Dialect::Sequoia => {
-                    runtime.block_on(sequoia::serve(&service, factory, told))
-                }
-                Ok(runtime) => runtime.block_on(run(&service, factory, told)),
-                Err(error) => Err(Error::System { stage: "Watch", source: error }),
-            };
-            let _ = tell_ended.send(result);
+            let result = supervise::caught_thread("the server's thread", body);
+            let _ = tell_ended.send(result.unwrap_or_else(|dead| supervise::end(dead, spawned)));
         })
         .map_err(Error::system("Watch"))?;
     let ended = ended.await;
     drop(stop);
-    ended.unwrap_or_else(|_| Err(Error::System { stage: "Serve", source: std::io::Error::other("it panicked") }))
+    ended.unwrap_or_else(|_| Err(missing("the server's thread")))
 }
 
 /// A server whose `serve` is dropped retires.
@@ -128,39 +130,34 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
         server.log = Some(Log::own(&service.log));
         log::subscribe();
     }
-    spawn_local(obey(signals, told, hurry));
-    let step = if service.context.spawned() {
-        Step::new(Starter::Spawner)
-    } else {
-        let stopped = server.told.clone();
-        let mut story = Story::new();
-        let ended = tokio::select! {
-            ended = connect::run(service, Goal::Serve, None, &mut story) => ended,
-            () = stopped.told() => return Ok(()),
-        };
-        match ended? {
-            Ended::Start(point) => server.point = Some(point),
-            Ended::Welcomed { welcome, .. } => return Err(Error::AlreadyRunning { pid: welcome.pid }),
-            Ended::Absent => return Err(Error::Usage("to serve is not to retire".into())),
+    let lives = async {
+        let result = supervise::caught("the server's loop", server.live(factory)).await;
+        if let Ok(Err(error)) | Err(error) = &result {
+            server.reply_reason(&error.to_string());
         }
-        server.cookie = Some(Cookie::new(dial::random()?));
-        Step::new(Starter::Hand)
+        if result.is_err() {
+            server.abandon().await;
+        }
+        server.release().await;
+        match (result, server.dead.take()) {
+            (Ok(result), None) => result,
+            (Ok(_), Some(dead)) | (Err(dead), _) => supervise::end(dead, service.context.spawned()),
+        }
     };
-    let span = tracing::info_span!(target: "rendezvous_ipc::serve", "serve", point = %service.point.display());
-    let result = server.drive(step, factory).instrument(span).await;
-    if let Err(error) = &result {
-        server.reply_reason(&error.to_string());
+    tokio::select! {
+        biased;
+        result = lives => result,
+        never = obey(signals, told, hurry) => match never {},
     }
-    server.release().await;
-    result
 }
 
 /// A signal tells the server to retire; another, not to wait for its clients.
-pub(super) async fn obey(mut signals: process::Signals, told: Told, hurry: Rc<Notify>) {
+pub(super) async fn obey(mut signals: process::Signals, told: Told, hurry: Rc<Notify>) -> Infallible {
     signals.next().await;
     told.tell();
     signals.next().await;
     hurry.notify_one();
+    pending().await
 }
 
 /// A server and what it holds. Dropping it releases the point lock and the lifetime lock.
@@ -178,12 +175,14 @@ struct Server<'a> {
     handlers: Option<Handlers>,
     listener: Option<Listener>,
     host: Option<Rc<Host>>,
-    lobby: Option<Lobby>,
+    lobby: Option<Lobby<Host>>,
     point: Option<Guard>,
     life: Option<Life>,
     /// The lifetime lock is not to be released before the process ends.
     leave: bool,
     refused: Option<Error>,
+    /// Which task it lost, and so retires.
+    dead: Option<Error>,
     next_check: Instant,
     /// When the point lock was first tried for what is being done now.
     tried: Option<Instant>,
@@ -221,10 +220,34 @@ impl<'a> Server<'a> {
             life: None,
             leave: false,
             refused: None,
+            dead: None,
             next_check: Instant::now(),
             tried: None,
             hurry,
         }
+    }
+
+    /// From the beginning to *Done*.
+    async fn live(&mut self, factory: Factory) -> Result<(), Error> {
+        let starter = if self.service.context.spawned() {
+            Starter::Spawner
+        } else {
+            let stopped = self.told.clone();
+            let mut story = Story::new();
+            let ended = tokio::select! {
+                ended = connect::run(self.service, Goal::Serve, None, &mut story) => ended,
+                () = stopped.told() => return Ok(()),
+            };
+            match ended? {
+                Ended::Start(point) => self.point = Some(point),
+                Ended::Welcomed { welcome, .. } => return Err(Error::AlreadyRunning { pid: welcome.pid }),
+                Ended::Absent => return Err(Error::Usage("to serve is not to retire".into())),
+            }
+            self.cookie = Some(Cookie::new(dial::random()?));
+            Starter::Hand
+        };
+        let span = tracing::info_span!(target: "rendezvous_ipc::serve", "serve", point = %self.service.point.display());
+        self.drive(Step::new(starter), factory).instrument(span).await
     }
 
     async fn drive(&mut self, mut step: Step, factory: Factory) -> Result<(), Error> {
@@ -309,6 +332,11 @@ impl<'a> Server<'a> {
                         () = self.told.told() => s.told(),
                         () = sleep_until(self.next_check) => s.check(),
                         () = self.hall.idle(limits.idle, limits.patience) => s.idle(),
+                        dead = supervise::lost(&mut self.lobby, &mut self.handlers) => {
+                            self.dead = Some(dead);
+                            self.told.tell();
+                            s.told()
+                        }
                     }
                 }
                 Step::Check(s) => {
@@ -316,7 +344,7 @@ impl<'a> Server<'a> {
                     self.log.iter_mut().for_each(Log::look_after);
                     let checked = self.check(point::read(&self.service.point))?;
                     if checked != Checked::Lost {
-                        self.look_after_socket()?;
+                        self.lobby.iter_mut().for_each(Lobby::look_after_file);
                     }
                     s.checked(checked)
                 }
@@ -496,6 +524,14 @@ impl<'a> Server<'a> {
         Ok(())
     }
 
+    /// Ends what a loop that panicked has left: who is connected is served on until the end of the drain.
+    async fn abandon(&mut self) {
+        self.point = None;
+        (self.listener, self.lobby) = (None, None);
+        let _shut = self.hall.look(Retire::Told);
+        let _ = self.drain().await;
+    }
+
     /// Ends the handler. One that blocks its thread cannot be stopped: then the lifetime lock is left to the process.
     async fn end_handlers(&mut self, patience: Duration) {
         if let Some(handlers) = self.handlers.take()
@@ -514,14 +550,6 @@ impl<'a> Server<'a> {
             Some(life) if self.leave => life.leave(),
             life => drop(life),
         }
-    }
-
-    fn look_after_socket(&mut self) -> Result<(), Error> {
-        let host = self.host()?;
-        if let Some(lobby) = &mut self.lobby {
-            lobby.look_after_file(&host);
-        }
-        Ok(())
     }
 
     fn reply(&mut self, line: &[u8]) -> Result<(), Error> {

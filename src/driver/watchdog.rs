@@ -29,11 +29,12 @@ impl Watchdog {
         thread::Builder::new()
             .name("rendezvous-watchdog".into())
             .spawn(move || {
+                // However this thread ends: nobody else would tell it.
+                let held = held.map(TellOnDrop);
                 let mut orders = Lines::of(orders);
                 watch(&mut orders, patience, tell_order, tell_registered);
-                if let Some(told) = held {
+                if held.is_some() {
                     orders.end();
-                    told.tell();
                 }
             })
             .map_err(Error::system("Watch"))?;
@@ -51,6 +52,24 @@ impl Watchdog {
     }
 }
 
+/// Has a server retire.
+struct TellOnDrop(Told);
+
+impl Drop for TellOnDrop {
+    fn drop(&mut self) {
+        self.0.tell();
+    }
+}
+
+/// Ends this process, unless it is forgotten: however the watch ends.
+struct EndOnDrop;
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        process::end_this_process();
+    }
+}
+
 fn watch(
     orders: &mut Lines,
     patience: Duration,
@@ -60,10 +79,28 @@ fn watch(
     let began = Instant::now();
     // Somebody typed `--spawned`: no server depends on it, so nothing has to end.
     let Some(order) = orders.next(began + patience, Order::read).flatten() else { return };
+    let end = EndOnDrop;
     let until = began + order.budget;
     let _ = tell_order.send(order);
-    match orders.next(until, |line| line == REGISTERED.as_bytes()) {
-        Some(true) => drop(tell_registered.send(())),
-        _ => process::end_this_process(),
+    if orders.next(until, |line| line == REGISTERED.as_bytes()) == Some(true) {
+        std::mem::forget(end);
+        let _ = tell_registered.send(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_server_is_told_however_its_watchdog_ends() {
+        let told = Told::new();
+        let held = TellOnDrop(told.clone());
+        let watchdog = thread::spawn(move || {
+            let _held = held;
+            panic!("it reads what nobody wrote");
+        });
+        watchdog.join().unwrap_err();
+        assert!(told.at().is_some());
     }
 }

@@ -26,6 +26,7 @@ mod sequoia;
 mod serving;
 mod sockets;
 mod starts;
+mod tasks;
 mod trace;
 mod versions;
 
@@ -62,6 +63,7 @@ fn main() {
         serving::trials,
         sockets::trials,
         starts::trials,
+        tasks::trials,
         versions::trials,
     ];
     libtest_mimic::run(&arguments, trials.iter().flat_map(|trials| trials()).collect()).exit();

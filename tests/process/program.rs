@@ -27,6 +27,7 @@ pub const BEAR: u8 = b'a';
 pub const WHO: u8 = b'i';
 pub const TERMINAL: u8 = b't';
 pub const PRINT: u8 = b'e';
+pub const BOMB: u8 = b'x';
 
 /// Plays a part, if the first argument names one, by an `@` that no name of a test has.
 pub fn play() -> bool {
@@ -148,6 +149,7 @@ async fn count_bytes(start: &Start, count: &Cell<u64>, peer: Peer, mut stream: S
         match stream.read_u8().await? {
             COUNT => count.set(count.get() + 1),
             PANIC => panic!("a client asked for it"),
+            BOMB => std::panic::panic_any(crate::tasks::Bomb(2)),
             PRINT => eprintln!("a client asked for it"),
             BLOCK => park(),
             KEEP => std::mem::forget(start.keep_alive()),
@@ -179,11 +181,15 @@ fn argument(args: &[String], name: &str) -> Option<u64> {
 
 #[tokio::main]
 async fn serve(args: &[String]) {
+    crate::tasks::subscribe(args);
     trace::subscribe("serve", args);
     if args.iter().any(|arg| arg == "opens") {
         eprintln!("begun");
         // To be inherited by whatever is executed.
         std::mem::forget(rustix::io::dup(std::io::stderr()).unwrap());
+    }
+    if args.iter().any(|arg| arg == "filtered") {
+        crate::tasks::refuse_limits();
     }
     let mut limits = limits_by(args);
     limits.idle = argument(args, "idle=").map(Duration::from_millis).or(limits.idle);

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument;
 
@@ -22,6 +21,7 @@ use super::super::serve::{jitter, missing, obey};
 use super::super::socket as sockets;
 use super::super::socket::Listener;
 use super::super::story::Story;
+use super::super::supervise;
 use super::connect::{self, Ended};
 use super::lobby::{Host, hear};
 use crate::error::Error;
@@ -30,15 +30,15 @@ use crate::proto::cookie::Cookie;
 use crate::proto::sequoia::connect::Goal;
 use crate::proto::sequoia::record::{Found, Record};
 use crate::proto::sequoia::serve::{Checked, Done, Starter, Step};
+use crate::proto::serve::Retire;
 use crate::service::Service;
 
 /// Serves until the server has retired.
 pub(in crate::driver) async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
     let hurry = Rc::new(Notify::new());
     let signals = process::Signals::new(service.context.spawned()).map_err(Error::system("Hear"))?;
-    spawn_local(obey(signals, told.clone(), hurry.clone()));
-    let mut server = Server::new(service, told, hurry);
-    let step = if service.context.spawned() {
+    let mut server = Server::new(service, told.clone(), hurry.clone());
+    if service.context.spawned() {
         let (log, _) = log::open(&service.log)?;
         let listener = process::take_listener(log).map_err(Error::system("Hear"))?.ok_or_else(|| {
             Error::Usage("--socket 0 is for servers that a client starts; by hand, leave it out".into())
@@ -48,26 +48,24 @@ pub(in crate::driver) async fn run(service: &Service, factory: Factory, told: To
         log::subscribe();
         listener.set_nonblocking(true).map_err(Error::system("Hear"))?;
         server.listener = Some(TcpListener::from_std(listener).map_err(Error::system("Hear"))?);
-        Step::new(Starter::Client)
-    } else {
-        let stopped = server.told.clone();
-        let mut story = Story::new();
-        let ended = tokio::select! {
-            ended = connect::run(service, Goal::Serve, &mut story) => ended,
-            () = stopped.told() => return Ok(()),
-        };
-        match ended? {
-            Ended::Start(point) => server.point = Some(point),
-            Ended::Live | Ended::Connected(..) | Ended::Internal => return Err(Error::AlreadyRunning { pid: 0 }),
+    }
+    let lives = async {
+        let result = supervise::caught("the server's loop", server.live(factory)).await;
+        if result.is_err() {
+            server.abandon().await;
         }
-        server.cookie = Some(Cookie::new(dial::random()?));
-        Step::new(Starter::Hand)
+        server.point = None;
+        server.end_handlers(service.limits.patience).await;
+        match (result, server.dead.take()) {
+            (Ok(result), None) => result,
+            (Ok(_), Some(dead)) | (Err(dead), _) => supervise::end(dead, service.context.spawned()),
+        }
     };
-    let span = tracing::info_span!(target: "rendezvous_ipc::serve", "sequoia", point = %service.point.display());
-    let result = server.drive(step, factory).instrument(span).await;
-    server.point = None;
-    server.end_handlers(service.limits.patience).await;
-    result
+    tokio::select! {
+        biased;
+        result = lives => result,
+        never = obey(signals, told, hurry) => match never {},
+    }
 }
 
 /// A server and what it holds. Dropping it releases the point lock, and resets the connection that told the cookie.
@@ -83,9 +81,11 @@ struct Server<'a> {
     handlers: Option<Handlers>,
     listener: Option<TcpListener>,
     host: Option<Rc<Host>>,
-    lobby: Option<Lobby>,
+    lobby: Option<Lobby<Host>>,
     point: Option<Guard>,
     refused: Option<Error>,
+    /// Which task it lost, and so retires.
+    dead: Option<Error>,
     next_check: Instant,
     /// When the point lock was first tried for what is being done now.
     tried: Option<Instant>,
@@ -108,10 +108,34 @@ impl<'a> Server<'a> {
             lobby: None,
             point: None,
             refused: None,
+            dead: None,
             next_check: Instant::now(),
             tried: None,
             hurry,
         }
+    }
+
+    /// From the beginning to *Done*.
+    async fn live(&mut self, factory: Factory) -> Result<(), Error> {
+        let starter = if self.service.context.spawned() {
+            Starter::Client
+        } else {
+            let stopped = self.told.clone();
+            let mut story = Story::new();
+            let ended = tokio::select! {
+                ended = connect::run(self.service, Goal::Serve, &mut story) => ended,
+                () = stopped.told() => return Ok(()),
+            };
+            match ended? {
+                Ended::Start(point) => self.point = Some(point),
+                Ended::Live | Ended::Connected(..) | Ended::Internal => return Err(Error::AlreadyRunning { pid: 0 }),
+            }
+            self.cookie = Some(Cookie::new(dial::random()?));
+            Starter::Hand
+        };
+        let span =
+            tracing::info_span!(target: "rendezvous_ipc::serve", "sequoia", point = %self.service.point.display());
+        self.drive(Step::new(starter), factory).instrument(span).await
     }
 
     async fn drive(&mut self, mut step: Step, factory: Factory) -> Result<(), Error> {
@@ -169,7 +193,12 @@ impl<'a> Server<'a> {
                         biased;
                         () = self.told.told() => s.told(),
                         () = sleep_until(self.next_check) => s.check(),
-                        () = self.idle(&limits) => s.idle(),
+                        () = idle(&self.host, &self.hall, &limits) => s.idle(),
+                        dead = supervise::lost(&mut self.lobby, &mut self.handlers) => {
+                            self.dead = Some(dead);
+                            self.told.tell();
+                            s.told()
+                        }
                     }
                 }
                 Step::Check(s) => {
@@ -245,12 +274,7 @@ impl<'a> Server<'a> {
                     s.unlocked()
                 }
                 Step::Drain(s) => {
-                    let until = Instant::now() + limits.drain;
-                    tokio::select! {
-                        _ = timeout_at(until, self.hall.empty()) => {}
-                        () = self.hurry.notified() => {}
-                    }
-                    self.end_handlers(limits.patience.max(until - Instant::now())).await;
+                    self.drain().await;
                     s.drained()
                 }
                 Step::Done(done) => {
@@ -268,15 +292,6 @@ impl<'a> Server<'a> {
                 }
             }
         }
-    }
-
-    /// Returns when nobody has been counted for the idle period. A client of `sequoia-ipc` that started this server
-    /// connects when it has released the point lock, and has `patience` for that.
-    async fn idle(&self, limits: &Limits) {
-        if let Some(host) = &self.host {
-            host.first(limits.patience).await;
-        }
-        self.hall.idle(limits.idle, limits.patience).await;
     }
 
     /// The first connection says what the cookie is.
@@ -327,6 +342,24 @@ impl<'a> Server<'a> {
         })
     }
 
+    /// Waits for the clients that are left, then ends them, and the handler with them.
+    async fn drain(&mut self) {
+        let until = Instant::now() + self.service.limits.drain;
+        tokio::select! {
+            _ = timeout_at(until, self.hall.empty()) => {}
+            () = self.hurry.notified() => {}
+        }
+        self.end_handlers(self.service.limits.patience.max(until - Instant::now())).await;
+    }
+
+    /// Ends what a loop that panicked has left: who is connected is served on until the end of the drain.
+    async fn abandon(&mut self) {
+        self.point = None;
+        (self.introduction, self.listener, self.lobby) = (None, None, None);
+        let _shut = self.hall.look(Retire::Told);
+        self.drain().await;
+    }
+
     /// Ends the handler. One that blocks its thread cannot be stopped, and ends with the process.
     async fn end_handlers(&mut self, patience: Duration) {
         if let Some(handlers) = self.handlers.take()
@@ -347,6 +380,15 @@ impl<'a> Server<'a> {
     fn point(&mut self) -> Result<&mut Guard, Error> {
         self.point.as_mut().ok_or_else(|| missing("the point lock"))
     }
+}
+
+/// Returns when nobody has been counted for the idle period. A client of `sequoia-ipc` that started this server connects
+/// when it has released the point lock, and has `patience` for that.
+async fn idle(host: &Option<Rc<Host>>, hall: &Hall, limits: &Limits) {
+    if let Some(host) = host {
+        host.first(limits.patience).await;
+    }
+    hall.idle(limits.idle, limits.patience).await;
 }
 
 fn is_gone(home: &Path) -> bool {

@@ -13,6 +13,7 @@ pub(crate) use std::process::Child;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal as mask;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, OFlags};
@@ -256,10 +257,11 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
-/// How many files this process may have open.
+/// How many files this process may have open. Where the system does not tell, as a filter of system calls may have it,
+/// as many as most systems allow.
 pub(crate) fn descriptors() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    limit.current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+    // Not rustix's, which has it that this cannot fail: it panics, or takes for the answer what was never written.
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(limit, _)| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// Ends this process at once, whatever its other threads do.

@@ -1,0 +1,100 @@
+//! No task of a server dies unseen: one that panics, or ends by itself, is told in the log and leads to a defined end.
+//!
+//! The task that accepts is begun anew, on the same listening socket. Where any other dies, or that one dies again at
+//! once, the server retires: it drains, ends its handler and releases its locks. Then a server that a client started ends
+//! its process, and `serve` by hand returns the error.
+//!
+//! What a server holds lies outside of what may panic. So it is released in the same order as ever, and the lifetime lock
+//! goes with the last code of the handler.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+use super::handlers::Handlers;
+use super::lobby::{Greet, Lobby};
+use crate::error::Error;
+
+/// Awaits a loop that others depend on. Its panic is told, and is an error.
+pub(super) async fn caught<T>(what: &str, work: impl Future<Output = T>) -> Result<T, Error> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(dead(what, panicked(panic)))),
+    })
+    .await
+}
+
+/// Runs what a thread is for. The same of it.
+pub(super) fn caught_thread<T>(what: &str, work: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| dead(what, panicked(panic)))
+}
+
+/// Returns when a task is dead without which a server serves nobody, and says which. Until then it begins to accept anew
+/// where that has come to its end.
+pub(super) async fn lost<G: Greet>(lobby: &mut Option<Lobby<G>>, handlers: &mut Option<Handlers>) -> Error {
+    loop {
+        let accepting = async {
+            match lobby.as_mut() {
+                Some(lobby) => lobby.accepts_no_more().await,
+                None => std::future::pending().await,
+            }
+        };
+        let running = async {
+            match handlers.as_mut() {
+                Some(handlers) => handlers.run_no_more().await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            ended = accepting => ended,
+            () = running => {
+                *handlers = None;
+                return dead("the thread of the handlers", "ended".into());
+            }
+        };
+        let how = match ended {
+            Ok(()) => "ended".into(),
+            Err(error) => error.try_into_panic().map_or_else(|error| error.to_string(), panicked),
+        };
+        let dead = dead("the task that accepts", how);
+        if !lobby.as_mut().is_some_and(Lobby::accept_again) {
+            return dead;
+        }
+    }
+}
+
+/// The end of a server that lost a task, when all that could be is drained and released: of its process where that is
+/// nothing but this server.
+pub(super) fn end(dead: Error, spawned: bool) -> Result<(), Error> {
+    if spawned {
+        tell(|| tracing::error!(target: "rendezvous_ipc::serve", error = %dead, "the process ends"));
+        // Its `main` may wait for something else, and the lifetime lock is held for as long as it does.
+        std::process::exit(1);
+    }
+    Err(dead)
+}
+
+fn dead(what: &str, how: String) -> Error {
+    let error = Error::System { stage: "Serve", source: io::Error::other(format!("{what} {how}")) };
+    tell(|| tracing::error!(target: "rendezvous_ipc::serve", %error, "a task is dead"));
+    error
+}
+
+/// Tells something in the log. Who panicked may be whoever listens there.
+fn tell(say: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(say)) {
+        std::mem::forget(panic);
+    }
+}
+
+/// What a panic says. What it carries besides is not dropped, for that could panic, too.
+fn panicked(panic: Box<dyn Any + Send>) -> String {
+    let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
+    let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
+    std::mem::forget(panic);
+    said.map_or_else(|| "panicked".into(), |said| format!("panicked: {said}"))
+}

@@ -1,0 +1,287 @@
+//! What becomes of a server one of whose tasks panics or ends.
+
+use std::fmt::{Debug, Write as _};
+use std::fs;
+use std::io::{Read, Write as _};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rendezvous_ipc::proto::handshake::SERVER_PROOF;
+use rendezvous_ipc::{Descriptor, How, Policy};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+use crate::home::{Home, LONG, connected, dial, eventually, output, runtime};
+use crate::program::{BOMB, COUNT, ask, hello};
+
+crate::trials![
+    a_task_that_accepts_and_panics_is_begun_anew_at_the_same_socket,
+    a_task_that_accepts_and_panics_again_and_again_ends_its_server_when_its_clients_are_done,
+    a_loop_that_panics_ends_its_server_when_its_clients_are_done,
+    a_loop_of_the_dialect_that_panics_ends_its_server_when_its_clients_are_done,
+    a_server_by_hand_whose_loop_panics_returns_that,
+    a_server_without_its_handlers_thread_ends,
+    an_internal_server_without_its_handlers_thread_is_replaced,
+    a_greeting_that_panics_ends_its_own_connection_only,
+    a_server_that_may_not_ask_for_its_limits_serves,
+];
+
+/// Panics when it is dropped, as often as this says: so it ends the thread that catches it, too.
+pub struct Bomb(pub u32);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if self.0 > 0 {
+            std::panic::panic_any(Bomb(self.0 - 1));
+        }
+    }
+}
+
+/// Prints all that the server says, and panics where it says `panics-at=WORDS`, `panics=N` times or for ever: in the task
+/// that says it.
+pub fn subscribe(args: &[String]) {
+    let argument = |name| args.iter().find_map(|arg| arg.strip_prefix(name));
+    if let Some(at) = argument("panics-at=") {
+        let left = argument("panics=").map_or(u32::MAX, |times| times.parse().unwrap());
+        tracing::subscriber::set_global_default(Panics { at: at.into(), left: left.into() }).unwrap();
+    }
+}
+
+struct Panics {
+    at: String,
+    left: AtomicU32,
+}
+
+impl Subscriber for Panics {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("rendezvous_ipc::")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut said = Said::default();
+        event.record(&mut said);
+        let _ = writeln!(std::io::stderr(), "{}{}", said.message, said.rest);
+        let less = |left: u32| left.checked_sub(1);
+        let panics =
+            said.message == self.at && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
+        assert!(!panics, "nobody may say that");
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Said {
+    message: String,
+    rest: String,
+}
+
+impl Visit for Said {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            name => write!(self.rest, " {name}={value:?}").unwrap(),
+        }
+    }
+}
+
+const ACCEPTING: &str = "panics-at=accepting again in a moment";
+
+fn log(home: &Home) -> String {
+    fs::read_to_string(home.path().join("count.log")).unwrap()
+}
+
+fn eventually_logged(home: &Home, what: &str, times: usize) {
+    eventually(what, || log(home).matches(what).count() >= times);
+}
+
+/// Lets a server open nothing, or as much as ever.
+fn let_open(server: u32, nothing: bool) {
+    let plenty = getrlimit(Resource::Nofile);
+    let current = if nothing { Some(3) } else { plenty.current };
+    prlimit(Pid::from_raw(server as i32), Resource::Nofile, Rlimit { current, ..plenty }).unwrap();
+}
+
+/// Has a server look after its files: so some time has passed since it began to accept.
+fn have_it_check(home: &Home) {
+    fs::write(home.point(), b"").unwrap();
+    eventually("the record is restored", || !fs::read(home.point()).unwrap().is_empty());
+}
+
+fn a_task_that_accepts_and_panics_is_begun_anew_at_the_same_socket() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", ACCEPTING, "panics=1"]);
+    runtime().block_on(async {
+        let first = connected(&service).await;
+        let server = first.outcome().pid;
+        have_it_check(&home);
+        let address = home.address();
+        let_open(server, true);
+        let mut waits = dial(&address).unwrap();
+        waits.write_all(&hello()).unwrap();
+        eventually_logged(&home, "the task that accepts panicked: nobody may say that", 1);
+        let_open(server, false);
+        waits.set_read_timeout(Some(LONG)).unwrap();
+        waits.read_exact(&mut [0; SERVER_PROOF]).expect("who waited meanwhile is answered");
+        assert_eq!(ask(&mut first.into_stream(), COUNT).await.unwrap(), 1, "who was connected noticed nothing");
+        let next = connected(&service).await;
+        assert_eq!((next.outcome().how, next.outcome().pid), (How::Joined, server));
+        assert_eq!(home.address(), address);
+    });
+    home.retire();
+}
+
+fn a_task_that_accepts_and_panics_again_and_again_ends_its_server_when_its_clients_are_done() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", ACCEPTING, "flushes"]);
+    let short_of_all = |server| {
+        have_it_check(&home);
+        let_open(server, true);
+        let waits = dial(&home.address()).unwrap();
+        // It was begun anew, perhaps more than once where this machine is slow, and then the server retires.
+        eventually("the server retires", || {
+            let log = log(&home);
+            let (before, after) = log.rsplit_once("a task is dead").unwrap_or_default();
+            before.contains("the task that accepts panicked: nobody may say that") && after.contains("\nLock ")
+        });
+        let_open(server, false);
+        drop(waits);
+    };
+    assert_it_drains_and_ends(&home, &service, short_of_all);
+}
+
+fn a_loop_that_panics_ends_its_server_when_its_clients_are_done() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", "panics-at=Check", "flushes"]);
+    assert_it_drains_and_ends(&home, &service, |_| {
+        eventually_logged(&home, "the server's loop panicked: nobody may say that", 1);
+    });
+}
+
+/// A server that has lost a task serves its client to the end, ends its handler and then its process, and nobody else
+/// serves before that.
+fn assert_it_drains_and_ends(home: &Home, service: &Descriptor, lose: impl FnOnce(u32)) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let first = connected(service).await;
+        let server = first.outcome().pid;
+        let mut first = first.into_stream();
+        lose(server);
+        let next = tokio::spawn({
+            let service = service.clone();
+            async move { service.connect().await }
+        });
+        for count in 1..=3 {
+            assert_eq!(ask(&mut first, COUNT).await.unwrap(), count, "who is connected notices nothing");
+        }
+        assert!(!next.is_finished(), "and its successor waits until it has drained");
+        drop(first);
+        let next = next.await.unwrap().unwrap();
+        assert!(matches!(next.outcome().how, How::StartedExternal(_)), "{}", next.outcome());
+        assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it", "the handler came to its end before");
+        assert_ne!(next.outcome().pid, server);
+        eventually("its process has ended", || !home.processes().contains(&server));
+        eventually_logged(home, "the process ends", 1);
+        drop(next);
+        // Unless it does as the one before.
+        let _ = service.retire().await;
+    });
+    home.wait_for_nobody();
+}
+
+fn a_loop_of_the_dialect_that_panics_ends_its_server_when_its_clients_are_done() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", "sequoia", "panics-at=Check", "flushes"]);
+    runtime().block_on(async {
+        let mut first = connected(&service).await.into_stream();
+        eventually_logged(&home, "the server's loop panicked: nobody may say that", 1);
+        assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1, "who is connected notices nothing");
+    });
+    home.wait_for_nobody();
+    assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it");
+}
+
+fn a_server_by_hand_whose_loop_panics_returns_that() {
+    for dialect in ["native", "sequoia"] {
+        let home = Home::new();
+        let mut server = home.command(&["@serve", dialect, "panics-at=Check", "flushes"]);
+        server.stderr(Stdio::piped());
+        let ended = output(server);
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.ends_with("Serve: the server's loop panicked: nobody may say that\n"), "{said}");
+        assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it", "{dialect}");
+    }
+}
+
+fn a_server_without_its_handlers_thread_ends() {
+    for args in [&["@serve"][..], &["@serve", "sequoia"]] {
+        let home = Home::new();
+        let service = home.service_by(args);
+        runtime().block_on(async {
+            let mut first = connected(&service).await.into_stream();
+            ask(&mut first, BOMB).await.expect_err("it is gone");
+        });
+        home.wait_for_nobody();
+        assert_eq!(fs::read(home.point()).unwrap(), b"", "it withdrew its record");
+        assert!(log(&home).contains("the thread of the handlers ended"), "{}", log(&home));
+    }
+}
+
+fn an_internal_server_without_its_handlers_thread_is_replaced() {
+    let home = Home::new();
+    let service = home.service();
+    runtime().block_on(async {
+        let connect = || service.connect_with_policy(Policy::Internal);
+        let mut first = connect().await.unwrap().into_stream();
+        let mut second = connect().await.unwrap().into_stream();
+        assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1);
+        ask(&mut first, BOMB).await.expect_err("it is gone");
+        ask(&mut second, COUNT).await.expect_err("and all of its sessions");
+        // Their connections are still there, and keep nothing.
+        let mut third = connect().await.unwrap().into_stream();
+        assert_eq!(ask(&mut third, COUNT).await.unwrap(), 1, "another handler");
+    });
+}
+
+fn a_greeting_that_panics_ends_its_own_connection_only() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", "panics-at=Answer", "panics=1"]);
+    runtime().block_on(async {
+        let first = connected(&service).await;
+        assert!(!first.outcome().suspicions.is_empty(), "one dial came to nothing: {}", first.outcome());
+        assert_eq!(connected(&service).await.outcome().how, How::Joined);
+    });
+    assert!(!log(&home).contains("a task is dead"), "{}", log(&home));
+    home.retire();
+}
+
+/// As a sandbox does: whoever asks what this process may use is refused.
+pub fn refuse_limits() {
+    let asks = [libc::SYS_prlimit64, libc::SYS_getrlimit].map(|call| (call, Vec::new()));
+    let arch = std::env::consts::ARCH.try_into().unwrap();
+    let refused = SeccompAction::Errno(libc::EPERM as u32);
+    let filter = SeccompFilter::new(asks.into(), SeccompAction::Allow, refused, arch).unwrap();
+    let filter: BpfProgram = filter.try_into().unwrap();
+    seccompiler::apply_filter_all_threads(&filter).unwrap();
+}
+
+fn a_server_that_may_not_ask_for_its_limits_serves() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", "filtered"]);
+    for count in 1..=2 {
+        assert_eq!(home.try_count(&service).unwrap().1, count);
+    }
+    assert!(!log(&home).contains("panicked"), "{}", log(&home));
+    home.retire();
+}

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroize;
 
 use super::os::file::{self, Mode};
+use super::os::process;
 use crate::error::Error;
 use crate::proto::record::{Found, Line, Record};
 
@@ -142,6 +143,7 @@ impl Guard {
 
     /// The same, in another dialect.
     pub(crate) fn write_line(&mut self, line: &Line) -> Result<(), Error> {
+        process::may_write().map_err(|error| Error::file(&self.path, error))?;
         self.rewind()?;
         let written = match self.file.write(line) {
             Ok(len) if len == line.len() => return Ok(()),

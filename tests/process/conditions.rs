@@ -205,6 +205,12 @@ fn rows_of_homes() -> Vec<Row> {
             |_| {},
         )
         .while_it("full-at=Write"),
+        row(
+            "no file may be written at all",
+            "error: HOME/count: File too large (os error 27): raise `ulimit -f`",
+            |_| {},
+        )
+        .while_it("mute-at=Write"),
     ]
 }
 

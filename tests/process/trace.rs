@@ -25,6 +25,7 @@ pub fn subscribe(role: &'static str, args: &[String]) {
         ("stop-at=", Fate::Signal(Signal::STOP)),
         // No file may be longer than a part of a record.
         ("full-at=", Fate::Limit(Resource::Fsize, 100)),
+        ("mute-at=", Fate::Limit(Resource::Fsize, 0)),
         // What is open stays open; nothing can be opened beside it.
         ("short-at=", Fate::Limit(Resource::Nofile, 3)),
         ("small-at=", Fate::Limit(Resource::As, 900 << 20)),

@@ -264,6 +264,14 @@ pub(crate) fn descriptors() -> usize {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(limit, _)| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
+/// Why this process may write to no file, where its limit says so: to try would end it, by a signal.
+pub(crate) fn may_write() -> io::Result<()> {
+    match getrlimit(Resource::RLIMIT_FSIZE) {
+        Ok((0, _)) => Err(Errno::FBIG.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Ends this process at once, whatever its other threads do.
 pub(crate) fn end_this_process() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);

@@ -368,8 +368,13 @@ impl Descriptor {
     ///
     /// It is the choice of a user, or of a program that knows its server, after [`Error::Unresponsive`]: what the
     /// server has in memory is lost, and its clients with it. A server that answers within [`Limits::patience`] is
-    /// left alone. One that holds its lifetime lock and does not is killed by SIGKILL, whatever it is at; what its
-    /// handler has started goes on. Nothing else is changed: the next connect finds the server gone.
+    /// left alone. One that holds its lifetime lock and does not, three times in a row, is killed by SIGKILL if it makes no
+    /// progress: it was stopped all the time, or its serving thread had no time of a processor, or the queue at its port was
+    /// full and nobody was accepted. The answer says which. What its handler has started goes on. Nothing else is
+    /// changed: the next connect finds the server gone.
+    ///
+    /// A server that does not answer and shows none of these signs is left alone, too: [`Error::NotHung`]. It may be well, and
+    /// others crowd its port. It takes three times [`Limits::patience`] to tell.
     ///
     /// The process is named by a pidfd and by its start, so that a number that was given away hits nobody; where a
     /// system has no pidfd (Linux before 5.3, other Unix) nothing is killed. That the lifetime lock is free afterwards
@@ -380,7 +385,7 @@ impl Descriptor {
     /// async fn connect_at_any_price(service: &Descriptor) -> Result<Connection, Error> {
     ///     match service.connect().await {
     ///         Err(Error::Unresponsive { .. }) => {
-    ///             eprintln!("{}", service.end_unresponsive().await?); // ended: pid 4711
+    ///             eprintln!("{}", service.end_unresponsive().await?); // ended: pid 4711, for it was stopped
     ///             service.connect().await
     ///         }
     ///         connected => connected,
@@ -389,7 +394,8 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unidentified`] where the process cannot be told from others for certain: nothing was killed then.
+    /// [`Error::Unidentified`] where the process cannot be told from others for certain, [`Error::NotHung`] where it may be
+    /// well: nothing was killed then.
     /// [`Error::Deadline`] at *Lock* where somebody held the point lock for all of [`Limits::connect`], and at *Kill*
     /// where the lifetime lock was not free [`Limits::drain`] after the kill. Else our own trouble.
     ///

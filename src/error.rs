@@ -123,6 +123,20 @@ pub enum Error {
         /// What to do.
         remedy: &'static str,
     },
+    /// A server that was to be ended ([`end_unresponsive`](crate::Descriptor::end_unresponsive)) does not answer, and
+    /// nothing shows that it hangs: it may be busy, or others may crowd it. Nothing was killed.
+    NotHung {
+        /// The process that the record names.
+        pid: u32,
+        /// What was tried last, and what it came to.
+        suspicion: Suspicion,
+        /// For how long it was tried.
+        waited: Duration,
+        /// What was seen of it.
+        found: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// The time that was given is over.
     Deadline {
         /// The step at which it ended, named as in the protocol.
@@ -288,6 +302,11 @@ impl fmt::Display for Error {
             Error::Unidentified { pid, found, remedy } => {
                 write!(f, "the server (pid {pid}) does not answer and was not ended, for {found}: {remedy}")
             }
+            Error::NotHung { pid, suspicion, waited, found, remedy } => write!(
+                f,
+                "the server (pid {pid}) does not answer ({suspicion}, tried for {waited:.1?}) and was not ended, for \
+                 {found}: {remedy}"
+            ),
             Error::Deadline { stage, waiting_for, waited, suspicion } => {
                 write!(f, "gave up after {waited:.1?} at {stage}, waiting for {waiting_for}")?;
                 suspicion.iter().try_for_each(|suspicion| write!(f, " ({suspicion})"))

@@ -44,6 +44,7 @@ pub use self::{
     error::{BoxError, Error, StartError, StartFailure},
     limits::Limits,
     proto::connect::Policy,
+    proto::unresponsive::Sign,
 };
 
 /// The README's example compiles.

@@ -24,7 +24,7 @@ use super::handlers::{self, Factory, Handlers, Start};
 use super::life::Life;
 use super::lobby::{Host, Lobby};
 use super::log::{self, Log};
-use super::os::{process, scope};
+use super::os::{process, progress, scope};
 use super::point::{self, Guard};
 use super::sequoia;
 use super::socket::{self, Listener};
@@ -93,7 +93,7 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
         Err(error) => Err(Error::System { stage: "Watch", source: error }),
     };
     thread::Builder::new()
-        .name("rendezvous-serve".into())
+        .name(progress::SERVING.into())
         .spawn(move || {
             let result = supervise::caught_thread("the server's thread", body);
             let _ = tell_ended.send(result.unwrap_or_else(|dead| supervise::end(dead, spawned)));

@@ -1,8 +1,8 @@
 //! The protocol, as machines that ask and are answered: no I/O, no clock, no threads, no allocation.
 //!
 //! [`connect`] is the client's machine, [`serve`] the server's, [`handshake`] what they say to each
-//! other, [`start`] what a spawner and its child say, [`record`] what stands in the point; [`sequoia`] has all of that for
-//! the other dialect. The driver runs them over files, locks, sockets and processes; tests run them over nothing at all.
+//! other, [`start`] what a spawner and its child say, [`record`] what stands in the point, [`unresponsive`] when a silent server
+//! may be ended; [`sequoia`] has all of that for the other dialect. The driver runs them over files, locks, sockets and processes; tests run them over nothing at all.
 //!
 //! This module is public so that it can be tested, explored and fuzzed from outside, and is outside of
 //! the crate's SemVer promise until 1.0.
@@ -17,3 +17,4 @@ pub mod scope;
 pub mod sequoia;
 pub mod serve;
 pub mod start;
+pub mod unresponsive;

@@ -6,13 +6,16 @@
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, SERVER_PROOF};
-use rendezvous_ipc::{Descriptor, How, Limits};
+use rendezvous_ipc::{Descriptor, Ending, Error, How, Limits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::home::{Home, LONG, connected, dial, eventually, runtime, wait_until_stopped};
@@ -23,6 +26,7 @@ crate::trials![
     no_attack_keeps_an_idle_server,
     who_sends_by_the_megabyte_is_read_no_further_than_it_is_wrong,
     who_sends_a_byte_now_and_then_has_no_more_time_than_others,
+    a_well_server_is_not_ended_whoever_besieges_its_port,
 ];
 
 /// Connections that say nothing: a little less than a server keeps.
@@ -37,6 +41,102 @@ fn a_client_gets_its_answer_beside_the_silent_the_wrong_and_the_stopped() {
 /// `@attack TURNS`: measures so many times as long.
 pub fn attack(args: &[String]) {
     measure(args[1].parse().expect("a number"));
+    besiege(64, 8);
+}
+
+fn a_well_server_is_not_ended_whoever_besieges_its_port() {
+    besiege(12, 3);
+}
+
+/// So many processes crowd a port, each in its own way, by another user where this one may start any. Meanwhile somebody
+/// has the server ended so many times, which is well, and connects.
+fn besiege(processes: usize, times: usize) {
+    let mut home = Home::new();
+    home.limits = Limits::default();
+    let service = home.service_by(&["@serve", "whole", "tcp"]);
+    let (server, _) = home.try_count(&service).unwrap();
+    let address = home.address();
+    let ways = ["silent", "garbage", "hello", "proof"];
+    // Another user has to reach the program.
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let program = directory.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let mut besiegers: Vec<_> = (0..processes)
+        .map(|number| {
+            let mut command = Command::new(&program);
+            if rustix::process::geteuid().is_root() {
+                command.uid(65534).gid(65534);
+            }
+            Attacker::by(command.args(["@besiege", &address, ways[number % 4]]))
+        })
+        .collect();
+    besiegers.iter_mut().for_each(|besieger| eventually("it is at work", || besieger.next() > 100));
+    let runtime = runtime();
+    let (mut connects, mut endings) = (Vec::new(), Vec::new());
+    for _ in 0..times {
+        let ending = match runtime.block_on(service.end_unresponsive()) {
+            Ok(Ending::LeftAlone(_)) => "left alone",
+            Err(Error::NotHung { .. }) => "not hung",
+            Err(Error::Deadline { .. }) => "no lock",
+            other => panic!("{other:?}"),
+        };
+        endings.push(ending);
+        let began = Instant::now();
+        match runtime.block_on(service.connect()) {
+            Ok(connection) => assert_eq!(connection.outcome().pid, server.pid),
+            Err(error) => assert!(matches!(error, Error::Unresponsive { .. } | Error::Deadline { .. }), "{error}"),
+        }
+        connects.push(began.elapsed());
+    }
+    drop(besiegers);
+    connects.sort_unstable();
+    let (median, longest) = (connects[times / 2], connects[times - 1]);
+    println!("besieged by {processes} processes: a connect takes {median:.2?}, {longest:.2?} at most; {endings:?}");
+    assert_eq!(home.processes(), [server.pid]);
+    home.retire();
+}
+
+/// `@besiege ADDRESS WAY`: has a hundred connections at once, each anew when it is over, until its input ends, and says how
+/// many there were at each line. Who says nothing, or hello only, stays for a while.
+pub fn besiege_by(args: &[String]) {
+    let (address, way) = (args[1].clone(), args[2].clone());
+    let done = Arc::new(AtomicU64::new(0));
+    let count = done.clone();
+    thread::spawn(move || {
+        let besieging = async move {
+            let (address, way) = (&address, &way);
+            let guests = (0..100).map(|_| async {
+                loop {
+                    let _ = tokio::time::timeout(Duration::from_secs(1), besiege_once(address, way)).await;
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            futures_util::future::join_all(guests).await
+        };
+        runtime().block_on(besieging)
+    });
+    for _ in std::io::stdin().lines() {
+        println!("{}", done.load(Ordering::Relaxed));
+    }
+}
+
+async fn besiege_once(address: &str, way: &str) -> std::io::Result<()> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    // Its end is a reset, which leaves no port behind that is of no use for a minute.
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
+    match way {
+        "garbage" => stream.write_all(&[0xff; 2 * HELLO]).await?,
+        "hello" => stream.write_all(&hello()).await?,
+        "proof" => {
+            stream.write_all(&hello()).await?;
+            stream.read_exact(&mut [0; SERVER_PROOF]).await?;
+            stream.write_all(&[0xff; CLIENT_PROOF]).await?;
+        }
+        _ => {}
+    }
+    stream.read_to_end(&mut Vec::new()).await.map(drop)
 }
 
 /// The time from the call until the first answer, in each situation in turn: what else the machine does hits all alike.
@@ -165,18 +265,21 @@ impl Attack {
 }
 
 /// A process that attacks a server.
-struct Attacker(Child, BufReader<ChildStdout>);
+pub struct Attacker(Child, BufReader<ChildStdout>);
 
 impl Attacker {
-    fn new(args: &[&str]) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        let mut child = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    pub fn new(args: &[&str]) -> Self {
+        Attacker::by(Command::new(std::env::current_exe().unwrap()).args(args))
+    }
+
+    fn by(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let says = BufReader::new(child.stdout.take().unwrap());
         Attacker(child, says)
     }
 
     /// Has it do its next act; answers what it says of it.
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
         let mut said = String::new();
         self.1.read_line(&mut said).unwrap();
@@ -211,6 +314,20 @@ pub fn silent(args: &[String]) {
         guests.extend((0..closed).filter_map(|_| dial(&args[1]).ok()));
         guests.iter().for_each(|guest| guest.set_nonblocking(true).unwrap());
         println!("{closed}");
+    }
+}
+
+/// `@crowd ADDRESS`: connects until the queue at a port lets nobody in, and says how many wait there.
+pub fn crowd(args: &[String]) {
+    let most = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: most.maximum, ..most }).unwrap();
+    let address = args[1].parse().unwrap();
+    let mut crowd = Vec::new();
+    for _ in std::io::stdin().lines() {
+        while let Ok(guest) = TcpStream::connect_timeout(&address, Duration::from_millis(500)) {
+            crowd.push(guest);
+        }
+        println!("{}", crowd.len());
     }
 }
 

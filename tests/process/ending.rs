@@ -8,15 +8,23 @@ use std::process::{Child, Command};
 use std::task::Poll;
 use std::time::Instant;
 
+use rendezvous_ipc::proto::connect::Came;
 use rendezvous_ipc::proto::record::Record;
-use rendezvous_ipc::{Ending, Error, How, Limits, Reason, Status};
+use rendezvous_ipc::proto::unresponsive::SILENCES;
+use rendezvous_ipc::{Descriptor, Ending, Error, How, Limits, Reason, Sign, Status};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open};
 
-use crate::home::{Home, connected, kill, runtime, signal, stop};
+use crate::attack::Attacker;
+use crate::home::{Home, connected, dial, eventually, kill, runtime, signal, stop};
 
 crate::trials![
     a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another,
+    a_server_whose_serving_thread_is_blocked_is_ended_at_a_socket_and_at_a_port,
     a_server_that_answers_is_not_ended,
+    a_server_that_answers_after_a_silence_is_not_ended,
+    a_server_that_goes_on_and_does_not_answer_is_not_ended_and_that_is_said,
+    a_server_that_drains_and_could_not_withdraw_its_record_is_not_ended,
+    a_server_whose_queue_is_full_and_does_not_move_is_ended,
     a_number_that_is_anothers_by_now_is_killed_by_nobody,
     a_server_that_is_gone_or_was_never_there_is_no_error_to_end,
     a_server_whose_lifetime_lock_cannot_be_asked_is_not_ended,
@@ -35,9 +43,10 @@ fn a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another() {
     let record = home.record();
     let begun = Instant::now();
     let ended = end(&home).unwrap();
-    assert_eq!(ended, Ending::Ended { pid: server.pid });
-    assert_eq!(ended.to_string(), format!("ended: pid {}", server.pid));
-    assert!(begun.elapsed() < home.limits.patience * 3, "{:?}", begun.elapsed());
+    assert_eq!(ended, Ending::Ended { pid: server.pid, sign: Sign::Stopped });
+    assert_eq!(ended.to_string(), format!("ended: pid {}, for it was stopped", server.pid));
+    assert!(begun.elapsed() >= home.limits.patience * SILENCES, "after several silences: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < home.limits.connect, "{:?}", begun.elapsed());
     let life = fs::File::open(home.path().join("count.life")).unwrap();
     fs2::FileExt::try_lock_shared(&life).expect("its lifetime lock is free");
     fs2::FileExt::unlock(&life).unwrap();
@@ -46,6 +55,96 @@ fn a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another() {
     let (next, count) = home.count();
     assert_eq!((next.how, count), (How::StartedExternal(Reason::ServerGone), 1));
     home.retire();
+}
+
+fn a_server_whose_serving_thread_is_blocked_is_ended_at_a_socket_and_at_a_port() {
+    for transport in ["unix", "tcp"] {
+        let home = Home::new();
+        let service = home.service_by(&["@serve", "block-at=Check", transport]);
+        let (server, _) = home.try_count(&service).unwrap();
+        wait_for_silence(&service);
+        let ended = end(&home).unwrap();
+        assert_eq!(ended, Ending::Ended { pid: server.pid, sign: Sign::NoTime });
+        let why = "its serving thread had no time of a processor";
+        assert_eq!(ended.to_string(), format!("ended: pid {}, for {why}", server.pid));
+        home.wait_for_nobody();
+    }
+}
+
+fn wait_for_silence(service: &Descriptor) {
+    eventually("its serving thread does not answer", || match runtime().block_on(service.inspect()).unwrap() {
+        Status::Unresponsive(suspicion) => suspicion.came == Came::Silence,
+        _ => false,
+    });
+}
+
+fn a_server_whose_queue_is_full_and_does_not_move_is_ended() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", "busy-at=Check", "tcp"]);
+    let (server, _) = home.try_count(&service).unwrap();
+    wait_for_silence(&service);
+    let mut crowd = Attacker::new(&["@crowd", &home.address()]);
+    assert!(crowd.next() > 100, "they wait");
+    assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid, sign: Sign::FullQueue });
+    home.wait_for_nobody();
+}
+
+fn a_server_that_answers_after_a_silence_is_not_ended() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    stop(server.pid);
+    let left = runtime().block_on(async {
+        let service = home.service();
+        let second = async {
+            // One thread has all these timers: this one is over before the second dial's.
+            tokio::time::sleep(home.limits.patience * 3 / 2).await;
+            signal(server.pid, Signal::CONT);
+        };
+        tokio::join!(service.end_unresponsive(), second).0.unwrap()
+    });
+    assert!(matches!(left, Ending::LeftAlone(Status::Live { pid, .. }) if pid == server.pid), "{left}");
+    home.retire();
+}
+
+fn a_server_that_goes_on_and_does_not_answer_is_not_ended_and_that_is_said() {
+    let mut home = Home::new();
+    let service = home.service_by(&["@serve", "busy-at=Check"]);
+    let (server, _) = home.try_count(&service).unwrap();
+    wait_for_silence(&service);
+    home.limits = Limits::default().divided_by(8);
+    let error = end(&home).unwrap_err();
+    let text = error.to_string();
+    let Error::NotHung { pid, suspicion, waited, found, .. } = error else { panic!("{text}") };
+    assert_eq!((pid, suspicion.came, found), (server.pid, Came::Silence, "it goes on"));
+    assert!(waited >= home.limits.patience * SILENCES, "{text}");
+    let why = format!("the server (pid {pid}) does not answer ({suspicion}, tried for {waited:.1?}) and was not ended");
+    assert!(
+        text.starts_with(&format!("{why}, for it goes on: it may be busy, or others crowd it: try again")),
+        "{text}"
+    );
+    assert_eq!(home.processes(), [pid]);
+    kill(&home, pid);
+}
+
+fn a_server_that_drains_and_could_not_withdraw_its_record_is_not_ended() {
+    let home = Home::new();
+    let client = runtime().block_on(connected(&home.service()));
+    let pid = client.outcome().pid;
+    let lock = fs::File::options().read(true).write(true).open(home.point()).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    signal(pid, Signal::TERM);
+    let address = home.address();
+    eventually("it listens no more", || dial(&address).is_err());
+    fs2::FileExt::unlock(&lock).unwrap();
+    match end(&home).unwrap_err() {
+        Error::NotHung { pid: spared, suspicion, found, .. } => {
+            assert_eq!((spared, suspicion.came), (pid, Came::Refused));
+            assert_eq!(found, "it is not stopped, and may be waiting for its last clients");
+        }
+        other => panic!("{other}"),
+    }
+    drop(client);
+    home.wait_for_nobody();
 }
 
 fn a_server_that_answers_is_not_ended() {
@@ -106,7 +205,7 @@ fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
     assert_eq!(bystander.0.try_wait().unwrap(), None, "the bystander lives");
     assert_eq!(home.processes(), [server.pid], "and so does the server");
     fs::write(home.point(), &*record.line()).unwrap();
-    assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid }, "its own record is enough");
+    assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid, sign: Sign::Stopped }, "its own record is enough");
 }
 
 struct Bystander(Child);
@@ -143,7 +242,7 @@ fn a_server_whose_lifetime_lock_cannot_be_asked_is_not_ended() {
     }
     assert_eq!(home.processes(), [server.pid]);
     fs2::FileExt::unlock(&lock).unwrap();
-    assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid });
+    assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid, sign: Sign::Stopped });
 }
 
 fn a_server_whose_lock_is_shared_by_a_fork_is_not_taken_for_gone() {
@@ -175,7 +274,8 @@ fn shared_life(home: &Home, pid: u32) -> OwnedFd {
 }
 
 fn an_ending_dropped_at_any_await_leaves_no_lock() {
-    let home = Home::new();
+    let mut home = Home::new();
+    home.limits = Limits::default().divided_by(16);
     for polls in 0.. {
         let pid = home.count().0.pid;
         stop(pid);

@@ -48,6 +48,8 @@ pub fn play() -> bool {
         Some("attack") => crate::attack::attack(&args),
         Some("silent") => crate::attack::silent(&args),
         Some("flood") => crate::attack::flood(&args),
+        Some("crowd") => crate::attack::crowd(&args),
+        Some("besiege") => crate::attack::besiege_by(&args),
         Some("exits") => {
             eprintln!("no space in the attic");
             std::process::exit(3);

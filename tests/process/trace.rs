@@ -8,6 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process, setrlimit};
 use tracing::field::{Field, Visit};
@@ -29,6 +31,8 @@ pub fn subscribe(role: &'static str, args: &[String]) {
         // What is open stays open; nothing can be opened beside it.
         ("short-at=", Fate::Limit(Resource::Nofile, 3)),
         ("small-at=", Fate::Limit(Resource::As, 900 << 20)),
+        ("block-at=", Fate::Hang(Duration::MAX)),
+        ("busy-at=", Fate::Hang(Duration::from_millis(1))),
     ];
     let fate = fates.into_iter().find_map(|(name, fate)| {
         let step = args.iter().find_map(|arg| arg.strip_prefix(name))?;
@@ -48,6 +52,8 @@ pub fn append(path: &Path) -> File {
 enum Fate {
     Signal(Signal),
     Limit(Resource, u64),
+    /// The thread goes no further, and has something to do so often.
+    Hang(Duration),
 }
 
 struct Steps {
@@ -89,6 +95,9 @@ impl Subscriber for Steps {
             Some((_, _, Fate::Limit(what, to))) => {
                 setrlimit(what, Rlimit { current: Some(to), ..getrlimit(what) }).unwrap();
             }
+            Some((_, _, Fate::Hang(pause))) => loop {
+                thread::sleep(pause);
+            },
             None => {}
         }
     }

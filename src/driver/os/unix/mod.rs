@@ -3,6 +3,7 @@
 pub(crate) mod file;
 pub(crate) mod identity;
 pub(crate) mod process;
+pub(crate) mod progress;
 pub(crate) mod remedy;
 pub(crate) mod scope;
 pub(crate) mod socket;

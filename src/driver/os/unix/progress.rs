@@ -1,0 +1,184 @@
+//! What the system tells of a process that does not answer: whether it makes any progress. Nothing is decided here.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+
+/// The beginning of the serving thread's name: the system keeps 15 bytes of it.
+pub(crate) const SERVING: &str = "rendezvous-serve";
+
+/// A process at one moment. `None`: the system does not tell.
+pub(crate) struct Look {
+    stopped: Option<bool>,
+    /// How long the threads that serve have run, in nanoseconds.
+    ran: Option<u64>,
+    queue: Option<Queue>,
+}
+
+/// Those who wait at a port to be accepted.
+struct Queue {
+    full: bool,
+    waiting: BTreeSet<String>,
+}
+
+impl Look {
+    /// Looks at a process, and at the port at which it listens with this backlog.
+    pub(crate) fn at(pid: u32, port: Option<SocketAddr>, backlog: u32) -> Self {
+        Look { stopped: stopped(pid), ran: ran(pid), queue: port.and_then(|port| queue(port, backlog)) }
+    }
+
+    /// Whether it is stopped now.
+    pub(crate) fn stopped(&self) -> Option<bool> {
+        self.stopped
+    }
+
+    /// Whether a thread that serves has run since an earlier look.
+    pub(crate) fn ran_since(&self, earlier: &Look) -> Option<bool> {
+        Some(self.ran? != earlier.ran?)
+    }
+
+    /// Whether its queue was not full, or anybody left it since an earlier look. Who comes first is accepted first, so one
+    /// that is accepted is one who waited then.
+    pub(crate) fn moved_since(&self, earlier: &Look) -> Option<bool> {
+        let (now, then) = (self.queue.as_ref()?, earlier.queue.as_ref()?);
+        Some(!now.full || !then.full || !then.waiting.is_subset(&now.waiting))
+    }
+}
+
+fn stopped(pid: u32) -> Option<bool> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let state = String::from_utf8_lossy(&stat).rsplit_once(") ")?.1.chars().next()?;
+    Some(['T', 't'].contains(&state))
+}
+
+/// The sum over all threads that serve: a program may have several servers. One that has none any more has none that runs.
+fn ran(pid: u32) -> Option<u64> {
+    let mut sum = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        let thread = thread.ok()?.path();
+        let Ok(name) = fs::read_to_string(thread.join("comm")) else { continue };
+        if name.trim_end().len() >= 15 && SERVING.starts_with(name.trim_end()) {
+            let schedule = fs::read_to_string(thread.join("schedstat")).ok()?;
+            let mut numbers = schedule.split_whitespace().map(str::parse::<u64>);
+            let (time, turns) = (numbers.next()?.ok()?, numbers.nth(1)?.ok()?);
+            // A system that does not count says 0 of a thread that must have run.
+            sum += Some(time).filter(|_| turns > 0)?;
+        }
+    }
+    Some(sum)
+}
+
+fn queue(port: SocketAddr, backlog: u32) -> Option<Queue> {
+    let most = fs::read_to_string("/proc/sys/net/core/somaxconn").ok()?.trim().parse::<u32>().ok()?;
+    let table = if port.is_ipv4() { "/proc/thread-self/net/tcp" } else { "/proc/thread-self/net/tcp6" };
+    read_queue(&fs::read_to_string(table).ok()?, &spelled(port), backlog.min(most))
+}
+
+/// Reads the system's table of sockets. A connection that nobody has accepted has no inode.
+fn read_queue(table: &str, port: &str, most: u32) -> Option<Queue> {
+    const LISTENS: &str = "0A";
+    const CONNECTED: [&str; 2] = ["01", "08"];
+    let mut queue = None;
+    let mut waiting = BTreeSet::new();
+    for line in table.lines() {
+        let mut fields = line.split_whitespace();
+        if fields.nth(1) != Some(port) {
+            continue;
+        }
+        let (Some(remote), Some(state), Some(queues)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        if state == LISTENS {
+            queue = u32::from_str_radix(queues.split_once(':')?.1, 16).ok();
+        } else if CONNECTED.contains(&state) && fields.nth(4) == Some("0") {
+            waiting.insert(remote.to_owned());
+        }
+    }
+    Some(Queue { full: queue? > most, waiting })
+}
+
+/// An address as the table spells it.
+fn spelled(port: SocketAddr) -> String {
+    let octets = match port {
+        SocketAddr::V4(port) => port.ip().octets().to_vec(),
+        SocketAddr::V6(port) => port.ip().octets().to_vec(),
+    };
+    let words = octets.as_chunks::<4>().0.iter().map(|word| format!("{:08X}", u32::from_ne_bytes(*word)));
+    format!("{}:{:04X}", words.collect::<String>(), port.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1267 00000000:0000 0A 00000000:00000003 00:00000000 00000000     0        0 1076 1 0 100 0 0 10 0
+   1: 0100007F:1267 0100007F:A001 01 00000000:00000027 00:00000000 00000000     0        0 0 1 0
+   2: 0100007F:1267 0100007F:A002 08 00000000:00000001 00:00000000 00000000     0        0 0 1 0
+   3: 0100007F:1267 0100007F:A003 01 00000000:00000000 00:00000000 00000000     0        0 4711 1 0
+   4: 0100007F:1267 0100007F:A004 06 00000000:00000000 03:00000CF0 00000000     0        0 0 3 0
+   5: 0100007F:1268 0100007F:A005 01 00000000:00000000 00:00000000 00000000     0        0 0 1 0
+   6: 0100007F:A001 0100007F:1267 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0
+";
+
+    fn look(table: &str, most: u32) -> Look {
+        let queue = read_queue(table, &spelled("127.0.0.1:4711".parse().unwrap()), most);
+        Look { stopped: None, ran: None, queue }
+    }
+
+    #[test]
+    fn a_queue_holds_those_whom_nobody_has_accepted() {
+        let Queue { full, waiting } = look(TABLE, 2).queue.unwrap();
+        assert!(full);
+        assert_eq!(waiting.into_iter().collect::<Vec<_>>(), ["0100007F:A001", "0100007F:A002"]);
+        assert!(!look(TABLE, 3).queue.unwrap().full);
+        assert!(look("", 3).queue.is_none() && look(&TABLE.replace("0A", "01"), 3).queue.is_none());
+        assert_eq!(spelled("[::1]:80".parse().unwrap()), "00000000000000000000000001000000:0050");
+    }
+
+    #[test]
+    fn a_queue_moves_when_somebody_leaves_it_and_not_when_somebody_comes() {
+        let then = look(TABLE, 2);
+        assert_eq!(look(TABLE, 2).moved_since(&then), Some(false));
+        let more = format!("{TABLE}   7: 0100007F:1267 0100007F:A007 01 0:0 0:0 0     0        0 0 1 0\n");
+        assert_eq!(look(&more, 2).moved_since(&then), Some(false));
+        assert_eq!(then.moved_since(&look(&more, 2)), Some(true), "one was accepted");
+        assert_eq!(look(TABLE, 3).moved_since(&then), Some(true), "there is room");
+        assert_eq!(look("", 2).moved_since(&then), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_is_not_stopped_and_a_thread_that_serves_is_seen_to_run_and_to_rest() {
+        use std::sync::mpsc;
+        let (work, works) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        let serves = move || {
+            while works.recv().is_ok() {
+                tell.send(()).unwrap();
+            }
+        };
+        let thread = std::thread::Builder::new().name(SERVING.into()).spawn(serves).unwrap();
+        let rest = || {
+            // Until it rests: what it did last is counted then.
+            loop {
+                let look = Look::at(std::process::id(), None, 0);
+                std::thread::yield_now();
+                if Look::at(std::process::id(), None, 0).ran_since(&look) != Some(true) {
+                    return look;
+                }
+            }
+        };
+        work.send(()).unwrap();
+        told.recv().unwrap();
+        let before = rest();
+        assert_eq!(before.stopped(), Some(false));
+        if before.ran.is_none() {
+            return println!("this system does not count the time of a thread");
+        }
+        work.send(()).unwrap();
+        told.recv().unwrap();
+        assert_eq!(rest().ran_since(&before), Some(true));
+        drop(work);
+        thread.join().unwrap();
+    }
+}

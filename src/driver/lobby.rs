@@ -18,7 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::dial::{self, Tag};
 use super::hall::{Hall, Told};
 use super::handlers::{Peer, Session};
-use super::os::{process, scope, socket::SocketFile};
+use super::os::socket::{SocketFile, Unheard};
+use super::os::{process, scope};
 use super::socket::{Incoming, Listener, Socket};
 use crate::error::Error;
 use crate::limits::Limits;
@@ -106,11 +107,18 @@ impl<G: Greet> Lobby<G> {
 }
 
 impl Lobby<Host> {
-    /// Makes the socket's file again where somebody removed or replaced it. The name is this server's own, so the
-    /// record stays true.
+    /// Makes the socket's file again where somebody removed or replaced it, and repairs its mode where somebody changed
+    /// that. The name is this server's own, so the record stays true.
     pub(super) fn look_after_file(&mut self) {
         let Address::Unix(name) = self.host.record.address else { return };
-        if self.file.as_ref().is_some_and(SocketFile::is_there) {
+        if let Some(file) = self.file.as_ref().filter(|file| file.is_there()) {
+            match file.repair() {
+                Ok(false) => {}
+                Ok(true) => tracing::info!(target: "rendezvous_ipc::serve", %name, "the socket's mode was repaired"),
+                Err(error) => {
+                    tracing::warn!(target: "rendezvous_ipc::serve", %error, "the socket's mode is not repaired");
+                }
+            }
             return;
         }
         match Listener::at(&self.host.service.point, name) {
@@ -121,7 +129,9 @@ impl Lobby<Host> {
                 self.accept();
                 self.file = file;
             }
-            Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "the socket is not made again"),
+            Err(Unheard::Impossible(error) | Unheard::Wrong(error)) => {
+                tracing::warn!(target: "rendezvous_ipc::serve", %error, "the socket is not made again");
+            }
         }
     }
 }
@@ -252,7 +262,7 @@ impl Host {
         sessions: mpsc::Sender<Session>,
         cookie: Cookie,
     ) -> Result<(Listener, Rc<Self>), Error> {
-        let (listener, address) = Listener::open(service.transport, &service.point).map_err(Error::system("Listen"))?;
+        let (listener, address) = Listener::open(service.transport, &service.point)?;
         let record = Record {
             scope: scope::here()?,
             address,

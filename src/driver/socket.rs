@@ -15,7 +15,8 @@ use tokio::time::sleep;
 
 use super::dial;
 use super::life::Life;
-use super::os::socket::{self, SocketFile};
+use super::os::socket::{self, SocketFile, Unheard};
+use crate::error::Error;
 use crate::proto::address::{Address, SocketName};
 use crate::proto::connect::Came;
 
@@ -23,8 +24,9 @@ use crate::proto::connect::Came;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum Transport {
-    /// A socket beside the point, `POINT.NAME.sock`, which no other user can reach; the faster one. Where that cannot be
-    /// had (a file system without sockets, a path that is too long), it is a port.
+    /// A socket beside the point, `POINT.NAME.sock`, which no other user can reach; the faster one. Where there can be
+    /// none (a file system without sockets, a path that is too long) it is a port, and the log warns of it. Whatever else
+    /// keeps a socket from being made is an error.
     #[default]
     Unix,
     /// A port of the loopback, which every user of the machine can reach, and none can use without the cookie.
@@ -56,9 +58,17 @@ pub(super) fn sweep(_life: &Life, point: &Path) {
         let digits = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(SUFFIX));
         digits.and_then(SocketName::parse).is_some()
     };
-    if let Err(error) = socket::sweep(directory, is_socket) {
-        // They are in nobody's way.
-        tracing::warn!(target: "rendezvous_ipc::serve", %error, "sockets of servers that are gone are left");
+    // What is left is in nobody's way.
+    match socket::sweep(directory, is_socket) {
+        Ok(left) => {
+            if let [(path, error), ..] = &left[..] {
+                let (count, path) = (left.len(), path.display());
+                tracing::warn!(target: "rendezvous_ipc::serve", count, %path, %error, "sockets are left, the first of them");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(target: "rendezvous_ipc::serve", %error, "sockets of servers that are gone are left")
+        }
     }
 }
 
@@ -76,21 +86,32 @@ pub(super) enum Incoming {
 
 impl Listener {
     /// Listens by this transport beside this point, and says where.
-    pub(super) fn open(transport: Transport, point: &Path) -> io::Result<(Self, Address)> {
+    ///
+    /// A port is no substitute for a socket that somebody could make possible: all users of the machine can reach it.
+    pub(super) fn open(transport: Transport, point: &Path) -> Result<(Self, Address), Error> {
         if transport == Transport::Unix {
-            let name = SocketName(dial::random().map_err(io::Error::other)?);
+            let name = SocketName(dial::random()?);
             match Listener::at(point, name) {
                 Ok(listener) => return Ok((listener, Address::Unix(name))),
-                Err(error) => tracing::info!(target: "rendezvous_ipc::serve", %error, "no Unix socket: a port instead"),
+                Err(Unheard::Impossible(error)) => {
+                    let path = path(point, name);
+                    let path = path.display();
+                    tracing::warn!(target: "rendezvous_ipc::serve", %path, %error, "there can be no socket: a port instead");
+                }
+                Err(Unheard::Wrong(error)) => return Err(Error::file(&path(point, name), error)),
             }
         }
+        Listener::at_port().map_err(Error::system("Listen"))
+    }
+
+    fn at_port() -> io::Result<(Self, Address)> {
         let listener = port()?;
         let address = Address::new(listener.local_addr()?).map_err(io::Error::other)?;
         Ok((Listener::on(listener), address))
     }
 
     /// Listens at a socket whose name is the caller's own.
-    pub(super) fn at(point: &Path, name: SocketName) -> io::Result<Self> {
+    pub(super) fn at(point: &Path, name: SocketName) -> Result<Self, Unheard> {
         let (listener, file) = socket::Listener::at(&path(point, name), BACKLOG)?;
         Ok(Listener { incoming: Incoming::Unix(listener), file: Some(file) })
     }
@@ -245,7 +266,15 @@ async fn connect_port(address: SocketAddr) -> io::Result<Result<Socket, Came>> {
 }
 
 fn connect_file(path: &Path) -> io::Result<Result<Socket, Came>> {
-    Ok(socket::Stream::connect(path)?.map(Socket::Unix).ok_or(Came::Impostor))
+    match socket::Stream::connect(path) {
+        // Somebody has changed the mode of a socket of ours. Its server changes it back; of one that is dead it says nothing.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && socket::is_shut(path) => {
+            let path = path.display();
+            tracing::warn!(target: "rendezvous_ipc::connect", %path, "the mode of this socket keeps its own user out");
+            Ok(Err(Came::Refused))
+        }
+        connected => Ok(connected?.map(Socket::Unix).ok_or(Came::Impostor)),
+    }
 }
 
 impl AsyncRead for Socket {

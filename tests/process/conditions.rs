@@ -166,6 +166,12 @@ fn rows_of_homes() -> Vec<Row> {
         row("its group may write the home", format!("error: {others}"), mode(0o770)),
         row("all may write the home", format!("error: {others}"), mode(0o777)),
         row("all may write the home, each their own files, as in `/tmp`", STARTED, mode(0o1777)),
+        row("the same, and it is another user's, who may remove them", untrusted_directory("HOME"), |home| {
+            create_home(home);
+            std::os::unix::fs::chown(home, Some(NOBODY), None).unwrap();
+            chmod(home, 0o1777);
+        })
+        .of(Whom::Root),
         row("the home is another user's, and this is root", untrusted_directory("HOME"), |home| {
             create_home(home);
             std::os::unix::fs::chown(home, Some(NOBODY), None).unwrap();

@@ -13,6 +13,7 @@ crate::trials![
     a_client_joins_a_server_in_a_pid_namespace,
     whoever_joins_looks_or_retires_needs_neither_proc_nor_a_program,
     without_proc_no_server_listens_at_a_port_and_the_error_says_why,
+    a_socket_that_only_proc_leads_to_is_our_own_trouble_without_it,
     a_server_at_a_socket_is_joined_from_any_place_and_from_here_if_it_was_started_there,
     a_server_at_a_port_of_another_network_namespace_is_not_dialled_and_the_error_says_what_differs,
     a_server_at_a_port_is_joined_though_another_boot_is_seen,
@@ -176,4 +177,16 @@ fn without_proc_no_server_listens_at_a_port_and_the_error_says_why() {
     let said = server.stderr(Stdio::piped()).output().unwrap().stderr;
     let said = String::from_utf8_lossy(&said);
     assert!(said.contains("nobody can find a port whose network namespace is not known: mount /proc"), "{said}");
+}
+
+fn a_socket_that_only_proc_leads_to_is_our_own_trouble_without_it() {
+    let mut home = at_sockets();
+    home.below = std::path::Path::new(&"a".repeat(100)).join("b".repeat(100));
+    let Some(client) = inside(NO_PROC, &home, &["@client"]) else { return };
+    let (server, _) = home.count();
+    let why = "use a shorter home or a shorter name, or mount /proc, which leads to longer ones";
+    let said = printed(&output(client));
+    assert_eq!(said, format!("error: at Dial: File name too long (os error 36): {why}"), "not that nobody is there");
+    assert_eq!(home.count().0.pid, server.pid);
+    home.retire();
 }

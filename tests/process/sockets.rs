@@ -6,13 +6,13 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::connect::Came;
 use rendezvous_ipc::{Error, How, Limits, Reason, Transport};
 
-use crate::home::{Home, connected, guest, kill, runtime, signal, stop};
+use crate::home::{Home, connected, eventually, guest, kill, output, printed, runtime, signal, stop};
 use crate::program::{self, COUNT, ask};
 
 crate::trials![
@@ -22,6 +22,12 @@ crate::trials![
     a_path_that_is_too_long_for_a_socket_is_long_enough_for_a_service,
     a_name_that_is_too_long_for_a_socket_is_served_at_a_port,
     a_client_goes_by_the_record_and_not_by_its_own_transport,
+    a_socket_that_cannot_be_made_is_an_error_and_no_port,
+    a_socket_for_which_there_is_no_room_is_an_error_and_no_port,
+    where_there_can_be_no_socket_a_server_listens_at_a_port_and_says_so,
+    a_socket_that_lost_its_write_bit_is_a_suspicion_and_its_server_repairs_it,
+    a_socket_of_another_user_is_our_own_trouble,
+    the_sockets_of_others_do_not_end_a_sweep,
     who_finds_a_socket_full_tries_until_its_patience_is_over,
     another_users_process_is_no_client_whatever_it_can_reach,
 ];
@@ -132,6 +138,8 @@ fn a_name_that_is_too_long_for_a_socket_is_served_at_a_port() {
     let (joined, count) = home.try_count(&service).unwrap();
     assert_eq!((joined.pid, count), (started.pid, 2));
     assert_eq!(sockets(&home.path()), [] as [&Path; 0]);
+    let log = fs::read_to_string(home.path().join(format!("{}.log", "n".repeat(200)))).unwrap();
+    assert!(log.contains("WARN") && log.contains("File name too long"), "it is told: {log}");
     runtime().block_on(service.retire()).unwrap();
     home.wait_for_nobody();
 }
@@ -142,6 +150,167 @@ fn a_client_goes_by_the_record_and_not_by_its_own_transport() {
     let (outcome, count) = home.try_count(&home.service().transport(Transport::Tcp)).unwrap();
     assert_eq!((outcome.pid, count), (server.pid, 2));
     home.retire();
+}
+
+/// A part of this program, played by somebody whom permissions hold back: root becomes another user for it, whose all of
+/// the test's directory is.
+fn as_user(home: &Home, args: &[&str]) -> Command {
+    let program = home.directory().join("program");
+    if !program.exists() {
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        if rustix::process::geteuid().is_root() {
+            let chown = Command::new("chown").args(["-hR", "65534:65534"]).arg(home.directory()).status();
+            assert!(chown.unwrap().success());
+        }
+    }
+    let mut command = Command::new(program);
+    command.args(args).arg("--home").arg(home.path()).stdin(Stdio::null()).stdout(Stdio::piped());
+    if rustix::process::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    }
+    command
+}
+
+fn chmod(path: impl AsRef<Path>, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn a_socket_that_cannot_be_made_is_an_error_and_no_port() {
+    let home = home();
+    home.make();
+    for file in ["count", "count.life", "count.log"] {
+        fs::write(home.path().join(file), b"").unwrap();
+        chmod(home.path().join(file), 0o600);
+    }
+    chmod(home.path(), 0o500);
+    let said = printed(&output(as_user(&home, &["@client", "server:unix"])));
+    chmod(home.path(), 0o700);
+    let why = ".sock: Permission denied (os error 13): give yourself the right to it, or use another home";
+    assert!(said.starts_with("error: the server ") && said.contains(why), "{said}");
+    home.wait_for_nobody();
+    assert_eq!(fs::read(home.point()).unwrap(), b"", "nothing is registered");
+}
+
+fn a_socket_for_which_there_is_no_room_is_an_error_and_no_port() {
+    let place = tempfile::tempdir().unwrap();
+    let on_a_small_disk = |program: &str| {
+        // For the directory itself, and for the three files.
+        let script = format!("mount -t tmpfs -o mode=700,nr_inodes=4 tmpfs \"$1\" && {program}");
+        let mut unshare = Command::new("unshare");
+        let how = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+        unshare.args([how, "/bin/sh", "-c", &script]).arg(std::env::current_exe().unwrap()).arg(place.path());
+        unshare.stdin(Stdio::null()).stdout(Stdio::piped());
+        unshare
+    };
+    if !on_a_small_disk("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        return println!("not tried: nothing can be mounted here");
+    }
+    let said = printed(&output(on_a_small_disk("exec \"$0\" @client server:unix --home \"$1\"")));
+    let why = ".sock: No space left on device (os error 28): make room there, or use another home";
+    assert!(said.starts_with("error: the server ") && said.contains(why), "{said}");
+}
+
+fn where_there_can_be_no_socket_a_server_listens_at_a_port_and_says_so() {
+    // A file system that has no sockets is not to be had everywhere: the system is made to answer as it does on one.
+    let strace = |error: &str| {
+        let mut strace = Command::new("strace");
+        // The first `bind` of each thread: the second is that of the port.
+        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=bind", "-e"]);
+        strace.arg(format!("inject=bind:error={error}:when=1"));
+        strace
+    };
+    if !strace("EPERM").arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        return println!("not tried: nothing can be traced here");
+    }
+    for (error, instead) in [("EPERM", true), ("EOPNOTSUPP", true), ("ENOSYS", true), ("EADDRINUSE", false)] {
+        let home = home();
+        let client = home.command(&["@client", "server:unix"]);
+        let mut traced = strace(error);
+        traced.arg(client.get_program()).args(client.get_args()).stdin(Stdio::null()).stdout(Stdio::piped());
+        // It ends when all that it traces has ended: what the client says is known before.
+        let mut traced = traced.spawn().unwrap();
+        let mut said = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(traced.stdout.take().unwrap()), &mut said).unwrap();
+        if instead {
+            assert!(said.starts_with("started an external server"), "{error}: {said}");
+            assert!(matches!(home.record().address, Address::Tcp(_)), "{error}");
+            let log = fs::read_to_string(home.path().join("count.log")).unwrap();
+            assert!(log.contains("WARN") && log.contains("a port instead"), "{error}: it is told: {log}");
+            home.retire();
+        } else {
+            assert!(said.contains(".sock: Address already in use"), "{error}: {said}");
+        }
+        traced.wait().unwrap();
+    }
+}
+
+fn a_socket_that_lost_its_write_bit_is_a_suspicion_and_its_server_repairs_it() {
+    let home = home();
+    home.make();
+    let client = || printed(&output(as_user(&home, &["@client", "server:unix"])));
+    let started = client();
+    assert!(started.starts_with("started an external server"), "{started}");
+    let (socket, pid) = (home.address(), home.record().pid);
+    for mode in [0o400, 0o000] {
+        stop(pid);
+        chmod(&socket, mode);
+        let said = printed(&output(as_user(&home, &["@look"])));
+        assert!(said.starts_with("alive, and does not answer: ") && said.contains("Dial: refused"), "{mode:o}: {said}");
+        signal(pid, rustix::process::Signal::CONT);
+        let said = client();
+        assert!(said.starts_with(&format!("joined an external server: pid {pid}, ")), "{mode:o}: {said}");
+        assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o600, "it is repaired");
+    }
+    let log = fs::read_to_string(home.path().join("count.log")).unwrap();
+    assert!(log.contains("the socket's mode was repaired"), "{log}");
+    signal(pid, rustix::process::Signal::TERM);
+    home.wait_for_nobody();
+}
+
+/// Only root can give a socket to somebody else.
+fn a_socket_of_another_user_is_our_own_trouble() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("not root, so not tried");
+    }
+    let home = home();
+    home.make();
+    let started = printed(&output(as_user(&home, &["@client", "server:unix"])));
+    assert!(started.starts_with("started an external server"), "{started}");
+    std::os::unix::fs::chown(home.address(), Some(0), Some(0)).unwrap();
+    let said = printed(&output(as_user(&home, &["@client", "server:unix"])));
+    assert_eq!(said, "error: at Dial: Permission denied (os error 13)");
+    signal(home.record().pid, rustix::process::Signal::TERM);
+    home.wait_for_nobody();
+}
+
+/// Only root can be two.
+fn the_sockets_of_others_do_not_end_a_sweep() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("not root, so not tried");
+    }
+    let home = home();
+    home.make();
+    // The home is root's and shared; who serves is somebody else, as whom this made the directory.
+    let client = as_user(&home, &["@client", "server:unix"]);
+    std::os::unix::fs::chown(home.path(), Some(0), Some(0)).unwrap();
+    chmod(home.path(), 0o1777);
+    let left = |owner: char| (0..8).map(move |number| format!("count.{owner}00000000000000{number}.sock"));
+    for name in left('a').chain(left('b')) {
+        UnixListener::bind(home.path().join(&name)).unwrap();
+        if name.starts_with("count.b") {
+            std::os::unix::fs::chown(home.path().join(name), Some(65534), Some(65534)).unwrap();
+        }
+    }
+    let said = printed(&output(client));
+    assert!(said.starts_with("started an external server"), "{said}");
+    let mut there: Vec<_> = left('a').map(|name| home.path().join(name)).collect();
+    there.push(home.address().into());
+    there.sort();
+    assert_eq!(sockets(&home.path()), there, "its own are swept, and the others' are left");
+    let log = fs::read_to_string(home.path().join("count.log")).unwrap();
+    assert!(log.contains("WARN") && log.contains("count=8"), "it is told: {log}");
+    signal(home.record().pid, rustix::process::Signal::TERM);
+    home.wait_for_nobody();
 }
 
 fn who_finds_a_socket_full_tries_until_its_patience_is_over() {
@@ -174,11 +343,18 @@ fn another_users_process_is_no_client_whatever_it_can_reach() {
         let mode = fs::metadata(path).unwrap().mode();
         fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o011)).unwrap();
     }
-    fs::set_permissions(&address, fs::Permissions::from_mode(0o666)).unwrap();
-    let program = home.directory().join("program");
+    let program = home.directory().join("stranger");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    let said = Command::new(program).args(["@greets", &address]).uid(65534).gid(65534).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&said.stdout), "closed without a word\n", "{said:?}");
+    let mut said = String::new();
+    // Its server may change the mode back before the other gets there.
+    eventually("somebody else gets to the socket", || {
+        chmod(&address, 0o666);
+        let mut stranger = Command::new(&program);
+        stranger.args(["@greets", &address]).uid(65534).gid(65534).stdout(Stdio::piped()).stderr(Stdio::null());
+        said = printed(&output(stranger));
+        !said.is_empty()
+    });
+    assert_eq!(said, "closed without a word");
     // One of ours is answered.
     let mut ours = guest(&address, &program::hello());
     ours.read_exact(&mut [0; 32]).unwrap();

@@ -93,16 +93,17 @@ fn vouch_home(home: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a directory of another user's: above all, root makes nothing there that its user could not use.
+/// Refuses a directory of another user's: above all, root makes nothing there that its user could not use. Whose it is may
+/// replace what is in it, shared or not.
 fn vouch_owner(directory: &Path, metadata: &Metadata) -> Result<(), Error> {
     let (owner, us) = (metadata.uid(), rustix::process::geteuid().as_raw());
-    if ![0, us].contains(&owner) && !is_shared(metadata) {
+    if ![0, us].contains(&owner) {
         return Err(Error::untrusted(directory, "another user's directory", OWN_HOME));
     }
     Ok(())
 }
 
-/// Whether all may make files there and none may touch another's, as in `/tmp`.
+/// Whether all may make files there, and none but its owner may touch another's, as in `/tmp`.
 fn is_shared(metadata: &Metadata) -> bool {
     metadata.mode() & 0o1002 == 0o1002
 }
@@ -145,7 +146,10 @@ pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
 /// Creates a directory for its owner alone, with what leads to it.
 pub(crate) fn create_home(home: &Path) -> Result<(), Error> {
     if let Some((above, metadata)) = home.ancestors().find_map(|above| Some((above, above.metadata().ok()?))) {
-        vouch_owner(above, &metadata)?;
+        // Where all may make files each can use what is made there.
+        if !is_shared(&metadata) {
+            vouch_owner(above, &metadata)?;
+        }
     }
     DirBuilder::new().recursive(true).mode(0o700).create(home).map_err(|error| Error::file(home, error))
 }

@@ -46,6 +46,10 @@ pub(crate) fn of_system(error: &io::Error) -> Option<&'static str> {
         Errno::NFILE => "the system has too many files open: end something",
         Errno::NOMEM | Errno::NOBUFS => "there is not enough memory: end something",
         Errno::AGAIN => "there are too many processes or threads: end some, or raise `ulimit -u`",
+        Errno::NAMETOOLONG => "use a shorter home or a shorter name, or mount /proc, which leads to longer ones",
+        Errno::AFNOSUPPORT => {
+            "sockets of this kind are forbidden here, or there are none: choose the other `Transport`"
+        }
         Errno::NETUNREACH | Errno::NETDOWN | Errno::HOSTUNREACH | Errno::ADDRNOTAVAIL => {
             "the loopback interface is down, or out of ports: bring it up"
         }

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +39,27 @@ impl SocketFile {
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
     }
+
+    /// Has it be for its owner alone, and of use to that one, where somebody has changed that: whether somebody had.
+    pub(crate) fn repair(&self) -> io::Result<bool> {
+        if fs::symlink_metadata(&self.path)?.mode() & 0o777 == PRIVATE {
+            return Ok(false);
+        }
+        fs::set_permissions(&self.path, Permissions::from_mode(PRIVATE))?;
+        Ok(true)
+    }
+}
+
+/// The mode of a socket: who may not write it cannot connect.
+const PRIVATE: u32 = 0o600;
+
+/// Whether it is a socket of this user's whose mode keeps its own user out.
+pub(crate) fn is_shut(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| {
+        metadata.file_type().is_socket()
+            && metadata.uid() == rustix::process::geteuid().as_raw()
+            && metadata.mode() & 0o200 == 0
+    })
 }
 
 impl Drop for SocketFile {
@@ -49,22 +70,52 @@ impl Drop for SocketFile {
     }
 }
 
+/// Why there is no listener at a path.
+#[derive(Debug)]
+pub(crate) enum Unheard {
+    /// There can be none: the file system has no sockets, or the path is too long.
+    Impossible(io::Error),
+    /// Something is wrong, and can be mended.
+    Wrong(io::Error),
+}
+
+impl From<io::Error> for Unheard {
+    fn from(error: io::Error) -> Self {
+        Unheard::Wrong(error)
+    }
+}
+
+impl Unheard {
+    /// Judges an error of binding a socket to its path. A file system without sockets answers EPERM on Linux, some others
+    /// EOPNOTSUPP, and ENOSYS where a process serves it (FUSE).
+    fn of_bind(error: io::Error) -> Self {
+        match Errno::from_io_error(&error) {
+            Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::NAMETOOLONG) => Unheard::Impossible(error),
+            _ => Unheard::Wrong(error),
+        }
+    }
+}
+
 /// A socket at which others connect.
 pub(crate) struct Listener(AsyncFd<UnixListener>);
 
 impl Listener {
     /// Listens at a socket that only its owner may use. What stands there is removed: the name is the caller's own.
-    pub(crate) fn at(path: &Path, backlog: u32) -> io::Result<(Self, SocketFile)> {
+    pub(crate) fn at(path: &Path, backlog: u32) -> Result<(Self, SocketFile), Unheard> {
         match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            // A name that is too long is one for `bind` to refuse.
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => {
+                return Err(Unheard::Wrong(error));
+            }
             _ => {}
         }
         let socket = socket()?;
-        reach(path, |short| Ok(rustix::net::bind(&socket, &SocketAddrUnix::new(short)?)?))?;
+        let bind = |short: &Path| Ok(rustix::net::bind(&socket, &SocketAddrUnix::new(short)?)?);
+        reach(path, bind).map_err(Unheard::of_bind)?;
         let file = SocketFile::at(path.to_owned())?;
         // Nobody can connect before it listens, so nobody can before it is private.
-        fs::set_permissions(path, Permissions::from_mode(0o600))?;
-        rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        fs::set_permissions(path, Permissions::from_mode(PRIVATE))?;
+        rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX)).map_err(io::Error::from)?;
         Ok((Listener(watch(UnixListener::from(socket), Interest::READABLE)?), file))
     }
 
@@ -229,7 +280,12 @@ fn reach<T>(path: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Resul
     };
     let flags = (OFlags::PATH | OFlags::DIRECTORY).bits();
     let directory: File = OpenOptions::new().read(true).custom_flags(flags as i32).open(directory)?;
-    with(&Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))
+    let descriptor = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string());
+    with(&descriptor.join(name)).map_err(|error| match error.kind() {
+        // There is no such way: of what is at its end this says nothing.
+        io::ErrorKind::NotFound if !descriptor.exists() => Errno::NAMETOOLONG.into(),
+        _ => error,
+    })
 }
 
 /// The user and the process at the other side. The system says 0 of a
@@ -292,15 +348,20 @@ pub(crate) fn reset_at_close(stream: impl AsFd, reset: bool) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_socket_linger(stream, reset.then_some(Duration::ZERO))?)
 }
 
-/// Removes the sockets in a directory whose names are `is`.
-pub(crate) fn sweep(directory: &Path, is: impl Fn(&str) -> bool) -> io::Result<()> {
+/// Removes the sockets in a directory whose names are `is`, and answers what could not be removed. In a directory that all
+/// share such a name may be another user's.
+pub(crate) fn sweep(directory: &Path, is: impl Fn(&str) -> bool) -> io::Result<Vec<(PathBuf, io::Error)>> {
+    let mut left = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        if entry.file_name().to_str().is_some_and(&is) && entry.file_type()?.is_socket() {
-            fs::remove_file(entry.path())?;
+        if entry.file_name().to_str().is_some_and(&is) && entry.file_type().is_ok_and(|kind| kind.is_socket()) {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => left.push((entry.path(), error)),
+                _ => {}
+            }
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::driver::{Outcome, Suspicion, remedy};
+use crate::driver::{Holder, Outcome, Suspicion, remedy};
 use crate::proto::handshake::Answer;
 use crate::proto::scope::Difference;
 
@@ -129,7 +129,7 @@ pub enum Error {
         /// The process that the record names.
         pid: u32,
         /// What was tried last, and what it came to.
-        suspicion: Suspicion,
+        suspicion: Box<Suspicion>,
         /// For how long it was tried.
         waited: Duration,
         /// What was seen of it.
@@ -146,7 +146,9 @@ pub enum Error {
         /// How long it took.
         waited: Duration,
         /// What was tried until then, if anything.
-        suspicion: Option<Suspicion>,
+        suspicion: Option<Box<Suspicion>>,
+        /// Who held the lock then, where it waited for one and the system tells.
+        holder: Option<Holder>,
     },
     /// [`serve`](crate::Descriptor::serve) found a live server of the same point.
     AlreadyRunning {
@@ -294,6 +296,11 @@ impl fmt::Display for Error {
                 "the server (pid {pid}) has no room for another client, or hangs: it proved itself, and let this one \
                  wait for its welcome, {waited:.1?} in all"
             ),
+            Error::Unresponsive { pid, suspicion, waited } if suspicion.user.is_some() => write!(
+                f,
+                "the server (pid {pid}) is alive and out of reach: {suspicion}, tried for {waited:.1?}; if it gave up its \
+                 user after it was started, let it not, and if somebody else owns the home, use one of your own"
+            ),
             Error::Unresponsive { pid, suspicion, waited } => write!(
                 f,
                 "the server (pid {pid}) is alive and does not answer: {suspicion}, tried for {waited:.1?}; \
@@ -307,8 +314,9 @@ impl fmt::Display for Error {
                 "the server (pid {pid}) does not answer ({suspicion}, tried for {waited:.1?}) and was not ended, for \
                  {found}: {remedy}"
             ),
-            Error::Deadline { stage, waiting_for, waited, suspicion } => {
+            Error::Deadline { stage, waiting_for, waited, suspicion, holder } => {
                 write!(f, "gave up after {waited:.1?} at {stage}, waiting for {waiting_for}")?;
+                holder.iter().try_for_each(|holder| write!(f, ": {holder}"))?;
                 suspicion.iter().try_for_each(|suspicion| write!(f, " ({suspicion})"))
             }
             Error::AlreadyRunning { pid: 0 } => f.write_str("a server is already running"),

@@ -38,8 +38,8 @@ pub use self::{
     descriptor::Descriptor,
     dialect::Dialect,
     driver::{
-        Connection, Ending, Failed, How, KeepAlive, Outcome, Peer, Reason, Retired, Start, Status, Stream, Suspicion,
-        Transport,
+        Connection, Ending, Failed, Holder, How, KeepAlive, Outcome, Peer, Reason, Retired, Start, Status, Stream,
+        Suspicion, Transport,
     },
     error::{BoxError, Error, StartError, StartFailure},
     limits::Limits,

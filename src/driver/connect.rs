@@ -119,7 +119,7 @@ pub(super) async fn run(
         tracing::info_span!(target: "rendezvous_ipc::connect", "connect", point = %service.point.display(), ?goal);
     let driving = drive(service, goal, factory, deadline, story).instrument(span);
     let ended = timeout(service.limits.connect, driving).await;
-    ended.unwrap_or_else(|_| Err(story.deadline(&service.point)))
+    ended.unwrap_or_else(|_| Err(story.deadline(service)))
 }
 
 async fn drive(
@@ -304,9 +304,9 @@ pub(super) async fn serve_here(service: &Service, factory: &Factory, story: &mut
         // It is our own, and no stranger: it may let us wait for a place.
         match dial::whole(&service.point, &record, Intent::Connect, service.limits.connect).await {
             Ok((stream, welcome)) => return Ok(Ended::Welcomed { welcome, stream, lease: Some(lease) }),
-            Err((stage, Trouble::Ours(source))) => return Err(Error::System { stage, source }),
-            Err((_, Trouble::Came(came))) => {
-                story.came(&record, came);
+            Err((stage, trouble)) => {
+                let (came, user) = trouble.came().map_err(Error::system(stage))?;
+                story.came(&record, came, user);
                 // One that retires just now has a successor. One that does not has let us go, and may have us yet.
                 if !lease.is_told() {
                     sleep(SHORT).await;
@@ -446,12 +446,12 @@ impl Held {
     /// Ends a dial, and tells what it came to.
     fn hang_up(&mut self, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
         self.stream = None;
-        match trouble {
-            Trouble::Came(came) => {
-                story.came(record, came);
+        match trouble.came() {
+            Ok((came, user)) => {
+                story.came(record, came, user);
                 came
             }
-            Trouble::Ours(error) => {
+            Err(error) => {
                 story.trouble(Error::System { stage: story.stage(), source: error });
                 Came::Trouble
             }

@@ -21,7 +21,7 @@ use crate::proto::record::Record;
 
 /// Connects to a server of a point.
 pub(super) async fn connect(point: &Path, address: Address, until: Instant) -> Result<Socket, Trouble> {
-    within(until, Socket::connect(point, address)).await?.map_err(Trouble::Came)
+    within(until, Socket::connect(point, address)).await?
 }
 
 /// Sends a message.
@@ -79,8 +79,21 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
 pub(super) enum Trouble {
     /// Something about the other side.
     Came(Came),
+    /// Another user's process is at the other side.
+    User(u32),
     /// Something about ours.
     Ours(io::Error),
+}
+
+impl Trouble {
+    /// What a dial came to, and the other side's user where that is another's; or our own trouble.
+    pub(super) fn came(self) -> Result<(Came, Option<u32>), io::Error> {
+        match self {
+            Trouble::Came(came) => Ok((came, None)),
+            Trouble::User(user) => Ok((Came::Impostor, Some(user))),
+            Trouble::Ours(error) => Err(error),
+        }
+    }
 }
 
 pub(super) async fn within<T>(until: Instant, work: impl Future<Output = io::Result<T>>) -> Result<T, Trouble> {

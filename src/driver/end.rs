@@ -73,7 +73,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Ending, Error>
             }
             // Who does not have the point lock may see a server that retires, or one that is just registered.
             (Status::Unknown(_), ..) if Instant::now() < until => sleep(pause.next()?).await,
-            (Status::Unknown(suspicion), ..) => return Err(story::locked_out(began.elapsed(), suspicion)),
+            (Status::Unknown(suspicion), ..) => return Err(story::locked_out(service, began.elapsed(), suspicion)),
             (status, ..) => return Ok(Ending::LeftAlone(status)),
         }
     }
@@ -118,7 +118,7 @@ fn spare(spared: Spared, suspicion: Suspicion, waited: Duration) -> Error {
         Spared::Closed => ("it is not stopped, and may be waiting for its last clients", "wait for its end"),
         Spared::NotKnown => ("whether it goes on cannot be seen", "see what it does, and end it by hand"),
     };
-    Error::NotHung { pid: suspicion.pid, suspicion, waited, found, remedy }
+    Error::NotHung { pid: suspicion.pid, suspicion: Box::new(suspicion), waited, found, remedy }
 }
 
 /// Ends it, and holds the point lock until it is gone, so that no successor can be taken for it.

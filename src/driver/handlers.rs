@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::hall::{Counted, Hall, Kept, Told};
+use super::os::process;
 use super::socket::Handover;
 use super::stream::{Keeps, Stream};
 use crate::context::Context;
@@ -256,6 +258,16 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
     }
 }
 
+/// A runtime for this thread.
+///
+/// The first one of a process makes a pair of sockets for its signals, and tokio panics where it cannot. So whether there
+/// is room for all of its descriptors is tried before.
 pub(crate) fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())
+    static HAS_SIGNALS: AtomicBool = AtomicBool::new(false);
+    if !HAS_SIGNALS.load(Ordering::Relaxed) {
+        process::try_room_for_a_runtime()?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    HAS_SIGNALS.store(true, Ordering::Relaxed);
+    Ok(runtime)
 }

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 
 use super::connect::{self, Ended};
-use super::dial::{self, Trouble};
+use super::dial;
 use super::life;
 use super::os::scope;
 use super::point::{self, Guard};
@@ -194,11 +194,12 @@ async fn look(service: &Service, here: &Place, found: &Found) -> Result<Look, Er
 async fn dial(service: &Service, record: &Record) -> Result<Look, Error> {
     match dial::whole(&service.point, record, Intent::Status, service.limits.patience).await {
         Ok((_, welcome)) => Ok(Look::Status(Status::live(welcome))),
-        Err((_, Trouble::Ours(source))) => Err(Error::System { stage: "Dial", source }),
-        Err((_, Trouble::Came(Came::Unsupported(answer)))) => Ok(Look::Status(Status::Incompatible(answer))),
-        Err((stage, Trouble::Came(came))) => {
-            Ok(Look::Suspicion(Some(Suspicion { pid: record.pid, address: record.address, stage, came })))
-        }
+        Err((stage, trouble)) => Ok(match trouble.came().map_err(Error::system("Dial"))? {
+            (Came::Unsupported(answer), _) => Look::Status(Status::Incompatible(answer)),
+            (came, user) => {
+                Look::Suspicion(Some(Suspicion { pid: record.pid, address: record.address, stage, came, user }))
+            }
+        }),
     }
 }
 

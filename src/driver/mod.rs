@@ -43,7 +43,7 @@ pub(crate) use self::os::process::{describe, this_program};
 pub(crate) use self::os::remedy;
 pub(crate) use self::serve::serve;
 pub use self::socket::Transport;
-pub use self::story::{Failed, How, Outcome, Reason, Suspicion};
+pub use self::story::{Failed, Holder, How, Outcome, Reason, Suspicion};
 pub use self::stream::Stream;
 pub(crate) use self::{
     dial::random, os::file::create_temporary, os::process::StoppedProcess, os::scope::here, point::leave_record,

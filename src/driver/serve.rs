@@ -28,7 +28,7 @@ use super::os::{process, progress, scope};
 use super::point::{self, Guard};
 use super::sequoia;
 use super::socket::{self, Listener};
-use super::story::Story;
+use super::story::{Holder, Story};
 use super::supervise;
 use super::watchdog::Watchdog;
 use crate::context::{self, Started};
@@ -434,6 +434,7 @@ impl<'a> Server<'a> {
                             waiting_for: "the lifetime lock, which another server holds",
                             waited: began.elapsed(),
                             suspicion: None,
+                            holder: Holder::of_life(self.service),
                         }),
                         Done::Failed => Err(self.refused.take().unwrap_or_else(|| missing("the reason"))),
                     };

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 
-use super::dial;
+use super::dial::{self, Trouble};
 use super::life::Life;
 use super::os::socket::{self, SocketFile, Unheard};
 use crate::error::Error;
@@ -177,7 +177,7 @@ pub(super) enum Handover {
 
 impl Socket {
     /// Connects to a server of this point. The socket sends small messages at once.
-    pub(super) async fn connect(point: &Path, address: Address) -> io::Result<Result<Self, Came>> {
+    pub(super) async fn connect(point: &Path, address: Address) -> io::Result<Result<Self, Trouble>> {
         loop {
             let connected = match address {
                 Address::Tcp(address) => connect_port(address.socket_addr()).await,
@@ -256,24 +256,24 @@ pub(super) async fn port_ended(stream: &TcpStream) {
     }
 }
 
-async fn connect_port(address: SocketAddr) -> io::Result<Result<Socket, Came>> {
+async fn connect_port(address: SocketAddr) -> io::Result<Result<Socket, Trouble>> {
     let stream = TcpStream::connect(address).await?;
     if stream.local_addr()? == address {
-        return Ok(Err(Came::Myself));
+        return Ok(Err(Trouble::Came(Came::Myself)));
     }
     stream.set_nodelay(true)?;
     Ok(Ok(Socket::Tcp(stream)))
 }
 
-fn connect_file(path: &Path) -> io::Result<Result<Socket, Came>> {
+fn connect_file(path: &Path) -> io::Result<Result<Socket, Trouble>> {
     match socket::Stream::connect(path) {
         // Somebody has changed the mode of a socket of ours. Its server changes it back; of one that is dead it says nothing.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && socket::is_shut(path) => {
             let path = path.display();
             tracing::warn!(target: "rendezvous_ipc::connect", %path, "the mode of this socket keeps its own user out");
-            Ok(Err(Came::Refused))
+            Ok(Err(Trouble::Came(Came::Refused)))
         }
-        connected => Ok(connected?.map(Socket::Unix).ok_or(Came::Impostor)),
+        connected => Ok(connected?.map(Socket::Unix).map_err(Trouble::User)),
     }
 }
 

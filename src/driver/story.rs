@@ -9,12 +9,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::connect::Held;
+use super::os::locks;
 use crate::error::{Error, StartError};
 use crate::proto::address::Address;
 use crate::proto::connect::{Came, Row, Step};
 use crate::proto::handshake::Welcome;
 use crate::proto::record::{Found, Malformed, Record};
 use crate::proto::scope::Difference;
+use crate::service::Service;
 
 /// How a client came to its server; `Display` is one line.
 ///
@@ -106,6 +108,8 @@ pub struct Suspicion {
     pub stage: &'static str,
     /// What it came to.
     pub came: Came,
+    /// The user of the process that listens there, where that is another's: then it is an impostor.
+    pub user: Option<u32>,
 }
 
 /// A server that was started and did not become one.
@@ -245,13 +249,13 @@ impl Story {
         self.reason = Some(Reason::Replaced(record.version));
     }
 
-    pub(super) fn came(&mut self, record: &Record, came: Came) {
-        self.suspect(record.pid, record.address, came);
+    pub(super) fn came(&mut self, record: &Record, came: Came, user: Option<u32>) {
+        self.suspect(record.pid, record.address, came, user);
     }
 
     /// A dial came to nothing.
-    pub(super) fn suspect(&mut self, pid: u32, address: Address, came: Came) {
-        let suspicion = Suspicion { pid, address, stage: self.stage, came };
+    pub(super) fn suspect(&mut self, pid: u32, address: Address, came: Came, user: Option<u32>) {
+        let suspicion = Suspicion { pid, address, stage: self.stage, came, user };
         tracing::info!(target: "rendezvous_ipc::connect", %suspicion);
         if self.suspicions.last() != Some(&suspicion) {
             keep(&mut self.suspicions, suspicion);
@@ -325,15 +329,19 @@ impl Story {
     }
 
     /// How it ended when the time was over.
-    pub(super) fn deadline(&self, point: &Path) -> Error {
-        if let Some(error) = self.elsewhere(point) {
+    pub(super) fn deadline(&self, service: &Service) -> Error {
+        if let Some(error) = self.elsewhere(&service.point) {
             return error;
         }
         let waited = self.began.elapsed();
         let suspicion = self.suspicions.last().copied();
         match suspicion {
             Some(suspicion) if self.unresponsive => Error::Unresponsive { pid: suspicion.pid, suspicion, waited },
-            _ => Error::Deadline { stage: self.stage, waiting_for: waiting_for(self.stage), waited, suspicion },
+            _ => {
+                let waiting_for = waiting_for(self.stage);
+                let holder = if waiting_for == A_LOCK { Holder::of(service) } else { None };
+                Error::Deadline { stage: self.stage, waiting_for, waited, suspicion: suspicion.map(Box::new), holder }
+            }
         }
     }
 
@@ -346,25 +354,27 @@ impl Story {
     /// How it ended when there was too little time left for a start.
     pub(super) fn too_late(&self) -> Error {
         let suspicion = self.suspicions.last().copied();
-        Error::Deadline { stage: "Lock", waiting_for: waiting_for("Lock"), waited: self.began.elapsed(), suspicion }
+        let (waited, suspicion) = (self.began.elapsed(), suspicion.map(Box::new));
+        Error::Deadline { stage: "Lock", waiting_for: waiting_for("Lock"), waited, suspicion, holder: None }
     }
 }
 
 /// How it ended for who asked a server to retire and did not see its end.
 pub(super) fn still_there(waited: Duration) -> Error {
-    Error::Deadline { stage: "Drain", waiting_for: "the server's exit", waited, suspicion: None }
+    Error::Deadline { stage: "Drain", waiting_for: "the server's exit", waited, suspicion: None, holder: None }
 }
 
 /// How it ended for who was to end a server and could not ask for its lifetime lock.
-pub(super) fn locked_out(waited: Duration, suspicion: Suspicion) -> Error {
-    Error::Deadline { stage: "Lock", waiting_for: waiting_for("Lock"), waited, suspicion: Some(suspicion) }
+pub(super) fn locked_out(service: &Service, waited: Duration, suspicion: Suspicion) -> Error {
+    let (suspicion, holder) = (Some(Box::new(suspicion)), Holder::of(service));
+    Error::Deadline { stage: "Lock", waiting_for: waiting_for("Lock"), waited, suspicion, holder }
 }
 
 /// How it ended for who killed a server whose lifetime lock did not become free.
 pub(super) fn still_held(waited: Duration) -> Error {
     let waiting_for = "the lifetime lock of a server that was killed: it is not gone yet, or a process that it forked \
                        has a share in the lock";
-    Error::Deadline { stage: "Kill", waiting_for, waited, suspicion: None }
+    Error::Deadline { stage: "Kill", waiting_for, waited, suspicion: None, holder: None }
 }
 
 fn keep<T>(list: &mut Vec<T>, item: T) {
@@ -383,7 +393,39 @@ fn waiting_for(stage: &str) -> &'static str {
         "Welcome" => "the server's welcome",
         "Internal" => "the server in this process, which starts, ends, or has no place",
         "Fallback" => "the end of a server that was killed",
-        _ => "the lock, or a server that is starting or draining",
+        _ => A_LOCK,
+    }
+}
+
+const A_LOCK: &str = "the lock, or a server that is starting or draining";
+
+/// The process that held a lock which was waited for, when the wait was over. It may have released the lock by now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Holder {
+    /// It held the point lock: a client that starts a server, or a server that looks after its record. One that is
+    /// stopped keeps it.
+    Point(u32),
+    /// It held the lifetime lock: a server that starts or drains, or one that is stopped.
+    Lifetime(u32),
+}
+
+impl Holder {
+    fn of(service: &Service) -> Option<Self> {
+        locks::holder(&service.point).map(Holder::Point).or_else(|| Holder::of_life(service))
+    }
+
+    pub(super) fn of_life(service: &Service) -> Option<Self> {
+        locks::holder(&service.life).map(Holder::Lifetime)
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Holder::Point(pid) => write!(f, "pid {pid} holds the point lock"),
+            Holder::Lifetime(pid) => write!(f, "pid {pid} holds the lifetime lock"),
+        }
     }
 }
 
@@ -426,7 +468,7 @@ impl Suspicion {
 
 impl fmt::Display for Suspicion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Suspicion { pid, address, stage, came } = self;
+        let Suspicion { pid, address, stage, came, user } = self;
         let what = match came {
             Came::Trouble => "our own trouble",
             Came::Refused => "refused",
@@ -442,7 +484,10 @@ impl fmt::Display for Suspicion {
         if *pid > 0 {
             write!(f, "pid {pid} at ")?;
         }
-        write!(f, "{address}, {stage}: {what}")
+        match user {
+            Some(user) => write!(f, "{address}, {stage}: a process of another user (uid {user}) listens there"),
+            None => write!(f, "{address}, {stage}: {what}"),
+        }
     }
 }
 

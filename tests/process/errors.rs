@@ -4,22 +4,30 @@ use std::error::Error as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use hmac::{Hmac, KeyInit, Mac};
+use rendezvous_ipc::proto::address::{Address, SocketName};
 use rendezvous_ipc::proto::connect::Came;
 use rendezvous_ipc::proto::handshake::{HELLO, PROTOCOL, Verdict};
 use rendezvous_ipc::proto::record::Record;
-use rendezvous_ipc::{Error, Limits, StartFailure, Status};
+use rendezvous_ipc::{Error, Holder, Limits, StartFailure, Status};
 use sha2::{Digest, Sha256};
 
-use crate::home::{Home, kill, output, printed, runtime, stop};
+use crate::home::{Home, eventually, kill, output, printed, runtime, stop};
 
 crate::trials![
     a_shortage_at_a_dial_is_told_with_its_step_and_a_remedy,
     a_record_of_a_newer_format_is_left_alone_while_its_server_lives_and_cleared_when_it_is_gone,
     a_server_of_another_handshake_says_so_and_is_left_alone,
-    a_connect_that_never_gets_the_lock_says_what_it_waited_for,
+    a_connect_that_never_gets_the_lock_says_what_it_waited_for_and_who_holds_it,
+    a_connect_that_never_finds_the_lifetime_lock_free_says_who_holds_it,
+    a_client_without_a_runtime_and_few_descriptors_is_told_and_does_not_panic,
+    a_server_of_another_user_is_told_with_that_user,
     an_unresponsive_server_is_told_with_its_last_outcome_and_how_long_it_was_tried,
     servers_that_are_gone_at_once_are_given_up_after_three,
     the_sources_of_an_error_lead_to_what_the_system_said,
@@ -123,7 +131,7 @@ fn refuse(listener: &TcpListener, record: &Record) {
     client.write_all(&[&nonce[..], &answer, &mac.finalize().into_bytes()].concat()).unwrap();
 }
 
-fn a_connect_that_never_gets_the_lock_says_what_it_waited_for() {
+fn a_connect_that_never_gets_the_lock_says_what_it_waited_for_and_who_holds_it() {
     let mut home = Home::new();
     home.limits = Limits::default().divided_by(16);
     home.make();
@@ -133,10 +141,76 @@ fn a_connect_that_never_gets_the_lock_says_what_it_waited_for() {
     fs2::FileExt::lock_exclusive(&lock).unwrap();
     let error = home.fail(&home.service());
     let text = error.to_string();
-    let Error::Deadline { stage, waited, suspicion: None, .. } = error else { panic!("{text}") };
+    let Error::Deadline { stage, waited, suspicion: None, holder, .. } = error else { panic!("{text}") };
     assert!(waited >= home.limits.connect, "{text}");
     let waiting = "waiting for the lock, or a server that is starting or draining";
-    assert_eq!(text, format!("gave up after {waited:.1?} at {stage}, {waiting}"));
+    assert_eq!(holder, Some(Holder::Point(std::process::id())), "{text}");
+    let holds = format!("pid {} holds the point lock", std::process::id());
+    assert_eq!(text, format!("gave up after {waited:.1?} at {stage}, {waiting}: {holds}"));
+}
+
+fn a_connect_that_never_finds_the_lifetime_lock_free_says_who_holds_it() {
+    let mut home = Home::new();
+    let (server, _) = home.count();
+    home.limits = Limits::default().divided_by(16);
+    stop(server.pid);
+    fs::write(home.point(), b"").unwrap();
+    let error = home.fail(&home.service());
+    let text = error.to_string();
+    let Error::Deadline { holder, .. } = error else { panic!("{text}") };
+    assert_eq!(holder, Some(Holder::Lifetime(server.pid)), "{text}");
+    assert!(text.ends_with(&format!(": pid {} holds the lifetime lock", server.pid)), "{text}");
+    kill(&home, server.pid);
+}
+
+fn a_client_without_a_runtime_and_few_descriptors_is_told_and_does_not_panic() {
+    let home = Home::new();
+    home.count();
+    let mut joined = 0;
+    for left in 0..16 {
+        let mut command = home.command(&["@blocking", &left.to_string()]);
+        command.stderr(Stdio::piped());
+        let output = output(command);
+        let said = printed(&output);
+        assert!(output.status.success(), "{left} are left: {}", String::from_utf8_lossy(&output.stderr));
+        let short = said.starts_with("error: ") && said.contains("too many files open: close some");
+        let join = said.starts_with("joined an external server");
+        assert!(short || join, "{left} are left: {said}");
+        joined += usize::from(join);
+    }
+    assert!(joined > 0, "16 are enough");
+    home.retire();
+}
+
+fn a_server_of_another_user_is_told_with_that_user() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut home = Home::new();
+    let (server, _) = home.count();
+    home.limits = Limits::default().divided_by(16);
+    stop(server.pid);
+    let name = SocketName([7; 8]);
+    let (program, path) = (home.directory().join("program"), home.socket(name));
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    fs::set_permissions(home.directory(), fs::Permissions::from_mode(0o711)).unwrap();
+    // As a server that gives up its user before it serves, or as the owner of the home who replaces a socket.
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o733)).unwrap();
+    let mut other = Command::new(program).arg("@listens").arg(&path).uid(65534).gid(65534).spawn().unwrap();
+    eventually("it listens", || UnixStream::connect(&path).is_ok());
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let record = Record { address: Address::Unix(name), ..home.record() };
+    fs::write(home.point(), &*record.line()).unwrap();
+    let error = home.fail(&home.service());
+    let text = error.to_string();
+    let Error::Unresponsive { suspicion, .. } = error else { panic!("{text}") };
+    assert_eq!((suspicion.came, suspicion.user), (Came::Impostor, Some(65534)));
+    let there = format!("{}, Dial: a process of another user (uid 65534) listens there", record.address);
+    assert!(text.contains(&there) && !text.contains("impostor"), "{text}");
+    assert!(text.contains("is alive and out of reach") && text.ends_with("use one of your own"), "{text}");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    kill(&home, server.pid);
 }
 
 fn an_unresponsive_server_is_told_with_its_last_outcome_and_how_long_it_was_tried() {

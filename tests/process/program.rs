@@ -59,6 +59,11 @@ pub fn play() -> bool {
         Some("unaware") => unaware(),
         Some("starved") => starved(),
         Some("thousand") => thousand(),
+        Some("blocking") => blocking(&args),
+        Some("listens") => {
+            let _listener = std::os::unix::net::UnixListener::bind(&args[1]).unwrap();
+            park();
+        }
         Some("creator") => creator(),
         Some("talks") => println!("hello world"),
         Some("says-nothing") => park(),
@@ -357,6 +362,21 @@ async fn starved() {
     println!("error: {}", service.connect().await.expect_err("there is no descriptor for it"));
     setrlimit(Resource::Nofile, plenty).unwrap();
     println!("{}", service.connect().await.unwrap().outcome());
+}
+
+/// A client without a runtime that has so many descriptors left.
+fn blocking(args: &[String]) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let context = Context::from_args("org.example.rendezvous.tests").unwrap();
+    let service = service(&context, limits(), &["@serve"]);
+    // Those that are open have the lowest numbers.
+    let open = count("/proc/self/fd") - 1;
+    let most = (open + args[1].parse::<usize>().unwrap()) as u64;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..getrlimit(Resource::Nofile) }).unwrap();
+    match service.connect_blocking() {
+        Ok(connection) => println!("{}", connection.outcome()),
+        Err(error) => println!("error: {error}"),
+    }
 }
 
 /// Says ready as a server does, with no lifetime lock behind it.

@@ -51,8 +51,7 @@ pub(in crate::driver) async fn connect(
         Ended::Internal => {
             let factory = factory.ok_or_else(no_handler)?;
             let serving = tokio::time::timeout_at(until, serve_here(service, factory, &mut story)).await;
-            let ended =
-                serving.unwrap_or_else(|_| Err(story.deadline(&service.point))).map_err(|error| story.both(error))?;
+            let ended = serving.unwrap_or_else(|_| Err(story.deadline(service))).map_err(|error| story.both(error))?;
             welcomed(service, ended, &mut story)
         }
         Ended::Live | Ended::Start(_) => Err(not_held("the connection")),
@@ -67,7 +66,7 @@ pub(super) async fn run(service: &Service, goal: Goal, story: &mut Story) -> Res
     let span =
         tracing::info_span!(target: "rendezvous_ipc::connect", "sequoia", point = %service.point.display(), ?goal);
     let ended = timeout(service.limits.connect, drive(service, goal, deadline, story).instrument(span)).await;
-    ended.unwrap_or_else(|_| Err(story.deadline(&service.point)))
+    ended.unwrap_or_else(|_| Err(story.deadline(service)))
 }
 
 async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Story) -> Result<Ended, Error> {
@@ -247,12 +246,12 @@ impl Held {
     /// Ends a dial, and tells what it came to.
     fn hang_up(&mut self, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
         self.stream = None;
-        match trouble {
-            Trouble::Came(came) => {
-                story.suspect(0, record.address(), came);
+        match trouble.came() {
+            Ok((came, user)) => {
+                story.suspect(0, record.address(), came, user);
                 came
             }
-            Trouble::Ours(error) => {
+            Err(error) => {
                 story.trouble(Error::System { stage: story.stage(), source: error });
                 Came::Trouble
             }

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::super::dial::{self, Trouble};
+use super::super::dial;
 use super::super::inspect::Status;
 use super::super::point;
 use super::super::story::Suspicion;
@@ -22,10 +22,12 @@ pub(in crate::driver) async fn inspect(service: &Service) -> Result<Status, Erro
     let address = record.address();
     match dial::connect(&service.point, address, Instant::now() + service.limits.patience).await {
         Ok(_) => Ok(Status::Listening { address }),
-        Err(Trouble::Ours(source)) => Err(Error::System { stage: "Dial", source }),
-        Err(Trouble::Came(came)) => Ok(match class(came) {
-            Class::Dead => Status::Gone { pid: 0 },
-            _ => Status::Unknown(Suspicion { pid: 0, address, stage: "Dial", came }),
-        }),
+        Err(trouble) => {
+            let (came, user) = trouble.came().map_err(Error::system("Dial"))?;
+            Ok(match class(came) {
+                Class::Dead => Status::Gone { pid: 0 },
+                _ => Status::Unknown(Suspicion { pid: 0, address, stage: "Dial", came, user }),
+            })
+        }
     }
 }

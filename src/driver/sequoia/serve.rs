@@ -287,6 +287,7 @@ impl<'a> Server<'a> {
                             waiting_for: "a client that tells the cookie",
                             waited: began.elapsed(),
                             suspicion: None,
+                            holder: None,
                         }),
                     };
                 }

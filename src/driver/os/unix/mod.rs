@@ -2,6 +2,7 @@
 
 pub(crate) mod file;
 pub(crate) mod identity;
+pub(crate) mod locks;
 pub(crate) mod process;
 pub(crate) mod progress;
 pub(crate) mod remedy;

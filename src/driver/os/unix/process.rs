@@ -252,6 +252,12 @@ pub(crate) fn leave_session() {
     let _ = rustix::process::setsid();
 }
 
+/// Whether a runtime of tokio can have its descriptors: to wait and to be woken, and a pair of sockets for signals.
+pub(crate) fn try_room_for_a_runtime() -> io::Result<()> {
+    let _room = [UnixStream::pair()?, UnixStream::pair()?, UnixStream::pair()?];
+    Ok(())
+}
+
 /// Whether an error says that there are too many files open, or too little memory.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))

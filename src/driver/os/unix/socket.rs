@@ -148,9 +148,9 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Connects, or fails, at once: `WouldBlock` where too many wait to be accepted, `None` where it is another user's.
+    /// Connects, or fails, at once: `WouldBlock` where too many wait to be accepted, and the other's user where that is not ours.
     /// That the system does not say whose it is, is an error: it proves nothing about the other side.
-    pub(crate) fn connect(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn connect(path: &Path) -> io::Result<Result<Self, u32>> {
         let socket = socket()?;
         reach(path, |short| Ok(rustix::net::connect(&socket, &SocketAddrUnix::new(short)?)?))?;
         Stream::of_ours(socket)
@@ -158,18 +158,18 @@ impl Stream {
 
     /// Takes a socket that was accepted, or closes it without a word: who is not known to be ours is not.
     fn accepted(socket: OwnedFd) -> Option<Self> {
-        Stream::of_ours(socket).unwrap_or_else(|error| {
+        Stream::of_ours(socket).map(Result::ok).unwrap_or_else(|error| {
             tracing::debug!(target: "rendezvous_ipc::serve", %error, "a connection is lost: whose it is, is not known");
             None
         })
     }
 
     /// Takes a connected socket whose other side is a process of this user's.
-    fn of_ours(socket: OwnedFd) -> io::Result<Option<Self>> {
+    fn of_ours(socket: OwnedFd) -> io::Result<Result<Self, u32>> {
         let stream = UnixStream::from(socket);
         let (user, peer) = credentials(&stream)?;
         let ours = user == rustix::process::geteuid().as_raw();
-        Ok(ours.then(|| Stream { stream: Arc::new(stream), readable: None, writable: None, peer }))
+        Ok(if ours { Ok(Stream { stream: Arc::new(stream), readable: None, writable: None, peer }) } else { Err(user) })
     }
 
     /// To be watched by another runtime from here on.
@@ -401,7 +401,7 @@ mod tests {
             read = guest.read(&mut said) => assert_eq!(read.unwrap(), 0, "it is closed without a word"),
         }
         let no_socket = || OwnedFd::from(File::open("/dev/null").unwrap());
-        Stream::of_ours(no_socket()).expect_err("it has no other side");
+        assert!(Stream::of_ours(no_socket()).is_err(), "it has no other side");
         assert!(Stream::accepted(no_socket()).is_none());
     }
 }

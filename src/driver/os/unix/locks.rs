@@ -1,0 +1,64 @@
+//! Who holds a lock, where the system tells. It is for people: nothing is decided from it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The process that holds the exclusive lock of a file just now. A number of this PID namespace.
+pub(crate) fn holder(path: &Path) -> Option<u32> {
+    let file = fs::symlink_metadata(path).ok()?;
+    let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+    read(&fs::read_to_string("/proc/locks").ok()?, &format!("{major:02x}:{minor:02x}:{}", file.ino()))
+}
+
+/// Reads the system's table of locks. On file systems of other machines an flock is one of POSIX.
+fn read(table: &str, file: &str) -> Option<u32> {
+    table.lines().find_map(|line| {
+        // Who waits has an arrow behind the number, and so one field more.
+        let [_, "FLOCK" | "POSIX", _, "WRITE", pid, of, ..] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        // 0 or -1 where it is in another PID namespace.
+        pid.parse().ok().filter(|pid| *pid > 0 && of == file)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "1: FLOCK  ADVISORY  WRITE 815 fe:00:4711 0 EOF
+1: -> FLOCK  ADVISORY  WRITE 816 fe:00:4711 0 EOF
+2: FLOCK  ADVISORY  READ 817 fe:00:4712 0 EOF
+3: FLOCK  ADVISORY  WRITE 0 fe:00:4713 0 EOF
+4: OFDLCK ADVISORY  WRITE -1 fe:00:4714 0 EOF
+5: POSIX  ADVISORY  WRITE 818 00:2a:4715 0 EOF
+";
+
+    #[test]
+    fn the_holder_of_a_lock_is_told_where_the_system_tells() {
+        for (file, holder) in [
+            ("fe:00:4711", Some(815)),
+            ("fe:00:4712", None),
+            ("fe:00:4713", None),
+            ("fe:00:4714", None),
+            ("00:2a:4715", Some(818)),
+            ("fe:01:4711", None),
+        ] {
+            assert_eq!(read(TABLE, file), holder, "{file}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_is_the_holder_of_its_own_lock() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(holder(file.path()), None);
+        fs2::FileExt::lock_exclusive(file.as_file()).unwrap();
+        let told = holder(file.path());
+        // Some file systems have numbers of their own there, and tell nothing.
+        assert!([Some(std::process::id()), None].contains(&told), "{told:?}");
+        fs2::FileExt::unlock(file.as_file()).unwrap();
+        assert_eq!(holder(file.path()), None);
+    }
+}

@@ -30,6 +30,9 @@ Tell ==
     /\ \A s \in Slots : sv'[s].pc # sv[s].pc /\ "Dying" \notin {sv[s].pc, sv'[s].pc}
                         => Told(<<"server", sv[s].pc, sv'[s].pc>>)
 
+\* The window that OneHandler leaves open where a life file was removed: it is there.
+NoWindow == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t
+
 \* Every outcome comes about: each of these must fail.
 Never(out) == \A c \in Clients : cl[c].out # out
 NeverWelcomed == Never("Welcomed")

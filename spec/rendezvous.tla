@@ -44,7 +44,7 @@ VARIABLES
     file,       \* inode   -> what is in it: nothing, garbage, or a server's record
     plock,      \* inode   -> who holds its lock (the point lock, if the path leads there)
     cur,        \* the inode that the point's path leads to
-    life,       \* who holds the lifetime lock
+    life,       \* who holds the lock of the life file; or that there is no life file
     port,       \* slot    -> the stranger that took a dead server's port
     from,       \* slot    -> where its server was started: its record says so
     stopped,    \* who is stopped (SIGSTOP)
@@ -83,7 +83,7 @@ Starts   == 3
 Connects == {"External", "Internal", "Robust"}
 
 Idler == [pc |-> "Out", goal |-> "None", suspect |-> None, dials |-> 0, starts |-> 0, rec |-> None,
-          how |-> "Free", again |-> FALSE, row |-> "", then |-> "", child |-> None,
+          how |-> "Free", again |-> FALSE, waited |-> FALSE, row |-> "", then |-> "", child |-> None,
           free |-> FALSE, listed |-> FALSE, out |-> ""]
 
 FreeSlot == [pc |-> "Free", hand |-> FALSE, pipe |-> "none", reply |-> "", listen |-> FALSE, reg |-> FALSE,
@@ -117,8 +117,16 @@ SweptUnless(rule) == IF Rule(rule) THEN sv ELSE Swept
 Counts(s,c) == conn[c].to = s /\ conn[c].st = "welcome" /\ ~conn[c].eof /\ cl[c].goal \in Connects
 Counted(s)  == {c \in Clients : Counts(s, c)}
 Handler(s)  == sv[s].pc \in {"Build", "Listen", "Ready", "Registered", "Write", "Serve", "Check", "Lock", "Backoff",
-                             "Recheck", "Restore", "Look", "Withdraw", "Close", "Unlock", "Drain"}
+                             "Recheck", "Reclaim", "Restore", "Look", "Withdraw", "Close", "Unlock", "Drain"}
                /\ sv[s].then \notin {"Busy", "Failed"}
+
+\* There is a life file, or none, and nobody has locked it: who locks it makes it.
+Absent     == "absent"
+Unheld     == life \in {None, Absent}
+\* What a server knows to be its lifetime lock, once it got it.
+LifeHolds(s) == sv[s].pc \notin {"Free", "Watch", "Claim", "Dying"} /\ sv[s].then # "Busy"
+\* But its life file was removed or replaced.
+Robbed(s)  == LifeHolds(s) /\ life # s
 
 Inode(x)  == IF plock[1] = x THEN 1 ELSE 0
 Holds(x)  == \E i \in Inodes : plock[i] = x
@@ -240,7 +248,7 @@ Reread(c) ==
     /\ UNCHANGED <<conn, life, env>>
 
 \* Record x lifetime lock, as the table has it.
-Verdict(row, free) ==
+Decision(row, free) ==
     CASE row = "Dialect"                 -> "OtherDialect"
       [] row = "Foreign" /\ free         -> "ForeignScope"
       [] row # "Foreign" /\ row # "Dialect" /\ free -> "Start"
@@ -249,8 +257,12 @@ Verdict(row, free) ==
       [] row = "Doubtful" /\ ~free       -> (IF Rule("dial the doubtful") THEN "Dial" ELSE "Backoff")
       [] row = "Suspected" /\ ~free      -> (IF Rule("again after held") THEN "Again" ELSE "Backoff")
 
+\* There may be no life file: a server, if one lives, makes it again. Beside a whole record of here that is waited for, and
+\* then taken for free.
+Wanting(c) == life = Absent /\ cl[c].row \in {"Suspected", "Apart", "Newer"} /\ ~cl[c].waited /\ Rule("wait")
+
 \* What is over as soon as it holds nothing: what decided until now is forgotten.
-Ends(quest, out) == [quest EXCEPT !.then = out, !.suspect = None, !.dials = 0, !.starts = 0]
+Ends(quest, out) == [quest EXCEPT !.then = out, !.suspect = None, !.waited = FALSE, !.dials = 0, !.starts = 0]
 
 \* Where a start that is not possible leads: what the policy makes of it.
 Failed(c, quest) ==
@@ -261,9 +273,10 @@ KillOr(quest, child) ==
 
 Probe(c) ==
     /\ In(c, "Probe")
-    /\ LET free    == life \in {None, c} \/ ~Rule("probe")
-           verdict == Verdict(cl[c].row, free)
-           quest   == [cl[c] EXCEPT !.row = "", !.free = life \in {None, c}]
+    /\ LET free    == life \in {None, Absent, c} \/ ~Rule("probe")
+           verdict == IF Wanting(c) THEN "Wait" ELSE Decision(cl[c].row, free)
+           quest   == [cl[c] EXCEPT !.row = "", !.free = life \in {None, Absent, c} /\ ~Wanting(c),
+                                    !.waited = @ /\ life = Absent]
            unlock  == [quest EXCEPT !.pc = "Unlock"]
        IN /\ cl' = [cl EXCEPT ![c] =
                 CASE verdict = "Start" /\ cl[c].goal = "Retire"   -> Ends(unlock, "Absent")
@@ -275,9 +288,9 @@ Probe(c) ==
                   [] verdict \notin {"Start", "Dial"} /\ cl[c].goal = "Robust" /\ ~Rule("listed")
                                                                   -> Ends(unlock, "Internal")
                   [] verdict # "Start" /\ (cl[c].goal = "Robust" => Rule("listed"))
-                     /\ verdict \in {"Backoff", "Again"}           -> [unlock EXCEPT !.then = verdict]
+                     /\ verdict \in {"Backoff", "Again", "Wait"}   -> [unlock EXCEPT !.then = verdict]
                   [] verdict \notin {"Start", "Dial"} /\ (cl[c].goal = "Robust" => Rule("listed"))
-                     /\ verdict \notin {"Backoff", "Again"}        -> Ends(unlock, verdict)]
+                     /\ verdict \notin {"Backoff", "Again", "Wait"} -> Ends(unlock, verdict)]
           /\ life' = IF Rule("probe unlocked") \/ verdict # "Start" THEN life ELSE c
           /\ (IF Rule("probe under lock") \/ verdict # "Start" THEN UNCHANGED point ELSE LetGo(c, file))
     /\ UNCHANGED <<sv, conn, env>>
@@ -335,7 +348,7 @@ Await(c) ==
 \* Now the lifetime lock must be held.
 Verify(c) ==
     /\ In(c, "Verify")
-    /\ cl' = [cl EXCEPT ![c] = IF life # None THEN [cl[c] EXCEPT !.pc = "Write"]
+    /\ cl' = [cl EXCEPT ![c] = IF ~Unheld THEN [cl[c] EXCEPT !.pc = "Write"]
                                ELSE KillOr(Ends(cl[c], "Unverified"), TRUE)]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
@@ -360,7 +373,7 @@ Confirm(c) ==
 \* Look again before serving in this process.
 Fallback(c) ==
     /\ In(c, "Fallback")
-    /\ LET free == Inode(c) = cur /\ life = None
+    /\ LET free == Inode(c) = cur /\ Unheld
            unlock == [cl[c] EXCEPT !.pc = "Unlock"]
        IN cl' = [cl EXCEPT ![c] = IF free \/ ~Rule("look again") THEN Ends(unlock, "Internal")
                                   ELSE [unlock EXCEPT !.then = "Backoff"]]
@@ -381,8 +394,9 @@ Unlock(c) ==
     /\ LetGo(c, file)
     /\ life' = IF life = c THEN None ELSE life
     /\ LET then  == cl[c].then
-           quest == [cl[c] EXCEPT !.pc = "Backoff", !.then = "", !.free = FALSE, !.again = then = "Again"]
-       IN cl' = [cl EXCEPT ![c] = IF then \in {"Backoff", "Again"} THEN quest ELSE Over(c, then)]
+           quest == [cl[c] EXCEPT !.pc = IF then = "Wait" THEN "Wait" ELSE "Backoff", !.then = "", !.free = FALSE,
+                                  !.again = then = "Again"]
+       IN cl' = [cl EXCEPT ![c] = IF then \in {"Backoff", "Again", "Wait"} THEN quest ELSE Over(c, then)]
     /\ UNCHANGED <<sv, conn, env>>
 
 \* Holding nothing. That is no attempt.
@@ -394,13 +408,21 @@ Backoff(c) ==
             [] ~Rule("back-off is free") /\ cl[c].starts >= 3   -> Over(c, "Failed")]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
+\* Holding nothing, for longer than a server takes to look after its files. Only one that is stopped takes longer.
+Wait(c) ==
+    /\ In(c, "Wait")
+    /\ ~\E s \in Slots : Serving(s) /\ s \notin stopped /\ Robbed(s) /\ Rule("reclaim")
+    /\ cl' = [cl EXCEPT ![c].pc = "Read", ![c].again = TRUE, ![c].waited = TRUE]
+    /\ UNCHANGED <<sv, conn, point, life, env>>
+
 (***************************************************************************)
 (* A dial: Dial, Hello, Prove, Welcome. Whatever goes wrong is a suspicion.*)
 (* Time is not modelled: patience ends only where a fault explains it.     *)
 (***************************************************************************)
 
 Suspecting(c) ==
-    LET quest == [cl[c] EXCEPT !.suspect = cl[c].rec, !.rec = None, !.how = "Free"] IN
+    LET quest == [cl[c] EXCEPT !.suspect = cl[c].rec, !.rec = None, !.how = "Free",
+                               !.waited = @ /\ cl[c].suspect = cl[c].rec] IN
     CASE Holding(c)                                -> [quest EXCEPT !.pc = "Probe", !.row = "Suspected"]
       [] ~Holding(c) /\ cl[c].goal = "Internal"    -> Over(c, "Internal")
       [] ~Holding(c) /\ cl[c].goal # "Internal"    -> [quest EXCEPT !.pc = "Lock"]
@@ -488,7 +510,7 @@ Refused(s, why) == sv' = [sv EXCEPT ![s].pc = IF sv[s].hand THEN "Unlock" ELSE "
 Claim(s) ==
     /\ At(s, "Claim")
     /\ (IF ~Rule("lifetime lock") THEN Goes(s, "Build") /\ life' = life
-        ELSE IF life = None THEN Goes(s, "Build") /\ life' = s
+        ELSE IF Unheld THEN Goes(s, "Build") /\ life' = s
         ELSE Refused(s, IF Rule("child waits") THEN "Busy" ELSE "Failed") /\ life' = life)
     /\ UNCHANGED <<cl, conn, point, env>>
 
@@ -546,7 +568,7 @@ Watchdog(s) ==
 Serve(s) ==
     /\ At(s, "Serve")
     /\ \/ sv[s].told /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = "Told"]
-       \/ ~sv[s].told /\ (file[cur] # s \/ ~sv[s].listen) /\ Goes(s, "Check")
+       \/ ~sv[s].told /\ (file[cur] # s \/ ~sv[s].listen \/ Robbed(s)) /\ Goes(s, "Check")
        \/ ~sv[s].told /\ Counted(s) = {} /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = "Idle"]
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
@@ -555,8 +577,10 @@ Hangup(s, these) == [c \in Clients |-> IF c \in these /\ conn[c].to = s THEN [co
 \* Who may be hung up on when a server listens at its socket again: who waits at the old one.
 Unheard(s) == IF sv[s].listen THEN {} ELSE {c \in Clients : conn[c].st \in {"open", "hello"}}
 
-\* Life file x record; the life file stays.
-Checked(s, found) == CASE found = s -> "Mine" [] found \in Others -> "Lost" [] OTHER -> "Damaged"
+\* Life file x record. Who finds another at its life file is lost; nobody at it: it is made and locked again.
+Checked(s, found) ==
+    IF Robbed(s) /\ Rule("reclaim") THEN (IF found \in Others \/ ~Unheld THEN "Lost" ELSE "Robbed")
+    ELSE IF found = s THEN "Mine" ELSE IF found \in Others THEN "Lost" ELSE "Damaged"
 
 Leaves(s, why) == [sv[s] EXCEPT !.pc = "Look", !.why = why, !.held = FALSE, !.purpose = "", !.then = ""]
 
@@ -570,6 +594,7 @@ Check(s) ==
           /\ sv' = [sv EXCEPT ![s] =
               CASE checked = "Lost" -> Leaves(s, "Lost")
                 [] checked = "Mine" \/ (checked = "Damaged" /\ ~Rule("restore")) -> [heard EXCEPT !.pc = "Serve"]
+                [] checked = "Robbed" -> [heard EXCEPT !.pc = "Lock", !.purpose = "Restore"]
                 [] checked = "Damaged" /\ Rule("restore") ->
                    (IF Rule("restore under lock") THEN [heard EXCEPT !.pc = "Lock", !.purpose = "Restore"]
                                                   ELSE [heard EXCEPT !.pc = "Restore"])]
@@ -602,9 +627,17 @@ Recheck(s) ==
     /\ LET checked == Checked(s, Mine(s))
        IN sv' = [sv EXCEPT ![s] =
               CASE checked = "Damaged" -> [@ EXCEPT !.pc = "Restore"]
+                [] checked = "Robbed"  -> [@ EXCEPT !.pc = "Reclaim"]
                 [] checked = "Mine"    -> [@ EXCEPT !.pc = "Unlock", !.then = "Serve"]
                 [] checked = "Lost"    -> [@ EXCEPT !.pc = "Unlock", !.then = "Lost"]]
     /\ UNCHANGED <<cl, conn, point, life, env>>
+
+\* Makes the life file again, and locks it, as at Claim.
+Reclaim(s) ==
+    /\ At(s, "Reclaim")
+    /\ (IF Unheld THEN Goes(s, "Recheck") /\ life' = s
+        ELSE sv' = [sv EXCEPT ![s].pc = "Unlock", ![s].then = "Lost"] /\ life' = life)
+    /\ UNCHANGED <<cl, conn, point, env>>
 
 Restore(s) ==
     /\ At(s, "Restore")
@@ -796,6 +829,13 @@ CannotLock(s) ==
     /\ sv' = [sv EXCEPT ![s] = Leaves(s, "Idle")]
     /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
+\* The life file cannot be made: the next Check tries again.
+CannotReclaim(s) ==
+    /\ At(s, "Reclaim")
+    /\ Fault("shortage")
+    /\ sv' = [sv EXCEPT ![s].pc = "Unlock", ![s].then = "Serve"]
+    /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
+
 \* A server waited for the point lock until the drain deadline.
 Overdue(s) ==
     /\ At(s, "Backoff")
@@ -835,6 +875,19 @@ Unlink(s) ==
     /\ Fault("unlinked")
     /\ sv' = [sv EXCEPT ![s].listen = FALSE]
     /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
+
+\* The life file is removed, by a cleaner say; or another takes its place, which nobody has locked.
+Vanish ==
+    /\ life # Absent
+    /\ Fault("life removed")
+    /\ life' = Absent
+    /\ UNCHANGED <<cl, sv, conn, point, port, from, stopped>>
+
+Replace ==
+    /\ ~Unheld
+    /\ Fault("life replaced")
+    /\ life' = None
+    /\ UNCHANGED <<cl, sv, conn, point, port, from, stopped>>
 
 \* A dead server's port is taken by somebody who says nothing, or says something else.
 Stranger(s) ==
@@ -895,11 +948,11 @@ Keep(s) ==
 
 Client(c) ==
     \/ Read(c) \/ Lock(c) \/ Reread(c) \/ Probe(c) \/ Clear(c) \/ Spawn(c) \/ Await(c) \/ Verify(c) \/ Write(c)
-    \/ Confirm(c) \/ Fallback(c) \/ Kill(c) \/ Unlock(c) \/ Backoff(c) \/ Dial(c) \/ Hello(c) \/ Prove(c) \/ Welcome(c)
+    \/ Confirm(c) \/ Fallback(c) \/ Kill(c) \/ Unlock(c) \/ Backoff(c) \/ Wait(c) \/ Dial(c) \/ Hello(c) \/ Prove(c) \/ Welcome(c)
 
 Process(s) ==
     \/ Watch(s) \/ Claim(s) \/ Build(s) \/ Listen(s) \/ Ready(s) \/ Registered(s) \/ ServerWrite(s) \/ Refuse(s)
-    \/ Check(s) \/ ServerLock(s) \/ ServerBackoff(s) \/ Recheck(s) \/ Restore(s) \/ Look(s) \/ Withdraw(s)
+    \/ Check(s) \/ ServerLock(s) \/ ServerBackoff(s) \/ Recheck(s) \/ Reclaim(s) \/ Restore(s) \/ Look(s) \/ Withdraw(s)
     \/ Close(s) \/ ServerUnlock(s) \/ Drain(s) \/ Release(s)
 
 Greeting(s, c) == Answer(s, c) \/ Admit(s, c) \/ Dismiss(s, c)
@@ -908,10 +961,10 @@ ClientFault(c) ==
     \/ KillClient(c) \/ StopClient(c) \/ Giveup(c) \/ TooLate(c) \/ Trouble(c) \/ CannotTell(c) \/ CannotStart(c) \/ Backlog(c)
 
 ServerFault(s) ==
-    \/ KillServer(s) \/ StopServer(s) \/ CannotLock(s) \/ Overdue(s) \/ Unlink(s) \/ Stranger(s) \/ Guest(s) \/ NoHandler(s)
+    \/ KillServer(s) \/ StopServer(s) \/ CannotLock(s) \/ CannotReclaim(s) \/ Overdue(s) \/ Unlink(s) \/ Stranger(s) \/ Guest(s) \/ NoHandler(s)
     \/ Hang(s) \/ Nonsense(s) \/ Keep(s)
 
-FileFault == Tear \/ Empty \/ Strange \/ PutBack \/ Delete
+FileFault == Tear \/ Empty \/ Strange \/ PutBack \/ Delete \/ Vanish \/ Replace
 
 Next ==
     \/ \E c \in Clients : Begin(c) \/ Leave(c) \/ Client(c) \/ ClientFault(c)
@@ -948,14 +1001,17 @@ TypeOK ==
     /\ \A s \in Slots : DOMAIN sv[s] = DOMAIN FreeSlot
     /\ \A i \in Inodes : file[i] \in Contents /\ plock[i] \in Clients \cup Slots \cup {None}
     /\ Away \subseteq Clients /\ Place \in Places /\ Transport \in {"socket", "port"} /\ from \in [Slots -> Places]
-    /\ cur \in Inodes /\ life \in Clients \cup Slots \cup {None}
+    /\ cur \in Inodes /\ life \in Clients \cup Slots \cup {None, Absent}
     /\ stopped \subseteq Clients \cup Slots /\ left \in 0..Budget
 
 \* At most one server of the point is serving, also when the point is deleted.
 SingleServing == \A s, t \in Slots : Serving(s) /\ Serving(t) => s = t
 
-\* Handler code runs in at most one process, from before Build to the end of its drain.
-OneHandler == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t
+\* Handler code runs in at most one process, from before Build to the end of its drain. A life file that is removed opens a
+\* window until it is made again: an orphan may claim it. A server that retires looks after its files no more.
+Unguarded(s) == Robbed(s) /\ sv[s].reg /\ ~sv[s].open
+Window(s, t) == Unguarded(s) \/ (Robbed(s) /\ ~sv[t].reg)
+OneHandler == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t \/ Window(s, t) \/ Window(t, s)
 
 \* The file is changed, and not by a fault of the file.
 Damaged  == left' # left /\ cl' = cl /\ sv' = sv
@@ -974,7 +1030,7 @@ ClearOnlyIfFree == [][ClearOnlyIfFreeStep]_vars
 \* Nobody takes the socket of a live server away: itself does, as it retires, or a fault.
 NoCutOffStep ==
     \A s \in Slots : Alive(s) /\ sv[s].listen /\ ~sv'[s].listen =>
-        (sv[s].pc = "Close" /\ sv'[s].pc # "Close") \/ left' # left
+        (sv[s].pc = "Close" /\ sv'[s].pc # "Close") \/ left' # left \/ Unguarded(s)
 NoCutOff == [][NoCutOffStep]_vars
 
 \* No cookie is sent.
@@ -1014,19 +1070,19 @@ LockDiscipline == [][LockDisciplineStep]_vars
 ClientHolds(c) == cl[c].pc \in {"Reread", "Probe", "Clear", "Spawn", "Await", "Verify", "Write", "Confirm", "Fallback",
                                 "Kill", "Unlock"} \/ Holding(c)
 ServerHolds(s) ==
-    \/ sv[s].pc \in {"Recheck", "Restore", "Withdraw", "Unlock", "Write"}
+    \/ sv[s].pc \in {"Recheck", "Reclaim", "Restore", "Withdraw", "Unlock", "Write"}
     \/ sv[s].hand /\ ~sv[s].reg /\ sv[s].pc \in {"Claim", "Build", "Listen"}
     \/ sv[s].held
-LifeHolds(s) == sv[s].pc \notin {"Free", "Watch", "Claim", "Dying"} /\ sv[s].then # "Busy"
 HoldsTable ==
     /\ \A c \in Clients : Holds(c) <=> ClientHolds(c)
-    /\ \A s \in Slots : sv[s].pc # "Dying" => (Holds(s) <=> ServerHolds(s)) /\ ((life = s) <=> LifeHolds(s))
+    /\ \A s \in Slots : sv[s].pc # "Dying" => (Holds(s) <=> ServerHolds(s)) /\ (life = s => LifeHolds(s))
+    /\ \A s \in Slots : Robbed(s) => ~Calm /\ Faults \cap {"life removed", "life replaced"} # {}
     /\ \A c \in Clients : (cl[c].child # None) <=> (cl[c].pc \in {"Await", "Verify", "Write", "Confirm", "Kill"})
     /\ \A c \in Clients : life # c
 
 \* Who holds the point lock waits for nothing that has no deadline of its own, and a server only tries it.
 BoundedHold ==
-    /\ \A c \in Clients : Holds(c) => cl[c].pc \notin {"Read", "Lock", "Backoff", "Out", "Done"}
+    /\ \A c \in Clients : Holds(c) => cl[c].pc \notin {"Read", "Lock", "Backoff", "Wait", "Out", "Done"}
     /\ \A s \in Slots : Holds(s) => sv[s].pc \notin {"Watch", "Registered", "Serve", "Check", "Lock", "Backoff", "Drain"}
     /\ \A s \in Slots : At(s, "Lock") => ENABLED ServerLock(s)
 
@@ -1078,6 +1134,9 @@ Convergence ==
                        /\ [](c \in clean => Well(c, cl[c].out))
 
 RetiredExits == \A s \in Slots : (sv[s].reg /\ ~sv[s].open) ~> (sv[s].pc = "Free")
+
+\* A server whose life file was removed or replaced makes it again, or goes.
+LifeRestored == \A s \in Slots : Robbed(s) ~> ~Robbed(s)
 
 \* A server that counts nobody retires in the end, whoever else connects.
 IdleEnds == \A s \in Slots : (Serving(s) /\ Counted(s) = {}) ~> (~Serving(s) \/ Counted(s) # {})

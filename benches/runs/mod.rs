@@ -6,7 +6,7 @@ use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{self, CLIENT_PROOF, HELLO, Hello, Intent, Nonce, SERVER_PROOF, WELCOME};
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
-use rendezvous_ipc::proto::serve::{self, Checked, Starter};
+use rendezvous_ipc::proto::serve::{self, Checked, LifeFile, Starter};
 
 /// All that a run is answered with. Whoever starts a server starts the one of this record.
 pub struct World {
@@ -76,6 +76,7 @@ impl World {
             Step::Kill(s) => s.killed(),
             Step::Unlock(s) => s.unlocked(),
             Step::Backoff(s) => s.elapsed(),
+            Step::Wait(s) => s.elapsed(),
             Step::Done(_) => step,
         }
     }
@@ -103,11 +104,12 @@ impl World {
             Step::Serve(s) => s.idle(),
             Step::Check(s) if life.checks == 2 => s.checked(Checked::Damaged),
             Step::Check(s) => {
-                s.checked(Checked::of(true, &Found::Record(self.record.clone()), &self.record, &self.place()))
+                s.checked(Checked::of(LifeFile::Mine, &Found::Record(self.record.clone()), &self.record, &self.place()))
             }
             Step::Lock(s) => s.got(),
             Step::Backoff(s) => s.elapsed(),
-            Step::Recheck(s) => s.checked(Checked::of(true, &Found::Empty, &self.record, &self.place())),
+            Step::Recheck(s) => s.checked(Checked::of(LifeFile::Mine, &Found::Empty, &self.record, &self.place())),
+            Step::Reclaim(s) => s.claimed(),
             Step::Restore(s) => s.restored(),
             Step::Look(s) => s.shut(),
             Step::Withdraw(s) => s.withdrawn(),

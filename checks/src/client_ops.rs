@@ -160,6 +160,8 @@ struct World {
     listed: bool,
     looked: bool,
     suspect: Option<Record>,
+    /// A server had the time to make its life file again.
+    waited: bool,
     /// The suspect may be dialled again, without the lock.
     again: bool,
     free_dials: u8,
@@ -188,6 +190,7 @@ impl World {
             listed: false,
             looked: false,
             suspect: None,
+            waited: false,
             again: false,
             free_dials: 0,
             replaced: None,
@@ -210,11 +213,12 @@ impl World {
         let must = |allowed: bool, wrong| if allowed { Ok(()) } else { Err(wrong) };
         must(step.holds() == self.holds, "it holds something else")?;
         let Holds { lock, child, .. } = self.holds;
-        let is_free = lock && self.lifetime == Some(Lifetime::Free);
+        let is_free = lock && self.is_free();
         match step {
             Step::Lock(_) | Step::Unlock(_) => {
                 must(self.goal != Goal::Connect(Policy::Internal), "Internal takes no lock")
             }
+            Step::Wait(_) => must(!lock && !self.waited, "it waits for ever"),
             Step::Backoff(backoff) => {
                 let suspect = self.suspect.as_ref().filter(|_| self.again);
                 must(!lock && backoff.suspects() == suspect, "it waits for a server, and says otherwise")
@@ -241,6 +245,20 @@ impl World {
             Step::Dial(dial) => self.allows_to_dial(dial.record()),
             Step::Done(done) => must(self.allows_to_end(done), "it may not end so"),
             _ => Ok(()),
+        }
+    }
+
+    /// Free, or without a life file where no server may be making it again.
+    fn is_free(&self) -> bool {
+        let missed = match &self.file {
+            Found::Newer { .. } => true,
+            Found::Record(record) => !self.local || record.scope.boot == HERE.boot,
+            _ => false,
+        };
+        match self.lifetime {
+            Some(Lifetime::Free) => true,
+            Some(Lifetime::Absent) => self.waited || !missed,
+            _ => false,
         }
     }
 
@@ -302,7 +320,7 @@ impl World {
         if let (Step::Read(_) | Step::Reread(_), Answer::File(content)) = (&step, answer) {
             self.file = self.found(content);
         }
-        self.again &= matches!(step, Step::Unlock(_) | Step::Backoff(_) | Step::Read(_));
+        self.again &= matches!(step, Step::Unlock(_) | Step::Backoff(_) | Step::Wait(_) | Step::Read(_));
         match step {
             Step::Read(s) => {
                 let next = s.found(self.file.clone());
@@ -321,15 +339,22 @@ impl World {
                 let lifetime = match answer {
                     Answer::Ill => Lifetime::Held,
                     Answer::Trouble => Lifetime::CannotTell,
+                    Answer::Came(_) => Lifetime::Absent,
                     _ => Lifetime::Free,
                 };
                 self.lifetime = Some(lifetime);
-                self.listed |= lifetime == Lifetime::Free && self.starts == 3;
-                self.again = lifetime == Lifetime::Held && self.file_is(&self.suspect) && !self.file_is(&self.replaced);
+                self.waited &= lifetime == Lifetime::Absent;
+                self.listed |= self.is_free() && self.starts == 3;
+                let may_live = lifetime == Lifetime::Held || lifetime == Lifetime::Absent && !self.is_free();
+                self.again = may_live && self.file_is(&self.suspect) && !self.file_is(&self.replaced);
                 if lifetime == Lifetime::CannotTell {
                     self.end = Some("cannot tell");
                 }
                 s.answered(lifetime)
+            }
+            Step::Wait(s) => {
+                self.waited = true;
+                s.elapsed()
             }
             Step::Clear(s) => match answer {
                 Answer::Trouble => {
@@ -476,7 +501,10 @@ impl World {
         match came {
             Came::Trouble => self.end = Some("trouble"),
             Came::Unsupported(_) => self.end = Some("unsupported"),
-            _ => self.suspect = Some(record.clone()),
+            _ => {
+                self.waited &= self.suspect.as_ref() == Some(record);
+                self.suspect = Some(record.clone());
+            }
         }
         Some(came)
     }

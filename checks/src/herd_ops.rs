@@ -42,7 +42,8 @@ impl Script {
             clients,
             slots: 3 * clients + 3,
             goals: GOALS.iter().map(|(goal, _)| *goal).collect(),
-            faults: Fault::ALL.into_iter().collect(),
+            // What is promised where a life file is removed holds of that fault alone: it has slices of its own.
+            faults: Fault::ALL.into_iter().filter(|fault| !fault.is_of_life()).collect(),
             budget: 8,
             rounds: 10,
         };
@@ -107,7 +108,7 @@ impl Herd {
     fn is_over(&self) {
         let World { clients, servers, locks, life, .. } = &self.world;
         let over = clients.iter().all(|client| client.at == At::Out) && servers.iter().all(|server| server.is_free());
-        if !over || *locks != [None; 2] || life.is_some() {
+        if !over || *locks != [None; 2] || !life.unheld() {
             self.fails("nothing can happen any more");
         }
     }

@@ -4,7 +4,7 @@ use rendezvous_ipc::proto::connect::{self, Came, Goal, Lifetime, Policy, Step};
 use rendezvous_ipc::proto::handshake::{self, Nonce, SERVER_PROOF, WELCOME};
 use rendezvous_ipc::proto::serve::Starter;
 
-use crate::world::{Actor, At, Bounds, Conn, Content, Manner, Moves, Pipe, Reply, Said, World, cookie, secret};
+use crate::world::{Actor, At, Bounds, Conn, Content, Life, Manner, Moves, Pipe, Reply, Said, World, cookie, secret};
 
 impl World {
     /// The answers to the question that is open, each with what it does to the world.
@@ -33,8 +33,10 @@ impl World {
             }),
             Step::Probe(step) => moves.push(name, me, |world| {
                 let lifetime = world.lifetime();
-                world.clients[c].free = lifetime == Lifetime::Free;
-                world.goes(c, step.answered(lifetime));
+                let next = step.answered(lifetime);
+                let waits = next.facts().then == "Wait";
+                world.clients[c].free = world.life.unheld() && !waits;
+                world.goes(c, next);
             }),
             // Who serves by hand is a server from here on, and takes the point lock along.
             Step::Clear(step) => moves.push(name, me, |world| {
@@ -94,7 +96,7 @@ impl World {
                 world.goes(c, step.confirmed());
             }),
             Step::Fallback(step) => moves.push(name, me, |world| {
-                let free = world.inode(me) == world.current && world.life.is_none();
+                let free = world.inode(me) == world.current && world.life.unheld();
                 world.goes(c, if free { step.free() } else { step.not_free() });
             }),
             Step::Kill(step) => moves.push(name, me, |world| {
@@ -114,6 +116,14 @@ impl World {
                 world.goes(c, step.unlocked());
             }),
             Step::Backoff(step) => moves.push(name, me, |world| world.goes(c, step.elapsed())),
+            // For longer than a server takes to make its life file again, unless it is stopped.
+            Step::Wait(step) => {
+                let makes =
+                    |s: &usize| self.servers[*s].serving() && self.serving_step(*s).is_some() && self.robbed(*s);
+                if !(0..self.servers.len()).any(|s| makes(&s)) {
+                    moves.push(name, me, |world| world.goes(c, step.elapsed()));
+                }
+            }
             Step::Dial(step) => moves.push(name, me, |world| {
                 if world.calm {
                     world.clients[c].tries += 1;
@@ -213,7 +223,11 @@ impl World {
     }
 
     fn lifetime(&self) -> Lifetime {
-        if self.life.is_none() { Lifetime::Free } else { Lifetime::Held }
+        match self.life {
+            Life::Free => Lifetime::Free,
+            Life::Absent => Lifetime::Absent,
+            Life::Held(_) => Lifetime::Held,
+        }
     }
 
     /// Why nothing might come for longer than patience: whom we dialled is stopped, dies, or is a stranger that says

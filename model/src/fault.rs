@@ -5,7 +5,7 @@ use rendezvous_ipc::proto::handshake::{self, Intent, Nonce, Prove};
 use rendezvous_ipc::proto::serve;
 
 use crate::client::holds;
-use crate::world::{Actor, At, Bounds, Content, Manner, Moves, Pipe, Reply, World};
+use crate::world::{Actor, At, Bounds, Content, Life, Manner, Moves, Pipe, Reply, World};
 
 /// The kinds of fault. What each stands for in the real world is told in `spec/README.md`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -30,10 +30,12 @@ pub enum Fault {
     Hangs,
     Nonsense,
     PipeKept,
+    LifeRemoved,
+    LifeReplaced,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 20] = [
+    pub const ALL: [Fault; 22] = [
         Fault::KillClient,
         Fault::KillServer,
         Fault::StopClient,
@@ -54,7 +56,14 @@ impl Fault {
         Fault::Hangs,
         Fault::Nonsense,
         Fault::PipeKept,
+        Fault::LifeRemoved,
+        Fault::LifeReplaced,
     ];
+
+    /// Whether it takes the life file.
+    pub fn is_of_life(self) -> bool {
+        matches!(self, Fault::LifeRemoved | Fault::LifeReplaced)
+    }
 
     /// Its name in the spec.
     pub const fn name(self) -> &'static str {
@@ -79,6 +88,8 @@ impl Fault {
             Fault::Hangs => "hangs",
             Fault::Nonsense => "nonsense",
             Fault::PipeKept => "pipe kept",
+            Fault::LifeRemoved => "life removed",
+            Fault::LifeReplaced => "life replaced",
         }
     }
 }
@@ -135,7 +146,7 @@ impl World {
         }
         match step {
             Step::Probe(_) | Step::Verify(_) | Step::Confirm(_) | Step::Fallback(_) => {}
-            Step::Kill(_) | Step::Unlock(_) | Step::Backoff(_) | Step::Done(_) => {}
+            Step::Kill(_) | Step::Unlock(_) | Step::Backoff(_) | Step::Wait(_) | Step::Done(_) => {}
             step => faults.push(Fault::Shortage, "Trouble", me, |world| world.troubled(c, step.clone())),
         }
     }
@@ -222,6 +233,7 @@ impl World {
         };
         match step.clone() {
             serve::Step::Lock(step) if purpose == "Idle" => answers(Fault::Shortage, "CannotLock", step.failed()),
+            serve::Step::Reclaim(step) => answers(Fault::Shortage, "CannotReclaim", step.failed()),
             serve::Step::Backoff(step) => answers(Fault::Deadline, "Overdue", step.overdue()),
             serve::Step::Build(step) => {
                 answers(Fault::Fails, "NoHandler", step.failed());
@@ -273,6 +285,12 @@ impl World {
                     });
                 }
             }
+        }
+        if self.life != Life::Absent {
+            faults.about(Fault::LifeRemoved, "Vanish", None, String::new(), |world| world.life = Life::Absent);
+        }
+        if !self.life.unheld() {
+            faults.about(Fault::LifeReplaced, "Replace", None, String::new(), |world| world.life = Life::Free);
         }
         let other = 1 - self.current;
         if self.locks[self.current].is_none() {

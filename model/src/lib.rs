@@ -22,5 +22,6 @@ pub use rendezvous_ipc::proto::connect::Goal;
 
 pub use self::fault::Fault;
 pub use self::world::{
-    Actor, At, Bounds, Client, Conn, Content, GOALS, Manner, Move, Pipe, Reply, Said, Server, Site, World, goal_name,
+    Actor, At, Bounds, Client, Conn, Content, GOALS, Life, Manner, Move, Pipe, Reply, Said, Server, Site, World,
+    goal_name,
 };

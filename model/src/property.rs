@@ -5,7 +5,7 @@ use rendezvous_ipc::proto::record::Record;
 use rendezvous_ipc::proto::serve::{self, Retire};
 
 use crate::client::holds;
-use crate::world::{Actor, At, Client, Content, Move, Pipe, Said, Site, World};
+use crate::world::{Actor, At, Client, Content, Life, Move, Pipe, Said, Site, World};
 
 /// A property of a world, and of a move from a world.
 type State = (&'static str, fn(&World) -> bool);
@@ -68,7 +68,16 @@ fn one_handler(world: &World) -> bool {
         );
         !before_or_after && !matches!(step.facts().then, "Busy" | "Failed")
     };
-    servers(world).filter(handles).count() <= 1
+    let handling: Vec<usize> = servers(world).filter(handles).collect();
+    // A life file that is removed opens a window until it is made again: an orphan may claim it.
+    let window = |s: usize, t: usize| unguarded(world, s) || (world.robbed(s) && !world.servers[t].registered);
+    handling.iter().all(|&s| handling.iter().all(|&t| s == t || window(s, t) || window(t, s)))
+}
+
+/// A server that retires looks after its files no more: nobody makes its life file again.
+fn unguarded(world: &World, s: usize) -> bool {
+    let server = &world.servers[s];
+    world.robbed(s) && server.registered && !server.gate.is_open()
 }
 
 fn cookie_secrecy(world: &World) -> bool {
@@ -95,14 +104,16 @@ fn holds_table(world: &World) -> bool {
     }) && servers(world).filter(|&s| !world.servers[s].dying).all(|s| {
         let me = Actor::Server(s);
         let holds = world.servers[s].step.as_ref().map(serve::Step::holds).unwrap_or_default();
-        holds.lock == world.holds(me) && holds.life == (world.life == Some(me))
-    }) && !matches!(world.life, Some(Actor::Client(_)))
+        let life = holds.life == (world.life == Life::Held(s)) || (!world.calm && world.robbed(s));
+        holds.lock == world.holds(me) && life
+    })
 }
 
 fn bounded_hold(world: &World) -> bool {
     use serve::Step as Server;
     clients(world).filter(|&c| world.holds(Actor::Client(c))).all(|c| {
-        matches!(&world.clients[c].at, At::Step(step) if !matches!(step, Step::Read(_) | Step::Lock(_) | Step::Backoff(_)))
+        let waits = |step: &Step| matches!(step, Step::Read(_) | Step::Lock(_) | Step::Backoff(_) | Step::Wait(_));
+        matches!(&world.clients[c].at, At::Step(step) if !waits(step))
     }) && servers(world).filter(|&s| world.holds(Actor::Server(s))).all(|s| {
         !matches!(
             world.servers[s].step,
@@ -163,7 +174,7 @@ fn deadline_everywhere(world: &World) -> bool {
 fn nothing_held(world: &World) -> bool {
     clients(world).filter(|&c| !matches!(world.clients[c].at, At::Step(_))).all(|c| {
         let me = Actor::Client(c);
-        !world.holds(me) && world.life != Some(me) && world.clients[c].child.is_none()
+        !world.holds(me) && world.clients[c].child.is_none()
     })
 }
 
@@ -203,7 +214,7 @@ fn no_cut_off(world: &World, step: &Move) -> bool {
     let fault = step.to.left != world.left;
     servers(world).filter(|&s| world.servers[s].alive() && world.servers[s].listens).all(|s| {
         let closes = step.action == "Close" && step.who == Some(Actor::Server(s));
-        step.to.servers[s].listens || closes || fault
+        step.to.servers[s].listens || closes || fault || unguarded(world, s)
     })
 }
 

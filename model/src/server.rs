@@ -1,8 +1,8 @@
 //! The server's steps, and how the world answers them.
 
-use rendezvous_ipc::proto::serve::{Checked, Step};
+use rendezvous_ipc::proto::serve::{Checked, LifeFile, Step};
 
-use crate::world::{Actor, Conn, Content, Moves, Pipe, Reply, Said, World};
+use crate::world::{Actor, Conn, Content, Life, Moves, Pipe, Reply, Said, World};
 
 impl World {
     /// The answers to the question that is open, each with what it does to the world; and what ends a process.
@@ -12,7 +12,7 @@ impl World {
         if server.dying {
             moves.push("Exit", me, |world| {
                 let reply = world.servers[s].reply;
-                world.release(me);
+                world.release(s);
                 world.let_go(me);
                 world.gone(s, reply);
                 world.closed(s);
@@ -32,11 +32,8 @@ impl World {
         match step.clone() {
             Step::Watch(step) => moves.push(name, me, |world| world.steps(s, step.ordered())),
             Step::Claim(step) => moves.push(name, me, |world| {
-                let free = world.life.is_none();
-                if free {
-                    world.life = Some(me);
-                }
-                world.steps(s, if free { step.claimed() } else { step.busy() });
+                let claimed = world.claim(s);
+                world.steps(s, if claimed { step.claimed() } else { step.busy() });
             }),
             // Who hangs is ended by its watchdog; one by hand by its own budget.
             Step::Build(step) => match (server.hung, server.hand) {
@@ -78,7 +75,7 @@ impl World {
                 if server.told {
                     return moves.push(name, me, |world| world.steps(s, step.told()));
                 }
-                if self.files[self.current] != Content::Record(s) || !server.listens {
+                if self.files[self.current] != Content::Record(s) || !server.listens || self.robbed(s) {
                     moves.push(name, me, |world| world.steps(s, step.clone().check()));
                 }
                 if self.counted(s) == 0 {
@@ -120,6 +117,10 @@ impl World {
                 let checked = world.checked(s, world.files[world.inode(me)]);
                 world.steps(s, step.checked(checked));
             }),
+            Step::Reclaim(step) => moves.push(name, me, |world| {
+                let claimed = world.claim(s);
+                world.steps(s, if claimed { step.claimed() } else { step.lost() });
+            }),
             Step::Restore(step) => moves.push(name, me, |world| {
                 world.write(me, Content::Record(s));
                 world.steps(s, step.restored());
@@ -154,7 +155,7 @@ impl World {
                 world.steps(s, step.drained());
             }),
             Step::Release(step) => moves.push(name, me, |world| {
-                world.release(me);
+                world.release(s);
                 world.closed(s);
                 world.steps(s, step.released());
             }),
@@ -196,14 +197,35 @@ impl World {
         self.servers[s].gate.open();
     }
 
-    fn release(&mut self, who: Actor) {
-        if self.life == Some(who) {
-            self.life = None;
+    /// Locks the life file, making it where there is none.
+    fn claim(&mut self, s: usize) -> bool {
+        let unheld = self.life.unheld();
+        if unheld {
+            self.life = Life::Held(s);
+        }
+        unheld
+    }
+
+    fn release(&mut self, s: usize) {
+        if self.life == Life::Held(s) {
+            self.life = Life::Free;
         }
     }
 
+    /// Whether its life file was removed or replaced.
+    pub(crate) fn robbed(&self, s: usize) -> bool {
+        let server = &self.servers[s];
+        let holds = server.step.as_ref().is_some_and(|step| step.holds().life);
+        holds && !server.dying && self.life != Life::Held(s)
+    }
+
     fn checked(&self, s: usize, content: Content) -> Checked {
-        Checked::of(true, &self.found(content), &self.record(s), &self.place(self.servers[s].from))
+        let life = match (self.robbed(s), self.life.unheld()) {
+            (false, _) => LifeFile::Mine,
+            (true, true) => LifeFile::Unheld,
+            (true, false) => LifeFile::Lost,
+        };
+        Checked::of(life, &self.found(content), &self.record(s), &self.place(self.servers[s].from))
     }
 
     /// The server closes the connections that have come so far.

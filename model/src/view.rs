@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use rendezvous_ipc::proto::connect::Row;
 use rendezvous_ipc::proto::serve::Retire;
 
-use crate::world::{Actor, At, Client, Conn, Manner, Pipe, Reply, Said, Server, World, goal_name};
+use crate::world::{Actor, At, Client, Conn, Life, Manner, Pipe, Reply, Said, Server, World, goal_name};
 
 impl World {
     /// Each variable of the spec, down to single values, with its value as TLC writes it: `c1 pc` is `Read`.
@@ -25,7 +25,12 @@ impl World {
             view.set(format!("plock {inode}"), who(self.locks[inode]));
         }
         view.set("cur".into(), self.current);
-        view.set("life".into(), who(self.life));
+        let life = match self.life {
+            Life::Free => NONE.into(),
+            Life::Absent => "absent".into(),
+            Life::Held(s) => Actor::Server(s).to_string(),
+        };
+        view.set("life".into(), life);
         view.set("stopped".into(), set(self.stopped.iter().copied()));
         view.set("left".into(), self.left);
         view.set("clean".into(), set(self.clean.iter().map(|&c| Actor::Client(c))));
@@ -64,6 +69,7 @@ impl World {
         set("rec", &facts.dialled.map_or(NONE.into(), slot));
         set("how", &if facts.how.is_empty() { "Free" } else { facts.how });
         set("again", &truth(facts.again));
+        set("waited", &truth(facts.waited));
         set("row", &row);
         set("then", &facts.then);
         set("child", &who(client.child.map(Actor::Server)));

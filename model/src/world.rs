@@ -90,6 +90,22 @@ impl fmt::Display for Actor {
     }
 }
 
+/// The life file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Life {
+    /// It is there, or nobody ever made it, and nobody has locked it.
+    Free,
+    /// It was removed.
+    Absent,
+    Held(usize),
+}
+
+impl Life {
+    pub fn unheld(self) -> bool {
+        !matches!(self, Life::Held(_))
+    }
+}
+
 /// What is in a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Content {
@@ -260,8 +276,8 @@ pub struct World {
     pub files: [Content; 2],
     pub locks: [Option<Actor>; 2],
     pub current: usize,
-    /// Who holds the lifetime lock.
-    pub life: Option<Actor>,
+    /// Who holds the lock of the life file, or that there is no such file.
+    pub life: Life,
     pub stopped: BTreeSet<Actor>,
     /// How many faults may still happen, and how many did not.
     pub left: u8,
@@ -304,7 +320,7 @@ impl World {
             files: [Content::Empty; 2],
             locks: [None; 2],
             current: 0,
-            life: None,
+            life: Life::Free,
             stopped: BTreeSet::new(),
             left: bounds.budget,
             calm: true,

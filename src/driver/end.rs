@@ -130,7 +130,7 @@ async fn end(service: &Service, server: &Silent, point: &Guard, sign: Sign) -> R
     let mut pause = Pause::default();
     loop {
         match life::probe(point, &service.life) {
-            (Lifetime::Free, _) => return Ok(Ending::Ended { pid, sign }),
+            (Lifetime::Free | Lifetime::Absent, _) => return Ok(Ending::Ended { pid, sign }),
             (Lifetime::CannotTell, Some(error)) => return Err(error),
             _ if began.elapsed() < service.limits.drain => sleep(pause.next()?).await,
             _ => return Err(story::still_held(began.elapsed())),

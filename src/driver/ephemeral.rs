@@ -1,11 +1,12 @@
 //! A context that goes with its creator: a directory of its own, and a hold on the servers that were started in it.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
+use super::os::cleaner;
 use super::os::process::Orders;
 
 /// How often a directory is removed in which a server, at its end, may just make a file.
@@ -17,11 +18,14 @@ pub(crate) struct Ephemeral {
     /// The standard inputs of its servers, which end when these are dropped or this process ends.
     servers: Mutex<Vec<Orders>>,
     directory: Option<TempDir>,
+    /// Keeps cleaners of temporary files out of it.
+    _kept: Option<File>,
 }
 
 impl Ephemeral {
     pub(crate) fn new(directory: Option<TempDir>) -> Self {
-        Ephemeral { servers: Mutex::new(Vec::new()), directory }
+        let _kept = directory.as_ref().and_then(|directory| cleaner::keep_out(directory.path()));
+        Ephemeral { servers: Mutex::new(Vec::new()), directory, _kept }
     }
 
     /// Keeps a server's standard input, and forgets those of servers that are gone.

@@ -141,6 +141,12 @@ pub(super) async fn examine(service: &Service, until: Instant) -> Result<Examine
             Some((Lifetime::CannotTell, Some(error))) => return Err(error),
             lifetime => lifetime.map(|(lifetime, _)| lifetime),
         };
+        // Beside a whole record of here, a server may just be making its life file again: that is not known yet.
+        let lifetime = match (lifetime, &found) {
+            (Some(Lifetime::Absent), Found::Record(record)) if here.reach(record) != Reach::Doubtful => None,
+            (Some(Lifetime::Absent), _) => Some(Lifetime::Free),
+            (lifetime, _) => lifetime,
+        };
         if let (Some(Lifetime::Held), Found::Record(record)) = (lifetime, &found)
             && here.reach(record) == Reach::Doubtful
         {

@@ -5,27 +5,34 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::os::cleaner;
 use super::os::file::{self, Mode};
 use super::point::{Guard, is_contended};
 use crate::error::Error;
 use crate::proto::connect::Lifetime;
+use crate::proto::serve::LifeFile;
 
 /// Asks the lifetime lock: a shared try that is given back at once. Only who holds the point lock may ask.
 ///
 /// An answer *cannot tell* comes with the reason.
 pub(crate) fn probe(_point: &Guard, path: &Path) -> (Lifetime, Option<Error>) {
-    let file = match file::open(path, Mode::Read) {
-        Ok(Some(file)) => file,
-        Ok(None) => return (Lifetime::Free, None),
-        Err(error) => return (Lifetime::CannotTell, Some(error)),
-    };
-    match fs2::FileExt::try_lock_shared(&file) {
+    match file::open(path, Mode::Read).and_then(|file| file.map(|file| is_held(path, &file)).transpose()) {
+        Ok(None) => (Lifetime::Absent, None),
+        Ok(Some(false)) => (Lifetime::Free, None),
+        Ok(Some(true)) => (Lifetime::Held, None),
+        Err(error) => (Lifetime::CannotTell, Some(error)),
+    }
+}
+
+/// Whether somebody has locked a life file.
+fn is_held(path: &Path, file: &File) -> Result<bool, Error> {
+    match fs2::FileExt::try_lock_shared(file) {
         Ok(()) => {
-            let _ = fs2::FileExt::unlock(&file);
-            (Lifetime::Free, None)
+            let _ = fs2::FileExt::unlock(file);
+            Ok(false)
         }
-        Err(error) if is_contended(&error) => (Lifetime::Held, None),
-        Err(error) => (Lifetime::CannotTell, Some(Error::file(path, error))),
+        Err(error) if is_contended(&error) => Ok(true),
+        Err(error) => Err(Error::file(path, error)),
     }
 }
 
@@ -34,6 +41,8 @@ pub(crate) fn probe(_point: &Guard, path: &Path) -> (Lifetime, Option<Error>) {
 pub(crate) struct Life {
     path: PathBuf,
     file: File,
+    /// Keeps cleaners of temporary files out of the home.
+    _kept: Option<File>,
 }
 
 impl Life {
@@ -42,7 +51,8 @@ impl Life {
         let Some(file) = file::open(path, Mode::Create)? else { return Ok(None) };
         match fs2::FileExt::try_lock_exclusive(&file) {
             Ok(()) => {
-                let mut life = Life { path: path.to_owned(), file };
+                let _kept = path.parent().and_then(cleaner::keep_out);
+                let mut life = Life { path: path.to_owned(), file, _kept };
                 if !life.is_mine()? {
                     return Ok(None);
                 }
@@ -55,8 +65,31 @@ impl Life {
         }
     }
 
+    /// What is at the life file's path by now.
+    pub(crate) fn file(&self) -> Result<LifeFile, Error> {
+        if self.is_mine()? {
+            return Ok(LifeFile::Mine);
+        }
+        let lost = match file::open(&self.path, Mode::Read)? {
+            Some(file) => is_held(&self.path, &file)?,
+            // Where there is no directory, there is no place for it.
+            None => self.path.parent().is_some_and(file::is_gone),
+        };
+        Ok(if lost { LifeFile::Lost } else { LifeFile::Unheld })
+    }
+
+    /// Makes the life file again, and locks it, where nobody else has. What was locked until now is let go.
+    pub(crate) fn reclaim(&mut self) -> Result<LifeFile, Error> {
+        match Life::try_claim(&self.path)? {
+            Some(life) => *self = life,
+            // It may have been put back meanwhile.
+            None => return self.file(),
+        }
+        Ok(LifeFile::Mine)
+    }
+
     /// Whether the life file's path still leads to the file that is locked.
-    pub(crate) fn is_mine(&self) -> Result<bool, Error> {
+    fn is_mine(&self) -> Result<bool, Error> {
         file::leads_to(&self.path, &self.file).map_err(|error| Error::file(&self.path, error))
     }
 

@@ -24,7 +24,7 @@ use super::handlers::{self, Factory, Handlers, Start};
 use super::life::Life;
 use super::lobby::{Host, Lobby};
 use super::log::{self, Log};
-use super::os::{process, progress, scope};
+use super::os::{cleaner, process, progress, scope};
 use super::point::{self, Guard};
 use super::sequoia;
 use super::socket::{self, Listener};
@@ -34,11 +34,12 @@ use super::watchdog::Watchdog;
 use crate::context::{self, Started};
 use crate::dialect::Dialect;
 use crate::error::Error;
+use crate::proto::address::Address;
 use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::{Found, Line};
 use crate::proto::scope::Place;
-use crate::proto::serve::{Checked, Done, Holds, Retire, Starter, Step};
+use crate::proto::serve::{Checked, Done, Holds, LifeFile, Retire, Starter, Step};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
 
@@ -342,6 +343,7 @@ impl<'a> Server<'a> {
                 Step::Check(s) => {
                     self.next_check = Instant::now() + limits.check;
                     self.log.iter_mut().for_each(Log::look_after);
+                    self.touch()?;
                     let checked = self.check(point::read(&self.service.point))?;
                     if checked != Checked::Lost {
                         self.lobby.iter_mut().for_each(Lobby::look_after_file);
@@ -372,7 +374,7 @@ impl<'a> Server<'a> {
                     let told_at = self.told.at();
                     let until = told_at.or(self.tried).unwrap_or(began) + limits.drain;
                     // Where the whole directory is gone there is nothing to lock, and nothing to withdraw.
-                    let gone = self.life.as_ref().is_some_and(|life| matches!(life.is_mine(), Ok(false)));
+                    let gone = self.life.as_ref().is_some_and(|life| matches!(life.file(), Ok(LifeFile::Lost)));
                     if gone || Instant::now() >= until {
                         s.overdue()
                     } else {
@@ -385,6 +387,18 @@ impl<'a> Server<'a> {
                     let checked = self.check(found)?;
                     s.checked(checked)
                 }
+                Step::Reclaim(s) => match self.life.as_mut().map_or(Ok(LifeFile::Lost), Life::reclaim) {
+                    Ok(LifeFile::Mine) => {
+                        tracing::info!(target: "rendezvous_ipc::serve", "the life file was made again");
+                        s.claimed()
+                    }
+                    Ok(LifeFile::Lost) => s.lost(),
+                    Ok(LifeFile::Unheld) => s.failed(),
+                    Err(error) => {
+                        tracing::warn!(target: "rendezvous_ipc::serve", %error, "the life file is not made again");
+                        s.failed()
+                    }
+                },
                 Step::Restore(s) => {
                     let record = self.host()?.record.clone();
                     let restored = self.point()?.clear().and_then(|()| self.point()?.write(&record));
@@ -483,12 +497,12 @@ impl<'a> Server<'a> {
 
     fn check(&mut self, found: Result<Found, Error>) -> Result<Checked, Error> {
         let host = self.host()?;
-        let mine = self.life.as_ref().map_or(Ok(false), Life::is_mine);
-        Ok(match (mine, found) {
-            (Ok(false), _) => Checked::Lost,
-            (Ok(true), Ok(found)) => {
+        let life = self.life.as_ref().map_or(Ok(LifeFile::Lost), Life::file);
+        Ok(match (life, found) {
+            (Ok(LifeFile::Lost), _) => Checked::Lost,
+            (Ok(life), Ok(found)) => {
                 let here = Place { scope: host.record.scope, local: scope::is_local(self.service.context.home()) };
-                Checked::of(true, &found, &host.record, &here)
+                Checked::of(life, &found, &host.record, &here)
             }
             (Err(error), _) | (_, Err(error)) => {
                 tracing::warn!(target: "rendezvous_ipc::serve", %error, "the files cannot be looked at");
@@ -565,6 +579,16 @@ impl<'a> Server<'a> {
         let reason: String = reason.replace(['\n', '\r'], " ").chars().take(REASON_MAX).collect();
         // A spawner that is not there any more needs no reason.
         let _ = self.reply(format!("{}{reason}\n", Reply::FAILED).as_bytes());
+    }
+
+    /// Marks all that is this server's as used, lest a cleaner of temporary files take it for forgotten.
+    fn touch(&self) -> Result<(), Error> {
+        let Service { context, point, life, log, .. } = self.service;
+        [context.home(), point, life, log].into_iter().for_each(cleaner::touch);
+        if let Address::Unix(name) = self.host()?.record.address {
+            cleaner::touch(&socket::path(point, name));
+        }
+        Ok(())
     }
 
     fn host(&self) -> Result<Rc<Host>, Error> {

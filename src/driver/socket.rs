@@ -42,7 +42,7 @@ const SUFFIX: &str = ".sock";
 const FULL: Duration = Duration::from_millis(2);
 
 /// The path of a socket beside a point.
-fn path(point: &Path, name: SocketName) -> PathBuf {
+pub(super) fn path(point: &Path, name: SocketName) -> PathBuf {
     let mut path = point.as_os_str().to_owned();
     path.push(format!(".{name}{SUFFIX}"));
     path.into()

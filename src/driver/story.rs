@@ -393,6 +393,7 @@ fn waiting_for(stage: &str) -> &'static str {
         "Welcome" => "the server's welcome",
         "Internal" => "the server in this process, which starts, ends, or has no place",
         "Fallback" => "the end of a server that was killed",
+        "Wait" => "a server to make its life file again, which is not there",
         _ => A_LOCK,
     }
 }

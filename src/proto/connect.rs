@@ -72,6 +72,7 @@ pub enum Step {
     Kill(Kill),
     Unlock(Unlock),
     Backoff(Backoff),
+    Wait(Wait),
     Done(Done),
 }
 
@@ -105,7 +106,7 @@ pub enum Done {
 impl Step {
     /// The first step.
     pub fn new(goal: Goal, here: Place, versions: Versions) -> Self {
-        let quest = Quest { goal, here, versions, replaced: None, suspect: None, dials: 0, starts: 0 };
+        let quest = Quest { goal, here, versions, replaced: None, suspect: None, waited: false, dials: 0, starts: 0 };
         Step::Read(Read { quest, again: false })
     }
 
@@ -130,6 +131,7 @@ impl Step {
             Step::Kill(_) => "Kill",
             Step::Unlock(_) => "Unlock",
             Step::Backoff(_) => "Backoff",
+            Step::Wait(_) => "Wait",
             Step::Done(_) => "Done",
         }
     }
@@ -137,7 +139,7 @@ impl Step {
     /// What is held while this question is open, and must be released when it is dropped unanswered.
     pub const fn holds(&self) -> Holds {
         let (lock, child, record) = match self {
-            Step::Read(_) | Step::Lock(_) | Step::Backoff(_) => (false, false, false),
+            Step::Read(_) | Step::Lock(_) | Step::Backoff(_) | Step::Wait(_) => (false, false, false),
             Step::Reread(_) | Step::Probe(_) | Step::Clear(_) | Step::Spawn(_) => (true, false, false),
             Step::Await(_) | Step::Verify(_) | Step::Write(_) | Step::Kill(_) => (true, true, false),
             Step::Confirm(_) => (true, true, true),
@@ -238,8 +240,13 @@ impl Probe {
 
     /// What the lock said.
     pub fn answered(self, lifetime: Lifetime) -> Step {
-        let Probe { quest, row, record } = self;
-        match verdict(row, lifetime) {
+        let Probe { mut quest, row, record } = self;
+        quest.waited &= lifetime == Lifetime::Absent;
+        let verdict = match verdict(row, lifetime) {
+            Verdict::Wait if quest.waited => Verdict::Start,
+            verdict => verdict,
+        };
+        match verdict {
             Verdict::Start if quest.goal == Goal::Retire => unlock(Then::Done(Done::Absent)),
             Verdict::Start if quest.starts == STARTS => quest.failed(false),
             Verdict::Start => Step::Clear(Clear { quest }),
@@ -250,6 +257,7 @@ impl Probe {
             },
             Verdict::BackOff => unlock(Then::Backoff(quest, false)),
             Verdict::DialAgain => unlock(Then::Backoff(quest, true)),
+            Verdict::Wait => unlock(Then::Wait(quest)),
             Verdict::Refuse(refusal) => unlock(Then::Done(Done::Refused(refusal))),
         }
     }
@@ -314,6 +322,8 @@ pub struct Unlock {
 enum Then {
     /// Back off, then read again; whether a suspect that is still there is dialled again.
     Backoff(Quest, bool),
+    /// Wait for a life file, then read again.
+    Wait(Quest),
     Done(Done),
 }
 
@@ -325,6 +335,7 @@ impl Then {
     fn step(self) -> Step {
         match self {
             Then::Backoff(quest, again) => Step::Backoff(Backoff { quest, again }),
+            Then::Wait(quest) => Step::Wait(Wait { quest }),
             Then::Done(done) => Step::Done(done),
         }
     }
@@ -354,6 +365,20 @@ impl Backoff {
     pub fn elapsed(self) -> Step {
         let Backoff { quest, again } = self;
         Step::Read(Read { quest, again })
+    }
+}
+
+/// Wait for longer than a server takes to look after its files, holding nothing: where there is no life file, it needs the
+/// point lock to make it again.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Wait {
+    quest: Quest,
+}
+
+impl Wait {
+    /// The time is over. A life file that is not there now is not missed by anybody.
+    pub fn elapsed(self) -> Step {
+        Step::Read(Read { quest: Quest { waited: true, ..self.quest }, again: true })
     }
 }
 

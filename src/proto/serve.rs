@@ -5,6 +5,7 @@
 //!            Claim ─▶ Build ─▶ Listen ─▶ Write ─▶ Unlock ─────▶ Serve      (started by hand)
 //!
 //!   Serve ─▶ Check ─▶ Lock ─▶ Recheck ─▶ Restore ─▶ Unlock ─▶ Serve        (the point was damaged)
+//!                             Recheck ─▶ Reclaim ─▶ Recheck                (the life file was removed)
 //!   Serve ─▶ Lock ─▶ Look ─▶ Withdraw ─▶ Close ─▶ Unlock ─▶ Drain ─▶ Release ─▶ Done
 //! ```
 //!
@@ -19,7 +20,7 @@ mod facts;
 mod gate;
 mod startup;
 
-pub use self::check::Checked;
+pub use self::check::{Checked, LifeFile};
 pub use self::facts::Facts;
 pub use self::gate::{Gate, Retire};
 pub use self::startup::{Build, Claim, Listen, Ready, Refuse, Registered, Watch, Write};
@@ -59,6 +60,7 @@ pub enum Step {
     Lock(Lock),
     Backoff(Backoff),
     Recheck(Recheck),
+    Reclaim(Reclaim),
     Restore(Restore),
     Look(Look),
     Withdraw(Withdraw),
@@ -105,6 +107,7 @@ impl Step {
             Step::Lock(_) => "Lock",
             Step::Backoff(_) => "Backoff",
             Step::Recheck(_) => "Recheck",
+            Step::Reclaim(_) => "Reclaim",
             Step::Restore(_) => "Restore",
             Step::Look(_) => "Look",
             Step::Withdraw(_) => "Withdraw",
@@ -125,7 +128,7 @@ impl Step {
                 (matches!(starter, Starter::Hand), true)
             }
             Step::Refuse(Refuse { done }) => (false, matches!(done, Done::Failed)),
-            Step::Recheck(_) | Step::Restore(_) | Step::Withdraw(_) | Step::Write(_) => (true, true),
+            Step::Recheck(_) | Step::Reclaim(_) | Step::Restore(_) | Step::Withdraw(_) | Step::Write(_) => (true, true),
             Step::Look(Look { held, .. }) | Step::Close(Close { held, .. }) => (*held, true),
             Step::Unlock(Unlock { then }) => (true, !matches!(then, Then::Done(Done::Busy))),
             _ => (false, true),
@@ -164,7 +167,7 @@ impl Check {
     pub fn checked(self, checked: Checked) -> Step {
         match checked {
             Checked::Mine | Checked::CannotTell => Step::Serve(Serve(())),
-            Checked::Damaged => Step::Lock(Lock { purpose: Purpose::Restore }),
+            Checked::Damaged | Checked::Robbed => Step::Lock(Lock { purpose: Purpose::Restore }),
             Checked::Lost => Step::Look(Look { why: Retire::Lost, held: false }),
         }
     }
@@ -247,10 +250,32 @@ impl Recheck {
     pub fn checked(self, checked: Checked) -> Step {
         let then = match checked {
             Checked::Damaged => return Step::Restore(Restore(())),
+            Checked::Robbed => return Step::Reclaim(Reclaim(())),
             Checked::Mine | Checked::CannotTell => Then::Serve,
             Checked::Lost => Then::Lost,
         };
         Step::Unlock(Unlock { then })
+    }
+}
+
+/// Make the life file again, and lock it, as at *Claim*; nobody else can have taken it for free, for the point is locked.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Reclaim(());
+
+impl Reclaim {
+    /// It is mine again.
+    pub fn claimed(self) -> Step {
+        Step::Recheck(Recheck(()))
+    }
+
+    /// Another has locked it: an orphan, which nobody registers.
+    pub fn lost(self) -> Step {
+        Step::Unlock(Unlock { then: Then::Lost })
+    }
+
+    /// It cannot be made: our own trouble. The next Check tries again.
+    pub fn failed(self) -> Step {
+        Step::Unlock(Unlock { then: Then::Serve })
     }
 }
 

@@ -12,7 +12,7 @@ use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{Intent, Nonce, Prove, Welcome};
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
-use rendezvous_ipc::proto::serve::{self, Checked, Gate, Starter};
+use rendezvous_ipc::proto::serve::{self, Checked, Gate, LifeFile, Starter};
 
 use crate::explore;
 
@@ -167,6 +167,8 @@ impl World {
                     thread::yield_now();
                     s.elapsed()
                 }
+                // The life file stays.
+                Step::Wait(s) => s.elapsed(),
                 Step::Dial(s) => {
                     dials += 1;
                     match self.dialled(s.record()).state().listens {
@@ -276,7 +278,7 @@ impl World {
                     }
                     state => (self.goes_idle && slot == 0 && state.gate.counted() == 0).then(|| s.clone().idle()),
                 }),
-                Step::Check(s) => s.checked(Checked::of(true, &self.found(), &record(slot), &PLACE)),
+                Step::Check(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), &record(slot), &PLACE)),
                 Step::Lock(s) => {
                     lock = self.try_lock(who);
                     if !lock {
@@ -288,7 +290,8 @@ impl World {
                     thread::yield_now();
                     if server.state().told { s.told() } else { s.elapsed() }
                 }
-                Step::Recheck(s) => s.checked(Checked::of(true, &self.found(), &record(slot), &PLACE)),
+                Step::Recheck(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), &record(slot), &PLACE)),
+                Step::Reclaim(s) => s.claimed(),
                 Step::Restore(s) => {
                     self.write(who, Some(slot));
                     s.restored()

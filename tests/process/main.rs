@@ -4,6 +4,7 @@
 //! and fails if a process of it is left.
 
 mod attack;
+mod cleaners;
 mod clients;
 mod conditions;
 mod damage;
@@ -44,6 +45,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let trials = [
         attack::trials,
+        cleaners::trials,
         clients::trials,
         conditions::trials,
         damage::trials,

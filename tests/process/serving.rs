@@ -36,7 +36,6 @@ crate::trials![
     a_server_that_is_told_ends_within_its_drain_deadline,
     to_retire_nothing_is_no_error,
     a_status_is_no_client_and_starts_nothing,
-    a_server_whose_life_file_is_replaced_retires,
 ];
 
 fn idle(home: &Home, idle: &str) -> rendezvous_ipc::Descriptor {
@@ -422,15 +421,4 @@ fn a_status_is_no_client_and_starts_nothing() {
     fs::write(home.point(), b"rubbish").unwrap();
     assert!(matches!(runtime.block_on(service.inspect()).unwrap(), Status::Malformed(_)));
     assert!(home.processes().is_empty());
-}
-
-fn a_server_whose_life_file_is_replaced_retires() {
-    let home = Home::new();
-    let (server, _) = home.count();
-    let life = home.path().join("count.life");
-    fs::remove_file(&life).unwrap();
-    home.wait_for_nobody();
-    assert_eq!(home.record().pid, server.pid, "it touched nothing");
-    assert!(matches!(home.try_count(&home.service()), Ok((outcome, 1)) if outcome.pid != server.pid));
-    home.retire();
 }

@@ -173,7 +173,7 @@ fn runs(options: &Options) -> Result<Vec<Run>> {
 const SEED: [(&str, &str); 3] =
     [("seed-leak", "CookieSecrecy"), ("seed-stranger", "Authenticity"), ("seed-hijack", "OwnCookie")];
 
-const TEMPORAL: [&str; 5] = ["NoOrphan", "Termination", "Convergence", "RetiredExits", "IdleEnds"];
+const TEMPORAL: [&str; 6] = ["NoOrphan", "Termination", "Convergence", "LifeRestored", "RetiredExits", "IdleEnds"];
 const ACTION: [&str; 6] =
     ["NoLiveInvalidation", "ClearOnlyIfFree", "NoCutOff", "Authenticity", "NoLostConnect", "LockDiscipline"];
 

@@ -1,6 +1,5 @@
 //! The server's loop in the dialect: puts the machine's questions to the point, the handlers' thread and the lobby.
 
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,8 @@ use super::super::hall::{Hall, Told};
 use super::super::handlers::{Factory, Handlers, Start};
 use super::super::lobby::Lobby;
 use super::super::log::{self, Log};
-use super::super::os::{process, socket};
+use super::super::os::file::is_gone;
+use super::super::os::{cleaner, process, socket};
 use super::super::point::{self, Guard};
 use super::super::serve::{jitter, missing, obey};
 use super::super::socket as sockets;
@@ -204,6 +204,9 @@ impl<'a> Server<'a> {
                 Step::Check(s) => {
                     self.next_check = Instant::now() + limits.check;
                     self.log.iter_mut().for_each(Log::look_after);
+                    [self.service.context.home(), &self.service.point, &self.service.log]
+                        .into_iter()
+                        .for_each(cleaner::touch);
                     let found = point::read_as(&self.service.point, Found::read);
                     let checked = self.check(found.map(|found| found.unwrap_or(Found::Absent)))?;
                     s.checked(checked)
@@ -390,8 +393,4 @@ async fn idle(host: &Option<Rc<Host>>, hall: &Hall, limits: &Limits) {
         host.first(limits.patience).await;
     }
     hall.idle(limits.idle, limits.patience).await;
-}
-
-fn is_gone(home: &Path) -> bool {
-    matches!(home.try_exists(), Ok(false))
 }

@@ -32,6 +32,7 @@ impl Contact {
             Came::TooNew => Done::TooNew(record.clone()),
             _ => Done::Trouble,
         };
+        quest.waited &= quest.suspect.as_ref() == Some(&record);
         match (came.class(), how) {
             (Class::Ours | Class::Incompatible, How::Holding) => unlock(Then::Done(end)),
             (Class::Ours | Class::Incompatible, How::Free | How::Again) => Step::Done(end),

@@ -19,9 +19,11 @@ pub struct Facts<'a> {
     pub how: &'static str,
     /// Whether the suspect is dialled again if it is still there.
     pub again: bool,
+    /// Whether it was waited for a life file that is not there.
+    pub waited: bool,
     /// What the record was found to be.
     pub row: Option<Row>,
-    /// What comes after *Kill*, *Fallback* and *Unlock*: `Backoff`, `Again`, `Fallback`, or how it ends.
+    /// What comes after *Kill*, *Fallback* and *Unlock*: `Backoff`, `Again`, `Wait`, `Fallback`, or how it ends.
     pub then: &'static str,
 }
 
@@ -33,6 +35,7 @@ impl Step {
                 Facts { again: *again, ..quest.facts() }
             }
             Step::Lock(Lock { quest })
+            | Step::Wait(Wait { quest })
             | Step::Reread(Reread { quest })
             | Step::Clear(Clear { quest })
             | Step::Spawn(Spawn { quest, .. })
@@ -56,7 +59,8 @@ impl Step {
 
 impl Quest {
     fn facts(&self) -> Facts<'_> {
-        Facts { suspect: self.suspect.as_ref(), dials: self.dials, starts: self.starts, ..Facts::default() }
+        let Quest { suspect, dials, starts, waited, .. } = self;
+        Facts { suspect: suspect.as_ref(), dials: *dials, starts: *starts, waited: *waited, ..Facts::default() }
     }
 }
 
@@ -75,6 +79,7 @@ impl Then {
     fn facts(&self) -> Facts<'_> {
         match self {
             Then::Backoff(quest, again) => Facts { then: if *again { "Again" } else { "Backoff" }, ..quest.facts() },
+            Then::Wait(quest) => Facts { then: "Wait", ..quest.facts() },
             Then::Done(done) => Facts { then: done.name(), ..Facts::default() },
         }
     }

@@ -66,6 +66,8 @@ pub(super) struct Quest {
     pub(super) replaced: Option<Record>,
     /// The record that was dialled last, to no avail.
     pub(super) suspect: Option<Record>,
+    /// There was no life file, and a server had the time to make it again.
+    pub(super) waited: bool,
     /// How many different records were dialled without the lock.
     pub(super) dials: u8,
     /// How many servers were started that were not busy.

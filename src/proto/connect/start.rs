@@ -93,7 +93,7 @@ impl Verify {
         let Verify { quest, record } = self;
         let done = match lifetime {
             Lifetime::Held => return Step::Write(Write { quest, record }),
-            Lifetime::Free => Done::Unverified,
+            Lifetime::Free | Lifetime::Absent => Done::Unverified,
             Lifetime::CannotTell => Done::Refused(Refusal::CannotTell),
         };
         Step::Kill(Kill { next: After::Unlock(Then::Done(done)) })

@@ -20,7 +20,7 @@ const ROBUST: Goal = Goal::Connect(Policy::Robust);
 const SPAWNING: [Goal; 2] = [EXTERNAL, ROBUST];
 const LOCKING: [Goal; 4] = [EXTERNAL, ROBUST, Goal::Serve, Goal::Retire];
 const GOALS: [Goal; 5] = [EXTERNAL, ROBUST, Goal::Serve, Goal::Retire, INTERNAL];
-const LIFETIMES: [Lifetime; 3] = [Lifetime::Held, Lifetime::Free, Lifetime::CannotTell];
+const LIFETIMES: [Lifetime; 4] = [Lifetime::Held, Lifetime::Free, Lifetime::CannotTell, Lifetime::Absent];
 
 const NONCE: Nonce = Nonce([5; 32]);
 const NO: Answer = Answer { verdict: handshake::Verdict::VersionUnsupported, protocol: 9, service: 9 };
@@ -172,6 +172,7 @@ enum Cell {
     BackOff,
     DialHolding,
     DialAgain,
+    Wait,
     Error(Refusal),
 }
 
@@ -185,6 +186,7 @@ fn cell(probe: &Step, lifetime: Lifetime) -> Cell {
         unlock => match path! { unlock; Unlock POINT => unlocked(); } {
             Step::Backoff(backoff) if backoff.suspects().is_some() => Cell::DialAgain,
             Step::Backoff(_) => Cell::BackOff,
+            Step::Wait(_) => Cell::Wait,
             Step::Done(Done::Refused(refusal)) => Cell::Error(refusal),
             // There is nobody to retire where another goal would start.
             Step::Done(Done::Absent) => Cell::Start,
@@ -199,23 +201,23 @@ fn free_is_a_fact_and_held_is_none_in_every_cell_of_the_table() {
     let (no_idea, incompatible) = (Error(Refusal::CannotTell), Error(Refusal::Incompatible));
     let (dialect, foreign) = (Error(Refusal::OtherDialect), Error(Refusal::ForeignScope));
     let [absent, empty, malformed, newer, other, machine, namespace, boot] = undialable();
-    let suspected = [DialAgain, Start, no_idea];
+    let suspected = [DialAgain, Start, no_idea, Wait];
     let table = [
-        // The record, then what it comes to where the lifetime lock is held, is free, cannot be asked.
-        (absent, [BackOff, Start, no_idea]),
-        (empty, [BackOff, Start, no_idea]),
-        (malformed, [BackOff, Start, no_idea]),
-        (newer, [incompatible, Start, no_idea]),
-        (other, [dialect, dialect, dialect]),
-        (machine.clone(), [BackOff, foreign, foreign]),
-        (namespace.clone(), [BackOff, Start, no_idea]),
-        (boot.clone(), [BackOff, Start, no_idea]),
+        // The record, then what it comes to where the lifetime lock is held, is free, cannot be asked, has no file.
+        (absent, [BackOff, Start, no_idea, Start]),
+        (empty, [BackOff, Start, no_idea, Start]),
+        (malformed, [BackOff, Start, no_idea, Start]),
+        (newer, [incompatible, Start, no_idea, Wait]),
+        (other, [dialect, dialect, dialect, dialect]),
+        (machine.clone(), [BackOff, foreign, foreign, foreign]),
+        (namespace.clone(), [BackOff, Start, no_idea, Wait]),
+        (boot.clone(), [BackOff, Start, no_idea, Wait]),
         (found(1), suspected),
     ];
     // Where locks are this kernel's alone, another boot may be this one by another name.
-    let doubtful = [DialHolding, Start, no_idea];
+    let doubtful = [DialHolding, Start, no_idea, Start];
     for goal in LOCKING {
-        for (found, cells) in [(&machine, doubtful), (&boot, doubtful), (&namespace, [BackOff, Start, no_idea])] {
+        for (found, cells) in [(&machine, doubtful), (&boot, doubtful), (&namespace, [BackOff, Start, no_idea, Wait])] {
             let lock = path! { Step::new(goal, local(), Versions::ANY); Read NOTHING => found(found.clone()); };
             let probe = path! { lock; Lock NOTHING => got(); Reread POINT => found(found.clone()); };
             assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), cells, "{found:?} for {goal:?}");
@@ -280,6 +282,24 @@ fn a_server_that_names_another_boot_is_dialled_once_its_lifetime_lock_was_seen_h
         let probe = path! { dial; Dial POINT => failed(Came::Silence); };
         assert_eq!(at!(probe.clone(), Probe).row(), Row::Suspected);
         assert_eq!(cell(&probe, Lifetime::Held), Cell::DialAgain);
+    }
+}
+
+#[test]
+fn a_life_file_that_is_not_there_is_waited_for_once_beside_a_whole_record() {
+    for goal in LOCKING {
+        let probe = path! { suspecting(goal); Reread POINT => found(found(1)); };
+        let absent = path! { probe; Probe POINT => answered(Lifetime::Absent); Unlock POINT => unlocked(); };
+        let read = path! { absent; Wait NOTHING => elapsed(); };
+        // The suspect may live: it is dialled once more.
+        let lock = path! { read; Read NOTHING => found(found(1)); Dial NOTHING => failed(Came::Refused); };
+        let probe = path! { lock; Lock NOTHING => got(); Reread POINT => found(found(1)); };
+        assert_eq!(cell(&probe, Lifetime::Absent), Cell::Start, "nobody misses it");
+        // Once it is there again, so is its holder: what is absent then is absent anew.
+        let unlock = path! { probe.clone(); Probe POINT => answered(Lifetime::Held); };
+        let lock = path! { back(unlock, found(1)); Dial NOTHING => failed(Came::Refused); Lock NOTHING => got(); };
+        let probe = path! { lock; Reread POINT => found(found(1)); };
+        assert_eq!(cell(&probe, Lifetime::Absent), Cell::Wait, "{goal:?}");
     }
 }
 
@@ -452,9 +472,9 @@ fn a_busy_child_is_no_attempt() {
 #[test]
 fn a_server_that_is_ready_without_the_lifetime_lock_is_killed_whatever_the_policy() {
     for goal in SPAWNING {
-        for (lifetime, done) in
-            [(Lifetime::Free, Done::Unverified), (Lifetime::CannotTell, Done::Refused(Refusal::CannotTell))]
-        {
+        let unverified = [Lifetime::Free, Lifetime::Absent].map(|lifetime| (lifetime, Done::Unverified));
+        let cannot_tell = (Lifetime::CannotTell, Done::Refused(Refusal::CannotTell));
+        for (lifetime, done) in unverified.into_iter().chain([cannot_tell]) {
             let verify = path! { awaiting(clearing(goal), 7); Await CHILD => ready(record(7)); };
             let unlock = path! { verify; Verify CHILD => answered(lifetime); Kill CHILD => killed(); };
             assert_eq!(path! { unlock; Unlock POINT => unlocked(); }, Step::Done(done));

@@ -32,6 +32,8 @@ pub enum Lifetime {
     Free,
     /// Something holds it: a server, or what is left of one.
     Held,
+    /// There is no life file: nobody holds it, or it was removed and its server has not made it again.
+    Absent,
     /// It cannot be opened, or there are no locks here.
     CannotTell,
 }
@@ -44,6 +46,8 @@ pub(super) enum Verdict {
     DialHolding,
     /// Dial the suspect again, without the lock.
     DialAgain,
+    /// Wait for a server to make its life file again; if none did, start.
+    Wait,
     Refuse(Refusal),
 }
 
@@ -72,26 +76,32 @@ pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
     match (row, lifetime) {
         (Nothing, Free) => Start,
         (Nothing, Held) => BackOff,
+        (Nothing, Absent) => Start,
         (Nothing, CannotTell) => NO_IDEA,
         (Newer, Free) => Start,
         (Newer, Held) => INCOMPATIBLE,
+        (Newer, Absent) => Wait,
         (Newer, CannotTell) => NO_IDEA,
         (Row::OtherDialect, _) => DIALECT,
-        (Foreign, Free) => FOREIGN,
+        (Foreign, Free | Absent) => FOREIGN,
         (Foreign, Held) => BackOff,
         (Foreign, CannotTell) => FOREIGN,
         (Apart, Free) => Start,
         (Apart, Held) => BackOff,
+        (Apart, Absent) => Wait,
         (Apart, CannotTell) => NO_IDEA,
-        (Doubtful, Free) => Start,
+        // Of another boot, unless a held lock says otherwise.
+        (Doubtful, Free | Absent) => Start,
         (Doubtful, Held) => DialHolding,
         (Doubtful, CannotTell) => NO_IDEA,
         (Replaced, Free) => Start,
         (Replaced, Held) => BackOff,
+        (Replaced, Absent) => Wait,
         (Replaced, CannotTell) => NO_IDEA,
         (Fresh, _) => DialHolding,
         (Suspected, Free) => Start,
         (Suspected, Held) => DialAgain,
+        (Suspected, Absent) => Wait,
         (Suspected, CannotTell) => NO_IDEA,
     }
 }

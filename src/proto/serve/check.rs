@@ -3,6 +3,17 @@
 use crate::proto::record::{Found, Record};
 use crate::proto::scope::Place;
 
+/// What a server found at the path of its life file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum LifeFile {
+    /// The one that it locked.
+    Mine,
+    /// None, or one that nobody has locked.
+    Unheld,
+    /// One that another has locked, or no directory for it any more.
+    Lost,
+}
+
 /// What *Check* found.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Checked {
@@ -10,7 +21,9 @@ pub enum Checked {
     Mine,
     /// The point is gone, damaged, or holds an old record: it is mine to restore.
     Damaged,
-    /// The life file is another, or the point is somebody else's.
+    /// The life file is gone, or is one that nobody has locked: it is mine to make again.
+    Robbed,
+    /// The life file is another's, or the point is somebody else's.
     Lost,
     /// Reading failed; that says nothing.
     CannotTell,
@@ -20,14 +33,13 @@ impl Checked {
     /// Life file × record, seen from a place. While I hold the lifetime lock of my life file nobody else can be
     /// registered: what another wrote of our format is damage. Where locks may not be locks between machines, another
     /// machine's server may serve all the same, and one of the two has to go.
-    pub fn of(life_is_mine: bool, found: &Found, mine: &Record, here: &Place) -> Self {
-        match (life_is_mine, found) {
-            (false, _) => Checked::Lost,
-            (true, Found::Absent | Found::Empty | Found::Malformed(_)) => Checked::Damaged,
-            (true, Found::Newer { .. } | Found::OtherDialect) => Checked::Lost,
-            (true, Found::Record(record)) if record == mine => Checked::Mine,
-            (true, Found::Record(record)) if here.is_foreign(&record.scope) => Checked::Lost,
-            (true, Found::Record(_)) => Checked::Damaged,
+    pub fn of(life: LifeFile, found: &Found, mine: &Record, here: &Place) -> Self {
+        match (life, found) {
+            (LifeFile::Lost, _) | (_, Found::Newer { .. } | Found::OtherDialect) => Checked::Lost,
+            (_, Found::Record(record)) if here.is_foreign(&record.scope) => Checked::Lost,
+            (LifeFile::Unheld, _) => Checked::Robbed,
+            (LifeFile::Mine, Found::Record(record)) if record == mine => Checked::Mine,
+            (LifeFile::Mine, _) => Checked::Damaged,
         }
     }
 }

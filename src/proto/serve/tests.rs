@@ -201,13 +201,23 @@ fn every_cell_of_the_table_of_life_file_and_point() {
     let [local, shared] = [true, false].map(|local| Place { scope: mine.scope, local });
     for (found, checked) in table {
         for here in [local, shared] {
-            assert_eq!(Checked::of(true, &found, &mine, &here), checked, "{found:?}");
-            assert_eq!(Checked::of(false, &found, &mine, &here), Checked::Lost, "{found:?}");
+            assert_eq!(Checked::of(LifeFile::Mine, &found, &mine, &here), checked, "{found:?}");
+            assert_eq!(Checked::of(LifeFile::Lost, &found, &mine, &here), Checked::Lost, "{found:?}");
+            let robbed = if checked == Checked::Lost { Checked::Lost } else { Checked::Robbed };
+            assert_eq!(Checked::of(LifeFile::Unheld, &found, &mine, &here), robbed, "{found:?}");
         }
     }
     let foreign = of_scope(Scope { boot, machine: Some([9; 16]), ..mine.scope });
-    assert_eq!(Checked::of(true, &foreign, &mine, &local), Checked::Damaged, "nobody else holds my lifetime lock");
-    assert_eq!(Checked::of(true, &foreign, &mine, &shared), Checked::Lost, "another machine may not see my lock");
+    assert_eq!(
+        Checked::of(LifeFile::Mine, &foreign, &mine, &local),
+        Checked::Damaged,
+        "nobody else holds my lifetime lock"
+    );
+    assert_eq!(
+        Checked::of(LifeFile::Mine, &foreign, &mine, &shared),
+        Checked::Lost,
+        "another machine may not see my lock"
+    );
 }
 
 #[test]
@@ -303,6 +313,26 @@ fn a_lost_server_never_takes_the_point_lock() {
 }
 
 #[test]
+fn a_life_file_that_was_removed_is_made_again_under_the_point_lock_and_the_server_stays() {
+    let reclaim = path! {
+        serving(); Serve LIFE => check(); Check LIFE => checked(Checked::Robbed); Lock LIFE => got();
+        Recheck BOTH => checked(Checked::Robbed);
+    };
+    // Then the point is looked at as ever.
+    let recheck = path! { reclaim.clone(); Reclaim BOTH => claimed(); };
+    assert_eq!(
+        path! { recheck.clone(); Recheck BOTH => checked(Checked::Mine); Unlock BOTH => unlocked(); },
+        serving()
+    );
+    let restore = path! { recheck; Recheck BOTH => checked(Checked::Damaged); Restore BOTH => restored(); };
+    assert_eq!(path! { restore; Unlock BOTH => unlocked(); }, serving());
+    assert_eq!(path! { reclaim.clone(); Reclaim BOTH => failed(); Unlock BOTH => unlocked(); }, serving());
+    // Whoever has locked it is there to stay.
+    let step = leaves(path! { reclaim; Reclaim BOTH => lost(); Unlock BOTH => unlocked(); });
+    assert_eq!(step, Step::Done(Done::Retired(Retire::Lost)));
+}
+
+#[test]
 fn a_look_asks_the_gate_why() {
     let idle = path! { serving(); Serve LIFE => idle(); Lock LIFE => got(); };
     let told = path! { told(); Lock LIFE => got(); };
@@ -326,6 +356,8 @@ struct World {
     retiring: bool,
     /// The point was found damaged since it was locked.
     damaged: bool,
+    /// The life file was found to be gone since the point was locked.
+    robbed: bool,
     overdue: bool,
     withdrawn: bool,
 }
@@ -359,9 +391,11 @@ fn answers(step: &Step, world: &World) -> Vec<(Step, World)> {
             vec![(s.clone().elapsed(), same()), (s.clone().told(), same()), (s.overdue(), like(|w| w.overdue = true))]
         }
         Step::Recheck(s) => {
-            let found = |checked| World { damaged: checked == Checked::Damaged, ..same() };
+            let found =
+                |checked| World { damaged: checked == Checked::Damaged, robbed: checked == Checked::Robbed, ..same() };
             ALL_CHECKED.map(|checked| (s.clone().checked(checked), found(checked))).into()
         }
+        Step::Reclaim(s) => [s.clone().claimed(), s.clone().lost(), s.failed()].map(|step| (step, same())).into(),
         Step::Restore(s) => vec![(s.restored(), same())],
         Step::Look(s) => {
             let mut world = world.clone();
@@ -371,7 +405,7 @@ fn answers(step: &Step, world: &World) -> Vec<(Step, World)> {
         }
         Step::Withdraw(s) => vec![(s.withdrawn(), like(|w| w.withdrawn = true))],
         Step::Close(s) => vec![(s.closed(), like(|w| w.listening = false))],
-        Step::Unlock(s) => vec![(s.unlocked(), like(|w| (w.holds.lock, w.damaged) = (false, false)))],
+        Step::Unlock(s) => vec![(s.unlocked(), like(|w| (w.holds.lock, w.damaged, w.robbed) = (false, false, false)))],
         Step::Drain(s) => vec![(s.drained(), like(|w| w.handler = false))],
         Step::Release(s) => vec![(s.released(), like(|w| w.holds.life = false))],
         Step::Done(_) => return vec![],
@@ -385,7 +419,8 @@ fn answers(step: &Step, world: &World) -> Vec<(Step, World)> {
     next
 }
 
-const ALL_CHECKED: [Checked; 4] = [Checked::Mine, Checked::Damaged, Checked::Lost, Checked::CannotTell];
+const ALL_CHECKED: [Checked; 5] =
+    [Checked::Mine, Checked::Damaged, Checked::Robbed, Checked::Lost, Checked::CannotTell];
 
 impl World {
     fn register(&mut self) {
@@ -405,6 +440,7 @@ impl World {
         let held = match step {
             Step::Write(_) => self.holds == BOTH && !self.registered,
             Step::Restore(_) => self.holds == BOTH && self.damaged && self.serving(),
+            Step::Reclaim(_) => self.holds == BOTH && self.robbed && self.serving(),
             Step::Withdraw(Withdraw { why }) => {
                 self.holds == BOTH && self.retiring && (*why != Retire::Idle || self.gate.counted() == 0)
             }
@@ -452,7 +488,7 @@ fn every_reachable_step_keeps_what_a_server_promises() {
                 }
             }
         }
-        let all = "Backoff Build Check Claim Close Done Drain Listen Lock Look Ready Recheck Refuse Registered \
+        let all = "Backoff Build Check Claim Close Done Drain Listen Lock Look Ready Recheck Reclaim Refuse Registered \
                    Release Restore Serve Unlock Watch Withdraw Write";
         let expected: BTreeSet<_> = all.split_whitespace().filter(|name| !never.contains(name)).collect();
         assert_eq!(names, expected, "{starter:?}");

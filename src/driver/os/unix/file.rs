@@ -143,6 +143,11 @@ pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     }
 }
 
+/// Whether a directory is no longer there.
+pub(crate) fn is_gone(directory: &Path) -> bool {
+    matches!(directory.try_exists(), Ok(false))
+}
+
 /// Creates a directory for its owner alone, with what leads to it.
 pub(crate) fn create_home(home: &Path) -> Result<(), Error> {
     if let Some((above, metadata)) = home.ancestors().find_map(|above| Some((above, above.metadata().ok()?))) {

@@ -1,5 +1,6 @@
 //! Unix: Linux is what is tested.
 
+pub(crate) mod cleaner;
 pub(crate) mod file;
 pub(crate) mod identity;
 pub(crate) mod locks;

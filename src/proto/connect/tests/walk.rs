@@ -18,6 +18,8 @@ struct World {
     suspect: Option<Record>,
     /// The suspect may be dialled again.
     again: bool,
+    /// It was waited for a life file, since the suspect was dialled first.
+    waited: bool,
     starts: u8,
     free_dials: u8,
     /// Without faults only, for with them there is no end to it: how many dials, and who is dead.
@@ -60,10 +62,16 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
             say(OFTEN, s.busy(), &same);
         }
         Step::Probe(s) => LIFETIMES.into_iter().for_each(|lifetime| {
-            say(lifetime == Lifetime::CannotTell, s.clone().answered(lifetime), &|w| {
-                w.free = lifetime == Lifetime::Free;
+            // A life file is there before a record, and not removed but by a fault.
+            let removed = lifetime == Lifetime::Absent && s.row() != Row::Nothing;
+            say(removed || lifetime == Lifetime::CannotTell, s.clone().answered(lifetime), &|w| {
+                // Beside a whole record of here, only who waited for a life file takes one that is absent for free.
+                let waits = matches!(s.row(), Row::Suspected | Row::Apart | Row::Newer | Row::Replaced) && !w.waited;
+                w.waited &= lifetime == Lifetime::Absent;
+                w.free = lifetime == Lifetime::Free || (lifetime == Lifetime::Absent && !waits);
+                w.again = lifetime == Lifetime::Absent && waits;
                 w.listed |= w.free && w.starts == 3;
-                w.again = lifetime == Lifetime::Held && s.row() == Row::Suspected;
+                w.again |= lifetime == Lifetime::Held && s.row() == Row::Suspected;
             });
         }),
         Step::Clear(s) => {
@@ -94,6 +102,7 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
         Step::Kill(s) => say(OFTEN, s.killed(), &|w| w.holds.child = false),
         Step::Unlock(s) => say(OFTEN, s.unlocked(), &|w| (w.holds.lock, w.free, w.cleared) = (false, false, false)),
         Step::Backoff(s) => say(OFTEN, s.elapsed(), &same),
+        Step::Wait(s) => say(FAULT, s.elapsed(), &|w| w.waited = true),
         Step::Dial(s) => say(OFTEN, s.connected(NONCE), &same),
         Step::Hello(s) => say(OFTEN, s.sent(), &same),
         Step::Prove(s) => {
@@ -112,6 +121,7 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
         let came = SUSPICIONS.map(|came| (step.holds().lock, came));
         for (fault, came) in came.into_iter().chain([(FAULT, Came::Trouble), (FAULT, Came::Unsupported(NO))]) {
             say(fault, failed(step.clone(), came), &|w| {
+                w.waited &= w.suspect.as_ref() == Some(&contact.record);
                 w.suspect = Some(contact.record.clone());
                 w.gone.extend((!faults).then(|| contact.record.clone()));
             });
@@ -129,7 +139,7 @@ impl World {
             self.free_dials += u8::from(!again && !self.holds.lock);
             self.dials += u8::from(!faults);
         }
-        self.again &= matches!(step, Step::Unlock(_) | Step::Backoff(_) | Step::Read(_));
+        self.again &= matches!(step, Step::Unlock(_) | Step::Backoff(_) | Step::Wait(_) | Step::Read(_));
     }
 
     /// What must be true at every step.
@@ -171,7 +181,7 @@ fn walk(goal: Goal, faults: bool) -> (BTreeSet<&'static str>, String) {
 #[test]
 fn every_reachable_step_keeps_what_its_goal_promises() {
     let all = "Await Backoff Clear Confirm Dial Done Fallback Hello Kill Lock Probe Prove Read Reread Spawn Unlock \
-               Verify Welcome Write";
+               Verify Wait Welcome Write";
     let spawning = "Await Confirm Kill Spawn Verify Write Fallback";
     for (goal, never, how) in [
         (EXTERNAL, "Fallback", "Failed Refused TooLate Trouble Unsupported Unverified Welcomed"),
@@ -180,7 +190,7 @@ fn every_reachable_step_keeps_what_its_goal_promises() {
         (Goal::Retire, &format!("{spawning} Clear"), "Absent Refused Trouble Unsupported Welcomed"),
         (
             INTERNAL,
-            &format!("{spawning} Clear Backoff Lock Probe Reread Unlock"),
+            &format!("{spawning} Clear Backoff Lock Probe Reread Unlock Wait"),
             "Internal Trouble Unsupported Welcomed",
         ),
     ] {

@@ -1,0 +1,72 @@
+//! Cleaners of temporary files, and what keeps them from a server's.
+//!
+//! systemd-tmpfiles and its like remove what nobody has used for days. A server reads its point, but not its life file, which
+//! is what says that it lives; and its socket is never seen to be used.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
+
+/// What has not been used for so long is marked as used. The shortest age at which cleaners are set up to remove is a day.
+const AGED: Duration = Duration::from_secs(60 * 60);
+/// The directories that are cleaned, whatever the environment says.
+const CLEANED: [&str; 2] = ["/tmp", "/var/tmp"];
+
+/// Marks a file, a directory or a socket as used, where that was long ago. Whatever keeps us from that is no fault of ours.
+pub(crate) fn touch(path: &Path) {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return };
+    let age = metadata.modified().ok().and_then(|used| SystemTime::now().duration_since(used).ok());
+    if age.is_some_and(|age| age > AGED) {
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let times = Timestamps { last_access: now, last_modification: now };
+        let _ = rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
+    }
+}
+
+/// Holds what systemd-tmpfiles respects, for a home below a directory that is cleaned: a shared lock on the home itself, which
+/// then is passed over with all that is in it. `None` where there is no need, others have a say there, or it is not to be had.
+pub(crate) fn keep_out(home: &Path) -> Option<File> {
+    let cleaned = CLEANED.iter().any(|above| home.starts_with(above)) || home.starts_with(std::env::temp_dir());
+    let metadata = home.symlink_metadata().ok().filter(|_| cleaned)?;
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 == 0;
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = ours.then(|| rustix::fs::open(home, flags, Mode::empty()).ok()).flatten()?;
+    rustix::fs::flock(&directory, FlockOperation::NonBlockingLockShared).ok()?;
+    Some(directory.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::FileTimes;
+
+    use super::*;
+
+    #[test]
+    fn what_has_aged_is_marked_as_used_and_what_has_not_is_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("life");
+        let file = File::create(&path).unwrap();
+        for (age, touched) in [(2 * AGED, true), (AGED / 2, false)] {
+            let used = SystemTime::now() - age;
+            file.set_times(FileTimes::new().set_accessed(used).set_modified(used)).unwrap();
+            touch(&path);
+            assert_eq!(path.metadata().unwrap().modified().unwrap() > used, touched, "{age:?}");
+        }
+        touch(&home.path().join("nothing"));
+    }
+
+    #[test]
+    fn a_home_of_ours_that_is_cleaned_is_locked_for_all_to_share_and_another_is_not() {
+        let home = super::super::file::create_temporary("home").unwrap();
+        let held = keep_out(home.path()).expect("it is below the directory of temporary files");
+        let also = keep_out(home.path()).expect("another server of the same home");
+        let cleaner = File::open(home.path()).unwrap();
+        fs2::FileExt::try_lock_exclusive(&cleaner).expect_err("a cleaner passes over it");
+        drop((held, also));
+        fs2::FileExt::try_lock_exclusive(&cleaner).expect("nobody is there any more");
+        assert!(keep_out(Path::new("/")).is_none() && keep_out(Path::new("/tmp")).is_none());
+    }
+}

@@ -1,0 +1,125 @@
+//! Files that are taken from a server that lives, as cleaners of temporary files do.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use rendezvous_ipc::{How, Reason};
+use rustix::process::Signal;
+
+use crate::home::{Home, eventually, kill, printed, signal, stop};
+use crate::trace;
+
+crate::trials![
+    a_server_whose_life_file_another_has_locked_retires,
+    a_server_whose_life_file_is_removed_or_replaced_makes_it_again_and_counts_on,
+    who_cannot_reach_a_server_without_a_life_file_gives_it_the_time_to_make_it_again,
+    a_life_file_that_is_not_there_is_waited_for_only_beside_a_whole_record,
+    a_server_whose_home_is_removed_retires,
+    a_server_marks_its_files_as_used,
+];
+
+fn life(home: &Home) -> PathBuf {
+    home.path().join("count.life")
+}
+
+/// Whether somebody has locked the life file.
+fn is_held(life: &Path) -> bool {
+    fs::File::open(life).is_ok_and(|life| fs2::FileExt::try_lock_shared(&life).is_err())
+}
+
+/// Puts a file in the place of the life file in one step, so that nobody ever finds none.
+fn replace(home: &Home, lock: bool) -> fs::File {
+    let theirs = home.path().join("theirs");
+    let file = fs::File::options().write(true).create_new(true).mode(0o600).open(&theirs).unwrap();
+    if lock {
+        fs2::FileExt::try_lock_exclusive(&file).unwrap();
+    }
+    fs::rename(&theirs, life(home)).unwrap();
+    file
+}
+
+fn a_server_whose_life_file_another_has_locked_retires() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let locked = replace(&home, true);
+    home.wait_for_nobody();
+    assert_eq!(home.record().pid, server.pid, "it touched nothing");
+    drop(locked);
+    assert!(matches!(home.try_count(&home.service()), Ok((outcome, 1)) if outcome.pid != server.pid));
+    home.retire();
+}
+
+fn a_server_whose_life_file_is_removed_or_replaced_makes_it_again_and_counts_on() {
+    let home = Home::new();
+    let (server, mut count) = home.count();
+    for what in ["removed", "replaced"] {
+        match what {
+            "removed" => fs::remove_file(life(&home)).unwrap(),
+            _ => drop(replace(&home, false)),
+        }
+        eventually("the life file is made and locked again", || is_held(&life(&home)));
+        let (outcome, next) = home.count();
+        count += 1;
+        assert_eq!((outcome.how, outcome.pid, next), (How::Joined, server.pid, count), "{what}");
+    }
+    home.retire();
+}
+
+fn who_cannot_reach_a_server_without_a_life_file_gives_it_the_time_to_make_it_again() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    stop(server.pid);
+    fs::remove_file(life(&home)).unwrap();
+    let log = home.directory().join("steps");
+    let client = home.command(&["@client"]).env(trace::LOG, &log).spawn().unwrap();
+    eventually("it waits", || fs::read_to_string(&log).is_ok_and(|steps| steps.contains("Wait")));
+    signal(server.pid, Signal::CONT);
+    let said = printed(&client.wait_with_output().unwrap());
+    assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid));
+    home.retire();
+}
+
+fn a_life_file_that_is_not_there_is_waited_for_only_beside_a_whole_record() {
+    let home = Home::new();
+    let (mut server, _) = home.count();
+    for (record, reason) in [(true, Reason::ServerGone), (false, Reason::NoRecord)] {
+        kill(&home, server.pid);
+        fs::remove_file(life(&home)).unwrap();
+        if !record {
+            fs::write(home.point(), b"").unwrap();
+        }
+        let begun = Instant::now();
+        let (outcome, count) = home.count();
+        assert_eq!((outcome.how, count), (How::StartedExternal(reason), 1));
+        assert!(!record || begun.elapsed() > home.limits.check, "{:?}", begun.elapsed());
+        server = outcome;
+    }
+    home.retire();
+}
+
+fn a_server_whose_home_is_removed_retires() {
+    let home = Home::new();
+    home.count();
+    fs::remove_dir_all(home.path()).unwrap();
+    home.wait_for_nobody();
+}
+
+/// As a cleaner finds them after days.
+fn a_server_marks_its_files_as_used() {
+    let home = Home::new();
+    home.count();
+    let mut files: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.push(home.path());
+    let days = SystemTime::now() - Duration::from_secs(11 * 24 * 60 * 60);
+    let since = days.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    for file in &files {
+        let aged = Command::new("touch").args(["-h", "-d", &format!("@{since}")]).arg(file).status();
+        assert!(aged.unwrap().success());
+    }
+    let used = |file: &PathBuf| fs::symlink_metadata(file).unwrap().modified().unwrap() > days;
+    eventually("all are marked", || files.iter().all(used));
+    home.retire();
+}

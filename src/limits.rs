@@ -45,7 +45,7 @@ pub struct Limits {
     /// oldest goes first. 1,024.
     pub lobby: usize,
     /// The server's: how many clients it serves at once; the next wait for their welcome, up to their `connect`.
-    /// `None`: any number.
+    /// `None`: as many as it has descriptors for.
     pub clients: Option<usize>,
 }
 

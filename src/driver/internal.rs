@@ -14,6 +14,7 @@ use super::hall::Hall;
 use super::handlers::{Factory, Handlers, Start, local_runtime};
 use super::lobby::{Host, Lobby};
 use super::registry::{Lease, Registry, Running};
+use super::reserve::Reserve;
 use super::socket::Transport;
 use super::supervise;
 use crate::error::Error;
@@ -77,7 +78,7 @@ async fn serve(
     };
     built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))?;
     let cookie = Cookie::new(dial::random()?);
-    let (listener, host) = Host::listen(service, &hall, &told, building.sessions(), cookie)?;
+    let (listener, host) = Host::listen(service, &hall, &told, building.sessions(), cookie, Reserve::none())?;
     hall.open();
     let record = host.record.clone();
     let mut lobby = Some(Lobby::open(listener, host));

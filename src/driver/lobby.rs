@@ -20,6 +20,7 @@ use super::hall::{Hall, Told};
 use super::handlers::{Peer, Session};
 use super::os::socket::{SocketFile, Unheard};
 use super::os::{process, scope};
+use super::reserve::Reserve;
 use super::socket::{Incoming, Listener, Socket};
 use crate::error::Error;
 use crate::limits::Limits;
@@ -31,7 +32,7 @@ use crate::service::Service;
 
 /// After an error of accept (no descriptors, most likely), how long until the next try: a small part of a client's
 /// patience, and twenty tries a second cost nothing.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How many connections that asked for the server's retirement are kept until its exit. Each takes a descriptor that
 /// nothing frees before; who is not kept hears that it is over before it is.
 const WITNESSES: usize = 64;
@@ -44,6 +45,7 @@ pub(super) struct Host {
     pub(super) sessions: mpsc::Sender<Session>,
     /// For as many clients as are served at once.
     places: Arc<Semaphore>,
+    pub(super) reserve: Reserve,
     pub(super) told: Told,
     pub(super) since: Instant,
     /// How many clients were welcomed so far.
@@ -55,6 +57,8 @@ pub(super) struct Host {
 /// Whoever greets those who connect.
 pub(super) trait Greet: 'static {
     fn limits(&self) -> &Limits;
+
+    fn reserve(&self) -> &Reserve;
 
     /// One greeting, in which this is told of the connection at once. It is given up when its time is over.
     fn greet(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static;
@@ -146,6 +150,7 @@ impl<G> Drop for Lobby<G> {
 async fn accept(incoming: Rc<Incoming>, host: Rc<impl Greet>, guests: Guests) {
     // Connections that say nothing may take half of what the process can open, and no more.
     let room = host.limits().lobby.min(process::descriptors() / 2).max(1);
+    host.reserve().fill();
     loop {
         match incoming.accept().await {
             Ok(stream) => {
@@ -163,11 +168,11 @@ async fn accept(incoming: Rc<Incoming>, host: Rc<impl Greet>, guests: Guests) {
                     let_the_oldest_go(&mut guests);
                 }
                 guests.push_back(guest);
+                host.reserve().fill();
             }
             Err(error) => {
-                tracing::warn!(target: "rendezvous_ipc::serve", %error, "accepting again in a moment");
-                // Who says nothing has no better right to a descriptor than who comes.
-                if !process::is_shortage(&error) || !let_the_oldest_go(&mut guests.borrow_mut()) {
+                if !process::is_shortage(&error) || !make_room(host.reserve(), &mut guests.borrow_mut()) {
+                    tracing::warn!(target: "rendezvous_ipc::serve", %error, "accepting again in a moment");
                     sleep(ACCEPT_PAUSE).await;
                 }
                 // What was aborted is closed when its task is dropped, which is this thread's next turn.
@@ -175,6 +180,13 @@ async fn accept(incoming: Rc<Incoming>, host: Rc<impl Greet>, guests: Guests) {
             }
         }
     }
+}
+
+/// Frees a descriptor for who waits to be accepted; answers whether it could. A few who are being greeted are let be:
+/// clients, most likely. Of many the oldest has no better right to a descriptor than who comes.
+fn make_room(reserve: &Reserve, guests: &mut VecDeque<AbortHandle>) -> bool {
+    guests.retain(|guest| !guest.is_finished());
+    guests.len() <= reserve.size() && reserve.lend(1) || let_the_oldest_go(guests) || reserve.lend(1)
 }
 
 /// Ends the greeting that has taken longest, of those that are not finished. Answers whether there was one.
@@ -191,6 +203,10 @@ fn let_the_oldest_go(guests: &mut VecDeque<AbortHandle>) -> bool {
 impl Greet for Host {
     fn limits(&self) -> &Limits {
         &self.service.limits
+    }
+
+    fn reserve(&self) -> &Reserve {
+        &self.reserve
     }
 
     fn greet(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static {
@@ -213,7 +229,12 @@ async fn greet(host: Rc<Host>, mut stream: Socket) -> Option<()> {
     match prove.judge(&host.record, &proof)? {
         Intent::Connect => {
             // A full house lets its clients wait, and nobody else.
-            let room = async { (host.places.clone().acquire_owned().await, host.sessions.reserve().await) };
+            let room = async {
+                let room = (host.places.clone().acquire_owned().await, host.sessions.reserve().await);
+                // Not by a descriptor of the reserve: it is for who does not stay.
+                host.reserve.full().await;
+                room
+            };
             let (place, seat) = tokio::select! {
                 biased;
                 (place, seat) = room => (place.ok()?, seat.ok()?),
@@ -261,6 +282,7 @@ impl Host {
         told: &Told,
         sessions: mpsc::Sender<Session>,
         cookie: Cookie,
+        reserve: Reserve,
     ) -> Result<(Listener, Rc<Self>), Error> {
         let (listener, address) = Listener::open(service.transport, &service.point)?;
         let record = Record {
@@ -279,6 +301,7 @@ impl Host {
             places: Arc::new(Semaphore::new(
                 service.limits.clients.map_or(Semaphore::MAX_PERMITS, |clients| clients.min(Semaphore::MAX_PERMITS)),
             )),
+            reserve,
             told: told.clone(),
             since: Instant::now(),
             welcomed: Cell::new(0),

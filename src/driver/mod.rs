@@ -20,6 +20,7 @@ mod os;
 mod point;
 mod reaper;
 mod registry;
+mod reserve;
 mod sequoia;
 mod serve;
 mod socket;

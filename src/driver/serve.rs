@@ -26,6 +26,7 @@ use super::lobby::{Host, Lobby};
 use super::log::{self, Log};
 use super::os::{cleaner, process, progress, scope};
 use super::point::{self, Guard};
+use super::reserve::Reserve;
 use super::sequoia;
 use super::socket::{self, Listener};
 use super::story::{Holder, Story};
@@ -42,6 +43,9 @@ use crate::proto::scope::Place;
 use crate::proto::serve::{Checked, Done, Holds, LifeFile, Retire, Starter, Step};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
+
+/// How many files this server opens at once, at most: the point and the life file, say.
+const FILES_AT_ONCE: usize = 2;
 
 /// Whether this process, started as a server, has begun to serve.
 static SERVES: AtomicBool = AtomicBool::new(false);
@@ -72,6 +76,7 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
             return Err(Error::Usage("this process was started to serve one service, and does so already".into()));
         }
         process::block_only_timers();
+        process::raise_descriptors();
         if let Err(error) = process::shed_inherited() {
             tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
         }
@@ -326,6 +331,7 @@ impl<'a> Server<'a> {
                 }
                 Step::Serve(s) => {
                     self.tried = None;
+                    self.host()?.reserve.fill();
                     // In this order: a server that is idle and finds the point lock busy for ever still looks after
                     // its files, and one that is told does nothing else first.
                     tokio::select! {
@@ -342,6 +348,7 @@ impl<'a> Server<'a> {
                 }
                 Step::Check(s) => {
                     self.next_check = Instant::now() + limits.check;
+                    self.lend(FILES_AT_ONCE);
                     self.log.iter_mut().for_each(Log::look_after);
                     self.touch()?;
                     let checked = self.check(point::read(&self.service.point))?;
@@ -352,6 +359,7 @@ impl<'a> Server<'a> {
                 }
                 Step::Lock(s) => {
                     self.tried.get_or_insert_with(Instant::now);
+                    self.lend(FILES_AT_ONCE);
                     let next = match point::try_lock(&self.service.point, true) {
                         Ok(Some(point)) => {
                             self.point = Some(point);
@@ -474,7 +482,8 @@ impl<'a> Server<'a> {
         socket::sweep(self.life.as_ref().ok_or_else(|| missing("the lifetime lock"))?, &self.service.point);
         let cookie = self.cookie.take().ok_or_else(|| missing("the cookie"))?;
         let sessions = self.handlers.as_ref().ok_or_else(|| missing("the handler"))?.sessions();
-        let (listener, host) = Host::listen(self.service, &self.hall, &self.told, sessions, cookie)?;
+        let reserve = Reserve::new();
+        let (listener, host) = Host::listen(self.service, &self.hall, &self.told, sessions, cookie, reserve)?;
         if !host.record.scope.places(&host.record.address) {
             let lost =
                 "nobody can find a port whose network namespace is not known: mount /proc, or listen at a Unix socket";
@@ -509,6 +518,13 @@ impl<'a> Server<'a> {
                 Checked::CannotTell
             }
         })
+    }
+
+    /// Gives up descriptors of the reserve, so that there are as many for what this server opens itself.
+    fn lend(&self, files: usize) {
+        if let Some(host) = &self.host {
+            host.reserve.lend(files);
+        }
     }
 
     fn start(&self) -> Start {

@@ -80,7 +80,7 @@ pub(super) struct Listener {
 
 /// Those who connect.
 pub(super) enum Incoming {
-    Tcp(TcpListener),
+    Tcp(socket::Listener),
     Unix(socket::Listener),
 }
 
@@ -107,7 +107,7 @@ impl Listener {
     fn at_port() -> io::Result<(Self, Address)> {
         let listener = port()?;
         let address = Address::new(listener.local_addr()?).map_err(io::Error::other)?;
-        Ok((Listener::on(listener), address))
+        Ok((Listener::on(listener)?, address))
     }
 
     /// Listens at a socket whose name is the caller's own.
@@ -117,8 +117,9 @@ impl Listener {
     }
 
     /// Listens on a port that is open already.
-    pub(super) fn on(listener: TcpListener) -> Self {
-        Listener { incoming: Incoming::Tcp(listener), file: None }
+    pub(super) fn on(listener: TcpListener) -> io::Result<Self> {
+        let listener = socket::Listener::on(listener.into_std()?.into())?;
+        Ok(Listener { incoming: Incoming::Tcp(listener), file: None })
     }
 
     pub(super) fn into_parts(self) -> (Incoming, Option<SocketFile>) {
@@ -127,21 +128,22 @@ impl Listener {
 }
 
 impl Incoming {
-    /// The next who connects. An error is one of accepting: who is gone before that is no error, but the next one's turn.
+    /// The next who connects. An error is one of accepting: who is gone or not ours is no error, but the next one's turn.
     pub(super) async fn accept(&self) -> io::Result<Socket> {
-        match self {
-            Incoming::Tcp(listener) => {
-                let stream = loop {
-                    match listener.accept().await {
-                        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                        accepted => break accepted?.0,
+        loop {
+            match self {
+                Incoming::Tcp(listener) => {
+                    let stream = TcpStream::from_std(listener.accept().await?.into())?;
+                    // One that cannot be set is gone already.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(Socket::Tcp(stream));
+                }
+                Incoming::Unix(listener) => {
+                    if let Some(stream) = socket::Stream::accepted(listener.accept().await?) {
+                        return Ok(Socket::Unix(stream));
                     }
-                };
-                // One that cannot be set is gone already.
-                let _ = stream.set_nodelay(true);
-                Ok(Socket::Tcp(stream))
+                }
             }
-            Incoming::Unix(listener) => listener.accept().await.map(Socket::Unix),
         }
     }
 }
@@ -222,6 +224,13 @@ impl Socket {
         }
     }
 
+    fn end(&self) {
+        match self {
+            Socket::Tcp(stream) => socket::end(stream),
+            Socket::Unix(stream) => stream.end(),
+        }
+    }
+
     /// Leaves it open for as long as this process lives.
     pub(super) fn leave(self) -> io::Result<()> {
         match self {
@@ -289,10 +298,16 @@ impl AsyncRead for Socket {
 // Not vectored: that would be `writev`, which raises SIGPIPE in a host that is no Rust program.
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        let socket = self.get_mut();
+        let written = match socket {
             Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Socket::Unix(stream) => stream.poll_write(cx, buf),
+        };
+        if matches!(written, Poll::Ready(Err(_))) {
+            // Who reads has to see it, too: a session whose answers do not leave is over.
+            socket.end();
         }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

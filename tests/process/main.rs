@@ -8,6 +8,7 @@ mod cleaners;
 mod clients;
 mod conditions;
 mod damage;
+mod descriptors;
 mod ending;
 mod ephemeral;
 mod errors;
@@ -49,6 +50,7 @@ fn main() {
         clients::trials,
         conditions::trials,
         damage::trials,
+        descriptors::trials,
         ending::trials,
         errors::trials,
         ephemeral::trials,

@@ -3,7 +3,8 @@
 //! `serve` is a server that counts bytes; `client` connects to it and says how it came about. The others
 //! are servers that do not start. All limits are a quarter of the defaults, unless an argument says else.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::future::Future;
 use std::rc::Rc;
 use std::task::Poll;
@@ -28,6 +29,11 @@ pub const WHO: u8 = b'i';
 pub const TERMINAL: u8 = b't';
 pub const PRINT: u8 = b'e';
 pub const BOMB: u8 = b'x';
+pub const BULK: u8 = b'l';
+pub const HOG: u8 = b'h';
+pub const SPARE: u8 = b'1';
+/// What `BULK` is answered with before the count, in bytes.
+pub const BULKY: usize = 4 << 20;
 
 /// Plays a part, if the first argument names one, by an `@` that no name of a test has.
 pub fn play() -> bool {
@@ -151,11 +157,19 @@ impl Drop for Flush {
     }
 }
 
+thread_local! {
+    /// All files that a handler can open.
+    static HOGGED: RefCell<Vec<File>> = RefCell::default();
+}
+
 async fn count_bytes(start: &Start, count: &Cell<u64>, peer: Peer, mut stream: Stream) -> std::io::Result<()> {
     loop {
         match stream.read_u8().await? {
             COUNT => count.set(count.get() + 1),
             PANIC => panic!("a client asked for it"),
+            BULK => stream.write_all(&vec![BULK; BULKY]).await?,
+            HOG => HOGGED.with_borrow_mut(|hogged| hogged.extend(std::iter::from_fn(|| File::open("/dev/null").ok()))),
+            SPARE => HOGGED.with_borrow_mut(|hogged| drop(hogged.pop())),
             BOMB => std::panic::panic_any(crate::tasks::Bomb(2)),
             PRINT => eprintln!("a client asked for it"),
             BLOCK => park(),

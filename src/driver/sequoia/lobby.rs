@@ -17,6 +17,7 @@ use super::super::hall::Hall;
 use super::super::handlers::{Peer, Session};
 use super::super::lobby::Greet;
 use super::super::os::socket;
+use super::super::reserve::Reserve;
 use super::super::socket::{Handover, Socket, port_ended};
 use crate::limits::Limits;
 use crate::proto::cookie::Cookie;
@@ -30,6 +31,7 @@ pub(super) struct Host {
     sessions: mpsc::Sender<Session>,
     /// For as many clients as are served at once.
     places: Arc<Semaphore>,
+    pub(super) reserve: Reserve,
     /// How many clients were let in so far.
     admitted: Cell<u64>,
     arrived: Notify,
@@ -62,6 +64,7 @@ impl Host {
             hall,
             sessions,
             places: Arc::new(Semaphore::new(places)),
+            reserve: Reserve::new(),
             admitted: Cell::new(0),
             arrived: Notify::new(),
             since: Instant::now(),
@@ -100,7 +103,12 @@ impl Host {
         }
         guest.told.set(true);
         // A full house lets its clients wait, and nobody else.
-        let room = async { (self.places.clone().acquire_owned().await, self.sessions.reserve().await) };
+        let room = async {
+            let room = (self.places.clone().acquire_owned().await, self.sessions.reserve().await);
+            // As in the native dialect.
+            self.reserve.full().await;
+            room
+        };
         let (place, seat) = tokio::select! {
             (place, seat) = room => (place.ok()?, seat.ok()?),
             () = port_ended(&guest.stream) => return None,
@@ -119,6 +127,10 @@ impl Host {
 impl Greet for Host {
     fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    fn reserve(&self) -> &Reserve {
+        &self.reserve
     }
 
     fn greet(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static {

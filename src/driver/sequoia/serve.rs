@@ -188,6 +188,7 @@ impl<'a> Server<'a> {
                 }
                 Step::Serve(s) => {
                     self.tried = None;
+                    self.host()?.reserve.fill();
                     // In this order, as in the native dialect.
                     tokio::select! {
                         biased;
@@ -203,6 +204,7 @@ impl<'a> Server<'a> {
                 }
                 Step::Check(s) => {
                     self.next_check = Instant::now() + limits.check;
+                    self.lend();
                     self.log.iter_mut().for_each(Log::look_after);
                     [self.service.context.home(), &self.service.point, &self.service.log]
                         .into_iter()
@@ -213,6 +215,7 @@ impl<'a> Server<'a> {
                 }
                 Step::Lock(s) => {
                     self.tried.get_or_insert_with(Instant::now);
+                    self.lend();
                     let next = match point::try_lock(&self.service.point, true) {
                         Ok(Some(point)) => {
                             self.point = Some(point);
@@ -328,7 +331,7 @@ impl<'a> Server<'a> {
     fn open(&mut self) -> Result<(), Error> {
         let listener = self.listener.take().ok_or_else(|| missing("the listener"))?;
         self.hall.open();
-        self.lobby = Some(Lobby::open(Listener::on(listener), self.host()?));
+        self.lobby = Some(Lobby::open(Listener::on(listener).map_err(Error::system("Listen"))?, self.host()?));
         self.next_check = Instant::now() + self.service.limits.check;
         Ok(())
     }
@@ -354,6 +357,13 @@ impl<'a> Server<'a> {
             () = self.hurry.notified() => {}
         }
         self.end_handlers(self.service.limits.patience.max(until - Instant::now())).await;
+    }
+
+    /// Gives up a descriptor of the reserve, so that there is one for what this server opens itself.
+    fn lend(&self) {
+        if let Some(host) = &self.host {
+            host.reserve.lend(1);
+        }
     }
 
     /// Ends what a loop that panicked has left: who is connected is served on until the end of the drain.

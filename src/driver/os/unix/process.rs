@@ -13,7 +13,7 @@ pub(crate) use std::process::Child;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal as mask;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, OFlags};
@@ -268,6 +268,17 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 pub(crate) fn descriptors() -> usize {
     // Not rustix's, which has it that this cannot fail: it panics, or takes for the answer what was never written.
     getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(limit, _)| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// Lets this process open as many files as it may, but no more than a server can use. The limit of whoever happened to
+/// start it is that of a program with one client.
+pub(crate) fn raise_descriptors() {
+    const ENOUGH: u64 = 65_536;
+    if let Ok((limit, most)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && limit < most.min(ENOUGH)
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most.min(ENOUGH), most);
+    }
 }
 
 /// Why this process may write to no file, where its limit says so: to try would end it, by a signal.

@@ -4,16 +4,16 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, ReadBuf};
 
@@ -96,8 +96,8 @@ impl Unheard {
     }
 }
 
-/// A socket at which others connect.
-pub(crate) struct Listener(AsyncFd<UnixListener>);
+/// A socket or a port at which others connect.
+pub(crate) struct Listener(AsyncFd<OwnedFd>);
 
 impl Listener {
     /// Listens at a socket that only its owner may use. What stands there is removed: the name is the caller's own.
@@ -116,17 +116,26 @@ impl Listener {
         // Nobody can connect before it listens, so nobody can before it is private.
         fs::set_permissions(path, Permissions::from_mode(PRIVATE))?;
         rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX)).map_err(io::Error::from)?;
-        Ok((Listener(watch(UnixListener::from(socket), Interest::READABLE)?), file))
+        Ok((Listener::on(socket)?, file))
     }
 
-    /// The next who connects, of this user's processes: the others are turned away. An error is one of accepting, never
-    /// one of a single connection.
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+    /// Listens where it does already. It must not block.
+    pub(crate) fn on(listener: OwnedFd) -> io::Result<Self> {
+        watch(listener, Interest::READABLE).map(Listener)
+    }
+
+    /// The next who connects. An error is one of accepting while somebody waits, never one of a single connection.
+    pub(crate) async fn accept(&self) -> io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let accept = |listener: &OwnedFd| match rustix::net::accept_with(listener, flags) {
+            // Linux says that there is no descriptor before it looks whether there is anybody.
+            Err(Errno::MFILE | Errno::NFILE) if !is_awaited(listener) => Err(io::ErrorKind::WouldBlock.into()),
+            accepted => Ok(accepted?),
+        };
         loop {
-            let accept = |listener: &UnixListener| Ok(rustix::net::accept_with(listener, flags)?);
-            if let Some(stream) = Stream::accepted(self.0.async_io(Interest::READABLE, accept).await?) {
-                return Ok(stream);
+            match self.0.async_io(Interest::READABLE, accept).await {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                accepted => return accepted,
             }
         }
     }
@@ -135,16 +144,25 @@ impl Listener {
 /// One side of a connection between processes of one user.
 ///
 /// The runtime watches it when there is nothing to read, and for that alone. A stream that is also watched for room to
-/// write, as tokio's is, wakes its writer each time the other side has read something: several times in a handshake.
+/// write, as tokio's is, wakes its writer each time the other side has read something: several times in a handshake. So
+/// it is watched for room from when there was none for the first time.
 #[derive(Debug)]
 pub(crate) struct Stream {
     stream: Arc<UnixStream>,
-    readable: Option<AsyncFd<Arc<UnixStream>>>,
-    /// While there is no room: a descriptor of its own, for the runtime takes none twice.
-    writable: Option<AsyncFd<UnixStream>>,
+    watched: Option<Watched>,
+    /// Who waits for something to read: another task than who writes, maybe.
+    reader: Option<Waker>,
+    /// Whether the other side has said all that it says.
+    is_at_end: bool,
     /// The process at the other end when it connected, where the system says so. One outside of this PID namespace has
     /// no number here.
     pub(crate) peer: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    stream: AsyncFd<Arc<UnixStream>>,
+    for_room: bool,
 }
 
 impl Stream {
@@ -157,7 +175,7 @@ impl Stream {
     }
 
     /// Takes a socket that was accepted, or closes it without a word: who is not known to be ours is not.
-    fn accepted(socket: OwnedFd) -> Option<Self> {
+    pub(crate) fn accepted(socket: OwnedFd) -> Option<Self> {
         Stream::of_ours(socket).map(Result::ok).unwrap_or_else(|error| {
             tracing::debug!(target: "rendezvous_ipc::serve", %error, "a connection is lost: whose it is, is not known");
             None
@@ -169,12 +187,16 @@ impl Stream {
         let stream = UnixStream::from(socket);
         let (user, peer) = credentials(&stream)?;
         let ours = user == rustix::process::geteuid().as_raw();
-        Ok(if ours { Ok(Stream { stream: Arc::new(stream), readable: None, writable: None, peer }) } else { Err(user) })
+        Ok(if ours {
+            Ok(Stream { stream: Arc::new(stream), watched: None, reader: None, is_at_end: false, peer })
+        } else {
+            Err(user)
+        })
     }
 
     /// To be watched by another runtime from here on.
     pub(crate) fn unwatched(self) -> Self {
-        Stream { readable: None, writable: None, ..self }
+        Stream { watched: None, reader: None, ..self }
     }
 
     /// Leaves it open for as long as this process lives.
@@ -185,6 +207,13 @@ impl Stream {
     /// Sends what there is room for. Not `write`, which raises SIGPIPE in a host that is no Rust program.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         send(&self.stream, bytes)
+    }
+
+    /// Ends the connection for who reads, unless that is known: most writes that fail are to somebody who is gone.
+    pub(crate) fn end(&self) {
+        if !self.is_at_end {
+            end(&self.stream);
+        }
     }
 
     pub(crate) fn shut_down(&self) -> io::Result<()> {
@@ -198,6 +227,7 @@ impl Stream {
         let room = buf.remaining();
         let recv = |stream: &UnixStream| recv(stream, buf.initialize_unfilled(), RecvFlags::empty());
         let read = ready!(self.poll_recv(cx, room, recv))?;
+        self.is_at_end |= room > 0 && read == 0;
         buf.advance(read);
         Poll::Ready(Ok(()))
     }
@@ -214,17 +244,21 @@ impl Stream {
         room: usize,
         mut recv: impl FnMut(&UnixStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let watched = match &self.readable {
-            Some(watched) => watched,
+        let watched = match &self.watched {
+            Some(watched) => &watched.stream,
             None => match recv(&self.stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readable.insert(watch(self.stream.clone(), Interest::READABLE)?)
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.watch(Interest::READABLE)?,
                 received => return Poll::Ready(received),
             },
         };
         loop {
-            let mut guard = ready!(watched.poll_read_ready(cx))?;
+            let Poll::Ready(ready) = watched.poll_read_ready(cx) else {
+                if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+                    self.reader = Some(cx.waker().clone());
+                }
+                return Poll::Pending;
+            };
+            let mut guard = ready?;
             if let Ok(received) = guard.try_io(|stream| recv(stream.get_ref())) {
                 // Who got less than there was room for has got all: the next time the runtime is asked, not the socket.
                 if received.as_ref().is_ok_and(|len| (1..room).contains(len)) {
@@ -236,27 +270,34 @@ impl Stream {
     }
 
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let watched = match &self.writable {
-            Some(watched) => watched,
-            None => match self.send(bytes) {
+        let watched = match &self.watched {
+            Some(Watched { stream, for_room: true }) => stream,
+            _ => match self.send(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.writable.insert(watch(self.stream.try_clone()?, Interest::WRITABLE)?)
+                    self.watch(Interest::READABLE | Interest::WRITABLE)?
                 }
                 sent => return Poll::Ready(sent),
             },
         };
-        let sent = loop {
+        loop {
             let mut guard = ready!(watched.poll_write_ready(cx))?;
             if let Ok(sent) = guard.try_io(|stream| send(stream.get_ref(), bytes)) {
-                break sent;
+                return Poll::Ready(sent);
             }
-        };
-        self.writable = None;
-        Poll::Ready(sent)
+        }
+    }
+
+    /// Has the runtime watch it for this, and for nothing else. It takes no further descriptor: there may be none.
+    fn watch(&mut self, interest: Interest) -> io::Result<&AsyncFd<Arc<UnixStream>>> {
+        // Watched once at a time. Who waits at the watch that ends has to ask again.
+        self.watched = None;
+        self.reader.take().into_iter().for_each(Waker::wake);
+        let stream = watch(self.stream.clone(), interest)?;
+        Ok(&self.watched.insert(Watched { stream, for_room: interest.is_writable() }).stream)
     }
 }
 
-/// Has the runtime watch a socket for one thing.
+/// Has the runtime watch a socket.
 #[allow(
     deprecated,
     reason = "its successor is unsafe: it trusts that a descriptor stays the same, as that of a socket does"
@@ -343,6 +384,11 @@ pub(crate) fn listens(socket: impl AsFd) -> bool {
     rustix::net::sockopt::socket_acceptconn(socket).unwrap_or(false)
 }
 
+/// Ends a connection, in both directions: what has come can still be read, and then it is at its end.
+pub(crate) fn end(stream: impl AsFd) {
+    let _ = rustix::net::shutdown(stream, Shutdown::Both);
+}
+
 /// Has a connection be reset when it is closed, by the end of this process, too; or no more.
 pub(crate) fn reset_at_close(stream: impl AsFd, reset: bool) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_socket_linger(stream, reset.then_some(Duration::ZERO))?)
@@ -366,9 +412,13 @@ pub(crate) fn sweep(directory: &Path, is: impl Fn(&str) -> bool) -> io::Result<V
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::future::poll_fn;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::rc::Rc;
 
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::{spawn_local, yield_now};
 
     use super::*;
 
@@ -387,19 +437,88 @@ mod tests {
         );
     }
 
+    fn pair() -> (Stream, Stream) {
+        let (one, two) = UnixStream::pair().unwrap();
+        let ours = |stream: UnixStream| {
+            stream.set_nonblocking(true).unwrap();
+            Stream::of_ours(stream.into()).unwrap().expect("it is ours")
+        };
+        (ours(one), ours(two))
+    }
+
+    async fn read(stream: &mut Stream, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut buf = ReadBuf::new(bytes);
+        poll_fn(|cx| stream.poll_read(cx, &mut buf)).await?;
+        Ok(buf.filled().len())
+    }
+
+    #[tokio::test]
+    async fn who_waits_to_read_is_woken_although_its_stream_waits_for_room_meanwhile() {
+        const MUCH: usize = 1 << 20;
+        let (ours, mut theirs) = pair();
+        // Shared by two tasks, as its halves are.
+        let ours = Rc::new(RefCell::new(ours));
+        let (reader, writer) = (ours.clone(), ours.clone());
+        let all = async {
+            let reading = spawn_local(async move {
+                let mut byte = [0];
+                let mut buf = ReadBuf::new(&mut byte);
+                poll_fn(|cx| reader.borrow_mut().poll_read(cx, &mut buf)).await.unwrap();
+                buf.filled().to_vec()
+            });
+            // It waits.
+            while ours.borrow().reader.is_none() {
+                yield_now().await;
+            }
+            let writing = spawn_local(async move {
+                let mut sent = 0;
+                while sent < MUCH {
+                    sent += poll_fn(|cx| writer.borrow_mut().poll_write(cx, &[7; 64 << 10])).await.unwrap();
+                }
+                sent
+            });
+            // So do both.
+            while !ours.borrow().watched.as_ref().is_some_and(|watched| watched.for_room) {
+                yield_now().await;
+            }
+            theirs.send(b"!").unwrap();
+            assert_eq!(reading.await.unwrap(), b"!");
+            let (mut heard, mut bytes) = (0, vec![0; MUCH]);
+            while heard < MUCH {
+                heard += read(&mut theirs, &mut bytes).await.unwrap();
+            }
+            assert!(writing.await.unwrap() >= heard);
+        };
+        let all = tokio::time::timeout(Duration::from_secs(30), all);
+        tokio::task::LocalSet::new().run_until(all).await.expect("nobody is forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_stream_whose_writes_fail_is_at_its_end_for_who_reads() {
+        let (ours, mut theirs) = pair();
+        theirs.send(b"before").unwrap();
+        // It hears nothing any more, and goes on to talk.
+        theirs.stream.shutdown(std::net::Shutdown::Read).unwrap();
+        let mut ours = crate::driver::socket::Socket::Unix(ours);
+        let error = ours.write(b"answer").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        let mut heard = Vec::new();
+        let reading = tokio::time::timeout(Duration::from_secs(30), ours.read_to_end(&mut heard));
+        reading.await.expect("it is at its end").unwrap();
+        assert_eq!(heard, b"before", "what has come is read, and no more waited for");
+        assert_eq!(theirs.send(b"after").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        read(&mut theirs, &mut [0]).await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_connection_of_whom_nothing_is_known_is_lost_and_accepting_goes_on() {
         // A listener at a port, taken for one at a socket.
         let ports = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         ports.set_nonblocking(true).unwrap();
         let mut guest = tokio::net::TcpStream::connect(ports.local_addr().unwrap()).await.unwrap();
-        let listener = UnixListener::from(OwnedFd::from(ports));
-        let listener = Listener(watch(listener, Interest::READABLE).unwrap());
-        let mut said = [0];
-        tokio::select! {
-            accepted = listener.accept() => panic!("nobody of ours connected: {accepted:?}"),
-            read = guest.read(&mut said) => assert_eq!(read.unwrap(), 0, "it is closed without a word"),
-        }
+        let listener = Listener::on(ports.into()).unwrap();
+        assert!(Stream::accepted(listener.accept().await.unwrap()).is_none(), "nobody of ours connected");
+        assert_eq!(guest.read(&mut [0]).await.unwrap(), 0, "it is closed without a word");
         let no_socket = || OwnedFd::from(File::open("/dev/null").unwrap());
         assert!(Stream::of_ours(no_socket()).is_err(), "it has no other side");
         assert!(Stream::accepted(no_socket()).is_none());

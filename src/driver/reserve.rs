@@ -1,0 +1,64 @@
+//! Descriptors that a server keeps to itself, so that it can be reached when all others are taken.
+//!
+//! Clients may take all but these. Who comes then is let in by one of them: he is told how the server is, or has it retire,
+//! or he is a client and waits, as in a full house, until there are as many again.
+
+use std::cell::RefCell;
+use std::fs::File;
+
+use tokio::time::sleep;
+
+use super::lobby::ACCEPT_PAUSE;
+use super::os::process;
+
+/// For as many handshakes as go on at once: each takes a millisecond.
+const MOST: usize = 16;
+
+pub(super) struct Reserve {
+    kept: RefCell<Vec<File>>,
+    size: usize,
+}
+
+impl Reserve {
+    /// That of a server, filled when it begins to accept.
+    pub(super) fn new() -> Self {
+        Reserve { kept: RefCell::default(), size: MOST.min(process::descriptors() / 8) }
+    }
+
+    /// None: the process is somebody else's.
+    pub(super) fn none() -> Self {
+        Reserve { kept: RefCell::default(), size: 0 }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Fills it, as far as that can be; answers whether it is full.
+    pub(super) fn fill(&self) -> bool {
+        let mut kept = self.kept.borrow_mut();
+        while kept.len() < self.size {
+            match process::nowhere() {
+                Ok(file) => kept.push(file),
+                // Where there is no such file at all there is no reserve, and nobody waits for it.
+                Err(error) => return !process::is_shortage(&error),
+            }
+        }
+        true
+    }
+
+    /// Returns when it is full.
+    pub(super) async fn full(&self) {
+        while !self.fill() {
+            sleep(ACCEPT_PAUSE).await;
+        }
+    }
+
+    /// Gives so many up to whoever opens something next, as far as there are any. Answers whether there was one.
+    pub(super) fn lend(&self, files: usize) -> bool {
+        let mut kept = self.kept.borrow_mut();
+        let before = kept.len();
+        kept.truncate(before.saturating_sub(files));
+        kept.len() < before
+    }
+}

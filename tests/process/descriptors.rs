@@ -1,0 +1,150 @@
+//! What a server does when its descriptors run out.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rendezvous_ipc::proto::handshake::SERVER_PROOF;
+use rendezvous_ipc::{Connection, Ending, How, Retired, Status};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::home::{Home, LONG, connected, dial, eventually, output, printed, runtime};
+use crate::program::{BULK, BULKY, COUNT, HOG, SPARE, ask, hello};
+
+crate::trials![
+    a_started_server_may_open_more_files_than_its_first_client,
+    a_server_whose_clients_take_all_descriptors_is_asked_and_told_and_not_ended,
+    a_server_restores_its_record_when_its_clients_take_all_descriptors,
+    the_last_descriptor_is_not_taken_from_who_has_it_when_nobody_waits,
+    who_reads_slowly_gets_all_from_a_server_whose_handler_takes_all_descriptors,
+];
+
+/// Starts a server by a client that may open so many files, and no more.
+fn start(home: &Home, limit: &str) -> u32 {
+    let mut client = Command::new("/bin/sh");
+    client.args(["-c", &format!("ulimit {limit}; exec \"$0\" @client --home \"$1\"")]);
+    client.arg(std::env::current_exe().unwrap()).arg(home.path()).stdout(Stdio::piped());
+    let said = printed(&output(client));
+    assert!(said.starts_with("started an external server"), "{said}");
+    home.record().pid
+}
+
+/// The soft limit and the hard one of a process.
+fn limits(pid: u32) -> (u64, u64) {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let mut limits = line.split_whitespace().map(|limit| limit.parse().unwrap_or(u64::MAX));
+    (limits.next().unwrap(), limits.next().unwrap())
+}
+
+fn a_started_server_may_open_more_files_than_its_first_client() {
+    let home = Home::new();
+    let server = start(&home, "-S -n 64");
+    let (soft, hard) = limits(server);
+    assert_eq!(soft, hard.min(65_536), "of {hard}");
+    home.retire();
+}
+
+/// Clients, as many as the server takes.
+async fn crowd(home: &Home) -> Vec<Connection> {
+    let service = home.service();
+    let mut crowd = Vec::new();
+    while let Ok(connection) = timeout(home.limits.patience, service.connect()).await {
+        let connection = connection.unwrap();
+        assert_eq!(connection.outcome().how, How::Joined);
+        crowd.push(connection);
+    }
+    crowd
+}
+
+fn a_server_whose_clients_take_all_descriptors_is_asked_and_told_and_not_ended() {
+    let home = Home::new();
+    let server = start(&home, "-n 64");
+    runtime().block_on(async {
+        let service = home.service();
+        let mut crowd = crowd(&home).await;
+        assert!(crowd.len() > 20, "{} of 64", crowd.len());
+        let clients = crowd.len() as u32;
+        for _ in 0..20 {
+            let began = Instant::now();
+            match service.inspect().await.unwrap() {
+                Status::Live { pid, clients: counted, .. } => assert_eq!((pid, counted), (server, clients)),
+                status => panic!("{status}"),
+            }
+            assert!(began.elapsed() < home.limits.patience, "{:?}", began.elapsed());
+        }
+        let ending = service.end_unresponsive().await.unwrap();
+        assert!(matches!(ending, Ending::LeftAlone(Status::Live { .. })), "{ending}");
+        let error = service.connect().await.unwrap_err().to_string();
+        assert!(error.contains("has no room for another client"), "{error}");
+        let mut next = Box::pin(service.connect());
+        assert!(timeout(home.limits.patience / 2, &mut next).await.is_err(), "there is no room");
+        drop(crowd.pop());
+        crowd.push(next.await.unwrap());
+        let mut counted: Vec<_> = crowd.into_iter().map(Connection::into_stream).collect();
+        for stream in &mut counted {
+            ask(stream, COUNT).await.unwrap();
+        }
+        let service = service.clone();
+        let mut retired = Box::pin(service.retire());
+        assert!(timeout(home.limits.patience, &mut retired).await.is_err(), "it has clients");
+        assert_eq!(fs::read(home.point()).unwrap(), b"", "it has withdrawn its record");
+        drop(counted);
+        assert_eq!(retired.await.unwrap(), Retired::Retired { pid: server });
+    });
+    home.wait_for_nobody();
+}
+
+fn a_server_restores_its_record_when_its_clients_take_all_descriptors() {
+    let home = Home::new();
+    start(&home, "-n 64");
+    runtime().block_on(async {
+        let _crowd = crowd(&home).await;
+        fs::write(home.point(), b"").unwrap();
+        eventually("the record is restored", || !fs::read(home.point()).unwrap().is_empty());
+        home.service().retire().await.unwrap();
+    });
+    home.wait_for_nobody();
+}
+
+fn the_last_descriptor_is_not_taken_from_who_has_it_when_nobody_waits() {
+    let home = Home::new();
+    start(&home, "-n 128");
+    runtime().block_on(async {
+        let mut hog = connected(&home.service()).await.into_stream();
+        ask(&mut hog, HOG).await.unwrap();
+        ask(&mut hog, SPARE).await.unwrap();
+        let mut guest = dial(&home.address()).unwrap();
+        guest.write_all(&hello()).unwrap();
+        guest.set_read_timeout(Some(LONG)).unwrap();
+        guest.read_exact(&mut [0; SERVER_PROOF]).expect("it is answered");
+        guest.set_nonblocking(true).unwrap();
+        let still = guest.read(&mut [0]).unwrap_err();
+        assert_eq!(still.kind(), ErrorKind::WouldBlock, "nobody ended it");
+        assert_eq!(ask(&mut hog, COUNT).await.unwrap(), 2);
+    });
+    home.retire();
+}
+
+fn who_reads_slowly_gets_all_from_a_server_whose_handler_takes_all_descriptors() {
+    let home = Home::new();
+    let server = start(&home, "-n 128");
+    runtime().block_on(async {
+        let mut stream = connected(&home.service()).await.into_stream();
+        ask(&mut stream, HOG).await.unwrap();
+        stream.write_u8(BULK).await.unwrap();
+        // Time has to pass: it sends what there is room for, and waits.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut bulk = vec![0; BULKY];
+        timeout(LONG, stream.read_exact(&mut bulk)).await.expect("it is not forgotten").unwrap();
+        assert_eq!(timeout(LONG, stream.read_u64()).await.unwrap().unwrap(), 1);
+        for _ in 0..20 {
+            assert!(matches!(home.service().inspect().await.unwrap(), Status::Live { clients: 1, .. }));
+        }
+        drop(stream);
+        assert_eq!(home.service().retire().await.unwrap(), Retired::Retired { pid: server });
+    });
+    home.wait_for_nobody();
+}

@@ -409,6 +409,11 @@ impl Descriptor {
     pub fn point(&self) -> &std::path::Path {
         &self.service.point
     }
+
+    /// The path of the life file.
+    pub(crate) fn life(&self) -> &std::path::Path {
+        &self.service.life
+    }
 }
 
 impl fmt::Debug for Factory {

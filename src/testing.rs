@@ -72,7 +72,7 @@ fn leave_record(service: &Descriptor, address: std::net::SocketAddr) -> Result<(
         started: 0,
         version: 0,
     };
-    driver::leave_record(service.point(), &record)
+    driver::leave_record(service.point(), service.life(), &record)
 }
 
 /// A server, or any other process, that is stopped until this is dropped.

@@ -78,10 +78,12 @@ fn try_lock_as(path: &Path, mode: Mode, try_lock: fn(&File) -> io::Result<()>) -
     }
 }
 
-/// Leaves a record as a server that is gone would have: under the point lock, and in a home that may have to be made.
-pub(crate) fn leave_record(path: &Path, record: &Record) -> Result<(), Error> {
+/// Leaves a record, and a life file beside it, as a server that is gone would have: under the point lock, and in a home
+/// that may have to be made.
+pub(crate) fn leave_record(path: &Path, life: &Path, record: &Record) -> Result<(), Error> {
     match try_lock_at_home(path, path.parent().unwrap_or(path))? {
         Some(mut point) => {
+            file::open(life, Mode::Create)?;
             point.clear()?;
             point.write(record)
         }

@@ -45,7 +45,7 @@ VARIABLES
     plock,      \* inode   -> who holds its lock (the point lock, if the path leads there)
     cur,        \* the inode that the point's path leads to
     life,       \* who holds the lock of the life file; or that there is no life file
-    port,       \* slot    -> the stranger that took a dead server's port
+    port,       \* slot    -> the stranger that took a dead server's port, or the server of another point that a copy names
     from,       \* slot    -> where its server was started: its record says so
     stopped,    \* who is stopped (SIGSTOP)
     left,       \* how many faults may still happen
@@ -461,27 +461,35 @@ Hello(c) ==
     /\ leaked' = IF Rule("secrecy") THEN leaked ELSE leaked \cup {cl[c].rec}
     /\ UNCHANGED <<sv, point, life, port, from, stopped, left, clean, rounds, tries>>
 
+\* Who answers at a port and is not the server of this point: it does not know the cookie; or it does, for the record was
+\* copied from its point, but proves the identity of that.
+Lies(c) == sv[conn[c].to].pc = "Free" /\ port[conn[c].to] \in {"liar", "original"}
+Believed(c) == Lies(c) /\ ~Rule(IF port[conn[c].to] = "liar" THEN "proof" ELSE "identity")
+
 \* The server's proof; it is answered with our own at once.
 Prove(c) ==
     /\ In(c, "Prove")
-    /\ LET liar == sv[conn[c].to].pc = "Free" /\ port[conn[c].to] = "liar"
-       IN \/ (conn[c].st = "proof" /\ ~conn[c].eof) /\ Moves(c, "Welcome", "proved")
-          \/ conn[c].eof /\ Suspect(c)
-          \/ liar /\ Rule("proof") /\ Suspect(c)
-          \/ liar /\ ~Rule("proof") /\ Moves(c, "Welcome", "proved")
-          \/ Patience(c)
+    /\ \/ (conn[c].st = "proof" /\ ~conn[c].eof) /\ Moves(c, "Welcome", "proved")
+       \/ conn[c].eof /\ Suspect(c)
+       \/ Lies(c) /\ ~Believed(c) /\ Suspect(c)
+       \/ Believed(c) /\ Moves(c, "Welcome", "proved")
+       \/ Patience(c)
     /\ UNCHANGED <<sv, point, life, env>>
 
 Joined(c) == IF Holding(c) THEN Ends([cl[c] EXCEPT !.pc = "Unlock", !.rec = None, !.how = "Free"], "Welcomed")
                            ELSE Over(c, "Welcomed")
 
+\* Who has proved itself and has no room lives: it is dialled again without asking any lock, and holds up nobody.
+Waiting(c) == [cl[c] EXCEPT !.pc = IF Holding(c) THEN "Unlock" ELSE "Backoff", !.then = IF Holding(c) THEN "Again" ELSE "",
+                            !.again = ~Holding(c), !.suspect = cl[c].rec, !.rec = None, !.how = "Free"]
+
 Welcome(c) ==
     /\ In(c, "Welcome")
-    /\ LET liar == sv[conn[c].to].pc = "Free" /\ port[conn[c].to] = "liar"
-           told == conn[c].st = "welcome" \/ ~Rule("welcome") \/ (liar /\ ~Rule("proof"))
+    /\ LET told == conn[c].st = "welcome" \/ ~Rule("welcome") \/ Believed(c)
        IN \/ told /\ cl' = [cl EXCEPT ![c] = Joined(c)] /\ conn' = conn
+          \/ conn[c].st = "full" /\ cl' = [cl EXCEPT ![c] = Waiting(c)] /\ conn' = [conn EXCEPT ![c] = NoConn]
           \/ conn[c].eof /\ Suspect(c)
-          \/ conn[c].st # "welcome" /\ Patience(c)
+          \/ conn[c].st \notin {"welcome", "full"} /\ Patience(c)
     /\ UNCHANGED <<sv, point, life, env>>
 
 (***************************************************************************)
@@ -896,6 +904,21 @@ Stranger(s) ==
     /\ \E manner \in {"silent", "liar"} : port' = [port EXCEPT ![s] = manner]
     /\ UNCHANGED <<cl, sv, conn, point, life, from, stopped>>
 
+\* The point holds a copy of another's: of one in another home from which this was copied, or of another service. The server
+\* of that lives, and knows the cookie.
+Copy ==
+    /\ Fault("copied")
+    /\ LET s == Unused IN file' = [file EXCEPT ![cur] = s] /\ port' = [port EXCEPT ![s] = "original"]
+    /\ UNCHANGED <<cl, sv, conn, plock, cur, life, from, stopped>>
+
+\* All places are taken: the server says so, and proves it.
+Full(s, c) ==
+    /\ Greets(s) /\ conn[c].to = s /\ conn[c].st = "proved" /\ ~conn[c].eof
+    /\ sv[s].open /\ cl[c].goal \in Connects
+    /\ Fault("full")
+    /\ conn' = [conn EXCEPT ![c].st = "full"]
+    /\ UNCHANGED <<cl, sv, point, life, port, from, stopped>>
+
 \* Somebody connects to a server, and says nothing.
 Guest(s) ==
     /\ sv[s].listen /\ Alive(s) /\ ~sv[s].guest
@@ -964,12 +987,12 @@ ServerFault(s) ==
     \/ KillServer(s) \/ StopServer(s) \/ CannotLock(s) \/ CannotReclaim(s) \/ Overdue(s) \/ Unlink(s) \/ Stranger(s) \/ Guest(s) \/ NoHandler(s)
     \/ Hang(s) \/ Nonsense(s) \/ Keep(s)
 
-FileFault == Tear \/ Empty \/ Strange \/ PutBack \/ Delete \/ Vanish \/ Replace
+FileFault == Copy \/ Tear \/ Empty \/ Strange \/ PutBack \/ Delete \/ Vanish \/ Replace
 
 Next ==
     \/ \E c \in Clients : Begin(c) \/ Leave(c) \/ Client(c) \/ ClientFault(c)
     \/ \E s \in Slots : Process(s) \/ Serve(s) \/ Watchdog(s) \/ Exit(s) \/ ServerFault(s)
-    \/ \E s \in Slots, c \in Clients : Greeting(s, c)
+    \/ \E s \in Slots, c \in Clients : Greeting(s, c) \/ Full(s, c)
     \/ \E x \in Clients \cup Slots : Continue(x)
     \/ FileFault
 

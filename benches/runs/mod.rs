@@ -103,12 +103,18 @@ impl World {
             }
             Step::Serve(s) => s.idle(),
             Step::Check(s) if life.checks == 2 => s.checked(Checked::Damaged),
-            Step::Check(s) => {
-                s.checked(Checked::of(LifeFile::Mine, &Found::Record(self.record.clone()), &self.record, &self.place()))
-            }
+            Step::Check(s) => s.checked(Checked::of(
+                LifeFile::Mine,
+                &Found::Record(self.record.clone()),
+                true,
+                &self.record,
+                &self.place(),
+            )),
             Step::Lock(s) => s.got(),
             Step::Backoff(s) => s.elapsed(),
-            Step::Recheck(s) => s.checked(Checked::of(LifeFile::Mine, &Found::Empty, &self.record, &self.place())),
+            Step::Recheck(s) => {
+                s.checked(Checked::of(LifeFile::Mine, &Found::Empty, true, &self.record, &self.place()))
+            }
             Step::Reclaim(s) => s.claimed(),
             Step::Restore(s) => s.restored(),
             Step::Look(s) => s.shut(),

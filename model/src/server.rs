@@ -225,7 +225,7 @@ impl World {
             (true, true) => LifeFile::Unheld,
             (true, false) => LifeFile::Lost,
         };
-        Checked::of(life, &self.found(content), &self.record(s), &self.place(self.servers[s].from))
+        Checked::of(life, &self.found(content), true, &self.record(s), &self.place(self.servers[s].from))
     }
 
     /// The server closes the connections that have come so far.

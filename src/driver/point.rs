@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroize;
 
-use super::os::file::{self, Mode};
+use super::os::file::{self, FileId, Mode};
 use super::os::process;
 use crate::error::Error;
 use crate::proto::record::{Found, Line, Record};
@@ -118,6 +118,11 @@ impl Guard {
     /// Whether the point's path leads to the file that is locked.
     pub(crate) fn leads_here(&self) -> Result<bool, Error> {
         file::leads_to(&self.path, &self.file).map_err(|error| Error::file(&self.path, error))
+    }
+
+    /// Which file it is.
+    pub(crate) fn id(&self) -> Option<FileId> {
+        FileId::of(&self.file).ok()
     }
 
     /// What the point holds.

@@ -24,6 +24,7 @@ use super::handlers::{self, Factory, Handlers, Start};
 use super::life::Life;
 use super::lobby::{Host, Lobby};
 use super::log::{self, Log};
+use super::os::file::FileId;
 use super::os::{cleaner, process, progress, scope};
 use super::point::{self, Guard};
 use super::reserve::Reserve;
@@ -183,6 +184,8 @@ struct Server<'a> {
     host: Option<Rc<Host>>,
     lobby: Option<Lobby<Host>>,
     point: Option<Guard>,
+    /// The file in which the record was written.
+    written: Option<FileId>,
     life: Option<Life>,
     /// The lifetime lock is not to be released before the process ends.
     leave: bool,
@@ -223,6 +226,7 @@ impl<'a> Server<'a> {
             host: None,
             lobby: None,
             point: None,
+            written: None,
             life: None,
             leave: false,
             refused: None,
@@ -351,7 +355,8 @@ impl<'a> Server<'a> {
                     self.lend(FILES_AT_ONCE);
                     self.log.iter_mut().for_each(Log::look_after);
                     self.touch()?;
-                    let checked = self.check(point::read(&self.service.point))?;
+                    let point = &self.service.point;
+                    let checked = self.check(point::read(point), FileId::at(point).ok())?;
                     if checked != Checked::Lost {
                         self.lobby.iter_mut().for_each(Lobby::look_after_file);
                     }
@@ -391,8 +396,9 @@ impl<'a> Server<'a> {
                     }
                 }
                 Step::Recheck(s) => {
-                    let found = self.point()?.found();
-                    let checked = self.check(found)?;
+                    let point = self.point()?;
+                    let (found, file) = (point.found(), point.id());
+                    let checked = self.check(found, file)?;
                     s.checked(checked)
                 }
                 Step::Reclaim(s) => match self.life.as_mut().map_or(Ok(LifeFile::Lost), Life::reclaim) {
@@ -409,7 +415,9 @@ impl<'a> Server<'a> {
                 },
                 Step::Restore(s) => {
                     let record = self.host()?.record.clone();
-                    let restored = self.point()?.clear().and_then(|()| self.point()?.write(&record));
+                    let point = self.point()?;
+                    let restored = point.clear().and_then(|()| point.write(&record));
+                    self.written = self.point()?.id();
                     match restored {
                         Ok(()) => tracing::info!(target: "rendezvous_ipc::serve", "the record was restored"),
                         Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "not restored"),
@@ -498,20 +506,21 @@ impl<'a> Server<'a> {
     fn open(&mut self) -> Result<(), Error> {
         let host = self.host()?;
         let listener = self.listener.take().ok_or_else(|| missing("the listener"))?;
+        self.written = FileId::at(&self.service.point).ok();
         self.hall.open();
         self.lobby = Some(Lobby::open(listener, host));
         self.next_check = Instant::now() + self.service.limits.check;
         Ok(())
     }
 
-    fn check(&mut self, found: Result<Found, Error>) -> Result<Checked, Error> {
+    fn check(&mut self, found: Result<Found, Error>, file: Option<FileId>) -> Result<Checked, Error> {
         let host = self.host()?;
         let life = self.life.as_ref().map_or(Ok(LifeFile::Lost), Life::file);
         Ok(match (life, found) {
             (Ok(LifeFile::Lost), _) => Checked::Lost,
             (Ok(life), Ok(found)) => {
                 let here = Place { scope: host.record.scope, local: scope::is_local(self.service.context.home()) };
-                Checked::of(life, &found, &host.record, &here)
+                Checked::of(life, &found, file.is_some() && file == self.written, &host.record, &here)
             }
             (Err(error), _) | (_, Err(error)) => {
                 tracing::warn!(target: "rendezvous_ipc::serve", %error, "the files cannot be looked at");

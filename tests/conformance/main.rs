@@ -81,7 +81,8 @@ fn all_is_covered() -> Result<(), String> {
         actions.extend(seen.actions.iter().cloned());
         ends.extend(seen.ends.iter().copied());
     }
-    let never: Vec<String> = spec_actions().difference(&actions).cloned().collect();
+    let never: Vec<String> =
+        spec_actions().difference(&actions).filter(|action| !NOT_YET.contains(&action.as_str())).cloned().collect();
     let unknown: Vec<String> = actions.difference(&spec_actions()).cloned().collect();
     let missing: Vec<&str> = ENDS.into_iter().filter(|end| !ends.contains(end)).collect();
     match (&never[..], &unknown[..], &missing[..]) {
@@ -107,6 +108,9 @@ fn cut_off() -> Result<(), String> {
     explored.map_err(|stopped| stopped.to_string())?;
     if cuts.get() > 0 { Ok(()) } else { Err("no socket was removed".into()) }
 }
+
+/// What the spec has, and the wire not before its version 2: a proof over the point's identity, and a proved *full*.
+const NOT_YET: [&str; 2] = ["Copy", "Full"];
 
 /// How a connect can end; the two others need servers of several versions, of which the spec knows nothing.
 const ENDS: [&str; 13] = [

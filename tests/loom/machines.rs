@@ -278,7 +278,7 @@ impl World {
                     }
                     state => (self.goes_idle && slot == 0 && state.gate.counted() == 0).then(|| s.clone().idle()),
                 }),
-                Step::Check(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), &record(slot), &PLACE)),
+                Step::Check(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), true, &record(slot), &PLACE)),
                 Step::Lock(s) => {
                     lock = self.try_lock(who);
                     if !lock {
@@ -290,7 +290,7 @@ impl World {
                     thread::yield_now();
                     if server.state().told { s.told() } else { s.elapsed() }
                 }
-                Step::Recheck(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), &record(slot), &PLACE)),
+                Step::Recheck(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), true, &record(slot), &PLACE)),
                 Step::Reclaim(s) => s.claimed(),
                 Step::Restore(s) => {
                     self.write(who, Some(slot));

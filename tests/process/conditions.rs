@@ -78,13 +78,17 @@ fn rows() -> Vec<Row> {
 /// What is no private file is left alone, whichever of the three it should be.
 fn rows_of_what_is_no_private_file(file: &'static str) -> Vec<Row> {
     type Make = fn(&Path);
-    let kinds: [(&str, &str, Whom, Make); 7] = [
+    let kinds: [(&str, &str, Whom, Make); 8] = [
         ("a symbolic link", "remove it", Whom::Anybody, |path| symlink("/etc/passwd", path).unwrap()),
         ("a directory", "remove it", Whom::Anybody, |path| fs::create_dir(path).unwrap()),
         ("a socket", "remove it", Whom::Anybody, |path| drop(UnixListener::bind(path).unwrap())),
         ("a FIFO", "remove it", Whom::Anybody, |path| run("mkfifo", &["-m", "600"], path)),
         ("a device", "remove it", Whom::Root, |path| run_with("mknod", path, &["c", "1", "3"])),
         ("a file that others may use", "chmod 600 it", Whom::Anybody, |path| write(path, b"", 0o644)),
+        ("a file with more than one name", "remove it if its directory was copied by links", Whom::Anybody, |path| {
+            write(path, b"", 0o600);
+            fs::hard_link(path, path.with_extension("copy")).unwrap();
+        }),
         ("another user's file", "be that user, or use a home of your own", Whom::Root, |path| {
             write(path, b"", 0o600);
             std::os::unix::fs::chown(path, Some(NOBODY), None).unwrap();

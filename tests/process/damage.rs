@@ -1,13 +1,17 @@
 //! The point is damaged: with a server it is restored, without one it is cleared.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
+use rendezvous_ipc::proto::record::Found;
 use rendezvous_ipc::{How, Reason};
 
-use crate::home::{Home, Stranger, kill};
+use crate::home::{Home, Stranger, eventually, kill};
 
 crate::trials![
+    a_copy_in_the_place_of_the_point_is_written_anew_by_its_server,
+    a_point_with_another_name_is_refused_and_its_server_goes_on,
     a_server_whose_point_is_damaged_is_joined_again_and_counts_on,
     a_damaged_point_without_a_server_is_cleared_and_one_is_started,
     a_stranger_on_a_dead_servers_port_hears_nothing_but_hellos,
@@ -120,4 +124,36 @@ fn a_stranger_that_talks_or_hangs_up_is_a_suspicion() {
         assert!(outcome.suspicions[0].to_string().contains(what), "{what}: {}", outcome.suspicions[0]);
         home.retire();
     }
+}
+
+fn a_copy_in_the_place_of_the_point_is_written_anew_by_its_server() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let record = home.record();
+    let copy = home.path().join("copy");
+    fs::File::options().write(true).create_new(true).mode(0o600).open(&copy).unwrap();
+    fs::write(&copy, fs::read(home.point()).unwrap()).unwrap();
+    fs::rename(&copy, home.point()).unwrap();
+    let log = home.path().join("count.log");
+    let restored = || fs::read_to_string(&log).is_ok_and(|said| said.contains("the record was restored"));
+    eventually("it is written", restored);
+    eventually("it is whole", || matches!(Found::read(&fs::read(home.point()).unwrap()), Found::Record(_)));
+    assert_eq!(home.record(), record);
+    let (outcome, count) = home.count();
+    assert_eq!((outcome.how, outcome.pid, count), (How::Joined, server.pid, 2));
+    home.retire();
+}
+
+fn a_point_with_another_name_is_refused_and_its_server_goes_on() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let link = home.directory().join("link");
+    fs::hard_link(home.point(), &link).unwrap();
+    let error = home.fail(&home.service());
+    let theirs = format!("{} is a file with more than one name and was left alone: remove it", home.point().display());
+    assert!(error.to_string().starts_with(&theirs), "{error}");
+    fs::remove_file(&link).unwrap();
+    let (outcome, count) = home.count();
+    assert_eq!((outcome.how, outcome.pid, count), (How::Joined, server.pid, 2));
+    home.retire();
 }

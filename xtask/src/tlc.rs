@@ -256,7 +256,7 @@ fn check_one(jar: &Path, run: &Run, options: &Options) -> Result<Report> {
 }
 
 /// The configurations that together take every action.
-const COUNTED: [&str; 3] = ["alone", "faults", "live-unlinked"];
+const COUNTED: [&str; 6] = ["alone", "copied", "faults", "life", "life-short", "live-unlinked"];
 
 fn tlc(jar: &Path, run: &Run) -> Result<Output> {
     // Runs that share a directory for their states or their temporary files delete each other's.

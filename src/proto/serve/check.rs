@@ -30,15 +30,16 @@ pub enum Checked {
 }
 
 impl Checked {
-    /// Life file × record, seen from a place. While I hold the lifetime lock of my life file nobody else can be
+    /// Life file × record, seen from a place; `in_place` says whether the point is the file in which my record was written.
+    /// A copy of it is another file, with a lock of its own. While I hold the lifetime lock of my life file nobody else can be
     /// registered: what another wrote of our format is damage. Where locks may not be locks between machines, another
     /// machine's server may serve all the same, and one of the two has to go.
-    pub fn of(life: LifeFile, found: &Found, mine: &Record, here: &Place) -> Self {
+    pub fn of(life: LifeFile, found: &Found, in_place: bool, mine: &Record, here: &Place) -> Self {
         match (life, found) {
             (LifeFile::Lost, _) | (_, Found::Newer { .. } | Found::OtherDialect) => Checked::Lost,
             (_, Found::Record(record)) if here.is_foreign(&record.scope) => Checked::Lost,
             (LifeFile::Unheld, _) => Checked::Robbed,
-            (LifeFile::Mine, Found::Record(record)) if record == mine => Checked::Mine,
+            (LifeFile::Mine, Found::Record(record)) if record == mine && in_place => Checked::Mine,
             (LifeFile::Mine, _) => Checked::Damaged,
         }
     }

@@ -201,20 +201,24 @@ fn every_cell_of_the_table_of_life_file_and_point() {
     let [local, shared] = [true, false].map(|local| Place { scope: mine.scope, local });
     for (found, checked) in table {
         for here in [local, shared] {
-            assert_eq!(Checked::of(LifeFile::Mine, &found, &mine, &here), checked, "{found:?}");
-            assert_eq!(Checked::of(LifeFile::Lost, &found, &mine, &here), Checked::Lost, "{found:?}");
+            assert_eq!(Checked::of(LifeFile::Mine, &found, true, &mine, &here), checked, "{found:?}");
+            assert_eq!(Checked::of(LifeFile::Lost, &found, true, &mine, &here), Checked::Lost, "{found:?}");
             let robbed = if checked == Checked::Lost { Checked::Lost } else { Checked::Robbed };
-            assert_eq!(Checked::of(LifeFile::Unheld, &found, &mine, &here), robbed, "{found:?}");
+            assert_eq!(Checked::of(LifeFile::Unheld, &found, true, &mine, &here), robbed, "{found:?}");
         }
     }
+    // The same bytes in another file.
+    let copy = Found::Record(mine.clone());
+    assert_eq!(Checked::of(LifeFile::Mine, &copy, false, &mine, &local), Checked::Damaged);
+    assert_eq!(Checked::of(LifeFile::Unheld, &copy, false, &mine, &local), Checked::Robbed);
     let foreign = of_scope(Scope { boot, machine: Some([9; 16]), ..mine.scope });
     assert_eq!(
-        Checked::of(LifeFile::Mine, &foreign, &mine, &local),
+        Checked::of(LifeFile::Mine, &foreign, true, &mine, &local),
         Checked::Damaged,
         "nobody else holds my lifetime lock"
     );
     assert_eq!(
-        Checked::of(LifeFile::Mine, &foreign, &mine, &shared),
+        Checked::of(LifeFile::Mine, &foreign, true, &mine, &shared),
         Checked::Lost,
         "another machine may not see my lock"
     );

@@ -67,6 +67,13 @@ fn vouch(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     if metadata.mode() & 0o077 != 0 {
         return Err(Error::untrusted(path, "a file that others may use", "chmod 600 it"));
     }
+    if metadata.nlink() > 1 {
+        return Err(Error::untrusted(
+            path,
+            "a file with more than one name",
+            "remove it if its directory was copied by links",
+        ));
+    }
     Ok(())
 }
 

@@ -94,13 +94,12 @@ impl Place {
             let other_machine = matches!((theirs.machine, ours.machine), (Some(theirs), Some(ours)) if theirs != ours);
             return Some(if other_machine { Difference::Machine } else { Difference::Boot });
         }
-        match (self.shares_namespace(theirs), theirs.namespace == ours.namespace) {
-            (true, _) => None,
-            (false, true) => Some(Difference::UnknownNamespace),
-            (false, false) if [theirs.namespace, ours.namespace].contains(&UNKNOWN) => {
-                Some(Difference::UnknownNamespace)
-            }
-            (false, false) => Some(Difference::Namespace),
+        if self.shares_namespace(theirs) {
+            None
+        } else if [theirs.namespace, ours.namespace].contains(&UNKNOWN) {
+            Some(Difference::UnknownNamespace)
+        } else {
+            Some(Difference::Namespace)
         }
     }
 

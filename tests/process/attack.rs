@@ -18,7 +18,7 @@ use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, SERVER_PROOF};
 use rendezvous_ipc::{Descriptor, Ending, Error, How, Limits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::home::{Home, LONG, connected, dial, eventually, runtime, wait_until_stopped};
+use crate::home::{Home, LONG, connected, dial, eventually, runtime, uninterrupted, wait_until_stopped};
 use crate::program::{COUNT, ask, hello};
 
 crate::trials![
@@ -421,7 +421,7 @@ fn who_sends_a_byte_now_and_then_has_no_more_time_than_others() {
                 stream.read_exact(&mut vec![0; at_once]).unwrap();
                 let mut bytes = all[said..].chunks(1);
                 // The end is seen at once; where there is none, it is time for the next byte.
-                while matches!(stream.read(&mut [0; SERVER_PROOF]), Ok(1..) | Err(_)) {
+                while matches!(uninterrupted(|| stream.read(&mut [0; SERVER_PROOF])), Ok(1..) | Err(_)) {
                     match bytes.next() {
                         Some(byte) if stream.write_all(byte).is_ok() => {}
                         _ => break,

@@ -70,7 +70,7 @@ fn a_service_manager_is_told_when_it_serves() {
     manager.set_read_timeout(Some(home::LONG)).unwrap();
     let mut server = home.command(&["@serve"]).env("NOTIFY_SOCKET", &path).spawn().unwrap();
     let mut said = [0; 64];
-    let len = manager.recv(&mut said).unwrap();
+    let len = home::uninterrupted(|| manager.recv(&mut said)).unwrap();
     assert_eq!(String::from_utf8_lossy(&said[..len]).trim(), "READY=1");
     assert_eq!(home.count().0.pid, server.id(), "and it serves by then");
     runtime().block_on(home.service().retire()).unwrap();

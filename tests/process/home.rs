@@ -1,7 +1,7 @@
 //! A home of a test's own, and what may be done in it.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream as StdStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -192,6 +192,17 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(Instant::now() < until, "it never came true: {what}");
         thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Reads again where that was interrupted. A signal handler, as `serve` leaves one for the ends of children, interrupts a
+/// read that has a timeout, and no flag has it restarted.
+pub fn uninterrupted<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 

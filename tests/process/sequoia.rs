@@ -16,7 +16,7 @@ use rendezvous_ipc::proto::sequoia::record::{Found, Record};
 use rendezvous_ipc::{Context, Error, How, Limits, Policy, Reason, Status};
 use rustix::process::Signal;
 
-use crate::home::{Home, LONG, Stranger, eventually, output, printed, processes, runtime, signal};
+use crate::home::{Home, LONG, Stranger, eventually, output, printed, processes, runtime, signal, uninterrupted};
 use crate::program::{self, COUNT, ask};
 
 crate::trials![
@@ -120,7 +120,7 @@ fn says(port: u16, cookie: &[u8]) -> std::io::Result<u64> {
 /// Whether the other side ended the connection in an orderly way, when it does.
 fn ends(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(LONG)).unwrap();
-    matches!(stream.read(&mut [0]), Ok(0))
+    matches!(uninterrupted(|| stream.read(&mut [0])), Ok(0))
 }
 
 fn a_server_of_the_dialect_is_started_where_there_is_none_and_joined_after_that() {

@@ -301,6 +301,11 @@ impl fmt::Display for Error {
                 "the server (pid {pid}) is alive and out of reach: {suspicion}, tried for {waited:.1?}; if it gave up its \
                  user after it was started, let it not, and if somebody else owns the home, use one of your own"
             ),
+            Error::Unresponsive { pid, suspicion, waited } if suspicion.socket.is_some() => write!(
+                f,
+                "the server (pid {pid}) is alive and out of reach: {suspicion}, tried for {waited:.1?}; change it to 0600, \
+                 as a server does that is not stopped and does not hang"
+            ),
             Error::Unresponsive { pid, suspicion, waited } => write!(
                 f,
                 "the server (pid {pid}) is alive and does not answer: {suspicion}, tried for {waited:.1?}; \

@@ -312,8 +312,8 @@ pub(super) async fn serve_here(service: &Service, factory: &Factory, story: &mut
         match dial::whole(&service.point, &record, Intent::Connect, service.limits.connect).await {
             Ok((stream, welcome)) => return Ok(Ended::Welcomed { welcome, stream, lease: Some(lease) }),
             Err((stage, trouble)) => {
-                let (came, user) = trouble.came().map_err(Error::system(stage))?;
-                story.came(&record, came, user);
+                let suspicion = trouble.suspicion(record.pid, record.address, stage);
+                story.suspect(suspicion.map_err(Error::system(stage))?);
                 // One that retires just now has a successor. One that does not has let us go, and may have us yet.
                 if !lease.is_told() {
                     sleep(SHORT).await;
@@ -453,11 +453,8 @@ impl Held {
     /// Ends a dial, and tells what it came to.
     fn hang_up(&mut self, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
         self.stream = None;
-        match trouble.came() {
-            Ok((came, user)) => {
-                story.came(record, came, user);
-                came
-            }
+        match trouble.suspicion(record.pid, record.address, story.stage()) {
+            Ok(suspicion) => story.suspect(suspicion),
             Err(error) => {
                 story.trouble(Error::System { stage: story.stage(), source: error });
                 Came::Trouble

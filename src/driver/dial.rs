@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rand::TryRng;
@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::socket::Socket;
+use super::story::Suspicion;
 use crate::error::Error;
 use crate::proto::address::Address;
 use crate::proto::connect::Came;
@@ -81,18 +82,22 @@ pub(super) enum Trouble {
     Came(Came),
     /// Another user's process is at the other side.
     User(u32),
+    /// The mode of this socket keeps its own user out.
+    Shut(PathBuf),
     /// Something about ours.
     Ours(io::Error),
 }
 
 impl Trouble {
-    /// What a dial came to, and the other side's user where that is another's; or our own trouble.
-    pub(super) fn came(self) -> Result<(Came, Option<u32>), io::Error> {
-        match self {
-            Trouble::Came(came) => Ok((came, None)),
-            Trouble::User(user) => Ok((Came::Impostor, Some(user))),
-            Trouble::Ours(error) => Err(error),
-        }
+    /// What a dial of this process came to, at this address and step; or our own trouble.
+    pub(super) fn suspicion(self, pid: u32, address: Address, stage: &'static str) -> io::Result<Suspicion> {
+        let (came, user, socket) = match self {
+            Trouble::Came(came) => (came, None, None),
+            Trouble::User(user) => (Came::Impostor, Some(user), None),
+            Trouble::Shut(socket) => (Came::NotWritable, None, Some(socket)),
+            Trouble::Ours(error) => return Err(error),
+        };
+        Ok(Suspicion { pid, address, stage, came, user, socket })
     }
 }
 

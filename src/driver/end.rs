@@ -19,14 +19,14 @@ use super::story::Suspicion;
 use super::{sequoia, story};
 use crate::dialect::Dialect;
 use crate::error::Error;
-use crate::proto::connect::Lifetime;
+use crate::proto::connect::{Came, Lifetime};
 use crate::proto::record::{Found, Record};
 use crate::proto::unresponsive::{Seen, Sign, Spared, Verdict};
 use crate::service::Service;
 
 /// What came of ending a server that does not answer: the answer of
 /// [`Descriptor::end_unresponsive`](crate::Descriptor::end_unresponsive).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Ending {
     /// It was killed, and is gone: its lifetime lock was free after that.
@@ -61,7 +61,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Ending, Error>
                     _ => Silent::new(record)?,
                 };
                 let server = silent.insert(server);
-                match server.look(suspicion) {
+                match server.look(suspicion.came) {
                     Verdict::End(sign) => return end(service, server, &point, sign).await,
                     Verdict::Spare(spared) => return Err(spare(spared, suspicion, began.elapsed())),
                     Verdict::LookAgain if Instant::now() < until => {}
@@ -95,7 +95,7 @@ impl Silent {
     }
 
     /// Looks at it after one more dial that came to nothing.
-    fn look(&mut self, suspicion: Suspicion) -> Verdict {
+    fn look(&mut self, came: Came) -> Verdict {
         let look = Look::at(self.record.pid, self.record.address.tcp(), BACKLOG);
         self.silences += 1;
         self.stopped = self.stopped.zip(look.stopped()).map(|(before, now)| before && now);
@@ -104,7 +104,7 @@ impl Silent {
             None => (None, None),
         };
         self.first.get_or_insert(look);
-        Seen { silences: self.silences, came: suspicion.came, stopped: self.stopped, ran, moved }.verdict()
+        Seen { silences: self.silences, came, stopped: self.stopped, ran, moved }.verdict()
     }
 }
 
@@ -116,6 +116,7 @@ fn spare(spared: Spared, suspicion: Suspicion, waited: Duration) -> Error {
         Spared::Acts => ("it hung up or said something else, and so it does something", LATER),
         Spared::GoesOn => ("it goes on", LATER),
         Spared::Closed => ("it is not stopped, and may be waiting for its last clients", "wait for its end"),
+        Spared::Shut => ("it is not stopped, and nobody can ask it", "change the mode of its socket to 0600"),
         Spared::NotKnown => ("whether it goes on cannot be seen", "see what it does, and end it by hand"),
     };
     Error::NotHung { pid: suspicion.pid, suspicion: Box::new(suspicion), waited, found, remedy }

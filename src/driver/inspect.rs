@@ -35,7 +35,7 @@ use crate::service::Service;
 /// }
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Status {
     /// A server lives.
@@ -200,12 +200,13 @@ async fn look(service: &Service, here: &Place, found: &Found) -> Result<Look, Er
 async fn dial(service: &Service, record: &Record) -> Result<Look, Error> {
     match dial::whole(&service.point, record, Intent::Status, service.limits.patience).await {
         Ok((_, welcome)) => Ok(Look::Status(Status::live(welcome))),
-        Err((stage, trouble)) => Ok(match trouble.came().map_err(Error::system("Dial"))? {
-            (Came::Unsupported(answer), _) => Look::Status(Status::Incompatible(answer)),
-            (came, user) => {
-                Look::Suspicion(Some(Suspicion { pid: record.pid, address: record.address, stage, came, user }))
-            }
-        }),
+        Err((stage, trouble)) => {
+            let suspicion = trouble.suspicion(record.pid, record.address, stage).map_err(Error::system(stage))?;
+            Ok(match suspicion.came {
+                Came::Unsupported(answer) => Look::Status(Status::Incompatible(answer)),
+                _ => Look::Suspicion(Some(suspicion)),
+            })
+        }
     }
 }
 

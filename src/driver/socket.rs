@@ -278,9 +278,7 @@ fn connect_file(path: &Path) -> io::Result<Result<Socket, Trouble>> {
     match socket::Stream::connect(path) {
         // Somebody has changed the mode of a socket of ours. Its server changes it back; of one that is dead it says nothing.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && socket::is_shut(path) => {
-            let path = path.display();
-            tracing::warn!(target: "rendezvous_ipc::connect", %path, "the mode of this socket keeps its own user out");
-            Ok(Err(Trouble::Came(Came::Refused)))
+            Ok(Err(Trouble::Shut(path.to_owned())))
         }
         connected => Ok(connected?.map(Socket::Unix).map_err(Trouble::User)),
     }

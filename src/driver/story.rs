@@ -3,7 +3,7 @@
 //! The machine holds only what decides. All else is told here, by the loop that drives it.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -97,7 +97,7 @@ pub enum Reason {
 }
 
 /// A dial that came to nothing. It proves nothing: `pid 4711 at 127.0.0.1:40123, Prove: silence`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Suspicion {
     /// The process that the record named, which need not be the one that listens there; 0 where it names none.
@@ -110,6 +110,8 @@ pub struct Suspicion {
     pub came: Came,
     /// The user of the process that listens there, where that is another's: then it is an impostor.
     pub user: Option<u32>,
+    /// The socket, where its mode keeps its own user out. Its server changes the mode back.
+    pub socket: Option<PathBuf>,
 }
 
 /// A server that was started and did not become one.
@@ -249,17 +251,14 @@ impl Story {
         self.reason = Some(Reason::Replaced(record.version));
     }
 
-    pub(super) fn came(&mut self, record: &Record, came: Came, user: Option<u32>) {
-        self.suspect(record.pid, record.address, came, user);
-    }
-
-    /// A dial came to nothing.
-    pub(super) fn suspect(&mut self, pid: u32, address: Address, came: Came, user: Option<u32>) {
-        let suspicion = Suspicion { pid, address, stage: self.stage, came, user };
+    /// A dial came to nothing: to this.
+    pub(super) fn suspect(&mut self, suspicion: Suspicion) -> Came {
         tracing::info!(target: "rendezvous_ipc::connect", %suspicion);
+        let came = suspicion.came;
         if self.suspicions.last() != Some(&suspicion) {
             keep(&mut self.suspicions, suspicion);
         }
+        came
     }
 
     pub(super) fn busy(&mut self, pid: u32) {
@@ -334,7 +333,7 @@ impl Story {
             return error;
         }
         let waited = self.began.elapsed();
-        let suspicion = self.suspicions.last().copied();
+        let suspicion = self.suspicions.last().cloned();
         match suspicion {
             Some(suspicion) if self.unresponsive => Error::Unresponsive { pid: suspicion.pid, suspicion, waited },
             _ => {
@@ -353,7 +352,7 @@ impl Story {
 
     /// How it ended when there was too little time left for a start.
     pub(super) fn too_late(&self) -> Error {
-        let suspicion = self.suspicions.last().copied();
+        let suspicion = self.suspicions.last().cloned();
         let (waited, suspicion) = (self.began.elapsed(), suspicion.map(Box::new));
         Error::Deadline { stage: "Lock", waiting_for: waiting_for("Lock"), waited, suspicion, holder: None }
     }
@@ -469,10 +468,11 @@ impl Suspicion {
 
 impl fmt::Display for Suspicion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Suspicion { pid, address, stage, came, user } = self;
+        let Suspicion { pid, address, stage, came, user, socket } = self;
         let what = match came {
             Came::Trouble => "our own trouble",
             Came::Refused => "refused",
+            Came::NotWritable => "the socket's mode keeps its own user out",
             Came::Myself => "reached ourselves",
             Came::Silence => "silence",
             Came::HungUp => "hung up",
@@ -485,9 +485,11 @@ impl fmt::Display for Suspicion {
         if *pid > 0 {
             write!(f, "pid {pid} at ")?;
         }
-        match user {
-            Some(user) => write!(f, "{address}, {stage}: a process of another user (uid {user}) listens there"),
-            None => write!(f, "{address}, {stage}: {what}"),
+        write!(f, "{address}, {stage}: ")?;
+        match (user, socket) {
+            (Some(user), _) => write!(f, "a process of another user (uid {user}) listens there"),
+            (None, Some(socket)) => write!(f, "the mode of {} keeps its own user out", socket.display()),
+            (None, None) => f.write_str(what),
         }
     }
 }

@@ -56,6 +56,8 @@ pub enum Spared {
     Acts,
     /// Nobody listens where it did: it may be waiting for its last clients.
     Closed,
+    /// Nobody can reach it, for the mode of its socket.
+    Shut,
     /// It goes on.
     GoesOn,
     /// The system does not tell whether it goes on.
@@ -67,10 +69,12 @@ impl Seen {
     pub fn verdict(&self) -> Verdict {
         let Seen { silences, came, stopped, ran, moved } = *self;
         match (came, stopped, ran, moved) {
-            (Came::Silence | Came::Refused, ..) if silences < SILENCES => Verdict::LookAgain,
-            (Came::Silence | Came::Refused, Some(true), ..) => Verdict::End(Sign::Stopped),
+            (Came::Silence | Came::Refused | Came::NotWritable, ..) if silences < SILENCES => Verdict::LookAgain,
+            (Came::Silence | Came::Refused | Came::NotWritable, Some(true), ..) => Verdict::End(Sign::Stopped),
             // A server that drains listens no more, and has nothing to do until its clients are done.
             (Came::Refused, ..) => Verdict::Spare(Spared::Closed),
+            // Nobody has asked it anything.
+            (Came::NotWritable, ..) => Verdict::Spare(Spared::Shut),
             (Came::Silence, _, Some(false), _) => Verdict::End(Sign::NoTime),
             (Came::Silence, .., Some(false)) => Verdict::End(Sign::FullQueue),
             (Came::Silence, _, Some(true), _) => Verdict::Spare(Spared::GoesOn),
@@ -99,7 +103,15 @@ mod tests {
 
     /// All that can be seen, and what it comes to.
     fn all() -> impl Iterator<Item = (Seen, Verdict)> {
-        let came = [Came::Silence, Came::Refused, Came::HungUp, Came::Unwelcome, Came::Garbage, Came::Impostor];
+        let came = [
+            Came::Silence,
+            Came::Refused,
+            Came::NotWritable,
+            Came::HungUp,
+            Came::Unwelcome,
+            Came::Garbage,
+            Came::Impostor,
+        ];
         came.into_iter().flat_map(|came| {
             (1..=SILENCES + 1).flat_map(move |silences| {
                 KNOWN.into_iter().flat_map(move |stopped| {
@@ -120,14 +132,15 @@ mod tests {
             let sign = seen.stopped == Some(true) || seen.ran == Some(false) || seen.moved == Some(false);
             if let Verdict::End(_) = verdict {
                 assert!(seen.silences >= SILENCES && sign, "{seen:?}");
-                assert!(matches!(seen.came, Came::Silence | Came::Refused), "{seen:?}");
+                assert!(matches!(seen.came, Came::Silence | Came::Refused | Came::NotWritable), "{seen:?}");
             }
         }
     }
 
     #[test]
     fn whoever_does_something_is_spared_at_once() {
-        for (seen, verdict) in all().filter(|(seen, _)| !matches!(seen.came, Came::Silence | Came::Refused)) {
+        let quiet = |came| matches!(came, Came::Silence | Came::Refused | Came::NotWritable);
+        for (seen, verdict) in all().filter(|(seen, _)| !quiet(seen.came)) {
             assert_eq!(verdict, Verdict::Spare(Spared::Acts), "{seen:?}");
         }
     }
@@ -148,11 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_listens_only_a_stopped_server_is_ended() {
-        for (seen, verdict) in all().filter(|(seen, _)| seen.came == Came::Refused && seen.silences >= SILENCES) {
-            let stopped = seen.stopped == Some(true);
-            let expected = if stopped { Verdict::End(Sign::Stopped) } else { Verdict::Spare(Spared::Closed) };
-            assert_eq!(verdict, expected, "{seen:?}");
+    fn where_nobody_can_connect_only_a_stopped_server_is_ended() {
+        for (came, spared) in [(Came::Refused, Spared::Closed), (Came::NotWritable, Spared::Shut)] {
+            for (seen, verdict) in all().filter(|(seen, _)| seen.came == came && seen.silences >= SILENCES) {
+                let stopped = seen.stopped == Some(true);
+                let expected = if stopped { Verdict::End(Sign::Stopped) } else { Verdict::Spare(spared) };
+                assert_eq!(verdict, expected, "{seen:?}");
+            }
         }
     }
 }

@@ -285,7 +285,7 @@ fn the_outcome_tells_the_version_and_the_suspicions() {
     assert_eq!((first.version, first.clients, first.suspicions.len()), (7, 1, 0));
     kill(&home, first.pid);
     let (second, _) = home.count();
-    let [suspicion] = second.suspicions[..] else { panic!("{:?}", second.suspicions) };
+    let [suspicion] = &second.suspicions[..] else { panic!("{:?}", second.suspicions) };
     assert_eq!(suspicion.to_string(), format!("pid {} at {}, Dial: refused", first.pid, suspicion.address));
     home.retire();
 }

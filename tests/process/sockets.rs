@@ -255,7 +255,12 @@ fn a_socket_that_lost_its_write_bit_is_a_suspicion_and_its_server_repairs_it() {
         stop(pid);
         chmod(&socket, mode);
         let said = printed(&output(as_user(&home, &["@look"])));
-        assert!(said.starts_with("alive, and does not answer: ") && said.contains("Dial: refused"), "{mode:o}: {said}");
+        let why = format!(", Dial: the mode of {socket} keeps its own user out");
+        assert!(said.starts_with("alive, and does not answer: ") && said.ends_with(&why), "{mode:o}: {said}");
+        if mode == 0o000 {
+            let said = client();
+            assert!(said.starts_with("error: ") && said.contains(&why) && said.contains("change it to 0600"), "{said}");
+        }
         signal(pid, rustix::process::Signal::CONT);
         let said = client();
         assert!(said.starts_with(&format!("joined an external server: pid {pid}, ")), "{mode:o}: {said}");

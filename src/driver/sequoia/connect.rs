@@ -246,11 +246,8 @@ impl Held {
     /// Ends a dial, and tells what it came to.
     fn hang_up(&mut self, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
         self.stream = None;
-        match trouble.came() {
-            Ok((came, user)) => {
-                story.suspect(0, record.address(), came, user);
-                came
-            }
+        match trouble.suspicion(0, record.address(), story.stage()) {
+            Ok(suspicion) => story.suspect(suspicion),
             Err(error) => {
                 story.trouble(Error::System { stage: story.stage(), source: error });
                 Came::Trouble

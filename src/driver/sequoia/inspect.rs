@@ -5,7 +5,6 @@ use tokio::time::Instant;
 use super::super::dial;
 use super::super::inspect::Status;
 use super::super::point;
-use super::super::story::Suspicion;
 use crate::error::Error;
 use crate::proto::sequoia::connect::{Class, class};
 use crate::proto::sequoia::record::Found;
@@ -23,10 +22,10 @@ pub(in crate::driver) async fn inspect(service: &Service) -> Result<Status, Erro
     match dial::connect(&service.point, address, Instant::now() + service.limits.patience).await {
         Ok(_) => Ok(Status::Listening { address }),
         Err(trouble) => {
-            let (came, user) = trouble.came().map_err(Error::system("Dial"))?;
-            Ok(match class(came) {
+            let suspicion = trouble.suspicion(0, address, "Dial").map_err(Error::system("Dial"))?;
+            Ok(match class(suspicion.came) {
                 Class::Dead => Status::Gone { pid: 0 },
-                _ => Status::Unknown(Suspicion { pid: 0, address, stage: "Dial", came, user }),
+                _ => Status::Unknown(suspicion),
             })
         }
     }

@@ -25,8 +25,16 @@ const LIFETIMES: [Lifetime; 4] = [Lifetime::Held, Lifetime::Free, Lifetime::Cann
 const NONCE: Nonce = Nonce([5; 32]);
 const NO: Answer = Answer { verdict: handshake::Verdict::VersionUnsupported, protocol: 9, service: 9 };
 const WELCOMED: handshake::Welcome = handshake::Welcome { pid: 815, service: 1, uptime: 0, clients: 1 };
-const SUSPICIONS: [Came; 7] =
-    [Came::Refused, Came::Myself, Came::Silence, Came::HungUp, Came::Unwelcome, Came::Garbage, Came::Impostor];
+const SUSPICIONS: [Came; 8] = [
+    Came::Refused,
+    Came::NotWritable,
+    Came::Myself,
+    Came::Silence,
+    Came::HungUp,
+    Came::Unwelcome,
+    Came::Garbage,
+    Came::Impostor,
+];
 
 /// Steps along a path, a line a step: its name, what is held there, and how it is answered.
 macro_rules! path {

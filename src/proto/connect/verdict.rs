@@ -114,6 +114,8 @@ pub enum Came {
     Trouble,
     /// Refused, or no such socket.
     Refused,
+    /// The mode of the socket keeps its own user out.
+    NotWritable,
     /// We reached ourselves.
     Myself,
     /// `patience` is over, or the system's own.
@@ -149,6 +151,7 @@ impl Came {
         match self {
             Came::Trouble => Class::Ours,
             Came::Refused
+            | Came::NotWritable
             | Came::Myself
             | Came::Silence
             | Came::HungUp

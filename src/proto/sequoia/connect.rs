@@ -221,9 +221,13 @@ pub const fn class(came: Came) -> Class {
     match came {
         Came::Trouble => Class::Ours,
         Came::Refused | Came::HungUp | Came::Myself => Class::Dead,
-        Came::Silence | Came::Unwelcome | Came::Garbage | Came::Impostor | Came::Unsupported(_) | Came::TooNew => {
-            Class::Unknown
-        }
+        Came::NotWritable
+        | Came::Silence
+        | Came::Unwelcome
+        | Came::Garbage
+        | Came::Impostor
+        | Came::Unsupported(_)
+        | Came::TooNew => Class::Unknown,
     }
 }
 

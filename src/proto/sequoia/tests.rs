@@ -117,6 +117,7 @@ fn only_refused_and_reset_mean_that_a_server_of_the_dialect_is_dead() {
         (Came::Refused, Class::Dead),
         (Came::HungUp, Class::Dead),
         (Came::Myself, Class::Dead),
+        (Came::NotWritable, Class::Unknown),
         (Came::Silence, Class::Unknown),
         (Came::Unwelcome, Class::Unknown),
         (Came::Garbage, Class::Unknown),

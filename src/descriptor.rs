@@ -377,7 +377,7 @@ impl Descriptor {
     /// others crowd its port. It takes three times [`Limits::patience`] to tell.
     ///
     /// The process is named by a pidfd and by its start, so that a number that was given away hits nobody; where a
-    /// system has no pidfd (Linux before 5.3, other Unix) nothing is killed. That the lifetime lock is free afterwards
+    /// system has no pidfd (Linux before 5.3, other Unix) nothing is killed, nor where the server is in another PID namespace than this process. That the lifetime lock is free afterwards
     /// shows that the server is gone.
     ///
     /// ```no_run

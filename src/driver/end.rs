@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::connect::Pause;
 use super::inspect::{Examined, Status, examine};
 use super::life;
-use super::os::identity::{Identity, identify};
+use super::os::identity::{Identity, elsewhere, identify};
 use super::os::progress::Look;
 use super::point::Guard;
-use super::socket::BACKLOG;
+use super::socket::{self, BACKLOG};
 use super::story::Suspicion;
 use super::{sequoia, story};
 use crate::dialect::Dialect;
@@ -58,7 +58,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Ending, Error>
             (Status::Unresponsive(suspicion), Found::Record(record), Some(point)) => {
                 let server = match silent.take() {
                     Some(server) if server.record == record => server,
-                    _ => Silent::new(record)?,
+                    _ => Silent::new(service, record)?,
                 };
                 let server = silent.insert(server);
                 match server.look(suspicion.came) {
@@ -89,7 +89,10 @@ struct Silent {
 }
 
 impl Silent {
-    fn new(record: Record) -> Result<Self, Error> {
+    fn new(service: &Service, record: Record) -> Result<Self, Error> {
+        if socket::is_anothers(&service.point, &record) {
+            return Err(elsewhere(record.pid));
+        }
         let process = identify(record.pid, record.started)?;
         Ok(Silent { record, process, first: None, silences: 0, stopped: Some(true) })
     }

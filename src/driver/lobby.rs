@@ -19,7 +19,7 @@ use super::dial::{self, Tag};
 use super::hall::{Hall, Told};
 use super::handlers::{Peer, Session};
 use super::os::socket::{SocketFile, Unheard};
-use super::os::{process, scope};
+use super::os::{process, scope, stat};
 use super::reserve::Reserve;
 use super::socket::{Incoming, Listener, Socket};
 use crate::error::Error;
@@ -290,7 +290,7 @@ impl Host {
             address,
             cookie,
             pid: std::process::id(),
-            started: process::began("self"),
+            started: stat::began("self"),
             version: service.version,
         };
         let host = Host {

@@ -19,6 +19,7 @@ use super::os::socket::{self, SocketFile, Unheard};
 use crate::error::Error;
 use crate::proto::address::{Address, SocketName};
 use crate::proto::connect::Came;
+use crate::proto::record::Record;
 
 /// By what a server is reached. It is the server's choice: a client goes by what the record says.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -282,6 +283,13 @@ fn connect_file(path: &Path) -> io::Result<Result<Socket, Trouble>> {
         }
         connected => Ok(connected?.map(Socket::Unix).map_err(Trouble::User)),
     }
+}
+
+/// Whether the system says that another process than the record's listens at its socket. One in another PID namespace has
+/// another number here, or none. At a port it does not say, and neither where too many wait.
+pub(super) fn is_anothers(point: &Path, record: &Record) -> bool {
+    let Address::Unix(name) = record.address else { return false };
+    matches!(connect_file(&path(point, name)), Ok(Ok(socket)) if socket.peer() != Some(record.pid))
 }
 
 impl AsyncRead for Socket {

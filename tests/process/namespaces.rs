@@ -1,16 +1,19 @@
 //! Processes of one user that are in different namespaces, as those of a container are: who is inside has no number for
 //! who is outside, or another loopback, no `/proc`, another boot.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
 use rendezvous_ipc::How;
+use rustix::process::Signal;
 
-use crate::home::{Home, connected, eventually, output, printed, runtime};
+use crate::home::{Home, connected, eventually, output, printed, runtime, signal, stop};
 use crate::program::{WHO, ask};
 
 crate::trials![
     a_client_in_a_pid_namespace_joins_the_server_outside,
     a_client_joins_a_server_in_a_pid_namespace,
+    a_server_of_another_pid_namespace_is_not_ended_and_that_is_said,
     whoever_joins_looks_or_retires_needs_neither_proc_nor_a_program,
     without_proc_no_server_listens_at_a_port_and_the_error_says_why,
     a_socket_that_only_proc_leads_to_is_our_own_trouble_without_it,
@@ -101,6 +104,50 @@ fn a_client_joins_a_server_in_a_pid_namespace() {
     });
     home.retire();
     server.wait().unwrap();
+}
+
+fn a_server_of_another_pid_namespace_is_not_ended_and_that_is_said() {
+    let says = |said: &str, pid: u32, found: &[&str]| {
+        let found = found.iter().any(|found| {
+            let why = "if it is in another PID namespace (a container), end it there";
+            said.starts_with(&format!(
+                "error: the server (pid {pid}) does not answer and was not ended, for {found}: {why}"
+            ))
+        });
+        assert!(found, "{said}");
+    };
+    const LISTENS: &[&str] =
+        &["the process that listens at its socket has another number here, or none, as one in a container has"];
+    const NUMBER: &[&str] = &["that number is another process's here", "no process has that number here"];
+    for (mut home, found) in [(at_sockets(), LISTENS), (at_ports(), NUMBER)] {
+        let end = [&["@end"], &home.server[1..]].concat();
+        let Some(end_inside) = inside(PID, &home, &end) else { return };
+        let (outcome, _) = home.count();
+        stop(outcome.pid);
+        says(&printed(&output(end_inside)), outcome.pid, found);
+        signal(outcome.pid, Signal::CONT);
+        home.retire();
+
+        home.below = "container".into();
+        let Some(mut server) = inside(PID, &home, home.server) else { return };
+        let mut server = server.spawn().unwrap();
+        eventually("it serves", || home.point().metadata().is_ok_and(|point| point.len() > 0));
+        let pid = process_of_this_program(&home);
+        stop(pid);
+        says(&printed(&output(home.command(&end))), 1, found);
+        // There the client is number 1, too.
+        says(&printed(&output(inside(PID, &home, &end).unwrap())), 1, found);
+        signal(pid, Signal::CONT);
+        home.retire();
+        server.wait().unwrap();
+    }
+}
+
+/// The one that is no `unshare`, by its number here.
+fn process_of_this_program(home: &Home) -> u32 {
+    let program = std::env::current_exe().unwrap();
+    let is = |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| path == program);
+    home.processes().into_iter().find(is).expect("it runs")
 }
 
 fn a_server_at_a_socket_is_joined_from_any_place_and_from_here_if_it_was_started_there() {

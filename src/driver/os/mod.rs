@@ -3,7 +3,7 @@
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
-pub(crate) use self::unix::{cleaner, file, identity, locks, process, progress, remedy, scope, socket};
+pub(crate) use self::unix::{cleaner, file, identity, locks, process, progress, remedy, scope, socket, stat};
 
 #[cfg(not(unix))]
 compile_error!("rendezvous-ipc's driver runs on Unix so far; `proto` alone (--no-default-features) runs anywhere");

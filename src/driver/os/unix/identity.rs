@@ -3,16 +3,18 @@
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::process;
+use super::stat;
 use crate::error::Error;
 
 /// Names a process by its number and its start: what is named is that process, or nothing.
 ///
 /// The start is read when the process cannot be confused any more. If it is the one that is looked for, the number had
-/// not been given away when the process was opened, for whoever has it now began later.
+/// not been given away when the process was opened, for whoever has it now began later. A number of another PID namespace
+/// is another process's here, which began at another time, or nobody's.
 pub(crate) fn identify(pid: u32, started: u64) -> Result<Identity, Error> {
     let unidentified = |found, remedy| Error::Unidentified { pid, found, remedy };
-    if pid == std::process::id() {
+    let is_known_to_differ = |began| began != started && began != 0 && started != 0;
+    if pid == std::process::id() && !is_known_to_differ(stat::began("self")) {
         return Err(unidentified("it is this process", "let it return from `serve`, or exit"));
     }
     let identity = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH).and_then(Identity::open);
@@ -20,19 +22,26 @@ pub(crate) fn identify(pid: u32, started: u64) -> Result<Identity, Error> {
         Ok(identity) => identity,
         // The latter two, by the kernel's version: it is a thread's.
         Err(Errno::SRCH | Errno::NOENT | Errno::INVAL) => {
-            return Err(unidentified("no process has that number any more", RESTORED));
+            return Err(unidentified("no process has that number here", NOT_HERE));
         }
         Err(Errno::NOSYS | Errno::PERM) => return Err(unidentified("this system has no pidfd", BY_HAND)),
         Err(error) => return Err(Error::System { stage: "Kill", source: error.into() }),
     };
-    match (process::began(&pid.to_string()), started) {
+    match (stat::began(pid), started) {
         (0, _) | (_, 0) => Err(unidentified("when it began is not known", BY_HAND)),
         (began, started) if began == started => Ok(identity),
-        _ => Err(unidentified("that number is another process's by now", RESTORED)),
+        _ => Err(unidentified("that number is another process's here", NOT_HERE)),
     }
 }
 
-const RESTORED: &str = "try again in some seconds: a server that lives restores its record";
+/// Why a server is not ended at whose socket another process listens than the record's, as far as can be seen from here.
+pub(crate) fn elsewhere(pid: u32) -> Error {
+    let found = "the process that listens at its socket has another number here, or none, as one in a container has";
+    Error::Unidentified { pid, found, remedy: NOT_HERE }
+}
+
+const NOT_HERE: &str = "if it is in another PID namespace (a container), end it there; if not, try again in some seconds, for a \
+                        server that lives restores its record";
 const BY_HAND: &str = "see what it is, and end it by hand";
 
 /// A process, and no other, whatever becomes of its number.

@@ -25,6 +25,8 @@ fn read(table: &str, file: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TABLE: &str = "1: FLOCK  ADVISORY  WRITE 815 fe:00:4711 0 EOF
@@ -46,6 +48,16 @@ mod tests {
             ("fe:01:4711", None),
         ] {
             assert_eq!(read(TABLE, file), holder, "{file}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_table_is_too_strange_for_it(before in ".{0,200}", behind in "[ 0-9A-Z:\\->\\n]{0,200}") {
+            read(&before, "fe:00:4711");
+            read(&behind, "fe:00:4711");
+            let table = format!("{before}\n1: FLOCK  ADVISORY  WRITE 815 fe:00:1111 0 EOF\n{behind}");
+            prop_assert_eq!(read(&table, "fe:00:1111"), Some(815));
         }
     }
 

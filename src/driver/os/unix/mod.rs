@@ -9,3 +9,4 @@ pub(crate) mod progress;
 pub(crate) mod remedy;
 pub(crate) mod scope;
 pub(crate) mod socket;
+pub(crate) mod stat;

@@ -294,15 +294,6 @@ pub(crate) fn end_this_process() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
 }
 
-/// When a process began, a number or `self`, in the system's own count; 0 where it does not tell.
-pub(crate) fn began(process: &str) -> u64 {
-    // The name of the program stands in parentheses and may be any bytes; the 20th field behind it counts.
-    let stat = fs::read(format!("/proc/{process}/stat")).unwrap_or_default();
-    let stat = String::from_utf8_lossy(&stat);
-    let field = || stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok();
-    field().unwrap_or(0)
-}
-
 /// What somebody says, line by line.
 pub(crate) struct Lines {
     input: OwnedFd,

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 
+use super::stat::Stat;
+
 /// The beginning of the serving thread's name: the system keeps 15 bytes of it.
 pub(crate) const SERVING: &str = "rendezvous-serve";
 
@@ -24,7 +26,11 @@ struct Queue {
 impl Look {
     /// Looks at a process, and at the port at which it listens with this backlog.
     pub(crate) fn at(pid: u32, port: Option<SocketAddr>, backlog: u32) -> Self {
-        Look { stopped: stopped(pid), ran: ran(pid), queue: port.and_then(|port| queue(port, backlog)) }
+        Look {
+            stopped: Stat::of(pid).map(|stat| stat.is_stopped()),
+            ran: ran(pid),
+            queue: port.and_then(|port| queue(port, backlog)),
+        }
     }
 
     /// Whether it is stopped now.
@@ -45,12 +51,6 @@ impl Look {
     }
 }
 
-fn stopped(pid: u32) -> Option<bool> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let state = String::from_utf8_lossy(&stat).rsplit_once(") ")?.1.chars().next()?;
-    Some(['T', 't'].contains(&state))
-}
-
 /// The sum over all threads that serve: a program may have several servers. One that has none any more has none that runs.
 fn ran(pid: u32) -> Option<u64> {
     let mut sum = 0;
@@ -58,14 +58,18 @@ fn ran(pid: u32) -> Option<u64> {
         let thread = thread.ok()?.path();
         let Ok(name) = fs::read_to_string(thread.join("comm")) else { continue };
         if name.trim_end().len() >= 15 && SERVING.starts_with(name.trim_end()) {
-            let schedule = fs::read_to_string(thread.join("schedstat")).ok()?;
-            let mut numbers = schedule.split_whitespace().map(str::parse::<u64>);
-            let (time, turns) = (numbers.next()?.ok()?, numbers.nth(1)?.ok()?);
-            // A system that does not count says 0 of a thread that must have run.
-            sum += Some(time).filter(|_| turns > 0)?;
+            sum += read_time(&fs::read_to_string(thread.join("schedstat")).ok()?)?;
         }
     }
     Some(sum)
+}
+
+/// Reads how long a thread has run: the first of three numbers. A system that does not count says of a thread, which must have
+/// run, that it had no turn.
+fn read_time(schedule: &str) -> Option<u64> {
+    let mut numbers = schedule.split_whitespace().map(str::parse::<u64>);
+    let (time, turns) = (numbers.next()?.ok()?, numbers.nth(1)?.ok()?);
+    (turns > 0).then_some(time)
 }
 
 fn queue(port: SocketAddr, backlog: u32) -> Option<Queue> {
@@ -107,6 +111,8 @@ fn spelled(port: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TABLE: &str =
@@ -144,6 +150,30 @@ mod tests {
         assert_eq!(then.moved_since(&look(&more, 2)), Some(true), "one was accepted");
         assert_eq!(look(TABLE, 3).moved_since(&then), Some(true), "there is room");
         assert_eq!(look("", 2).moved_since(&then), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_table_is_too_strange_for_it(table in ".{0,200}", fields in "[ 0-9A-F:\\n]{0,200}") {
+            look(&table, 2);
+            look(&fields, 2);
+            // A line of our port that is cut short, or whose fields are others.
+            look(&format!("{TABLE}   7: 0100007F:1267 {fields}"), 2);
+            let among = format!("{TABLE}\n{fields}\n   8: {table}");
+            prop_assert!(look(&among, 2).queue.is_some());
+        }
+
+        #[test]
+        fn a_thread_whose_time_is_not_told_has_no_time(schedule in ".{0,100}", numbers in "[ 0-9\\n]{0,100}") {
+            for schedule in [schedule, numbers] {
+                let words: Vec<_> = schedule.split_whitespace().map(str::parse::<u64>).collect();
+                let told = match words[..] {
+                    [Ok(time), _, Ok(1..), ..] => Some(time),
+                    _ => None,
+                };
+                prop_assert_eq!(read_time(&schedule), told);
+            }
+        }
     }
 
     #[test]

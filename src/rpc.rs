@@ -20,10 +20,9 @@ use tokio::time::timeout;
 
 use self::halves::{Incoming, halves};
 use crate::driver::Keeps;
+use crate::proto::message::MAX_WORDS;
 use crate::{BoxError, Connection, Descriptor, Error, Peer, Start, Stream};
 
-/// The longest message, in words of 8 bytes: an eighth of what capnp allows by itself. What is larger goes in pieces.
-const MESSAGE_WORDS: usize = 1024 * 1024;
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -230,7 +229,7 @@ type Network = Box<VatNetwork<Incoming>>;
 fn network(stream: Stream, side: Side) -> (Network, Keeps) {
     let (socket, keeps) = stream.into_parts();
     let mut options = ReaderOptions::new();
-    options.traversal_limit_in_words(Some(MESSAGE_WORDS));
+    options.traversal_limit_in_words(Some(MAX_WORDS));
     let (incoming, outgoing) = halves(socket, side == Side::Server);
     (Box::new(VatNetwork::new(incoming, BufWriter::new(outgoing), side, options)), keeps)
 }

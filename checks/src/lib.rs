@@ -9,6 +9,7 @@ pub mod client_ops;
 pub mod cookie;
 pub mod handshake;
 pub mod herd_ops;
+pub mod message;
 pub mod record;
 
 pub use arbitrary::Arbitrary;

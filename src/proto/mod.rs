@@ -2,7 +2,7 @@
 //!
 //! [`connect`] is the client's machine, [`serve`] the server's, [`handshake`] what they say to each
 //! other, [`start`] what a spawner and its child say, [`record`] what stands in the point, [`unresponsive`] when a silent server
-//! may be ended; [`sequoia`] has all of that for the other dialect. The driver runs them over files, locks, sockets and processes; tests run them over nothing at all.
+//! may be ended, [`message`] how long a client's message is; [`sequoia`] has all of that for the other dialect. The driver runs them over files, locks, sockets and processes; tests run them over nothing at all.
 //!
 //! This module is public so that it can be tested, explored and fuzzed from outside, and is outside of
 //! the crate's SemVer promise until 1.0.
@@ -12,6 +12,7 @@ pub mod connect;
 pub mod cookie;
 pub mod handshake;
 pub(crate) mod hex;
+pub mod message;
 pub mod record;
 pub mod scope;
 pub mod sequoia;

@@ -16,8 +16,8 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_util::io::{AsyncRead, AsyncWrite};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf, ReadHalf, WriteHalf};
 
-use super::MESSAGE_WORDS;
 use crate::driver::Socket;
+use crate::proto::message::length;
 
 /// What is read at once, and all that is kept for a peer that says nothing.
 const SMALL: usize = 8 * 1024;
@@ -121,24 +121,6 @@ impl AsyncRead for Incoming {
     }
 }
 
-/// How long the message is that begins with these bytes. `None` where they are too few to say so. Where capnp refuses
-/// it, it is as long as what has come.
-fn length(bytes: &[u8]) -> Option<usize> {
-    let number = |at: usize| bytes.get(4 * at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize);
-    let segments = number(0)?.saturating_add(1);
-    if segments >= 512 {
-        return Some(bytes.len());
-    }
-    let mut words = 0;
-    for segment in 1..=segments {
-        words += number(segment)?;
-        if words > MESSAGE_WORDS {
-            return Some(bytes.len());
-        }
-    }
-    Some(4 * (1 + segments).next_multiple_of(2) + 8 * words)
-}
-
 /// What is sent.
 pub(super) struct Outgoing {
     socket: WriteHalf<Socket>,
@@ -161,65 +143,5 @@ impl AsyncWrite for Outgoing {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use capnp::message::ReaderOptions;
-    use capnp::serialize;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn table(numbers: &[u32]) -> Vec<u8> {
-        numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
-    }
-
-    #[test]
-    fn a_messages_length_is_known_when_its_table_has_come() {
-        for (table, length) in [
-            (table(&[0, 0]), 8),
-            (table(&[0, 3]), 8 + 24),
-            (table(&[1, 3, 4, 0]), 16 + 56),
-            (table(&[2, 3, 4, 5]), 16 + 96),
-            (table(&[3, 1, 1, 1, 1, 0]), 24 + 32),
-            (table(&[0, MESSAGE_WORDS as u32]), 8 + 8 * MESSAGE_WORDS),
-        ] {
-            assert_eq!(super::length(&table), Some(length), "{table:?}");
-            let lengths = table.len() - if table[0] % 2 == 1 { 4 } else { 0 };
-            for end in 0..lengths {
-                assert_eq!(super::length(&table[..end]), None, "{end} bytes of {table:?}");
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_message_is_as_long_as_capnp_reads(
-            segments in prop::collection::vec(0_u32..9, 1..9),
-            behind in prop::collection::vec(any::<u8>(), 0..20),
-            cut in any::<prop::sample::Index>(),
-        ) {
-            let mut bytes = table(&[segments.len() as u32 - 1]);
-            bytes.extend(table(&segments));
-            bytes.resize(bytes.len().next_multiple_of(8) + 8 * segments.iter().sum::<u32>() as usize, 0);
-            bytes.extend(behind);
-            let came = &bytes[..=cut.index(bytes.len())];
-            let mut rest = came;
-            match serialize::read_message_from_flat_slice(&mut rest, ReaderOptions::new()) {
-                Ok(_) => prop_assert_eq!(length(came), Some(came.len() - rest.len())),
-                Err(_) => prop_assert!(length(came).is_none_or(|length| length > came.len())),
-            }
-        }
-    }
-
-    #[test]
-    fn what_capnp_refuses_is_not_waited_for() {
-        for table in
-            [table(&[511, 0]), table(&[u32::MAX, 0]), table(&[0, MESSAGE_WORDS as u32 + 1]), table(&[1, 9, u32::MAX])]
-        {
-            assert_eq!(super::length(&table), Some(table.len()), "{table:?}");
-        }
     }
 }

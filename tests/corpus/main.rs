@@ -30,6 +30,11 @@ fn the_corpus_of_records_holds() {
 }
 
 #[test]
+fn the_corpus_of_messages_holds() {
+    replay("message", checks::message::check);
+}
+
+#[test]
 fn the_corpus_of_handshakes_holds() {
     replay("handshake", checks::handshake::check);
 }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use checks::{Arbitrary, address, client_ops, cookie, handshake, herd_ops, record};
+use checks::{Arbitrary, address, client_ops, cookie, handshake, herd_ops, message, record};
 use proptest::array::{uniform16, uniform32};
 use proptest::collection::vec;
 use proptest::option;
@@ -137,7 +137,22 @@ proptest! {
             cookie::check(bytes);
             address::check(bytes);
             record::check(bytes);
+            message::check(bytes);
         }
+    }
+
+    #[test]
+    fn a_message_is_as_long_as_capnp_reads(
+        segments in vec(prop_oneof![9 => 0..9_u32, 1 => any::<u32>()], 1..20), behind in vec(any::<u8>(), 0..20),
+        count in prop_oneof![9 => Just(None), 1 => any::<u32>().prop_map(Some)], cut in any::<prop::sample::Index>(),
+    ) {
+        let count = count.unwrap_or(segments.len() as u32 - 1);
+        let mut bytes: Vec<u8> = [count].iter().chain(&segments).flat_map(|number| number.to_le_bytes()).collect();
+        let words: u64 = segments.iter().map(|words| u64::from(*words)).sum();
+        bytes.resize(bytes.len().next_multiple_of(8) + 8 * words.min(200) as usize, 0);
+        bytes.extend(behind);
+        message::check(&bytes);
+        message::check(&bytes[..cut.index(bytes.len())]);
     }
 
     #[test]

@@ -1,0 +1,50 @@
+//! A message of Cap'n Proto is as long as capnp has it, and what capnp refuses is not waited for.
+
+use capnp::message::ReaderOptions;
+use capnp::{ErrorKind, serialize};
+use rendezvous_ipc::proto::message::{MAX_WORDS, length};
+
+/// Reads the bytes, and what came of them first, as what has come of a message.
+pub fn check(bytes: &[u8]) {
+    let first = bytes.len().min(64);
+    (0..first).for_each(|end| check_part(&bytes[..end]));
+    check_part(bytes);
+}
+
+fn check_part(came: &[u8]) {
+    let length = length(came);
+    // The numbers that have come, and behind them as many as the longest table has, which announce no more.
+    let table = judge(&[&came[..came.len() / 4 * 4], &[0; 2048]].concat());
+    match judge(came) {
+        Capnp::Whole(whole) => assert_eq!(length, Some(whole), "{came:?}"),
+        Capnp::Refuses => assert_eq!(length, Some(came.len()), "{came:?}"),
+        Capnp::Waits if table == Capnp::Refuses => assert_eq!(length, Some(came.len()), "{came:?}"),
+        Capnp::Waits => assert!(length.is_none_or(|length| length > came.len()), "{length:?}: {came:?}"),
+    }
+    if let (Some(length), Capnp::Whole(whole)) = (length, table) {
+        assert_eq!(length, whole, "{came:?}");
+    }
+}
+
+#[derive(PartialEq, Eq, Debug)]
+enum Capnp {
+    /// So many bytes are a message.
+    Whole(usize),
+    Waits,
+    Refuses,
+}
+
+fn judge(bytes: &[u8]) -> Capnp {
+    let mut options = ReaderOptions::new();
+    options.traversal_limit_in_words(Some(MAX_WORDS));
+    let mut rest = bytes;
+    match serialize::read_message_from_flat_slice(&mut rest, options) {
+        Ok(_) => Capnp::Whole(bytes.len() - rest.len()),
+        Err(error) => match error.kind {
+            ErrorKind::EmptySlice | ErrorKind::FailedToFillTheWholeBuffer | ErrorKind::MessageEndsPrematurely(..) => {
+                Capnp::Waits
+            }
+            _ => Capnp::Refuses,
+        },
+    }
+}

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::os::file::{self, FileId, Mode};
-use super::os::{process, remedy};
+use super::os::{remedy, stdio};
 use crate::error::Error;
 use crate::proto::start::{LINE_MAX, Reply};
 
@@ -28,7 +28,7 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
         Ok(None) => return Err(Error::file(path, io::ErrorKind::NotFound.into())),
         Err(Error::File { source, .. }) if remedy::is_out_of_room(&source) => {
             tracing::warn!(target: "rendezvous_ipc::connect", log = %path.display(), error = %source, "no log");
-            return process::nowhere().map(|file| (file, 0)).map_err(Error::system("Spawn"));
+            return stdio::nowhere().map(|file| (file, 0)).map_err(Error::system("Spawn"));
         }
         Err(error) => return Err(error),
     };
@@ -61,7 +61,7 @@ struct Line;
 #[cfg(feature = "log")]
 impl io::Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if !own_up() || !process::print_error(line) {
+        if !own_up() || !stdio::print_error(line) {
             LOST.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -80,7 +80,7 @@ fn own_up() -> bool {
     }
     // The last of them may have been written in part.
     let said =
-        process::print_error(format!("\nlines that could not be written, and are missing here: {lost}\n").as_bytes());
+        stdio::print_error(format!("\nlines that could not be written, and are missing here: {lost}\n").as_bytes());
     if !said {
         LOST.fetch_add(lost, Ordering::Relaxed);
     }
@@ -98,27 +98,27 @@ pub(crate) struct Log<'a> {
 impl<'a> Log<'a> {
     /// The log at this path, if that is what this process prints to.
     pub(crate) fn own(path: &'a Path) -> Self {
-        let errors = process::errors().ok();
+        let errors = stdio::errors().ok();
         Log { path, file: errors.filter(|errors| FileId::at(path).is_ok_and(|file| file == *errors)) }
     }
 
     /// Opens it again where it was moved or removed, keeps it bounded, and says what is missing in it.
     pub(crate) fn look_after(&mut self) {
         // Where somebody has this process print elsewhere since, that is left alone.
-        self.file = self.file.filter(|file| process::errors().is_ok_and(|errors| errors == *file));
+        self.file = self.file.filter(|file| stdio::errors().is_ok_and(|errors| errors == *file));
         if let Some(file) = self.file {
             if FileId::at(self.path).ok() != Some(file) {
                 self.open_again(file);
             }
             // Whatever it is by now: what was moved and cannot be replaced must not grow without end either.
-            process::bound_errors(LOG_MAX);
+            stdio::bound_errors(LOG_MAX);
         }
         own_up();
     }
 
     fn open_again(&mut self, before: FileId) {
         let opened = match file::open(self.path, Mode::Append) {
-            Ok(Some(log)) => process::print_to(&log, before).map_err(|error| Error::file(self.path, error)),
+            Ok(Some(log)) => stdio::print_to(&log, before).map_err(|error| Error::file(self.path, error)),
             Ok(None) => return,
             Err(error) => Err(error),
         };

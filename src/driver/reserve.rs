@@ -9,7 +9,7 @@ use std::fs::File;
 use tokio::time::sleep;
 
 use super::lobby::ACCEPT_PAUSE;
-use super::os::process;
+use super::os::{process, stdio};
 
 /// For as many handshakes as go on at once: each takes a millisecond.
 const MOST: usize = 16;
@@ -38,7 +38,7 @@ impl Reserve {
     pub(super) fn fill(&self) -> bool {
         let mut kept = self.kept.borrow_mut();
         while kept.len() < self.size {
-            match process::nowhere() {
+            match stdio::nowhere() {
                 Ok(file) => kept.push(file),
                 // Where there is no such file at all there is no reserve, and nobody waits for it.
                 Err(error) => return !process::is_shortage(&error),

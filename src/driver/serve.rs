@@ -25,7 +25,8 @@ use super::life::Life;
 use super::lobby::{Host, Lobby};
 use super::log::{self, Log};
 use super::os::file::FileId;
-use super::os::{cleaner, process, progress, scope};
+use super::os::signals::{self, Signals};
+use super::os::{cleaner, inherited, process, progress, scope, stdio};
 use super::point::{self, Guard};
 use super::reserve::Reserve;
 use super::sequoia;
@@ -76,9 +77,9 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
         if SERVES.swap(true, Ordering::Relaxed) {
             return Err(Error::Usage("this process was started to serve one service, and does so already".into()));
         }
-        process::block_only_timers();
+        signals::block_only_timers();
         process::raise_descriptors();
-        if let Err(error) = process::shed_inherited() {
+        if let Err(error) = inherited::shed() {
             tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
         }
     }
@@ -123,11 +124,11 @@ impl Drop for StopOnDrop {
 async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
     let hurry = Rc::new(Notify::new());
     // Before anything is written: the limits are those of whoever started this process.
-    let signals = process::Signals::new(service.context.spawned()).map_err(Error::system("Watch"))?;
+    let signals = Signals::new(service.context.spawned()).map_err(Error::system("Watch"))?;
     let mut server = Server::new(service, told.clone(), hurry.clone());
     if service.context.spawned() {
         // Somebody waits: the threads come up side by side.
-        let (orders, replies) = process::take_stdio().map_err(Error::system("Watch"))?;
+        let (orders, replies) = stdio::take().map_err(Error::system("Watch"))?;
         let held = service.context.is_ephemeral().then(|| server.told.clone());
         server.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
         server.replies = Some(File::from(replies));
@@ -146,10 +147,7 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
             server.abandon().await;
         }
         server.release().await;
-        match (result, server.dead.take()) {
-            (Ok(result), None) => result,
-            (Ok(_), Some(dead)) | (Err(dead), _) => supervise::end(dead, service.context.spawned()),
-        }
+        supervise::ended(result, server.dead.take(), service.context.spawned())
     };
     tokio::select! {
         biased;
@@ -159,7 +157,7 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
 }
 
 /// A signal tells the server to retire; another, not to wait for its clients.
-pub(super) async fn obey(mut signals: process::Signals, told: Told, hurry: Rc<Notify>) -> Infallible {
+pub(super) async fn obey(mut signals: Signals, told: Told, hurry: Rc<Notify>) -> Infallible {
     signals.next().await;
     told.tell();
     signals.next().await;

@@ -67,6 +67,14 @@ pub(super) async fn lost<G: Greet>(lobby: &mut Option<Lobby<G>>, handlers: &mut 
     }
 }
 
+/// What a server's life comes to: to its loop's result, or to its end where it lost the loop or another task.
+pub(super) fn ended(lived: Result<Result<(), Error>, Error>, lost: Option<Error>, spawned: bool) -> Result<(), Error> {
+    match (lived, lost) {
+        (Ok(result), None) => result,
+        (Ok(_), Some(dead)) | (Err(dead), _) => end(dead, spawned),
+    }
+}
+
 /// The end of a server that lost a task, when all that could be is drained and released: of its process where that is
 /// nothing but this server.
 pub(super) fn end(dead: Error, spawned: bool) -> Result<(), Error> {

@@ -3,7 +3,9 @@
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
-pub(crate) use self::unix::{cleaner, file, identity, locks, process, progress, remedy, scope, socket, stat};
+pub(crate) use self::unix::{
+    cleaner, file, identity, inherited, locks, process, progress, remedy, scope, signals, socket, stat, stdio,
+};
 
 #[cfg(not(unix))]
 compile_error!("rendezvous-ipc's driver runs on Unix so far; `proto` alone (--no-default-features) runs anywhere");

@@ -15,7 +15,8 @@ use super::super::handlers::{Factory, Handlers, Start};
 use super::super::lobby::Lobby;
 use super::super::log::{self, Log};
 use super::super::os::file::is_gone;
-use super::super::os::{cleaner, process, socket};
+use super::super::os::signals::Signals;
+use super::super::os::{cleaner, process, socket, stdio};
 use super::super::point::{self, Guard};
 use super::super::serve::{jitter, missing, obey};
 use super::super::socket as sockets;
@@ -36,11 +37,11 @@ use crate::service::Service;
 /// Serves until the server has retired.
 pub(in crate::driver) async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
     let hurry = Rc::new(Notify::new());
-    let signals = process::Signals::new(service.context.spawned()).map_err(Error::system("Hear"))?;
+    let signals = Signals::new(service.context.spawned()).map_err(Error::system("Hear"))?;
     let mut server = Server::new(service, told.clone(), hurry.clone());
     if service.context.spawned() {
         let (log, _) = log::open(&service.log)?;
-        let listener = process::take_listener(log).map_err(Error::system("Hear"))?.ok_or_else(|| {
+        let listener = stdio::take_listener(log).map_err(Error::system("Hear"))?.ok_or_else(|| {
             Error::Usage("--socket 0 is for servers that a client starts; by hand, leave it out".into())
         })?;
         process::leave_session();
@@ -56,10 +57,7 @@ pub(in crate::driver) async fn run(service: &Service, factory: Factory, told: To
         }
         server.point = None;
         server.end_handlers(service.limits.patience).await;
-        match (result, server.dead.take()) {
-            (Ok(result), None) => result,
-            (Ok(_), Some(dead)) | (Err(dead), _) => supervise::end(dead, service.context.spawned()),
-        }
+        supervise::ended(result, server.dead.take(), service.context.spawned())
     };
     tokio::select! {
         biased;

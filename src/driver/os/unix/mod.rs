@@ -3,10 +3,13 @@
 pub(crate) mod cleaner;
 pub(crate) mod file;
 pub(crate) mod identity;
+pub(crate) mod inherited;
 pub(crate) mod locks;
 pub(crate) mod process;
 pub(crate) mod progress;
 pub(crate) mod remedy;
 pub(crate) mod scope;
+pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod stat;
+pub(crate) mod stdio;

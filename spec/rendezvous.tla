@@ -1032,8 +1032,9 @@ SingleServing == \A s, t \in Slots : Serving(s) /\ Serving(t) => s = t
 
 \* Handler code runs in at most one process, from before Build to the end of its drain. A life file that is removed opens a
 \* window until it is made again: an orphan may claim it. A server that retires looks after its files no more.
-Unguarded(s) == Robbed(s) /\ sv[s].reg /\ ~sv[s].open
-Window(s, t) == Unguarded(s) \/ (Robbed(s) /\ ~sv[t].reg)
+TakesLife == Faults \cap {"life removed", "life replaced"} # {}
+Unguarded(s) == TakesLife /\ Robbed(s) /\ sv[s].reg /\ ~sv[s].open
+Window(s, t) == Unguarded(s) \/ (TakesLife /\ Robbed(s) /\ ~sv[t].reg)
 OneHandler == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t \/ Window(s, t) \/ Window(t, s)
 
 \* The file is changed, and not by a fault of the file.
@@ -1099,7 +1100,7 @@ ServerHolds(s) ==
 HoldsTable ==
     /\ \A c \in Clients : Holds(c) <=> ClientHolds(c)
     /\ \A s \in Slots : sv[s].pc # "Dying" => (Holds(s) <=> ServerHolds(s)) /\ (life = s => LifeHolds(s))
-    /\ \A s \in Slots : Robbed(s) => ~Calm /\ Faults \cap {"life removed", "life replaced"} # {}
+    /\ \A s \in Slots : Robbed(s) => ~Calm /\ TakesLife
     /\ \A c \in Clients : (cl[c].child # None) <=> (cl[c].pc \in {"Await", "Verify", "Write", "Confirm", "Kill"})
     /\ \A c \in Clients : life # c
 

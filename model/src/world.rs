@@ -286,6 +286,8 @@ pub struct World {
     pub rounds: u8,
     /// Where the last client is: it stays there.
     pub away: Option<Site>,
+    /// Whether a fault may take the life file.
+    pub life_may_go: bool,
 }
 
 /// Something that can happen: the spec's action, whose it is, what it is about, and the world after it.
@@ -327,6 +329,7 @@ impl World {
             clean: BTreeSet::new(),
             rounds: bounds.rounds,
             away: bounds.away,
+            life_may_go: bounds.faults.iter().any(|fault| fault.is_of_life()),
         }
     }
 

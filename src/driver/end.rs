@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::connect::Pause;
 use super::inspect::{Examined, Status, examine};
 use super::life;
-use super::os::identity::{Identity, elsewhere, identify};
+use super::os::identity::{Identity, elsewhere, identify, not_the_server};
+use super::os::locks;
 use super::os::progress::Look;
 use super::point::Guard;
 use super::socket::{self, BACKLOG};
@@ -99,7 +100,7 @@ impl Silent {
 
     /// Looks at it after one more dial that came to nothing.
     fn look(&mut self, came: Came) -> Verdict {
-        let look = Look::at(self.record.pid, self.record.address.tcp(), BACKLOG);
+        let look = Look::at(self.process.number, self.record.address.tcp(), BACKLOG);
         self.silences += 1;
         self.stopped = self.stopped.zip(look.stopped()).map(|(before, now)| before && now);
         let (ran, moved) = match &self.first {
@@ -128,6 +129,10 @@ fn spare(spared: Spared, suspicion: Suspicion, waited: Duration) -> Error {
 /// Ends it, and holds the point lock until it is gone, so that no successor can be taken for it.
 async fn end(service: &Service, server: &Silent, point: &Guard, sign: Sign) -> Result<Ending, Error> {
     let pid = server.record.pid;
+    // By a rare chance two processes of two PID namespaces have one number and one start.
+    if locks::is_anothers(&service.life, &service.point, server.process.number) {
+        return Err(not_the_server(pid));
+    }
     server.process.kill()?;
     tracing::warn!(target: "rendezvous_ipc::end", pid, %sign, "a server that does not answer was killed");
     let began = Instant::now();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::pin::pin;
 use std::process::{Child, Command};
 use std::task::Poll;
@@ -181,15 +182,14 @@ fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
     let thread = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().file_name());
     let thread = thread.filter_map(|id| id.to_str()?.parse().ok()).find(|id| *id != std::process::id());
     let own = Record { pid: std::process::id(), ..record.clone() };
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let began: u64 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+    let began = began(std::process::id());
     const NOT_HERE: &str =
         "if it is in another PID namespace (a container), end it there; if not, try again in some seconds";
     let (anothers, nobodys) = (
         format!("that number is another process's here: {NOT_HERE}"),
         format!("no process has that number here: {NOT_HERE}"),
     );
-    let cases = [
+    let mut cases = vec![
         (Record { pid: bystander.0.id(), ..record.clone() }, &anothers[..]),
         (Record { started: record.started - 1, ..record.clone() }, &anothers),
         (Record { pid: gone, ..record.clone() }, &nobodys),
@@ -200,6 +200,14 @@ fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
         (Record { started: began, ..own.clone() }, "it is this process: let it return from `serve`, or exit"),
         (Record { started: 0, ..own }, "it is this process: let it return from `serve`, or exit"),
     ];
+    let stopped = bystander.0.id();
+    let by_chance = Record { pid: stopped, started: self::began(stopped), ..record.clone() };
+    let not_the_server = format!("the process of that number does not hold its lifetime lock: {NOT_HERE}");
+    if tells_of_locks(&home) {
+        // As it may be of processes in two PID namespaces.
+        stop(stopped);
+        cases.push((by_chance, &not_the_server));
+    }
     for (record, why) in cases {
         // The server that holds the lifetime lock is stopped, and does not restore its own.
         fs::write(home.point(), &*record.line()).unwrap();
@@ -212,6 +220,18 @@ fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
     assert_eq!(home.processes(), [server.pid], "and so does the server");
     fs::write(home.point(), &*record.line()).unwrap();
     assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid, sign: Sign::Stopped }, "its own record is enough");
+}
+
+/// When a process began, as a record has it.
+fn began(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap()
+}
+
+/// Whether the system tells who holds the locks of a home: some file systems have numbers of their own there.
+fn tells_of_locks(home: &Home) -> bool {
+    let life = fs::metadata(home.path().join("count.life")).unwrap().ino();
+    fs::read_to_string("/proc/locks").unwrap().contains(&format!(":{life} "))
 }
 
 struct Bystander(Child);

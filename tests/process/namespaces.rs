@@ -7,13 +7,14 @@ use std::process::{Command, Stdio};
 use rendezvous_ipc::How;
 use rustix::process::Signal;
 
-use crate::home::{Home, connected, eventually, output, printed, runtime, signal, stop};
+use crate::home::{Home, connected, eventually, kill, output, printed, runtime, signal, stop};
 use crate::program::{WHO, ask};
 
 crate::trials![
     a_client_in_a_pid_namespace_joins_the_server_outside,
     a_client_joins_a_server_in_a_pid_namespace,
     a_server_of_another_pid_namespace_is_not_ended_and_that_is_said,
+    a_number_that_proc_shows_of_another_pid_namespace_ends_nobody,
     whoever_joins_looks_or_retires_needs_neither_proc_nor_a_program,
     without_proc_no_server_listens_at_a_port_and_the_error_says_why,
     a_socket_that_only_proc_leads_to_is_our_own_trouble_without_it,
@@ -32,6 +33,8 @@ struct Place {
 }
 
 const PID: Place = Place { flag: "pf", more: &["--mount-proc", "--kill-child"], first: "true" };
+/// A PID namespace in which `/proc` shows the processes of another.
+const PID_BY_OTHERS: Place = Place { flag: "pf", more: &["--kill-child"], first: "true" };
 const NETWORK: Place = Place { flag: "n", more: &[], first: "true" };
 const NO_PROC: Place = Place { flag: "m", more: &[], first: "mount -t tmpfs none /proc" };
 /// As a hardened service has it: `/proc` shows processes alone, so no boot is known.
@@ -148,6 +151,29 @@ fn process_of_this_program(home: &Home) -> u32 {
     let program = std::env::current_exe().unwrap();
     let is = |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| path == program);
     home.processes().into_iter().find(is).expect("it runs")
+}
+
+/// The number of the server outside is another's inside, and what `/proc` shows by it is the server.
+fn a_number_that_proc_shows_of_another_pid_namespace_ends_nobody() {
+    let home = at_ports();
+    let Some(mut unshare) = unshare(PID_BY_OTHERS) else { return };
+    let (server, _) = home.count();
+    stop(server.pid);
+    let script = r#"
+        echo $(($2 - 1)) > /proc/sys/kernel/ns_last_pid
+        sleep 60 & [ $! = "$2" ] || { echo not tried; exit; }
+        "$0" @end --home "$1"
+        kill -0 $! && echo it lives
+    "#;
+    unshare.args(["/bin/sh", "-c", script]).arg(std::env::current_exe().unwrap()).arg(home.path());
+    unshare.arg(server.pid.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let said = printed(&output(unshare));
+    if said != "not tried" {
+        assert!(said.contains("was not ended, for that number is another process's here"), "{said}");
+        assert!(said.ends_with("it lives"), "{said}");
+    }
+    assert_eq!(home.processes(), [server.pid]);
+    kill(&home, server.pid);
 }
 
 fn a_server_at_a_socket_is_joined_from_any_place_and_from_here_if_it_was_started_there() {

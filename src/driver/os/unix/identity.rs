@@ -10,7 +10,8 @@ use crate::error::Error;
 ///
 /// The start is read when the process cannot be confused any more. If it is the one that is looked for, the number had
 /// not been given away when the process was opened, for whoever has it now began later. A number of another PID namespace
-/// is another process's here, which began at another time, or nobody's.
+/// is another process's here, which began at another time, or nobody's. It is read of the process that was opened, whatever
+/// `/proc` shows by the record's number: that may be another PID namespace.
 pub(crate) fn identify(pid: u32, started: u64) -> Result<Identity, Error> {
     let unidentified = |found, remedy| Error::Unidentified { pid, found, remedy };
     let is_known_to_differ = |began| began != started && began != 0 && started != 0;
@@ -27,7 +28,7 @@ pub(crate) fn identify(pid: u32, started: u64) -> Result<Identity, Error> {
         Err(Errno::NOSYS | Errno::PERM) => return Err(unidentified("this system has no pidfd", BY_HAND)),
         Err(error) => return Err(Error::System { stage: "Kill", source: error.into() }),
     };
-    match (stat::began(pid), started) {
+    match (stat::began(identity.number), started) {
         (0, _) | (_, 0) => Err(unidentified("when it began is not known", BY_HAND)),
         (began, started) if began == started => Ok(identity),
         _ => Err(unidentified("that number is another process's here", NOT_HERE)),
@@ -40,6 +41,11 @@ pub(crate) fn elsewhere(pid: u32) -> Error {
     Error::Unidentified { pid, found, remedy: NOT_HERE }
 }
 
+/// Why a server is not ended whose process does not hold the lifetime lock.
+pub(crate) fn not_the_server(pid: u32) -> Error {
+    Error::Unidentified { pid, found: "the process of that number does not hold its lifetime lock", remedy: NOT_HERE }
+}
+
 const NOT_HERE: &str = "if it is in another PID namespace (a container), end it there; if not, try again in some seconds, for a \
                         server that lives restores its record";
 const BY_HAND: &str = "see what it is, and end it by hand";
@@ -49,12 +55,18 @@ const BY_HAND: &str = "see what it is, and end it by hand";
 pub(crate) struct Identity {
     #[cfg(target_os = "linux")]
     process: std::os::fd::OwnedFd,
+    /// Its number in `/proc`; 0 where it has none there.
+    pub(crate) number: u32,
 }
 
 #[cfg(target_os = "linux")]
 impl Identity {
     fn open(pid: Pid) -> Result<Self, Errno> {
-        Ok(Identity { process: rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())? })
+        use std::os::fd::AsRawFd;
+        let process = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+        let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd())).unwrap_or_default();
+        let number = told.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+        Ok(Identity { process, number: number.unwrap_or(0) })
     }
 
     /// Ends it, if it has not ended.

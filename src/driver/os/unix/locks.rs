@@ -1,4 +1,4 @@
-//! Who holds a lock, where the system tells. It is for people: nothing is decided from it.
+//! Who holds a lock, where the system tells. It is for people: nothing is decided from it but whom not to kill.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,6 +9,13 @@ pub(crate) fn holder(path: &Path) -> Option<u32> {
     let file = fs::symlink_metadata(path).ok()?;
     let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
     read(&fs::read_to_string("/proc/locks").ok()?, &format!("{major:02x}:{minor:02x}:{}", file.ino()))
+}
+
+/// Whether a lock is another process's than this one, by its number in `/proc`. The system tells that where it tells that
+/// a lock of our own, of a file beside it, is ours.
+pub(crate) fn is_anothers(lock: &Path, ours: &Path, process: u32) -> bool {
+    let us = fs::read_link("/proc/self").ok().and_then(|us| us.to_str()?.parse().ok());
+    us.is_some() && holder(ours) == us && holder(lock) != Some(process)
 }
 
 /// Reads the system's table of locks. On file systems of other machines an flock is one of POSIX.
@@ -70,6 +77,12 @@ mod tests {
         let told = holder(file.path());
         // Some file systems have numbers of their own there, and tell nothing.
         assert!([Some(std::process::id()), None].contains(&told), "{told:?}");
+        let other = tempfile::NamedTempFile::new().unwrap();
+        fs2::FileExt::lock_exclusive(other.as_file()).unwrap();
+        let anothers = |process| is_anothers(file.path(), other.path(), process);
+        assert!(!anothers(std::process::id()) && anothers(1) == told.is_some(), "{told:?}");
+        fs2::FileExt::unlock(other.as_file()).unwrap();
+        assert!(!anothers(1), "nothing is known where not even our own lock is told");
         fs2::FileExt::unlock(file.as_file()).unwrap();
         assert_eq!(holder(file.path()), None);
     }

@@ -198,7 +198,7 @@ impl Context {
     }
 
     /// The directory of the programs: absolute. `None` where none was given and the system does not say where this
-    /// program is, as without `/proc`: who only joins needs none.
+    /// program is, as without `/proc`: a program that only joins needs none.
     pub fn lib(&self) -> Option<&Path> {
         self.lib.as_deref()
     }

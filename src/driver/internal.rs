@@ -50,7 +50,7 @@ async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(
     let start = Start { context: service.context.clone(), hall: hall.clone(), told: told.clone() };
     let mut handlers = Some(Handlers::start()?);
     let serves = supervise::caught("the internal server", serve(service, factory, start, running, &mut handlers)).await;
-    // Who comes from here on waits for the next one, whatever became of this.
+    // Whatever became of this server, the next join waits for its successor.
     told.tell();
     let _shut = hall.look(Retire::Told);
     let _ = timeout(limits.drain, hall.empty()).await;
@@ -88,7 +88,7 @@ async fn serve(
         () = told.told() => Ok(()),
         dead = supervise::lost(&mut lobby, handlers) => Err(dead),
     };
-    // In this order: who is not counted by now is not welcomed.
+    // Before the lobby is dropped: a client that is not counted by now is not welcomed.
     let _shut = hall.look(Retire::Told);
     served
 }

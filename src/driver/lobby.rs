@@ -93,8 +93,8 @@ impl<G: Greet> Lobby<G> {
         (&mut self.accepting).await
     }
 
-    /// Begins to accept anew, at the same socket: who waits there is not lost. Answers whether it did, which it does not
-    /// where it began only just now.
+    /// Begins to accept anew, at the same socket, so no connection that waits there is lost. Answers whether it did: it does
+    /// not where it began only just now.
     pub(super) fn accept_again(&mut self) -> bool {
         let again = self.since.elapsed() >= self.host.limits().check;
         if again {
@@ -182,8 +182,8 @@ async fn accept(incoming: Rc<Incoming>, host: Rc<impl Greet>, guests: Guests) {
     }
 }
 
-/// Frees a descriptor for who waits to be accepted; answers whether it could. A few who are being greeted are let be:
-/// clients, most likely. Of many the oldest has no better right to a descriptor than who comes.
+/// Frees a descriptor for the connection that waits to be accepted; answers whether it could. A few connections in their
+/// handshake are left alone: most likely they are clients. Of many the oldest is closed, for the new one has the same right.
 fn make_room(reserve: &Reserve, guests: &mut VecDeque<AbortHandle>) -> bool {
     guests.retain(|guest| !guest.is_finished());
     guests.len() <= reserve.size() && reserve.lend(1) || let_the_oldest_go(guests) || reserve.lend(1)
@@ -231,7 +231,7 @@ async fn greet(host: Rc<Host>, mut stream: Socket) -> Option<()> {
             // A full house lets its clients wait, and nobody else.
             let room = async {
                 let room = (host.places.clone().acquire_owned().await, host.sessions.reserve().await);
-                // Not by a descriptor of the reserve: it is for who does not stay.
+                // A client stays, and the reserve is for connections that do not.
                 host.reserve.full().await;
                 room
             };

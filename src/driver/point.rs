@@ -53,8 +53,8 @@ pub(crate) fn try_lock(path: &Path, create: bool) -> Result<Option<Guard>, Error
         return try_lock_as(path, Mode::Create, try_exclusive);
     }
     match try_lock_as(path, Mode::Lock, try_exclusive) {
-        // Who only looks can do so where nothing can be written, and changes nothing: a lock that is shared with others
-        // who look keeps out all who would.
+        // A look changes nothing, so it works where nothing can be written: it shares the lock with other looks, and keeps
+        // out whatever would change the point.
         Err(Error::File { source, .. }) if cannot_be_written(&source) => {
             try_lock_as(path, Mode::Read, fs2::FileExt::try_lock_shared)
         }

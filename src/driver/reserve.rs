@@ -1,7 +1,7 @@
 //! Descriptors that a server keeps to itself, so that it can be reached when all others are taken.
 //!
-//! Clients may take all but these. Who comes then is let in by one of them: he is told how the server is, or has it retire,
-//! or he is a client and waits, as in a full house, until there are as many again.
+//! Clients may take all but these. A connection that arrives then is accepted on one of them. It may ask for the server's
+//! status or have it retire; a client waits for its welcome, as in a full house, until the reserve is whole again.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -54,7 +54,7 @@ impl Reserve {
         }
     }
 
-    /// Gives so many up to whoever opens something next, as far as there are any. Answers whether there was one.
+    /// Closes so many, as far as there are any, so that whatever is opened next has room. Answers whether there was one.
     pub(super) fn lend(&self, files: usize) -> bool {
         let mut kept = self.kept.borrow_mut();
         let before = kept.len();

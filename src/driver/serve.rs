@@ -562,7 +562,7 @@ impl<'a> Server<'a> {
         Ok(())
     }
 
-    /// Ends what a loop that panicked has left: who is connected is served on until the end of the drain.
+    /// Ends what a loop that panicked has left. Its clients are served until the end of the drain.
     async fn abandon(&mut self) {
         self.point = None;
         (self.listener, self.lobby) = (None, None);

@@ -129,7 +129,7 @@ impl Listener {
 }
 
 impl Incoming {
-    /// The next who connects. An error is one of accepting: who is gone or not ours is no error, but the next one's turn.
+    /// The next connection. An error is one of accepting: one that is gone already, or another user's, is skipped.
     pub(super) async fn accept(&self) -> io::Result<Socket> {
         loop {
             match self {

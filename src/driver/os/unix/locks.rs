@@ -21,7 +21,7 @@ pub(crate) fn is_anothers(lock: &Path, ours: &Path, process: u32) -> bool {
 /// Reads the system's table of locks. On file systems of other machines an flock is one of POSIX.
 fn read(table: &str, file: &str) -> Option<u32> {
     table.lines().find_map(|line| {
-        // Who waits has an arrow behind the number, and so one field more.
+        // The line of a process that waits has an arrow behind the number, and so one field more.
         let [_, "FLOCK" | "POSIX", _, "WRITE", pid, of, ..] = line.split_whitespace().collect::<Vec<_>>()[..] else {
             return None;
         };

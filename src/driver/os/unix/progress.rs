@@ -43,8 +43,8 @@ impl Look {
         Some(self.ran? != earlier.ran?)
     }
 
-    /// Whether its queue was not full, or anybody left it since an earlier look. Who comes first is accepted first, so one
-    /// that is accepted is one who waited then.
+    /// Whether its queue was not full, or anybody left it since an earlier look. Connections are accepted in
+    /// their order, so the first to be accepted since then is one that waited then.
     pub(crate) fn moved_since(&self, earlier: &Look) -> Option<bool> {
         let (now, then) = (self.queue.as_ref()?, earlier.queue.as_ref()?);
         Some(!now.full || !then.full || !then.waiting.is_subset(&now.waiting))

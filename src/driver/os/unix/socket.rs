@@ -124,7 +124,7 @@ impl Listener {
         watch(listener, Interest::READABLE).map(Listener)
     }
 
-    /// The next who connects. An error is one of accepting while somebody waits, never one of a single connection.
+    /// The next connection. An error is one of accepting while somebody waits, never one of a single connection.
     pub(crate) async fn accept(&self) -> io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let accept = |listener: &OwnedFd| match rustix::net::accept_with(listener, flags) {
@@ -150,7 +150,7 @@ impl Listener {
 pub(crate) struct Stream {
     stream: Arc<UnixStream>,
     watched: Option<Watched>,
-    /// Who waits for something to read: another task than who writes, maybe.
+    /// The task that waits for something to read, which may be another than the one that writes.
     reader: Option<Waker>,
     /// Whether the other side has said all that it says.
     is_at_end: bool,
@@ -174,7 +174,7 @@ impl Stream {
         Stream::of_ours(socket)
     }
 
-    /// Takes a socket that was accepted, or closes it without a word: who is not known to be ours is not.
+    /// Takes a socket that was accepted. Unless its other side is known to be this user's, it is closed without a word.
     pub(crate) fn accepted(socket: OwnedFd) -> Option<Self> {
         Stream::of_ours(socket).map(Result::ok).unwrap_or_else(|error| {
             tracing::debug!(target: "rendezvous_ipc::serve", %error, "a connection is lost: whose it is, is not known");
@@ -209,7 +209,7 @@ impl Stream {
         send(&self.stream, bytes)
     }
 
-    /// Ends the connection for who reads, unless that is known: most writes that fail are to somebody who is gone.
+    /// Ends the connection for its reader, unless that knows it already: most writes that fail are to a peer that is gone.
     pub(crate) fn end(&self) {
         if !self.is_at_end {
             end(&self.stream);
@@ -260,7 +260,7 @@ impl Stream {
             };
             let mut guard = ready?;
             if let Ok(received) = guard.try_io(|stream| recv(stream.get_ref())) {
-                // Who got less than there was room for has got all: the next time the runtime is asked, not the socket.
+                // A short read means the socket is drained: the next time the runtime is asked, not the socket.
                 if received.as_ref().is_ok_and(|len| (1..room).contains(len)) {
                     guard.clear_ready();
                 }
@@ -289,7 +289,7 @@ impl Stream {
 
     /// Has the runtime watch it for this, and for nothing else. It takes no further descriptor: there may be none.
     fn watch(&mut self, interest: Interest) -> io::Result<&AsyncFd<Arc<UnixStream>>> {
-        // Watched once at a time. Who waits at the watch that ends has to ask again.
+        // One watch at a time. A task that waits at the old one has to ask again.
         self.watched = None;
         self.reader.take().into_iter().for_each(Waker::wake);
         let stream = watch(self.stream.clone(), interest)?;

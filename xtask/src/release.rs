@@ -65,6 +65,11 @@ fn api() -> Result<String, Box<dyn Error>> {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
     let text = String::from_utf8(output.stdout)?;
-    let promised = |line: &&str| !line.contains(" rendezvous_ipc::proto");
-    Ok(text.lines().filter(promised).flat_map(|line| [line, "\n"]).collect())
+    Ok(text.lines().filter(|line| !is_of_proto(line)).flat_map(|line| [line, "\n"]).collect())
+}
+
+/// Whether a line is about an item of `proto`. A field of another item stays, whatever its type.
+fn is_of_proto(line: &str) -> bool {
+    let item = line.split_once(" for ").map_or(line, |(_, item)| item);
+    item.find("rendezvous_ipc::").is_some_and(|at| item[at..].starts_with("rendezvous_ipc::proto"))
 }

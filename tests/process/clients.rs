@@ -111,7 +111,7 @@ fn a_home_that_cannot_be_used_is_named() {
     let home = Home::new();
     let context = home.context().with_home("/proc/rendezvous/home").unwrap();
     let error = home.fail(&crate::program::service(&context, home.limits, &["@serve"])).to_string();
-    assert!(error.starts_with("/proc/rendezvous/home: "), "{error}");
+    assert!(error.starts_with("/proc/rendezvous: "), "{error}");
     fs::write(home.path(), b"a file").unwrap();
     let error = home.fail(&home.service()).to_string();
     let remedy = "something above it is no directory: use another home";

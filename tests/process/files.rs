@@ -1,18 +1,21 @@
 //! Records that are not for us, and files that are for nobody else.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::{Command, Stdio};
 
 use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::{Error, How, Reason};
 
-use crate::home::{Home, kill};
+use crate::home::{Home, kill, output, printed};
 
 crate::trials![
     a_record_of_another_dialect_is_left_alone,
     a_record_of_another_machine_is_cleared_where_locks_are_this_kernels_and_free,
     a_record_of_an_earlier_boot_is_cleared_when_its_server_is_gone,
     the_home_and_its_files_are_for_their_owner_alone,
+    the_home_and_its_files_are_of_use_to_their_owner_whatever_the_umask_of_who_made_them,
+    the_error_of_a_home_names_what_stands_in_its_way,
 ];
 
 fn a_record_of_another_dialect_is_left_alone() {
@@ -71,4 +74,41 @@ fn the_home_and_its_files_are_for_their_owner_alone() {
         assert_eq!(mode(home.path().join(file)), 0o600, "{file}");
     }
     home.retire();
+}
+
+fn the_home_and_its_files_are_of_use_to_their_owner_whatever_the_umask_of_who_made_them() {
+    for umask in ["000", "277", "777"] {
+        let mut home = Home::new();
+        home.below = "above/home".into();
+        let client = home.command(&["@client"]);
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", &format!("umask {umask} && exec \"$0\" \"$@\"")])
+            .arg(client.get_program())
+            .args(client.get_args());
+        let said = printed(&output({
+            shell.stdin(Stdio::null()).stdout(Stdio::piped());
+            shell
+        }));
+        assert!(said.starts_with("started an external server"), "umask {umask}: {said}");
+        let mode = |path: &std::path::Path| path.symlink_metadata().unwrap().permissions().mode() & 0o7777;
+        let above = home.path();
+        for directory in [above.parent().unwrap(), &above] {
+            assert_eq!(mode(directory), 0o700, "umask {umask}: {}", directory.display());
+        }
+        for file in fs::read_dir(home.path()).unwrap().map(|file| file.unwrap().path()) {
+            assert_eq!(mode(&file), 0o600, "umask {umask}: {}", file.display());
+        }
+        assert_eq!(home.count().1, 2, "umask {umask}");
+        home.retire();
+    }
+}
+
+fn the_error_of_a_home_names_what_stands_in_its_way() {
+    let mut home = Home::new();
+    home.below = "link/home".into();
+    let link = home.directory().join("link");
+    symlink("/nowhere/at/all", &link).unwrap();
+    let error = home.fail(&home.service()).to_string();
+    assert!(error.starts_with(&format!("{}: File exists", link.display())), "{error}");
 }

@@ -26,7 +26,8 @@ pub(crate) enum Mode {
 
 /// Opens a private file, or answers `None` where there is none and none is to be created.
 ///
-/// Never follows a symbolic link, never waits for the other end of a FIFO, and refuses what is no
+/// What it creates is for its owner alone, and of use to that one, whatever the umask of this process takes away: others of
+/// that user will come. Never follows a symbolic link, never waits for the other end of a FIFO, and refuses what is no
 /// regular file, what is another user's and what others may read or write. Creates nothing where others may
 /// replace it.
 pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
@@ -46,6 +47,10 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
         Ok(file) => {
             let metadata = file.metadata().map_err(|error| Error::file(path, error))?;
             vouch(path, &metadata)?;
+            if created && lacks(&metadata, 0o600) {
+                // Where that cannot be, it is as the umask has it.
+                let _ = file.set_permissions(Permissions::from_mode(0o600));
+            }
             Ok(Some(file))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && !created => Ok(None),
@@ -155,6 +160,11 @@ pub(crate) fn is_gone(directory: &Path) -> bool {
     matches!(directory.try_exists(), Ok(false))
 }
 
+/// Whether the mode of a file or a directory of ours has not all of these bits.
+fn lacks(metadata: &Metadata, bits: u32) -> bool {
+    metadata.mode() & bits != bits
+}
+
 /// Creates a directory for its owner alone, with what leads to it.
 pub(crate) fn create_home(home: &Path) -> Result<(), Error> {
     if let Some((above, metadata)) = home.ancestors().find_map(|above| Some((above, above.metadata().ok()?))) {
@@ -163,13 +173,39 @@ pub(crate) fn create_home(home: &Path) -> Result<(), Error> {
             vouch_owner(above, &metadata)?;
         }
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(home).map_err(|error| Error::file(home, error))
+    let mut missing: Vec<&Path> = home.ancestors().take_while(|path| path.metadata().is_err()).collect();
+    while let Some(directory) = missing.pop() {
+        // What leads nowhere in a relative path is the working directory.
+        if !directory.as_os_str().is_empty() {
+            create_directory(directory).map_err(|error| Error::file(directory, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Creates one directory, if there is none by now.
+fn create_directory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => undo_umask(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a directory that was just made to its owner, whatever the umask took away.
+fn undo_umask(directory: &Path) -> io::Result<()> {
+    match lacks(&directory.metadata()?, 0o700) {
+        true => std::fs::set_permissions(directory, Permissions::from_mode(0o700)),
+        false => Ok(()),
+    }
 }
 
 /// Creates a directory for its owner alone, which is removed when it is dropped.
 pub(crate) fn create_temporary(name: &str) -> Result<TempDir, Error> {
     let created = Builder::new().prefix(&format!("{name}.")).permissions(Permissions::from_mode(0o700)).tempdir();
-    created.map_err(|error| Error::file(&std::env::temp_dir(), error))
+    let directory = created.map_err(|error| Error::file(&std::env::temp_dir(), error))?;
+    undo_umask(directory.path()).map_err(|error| Error::file(directory.path(), error))?;
+    Ok(directory)
 }
 
 #[cfg(test)]

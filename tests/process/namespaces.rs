@@ -21,6 +21,7 @@ crate::trials![
     a_server_at_a_socket_is_joined_from_any_place_and_from_here_if_it_was_started_there,
     a_server_at_a_port_of_another_network_namespace_is_not_dialled_and_the_error_says_what_differs,
     a_server_at_a_port_is_joined_though_another_boot_is_seen,
+    a_server_is_started_where_there_are_no_devices,
 ];
 
 /// Where a program may be: what it has of its own beside the flags of `unshare`.
@@ -37,6 +38,8 @@ const PID: Place = Place { flag: "pf", more: &["--mount-proc", "--kill-child"], 
 const PID_BY_OTHERS: Place = Place { flag: "pf", more: &["--kill-child"], first: "true" };
 const NETWORK: Place = Place { flag: "n", more: &[], first: "true" };
 const NO_PROC: Place = Place { flag: "m", more: &[], first: "mount -t tmpfs none /proc" };
+/// As a bare chroot has it.
+const NO_DEVICES: Place = Place { flag: "m", more: &[], first: "mount -t tmpfs none /dev" };
 /// As a hardened service has it: `/proc` shows processes alone, so no boot is known.
 const HARDENED: Place = Place { flag: "m", more: &[], first: "mount -t proc -o subset=pid proc /proc" };
 /// Another boot, and another machine where that has an identity.
@@ -262,4 +265,17 @@ fn a_socket_that_only_proc_leads_to_is_our_own_trouble_without_it() {
     assert_eq!(said, format!("error: at Dial: File name too long (os error 36): {why}"), "not that nobody is there");
     assert_eq!(home.count().0.pid, server.pid);
     home.retire();
+}
+
+fn a_server_is_started_where_there_are_no_devices() {
+    for dialect in ["native", "sequoia"] {
+        let mut home = Home::new();
+        let Some(client) = inside(NO_DEVICES, &home, &["@client", &format!("server:{dialect}")]) else { return };
+        let said = printed(&output(client));
+        assert!(said.starts_with("started an external server"), "{dialect}: {said}");
+        home.server = if dialect == "native" { &["@serve"] } else { &["@serve", "sequoia"] };
+        assert_eq!(home.count().1, 2, "{dialect}");
+        home.processes().into_iter().for_each(|server| signal(server, Signal::TERM));
+        home.wait_for_nobody();
+    }
 }

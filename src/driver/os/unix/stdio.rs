@@ -15,7 +15,7 @@ use super::socket;
 pub(crate) fn take() -> io::Result<(OwnedFd, OwnedFd)> {
     let orders = io::stdin().as_fd().try_clone_to_owned()?;
     let replies = io::stdout().as_fd().try_clone_to_owned()?;
-    rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
+    rustix::stdio::dup2_stdin(empty()?)?;
     rustix::stdio::dup2_stdout(io::stderr())?;
     Ok((orders, replies))
 }
@@ -27,10 +27,19 @@ pub(crate) fn take_listener(log: fs::File) -> io::Result<Option<TcpListener>> {
         return Ok(None);
     }
     let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
-    rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
+    rustix::stdio::dup2_stdin(empty()?)?;
     rustix::stdio::dup2_stdout(&log)?;
     rustix::stdio::dup2_stderr(log)?;
     Ok(Some(listener))
+}
+
+/// What is to be read where there is nothing to read.
+fn empty() -> io::Result<OwnedFd> {
+    match fs::File::open("/dev/null") {
+        Ok(file) => Ok(file.into()),
+        // A bare chroot has none. A pipe that nobody writes to is as empty.
+        Err(_) => io::pipe().map(|(end, _)| end.into()),
+    }
 }
 
 /// The file that this process prints its errors to.

@@ -276,7 +276,8 @@ Probe(c) ==
     /\ LET free    == life \in {None, Absent, c} \/ ~Rule("probe")
            verdict == IF Wanting(c) THEN "Wait" ELSE Decision(cl[c].row, free)
            quest   == [cl[c] EXCEPT !.row = "", !.free = life \in {None, Absent, c} /\ ~Wanting(c),
-                                    !.waited = @ /\ life = Absent]
+                                    !.waited = @ /\ life = Absent,
+                                    !.again = Wanting(c) /\ cl[c].row = "Suspected"]
            unlock  == [quest EXCEPT !.pc = "Unlock"]
        IN /\ cl' = [cl EXCEPT ![c] =
                 CASE verdict = "Start" /\ cl[c].goal = "Retire"   -> Ends(unlock, "Absent")
@@ -395,7 +396,7 @@ Unlock(c) ==
     /\ life' = IF life = c THEN None ELSE life
     /\ LET then  == cl[c].then
            quest == [cl[c] EXCEPT !.pc = IF then = "Wait" THEN "Wait" ELSE "Backoff", !.then = "", !.free = FALSE,
-                                  !.again = then = "Again"]
+                                  !.again = @ \/ then = "Again"]
        IN cl' = [cl EXCEPT ![c] = IF then \in {"Backoff", "Again", "Wait"} THEN quest ELSE Over(c, then)]
     /\ UNCHANGED <<sv, conn, env>>
 
@@ -412,7 +413,7 @@ Backoff(c) ==
 Wait(c) ==
     /\ In(c, "Wait")
     /\ ~\E s \in Slots : Serving(s) /\ s \notin stopped /\ Robbed(s) /\ Rule("reclaim")
-    /\ cl' = [cl EXCEPT ![c].pc = "Read", ![c].again = TRUE, ![c].waited = TRUE]
+    /\ cl' = [cl EXCEPT ![c].pc = "Read", ![c].waited = TRUE]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
 (***************************************************************************)

@@ -252,7 +252,8 @@ impl World {
     fn is_free(&self) -> bool {
         let missed = match &self.file {
             Found::Newer { .. } => true,
-            Found::Record(record) => !self.local || record.scope.boot == HERE.boot,
+            // One of another boot that was dialled was seen held.
+            Found::Record(record) => !self.local || record.scope.boot == HERE.boot || self.file_is(&self.suspect),
             _ => false,
         };
         match self.lifetime {

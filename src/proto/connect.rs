@@ -257,7 +257,7 @@ impl Probe {
             },
             Verdict::BackOff => unlock(Then::Backoff(quest, false)),
             Verdict::DialAgain => unlock(Then::Backoff(quest, true)),
-            Verdict::Wait => unlock(Then::Wait(quest)),
+            Verdict::Wait => unlock(Then::Wait(quest, row == Row::Suspected)),
             Verdict::Refuse(refusal) => unlock(Then::Done(Done::Refused(refusal))),
         }
     }
@@ -322,8 +322,8 @@ pub struct Unlock {
 enum Then {
     /// Back off, then read again; whether a suspect that is still there is dialled again.
     Backoff(Quest, bool),
-    /// Wait for a life file, then read again.
-    Wait(Quest),
+    /// Wait for a life file, then read again; whether a suspect that is still there is dialled again.
+    Wait(Quest, bool),
     Done(Done),
 }
 
@@ -335,7 +335,7 @@ impl Then {
     fn step(self) -> Step {
         match self {
             Then::Backoff(quest, again) => Step::Backoff(Backoff { quest, again }),
-            Then::Wait(quest) => Step::Wait(Wait { quest }),
+            Then::Wait(quest, again) => Step::Wait(Wait { quest, again }),
             Then::Done(done) => Step::Done(done),
         }
     }
@@ -373,12 +373,14 @@ impl Backoff {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Wait {
     quest: Quest,
+    again: bool,
 }
 
 impl Wait {
     /// The time is over. A life file that is not there now is not missed by anybody.
     pub fn elapsed(self) -> Step {
-        Step::Read(Read { quest: Quest { waited: true, ..self.quest }, again: true })
+        let Wait { quest, again } = self;
+        Step::Read(Read { quest: Quest { waited: true, ..quest }, again })
     }
 }
 

@@ -31,11 +31,10 @@ impl Step {
     /// What this step remembers.
     pub fn facts(&self) -> Facts<'_> {
         match self {
-            Step::Read(Read { quest, again }) | Step::Backoff(Backoff { quest, again }) => {
-                Facts { again: *again, ..quest.facts() }
-            }
+            Step::Read(Read { quest, again })
+            | Step::Backoff(Backoff { quest, again })
+            | Step::Wait(Wait { quest, again }) => Facts { again: *again, ..quest.facts() },
             Step::Lock(Lock { quest })
-            | Step::Wait(Wait { quest })
             | Step::Reread(Reread { quest })
             | Step::Clear(Clear { quest })
             | Step::Spawn(Spawn { quest, .. })
@@ -79,7 +78,7 @@ impl Then {
     fn facts(&self) -> Facts<'_> {
         match self {
             Then::Backoff(quest, again) => Facts { then: if *again { "Again" } else { "Backoff" }, ..quest.facts() },
-            Then::Wait(quest) => Facts { then: "Wait", ..quest.facts() },
+            Then::Wait(quest, again) => Facts { then: "Wait", again: *again, ..quest.facts() },
             Then::Done(done) => Facts { then: done.name(), ..Facts::default() },
         }
     }

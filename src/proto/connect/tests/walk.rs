@@ -69,7 +69,7 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
                 let waits = matches!(s.row(), Row::Suspected | Row::Apart | Row::Newer | Row::Replaced) && !w.waited;
                 w.waited &= lifetime == Lifetime::Absent;
                 w.free = lifetime == Lifetime::Free || (lifetime == Lifetime::Absent && !waits);
-                w.again = lifetime == Lifetime::Absent && waits;
+                w.again = lifetime == Lifetime::Absent && waits && s.row() == Row::Suspected;
                 w.listed |= w.free && w.starts == 3;
                 w.again |= lifetime == Lifetime::Held && s.row() == Row::Suspected;
             });

@@ -374,7 +374,7 @@ fn finish(
             None => start_error(StartFailure::Vanished, None),
         },
         Done::Unverified => start_error(StartFailure::Unverified, failure.and_then(|(_, log_begin)| log_begin)),
-        Done::TooLate => story.too_late(),
+        Done::TooLate => story.too_late(service),
         Done::Trouble => story.take_trouble().unwrap_or_else(|| not_held("the error")),
     })
 }

@@ -351,10 +351,12 @@ impl Story {
     }
 
     /// How it ended when there was too little time left for a start.
-    pub(super) fn too_late(&self) -> Error {
+    pub(super) fn too_late(&self, service: &Service) -> Error {
         let suspicion = self.suspicions.last().cloned();
         let (waited, suspicion) = (self.began.elapsed(), suspicion.map(Box::new));
-        Error::Deadline { stage: "Lock", waiting_for: waiting_for("Lock"), waited, suspicion, holder: None }
+        // Somebody may share the lifetime lock: to ask for it that is free, and a server cannot have it.
+        let holder = Holder::of(service);
+        Error::Deadline { stage: "Lock", waiting_for: waiting_for("Lock"), waited, suspicion, holder }
     }
 }
 
@@ -406,7 +408,8 @@ pub enum Holder {
     /// It held the point lock: a client that starts a server, or a server that looks after its record. One that is
     /// stopped keeps it.
     Point(u32),
-    /// It held the lifetime lock: a server that starts or drains, or one that is stopped.
+    /// It held the lifetime lock: a server that starts or drains, or one that is stopped. Or it has a share in it, so that no
+    /// server can have it, as a backup may.
     Lifetime(u32),
 }
 

@@ -26,6 +26,7 @@ crate::trials![
     a_server_of_another_handshake_says_so_and_is_left_alone,
     a_connect_that_never_gets_the_lock_says_what_it_waited_for_and_who_holds_it,
     a_connect_that_never_finds_the_lifetime_lock_free_says_who_holds_it,
+    a_connect_whose_servers_cannot_have_the_lifetime_lock_says_who_shares_it,
     a_client_without_a_runtime_and_few_descriptors_is_told_and_does_not_panic,
     a_server_of_another_user_is_told_with_that_user,
     an_unresponsive_server_is_told_with_its_last_outcome_and_how_long_it_was_tried,
@@ -161,6 +162,23 @@ fn a_connect_that_never_finds_the_lifetime_lock_free_says_who_holds_it() {
     assert_eq!(holder, Some(Holder::Lifetime(server.pid)), "{text}");
     assert!(text.ends_with(&format!(": pid {} holds the lifetime lock", server.pid)), "{text}");
     kill(&home, server.pid);
+}
+
+/// As a backup does that asks for a lock of what it reads.
+fn a_connect_whose_servers_cannot_have_the_lifetime_lock_says_who_shares_it() {
+    let mut home = Home::new();
+    let (server, _) = home.count();
+    kill(&home, server.pid);
+    let life = fs::File::open(home.path().join("count.life")).unwrap();
+    fs2::FileExt::lock_shared(&life).unwrap();
+    home.limits = Limits::default().divided_by(16);
+    let error = home.fail(&home.service());
+    let text = error.to_string();
+    let Error::Deadline { holder, .. } = error else { panic!("{text}") };
+    assert_eq!(holder, Some(Holder::Lifetime(std::process::id())), "{text}");
+    fs2::FileExt::unlock(&life).unwrap();
+    assert_eq!(home.count().1, 1);
+    home.retire();
 }
 
 fn a_client_without_a_runtime_and_few_descriptors_is_told_and_does_not_panic() {

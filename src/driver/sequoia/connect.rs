@@ -213,7 +213,7 @@ fn finish(
         }
         Done::OtherDialect => Error::OtherDialect { path: service.point.clone() },
         Done::Failed => failure.map_or_else(|| not_held("the failure"), |failure| Error::Start(Box::new(failure))),
-        Done::TooLate => story.too_late(),
+        Done::TooLate => story.too_late(service),
         Done::Trouble => story.take_trouble().unwrap_or_else(|| not_held("the error")),
     })
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The process that holds the exclusive lock of a file just now. A number of this PID namespace.
+/// The process that holds the lock of a file just now, or one of those that share it. A number of this PID namespace.
 pub(crate) fn holder(path: &Path) -> Option<u32> {
     let file = fs::symlink_metadata(path).ok()?;
     let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
@@ -22,7 +22,8 @@ pub(crate) fn is_anothers(lock: &Path, ours: &Path, process: u32) -> bool {
 fn read(table: &str, file: &str) -> Option<u32> {
     table.lines().find_map(|line| {
         // The line of a process that waits has an arrow behind the number, and so one field more.
-        let [_, "FLOCK" | "POSIX", _, "WRITE", pid, of, ..] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+        let [_, "FLOCK" | "POSIX", _, "WRITE" | "READ", pid, of, ..] = line.split_whitespace().collect::<Vec<_>>()[..]
+        else {
             return None;
         };
         // 0 or -1 where it is in another PID namespace.
@@ -48,7 +49,7 @@ mod tests {
     fn the_holder_of_a_lock_is_told_where_the_system_tells() {
         for (file, holder) in [
             ("fe:00:4711", Some(815)),
-            ("fe:00:4712", None),
+            ("fe:00:4712", Some(817)),
             ("fe:00:4713", None),
             ("fe:00:4714", None),
             ("00:2a:4715", Some(818)),

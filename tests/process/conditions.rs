@@ -35,6 +35,8 @@ enum Whom {
     Anybody,
     /// Somebody whom permissions hold back: root becomes another user for it.
     User,
+    /// The same, to whom nothing there belongs.
+    Stranger,
     /// Root, without whom it cannot be made.
     Root,
     /// Root, where it may mount: the home is a file system mounted so.
@@ -94,21 +96,35 @@ fn rows_of_what_is_no_private_file(file: &'static str) -> Vec<Row> {
             std::os::unix::fs::chown(path, Some(NOBODY), None).unwrap();
         }),
     ];
-    let rows = kinds.into_iter().map(|(kind, remedy, as_whom, make)| {
+    let sees = move |kind: &str, remedy: &str| {
         let left_alone = format!("HOME/{file} is {kind} and was left alone: {remedy}");
-        let sees = match file {
+        match file {
             "count.life" => {
                 format!("error: cannot tell whether a server is alive, for HOME/{file} cannot be locked: {left_alone}")
             }
             _ => format!("error: {left_alone}"),
-        };
+        }
+    };
+    let [.., (another_users, be_that_user, ..)] = kinds;
+    let closed = row(
+        format!("`{file}` is {another_users}, and closed to this one, in a home as `/tmp`"),
+        sees(another_users, be_that_user),
+        move |home| {
+            create_home(home);
+            chmod(home, 0o1777);
+            write(&home.join(file), b"", 0o600);
+        },
+    )
+    .of(Whom::Stranger);
+    let rows = kinds.into_iter().map(|(kind, remedy, as_whom, make)| {
+        let sees = sees(kind, remedy);
         row(format!("`{file}` is {kind}"), sees, move |home| {
             create_home(home);
             make(&home.join(file));
         })
         .of(as_whom)
     });
-    rows.collect()
+    rows.chain([closed]).collect()
 }
 
 const DENIED: &str = "Permission denied (os error 13): give yourself the right to it, or use another home";
@@ -181,6 +197,14 @@ fn rows_of_homes() -> Vec<Row> {
             std::os::unix::fs::chown(home, Some(NOBODY), None).unwrap();
         })
         .of(Whom::Root),
+        row("the home is root's alone, and this is another user", untrusted_directory("HOME"), create_home)
+            .of(Whom::Stranger),
+        row(
+            "the home is root's, who lets others look, and this is another user",
+            untrusted_directory("HOME"),
+            mode(0o755),
+        )
+        .of(Whom::Stranger),
         row("the home cannot be written", format!("error: HOME/count: {DENIED}"), mode(0o500)).of(Whom::User),
         row("the home cannot be looked into", format!("error: HOME/count: {DENIED}"), mode(0o000)).of(Whom::User),
         row("the home is a symbolic link to a directory", STARTED, |home| {
@@ -299,7 +323,7 @@ fn what_a_user_sees_of_each_condition_of_the_files_is_what_the_page_says() {
     let mounts = root && Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());
     for row in &rows {
         match row.as_whom {
-            Whom::Root if !root => println!("not root, so not tried: {}", row.condition),
+            Whom::Root | Whom::Stranger if !root => println!("not root, so not tried: {}", row.condition),
             Whom::Mounter(_) if !mounts => println!("cannot mount, so not tried: {}", row.condition),
             _ => see(row),
         }
@@ -328,9 +352,10 @@ fn see(row: &Row) {
     let home = test.path().parent().unwrap().join(&row.home);
     (row.make)(&home);
     let mut client = client(row, &home);
-    if row.as_whom == Whom::User && rustix::process::geteuid().is_root() {
+    if [Whom::User, Whom::Stranger].contains(&row.as_whom) && rustix::process::geteuid().is_root() {
         let owner = format!("{NOBODY}:{NOBODY}");
-        assert!(Command::new("chown").args(["-hR", &owner]).arg(test.directory()).status().unwrap().success());
+        let all = if row.as_whom == Whom::User { "-hR" } else { "-h" };
+        assert!(Command::new("chown").args([all, &owner]).arg(test.directory()).status().unwrap().success());
         client.uid(NOBODY).gid(NOBODY);
     }
     let before = files(test.directory());

@@ -55,20 +55,30 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && !created => Ok(None),
         Err(error) => {
-            // What it is says more than why it could not be opened, if it is no file.
-            if let Ok(metadata) = std::fs::symlink_metadata(path) {
-                vouch_kind(path, &metadata)?;
-            }
+            say_more(path, &error)?;
             Err(Error::file(path, error))
         }
     }
 }
 
+/// What stands there, or whose it is, says more than why it could not be opened.
+fn say_more(path: &Path, error: &io::Error) -> Result<(), Error> {
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) => {
+            vouch_kind(path, &metadata)?;
+            if denied { vouch_file_owner(path, &metadata) } else { Ok(()) }
+        }
+        Err(_) => match path.parent().map(|home| (home, home.metadata())) {
+            Some((home, Ok(metadata))) if denied && !is_ours(&metadata) => Err(another_users(home)),
+            _ => Ok(()),
+        },
+    }
+}
+
 fn vouch(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     vouch_kind(path, metadata)?;
-    if metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(Error::untrusted(path, "another user's file", OWN_HOME));
-    }
+    vouch_file_owner(path, metadata)?;
     if metadata.mode() & 0o077 != 0 {
         return Err(Error::untrusted(path, "a file that others may use", "chmod 600 it"));
     }
@@ -80,6 +90,21 @@ fn vouch(path: &Path, metadata: &Metadata) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+fn vouch_file_owner(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    match is_ours(metadata) {
+        true => Ok(()),
+        false => Err(Error::untrusted(path, "another user's file", OWN_HOME)),
+    }
+}
+
+fn is_ours(metadata: &Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
+fn another_users(directory: &Path) -> Error {
+    Error::untrusted(directory, "another user's directory", OWN_HOME)
 }
 
 fn vouch_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
@@ -108,11 +133,10 @@ fn vouch_home(home: &Path) -> Result<(), Error> {
 /// Refuses a directory of another user's: above all, root makes nothing there that its user could not use. Whose it is may
 /// replace what is in it, shared or not.
 fn vouch_owner(directory: &Path, metadata: &Metadata) -> Result<(), Error> {
-    let (owner, us) = (metadata.uid(), rustix::process::geteuid().as_raw());
-    if ![0, us].contains(&owner) {
-        return Err(Error::untrusted(directory, "another user's directory", OWN_HOME));
+    match metadata.uid() == 0 || is_ours(metadata) {
+        true => Ok(()),
+        false => Err(another_users(directory)),
     }
-    Ok(())
 }
 
 /// Whether all may make files there, and none but its owner may touch another's, as in `/tmp`.

@@ -81,26 +81,33 @@ impl Place {
 
     /// Whether a record may be of another machine that shares the home: one whose locks cannot be believed here.
     pub fn is_foreign(&self, theirs: &Scope) -> bool {
-        !self.local && self.differs(theirs) == Some(Difference::Machine)
+        !self.local && self.is_other_machine(theirs)
     }
 
-    /// In which part a record's scope differs from here, if it does; the one that tells most.
-    ///
-    /// The boot is compared before the machine: two containers of one kernel may have different machine ids, or share
-    /// one with their host. Without both machine ids another boot is taken for one of this machine.
+    /// In which part a record's scope differs from here, if it does; the one that says best what keeps us from its server.
     pub fn differs(&self, theirs: &Scope) -> Option<Difference> {
         let ours = &self.scope;
-        if theirs.boot != ours.boot {
-            let other_machine = matches!((theirs.machine, ours.machine), (Some(theirs), Some(ours)) if theirs != ours);
-            return Some(if other_machine { Difference::Machine } else { Difference::Boot });
-        }
-        if self.shares_namespace(theirs) {
-            None
+        if self.is_foreign(theirs) {
+            Some(Difference::Machine)
         } else if [theirs.namespace, ours.namespace].contains(&UNKNOWN) {
             Some(Difference::UnknownNamespace)
-        } else {
+        } else if self.is_other_machine(theirs) {
+            Some(Difference::Machine)
+        } else if theirs.boot != ours.boot {
+            Some(Difference::Boot)
+        } else if theirs.namespace != ours.namespace {
             Some(Difference::Namespace)
+        } else {
+            None
         }
+    }
+
+    /// The boot is compared before the machine: two containers of one kernel may have different machine ids, or share one
+    /// with their host. Without both machine ids another boot is taken for one of this machine.
+    fn is_other_machine(&self, theirs: &Scope) -> bool {
+        let ours = &self.scope;
+        theirs.boot != ours.boot
+            && matches!((theirs.machine, ours.machine), (Some(theirs), Some(ours)) if theirs != ours)
     }
 
     fn shares_namespace(&self, theirs: &Scope) -> bool {
@@ -175,7 +182,7 @@ mod tests {
             (Scope { machine: None, ..rebooted }, Some(Difference::Boot), Reach::Doubtful, Reach::Apart),
             (Scope { machine: Some([9; 16]), ..rebooted }, Some(Difference::Machine), Reach::Doubtful, Reach::Apart),
             (Scope { namespace: 8, ..rebooted }, Some(Difference::Boot), Reach::Apart, Reach::Apart),
-            (Scope { namespace: 0, ..rebooted }, Some(Difference::Boot), Reach::Apart, Reach::Apart),
+            (Scope { namespace: 0, ..rebooted }, Some(Difference::UnknownNamespace), Reach::Apart, Reach::Apart),
         ] {
             assert_eq!(LOCAL.differs(&theirs), differs, "{theirs}");
             assert_eq!((LOCAL.reach(&at_port(theirs)), SHARED.reach(&at_port(theirs))), (local, shared), "{theirs}");

@@ -33,10 +33,8 @@ impl World {
             }),
             Step::Probe(step) => moves.push(name, me, |world| {
                 let lifetime = world.lifetime();
-                let next = step.answered(lifetime);
-                let waits = next.facts().then == "Wait";
-                world.clients[c].free = world.life.unheld() && !waits;
-                world.goes(c, next);
+                world.clients[c].free = step.is_free(lifetime);
+                world.goes(c, step.answered(lifetime));
             }),
             // Who serves by hand is a server from here on, and takes the point lock along.
             Step::Clear(step) => moves.push(name, me, |world| {

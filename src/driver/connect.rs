@@ -151,12 +151,10 @@ async fn drive(
             }
             Step::Probe(s) => {
                 let lifetime = held.probe(service, story)?;
-                let (row, elsewhere) = (s.row(), s.elsewhere());
-                let next = s.answered(lifetime);
-                if lifetime == Lifetime::Free || (lifetime == Lifetime::Absent && next.facts().then != "Wait") {
-                    story.free(row, elsewhere);
+                if s.is_free(lifetime) {
+                    story.free(s.row(), s.elsewhere());
                 }
-                next
+                s.answered(lifetime)
             }
             Step::Clear(s) => {
                 if deadline.saturating_duration_since(Instant::now()) < limits.start {

@@ -238,14 +238,24 @@ impl Probe {
         Some((record.pid, self.quest.here.differs(&record.scope)?))
     }
 
+    /// Whether that says that no server is alive: *free* does, and so does a life file that is not there and that nobody
+    /// makes again.
+    pub fn is_free(&self, lifetime: Lifetime) -> bool {
+        matches!(lifetime, Lifetime::Free | Lifetime::Absent) && self.verdict(lifetime) != Verdict::Wait
+    }
+
+    fn verdict(&self, lifetime: Lifetime) -> Verdict {
+        match verdict(self.row, lifetime) {
+            Verdict::Wait if self.quest.waited => Verdict::Start,
+            verdict => verdict,
+        }
+    }
+
     /// What the lock said.
     pub fn answered(self, lifetime: Lifetime) -> Step {
+        let verdict = self.verdict(lifetime);
         let Probe { mut quest, row, record } = self;
         quest.waited &= lifetime == Lifetime::Absent;
-        let verdict = match verdict(row, lifetime) {
-            Verdict::Wait if quest.waited => Verdict::Start,
-            verdict => verdict,
-        };
         match verdict {
             Verdict::Start if quest.goal == Goal::Retire => unlock(Then::Done(Done::Absent)),
             Verdict::Start if quest.starts == STARTS => quest.failed(false),

@@ -119,8 +119,8 @@ pub(super) struct Examined {
 
 /// Looks at a point, again where it changes meanwhile.
 pub(super) async fn examine(service: &Service, until: Instant) -> Result<Examined, Error> {
+    let here = scope::place(service.context.home())?;
     loop {
-        let here = scope::place(service.context.home())?;
         let found = point::read(&service.point)?;
         let mut suspicion = match look(service, &here, &found).await? {
             Look::Status(status) => return Ok(Examined { status, found, point: None }),

@@ -28,6 +28,7 @@ use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Nonce, Prove, Welcome};
 use crate::proto::record::Record;
+use crate::proto::scope::Place;
 use crate::service::Service;
 
 /// After an error of accept (no descriptors, most likely), how long until the next try: a small part of a client's
@@ -41,6 +42,8 @@ const WITNESSES: usize = 64;
 pub(super) struct Host {
     pub(super) service: Service,
     pub(super) record: Record,
+    /// Where it looks at the records of others from.
+    pub(super) here: Place,
     pub(super) hall: Arc<Hall>,
     pub(super) sessions: mpsc::Sender<Session>,
     /// For as many clients as are served at once.
@@ -285,8 +288,9 @@ impl Host {
         reserve: Reserve,
     ) -> Result<(Listener, Rc<Self>), Error> {
         let (listener, address) = Listener::open(service.transport, &service.point)?;
+        let here = scope::place(service.context.home())?;
         let record = Record {
-            scope: scope::here()?,
+            scope: here.scope,
             address,
             cookie,
             pid: std::process::id(),
@@ -296,6 +300,7 @@ impl Host {
         let host = Host {
             service: service.clone(),
             record,
+            here,
             hall: hall.clone(),
             sessions,
             places: Arc::new(Semaphore::new(

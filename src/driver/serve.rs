@@ -26,7 +26,7 @@ use super::lobby::{Host, Lobby};
 use super::log::{self, Log};
 use super::os::file::FileId;
 use super::os::signals::{self, Signals};
-use super::os::{cleaner, inherited, process, progress, scope, stdio};
+use super::os::{cleaner, inherited, process, progress, stdio};
 use super::point::{self, Guard};
 use super::reserve::Reserve;
 use super::sequoia;
@@ -41,7 +41,6 @@ use crate::proto::address::Address;
 use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::{Found, Line};
-use crate::proto::scope::Place;
 use crate::proto::serve::{Checked, Done, Holds, LifeFile, Retire, Starter, Step};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
@@ -517,8 +516,7 @@ impl<'a> Server<'a> {
         Ok(match (life, found) {
             (Ok(LifeFile::Lost), _) => Checked::Lost,
             (Ok(life), Ok(found)) => {
-                let here = Place { scope: host.record.scope, local: scope::is_local(self.service.context.home()) };
-                Checked::of(life, &found, file.is_some() && file == self.written, &host.record, &here)
+                Checked::of(life, &found, file.is_some() && file == self.written, &host.record, &host.here)
             }
             (Err(error), _) | (_, Err(error)) => {
                 tracing::warn!(target: "rendezvous_ipc::serve", %error, "the files cannot be looked at");

@@ -359,7 +359,6 @@ fn goal(goal: &str) -> Result<&str> {
 fn row(row: &str) -> &str {
     match row {
         "OtherDialect" => "Dialect",
-        "Foreign" => "Foreign",
         "Doubtful" => "Nothing",
         row => row,
     }

@@ -68,13 +68,13 @@ const LOCAL: [u64; 11] = [
 ];
 
 #[cfg(target_os = "linux")]
-pub(crate) fn is_local(home: &Path) -> bool {
+fn is_local(home: &Path) -> bool {
     let kind = rustix::fs::statfs(home).map(|found| found.f_type as u64 & 0xffff_ffff);
     kind.is_ok_and(|kind| LOCAL.contains(&kind))
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn is_local(_: &Path) -> bool {
+fn is_local(_: &Path) -> bool {
     false
 }
 

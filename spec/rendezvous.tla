@@ -1014,7 +1014,7 @@ Fairness ==
 Spec == Safe /\ Fairness
 
 (***************************************************************************)
-(* What must always be true. The names are those of PROTOCOL's table.      *)
+(* What must always be true. docs/manual/guarantees.md has these names.    *)
 (***************************************************************************)
 
 TypeOK ==

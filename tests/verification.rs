@@ -1,14 +1,17 @@
-//! `docs/verification.md` is true: what it names exists, and its table is what its lists say.
-//! `UPDATE=1 cargo test --test verification` writes the table anew.
+//! The documentation is true: each name and each reference in it exists, and its tables have what the code has.
+//! `UPDATE=1 cargo test --test verification` writes `docs/tests-by-property.md` anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const PAGE: &str = "docs/verification.md";
+/// What shows each property: the only list of it.
+const LIST: &str = "tests/properties.txt";
+/// How much each rung shows of each property, counted from the list.
+const PAGE: &str = "docs/tests-by-property.md";
 
-/// A rung's name on the page, and where the names that it gives are to be found.
-const RUNGS: [(&str, Named, &[&str]); 10] = [
+/// A rung's name in the list, how it names what it runs, and where these names stand.
+const RUNGS: [(&str, Named, &[&str]); 11] = [
     ("spec", Named::InTheSpec, &["spec"]),
     ("conformance", Named::InTheModel, &["model/src/property.rs", "model/src/slices.txt"]),
     ("traces", Named::AsFiles, &["spec/traces"]),
@@ -19,6 +22,7 @@ const RUNGS: [(&str, Named, &[&str]); 10] = [
     ("scenarios", Named::AsFiles, &["testdata"]),
     ("chaos", Named::AsVerdicts, &["tests/chaos"]),
     ("processes", Named::AsTests, &["tests/process", "tests/rpc.rs", "tests/quickstart.rs", "src"]),
+    ("interop", Named::AsTests, &["interop/tests"]),
 ];
 
 enum Named {
@@ -33,60 +37,123 @@ enum Named {
     AsFiles,
 }
 
-/// A property or a trap, and what shows it: the names each rung gives.
+/// A property, a trap or an error, and what shows it: a rung and a name each.
 struct Row {
+    section: String,
     title: String,
-    shown: BTreeMap<String, Vec<String>>,
+    shown: Vec<(String, String)>,
+}
+
+impl Row {
+    /// The rungs that show this row, in their order, and how many names each has.
+    fn counts(&self) -> Vec<(&'static str, usize)> {
+        let count = |rung| self.shown.iter().filter(|(shown, _)| shown == rung).count();
+        RUNGS.iter().map(|(rung, ..)| (*rung, count(rung))).filter(|(_, count)| *count > 0).collect()
+    }
 }
 
 #[test]
-fn every_name_on_the_page_is_that_of_something_that_is_run() {
-    let names: BTreeMap<&str, BTreeSet<String>> =
+fn every_name_in_the_list_is_that_of_something_that_is_run() {
+    let rungs: Vec<(&str, BTreeSet<String>)> =
         RUNGS.iter().map(|(rung, named, places)| (*rung, names(named, places))).collect();
     let mut wrong = Vec::new();
     for row in rows() {
-        for (rung, shown) in &row.shown {
-            match names.get(rung.as_str()) {
+        for (rung, name) in &row.shown {
+            match rungs.iter().find(|(known, _)| known == rung) {
                 None => wrong.push(format!("{}: there is no rung `{rung}`", row.title)),
-                Some(names) => wrong.extend(
-                    shown.iter().filter(|name| !names.contains(*name)).map(|name| format!("{rung} has no `{name}`")),
-                ),
+                Some((_, names)) if !names.contains(name) => wrong.push(format!("{rung} has no `{name}`")),
+                Some(_) => {}
             }
         }
     }
-    assert!(wrong.is_empty(), "{PAGE}:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{LIST}:\n{}", wrong.join("\n"));
 }
 
 #[test]
-fn the_table_is_what_the_lists_say() {
-    let page = read(PAGE);
-    let begin = page.find("| | spec |").expect("the table begins");
-    let end = begin + page[begin..].find("\n\n").expect("the table ends") + 1;
-    let table = table();
+fn the_page_of_tests_by_property_is_counted_from_the_list() {
+    let page = page();
     if std::env::var_os("UPDATE").is_some() {
-        return fs::write(path(PAGE), [&page[..begin], &table, &page[end..]].concat()).expect("the page is written");
+        return fs::write(path(PAGE), page).expect("the page is written");
     }
-    assert!(page[begin..end] == table, "UPDATE=1 cargo test --test verification");
+    assert!(read(PAGE) == page, "UPDATE=1 cargo test --test verification");
 }
 
 #[test]
-fn every_promise_of_the_manual_and_every_property_of_the_spec_has_a_row_and_two_rungs_that_show_it() {
+fn every_guarantee_and_every_property_of_the_spec_is_shown_by_two_rungs() {
     let rows = rows();
     let manual = read("docs/manual/guarantees.md");
     let promised = manual.split("**").skip(1).step_by(2).flat_map(code).map(String::from);
-    let configured =
-        fs::read_to_string(path("spec/faults.cfg")).expect("a configuration") + &read("spec/live-calm.cfg");
+    let configured = read("spec/faults.cfg") + &read("spec/live-calm.cfg");
     let properties = configured
         .lines()
         .filter_map(|line| line.trim().strip_prefix("PROPERTIES "))
         .flat_map(str::split_whitespace)
         .map(String::from);
     for name in promised.chain(properties).filter(|name| name.starts_with(char::is_uppercase)) {
-        let row = rows
-            .iter()
-            .find(|row| row.title == format!("`{name}`"))
-            .unwrap_or_else(|| panic!("{PAGE} has no row `{name}`"));
-        assert!(row.shown.len() >= 2, "`{name}` is shown by {:?} alone", row.shown.keys());
+        let row = rows.iter().find(|row| row.title == name).unwrap_or_else(|| panic!("{LIST} has no `{name}`"));
+        assert!(row.counts().len() >= 2, "`{name}` is shown by {:?} alone", row.counts());
+    }
+}
+
+#[test]
+fn the_protocol_page_has_every_step_record_lock_and_outcome() {
+    let page = read("docs/protocol.md");
+    for (section, source, name) in [
+        ("## Steps of a client", "connect", "Step"),
+        ("## Steps of a server", "serv", "Step"),
+        ("## Record and lifetime lock", "connect", "Row"),
+        ("## Dial outcomes", "connect", "Came"),
+    ] {
+        let (_, text) = page.split_once(&format!("{section}\n")).unwrap_or_else(|| panic!("{section}"));
+        let text = text.split("\n## ").next().unwrap_or_default();
+        let table = text.lines().filter_map(|line| line.strip_prefix("| `"));
+        let on_page: BTreeSet<&str> = table.flat_map(code_in_first_cell).collect();
+        let source = protocol_source(source, name);
+        let in_code: BTreeSet<&str> = variants_of(&source, name).into_iter().collect();
+        assert_eq!(on_page, in_code, "docs/protocol.md, {section}, and `{name}` in the code");
+    }
+}
+
+#[test]
+fn every_reference_to_a_page_or_to_a_section_leads_somewhere() {
+    let mut wrong = Vec::new();
+    for file in files(&["src", "spec", "checks/src", "model/src", "xtask/src", "tests", "docs", "README.md"]) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for (at, _) in text.match_indices("docs/") {
+            let rest = &text[at..];
+            let name = rest.split(|char: char| !(char.is_ascii_alphanumeric() || "/-_.".contains(char))).next();
+            let name = name.unwrap_or_default().trim_end_matches('.');
+            // A page of this project, and not what follows a longer path or an address.
+            if !name.ends_with(".md") || text[..at].ends_with(|char: char| char.is_ascii_alphanumeric() || char == '/')
+            {
+                continue;
+            }
+            let Ok(page) = fs::read_to_string(path(name)) else {
+                wrong.push(format!("{}: there is no {name}", file.display()));
+                continue;
+            };
+            let Some(title) = rest[name.len()..].strip_prefix("`, \"").and_then(|rest| rest.split('"').next()) else {
+                continue;
+            };
+            if !page.lines().any(|line| line.starts_with('#') && line.trim_start_matches(['#', ' ']) == title) {
+                wrong.push(format!("{}: {name} has no section \"{title}\"", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_link_of_a_page_leads_to_a_file() {
+    let pages = files(&["README.md", "docs", "spec/README.md", "interop/README.md"]);
+    for file in pages.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "md")) {
+        let text = fs::read_to_string(&file).expect("a page is text");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            let ours = !(target.is_empty() || target.contains("::") || target.contains("://") || !target.contains('.'));
+            let folder = file.parent().expect("a page is in a folder");
+            assert!(!ours || folder.join(target).exists(), "{}: {link}", file.display());
+        }
     }
 }
 
@@ -118,16 +185,14 @@ fn no_sample_panics_at_an_argument_that_is_not_utf_8() {
 #[test]
 fn every_error_has_a_test_that_makes_it_happen_and_stands_in_the_manual() {
     let source = read("src/error.rs");
-    let page = read(PAGE);
+    let rows = rows();
     let manual = read("docs/manual/errors.md");
-    let tests = names(&Named::AsTests, &["src", "tests"]);
     for name in ["Error", "StartFailure"] {
         let variants = variants_of(&source, name);
         assert!(variants.len() > 9, "{name} is read");
         for variant in variants {
-            let line = page.lines().find_map(|line| line.strip_prefix(&format!("- `{name}::{variant}`: ")));
-            let line = line.unwrap_or_else(|| panic!("{PAGE} does not say what shows `{name}::{variant}`"));
-            assert!(code(line).next().is_some() && code(line).all(|test| tests.contains(test)), "{name}::{variant}");
+            let shown = rows.iter().find(|row| row.title == format!("{name}::{variant}"));
+            assert!(shown.is_some_and(|row| !row.shown.is_empty()), "{LIST} has nothing for `{name}::{variant}`");
             assert!(manual.contains(&format!("[`{variant}`](crate::")), "the manual says nothing of {name}::{variant}");
         }
     }
@@ -159,40 +224,58 @@ fn variants_of<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
     variants.map(|line| line.split(|char: char| !char.is_ascii_alphanumeric()).next().unwrap_or(line)).collect()
 }
 
-/// The table: for each row, how much each rung has to show. A rung that shows nothing has no column.
-fn table() -> String {
-    let rows = rows();
-    let rungs: Vec<&str> = RUNGS
-        .iter()
-        .map(|(rung, ..)| *rung)
-        .filter(|rung| rows.iter().any(|row| row.shown.contains_key(*rung)))
-        .collect();
-    let mut table = format!("| | {} |\n| ---", rungs.join(" | "));
-    table += &" | ---:".repeat(rungs.len());
-    for row in rows {
-        table += &format!(" |\n| {}", row.title);
-        for rung in &rungs {
-            table += &row.shown.get(*rung).map_or(" |".into(), |shown| format!(" | {}", shown.len()));
-        }
-    }
-    table + " |\n"
+/// The source of the protocol, outside of the other dialect, whose path has `part` in it and that has this enum.
+fn protocol_source(part: &str, name: &str) -> String {
+    let begins = format!("pub enum {name} {{\n");
+    let files = files(&["src/proto"]).into_iter().filter(|file| {
+        let path = file.to_string_lossy();
+        path.contains(part) && !path.contains("sequoia")
+    });
+    let texts = files.filter_map(|file| fs::read_to_string(file).ok());
+    texts.into_iter().find(|text| text.contains(&begins)).unwrap_or_else(|| panic!("{part} has no enum {name}"))
 }
 
-/// The lists of the page: `### ROW`, and below it `- RUNG: NAME, NAME`, the names as code.
+/// The names in the first cell of a row, of which the first backtick was taken.
+fn code_in_first_cell(row: &str) -> impl Iterator<Item = &str> {
+    row.split(" | ").next().unwrap_or_default().split('`').step_by(2)
+}
+
+/// The page: for each row of the list, how much each rung has to show.
+fn page() -> String {
+    let mut page = String::from(
+        "# Tests by property\n\nHow many tests, formulas, runs or scenarios of each rung show a property or a trap. \
+         `tests/properties.txt`\nnames them, and what shows each error. `UPDATE=1 cargo test --test verification` writes this page; \
+         [verification.md](verification.md) explains the rungs.\n",
+    );
+    let mut section = String::new();
+    for row in rows().into_iter().filter(|row| row.section != "Errors") {
+        if row.section != section {
+            page += &format!("\n## {}\n\n", row.section);
+        }
+        let counts: Vec<String> = row.counts().iter().map(|(rung, count)| format!("{rung} {count}")).collect();
+        let title = if row.title.contains(' ') { row.title } else { format!("`{}`", row.title) };
+        page += &format!("- {title}: {}\n", counts.join(", "));
+        section = row.section;
+    }
+    page
+}
+
+/// Reads the list: `== SECTION`, a title, and below it, indented, a rung and a name a line.
 fn rows() -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    let page = read(PAGE);
-    for line in page.lines() {
-        if let Some(title) = line.strip_prefix("### ") {
-            rows.push(Row { title: title.into(), shown: BTreeMap::new() });
-        } else if let (Some(row), Some((rung, shown))) =
-            (rows.last_mut(), line.strip_prefix("- ").and_then(|line| line.split_once(": ")))
-        {
-            let before = row.shown.insert(rung.into(), code(shown).map(String::from).collect());
-            assert!(before.is_none(), "{}: `{rung}` stands there twice", row.title);
+    let mut section = String::new();
+    for line in read(LIST).lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(title) = line.strip_prefix("== ") {
+            section = title.into();
+        } else if let Some(shown) = line.strip_prefix("    ") {
+            let (rung, name) = shown.split_once(' ').unwrap_or_else(|| panic!("{LIST}: a rung and a name: {line}"));
+            let row = rows.last_mut().unwrap_or_else(|| panic!("{LIST}: a title comes first: {line}"));
+            row.shown.push((rung.into(), name.trim().into()));
+        } else {
+            rows.push(Row { section: section.clone(), title: line.into(), shown: Vec::new() });
         }
     }
-    assert!(rows.len() > 40, "the lists are there");
+    assert!(rows.len() > 40, "the list is there");
     rows
 }
 

@@ -1,7 +1,7 @@
 //! The client's machine, whatever its driver answers: any record of any version, any failure, in any order.
 //!
-//! The oracle knows what a true driver holds and what it has seen, and what PROTOCOL allows then. When the script is
-//! over, all goes well, and the connect has to end.
+//! The oracle knows what a true driver holds and what it has seen, and what `docs/protocol.md` allows then. When the
+//! script is over, all goes well, and the connect has to end.
 
 use arbitrary::Arbitrary;
 use rendezvous_ipc::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step, Versions};

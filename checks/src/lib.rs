@@ -2,7 +2,7 @@
 //!
 //! Each has a `check` over bytes, and panics where something is not as it must be. What is more than bytes is a script
 //! of operations, made from bytes by [`script`]; proptest makes the operations one by one, so that it can leave some
-//! out. The oracles are written anew from what PROTOCOL says, naively, and share no code with what they judge.
+//! out. The oracles are written anew from `docs/protocol.md`, naively, and share no code with what they judge.
 
 pub mod address;
 pub mod client_ops;

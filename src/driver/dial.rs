@@ -108,7 +108,7 @@ pub(super) async fn within<T>(until: Instant, work: impl Future<Output = io::Res
     }
 }
 
-/// Errors → outcomes, as PROTOCOL's table has it: what is not listed is our own trouble.
+/// Classifies an error by `docs/protocol.md`, "Dial outcomes". An error that is not listed there is our own trouble.
 fn judge(error: io::Error) -> Trouble {
     use io::ErrorKind::*;
     match error.kind() {

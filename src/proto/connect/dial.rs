@@ -24,7 +24,7 @@ pub(super) enum How {
 }
 
 impl Contact {
-    /// Outcome × held, as PROTOCOL's table has it.
+    /// Returns the step after a dial that failed: `docs/protocol.md`, "Dial outcomes".
     fn failed(self, came: Came) -> Step {
         let Contact { mut quest, record, how } = self;
         let end = match came {

@@ -64,7 +64,7 @@ pub enum Refusal {
     CannotTell,
 }
 
-/// Record × lifetime lock, as PROTOCOL's table has it.
+/// Decides by the record and the lifetime lock: `docs/protocol.md`, "Record and lifetime lock".
 pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
     use Lifetime::*;
     use Row::*;
@@ -146,7 +146,7 @@ pub enum Class {
 }
 
 impl Came {
-    /// Outcome → class, as PROTOCOL's table has it.
+    /// Returns what to make of this outcome: `docs/protocol.md`, "Dial outcomes".
     pub const fn class(self) -> Class {
         match self {
             Came::Trouble => Class::Ours,

@@ -4,14 +4,14 @@ EXTENDS rendezvous, TLC
 
 Symmetry == Permutations(Clients)
 
-\* A suspect that can be met no more is as good as none.
+\* A suspect whose record cannot come back is the same as no suspect.
 Met(c) == IF cl[c].suspect = None THEN None
           ELSE IF sv[cl[c].suspect].pc = "Free" /\ ~Refers(cl[c].suspect) THEN None ELSE cl[c].suspect
 View == <<[c \in Clients |-> [cl[c] EXCEPT !.suspect = Met(c)]],
           sv, conn, file, plock, cur, life, port, from, stopped, left, clean, rounds, leaked, tries>>
 
-\* Kinds of fault. What an old copy may put back makes every suspect worth remembering; a deletion makes a second file.
-\* The name of a socket is drawn, and so nobody else's: only ports have strangers.
+\* Kinds of fault. An old copy makes every suspect worth remembering; a deletion makes a second file.
+\* The name of a socket is random, so no other process has it: only ports have strangers.
 CrashFaults   == {"kill client", "kill server", "stop client", "stop server", "torn", "deadline"}
 ProgramFaults == {"cannot start", "fails", "hangs", "nonsense", "kill server"}
 MostFaults    == CrashFaults \cup ProgramFaults \cup
@@ -20,8 +20,8 @@ AllFaults     == MostFaults \cup {"deleted"}
 SocketFaults  == (MostFaults \ {"stranger"}) \cup {"unlinked"}
 EveryFault    == AllFaults \cup {"old copy"}
 
-\* Each way from step to step is told when it is first taken: README.md draws just these. That a client or a server can
-\* be killed at any of them, and that a client can give up, goes without saying.
+\* Each transition is printed when it is first taken: README.md draws exactly these. It leaves out that a client or a
+\* server can be killed, and that a client can give up, at any step.
 ASSUME TLCSet(1, {})
 Told(way) == way \in TLCGet(1) \/ (TLCSet(1, TLCGet(1) \cup {way}) /\ PrintT(way))
 Tell ==
@@ -30,10 +30,10 @@ Tell ==
     /\ \A s \in Slots : sv'[s].pc # sv[s].pc /\ "Dying" \notin {sv[s].pc, sv'[s].pc}
                         => Told(<<"server", sv[s].pc, sv'[s].pc>>)
 
-\* The window that OneHandler leaves open where a life file was removed: it is there.
+\* The window that OneHandler leaves open after a life file was removed is reached.
 NoWindow == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t
 
-\* Every outcome comes about: each of these must fail.
+\* Every outcome is reached: each of these must fail.
 Never(out) == \A c \in Clients : cl[c].out # out
 NeverWelcomed == Never("Welcomed")
 NeverStart == Never("Start")

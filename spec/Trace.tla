@@ -2,22 +2,21 @@
 (***************************************************************************)
 (* Whether the protocol allows what real processes did: cargo xtask trace. *)
 (*                                                                         *)
-(* A run is what some actors did, each one thing after the other: the      *)
-(* client's machine in a process, the server's, the server's side of a     *)
-(* handshake, and the world with its faults. Between actors little is      *)
-(* known: only that what was done before another thing was begun came      *)
-(* first (needs). An event is one action of the protocol, by who did it,   *)
-(* and with what could be seen of its outcome. So the actions are taken    *)
-(* here in every order in which they may have been; a run is accepted when *)
-(* all of it can be.                                                       *)
+(* A run has several actors, each with a sequence of events: the client's  *)
+(* machine in a process, the server's, the server's side of a handshake,   *)
+(* and the world with its faults. An event is one action of the protocol   *)
+(* by one actor, with what the log shows of its outcome. The order between *)
+(* actors is known only where one event ended before another began         *)
+(* (needs). So the actions are taken here in every order that is possible; *)
+(* a run is accepted if one of these orders takes all of it.               *)
 (***************************************************************************)
 EXTENDS rendezvous, Recorded, Sequences, TLC
 
 \* Recorded is written for the runs in question. It has
-\*   Runs == sequence of [actors |-> sequence of [events, must], odd |-> kinds of fault that are not told]
+\*   Runs == sequence of [actors |-> sequence of [events, must], odd |-> kinds of fault that no log shows]
 
 VARIABLES
-    run,            \* which run this is
+    run,            \* the run that is checked
     pos,            \* actor -> how many of its events were taken
     named           \* slot  -> the process that is its server
 
@@ -37,15 +36,15 @@ TraceInit ==
     /\ named = [s \in Slots |-> ""]
 
 (***************************************************************************)
-(* An event e is e.do by the process e.who: where it was (at) and where    *)
-(* that led (to, "?" when it was not seen), about which process (of), and  *)
-(* what else was seen (is).                                                *)
+(* An event e is the action e.do of the process e.who: the step before     *)
+(* (at), the step after (to; "?" if the log does not show it), the process *)
+(* that it concerns (of), and what else the log shows (is).                *)
 (***************************************************************************)
 
 Is(s, process) == process = "" \/ (s # None /\ named[s] = process)
 Of(process)    == {s \in Slots : named[s] = process}
 
-\* A client's step: where it led, and whom it is about.
+\* A client's step: the step after it, and the process that it concerns.
 Led(c, e) ==
     \/ e.to = "?"
     \/ /\ cl'[c].pc = e.to
@@ -56,26 +55,26 @@ Led(c, e) ==
        /\ e.to \in {"Kill", "Fallback", "Unlock"} => cl'[c].then = e.is
        /\ e.to = "Done" => cl'[c].out = e.is
 
-(* Where the code differs, to the same end: README.md says why each is the same. *)
+(* Where the code differs with the same effect: README.md gives the reason for each. *)
 
-\* Of a connection that has ended, what was sent is still read, and what one sends goes nowhere: the next step finds out.
+\* On a connection that has ended the client still reads what was sent, and what it sends is lost: the next step shows it.
 Unaware(c) ==
     /\ c \notin stopped /\ conn[c].eof
     /\ \/ cl[c].pc = "Hello" /\ Moves(c, "Prove", "hello")
        \/ cl[c].pc = "Prove" /\ conn[c].st = "proof" /\ Moves(c, "Welcome", "proved")
     /\ UNCHANGED <<sv, point, life, env>>
 
-\* Who dies has closed its port before it releases its locks.
+\* A dying process closes its port before it releases its locks.
 Closing(c) ==
     /\ In(c, "Dial") /\ sv[cl[c].rec].pc = "Dying" /\ Suspect(c)
     /\ UNCHANGED <<sv, point, life, env>>
 
-\* Patience began with the dial: who was stopped meanwhile goes on too late.
+\* Patience begins with the dial: a client that was stopped meanwhile goes on too late.
 Late(c) ==
     /\ c \notin stopped /\ cl[c].pc \in {"Dial", "Hello", "Prove", "Welcome"} /\ Suspect(c)
     /\ UNCHANGED <<sv, point, life, env>>
 
-\* The server's side of a dial that its client has given up.
+\* The server's side of a dial that its client gave up.
 GivenUpOn(e) == conn[e.of].to = None \/ (e.over[1] > 0 /\ pos[e.over[1]] >= e.over[2])
 
 Stepped(c, e) ==
@@ -99,14 +98,14 @@ Served(s, e) ==
     /\ e.to \in {"Unlock", "Refuse"} => sv'[s].then = e.is
     /\ e.to \in {"Look", "Withdraw", "Close", "Drain", "Release"} => sv'[s].why = e.is
 
-\* A check of the files that finds the record well; the socket perhaps not.
+\* A check of the files that finds the record intact, but perhaps not the socket.
 LooksWell(s) ==
     /\ sv[s].pc = "Serve" /\ file[cur] = s
     /\ sv' = [sv EXCEPT ![s].listen = TRUE]
     /\ \E some \in SUBSET Unheard(s) : conn' = Hangup(s, some)
     /\ UNCHANGED <<cl, point, life, env>>
 
-\* A process is killed, whatever it is.
+\* A process is killed: a client or a server.
 KillProcess(p) ==
     IF \E s \in Of(p) : Alive(s) THEN \E s \in Of(p) : KillServer(s)
     ELSE IF p \in Clients /\ cl[p].pc \notin {"Out", "Done"} THEN KillClient(p)
@@ -122,10 +121,10 @@ ContinueProcess(p) ==
     LET these == stopped \cap (Of(p) \cup {p}) IN
     IF these # {} THEN \E x \in these : Continue(x) ELSE UNCHANGED vars
 
-\* The record of a server that nobody remembers is like any other's.
+\* The record of a server that no client remembers equals any other's.
 Old(p) == {s \in Of(p) : Copied(s)}
 
-\* A fault that may find what it would bring about.
+\* A fault that may find its effect there already.
 Or(fault) == fault \/ (~ENABLED fault /\ UNCHANGED vars)
 
 Does(e) ==
@@ -153,7 +152,7 @@ Does(e) ==
                               ELSE PutBack /\ file'[cur] \in (IF Old(e.of) = {} THEN {Unused} ELSE Old(e.of))
       [] e.do = "stranger" -> \E s \in Of(e.who) : Stranger(s) /\ port'[s] = e.is
 
-\* A slot is known by its process from its start on. A client that serves becomes a server.
+\* A slot has its process from its start on. A client that serves becomes a server.
 Names(e) ==
     named' =
         IF e.do = "Client" /\ e.at = "Spawn" /\ cl'[e.who].child # None
@@ -171,7 +170,7 @@ Take(a) ==
     /\ pos' = [pos EXCEPT ![a] = @ + 1]
     /\ run' = run
 
-\* What happens to a process without its doing, or is seen by its consequences alone.
+\* What happens to a process without an action of its own, or shows only in its consequences.
 Silently ==
     /\ \/ \E s \in Slots : Watchdog(s) \/ Exit(s) \/ (Odd("hangs") /\ Hang(s))
        \/ \E s \in Slots, c \in Clients : Dismiss(s, c)
@@ -182,8 +181,8 @@ TraceNext == (\E a \in Actors : Take(a)) \/ Silently
 TraceSpec == TraceInit /\ [][TraceNext]_<<vars, log>>
 
 (***************************************************************************)
-(* What is told: that a run is accepted, after which nothing more is asked *)
-(* of it; and how far it went.                                             *)
+(* The output: that a run is accepted, after which it is not explored any  *)
+(* further; and how far it went.                                           *)
 (***************************************************************************)
 
 Many == Len(Runs)

@@ -3,56 +3,56 @@
 (* Many clients, one name, one server.                                     *)
 (*                                                                         *)
 (* A service is named by a file, the point. It holds the record of the     *)
-(* server: where it listens and what it knows (the cookie). Whoever holds  *)
-(* the point's lock may change the point. A second file, the life file, is *)
+(* server: where it listens and its secret (the cookie). The holder of the *)
+(* point's lock may change the point. A second file, the life file, is     *)
 (* locked by a server from before its handler exists until its last client *)
-(* is gone. From these two locks everything else follows:                  *)
+(* is gone. Everything else follows from these two locks:                  *)
 (*                                                                         *)
 (*   - a client that cannot reach the recorded server only suspects it;    *)
 (*   - it takes the point lock and asks the lifetime lock;                 *)
-(*   - free is a fact: the record is dead, and a server may be started;    *)
-(*   - held is none: back off, and try again.                              *)
+(*   - free proves that the record is dead: a server may be started;       *)
+(*   - held proves nothing: the client backs off and tries again.          *)
 (*                                                                         *)
 (* A server listens at a port, or at a socket, which is a file of its own. *)
-(* A file can be removed: by a fault, and by who sweeps up what dead       *)
-(* servers left. In all else the two are alike, so nothing says which.     *)
+(* A file can be removed: by a fault, or by a server that sweeps up what   *)
+(* dead servers left. Apart from that the two behave alike.                *)
 (*                                                                         *)
 (* An action is one step of the machines in src/proto, and has its name.   *)
 (* Where client and server have a step of the same name, the server's is   *)
-(* called ServerX. README.md beside this file says it all in prose, and    *)
-(* what is left out. MCrendezvous.tla says how much of it is explored.     *)
+(* called ServerX. README.md beside this file explains the actions and     *)
+(* says what is left out. MCrendezvous.tla bounds what is explored.        *)
 (***************************************************************************)
 EXTENDS Naturals, FiniteSets
 
 CONSTANTS
     Clients,    \* programs that connect, serve by hand, or have a server retire
-    Slots,      \* what may become a server: its process, its port and its cookie
+    Slots,      \* what may become a server: a process, its port and its cookie
     None,       \* neither a client nor a slot
     Goals,      \* what clients want: see Begin
     Faults,     \* the kinds of fault that happen
-    Budget,     \* how many faults happen at most
-    Rounds,     \* how many connects begin at most; 0: no limit
+    Budget,     \* the largest number of faults
+    Rounds,     \* the largest number of connects that begin; 0: no limit
     Transport,  \* where servers listen: at a "socket" or at a "port"
-    Away,       \* the clients that are not where the others are
-    Place,      \* and where they are: see Places
-    Without     \* the rules that are taken out, to see what they are good for
+    Away,       \* the clients that are at another place than the rest
+    Place,      \* that place: see Places
+    Without     \* the rules that are taken out, to show what each is needed for
 
 VARIABLES
     cl,         \* client  -> its machine
     sv,         \* slot    -> its machine and its pipes; a process of the slot is a server
     conn,       \* client  -> its connection, if any
-    file,       \* inode   -> what is in it: nothing, garbage, or a server's record
-    plock,      \* inode   -> who holds its lock (the point lock, if the path leads there)
+    file,       \* inode   -> its content: nothing, garbage, or a server's record
+    plock,      \* inode   -> the holder of its lock (the point lock, if the path leads there)
     cur,        \* the inode that the point's path leads to
-    life,       \* who holds the lock of the life file; or that there is no life file
-    port,       \* slot    -> the stranger that took a dead server's port, or the server of another point that a copy names
-    from,       \* slot    -> where its server was started: its record says so
-    stopped,    \* who is stopped (SIGSTOP)
+    life,       \* the holder of the life file's lock; None; or "absent", if there is no life file
+    port,       \* slot    -> the stranger at a dead server's port, or the server of another point that a copy names
+    from,       \* slot    -> the place where its server was started, as its record says
+    stopped,    \* the processes that are stopped (SIGSTOP)
     left,       \* how many faults may still happen
     clean,      \* the clients that began after the last fault; kept where Rounds is not 0, for Convergence
     rounds,     \* how many connects may still begin
-    leaked,     \* the cookies that were sent somewhere
-    tries       \* client  -> how often it dialled, while there was no fault
+    leaked,     \* the cookies that were sent to anybody
+    tries       \* client  -> how often it dialled before the first fault
 
 point == <<file, plock, cur>>
 env   == <<port, from, stopped, left, clean, rounds, leaked, tries>>
@@ -61,11 +61,11 @@ vars  == <<cl, sv, conn, file, plock, cur, life, port, from, stopped, left, clea
 Rule(name) == name \notin Without
 
 (***************************************************************************)
-(* What there is.                                                          *)
+(* The values.                                                             *)
 (*                                                                         *)
-(* A record is known by its slot: the slot stands for the address, the     *)
-(* cookie, and all else in it. A slot that nothing refers to any more is   *)
-(* used again, with a fresh cookie and another port: hence FreeSlots.      *)
+(* A slot stands for a record: the address, the cookie and everything else *)
+(* in it. A slot that nothing refers to is used again, with a fresh cookie *)
+(* and another port: see FreeSlots.                                        *)
 (***************************************************************************)
 
 Inodes   == {0, 1}
@@ -74,11 +74,11 @@ Others   == {"Newer", "Dialect", "Foreign"}     \* of a newer format, of the oth
                                                 \* shares the home
 Contents == Slots \cup Nothing \cup Others
 
-\* Where one may be: where most are; in another network namespace; where it is not known which; or where another boot
-\* or machine is seen, though the kernel is the same.
+\* A place is the same network namespace as most (here), another one (there), an unknown one (nowhere), or one in which
+\* the same kernel shows another boot or machine (rebooted).
 Places   == {"here", "there", "nowhere", "rebooted"}
 
-Calm     == left = Budget                       \* there was no fault yet
+Calm     == left = Budget                       \* no fault has happened
 Starts   == 3
 Connects == {"External", "Internal", "Robust"}
 
@@ -97,20 +97,20 @@ Serving(s)  == Alive(s) /\ sv[s].open
 
 PlaceOf(c) == IF c \in Away THEN Place ELSE "here"
 
-\* What the record of a server is worth to who stands at a place. A socket is a file beside the point, and leads to its
-\* server from wherever that file is seen. A port is its server's in one network namespace only, and only if that is known
-\* on both sides. Another boot may be an earlier one, whose port is somebody else's by now; it may also be this one by
-\* another name. Held, the lifetime lock says that its holder lives on this kernel.
+\* Whether a client at a place can use the record of a server. A socket is a file beside the point, so it leads to its
+\* server wherever the file is visible. A port belongs to its server in one network namespace only, which both sides must
+\* know. Another boot may be an earlier one, whose port now belongs to another process, or this boot under
+\* another name. A lifetime lock that is held shows that its holder lives on this kernel.
 Reach(place, s) ==
     CASE Transport = "socket"                                -> "Direct"
       [] Transport = "port" /\ place = from[s] /\ place # "nowhere" -> "Direct"
       [] Transport = "port" /\ {place, from[s]} = {"here", "rebooted"} -> "Doubtful"
       [] OTHER                                               -> "Apart"
 
-\* At a port of which nobody can tell where it is, nobody is found.
+\* No client finds a server at a port whose network namespace is unknown.
 Findable(s) == Transport = "socket" \/ from[s] # "nowhere"
 
-\* The sockets of all servers are removed. Only who holds the lifetime lock does that: they are those of the dead.
+\* The sockets of all servers are removed. Only the holder of the lifetime lock does that: all others are dead.
 Swept == [s \in Slots |-> [sv[s] EXCEPT !.listen = FALSE]]
 SweptUnless(rule) == IF Rule(rule) THEN sv ELSE Swept
 
@@ -120,37 +120,37 @@ Handler(s)  == sv[s].pc \in {"Build", "Listen", "Ready", "Registered", "Write", 
                              "Recheck", "Reclaim", "Restore", "Look", "Withdraw", "Close", "Unlock", "Drain"}
                /\ sv[s].then \notin {"Busy", "Failed"}
 
-\* There is a life file, or none, and nobody has locked it: who locks it makes it.
+\* Nobody has locked the life file, or there is none. A server that locks it creates it if necessary.
 Absent     == "absent"
 Unheld     == life \in {None, Absent}
-\* What a server knows to be its lifetime lock, once it got it.
+\* The steps at which a server has taken the lifetime lock.
 LifeHolds(s) == sv[s].pc \notin {"Free", "Watch", "Claim", "Dying"} /\ sv[s].then # "Busy"
-\* But its life file was removed or replaced.
+\* Its life file was removed or replaced since then.
 Robbed(s)  == LifeHolds(s) /\ life # s
 
 Inode(x)  == IF plock[1] = x THEN 1 ELSE 0
 Holds(x)  == \E i \in Inodes : plock[i] = x
-Mine(x)   == file[Inode(x)]                     \* what is in the file that x has locked
+Mine(x)   == file[Inode(x)]                     \* the content of the file that x has locked
 
 Written(x, content) == [file EXCEPT ![Inode(x)] = content]
 
-\* What is unlocked and has no path is gone.
+\* An inode that is unlocked and has no path is gone.
 LetGo(x, f) ==
     /\ plock' = IF Holds(x) THEN [plock EXCEPT ![Inode(x)] = None] ELSE plock
     /\ file' = IF Holds(x) /\ Inode(x) # cur THEN [f EXCEPT ![Inode(x)] = "Empty"] ELSE f
     /\ cur' = cur
 
-\* An old copy of the point can still be put back.
+\* A fault can still put back an old copy of the point.
 Copies == "old copy" \in Faults /\ left > 0
 
-\* A suspect that is gone, with its record, is forgotten where nothing can bring it back: it can be met no more.
+\* A client forgets a suspect that is gone with its record, unless an old copy can bring the record back.
 Recorded(s) == \E i \in Inodes : file[i] = s
 Refers(s) ==
     \/ Recorded(s)
     \/ \E c \in Clients : s \in {cl[c].rec, cl[c].child, conn[c].to} \/ (s = cl[c].suspect /\ Copies)
 
 FreeSlots == {s \in Slots : sv[s].pc = "Free" /\ (Refers(s) => ~Rule("fresh cookie"))}
-Unused    == CHOOSE s \in FreeSlots : TRUE       \* any is as good as another
+Unused    == CHOOSE s \in FreeSlots : TRUE       \* which one does not matter
 Forgets(c, s) == [cl[c] EXCEPT !.suspect = IF @ = s THEN None ELSE @]
 
 Init ==
@@ -186,7 +186,7 @@ Holding(c) == cl[c].how = "Holding"
 
 Over(c, out) == [Idler EXCEPT !.pc = "Done", !.goal = cl[c].goal, !.listed = cl[c].listed, !.out = out]
 
-\* A connect begins, to be served (as a policy says), to serve by hand, or to have the server retire.
+\* A connect begins: to be served (by a policy), to serve by hand, or to ask the server to retire.
 Begin(c) ==
     /\ In(c, "Out")
     /\ Rounds > 0 => rounds > 0
@@ -195,7 +195,7 @@ Begin(c) ==
     /\ clean' = IF Rounds > 0 THEN clean \cup {c} ELSE clean
     /\ UNCHANGED <<sv, conn, point, life, port, from, stopped, left, leaked, tries>>
 
-\* A client that is over goes, and closes its connection. It may begin again, as another.
+\* A client that has ended leaves and closes its connection. It may begin again, as a new client.
 Leave(c) ==
     /\ In(c, "Done")
     /\ cl' = [cl EXCEPT ![c] = Idler]
@@ -204,7 +204,7 @@ Leave(c) ==
     /\ tries' = [tries EXCEPT ![c] = 0]
     /\ UNCHANGED <<sv, point, life, port, from, stopped, left, rounds, leaked>>
 
-\* Without the lock. A record is dialled if it leads to its server from here and is not the suspect, and two at most.
+\* Reads without the lock. The client dials a record that it can reach and that is not its suspect, at most two of them.
 Read(c) ==
     /\ In(c, "Read")
     /\ LET found == file[cur]
@@ -235,7 +235,8 @@ Row(c, found) ==
       [] found \in Slots /\ found # cl[c].suspect -> (IF Reach(PlaceOf(c), found) = "Direct" THEN "Fresh"
                                                      ELSE Reach(PlaceOf(c), found))
 
-\* Under the lock. A record that is not the suspect is dialled while the lock is held: nobody can retire meanwhile.
+\* Reads under the lock. The client dials a record that is not its suspect and keeps the lock: the server cannot retire
+\* meanwhile.
 Reread(c) ==
     /\ In(c, "Reread")
     /\ LET found == Mine(c) IN
@@ -247,7 +248,7 @@ Reread(c) ==
     /\ sv' = SweptUnless("sweep if free")
     /\ UNCHANGED <<conn, life, env>>
 
-\* Record x lifetime lock, as the table has it.
+\* The table of record x lifetime lock.
 Decision(row, free) ==
     CASE row = "Dialect"                 -> "OtherDialect"
       [] row = "Foreign" /\ free         -> "ForeignScope"
@@ -257,14 +258,14 @@ Decision(row, free) ==
       [] row = "Doubtful" /\ ~free       -> (IF Rule("dial the doubtful") THEN "Dial" ELSE "Backoff")
       [] row = "Suspected" /\ ~free      -> (IF Rule("again after held") THEN "Again" ELSE "Backoff")
 
-\* There may be no life file: a server, if one lives, makes it again. Beside a whole record of here that is waited for, and
-\* then taken for free.
+\* There may be no life file: a live server makes it again. Beside a whole record of this place a client waits once for
+\* that, and then takes the lifetime lock to be free.
 Wanting(c) == life = Absent /\ cl[c].row \in {"Suspected", "Apart", "Newer"} /\ ~cl[c].waited /\ Rule("wait")
 
-\* What is over as soon as it holds nothing: what decided until now is forgotten.
+\* The attempt ends as soon as the client holds nothing; it forgets what decided until now.
 Ends(quest, out) == [quest EXCEPT !.then = out, !.suspect = None, !.waited = FALSE, !.dials = 0, !.starts = 0]
 
-\* Where a start that is not possible leads: what the policy makes of it.
+\* What the policy makes of a start that failed.
 Failed(c, quest) ==
     IF cl[c].goal = "Robust" THEN [quest EXCEPT !.then = "Fallback", !.listed = TRUE] ELSE Ends(quest, "Failed")
 
@@ -299,7 +300,7 @@ Probe(c) ==
 Server(hand) ==
     [FreeSlot EXCEPT !.hand = hand, !.pc = IF hand THEN "Claim" ELSE "Watch", !.pipe = IF hand THEN "none" ELSE "open"]
 
-\* The record is dead. Who serves by hand is a server from here on, and takes the point lock along.
+\* The record is dead. A client that serves by hand is a server from now on and keeps the point lock.
 Clear(c) ==
     /\ In(c, "Clear")
     /\ LET lock == IF Holds(c) THEN plock ELSE [plock EXCEPT ![cur] = c]
@@ -320,7 +321,7 @@ Clear(c) ==
                    /\ from' = from)
     /\ UNCHANGED <<conn, cur, life, stopped, left, clean, rounds, leaked, tries>>
 
-\* A process, with a cookie that nothing refers to.
+\* Starts a process with a cookie that nothing refers to.
 Spawn(c) ==
     /\ In(c, "Spawn")
     /\ LET s == Unused
@@ -331,8 +332,8 @@ Spawn(c) ==
           /\ cl' = [x \in Clients |-> IF x = c THEN awaits ELSE Forgets(x, s)]
     /\ UNCHANGED <<conn, point, life, stopped, left, clean, rounds, leaked, tries>>
 
-\* Its reply, its exit or the end of its budget, whichever comes first; a reply before an exit. Who said ready and is
-\* seen to be gone has failed.
+\* Waits for the child's reply, its exit or the end of its budget. A reply counts before an exit, but a child that said
+\* ready and is seen to be gone has failed.
 Await(c) ==
     /\ In(c, "Await")
     /\ LET s     == cl[c].child
@@ -346,7 +347,7 @@ Await(c) ==
              /\ cl' = [cl EXCEPT ![c] = KillOr(Failed(c, cl[c]), TRUE)]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
-\* Now the lifetime lock must be held.
+\* The child must hold the lifetime lock now.
 Verify(c) ==
     /\ In(c, "Verify")
     /\ cl' = [cl EXCEPT ![c] = IF ~Unheld THEN [cl[c] EXCEPT !.pc = "Write"]
@@ -359,7 +360,7 @@ Write(c) ==
     /\ cl' = [cl EXCEPT ![c].pc = "Confirm"]
     /\ UNCHANGED <<sv, conn, plock, cur, life, env>>
 
-\* One answer only: whether it arrived, the dial finds out.
+\* The order has no answer: the dial shows whether it arrived.
 Confirm(c) ==
     /\ In(c, "Confirm")
     /\ LET s == cl[c].child
@@ -371,7 +372,7 @@ Confirm(c) ==
               ELSE cl' = [cl EXCEPT ![c] = quest] /\ LetGo(c, file))
     /\ UNCHANGED <<conn, life, env>>
 
-\* Look again before serving in this process.
+\* Looks again before the client serves in its own process.
 Fallback(c) ==
     /\ In(c, "Fallback")
     /\ LET free == Inode(c) = cur /\ Unheld
@@ -380,7 +381,7 @@ Fallback(c) ==
                                   ELSE [unlock EXCEPT !.then = "Backoff"]]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
-\* It is not awaited: what is killed takes a while to die, and holds its locks meanwhile.
+\* The client does not wait for the exit: a killed process takes a while to die and holds its locks meanwhile.
 Kill(c) ==
     /\ In(c, "Kill")
     /\ LET s == cl[c].child IN
@@ -400,7 +401,7 @@ Unlock(c) ==
        IN cl' = [cl EXCEPT ![c] = IF then \in {"Backoff", "Again", "Wait"} THEN quest ELSE Over(c, then)]
     /\ UNCHANGED <<sv, conn, env>>
 
-\* Holding nothing. That is no attempt.
+\* Waits while holding nothing. This does not count as an attempt.
 Backoff(c) ==
     /\ In(c, "Backoff")
     /\ cl' = [cl EXCEPT ![c] =
@@ -409,7 +410,7 @@ Backoff(c) ==
             [] ~Rule("back-off is free") /\ cl[c].starts >= 3   -> Over(c, "Failed")]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
-\* Holding nothing, for longer than a server takes to look after its files. Only one that is stopped takes longer.
+\* Waits, while holding nothing, for longer than a server needs to check its files. Only a stopped server takes longer.
 Wait(c) ==
     /\ In(c, "Wait")
     /\ ~\E s \in Slots : Serving(s) /\ s \notin stopped /\ Robbed(s) /\ Rule("reclaim")
@@ -417,7 +418,7 @@ Wait(c) ==
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
 (***************************************************************************)
-(* A dial: Dial, Hello, Prove, Welcome. Whatever goes wrong is a suspicion.*)
+(* A dial: Dial, Hello, Prove, Welcome. Every failure is a suspicion.      *)
 (* Time is not modelled: patience ends only where a fault explains it.     *)
 (***************************************************************************)
 
@@ -428,7 +429,7 @@ Suspecting(c) ==
       [] ~Holding(c) /\ cl[c].goal = "Internal"    -> Over(c, "Internal")
       [] ~Holding(c) /\ cl[c].goal # "Internal"    -> [quest EXCEPT !.pc = "Lock"]
 
-\* The dial came to nothing.
+\* The dial failed.
 Suspect(c) ==
     /\ cl' = [cl EXCEPT ![c] = Suspecting(c)]
     /\ conn' = [conn EXCEPT ![c] = NoConn]
@@ -437,8 +438,8 @@ Moves(c, pc, st) ==
     /\ cl' = [cl EXCEPT ![c].pc = pc]
     /\ conn' = [conn EXCEPT ![c].st = st]
 
-\* Why nothing might come for longer than patience: whom we dialled is stopped, dies, or is a stranger that says
-\* nothing; or it is not registered and its spawner is stopped.
+\* The reasons why no answer comes within patience: the server is stopped or dies, a silent stranger has its port, or it
+\* is not registered and its spawner is stopped.
 Silent(s) ==
     \/ sv[s].pc = "Free" /\ port[s] = "silent"
     \/ sv[s].pc = "Dying" \/ s \in stopped
@@ -462,12 +463,12 @@ Hello(c) ==
     /\ leaked' = IF Rule("secrecy") THEN leaked ELSE leaked \cup {cl[c].rec}
     /\ UNCHANGED <<sv, point, life, port, from, stopped, left, clean, rounds, tries>>
 
-\* Who answers at a port and is not the server of this point: it does not know the cookie; or it does, for the record was
-\* copied from its point, but proves the identity of that.
+\* A process that answers at a port and is not the server of this point. It does not know the cookie; or it does, because
+\* the record was copied from its point, and proves the identity of that point.
 Lies(c) == sv[conn[c].to].pc = "Free" /\ port[conn[c].to] \in {"liar", "original"}
 Believed(c) == Lies(c) /\ ~Rule(IF port[conn[c].to] = "liar" THEN "proof" ELSE "identity")
 
-\* The server's proof; it is answered with our own at once.
+\* Checks the server's proof and answers with the client's own.
 Prove(c) ==
     /\ In(c, "Prove")
     /\ \/ (conn[c].st = "proof" /\ ~conn[c].eof) /\ Moves(c, "Welcome", "proved")
@@ -480,7 +481,7 @@ Prove(c) ==
 Joined(c) == IF Holding(c) THEN Ends([cl[c] EXCEPT !.pc = "Unlock", !.rec = None, !.how = "Free"], "Welcomed")
                            ELSE Over(c, "Welcomed")
 
-\* Who has proved itself and has no room lives: it is dialled again without asking any lock, and holds up nobody.
+\* A server that proved itself and has no room is alive: the client dials it again and holds no lock meanwhile.
 Waiting(c) == [cl[c] EXCEPT !.pc = IF Holding(c) THEN "Unlock" ELSE "Backoff", !.then = IF Holding(c) THEN "Again" ELSE "",
                             !.again = ~Holding(c), !.suspect = cl[c].rec, !.rec = None, !.how = "Free"]
 
@@ -503,7 +504,7 @@ Welcome(c) ==
 (*         -> Drain -> Release                                             *)
 (***************************************************************************)
 
-\* Done: the process is gone. What it said is still in the pipe.
+\* The process is gone. Its reply is still in the pipe.
 Gone(s, reply) == IF \E c \in Clients : cl[c].child = s THEN [FreeSlot EXCEPT !.reply = reply] ELSE FreeSlot
 Closed(s) == [c \in Clients |-> IF conn[c].to # s THEN conn[c]
                                ELSE IF cl[c].pc = "Done" THEN NoConn ELSE [conn[c] EXCEPT !.eof = TRUE]]
@@ -515,7 +516,7 @@ Watch(s) == At(s, "Watch") /\ Goes(s, "Claim") /\ UNCHANGED <<cl, conn, point, l
 
 Refused(s, why) == sv' = [sv EXCEPT ![s].pc = IF sv[s].hand THEN "Unlock" ELSE "Refuse", ![s].then = why]
 
-\* Until its budget is half over; for an orphan, or a predecessor that drains, may still hold it.
+\* Tries until half of the budget is over: an orphan, or a predecessor that drains, may still hold the lock.
 Claim(s) ==
     /\ At(s, "Claim")
     /\ (IF ~Rule("lifetime lock") THEN Goes(s, "Build") /\ life' = life
@@ -529,7 +530,7 @@ Build(s) ==
        \/ sv[s].hung /\ sv[s].hand /\ Refused(s, "Failed")
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
-\* At a socket of its own. Whoever else left one is dead.
+\* Listens at a socket of its own. All other sockets of this point are dead servers'.
 Listen(s) ==
     /\ At(s, "Listen")
     /\ (IF Findable(s) THEN sv' = [Swept EXCEPT ![s].pc = IF sv[s].hand THEN "Write" ELSE "Ready", ![s].listen = TRUE]
@@ -549,7 +550,7 @@ Registered(s) ==
     /\ sv' = [sv EXCEPT ![s] = [Opened(s, "Serve") EXCEPT !.pipe = "none"]]
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
-\* By hand.
+\* Only a server by hand writes its own record.
 ServerWrite(s) ==
     /\ At(s, "Write")
     /\ file' = Written(s, s)
@@ -562,7 +563,7 @@ Refuse(s) ==
                               ELSE Gone(s, "Busy")]
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
-\* A thread of its own: the process ends when its spawner does, or when its budget is over, unless it is registered.
+\* A separate thread ends the process when its spawner ends or its budget is over, unless it is registered.
 Watchdog(s) ==
     /\ sv[s].pc \in {"Watch", "Claim", "Build", "Listen", "Ready", "Registered"}
     /\ ~sv[s].hand /\ s \notin stopped /\ Rule("watchdog")
@@ -573,7 +574,7 @@ Watchdog(s) ==
     /\ Goes(s, "Dying")
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
-\* One question with several answers. A check that would find all well is left out: it changes nothing.
+\* One question with several answers. A check that would find nothing wrong is left out: it changes nothing.
 Serve(s) ==
     /\ At(s, "Serve")
     /\ \/ sv[s].told /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = "Told"]
@@ -583,17 +584,18 @@ Serve(s) ==
 
 Hangup(s, these) == [c \in Clients |-> IF c \in these /\ conn[c].to = s THEN [conn[c] EXCEPT !.eof = TRUE] ELSE conn[c]]
 
-\* Who may be hung up on when a server listens at its socket again: who waits at the old one.
+\* The clients that a server may hang up on when it makes its socket again: those that wait at the old one.
 Unheard(s) == IF sv[s].listen THEN {} ELSE {c \in Clients : conn[c].st \in {"open", "hello"}}
 
-\* Life file x record. Who finds another at its life file is lost; nobody at it: it is made and locked again.
+\* The table of life file x record. A server whose life file another holds is lost. One that nobody holds it makes and
+\* locks again.
 Checked(s, found) ==
     IF Robbed(s) /\ Rule("reclaim") THEN (IF found \in Others \/ ~Unheld THEN "Lost" ELSE "Robbed")
     ELSE IF found = s THEN "Mine" ELSE IF found \in Others THEN "Lost" ELSE "Damaged"
 
 Leaves(s, why) == [sv[s] EXCEPT !.pc = "Look", !.why = why, !.held = FALSE, !.purpose = "", !.then = ""]
 
-\* Whose socket is gone listens at it again: its name is nobody else's.
+\* A server whose socket is gone makes it again: no other server has its name.
 Check(s) ==
     /\ At(s, "Check")
     /\ LET checked == Checked(s, file[cur])
@@ -609,7 +611,7 @@ Check(s) ==
                                                   ELSE [heard EXCEPT !.pc = "Restore"])]
     /\ UNCHANGED <<cl, point, life, env>>
 
-\* One try. What the lock is for decides what comes then.
+\* One try. The purpose decides what comes next.
 ServerLock(s) ==
     /\ At(s, "Lock")
     /\ LET purpose == sv[s].purpose
@@ -641,7 +643,7 @@ Recheck(s) ==
                 [] checked = "Lost"    -> [@ EXCEPT !.pc = "Unlock", !.then = "Lost"]]
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
-\* Makes the life file again, and locks it, as at Claim.
+\* Makes the life file again and locks it, as Claim does.
 Reclaim(s) ==
     /\ At(s, "Reclaim")
     /\ (IF Unheld THEN Goes(s, "Recheck") /\ life' = s
@@ -654,7 +656,7 @@ Restore(s) ==
     /\ sv' = [sv EXCEPT ![s].pc = "Unlock", ![s].then = "Serve"]
     /\ UNCHANGED <<cl, conn, plock, cur, life, env>>
 
-\* Shuts the gate, unless the server is merely idle and somebody came.
+\* Shuts the gate, unless the server is only idle and counts a client.
 Look(s) ==
     /\ At(s, "Look")
     /\ LET held  == sv[s].held
@@ -674,7 +676,7 @@ Withdraw(s) ==
     /\ Goes(s, "Close")
     /\ UNCHANGED <<cl, conn, plock, cur, life, env>>
 
-\* Stop listening, and hang up on whom was not welcomed.
+\* Stops listening and hangs up on all clients that were not welcomed.
 Close(s) ==
     /\ At(s, "Close")
     /\ sv' = [sv EXCEPT ![s].pc = IF sv[s].held THEN "Unlock" ELSE "Drain", ![s].then = IF sv[s].held THEN "Drain" ELSE "",
@@ -696,7 +698,7 @@ ServerUnlock(s) ==
                 [] then = "Failed" -> [sv[s] EXCEPT !.pc = "Release"]]
     /\ UNCHANGED <<cl, conn, life, env>>
 
-\* Who is left at the drain deadline is hung up on.
+\* Hangs up on the clients that are left at the drain deadline.
 Drain(s) ==
     /\ At(s, "Drain") /\ (Rule("drain deadline") \/ Counted(s) = {})
     /\ conn' = Hangup(s, Counted(s))
@@ -710,7 +712,7 @@ Release(s) ==
     /\ conn' = Closed(s)
     /\ UNCHANGED <<cl, point, env>>
 
-\* A process that was killed takes a while to die. Then the system releases its locks and closes its files.
+\* A killed process takes a while to die. Then the system releases its locks and closes its files.
 Exit(s) ==
     /\ sv[s].pc = "Dying"
     /\ sv' = [sv EXCEPT ![s] = Gone(s, sv[s].reply)]
@@ -721,12 +723,12 @@ Exit(s) ==
     /\ UNCHANGED <<cl, port, from, left, clean, rounds, leaked, tries>>
 
 (***************************************************************************)
-(* The server's side of a handshake. Nothing is proved before the server   *)
-(* is registered. To verify the client's proof, to count it and to send    *)
-(* the welcome is one step, possible only while serving.                   *)
+(* The server's side of a handshake. A server proves nothing before it is  *)
+(* registered. It verifies a client's proof, counts the client and sends   *)
+(* the welcome in one step, which is possible only while it serves.        *)
 (***************************************************************************)
 
-\* Who is connected already is greeted, even if the socket is gone; Close hangs up on whom it did not welcome.
+\* A server answers connected clients even if its socket is gone. Close hangs up on those that it did not welcome.
 Greets(s) ==
     /\ Alive(s) /\ s \notin stopped
     /\ sv[s].reg \/ ~Rule("registered")
@@ -743,7 +745,7 @@ Admit(s, c) ==
           /\ sv' = [sv EXCEPT ![s].told = @ \/ (open /\ cl[c].goal = "Retire")]
     /\ UNCHANGED <<cl, point, life, env>>
 
-\* Who is not welcomed in time is hung up on.
+\* Hangs up on a client that does not complete the handshake in time.
 Dismiss(s, c) ==
     /\ Greets(s) /\ c \in stopped /\ conn[c].to = s /\ conn[c].st \in {"open", "proof"} /\ ~conn[c].eof
     /\ conn' = [conn EXCEPT ![c].eof = TRUE]
@@ -760,7 +762,7 @@ Fault(kind) ==
     /\ tries' = [c \in Clients |-> 0]
     /\ UNCHANGED <<rounds, leaked>>
 
-\* What becomes of a child whose spawner is gone: its orders end. Killed: it dies.
+\* The order pipe of a child ends when its spawner is gone. A child that is killed dies.
 Orphan(slot) == IF slot.pc = "Free" THEN FreeSlot
                 ELSE [slot EXCEPT !.pipe = IF @ = "open" THEN "eof" ELSE @, !.reply = ""]
 Victim(slot) == IF slot.pc = "Free" THEN FreeSlot ELSE [slot EXCEPT !.pc = "Dying", !.reply = ""]
@@ -802,7 +804,7 @@ Continue(x) ==
     /\ stopped' = stopped \ {x}
     /\ UNCHANGED <<cl, sv, conn, point, life, port, from, left, clean, rounds, leaked, tries>>
 
-\* The deadline is over, or nobody waits any more: all that is held is released, at whatever step.
+\* The deadline is over, or the caller gave up: the client releases everything that it holds, at any step.
 GivenUp(c, out) ==
     /\ cl[c].pc \notin {"Out", "Done"} /\ c \notin stopped
     /\ cl' = [cl EXCEPT ![c] = Over(c, out)]
@@ -815,13 +817,13 @@ GivenUp(c, out) ==
 
 Giveup(c) == Fault("deadline") /\ GivenUp(c, "Deadline")
 
-\* No descriptors, no memory, no room: our own trouble, returned at once.
+\* The client's own shortage (no descriptors, memory or disk space) ends the connect at once.
 Trouble(c) ==
     /\ cl[c].pc \in {"Read", "Lock", "Reread", "Clear", "Spawn", "Await", "Write", "Dial", "Hello", "Prove", "Welcome"}
     /\ Fault("shortage")
     /\ GivenUp(c, "Trouble")
 
-\* The lifetime lock cannot be asked.
+\* The lifetime lock cannot be probed.
 CannotTell(c) ==
     /\ In(c, "Probe")
     /\ Fault("shortage")
@@ -831,7 +833,7 @@ CannotTell(c) ==
        IN cl' = [cl EXCEPT ![c] = Ends([cl[c] EXCEPT !.pc = "Unlock", !.row = ""], out)]
     /\ UNCHANGED <<sv, conn, point, life, port, from, stopped>>
 
-\* A server cannot try the point lock: an idle one goes without withdrawing.
+\* A server cannot try the point lock: an idle one retires without withdrawing its record.
 CannotLock(s) ==
     /\ At(s, "Lock") /\ sv[s].purpose = "Idle"
     /\ Fault("shortage")
@@ -858,12 +860,12 @@ TooLate(c) ==
     /\ cl' = [cl EXCEPT ![c] = Ends([cl[c] EXCEPT !.pc = "Unlock"], "TooLate")]
     /\ UNCHANGED <<sv, conn, point, life, port, from, stopped>>
 
-\* The file: half a record or a flipped bit; nothing; another's record; an old copy; no file.
+\* The point holds half a record or a flipped bit, nothing, another's record, an old copy, or is gone.
 Damage(contents) ==
     /\ \E content \in contents \ {file[cur]} : file' = [file EXCEPT ![cur] = content]
     /\ UNCHANGED <<cl, sv, conn, plock, cur, life, port, from, stopped>>
 
-\* Whose record was in the file once: a server that is registered, or was; Unused stands for all that are forgotten.
+\* The servers whose record was in the file once: those that are or were registered. Unused stands for forgotten ones.
 Copied(s) == sv[s].reg \/ (sv[s].pc = "Free" /\ Refers(s) /\ \A c \in Clients : cl[c].child # s)
 
 Tear    == Fault("torn") /\ Damage({"Torn"})
@@ -878,14 +880,14 @@ Delete ==
         ELSE plock[1 - cur] = None /\ cur' = 1 - cur /\ file' = [file EXCEPT ![1 - cur] = "Empty"])
     /\ UNCHANGED <<cl, sv, conn, plock, life, port, from, stopped>>
 
-\* The file of a server's socket is removed, or another takes its place: nobody reaches it any more.
+\* The file of a server's socket is removed or replaced: no client reaches the server any more.
 Unlink(s) ==
     /\ Alive(s) /\ sv[s].listen
     /\ Fault("unlinked")
     /\ sv' = [sv EXCEPT ![s].listen = FALSE]
     /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
-\* The life file is removed, by a cleaner say; or another takes its place, which nobody has locked.
+\* The life file is removed, for example by a cleaner; or replaced by another, which nobody has locked.
 Vanish ==
     /\ life # Absent
     /\ Fault("life removed")
@@ -898,21 +900,21 @@ Replace ==
     /\ life' = None
     /\ UNCHANGED <<cl, sv, conn, point, port, from, stopped>>
 
-\* A dead server's port is taken by somebody who says nothing, or says something else.
+\* A process that says nothing, or something else, takes a dead server's port.
 Stranger(s) ==
     /\ sv[s].pc = "Free" /\ Refers(s) /\ port[s] = "none"
     /\ Fault("stranger")
     /\ \E manner \in {"silent", "liar"} : port' = [port EXCEPT ![s] = manner]
     /\ UNCHANGED <<cl, sv, conn, point, life, from, stopped>>
 
-\* The point holds a copy of another's: of one in another home from which this was copied, or of another service. The server
-\* of that lives, and knows the cookie.
+\* The point holds a copy of another point's record: this home was copied, or the file of another service. The server of
+\* that record lives and knows the cookie.
 Copy ==
     /\ Fault("copied")
     /\ LET s == Unused IN file' = [file EXCEPT ![cur] = s] /\ port' = [port EXCEPT ![s] = "original"]
     /\ UNCHANGED <<cl, sv, conn, plock, cur, life, from, stopped>>
 
-\* All places are taken: the server says so, and proves it.
+\* The server has no room for another client, says so, and proves it.
 Full(s, c) ==
     /\ Greets(s) /\ conn[c].to = s /\ conn[c].st = "proved" /\ ~conn[c].eof
     /\ sv[s].open /\ cl[c].goal \in Connects
@@ -920,7 +922,7 @@ Full(s, c) ==
     /\ conn' = [conn EXCEPT ![c].st = "full"]
     /\ UNCHANGED <<cl, sv, point, life, port, from, stopped>>
 
-\* Somebody connects to a server, and says nothing.
+\* A process connects to a server and says nothing.
 Guest(s) ==
     /\ sv[s].listen /\ Alive(s) /\ ~sv[s].guest
     /\ Fault("guest")
@@ -934,7 +936,7 @@ Backlog(c) ==
     /\ Suspect(c)
     /\ UNCHANGED <<sv, point, life, port, from, stopped>>
 
-\* The program: it cannot be executed; has no handler; hangs; talks nonsense. That it dies is KillServer.
+\* The program cannot be executed, has no handler, hangs, or prints nonsense. KillServer has its death.
 CannotStart(c) ==
     /\ In(c, "Spawn")
     /\ Fault("cannot start")
@@ -959,7 +961,7 @@ Nonsense(s) ==
     /\ sv' = [sv EXCEPT ![s].pc = "Registered", ![s].reply = "Nonsense"]
     /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
-\* A fork keeps the spawner's end of a child's orders open: they do not end when the spawner does.
+\* A fork of the spawner keeps the order pipe open, which then does not end with the spawner.
 Keep(s) ==
     /\ sv[s].pipe = "open"
     /\ Fault("pipe kept")
@@ -967,7 +969,7 @@ Keep(s) ==
     /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
 (***************************************************************************)
-(* All that can happen, and what must happen in the end.                   *)
+(* The next-state relation and fairness.                                   *)
 (***************************************************************************)
 
 Client(c) ==
@@ -999,10 +1001,10 @@ Next ==
 
 Safe == Init /\ [][Next]_vars
 
-\* Who runs goes on, and who was stopped is continued. What was said is heard. A server looks after its file, however
-\* often it is idle; and if it tries the point lock again and again it also tries when it is free, and gets it in the end
-\* (it tries every other millisecond, while a client backs off for up to fifty). Nobody has to begin, to leave, or to
-\* tell. Of what is joined here only one is enabled at a time, or any of it will do; for only one server is serving.
+\* A running process goes on, and a stopped one is continued. Messages arrive. A server checks its files, however often it
+\* is idle. A server that keeps trying the point lock also tries while it is free, and gets it in the end (it tries every
+\* other millisecond, while a client backs off for up to fifty). No client has to begin, to leave, or to ask for
+\* retirement. Of the actions that are joined here only one is enabled at a time, or it does not matter which is taken.
 Fairness ==
     /\ \A c \in Clients :
         /\ WF_vars(Client(c) \/ Continue(c))
@@ -1014,7 +1016,7 @@ Fairness ==
 Spec == Safe /\ Fairness
 
 (***************************************************************************)
-(* What must always be true. docs/manual/guarantees.md has these names.    *)
+(* Invariants and step properties. docs/manual/guarantees.md has the names.*)
 (***************************************************************************)
 
 TypeOK ==
@@ -1028,46 +1030,46 @@ TypeOK ==
     /\ cur \in Inodes /\ life \in Clients \cup Slots \cup {None, Absent}
     /\ stopped \subseteq Clients \cup Slots /\ left \in 0..Budget
 
-\* At most one server of the point is serving, also when the point is deleted.
+\* At most one server of the point serves, even if the point is deleted.
 SingleServing == \A s, t \in Slots : Serving(s) /\ Serving(t) => s = t
 
-\* Handler code runs in at most one process, from before Build to the end of its drain. A life file that is removed opens a
-\* window until it is made again: an orphan may claim it. A server that retires looks after its files no more.
+\* Handler code runs in at most one process, from before Build to the end of its drain. Removing the life file opens a
+\* window until it is made again: an orphan may claim it. A server that retires no longer checks its files.
 TakesLife == Faults \cap {"life removed", "life replaced"} # {}
 Unguarded(s) == TakesLife /\ Robbed(s) /\ sv[s].reg /\ ~sv[s].open
 Window(s, t) == Unguarded(s) \/ (TakesLife /\ Robbed(s) /\ ~sv[t].reg)
 OneHandler == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t \/ Window(s, t) \/ Window(t, s)
 
-\* The file is changed, and not by a fault of the file.
+\* A step changes the file, and it is not a fault of the file.
 Damaged  == left' # left /\ cl' = cl /\ sv' = sv
 Steps(x) == (x \in Clients /\ cl'[x] # cl[x]) \/ (x \in Slots /\ sv'[x] # sv[x])
 Changes(i) == file'[i] # file[i] /\ ~Damaged
 
-\* While a server serves and the file holds its record, only its own retirement changes it.
+\* While a server serves and the file holds its record, only its own retirement changes the file.
 NoLiveInvalidationStep == \A s \in Slots : Serving(s) /\ file[cur] = s /\ ~Damaged => file'[cur] = s
 NoLiveInvalidation == [][NoLiveInvalidationStep]_vars
 
-\* A connect clears or writes only under the point lock, having found the lifetime lock free since it took it.
+\* A connect clears or writes only while it holds the point lock and has found the lifetime lock free under it.
 ClearOnlyIfFreeStep ==
     \A c \in Clients : cl'[c] # cl[c] /\ Changes(cur) /\ cl[c].pc \in {"Clear", "Write", "Confirm"} => Holds(c) /\ cl[c].free
 ClearOnlyIfFree == [][ClearOnlyIfFreeStep]_vars
 
-\* Nobody takes the socket of a live server away: itself does, as it retires, or a fault.
+\* Only its own retirement, or a fault, takes the socket of a live server away.
 NoCutOffStep ==
     \A s \in Slots : Alive(s) /\ sv[s].listen /\ ~sv'[s].listen =>
         (sv[s].pc = "Close" /\ sv'[s].pc # "Close") \/ left' # left \/ Unguarded(s)
 NoCutOff == [][NoCutOffStep]_vars
 
-\* No cookie is sent.
+\* No process ever sends a cookie.
 CookieSecrecy == leaked = {}
 
-\* A server that is being started has a cookie that nobody but its spawner knows.
+\* Only the spawner of a server that is being started knows its cookie.
 CookieFreshness ==
     \A s \in Slots : sv[s].pc \in {"Watch", "Claim"} =>
         /\ \A i \in Inodes : file[i] # s
         /\ \A c \in Clients : s \notin {cl[c].suspect, cl[c].rec, conn[c].to}
 
-\* A welcome comes from a server that serves, with the cookie that was read; and only then is a client connected.
+\* A welcome comes from a serving server that knows the cookie that the client read. A client connects only by a welcome.
 Reports(c) == cl[c].pc = "Welcome" /\ (cl'[c].then = "Welcomed" \/ cl'[c].out = "Welcomed")
 AuthenticityStep ==
     \A c \in Clients :
@@ -1075,8 +1077,8 @@ AuthenticityStep ==
         /\ Reports(c) => conn[c].st = "welcome" /\ conn[c].to = cl[c].rec
 Authenticity == [][AuthenticityStep]_vars
 
-\* A client that is connected was counted; it is uncounted only by its own close, the server's end or the drain's
-\* deadline; and who retires because it is idle counts nobody.
+\* A connected client is counted. Its own close, the server's end or the drain deadline are all that ends that. A server
+\* that retires because it is idle counts no client.
 NoLostConnectStep ==
     /\ \A c \in Clients : Reports(c) => conn[c].st = "welcome"
     /\ \A c \in Clients, s \in Slots :
@@ -1084,14 +1086,14 @@ NoLostConnectStep ==
     /\ \A s \in Slots : sv[s].pc = "Look" /\ sv[s].why = "Idle" /\ sv[s].open /\ ~sv'[s].open => Counted(s) = {}
 NoLostConnect == [][NoLostConnectStep]_vars
 
-\* Every change of the file that is no fault is by the holder of its lock, and who retires withdraws only its own record.
+\* Only the holder of the file's lock changes it, faults aside. A server that retires withdraws only its own record.
 LockDisciplineStep ==
     \A i \in Inodes : Changes(i) =>
         /\ \E x \in Clients \cup Slots : plock[i] = x /\ Steps(x)
         /\ \A s \in Slots : sv[s].pc = "Withdraw" /\ Steps(s) => file[i] = s
 LockDiscipline == [][LockDisciplineStep]_vars
 
-\* What is held at each step: proto's Step::holds. So who is over holds nothing.
+\* What is held at each step, as Step::holds in src/proto says. A client that has ended holds nothing.
 ClientHolds(c) == cl[c].pc \in {"Reread", "Probe", "Clear", "Spawn", "Await", "Verify", "Write", "Confirm", "Fallback",
                                 "Kill", "Unlock"} \/ Holding(c)
 ServerHolds(s) ==
@@ -1105,13 +1107,13 @@ HoldsTable ==
     /\ \A c \in Clients : (cl[c].child # None) <=> (cl[c].pc \in {"Await", "Verify", "Write", "Confirm", "Kill"})
     /\ \A c \in Clients : life # c
 
-\* Who holds the point lock waits for nothing that has no deadline of its own, and a server only tries it.
+\* The holder of the point lock waits only for what has a deadline of its own. A server only tries the lock.
 BoundedHold ==
     /\ \A c \in Clients : Holds(c) => cl[c].pc \notin {"Read", "Lock", "Backoff", "Wait", "Out", "Done"}
     /\ \A s \in Slots : Holds(s) => sv[s].pc \notin {"Watch", "Registered", "Serve", "Check", "Lock", "Backoff", "Drain"}
     /\ \A s \in Slots : At(s, "Lock") => ENABLED ServerLock(s)
 
-\* External starts no thread, Internal no process, Robust a thread only after a listed failure, and beside no server.
+\* External starts no thread, Internal no process. Robust starts a thread only after a listed failure and beside no server.
 PolicyFidelity ==
     \A c \in Clients :
         /\ cl[c].out = "Internal" \/ cl[c].then = "Internal" => cl[c].goal \in {"Internal", "Robust"}
@@ -1119,8 +1121,8 @@ PolicyFidelity ==
         /\ cl[c].goal = "Robust" /\ (cl[c].out = "Internal" \/ cl[c].then = "Internal") => cl[c].listed
         /\ cl[c].goal = "Robust" /\ cl[c].pc = "Unlock" /\ cl[c].then = "Internal" => ~\E s \in Slots : Serving(s)
 
-\* Without faults no connect fails, and it dials at most three times. But nobody starts a server at a port of which nobody
-\* could tell where it is.
+\* Without faults no connect fails, and each dials at most three times. The exception is a port whose network namespace is
+\* unknown: no server starts there.
 Well(c, out) ==
     \/ out \in {"", "Welcomed"}
     \/ out = "Internal" /\ cl[c].goal = "Internal"
@@ -1129,41 +1131,41 @@ Well(c, out) ==
     \/ out \in {"Failed", "Internal"} /\ Transport = "port" /\ PlaceOf(c) = "nowhere"
 NoSpuriousError == Calm => \A c \in Clients : tries[c] <= 3 /\ Well(c, cl[c].out)
 
-\* Every state of a connect has its way out, and whoever takes it holds nothing.
+\* A connect can give up in every state, and holds nothing after that.
 DeadlineEverywhere ==
     \A c \in Clients : cl[c].pc \notin {"Out", "Done"} /\ c \notin stopped => ENABLED GivenUp(c, "Deadline")
 NothingHeld ==
     \A c \in Clients : cl[c].pc \in {"Out", "Done"} => ~Holds(c) /\ life # c /\ cl[c].child = None
 
-\* A connect that is over has left no child that is not registered.
+\* A connect that has ended leaves no unregistered child.
 NoChildLeft ==
     \A s \in Slots : Alive(s) /\ sv[s].pipe = "open" => \E c \in Clients : cl[c].child = s
 
-\* The model's own: there is always a slot to start in.
+\* A property of the model, not of the protocol: there is always a slot to start in.
 SlotsSuffice == \A c \in Clients : cl[c].pc \in {"Clear", "Spawn"} => FreeSlots # {}
 
 (***************************************************************************)
-(* What must happen in the end.                                            *)
+(* Liveness: what must happen in the end.                                  *)
 (***************************************************************************)
 
-\* A server that is not registered exits.
+\* A server that is never registered exits.
 NoOrphan ==
     \A s \in Slots : (Alive(s) /\ ~sv[s].hand /\ ~sv[s].reg) ~> (sv[s].reg \/ sv[s].pc = "Free")
 
-\* Every connect that is not killed ends.
+\* Every connect ends.
 Termination == \A c \in Clients : (cl[c].pc \notin {"Out", "Done"}) ~> (cl[c].pc \in {"Out", "Done"})
 
-\* Every connect that begins after the last fault succeeds. (That all are with one server is SingleServing.)
+\* Every connect that begins after the last fault succeeds. (SingleServing says that all reach one server.)
 Convergence ==
     \A c \in Clients : /\ (c \in clean) ~> (c \notin clean \/ cl[c].pc = "Done")
                        /\ [](c \in clean => Well(c, cl[c].out))
 
 RetiredExits == \A s \in Slots : (sv[s].reg /\ ~sv[s].open) ~> (sv[s].pc = "Free")
 
-\* A server whose life file was removed or replaced makes it again, or goes.
+\* A server whose life file was removed or replaced makes it again or retires.
 LifeRestored == \A s \in Slots : Robbed(s) ~> ~Robbed(s)
 
-\* A server that counts nobody retires in the end, whoever else connects.
+\* A server that counts no client retires in the end, whatever other processes connect.
 IdleEnds == \A s \in Slots : (Serving(s) /\ Counted(s) = {}) ~> (~Serving(s) \/ Counted(s) # {})
 
 ===============================================================================

@@ -1,26 +1,26 @@
 --------------------------------- MODULE seed ---------------------------------
 (***************************************************************************)
-(* The protocol of 2018, as far as its three flaws go. There is one file,  *)
-(* with a lock that is held for the whole of a connect. The client listens *)
-(* for the server and starts it; the first who connects tells the server   *)
-(* its cookie; whoever connects later says the cookie.                     *)
+(* The protocol of 2018, reduced to what shows its three flaws. There is   *)
+(* one file, whose lock a client holds for the whole connect. The client   *)
+(* listens for the server and starts it. The first client sends the server *)
+(* its cookie; every later client sends the cookie as well.                *)
 (*                                                                         *)
-(*   - CookieSecrecy falls: a record is dialled and told its cookie, but   *)
-(*     its server is dead, and the port a stranger's.                      *)
-(*   - Authenticity falls: that stranger is taken for the server.          *)
-(*   - OwnCookie falls: a stranger connects to a new server first, and its *)
-(*     cookie is not the one that its starter writes down.                 *)
+(*   - CookieSecrecy falls: a client dials a record and sends the cookie,  *)
+(*     but the server is dead and a stranger has its port.                 *)
+(*   - Authenticity falls: the client takes that stranger for the server.  *)
+(*   - OwnCookie falls: a stranger connects to a new server first, so its  *)
+(*     cookie is not the one that its spawner writes into the file.        *)
 (***************************************************************************)
 CONSTANT Clients
 
 VARIABLES
-    pc,         \* client -> where it is
-    lock,       \* who has locked the file
-    file,       \* whose cookie is in the file, if any
-    server,     \* whose cookie the server goes by; "fresh": it was told none yet
-    port,       \* who listens at the one address
+    pc,         \* client -> its step
+    lock,       \* the holder of the file's lock
+    file,       \* the cookie in the file, by its owner
+    server,     \* the cookie that the server accepts, by its owner; "fresh": it has none yet
+    port,       \* the process that listens at the one address
     leaked,     \* the cookies that strangers know
-    joined      \* client -> what it takes for the server
+    joined      \* client -> the process that it takes for the server
 
 vars == <<pc, lock, file, server, port, leaked, joined>>
 
@@ -40,13 +40,13 @@ Read(c) ==
     /\ Goes(c, IF file = "none" THEN "Start" ELSE "Dial")
     /\ UNCHANGED <<lock, file, server, port, leaked, joined>>
 
-\* Listens, and gives the socket to a new process.
+\* Listens and gives the socket to a new process.
 Start(c) ==
     /\ pc[c] = "Start" /\ port = "closed"
     /\ port' = "server" /\ server' = "fresh" /\ Goes(c, "Tell")
     /\ UNCHANGED <<lock, file, leaked, joined>>
 
-\* Connects, says the cookie, and hangs up.
+\* Connects, sends the cookie and hangs up.
 Tell(c) ==
     /\ pc[c] = "Tell"
     /\ server' = IF port = "server" /\ server = "fresh" THEN c ELSE server
@@ -59,7 +59,7 @@ Write(c) ==
     /\ file' = c /\ Goes(c, "Dial")
     /\ UNCHANGED <<lock, server, port, leaked, joined>>
 
-\* Connects, says the cookie that is in the file, and is connected.
+\* Connects, sends the cookie from the file, and is connected.
 Dial(c) ==
     /\ pc[c] = "Dial" /\ port # "closed"
     /\ leaked' = IF port = "stranger" THEN leaked \cup {file} ELSE leaked
@@ -67,7 +67,7 @@ Dial(c) ==
     /\ lock' = "none" /\ Goes(c, "Done")
     /\ UNCHANGED <<file, server, port>>
 
-\* Nobody listens: the record is invalidated.
+\* No process listens: the client clears the record.
 Invalidate(c) ==
     /\ pc[c] = "Dial" /\ port = "closed"
     /\ file' = "none" /\ lock' = "none" /\ Goes(c, "Out")

@@ -5,8 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use crate::driver::{self, Ephemeral};
+use crate::ephemeral::Ephemeral;
 use crate::error::Error;
+use crate::os::{file, process};
 use crate::proto::connect::Policy;
 
 /// A home directory for points, and a lib directory for programs.
@@ -124,11 +125,11 @@ impl Context {
             (Some(home), _) => (home, None),
             (None, false) => (data_directory()?.join(name), None),
             (None, true) => {
-                let directory = driver::create_temporary(name)?;
+                let directory = file::create_temporary(name)?;
                 (directory.path().to_owned(), Some(directory))
             }
         };
-        let own = || Some(driver::this_program()?.parent()?.to_owned());
+        let own = || Some(process::this_program()?.parent()?.to_owned());
         let lib = args.lib.or_else(own);
         Ok(Context {
             home: absolute(home)?,

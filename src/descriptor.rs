@@ -1,16 +1,22 @@
 //! What is needed to reach or to start one service.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 
+use crate::connection::Connection;
 use crate::context::{self, Context};
 use crate::dialect::Dialect;
-use crate::driver::{self, Connection, Ending, Factory, Peer, Retired, Start, Status, Stream, Transport};
+use crate::driver;
 use crate::error::{BoxError, Error};
+use crate::handler::{Factory, Start};
 use crate::limits::Limits;
+use crate::os::process;
+use crate::peer::Peer;
 use crate::proto::connect::Policy;
 use crate::service::{NO_LIB, NO_PROGRAM, NOT_KNOWN, Program, Service};
+use crate::status::{Ending, Retired, Status};
+use crate::stream::Stream;
+use crate::transport::Transport;
 
 /// One service: where it lives, how it is started, and what handles its clients.
 ///
@@ -108,7 +114,7 @@ impl Descriptor {
     /// ```
     #[must_use]
     pub fn this_program<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
-        match driver::this_program() {
+        match process::this_program() {
             Some(path) => self.program(path, args),
             None => {
                 self.service.program = Err(NOT_KNOWN);
@@ -413,11 +419,5 @@ impl Descriptor {
     /// The path of the life file.
     pub(crate) fn life(&self) -> &std::path::Path {
         &self.service.life
-    }
-}
-
-impl fmt::Debug for Factory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Factory(…)")
     }
 }

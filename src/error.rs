@@ -1,12 +1,14 @@
 //! What can go wrong, and what to do about it.
 
+pub(crate) mod remedy;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::driver::{Holder, Outcome, Suspicion, remedy};
+use crate::outcome::{Outcome, Suspicion};
 use crate::proto::handshake::Answer;
 use crate::proto::scope::Difference;
 
@@ -231,6 +233,18 @@ pub enum StartFailure {
     Vanished,
 }
 
+/// The process that held a lock which was waited for, when the wait was over. It may have released the lock by now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Holder {
+    /// It held the point lock: a client that starts a server, or a server that looks after its record. One that is
+    /// stopped keeps it.
+    Point(u32),
+    /// It held the lifetime lock: a server that starts or drains, or one that is stopped. Or it has a share in it, so that no
+    /// server can have it, as a backup may.
+    Lifetime(u32),
+}
+
 impl Error {
     pub(crate) fn file(path: &Path, source: io::Error) -> Self {
         Error::File { path: path.to_owned(), source }
@@ -382,7 +396,7 @@ impl fmt::Display for StartFailure {
             }
             StartFailure::Said(reason) => write!(f, "failed to start: {reason}"),
             StartFailure::Exited(Some(status)) => {
-                write!(f, "{} before it was ready", crate::driver::describe(*status))
+                write!(f, "{} before it was ready", describe(*status))
             }
             StartFailure::Exited(None) => f.write_str("ended before it was ready"),
             StartFailure::Nonsense { bytes } => write!(
@@ -411,6 +425,30 @@ impl fmt::Display for StartFailure {
             }
         }
     }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Holder::Point(pid) => write!(f, "pid {pid} holds the point lock"),
+            Holder::Lifetime(pid) => write!(f, "pid {pid} holds the lifetime lock"),
+        }
+    }
+}
+
+/// How a process ended, for people.
+fn describe(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("was killed by {}", status_text(status, signal)),
+        (None, Some(code)) => format!("exited with status {code}"),
+        (None, None) => format!("ended: {status}"),
+    }
+}
+
+fn status_text(status: ExitStatus, signal: i32) -> String {
+    // `ExitStatus` knows the signals' names: "signal: 9 (SIGKILL)".
+    status.to_string().strip_prefix("signal: ").map_or(format!("signal {signal}"), |text| format!("signal {text}"))
 }
 
 #[cfg(feature = "capnp")]

@@ -9,6 +9,8 @@ pub mod proto;
 #[cfg(feature = "tokio")]
 mod blocking;
 #[cfg(feature = "tokio")]
+mod connection;
+#[cfg(feature = "tokio")]
 mod context;
 #[cfg(feature = "tokio")]
 mod descriptor;
@@ -17,34 +19,53 @@ mod dialect;
 #[cfg(feature = "tokio")]
 mod driver;
 #[cfg(feature = "tokio")]
+mod ephemeral;
+#[cfg(feature = "tokio")]
 mod error;
+#[cfg(feature = "tokio")]
+mod handler;
 #[cfg(feature = "tokio")]
 mod limits;
 #[cfg(feature = "tokio")]
 pub mod manual;
+#[cfg(feature = "tokio")]
+mod os;
+#[cfg(feature = "tokio")]
+mod outcome;
+#[cfg(feature = "tokio")]
+mod peer;
 #[cfg(feature = "capnp")]
 mod rpc;
 #[cfg(feature = "tokio")]
 mod service;
 #[cfg(feature = "tokio")]
+mod status;
+#[cfg(feature = "tokio")]
+mod stream;
+#[cfg(feature = "tokio")]
 pub mod testing;
+#[cfg(feature = "tokio")]
+mod transport;
 
 #[cfg(feature = "capnp")]
 pub use self::rpc::{Closed, Rpc};
 #[cfg(feature = "tokio")]
 pub use self::{
     blocking::BlockingConnection,
+    connection::Connection,
     context::Context,
     descriptor::Descriptor,
     dialect::Dialect,
-    driver::{
-        Connection, Ending, Failed, Holder, How, KeepAlive, Outcome, Peer, Reason, Retired, Start, Status, Stream,
-        Suspicion, Transport,
-    },
-    error::{BoxError, Error, StartError, StartFailure},
+    error::{BoxError, Error, Holder, StartError, StartFailure},
+    handler::{KeepAlive, Start},
     limits::Limits,
+    outcome::{Failed, How, Outcome, Reason, Suspicion},
+    peer::Peer,
     proto::connect::Policy,
     proto::unresponsive::Sign,
+    status::{Ending, Retired, Status},
+    stream::Stream,
+    transport::Transport,
 };
 
 /// The README's example compiles.

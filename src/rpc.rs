@@ -19,8 +19,8 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use self::halves::{Incoming, halves};
-use crate::driver::Keeps;
 use crate::proto::message::MAX_WORDS;
+use crate::stream::Keeps;
 use crate::{BoxError, Connection, Descriptor, Error, Peer, Start, Stream};
 
 /// How long a connection may take to say goodbye.

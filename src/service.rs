@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use crate::context::Context;
 use crate::dialect::Dialect;
-use crate::driver::Transport;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::proto::connect::Versions;
+use crate::transport::Transport;
 
 /// The part of a descriptor that both loops need.
 #[derive(Clone, Debug)]

@@ -5,7 +5,9 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 
-use crate::driver::{self, StoppedProcess};
+use crate::driver;
+use crate::os::process::StoppedProcess;
+use crate::os::scope;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
@@ -65,7 +67,7 @@ fn leave_record(service: &Descriptor, address: std::net::SocketAddr) -> Result<(
     let address =
         Address::new(address).map_err(|error| Error::System { stage: "Listen", source: io::Error::other(error) })?;
     let record = Record {
-        scope: driver::here()?,
+        scope: scope::here()?,
         address,
         cookie: Cookie::new(driver::random()?),
         pid: std::process::id(),

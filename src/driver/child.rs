@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connect::Pause;
-use super::heard::Heard;
 use super::log;
+use super::os::heard::Heard;
 use super::os::process::{self, Orders};
 use super::reaper::{Process, Reaper};
 use crate::context::Context;

@@ -1,6 +1,5 @@
 //! The client's loop: puts the machine's questions to files, sockets and processes.
 
-use std::fmt;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -8,61 +7,25 @@ use tracing::Instrument;
 
 use super::child::{Awaited, Child, NoChild};
 use super::dial::{self, Tag, Trouble};
-use super::handlers::Factory;
 use super::internal;
 use super::life;
 use super::log;
 use super::os::scope;
 use super::point::{self, Guard};
 use super::registry::Lease;
-use super::socket::Socket;
-use super::story::{Outcome, Story};
-use super::stream::{Keeps, Stream};
+use super::story::Story;
 use super::{sequoia, serve};
+use crate::connection::Connection;
 use crate::context::Context;
 use crate::dialect::Dialect;
 use crate::error::{Error, StartError, StartFailure};
+use crate::handler::Factory;
 use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step};
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{Intent, Nonce, Welcome};
 use crate::proto::record::Record;
 use crate::service::Service;
-
-/// An authenticated connection to a server that counts this client.
-///
-/// It is `Send`, and dropping it ends it. Nothing is sent on it by itself, so nothing tells that it has ended but its
-/// use. With the feature `capnp`, `run` and `bootstrap` speak Cap'n Proto on it.
-///
-/// ```no_run
-/// # use rendezvous_ipc::{Descriptor, Error};
-/// # async fn run(service: Descriptor) -> Result<(), Error> {
-/// let connection = service.connect().await?;
-/// println!("{}", connection.outcome()); // joined an external server: pid 4711
-/// let stream = connection.into_stream();
-/// # Ok(()) }
-/// ```
-pub struct Connection {
-    pub(crate) stream: Stream,
-    pub(crate) outcome: Outcome,
-}
-
-impl Connection {
-    /// How this client came to its server. Clone it to keep it: what uses the connection consumes it.
-    pub fn outcome(&self) -> &Outcome {
-        &self.outcome
-    }
-
-    /// The authenticated stream, for a protocol of your own. Dropping it ends the connection.
-    pub fn into_stream(self) -> Stream {
-        self.stream
-    }
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("outcome", &self.outcome).finish_non_exhaustive()
-    }
-}
+use crate::stream::{Keeps, Socket, Stream};
 
 /// How a connect ended well.
 pub(super) enum Ended {
@@ -98,6 +61,7 @@ pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&
 pub(super) fn welcomed(service: &Service, ended: Ended, story: &mut Story) -> Result<Connection, Error> {
     match ended {
         Ended::Welcomed { welcome, stream, lease } => {
+            let lease = lease.map(|lease| Box::new(lease) as _);
             let keeps = Keeps { lease, _context: service.context.hold() };
             Ok(Connection { stream: Stream::new(stream, keeps), outcome: story.outcome(welcome) })
         }

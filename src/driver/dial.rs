@@ -11,14 +11,14 @@ use rand::rngs::SysRng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::socket::Socket;
-use super::story::Suspicion;
 use crate::error::Error;
+use crate::outcome::Suspicion;
 use crate::proto::address::Address;
 use crate::proto::connect::Came;
 use crate::proto::handshake::{Hello, Intent, Nonce, Welcome};
 use crate::proto::hex::Hex;
 use crate::proto::record::Record;
+use crate::stream::Socket;
 
 /// Connects to a server of a point.
 pub(super) async fn connect(point: &Path, address: Address, until: Instant) -> Result<Socket, Trouble> {

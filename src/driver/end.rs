@@ -3,43 +3,27 @@
 //! Nothing is cleared and nothing started: a server that is killed is as dead as any other, and the next connect finds
 //! that out as it always does.
 
-use std::fmt;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::connect::Pause;
-use super::inspect::{Examined, Status, examine};
+use super::inspect::{Examined, examine};
 use super::life;
 use super::os::identity::{Identity, elsewhere, identify, not_the_server};
 use super::os::locks;
 use super::os::progress::Look;
 use super::point::Guard;
 use super::socket::{self, BACKLOG};
-use super::story::Suspicion;
 use super::{sequoia, story};
 use crate::dialect::Dialect;
 use crate::error::Error;
+use crate::outcome::Suspicion;
 use crate::proto::connect::{Came, Lifetime};
 use crate::proto::record::{Found, Record};
 use crate::proto::unresponsive::{Seen, Sign, Spared, Verdict};
 use crate::service::Service;
-
-/// What came of ending a server that does not answer: the answer of
-/// [`Descriptor::end_unresponsive`](crate::Descriptor::end_unresponsive).
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum Ending {
-    /// It was killed, and is gone: its lifetime lock was free after that.
-    Ended {
-        /// Its process, once. The number may be another's by now.
-        pid: u32,
-        /// What showed that it made no progress.
-        sign: Sign,
-    },
-    /// Nothing was done, for no server was found that does not answer, but this.
-    LeftAlone(Status),
-}
+use crate::status::{Ending, Status};
 
 /// Kills the server of the record, if it holds its lifetime lock, does not answer, and makes no progress.
 ///
@@ -143,15 +127,6 @@ async fn end(service: &Service, server: &Silent, point: &Guard, sign: Sign) -> R
             (Lifetime::CannotTell, Some(error)) => return Err(error),
             _ if began.elapsed() < service.limits.drain => sleep(pause.next()?).await,
             _ => return Err(story::still_held(began.elapsed())),
-        }
-    }
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Ending::Ended { pid, sign } => write!(f, "ended: pid {pid}, for {sign}"),
-            Ending::LeftAlone(status) => write!(f, "left alone: {status}"),
         }
     }
 }

@@ -3,10 +3,6 @@
 //! It is apart from the thread that accepts and shakes hands, so that a handler that blocks holds up no
 //! handshake. A session that panics ends alone.
 
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,124 +11,23 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::hall::{Counted, Hall, Kept, Told};
+use super::hall::{Counted, Hall, Told};
 use super::os::process;
-use super::socket::Handover;
-use super::stream::{Keeps, Stream};
 use crate::context::Context;
-use crate::error::{BoxError, Error};
+use crate::error::Error;
+use crate::handler::{Factory, KeepAlive, Sessions, Start};
+use crate::peer::Peer;
+use crate::stream::socket::Handover;
+use crate::stream::{Keeps, Stream};
 
 /// How many welcomed clients may wait for the handlers' thread to take them: behind one that blocks the next wait for
 /// their welcome, and know it.
 const WAITING: usize = 128;
 
-type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
-type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<()>>;
-
-/// What a handler is given when it is built: where it is, and means to steer its server. Can be kept, cloned and sent
-/// to other threads.
-///
-/// ```
-/// # use rendezvous_ipc::{Context, Descriptor, Stream};
-/// # let context = Context::new("org.example.store")?;
-/// let service = Descriptor::new(&context, "store")?.stream_handler(async |start| {
-///     let data = start.context().home().join("data");
-///     std::fs::create_dir_all(&data)?; // an error here is what the client is told
-///     Ok(async move |_peer, _stream: Stream| println!("{}", data.display()))
-/// });
-/// # Ok::<(), rendezvous_ipc::Error>(())
-/// ```
-#[derive(Clone)]
-pub struct Start {
-    pub(super) context: Context,
-    pub(super) hall: Arc<Hall>,
-    pub(super) told: Told,
-}
-
-impl Start {
-    /// The context of the service.
-    pub fn context(&self) -> &Context {
-        &self.context
-    }
-
-    /// Keeps an idle server alive until the answer is dropped: for work that goes on without a client.
-    ///
-    /// It does not hold up a server that was told to retire, nor an internal one whose last connection is gone.
-    ///
-    /// ```
-    /// # use rendezvous_ipc::Start;
-    /// # async fn upload() {}
-    /// fn begin_upload(start: &Start) {
-    ///     let stay = start.keep_alive();
-    ///     tokio::task::spawn_local(async move {
-    ///         upload().await;
-    ///         drop(stay); // from here on it may be idle
-    ///     });
-    /// }
-    /// ```
-    pub fn keep_alive(&self) -> KeepAlive {
-        KeepAlive { _kept: self.hall.keep() }
-    }
-
-    /// Has the server retire, as a client's [`retire`](crate::Descriptor::retire) does: it takes nobody new, and waits
-    /// for the clients that are left until its drain deadline. Returns at once; asking again changes nothing.
-    pub fn retire(&self) {
-        self.told.tell();
-    }
-}
-
-impl fmt::Debug for Start {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Start").field("context", &self.context).finish_non_exhaustive()
-    }
-}
-
-/// Keeps an idle server alive while it lives: see [`Start::keep_alive`].
-#[must_use = "dropped, it keeps nothing"]
-pub struct KeepAlive {
-    _kept: Kept,
-}
-
-impl fmt::Debug for KeepAlive {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeepAlive")
-    }
-}
-
-/// Who a session is for: some process of this machine that may read the point, which is all that is known of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct Peer {
-    /// Which client of this server it is, counted from 1. No two have the same.
-    pub number: u64,
-    /// The process that connected, where the transport tells: a Unix socket does, a port does not. It may be gone by
-    /// now, and have handed its connection to another. A process outside of the server's PID namespace has no number in it.
-    pub process: Option<u32>,
-}
-
-/// What builds a handler: called once in a server.
-#[derive(Clone)]
-pub(crate) struct Factory(Arc<dyn Fn(Start) -> LocalFuture<Result<Sessions, BoxError>> + Send + Sync>);
-
-impl Factory {
-    pub(crate) fn new<B, S>(build: B) -> Self
-    where
-        B: AsyncFn(Start) -> Result<S, BoxError> + Send + Sync + 'static,
-        S: AsyncFn(Peer, Stream) + 'static,
-    {
-        let build = Arc::new(build);
-        Factory(Arc::new(move |start| {
-            let build = build.clone();
-            Box::pin(async move {
-                let session = Rc::new(build(start).await?);
-                let sessions: Sessions = Rc::new(move |peer, stream| {
-                    let session = session.clone();
-                    Box::pin(async move { session(peer, stream).await })
-                });
-                Ok(sessions)
-            })
-        }))
-    }
+/// What a handler is given of its server.
+pub(super) fn handle(context: &Context, hall: &Arc<Hall>, told: &Told) -> Start {
+    let (hall, told) = (hall.clone(), told.clone());
+    Start::new(context.clone(), move || KeepAlive::new(hall.keep()), move || told.tell())
 }
 
 /// A client that was welcomed.
@@ -183,8 +78,13 @@ impl Handlers {
     }
 
     /// The same, for a server of a process of its own: until then, and for as long as it is not told to retire.
-    pub(super) async fn build_by(&mut self, until: Instant, factory: &Factory, start: Start) -> Result<(), Error> {
-        let told = start.told.clone();
+    pub(super) async fn build_by(
+        &mut self,
+        until: Instant,
+        factory: &Factory,
+        start: Start,
+        told: &Told,
+    ) -> Result<(), Error> {
         tokio::select! {
             biased;
             built = timeout_at(until, self.build(factory.clone(), start)) => {
@@ -226,7 +126,7 @@ async fn run(
     let built = tokio::select! {
         biased;
         _ = &mut quitting => return,
-        built = (factory.0)(start) => built,
+        built = factory.build(start) => built,
     };
     match built {
         Ok(handler) => {

@@ -11,17 +11,18 @@ use tokio::time::timeout;
 
 use super::dial;
 use super::hall::Hall;
-use super::handlers::{Factory, Handlers, Start, local_runtime};
+use super::handlers::{Handlers, handle, local_runtime};
 use super::lobby::{Host, Lobby};
 use super::registry::{Lease, Registry, Running};
 use super::reserve::Reserve;
-use super::socket::Transport;
 use super::supervise;
 use crate::error::Error;
+use crate::handler::Factory;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
 use crate::proto::serve::Retire;
 use crate::service::Service;
+use crate::transport::Transport;
 
 static SERVERS: LazyLock<Arc<Registry>> = LazyLock::new(Arc::default);
 
@@ -47,9 +48,8 @@ fn start(service: &Service, factory: &Factory, running: Running) -> Result<(), E
 async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(), Error> {
     let (limits, told) = (&service.limits, running.told());
     let hall = Hall::new();
-    let start = Start { context: service.context.clone(), hall: hall.clone(), told: told.clone() };
     let mut handlers = Some(Handlers::start()?);
-    let serves = supervise::caught("the internal server", serve(service, factory, start, running, &mut handlers)).await;
+    let serves = supervise::caught("the internal server", serve(service, factory, &hall, running, &mut handlers)).await;
     // Whatever became of this server, the next join waits for its successor.
     told.tell();
     let _shut = hall.look(Retire::Told);
@@ -65,11 +65,11 @@ async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(
 async fn serve(
     service: &Service,
     factory: Factory,
-    start: Start,
+    hall: &Arc<Hall>,
     running: &Running,
     handlers: &mut Option<Handlers>,
 ) -> Result<(), Error> {
-    let (hall, told) = (start.hall.clone(), start.told.clone());
+    let (start, told) = (handle(&service.context, hall, running.told()), running.told());
     let Some(building) = handlers.as_mut() else { return Ok(()) };
     let built = tokio::select! {
         biased;
@@ -78,7 +78,7 @@ async fn serve(
     };
     built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))?;
     let cookie = Cookie::new(dial::random()?);
-    let (listener, host) = Host::listen(service, &hall, &told, building.sessions(), cookie, Reserve::none())?;
+    let (listener, host) = Host::listen(service, hall, told, building.sessions(), cookie, Reserve::none())?;
     hall.open();
     let record = host.record.clone();
     let mut lobby = Some(Lobby::open(listener, host));

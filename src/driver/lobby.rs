@@ -17,19 +17,21 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::dial::{self, Tag};
 use super::hall::{Hall, Told};
-use super::handlers::{Peer, Session};
+use super::handlers::Session;
 use super::os::socket::{SocketFile, Unheard};
 use super::os::{process, scope, stat};
 use super::reserve::Reserve;
-use super::socket::{Incoming, Listener, Socket};
+use super::socket::{Incoming, Listener};
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::peer::Peer;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Nonce, Prove, Welcome};
 use crate::proto::record::Record;
 use crate::proto::scope::Place;
 use crate::service::Service;
+use crate::stream::Socket;
 
 /// After an error of accept (no descriptors, most likely), how long until the next try: a small part of a client's
 /// patience, and twenty tries a second cost nothing.

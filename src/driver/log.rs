@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::os::file::{self, FileId, Mode};
-use super::os::{remedy, stdio};
-use crate::error::Error;
+use super::os::stdio;
+use crate::error::{Error, remedy};
 use crate::proto::start::{LINE_MAX, Reply};
 
 /// A log that has grown to this many bytes is emptied: at a start, and by a server that looks after it.

@@ -20,7 +20,7 @@ use tracing::Instrument;
 use super::connect::{self, Ended};
 use super::dial;
 use super::hall::{Hall, Told};
-use super::handlers::{self, Factory, Handlers, Start};
+use super::handlers::{self, Handlers};
 use super::life::Life;
 use super::lobby::{Host, Lobby};
 use super::log::{self, Log};
@@ -31,12 +31,13 @@ use super::point::{self, Guard};
 use super::reserve::Reserve;
 use super::sequoia;
 use super::socket::{self, Listener};
-use super::story::{Holder, Story};
+use super::story::Story;
 use super::supervise;
 use super::watchdog::Watchdog;
 use crate::context::{self, Started};
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::error::{Error, Holder};
+use crate::handler::Factory;
 use crate::proto::address::Address;
 use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
@@ -532,17 +533,13 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn start(&self) -> Start {
-        Start { context: self.service.context.clone(), hall: self.hall.clone(), told: self.told.clone() }
-    }
-
     async fn build(&mut self, factory: &Factory, until: Instant) -> Result<(), Error> {
-        let start = self.start();
+        let start = handlers::handle(&self.service.context, &self.hall, &self.told);
         let handlers = match self.handlers.take() {
             Some(handlers) => handlers,
             None => Handlers::start()?,
         };
-        self.handlers.insert(handlers).build_by(until, factory, start).await
+        self.handlers.insert(handlers).build_by(until, factory, start, &self.told).await
     }
 
     /// Waits for the clients that are left, then ends them, and the handler with them.

@@ -1,15 +1,10 @@
 //! The sockets of both transports: a port of the loopback, or a file beside the point.
 
-use std::future::{pending, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 
@@ -20,19 +15,8 @@ use crate::error::Error;
 use crate::proto::address::{Address, SocketName};
 use crate::proto::connect::Came;
 use crate::proto::record::Record;
-
-/// By what a server is reached. It is the server's choice: a client goes by what the record says.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[non_exhaustive]
-pub enum Transport {
-    /// A socket beside the point, `POINT.NAME.sock`, which no other user can reach; the faster one. Where there can be
-    /// none (a file system without sockets, a path that is too long) it is a port, and the log warns of it. Whatever else
-    /// keeps a socket from being made is an error.
-    #[default]
-    Unix,
-    /// A port of the loopback, which every user of the machine can reach, and none can use without the cookie.
-    Tcp,
-}
+use crate::stream::Socket;
+use crate::transport::Transport;
 
 /// Connections that may wait to be accepted: as many as the lobby takes in. Whom the system turns away at a port tries
 /// again after a second, which is most of a client's patience.
@@ -165,19 +149,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// One side of a connection.
-#[derive(Debug)]
-pub(crate) enum Socket {
-    Tcp(TcpStream),
-    Unix(socket::Stream),
-}
-
-/// A socket on its way from one thread's runtime to another's.
-pub(super) enum Handover {
-    Tcp(std::net::TcpStream),
-    Unix(socket::Stream),
-}
-
 impl Socket {
     /// Connects to a server of this point. The socket sends small messages at once.
     pub(super) async fn connect(point: &Path, address: Address) -> io::Result<Result<Self, Trouble>> {
@@ -194,75 +165,6 @@ impl Socket {
                 other => return other,
             }
         }
-    }
-
-    /// Sends all of a short message, or none of it.
-    pub(super) fn send_at_once(&self, message: &[u8]) -> Option<()> {
-        let sent = match self {
-            Socket::Tcp(stream) => stream.try_write(message),
-            Socket::Unix(stream) => stream.send(message),
-        };
-        (sent.ok()? == message.len()).then_some(())
-    }
-
-    /// Returns when the other side has ended the connection. What it may have said already stays unread.
-    pub(super) async fn ended(&mut self) {
-        match self {
-            Socket::Tcp(stream) => port_ended(stream).await,
-            Socket::Unix(stream) => {
-                if poll_fn(|cx| stream.poll_peek(cx)).await.unwrap_or(false) {
-                    pending().await
-                }
-            }
-        }
-    }
-
-    /// To be used by another thread.
-    pub(super) fn hand_over(self) -> io::Result<Handover> {
-        match self {
-            Socket::Tcp(stream) => stream.into_std().map(Handover::Tcp),
-            Socket::Unix(stream) => Ok(Handover::Unix(stream.unwatched())),
-        }
-    }
-
-    fn end(&self) {
-        match self {
-            Socket::Tcp(stream) => socket::end(stream),
-            Socket::Unix(stream) => stream.end(),
-        }
-    }
-
-    /// Leaves it open for as long as this process lives.
-    pub(super) fn leave(self) -> io::Result<()> {
-        match self {
-            Socket::Tcp(stream) => drop(stream.into_std()?.into_raw_fd()),
-            Socket::Unix(stream) => stream.leave(),
-        }
-        Ok(())
-    }
-
-    /// The process at the other end when it connected, where the system says so.
-    pub(super) fn peer(&self) -> Option<u32> {
-        match self {
-            Socket::Tcp(_) => None,
-            Socket::Unix(stream) => stream.peer,
-        }
-    }
-}
-
-impl Handover {
-    pub(super) fn take(self) -> io::Result<Socket> {
-        match self {
-            Handover::Tcp(stream) => TcpStream::from_std(stream).map(Socket::Tcp),
-            Handover::Unix(stream) => Ok(Socket::Unix(stream)),
-        }
-    }
-}
-
-/// As [`Socket::ended`].
-pub(super) async fn port_ended(stream: &TcpStream) {
-    if let Ok(1..) = stream.peek(&mut [0]).await {
-        pending().await
     }
 }
 
@@ -290,40 +192,4 @@ fn connect_file(path: &Path) -> io::Result<Result<Socket, Trouble>> {
 pub(super) fn is_anothers(point: &Path, record: &Record) -> bool {
     let Address::Unix(name) = record.address else { return false };
     matches!(connect_file(&path(point, name)), Ok(Ok(socket)) if socket.peer() != Some(record.pid))
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Socket::Unix(stream) => stream.poll_read(cx, buf),
-        }
-    }
-}
-
-// Not vectored: that would be `writev`, which raises SIGPIPE in a host that is no Rust program.
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let socket = self.get_mut();
-        let written = match socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Socket::Unix(stream) => stream.poll_write(cx, buf),
-        };
-        if matches!(written, Poll::Ready(Err(_))) {
-            // Who reads has to see it, too: a session whose answers do not leave is over.
-            socket.end();
-        }
-        written
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Unix(stream) => Poll::Ready(stream.shut_down()),
-        }
-    }
 }

@@ -16,8 +16,8 @@ use std::task::{Context, Poll, Waker, ready};
 use futures_util::io::{AsyncRead, AsyncWrite};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf, ReadHalf, WriteHalf};
 
-use crate::driver::Socket;
 use crate::proto::message::length;
+use crate::stream::Socket;
 
 /// What is read at once, and all that is kept for a peer that says nothing.
 const SMALL: usize = 8 * 1024;

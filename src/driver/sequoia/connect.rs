@@ -4,20 +4,21 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use super::super::child::NoChild;
-use super::super::connect::{Connection, Pause, no_handler, not_held, serve_here, start_error, welcomed};
+use super::super::connect::{Pause, no_handler, not_held, serve_here, start_error, welcomed};
 use super::super::dial::{self, Trouble};
-use super::super::handlers::Factory;
 use super::super::point::{self, Guard};
-use super::super::socket::Socket;
-use super::super::story::{Reason, Story};
-use super::super::stream::{Keeps, Stream};
+use super::super::story::Story;
 use super::child::{Child, Port};
+use crate::connection::Connection;
 use crate::error::{Error, StartFailure};
+use crate::handler::Factory;
+use crate::outcome::Reason;
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::Welcome;
 use crate::proto::sequoia::connect::{Came, Done, Goal, Holds, Policy, Step};
 use crate::proto::sequoia::record::{Found, Record};
 use crate::service::Service;
+use crate::stream::{Keeps, Socket, Stream};
 
 /// How a connect ended well.
 pub(super) enum Ended {

@@ -3,12 +3,12 @@
 use tokio::time::Instant;
 
 use super::super::dial;
-use super::super::inspect::Status;
 use super::super::point;
 use crate::error::Error;
 use crate::proto::sequoia::connect::{Class, class};
 use crate::proto::sequoia::record::Found;
 use crate::service::Service;
+use crate::status::Status;
 
 /// Looks at a point. Takes no lock, and says nothing to whoever listens.
 pub(in crate::driver) async fn inspect(service: &Service) -> Result<Status, Error> {

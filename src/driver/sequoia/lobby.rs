@@ -14,14 +14,15 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::hall::Hall;
-use super::super::handlers::{Peer, Session};
+use super::super::handlers::Session;
 use super::super::lobby::Greet;
 use super::super::os::socket;
 use super::super::reserve::Reserve;
-use super::super::socket::{Handover, Socket, port_ended};
 use crate::limits::Limits;
+use crate::peer::Peer;
 use crate::proto::cookie::Cookie;
 use crate::proto::sequoia::record::Record;
+use crate::stream::socket::{Handover, Socket, port_ended};
 
 /// What a server of the dialect answers its clients with: nothing.
 pub(super) struct Host {

@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::super::dial;
 use super::super::hall::{Hall, Told};
-use super::super::handlers::{Factory, Handlers, Start};
+use super::super::handlers::{Handlers, handle};
 use super::super::lobby::Lobby;
 use super::super::log::{self, Log};
 use super::super::os::file::is_gone;
@@ -26,6 +26,7 @@ use super::super::supervise;
 use super::connect::{self, Ended};
 use super::lobby::{Host, hear};
 use crate::error::Error;
+use crate::handler::Factory;
 use crate::limits::Limits;
 use crate::proto::cookie::Cookie;
 use crate::proto::sequoia::connect::Goal;
@@ -310,8 +311,8 @@ impl<'a> Server<'a> {
     }
 
     async fn build(&mut self, factory: &Factory, until: Instant) -> Result<(), Error> {
-        let start = Start { context: self.service.context.clone(), hall: self.hall.clone(), told: self.told.clone() };
-        self.handlers.insert(Handlers::start()?).build_by(until, factory, start).await?;
+        let start = handle(&self.service.context, &self.hall, &self.told);
+        self.handlers.insert(Handlers::start()?).build_by(until, factory, start, &self.told).await?;
         if self.listener.is_some() { self.furnish() } else { Ok(()) }
     }
 

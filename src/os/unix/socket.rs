@@ -499,7 +499,7 @@ mod tests {
         theirs.send(b"before").unwrap();
         // It hears nothing any more, and goes on to talk.
         theirs.stream.shutdown(std::net::Shutdown::Read).unwrap();
-        let mut ours = crate::driver::socket::Socket::Unix(ours);
+        let mut ours = crate::stream::Socket::Unix(ours);
         let error = ours.write(b"answer").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         let mut heard = Vec::new();

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
-use super::os::cleaner;
-use super::os::process::Orders;
+use crate::os::cleaner;
+use crate::os::process::Orders;
 
 /// How often a directory is removed in which a server, at its end, may just make a file.
 const REMOVALS: usize = 5;

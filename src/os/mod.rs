@@ -1,10 +1,11 @@
 //! What is particular to an operating system. Each system has the same files with the same functions.
 
+pub(crate) mod heard;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
 pub(crate) use self::unix::{
-    cleaner, file, identity, inherited, locks, process, progress, remedy, scope, signals, socket, stat, stdio,
+    cleaner, file, identity, inherited, locks, process, progress, scope, signals, socket, stat, stdio,
 };
 
 #[cfg(not(unix))]

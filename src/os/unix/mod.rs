@@ -7,7 +7,6 @@ pub(crate) mod inherited;
 pub(crate) mod locks;
 pub(crate) mod process;
 pub(crate) mod progress;
-pub(crate) mod remedy;
 pub(crate) mod scope;
 pub(crate) mod signals;
 pub(crate) mod socket;

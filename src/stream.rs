@@ -1,5 +1,8 @@
 //! An authenticated stream of bytes, whatever carries it.
 
+pub(crate) mod socket;
+
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -8,9 +11,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::ephemeral::Ephemeral;
-use super::registry::Lease;
-use super::socket::Socket;
+pub(crate) use self::socket::Socket;
+use crate::ephemeral::Ephemeral;
 
 /// An authenticated stream between a client and its server.
 ///
@@ -52,12 +54,13 @@ pub struct Stream {
 /// What has to stay for as long as a connection is used: the internal server, and the ephemeral context.
 #[derive(Default)]
 pub(crate) struct Keeps {
-    pub(super) lease: Option<Lease>,
-    pub(super) _context: Option<Arc<Ephemeral>>,
+    /// A use of the internal server, which ends when this is dropped.
+    pub(crate) lease: Option<Box<dyn Any + Send + Sync>>,
+    pub(crate) _context: Option<Arc<Ephemeral>>,
 }
 
 impl Stream {
-    pub(super) fn new(socket: Socket, keeps: Keeps) -> Self {
+    pub(crate) fn new(socket: Socket, keeps: Keeps) -> Self {
         Stream { socket, keeps }
     }
 

@@ -8,39 +8,39 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::proto::start::LINE_MAX;
 
 /// The beginning of what was heard, a line at most.
-pub(super) struct Heard {
+pub(crate) struct Heard {
     bytes: Zeroizing<[u8; LINE_MAX]>,
     len: usize,
 }
 
 impl Heard {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Heard { bytes: Zeroizing::new([0; LINE_MAX]), len: 0 }
     }
 
     /// Where more is to be read to. There is no room where a line is longer than any may be.
-    pub(super) fn room(&mut self) -> &mut [u8] {
+    pub(crate) fn room(&mut self) -> &mut [u8] {
         &mut self.bytes[self.len..]
     }
 
     /// So many bytes were read to the room.
-    pub(super) fn heard(&mut self, more: usize) {
+    pub(crate) fn heard(&mut self, more: usize) {
         self.len = LINE_MAX.min(self.len + more);
     }
 
     /// All of it.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
     /// The first line, its end included.
-    pub(super) fn line(&self) -> Option<&[u8]> {
+    pub(crate) fn line(&self) -> Option<&[u8]> {
         let end = self.bytes().iter().position(|byte| *byte == b'\n')?;
         Some(&self.bytes[..=end])
     }
 
     /// Reads the first line and wipes it. What was heard behind it is kept.
-    pub(super) fn take<T>(&mut self, read: impl Fn(&[u8]) -> T) -> Option<T> {
+    pub(crate) fn take<T>(&mut self, read: impl Fn(&[u8]) -> T) -> Option<T> {
         let line = self.line()?;
         let (said, end) = (read(line), line.len());
         self.bytes.copy_within(end..self.len, 0);

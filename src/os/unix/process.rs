@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 pub(crate) use std::process::Child;
-use std::process::{ChildStdout, ExitStatus, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::time::Instant;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -17,7 +17,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::unix::pipe;
 
-use crate::driver::heard::Heard;
+use crate::os::heard::Heard;
 
 /// The spawner's end of a child's standard input.
 ///
@@ -66,21 +66,6 @@ pub(crate) fn wait_for_end(id: u32) {
 /// Whether an error of a spawn says that the program cannot be executed, and not that we cannot start any.
 pub(crate) fn cannot_execute(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::ACCESS | Errno::NOEXEC | Errno::TXTBSY))
-}
-
-/// How a process ended, for people.
-pub(crate) fn describe(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("was killed by {}", status_text(status, signal)),
-        (None, Some(code)) => format!("exited with status {code}"),
-        (None, None) => format!("ended: {status}"),
-    }
-}
-
-fn status_text(status: ExitStatus, signal: i32) -> String {
-    // `ExitStatus` knows the signals' names: "signal: 9 (SIGKILL)".
-    status.to_string().strip_prefix("signal: ").map_or(format!("signal {signal}"), |text| format!("signal {text}"))
 }
 
 /// The path of the running program, where the system says it; if it was replaced by a rebuild, that of the new one.

@@ -1,0 +1,142 @@
+//! What a service's handler is made of, and what it may do with its server.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::context::Context;
+use crate::error::BoxError;
+use crate::peer::Peer;
+use crate::stream::Stream;
+
+type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+pub(crate) type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<()>>;
+
+/// What a handler is given when it is built: where it is, and means to steer its server. Can be kept, cloned and sent
+/// to other threads.
+///
+/// ```
+/// # use rendezvous_ipc::{Context, Descriptor, Stream};
+/// # let context = Context::new("org.example.store")?;
+/// let service = Descriptor::new(&context, "store")?.stream_handler(async |start| {
+///     let data = start.context().home().join("data");
+///     std::fs::create_dir_all(&data)?; // an error here is what the client is told
+///     Ok(async move |_peer, _stream: Stream| println!("{}", data.display()))
+/// });
+/// # Ok::<(), rendezvous_ipc::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Start {
+    context: Context,
+    server: Arc<Control>,
+}
+
+/// What a handler may do with its server: the driver says how.
+struct Control {
+    keep_alive: Box<dyn Fn() -> KeepAlive + Send + Sync>,
+    retire: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Start {
+    pub(crate) fn new(
+        context: Context,
+        keep_alive: impl Fn() -> KeepAlive + Send + Sync + 'static,
+        retire: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let server = Control { keep_alive: Box::new(keep_alive), retire: Box::new(retire) };
+        Start { context, server: Arc::new(server) }
+    }
+
+    /// The context of the service.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Keeps an idle server alive until the answer is dropped: for work that goes on without a client.
+    ///
+    /// It does not hold up a server that was told to retire, nor an internal one whose last connection is gone.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::Start;
+    /// # async fn upload() {}
+    /// fn begin_upload(start: &Start) {
+    ///     let stay = start.keep_alive();
+    ///     tokio::task::spawn_local(async move {
+    ///         upload().await;
+    ///         drop(stay); // from here on it may be idle
+    ///     });
+    /// }
+    /// ```
+    pub fn keep_alive(&self) -> KeepAlive {
+        (self.server.keep_alive)()
+    }
+
+    /// Has the server retire, as a client's [`retire`](crate::Descriptor::retire) does: it takes nobody new, and waits
+    /// for the clients that are left until its drain deadline. Returns at once; asking again changes nothing.
+    pub fn retire(&self) {
+        (self.server.retire)();
+    }
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Start").field("context", &self.context).finish_non_exhaustive()
+    }
+}
+
+/// Keeps an idle server alive while it lives: see [`Start::keep_alive`].
+#[must_use = "dropped, it keeps nothing"]
+pub struct KeepAlive {
+    _kept: Box<dyn Any + Send + Sync>,
+}
+
+impl KeepAlive {
+    pub(crate) fn new(kept: impl Any + Send + Sync) -> Self {
+        KeepAlive { _kept: Box::new(kept) }
+    }
+}
+
+impl fmt::Debug for KeepAlive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeepAlive")
+    }
+}
+
+/// What builds a handler: called once in a server.
+#[derive(Clone)]
+pub(crate) struct Factory(Arc<dyn Fn(Start) -> LocalFuture<Result<Sessions, BoxError>> + Send + Sync>);
+
+impl Factory {
+    pub(crate) fn new<B, S>(build: B) -> Self
+    where
+        B: AsyncFn(Start) -> Result<S, BoxError> + Send + Sync + 'static,
+        S: AsyncFn(Peer, Stream) + 'static,
+    {
+        let build = Arc::new(build);
+        Factory(Arc::new(move |start| {
+            let build = build.clone();
+            Box::pin(async move {
+                let session = Rc::new(build(start).await?);
+                let sessions: Sessions = Rc::new(move |peer, stream| {
+                    let session = session.clone();
+                    Box::pin(async move { session(peer, stream).await })
+                });
+                Ok(sessions)
+            })
+        }))
+    }
+
+    /// Builds the handler.
+    pub(crate) fn build(&self, start: Start) -> LocalFuture<Result<Sessions, BoxError>> {
+        (self.0)(start)
+    }
+}
+
+impl fmt::Debug for Factory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Factory(…)")
+    }
+}

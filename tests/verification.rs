@@ -1,5 +1,5 @@
 //! The documentation is true: each name and each reference in it exists, and its tables have what the code has.
-//! `UPDATE=1 cargo test --test verification` writes `docs/tests-by-property.md` anew.
+//! `UPDATE=1 cargo test --test verification` writes `docs/tests-by-property.txt` anew.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// What shows each property: the only list of it.
 const LIST: &str = "tests/properties.txt";
 /// How much each rung shows of each property, counted from the list.
-const PAGE: &str = "docs/tests-by-property.md";
+const PAGE: &str = "docs/tests-by-property.txt";
 
 /// A rung's name in the list, how it names what it runs, and where these names stand.
 const RUNGS: [(&str, Named, &[&str]); 11] = [
@@ -124,7 +124,8 @@ fn every_reference_to_a_page_or_to_a_section_leads_somewhere() {
             let name = rest.split(|char: char| !(char.is_ascii_alphanumeric() || "/-_.".contains(char))).next();
             let name = name.unwrap_or_default().trim_end_matches('.');
             // A page of this project, and not what follows a longer path or an address.
-            if !name.ends_with(".md") || text[..at].ends_with(|char: char| char.is_ascii_alphanumeric() || char == '/')
+            if !(name.ends_with(".md") || name.ends_with(".txt"))
+                || text[..at].ends_with(|char: char| char.is_ascii_alphanumeric() || char == '/')
             {
                 continue;
             }
@@ -199,19 +200,19 @@ fn every_error_has_a_test_that_makes_it_happen_and_stands_in_the_manual() {
 }
 
 #[test]
-fn every_attack_names_tests_that_show_what_stops_it() {
+fn every_attack_has_a_test_that_shows_what_stops_it() {
     let page = read("docs/threats.md");
-    let tests = names(&Named::AsTests, &["src", "tests"]);
+    let rows = rows();
     let attacks: Vec<&str> = page
         .split("\n# ")
         .filter(|part| part.starts_with("Attacks"))
-        .flat_map(|part| part.lines().filter(|line| line.starts_with("| ")).skip(2))
+        .flat_map(|part| part.lines().filter_map(|line| line.strip_prefix("| ")).skip(2))
+        .filter_map(|row| row.split(" | ").next())
         .collect();
     assert!(attacks.len() > 20, "the tables are there");
     for attack in attacks {
-        let shown = attack.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
-        assert!(code(shown).next().is_some(), "nothing shows: {attack}");
-        code(shown).for_each(|test| assert!(tests.contains(test), "there is no `{test}`: {attack}"));
+        let shown = rows.iter().find(|row| row.section == "Attacks" && row.title == attack);
+        assert!(shown.is_some_and(|row| !row.shown.is_empty()), "{LIST} has nothing for the attack: {attack}");
     }
 }
 
@@ -243,18 +244,16 @@ fn code_in_first_cell(row: &str) -> impl Iterator<Item = &str> {
 /// The page: for each row of the list, how much each rung has to show.
 fn page() -> String {
     let mut page = String::from(
-        "# Tests by property\n\nHow many tests, formulas, runs or scenarios of each rung show a property or a trap. \
-         `tests/properties.txt`\nnames them, and what shows each error. `UPDATE=1 cargo test --test verification` writes this page; \
-         [verification.md](verification.md) explains the rungs.\n",
+        "# How many names of each rung show a property or a trap, counted from tests/properties.txt, which names them.\n\
+         # UPDATE=1 cargo test --test verification\n",
     );
     let mut section = String::new();
     for row in rows().into_iter().filter(|row| row.section != "Errors") {
         if row.section != section {
-            page += &format!("\n## {}\n\n", row.section);
+            page += &format!("\n== {}\n", row.section);
         }
         let counts: Vec<String> = row.counts().iter().map(|(rung, count)| format!("{rung} {count}")).collect();
-        let title = if row.title.contains(' ') { row.title } else { format!("`{}`", row.title) };
-        page += &format!("- {title}: {}\n", counts.join(", "));
+        page += &format!("{}: {}\n", row.title, counts.join(", "));
         section = row.section;
     }
     page

@@ -69,7 +69,7 @@ fn leave_record(service: &Descriptor, address: std::net::SocketAddr) -> Result<(
     let record = Record {
         scope: scope::here()?,
         address,
-        cookie: Cookie::new(driver::random()?),
+        cookie: Cookie::drawn(driver::draw()?),
         pid: std::process::id(),
         started: 0,
         version: 0,

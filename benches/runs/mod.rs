@@ -3,7 +3,8 @@
 use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::connect::{self, Goal, Lifetime, Policy, Proof, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::handshake::{self, CLIENT_PROOF, HELLO, Hello, Intent, Nonce, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::handshake::{self, CLIENT_PROOF, HELLO, Hello, Intent, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
 use rendezvous_ipc::proto::serve::{self, Checked, LifeFile, Starter};
@@ -17,7 +18,7 @@ pub struct World {
     pub welcome: [u8; WELCOME],
 }
 
-pub const NONCE: Nonce = Nonce([1; 32]);
+pub const NONCE: Random = Random::drawn([1; 32]);
 const COOKIE: [u8; 32] = [7; 32];
 
 impl World {
@@ -31,7 +32,7 @@ impl World {
             version: 7,
         };
         let hello = Hello::new(Intent::Connect, NONCE);
-        let server = handshake::Prove::hello(&hello.to_bytes(), Nonce([2; 32]), 7).expect("a hello");
+        let server = handshake::Prove::hello(&hello.to_bytes(), Random::drawn([2; 32]), 7).expect("a hello");
         let server_proof = server.to_bytes(&record);
         let client_proof = hello.judge(&record, &server_proof).expect("a proof");
         let welcome = handshake::Welcome { pid: 4711, service: 7, uptime: 60, clients: 3 }.to_bytes();
@@ -56,7 +57,7 @@ impl World {
             Step::Lock(s) => s.got(),
             Step::Reread(s) => s.found(Found::Empty),
             Step::Probe(s) => s.answered(Lifetime::Free),
-            Step::Clear(s) => s.cleared(Cookie::new(COOKIE)),
+            Step::Clear(s) => s.cleared(Random::drawn(COOKIE)),
             Step::Spawn(s) => s.spawned(),
             Step::Await(s) => s.ready(record),
             Step::Verify(s) => s.answered(Lifetime::Held),
@@ -133,7 +134,7 @@ impl World {
 
     /// The server's side of a handshake: an answer, and the welcome.
     pub fn greet(&self) -> ([u8; SERVER_PROOF], [u8; WELCOME]) {
-        let prove = handshake::Prove::hello(&self.hello, Nonce([2; 32]), 7).expect("a hello");
+        let prove = handshake::Prove::hello(&self.hello, Random::drawn([2; 32]), 7).expect("a hello");
         let answer = prove.to_bytes(&self.record);
         assert_eq!(prove.judge(&self.record, &self.client_proof), Some(Intent::Connect));
         (answer, handshake::Welcome { pid: 4711, service: 7, uptime: 60, clients: 3 }.to_bytes())

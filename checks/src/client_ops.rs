@@ -6,7 +6,8 @@
 use arbitrary::Arbitrary;
 use rendezvous_ipc::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::handshake::{self, Intent, Nonce, SERVER_PROOF, Verdict};
+use rendezvous_ipc::proto::handshake::{self, Intent, SERVER_PROOF, Verdict};
+use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Malformed, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
 
@@ -84,7 +85,7 @@ pub enum Nothing {
 }
 
 const HERE: Scope = Scope { boot: [1; 16], namespace: 7, machine: Some([2; 16]) };
-const NONCE: Nonce = Nonce([5; 32]);
+const NONCE: Random = Random::drawn([5; 32]);
 
 /// Versions and servers are few, so that they meet.
 fn few(number: u8) -> u8 {
@@ -100,6 +101,11 @@ fn record(server: u8, version: u8) -> Record {
 /// A child's cookie: nobody else's.
 fn cookie(child: u8) -> Cookie {
     Cookie::new([100 + child; 32])
+}
+
+/// The random bytes of which that cookie is drawn.
+fn drawn(child: u8) -> Random {
+    Random::drawn([100 + child; 32])
 }
 
 impl Script {
@@ -364,7 +370,7 @@ impl World {
                 }
                 _ => {
                     (self.cleared, self.file) = (true, Found::Empty);
-                    s.cleared(cookie(self.children))
+                    s.cleared(drawn(self.children))
                 }
             },
             Step::Spawn(s) => match answer {
@@ -479,7 +485,7 @@ impl World {
             Goal::Retire => Intent::Retire,
         };
         let hello = handshake::Hello::new(intent, NONCE).to_bytes();
-        handshake::Prove::hello(&hello, Nonce([6; 32]), record.version).expect("a hello").to_bytes(record)
+        handshake::Prove::hello(&hello, Random::drawn([6; 32]), record.version).expect("a hello").to_bytes(record)
     }
 
     /// Whether the dial comes to nothing; then it is a suspicion, but for our own trouble and a proved no.

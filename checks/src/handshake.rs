@@ -5,9 +5,8 @@
 
 use arbitrary::Arbitrary;
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::handshake::{
-    CLIENT_PROOF, HELLO, Hello, Intent, Nonce, Prove, Rejected, SERVER_PROOF, Welcome,
-};
+use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, Hello, Intent, Prove, Rejected, SERVER_PROOF, Welcome};
+use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::Record;
 use rendezvous_ipc::proto::scope::Scope;
 
@@ -227,11 +226,11 @@ impl World {
     }
 
     /// None is used twice.
-    fn nonce(&mut self) -> Nonce {
+    fn nonce(&mut self) -> Random {
         self.nonces += 1;
         let mut nonce = [5; 32];
         nonce[..4].copy_from_slice(&self.nonces.to_be_bytes());
-        Nonce(nonce)
+        Random::drawn(nonce)
     }
 }
 

@@ -1,10 +1,11 @@
 //! The client's steps, and how the world answers them.
 
 use rendezvous_ipc::proto::connect::{self, Came, Goal, Lifetime, Policy, Step};
-use rendezvous_ipc::proto::handshake::{self, Nonce, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::handshake::{self, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::serve::Starter;
 
-use crate::world::{Actor, At, Bounds, Conn, Content, Life, Manner, Moves, Pipe, Reply, Said, World, cookie, secret};
+use crate::world::{Actor, At, Bounds, Conn, Content, Life, Manner, Moves, Pipe, Reply, Said, World, drawn, secret};
 
 impl World {
     /// The answers to the question that is open, each with what it does to the world.
@@ -46,7 +47,7 @@ impl World {
                     let inode = world.inode(me);
                     world.locks[inode] = Some(Actor::Server(slot));
                 }
-                world.goes(c, step.cleared(cookie(fresh)));
+                world.goes(c, step.cleared(drawn(fresh)));
             }),
             Step::Spawn(step) => moves.push(name, me, |world| {
                 let slot = world.unused(bounds);
@@ -129,7 +130,7 @@ impl World {
                 let slot = world.dialled(c);
                 let server = &world.servers[slot];
                 if server.listens || (server.is_free() && server.stranger.is_some()) {
-                    world.goes(c, step.connected(Nonce([c as u8; 32])));
+                    world.goes(c, step.connected(Random::drawn([c as u8; 32])));
                     world.conns[c] =
                         Some(Conn { to: slot, said: Said::Nothing, eof: false, bytes: Vec::new(), prove: None });
                 } else {

@@ -1,7 +1,8 @@
 //! What goes wrong. Each fault has a name, and costs one of the budget.
 
 use rendezvous_ipc::proto::connect::{Came, Lifetime, Step};
-use rendezvous_ipc::proto::handshake::{self, Intent, Nonce, Prove};
+use rendezvous_ipc::proto::handshake::{self, Intent, Prove};
+use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::serve;
 
 use crate::client::holds;
@@ -253,8 +254,8 @@ impl World {
     /// A guest does not know the cookie. It says the server's own proof back to it, and is not admitted.
     fn reflects(&mut self, s: usize) {
         let record = self.record(s);
-        let hello = handshake::Hello::new(Intent::Connect, Nonce([200; 32]));
-        let prove = Prove::hello(&hello.to_bytes(), Nonce([100 + s as u8; 32]), 0).expect("a hello");
+        let hello = handshake::Hello::new(Intent::Connect, Random::drawn([200; 32]));
+        let prove = Prove::hello(&hello.to_bytes(), Random::drawn([100 + s as u8; 32]), 0).expect("a hello");
         let heard = prove.to_bytes(&record);
         let proof = heard.last_chunk().expect("it ends with a proof");
         if prove.judge(&record, proof).is_some() {

@@ -1,6 +1,7 @@
 //! The server's side of a handshake, with the real proofs.
 
-use rendezvous_ipc::proto::handshake::{Intent, Nonce, Prove, Welcome};
+use rendezvous_ipc::proto::handshake::{Intent, Prove, Welcome};
+use rendezvous_ipc::proto::random::Random;
 
 use crate::world::{Actor, Moves, Said, World};
 
@@ -18,7 +19,7 @@ impl World {
                 let record = world.record(s);
                 if let Some(conn) = &mut world.conns[c] {
                     let hello = conn.bytes[..].try_into().expect("a hello");
-                    let prove = Prove::hello(hello, Nonce([100 + s as u8; 32]), 0).expect("a hello");
+                    let prove = Prove::hello(hello, Random::drawn([100 + s as u8; 32]), 0).expect("a hello");
                     conn.said = Said::Proof;
                     conn.bytes = prove.to_bytes(&record).to_vec();
                     conn.prove = Some(prove);

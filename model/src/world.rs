@@ -8,6 +8,7 @@ use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::connect::{self, Goal, Policy, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake;
+use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
 use rendezvous_ipc::proto::serve::{self, Gate};
@@ -619,10 +620,19 @@ fn torn() -> Vec<u8> {
     [&line[..end - 1], &line[end..]].concat()
 }
 
-pub(crate) fn cookie((slot, count): Secret) -> Cookie {
-    let mut bytes = [7; 32];
+pub(crate) fn cookie(secret: Secret) -> Cookie {
+    Cookie::new(secret_bytes(secret))
+}
+
+/// The random bytes of which that cookie is drawn.
+pub(crate) fn drawn(secret: Secret) -> Random {
+    Random::drawn(secret_bytes(secret))
+}
+
+fn secret_bytes((slot, count): Secret) -> [u8; Random::LEN] {
+    let mut bytes = [7; Random::LEN];
     (bytes[0], bytes[1]) = (slot as u8, count);
-    Cookie::new(bytes)
+    bytes
 }
 
 pub(crate) fn secret(cookie: &Cookie) -> Secret {

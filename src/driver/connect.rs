@@ -12,6 +12,7 @@ use super::life;
 use super::log;
 use super::os::scope;
 use super::point::{self, Guard};
+use super::random;
 use super::registry::Lease;
 use super::story::Story;
 use super::{sequoia, serve};
@@ -21,7 +22,6 @@ use crate::dialect::Dialect;
 use crate::error::{Error, StartError, StartFailure};
 use crate::handler::Factory;
 use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step};
-use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{Intent, Nonce, Welcome};
 use crate::proto::record::Record;
 use crate::service::Service;
@@ -125,7 +125,7 @@ async fn drive(
                     s.too_late()
                 } else {
                     held.point()?.clear()?;
-                    s.cleared(Cookie::new(dial::random()?))
+                    s.cleared(random::draw()?)
                 }
             }
             Step::Spawn(s) => {
@@ -185,9 +185,12 @@ async fn drive(
                 until = Instant::now() + limits.patience;
                 match dial::connect(&service.point, s.record().address, until).await {
                     Ok(stream) => {
-                        let nonce = Nonce(dial::random()?);
-                        (held.stream, held.nonce) = (Some(stream), Some(nonce));
-                        s.connected(nonce)
+                        held.stream = Some(stream);
+                        let next = s.connected(random::draw()?);
+                        if let Step::Hello(hello) = &next {
+                            held.nonce = Some(hello.nonce());
+                        }
+                        next
                     }
                     Err(trouble) => {
                         let came = held.hang_up(s.record(), trouble, story);
@@ -444,7 +447,7 @@ impl Pause {
     pub(super) fn next(&mut self) -> Result<Duration, Error> {
         let longest = Duration::from_millis(1 << self.round.min(6)).min(Duration::from_millis(50));
         self.round += 1;
-        let [random] = dial::random::<1>()?;
+        let [random] = random::bytes::<1>()?;
         Ok(longest / 2 + longest / 2 * u32::from(random) / 255)
     }
 }

@@ -6,12 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rand::TryRng;
-use rand::rngs::SysRng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::Error;
+use super::random;
 use crate::outcome::Suspicion;
 use crate::proto::address::Address;
 use crate::proto::connect::Came;
@@ -46,8 +44,8 @@ pub(super) async fn whole(
 ) -> Result<(Socket, Welcome), (&'static str, Trouble)> {
     let at = |stage| move |trouble| (stage, trouble);
     let until = Instant::now() + patience;
-    let nonce = random().map_err(|error| ("Dial", Trouble::Ours(io::Error::other(error))))?;
-    let hello = Hello::new(intent, Nonce(nonce));
+    let random = random::draw().map_err(|error| ("Dial", Trouble::Ours(io::Error::other(error))))?;
+    let hello = Hello::new(intent, random);
     let mut stream = connect(point, record.address, until).await.map_err(at("Dial"))?;
     send(&mut stream, &hello.to_bytes(), until).await.map_err(at("Hello"))?;
     let proof = receive(&mut stream, until).await.map_err(at("Prove"))?;
@@ -63,17 +61,8 @@ pub(super) struct Tag(pub(super) Nonce);
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Hex(&self.0.0[..8]).fmt(f)
+        Hex(&self.0.bytes()[..8]).fmt(f)
     }
-}
-
-/// Random bytes from the system.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
-    let mut bytes = [0; N];
-    SysRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(|error| Error::System { stage: "Dial", source: io::Error::other(error) })?;
-    Ok(bytes)
 }
 
 /// Why a dial went no further.

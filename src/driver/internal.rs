@@ -9,10 +9,10 @@ use std::thread;
 
 use tokio::time::timeout;
 
-use super::dial;
 use super::hall::Hall;
 use super::handlers::{Handlers, handle, local_runtime};
 use super::lobby::{Host, Lobby};
+use super::random;
 use super::registry::{Lease, Registry, Running};
 use super::reserve::Reserve;
 use super::supervise;
@@ -77,7 +77,7 @@ async fn serve(
         () = told.told() => return Ok(()),
     };
     built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))?;
-    let cookie = Cookie::new(dial::random()?);
+    let cookie = Cookie::drawn(random::draw()?);
     let (listener, host) = Host::listen(service, hall, told, building.sessions(), cookie, Reserve::none())?;
     hall.open();
     let record = host.record.clone();

@@ -15,11 +15,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::dial::{self, Tag};
+use super::dial::Tag;
 use super::hall::{Hall, Told};
 use super::handlers::Session;
 use super::os::socket::{SocketFile, Unheard};
 use super::os::{process, scope, stat};
+use super::random;
 use super::reserve::Reserve;
 use super::socket::{Incoming, Listener};
 use crate::error::Error;
@@ -27,7 +28,7 @@ use crate::limits::Limits;
 use crate::peer::Peer;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
-use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Nonce, Prove, Welcome};
+use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Prove, Welcome};
 use crate::proto::record::Record;
 use crate::proto::scope::Place;
 use crate::service::Service;
@@ -223,8 +224,7 @@ impl Greet for Host {
 async fn greet(host: Rc<Host>, mut stream: Socket) -> Option<()> {
     let mut hello = [0; HELLO];
     stream.read_exact(&mut hello).await.ok()?;
-    let nonce = Nonce(dial::random().ok()?);
-    let prove = Prove::hello(&hello, nonce, host.record.version)?;
+    let prove = Prove::hello(&hello, random::draw().ok()?, host.record.version)?;
     let tag = Tag(prove.nonce());
     tell("Answer", &tag);
     stream.write_all(&prove.to_bytes(&host.record)).await.ok()?;

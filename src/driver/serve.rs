@@ -18,7 +18,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument;
 
 use super::connect::{self, Ended};
-use super::dial;
 use super::hall::{Hall, Told};
 use super::handlers::{self, Handlers};
 use super::life::Life;
@@ -28,6 +27,7 @@ use super::os::file::FileId;
 use super::os::signals::{self, Signals};
 use super::os::{cleaner, inherited, process, progress, stdio};
 use super::point::{self, Guard};
+use super::random;
 use super::reserve::Reserve;
 use super::sequoia;
 use super::socket::{self, Listener};
@@ -251,7 +251,7 @@ impl<'a> Server<'a> {
                 Ended::Welcomed { welcome, .. } => return Err(Error::AlreadyRunning { pid: welcome.pid }),
                 Ended::Absent => return Err(Error::Usage("to serve is not to retire".into())),
             }
-            self.cookie = Some(Cookie::new(dial::random()?));
+            self.cookie = Some(Cookie::drawn(random::draw()?));
             Starter::Hand
         };
         let span = tracing::info_span!(target: "rendezvous_ipc::serve", "serve", point = %self.service.point.display());
@@ -620,7 +620,7 @@ impl<'a> Server<'a> {
 
 /// One to two milliseconds.
 pub(super) fn jitter() -> Result<Duration, Error> {
-    let [random] = dial::random::<1>()?;
+    let [random] = random::bytes::<1>()?;
     Ok(Duration::from_micros(1000 + 4 * u64::from(random)))
 }
 

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 
-use super::dial::{self, Trouble};
+use super::dial::Trouble;
 use super::life::Life;
 use super::os::socket::{self, SocketFile, Unheard};
+use super::random;
 use crate::error::Error;
 use crate::proto::address::{Address, SocketName};
 use crate::proto::connect::Came;
@@ -75,7 +76,7 @@ impl Listener {
     /// A port is no substitute for a socket that somebody could make possible: all users of the machine can reach it.
     pub(super) fn open(transport: Transport, point: &Path) -> Result<(Self, Address), Error> {
         if transport == Transport::Unix {
-            let name = SocketName(dial::random()?);
+            let name = SocketName(random::bytes()?);
             match Listener::at(point, name) {
                 Ok(listener) => return Ok((listener, Address::Unix(name))),
                 Err(Unheard::Impossible(error)) => {

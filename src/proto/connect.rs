@@ -33,6 +33,7 @@ pub use self::verdict::{Came, Class, Lifetime, Refusal, Row};
 use self::verdict::{Verdict, verdict};
 use super::cookie::Cookie;
 use super::handshake;
+use super::random::Random;
 use super::record::{Found, Record};
 use super::scope::{Difference, Place};
 
@@ -280,11 +281,11 @@ pub struct Clear {
 }
 
 impl Clear {
-    /// The point is empty; `cookie` was drawn for the server that comes next.
-    pub fn cleared(self, cookie: Cookie) -> Step {
+    /// The point is empty; `random` was drawn for the cookie of the server that comes next.
+    pub fn cleared(self, random: Random) -> Step {
         match self.quest.goal {
             Goal::Serve => Step::Done(Done::Start),
-            _ => Step::Spawn(Spawn { quest: self.quest, cookie }),
+            _ => Step::Spawn(Spawn { quest: self.quest, cookie: Cookie::drawn(random) }),
         }
     }
 

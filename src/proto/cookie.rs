@@ -7,6 +7,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::hex;
+use super::random::Random;
 
 /// 32 random bytes, drawn afresh at every start of a server.
 ///
@@ -20,7 +21,12 @@ impl Cookie {
     /// The length of a cookie in bytes.
     pub const LEN: usize = 32;
 
-    /// Takes bytes that are random, or were once.
+    /// Makes the cookie of a new server.
+    pub fn drawn(random: Random) -> Self {
+        Cookie(random.used())
+    }
+
+    /// Takes the bytes of a cookie that was read. A new one is [`Cookie::drawn`].
     pub const fn new(bytes: [u8; Cookie::LEN]) -> Self {
         Cookie(bytes)
     }

@@ -24,6 +24,7 @@ use sha2::Sha256;
 use zeroize::Zeroize;
 
 use super::cookie::Cookie;
+use super::random::Random;
 use super::record::Record;
 
 /// The version of this handshake.
@@ -44,8 +45,22 @@ const MAC: usize = 32;
 const WELCOMED: u8 = b'W';
 
 /// Random bytes that make one handshake unlike every other.
+///
+/// It is no secret: it crosses the wire. A fresh one is made only by [`Hello::new`] and [`Prove::hello`], of random bytes
+/// that nothing else can use.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Nonce(pub [u8; 32]);
+pub struct Nonce([u8; 32]);
+
+impl Nonce {
+    fn drawn(random: Random) -> Self {
+        Nonce(random.used())
+    }
+
+    /// The bytes that cross the wire.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
 
 /// What a client wants of a server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -164,9 +179,14 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Says hello with a nonce that was never used.
-    pub fn new(intent: Intent, nonce: Nonce) -> Self {
-        Hello { intent: intent as u8, version: PROTOCOL, nonce }
+    /// Says hello, with a nonce of its own.
+    pub fn new(intent: Intent, random: Random) -> Self {
+        Hello { intent: intent as u8, version: PROTOCOL, nonce: Nonce::drawn(random) }
+    }
+
+    /// The nonce of this handshake.
+    pub fn nonce(&self) -> Nonce {
+        self.nonce
     }
 
     /// The bytes to send.
@@ -226,14 +246,14 @@ pub struct Prove {
 
 impl Prove {
     /// Takes a hello, or `None` where the bytes are none.
-    pub fn hello(bytes: &[u8; HELLO], nonce: Nonce, service: u32) -> Option<Self> {
+    pub fn hello(bytes: &[u8; HELLO], random: Random, service: u32) -> Option<Self> {
         let hello = Hello::from_bytes(bytes)?;
         let verdict = match (hello.version, Intent::from_byte(hello.intent)) {
             (PROTOCOL, Some(_)) => Verdict::Yes,
             (PROTOCOL, None) => Verdict::IntentUnsupported,
             _ => Verdict::VersionUnsupported,
         };
-        Some(Prove { hello, nonce, answer: Answer { verdict, protocol: PROTOCOL, service } })
+        Some(Prove { hello, nonce: Nonce::drawn(random), answer: Answer { verdict, protocol: PROTOCOL, service } })
     }
 
     /// The client's nonce.
@@ -322,8 +342,8 @@ mod tests {
     use crate::proto::record::tests::sample;
     use crate::proto::scope::Scope;
 
-    const OURS: Nonce = Nonce([5; 32]);
-    const THEIRS: Nonce = Nonce([6; 32]);
+    const OURS: Random = Random::drawn([5; 32]);
+    const THEIRS: Random = Random::drawn([6; 32]);
 
     /// A whole handshake up to the two proofs, with what each side believes the record to be.
     fn run(client: &Record, server: &Record, intent: Intent) -> (Result<[u8; CLIENT_PROOF], Rejected>, Option<Intent>) {
@@ -392,10 +412,10 @@ mod tests {
     fn a_proof_of_another_handshake_is_wrong() {
         let hello = Hello::new(Intent::Connect, OURS);
         let prove = Prove::hello(&hello.to_bytes(), THEIRS, 1).unwrap();
-        let again = Hello::new(Intent::Connect, Nonce([7; 32]));
+        let again = Hello::new(Intent::Connect, Random::drawn([7; 32]));
         assert_eq!(again.judge(&sample(), &prove.to_bytes(&sample())), Err(Rejected::WrongProof));
         let proof = hello.judge(&sample(), &prove.to_bytes(&sample())).unwrap();
-        let prove_again = Prove::hello(&hello.to_bytes(), Nonce([8; 32]), 1).unwrap();
+        let prove_again = Prove::hello(&hello.to_bytes(), Random::drawn([8; 32]), 1).unwrap();
         assert_eq!(prove_again.judge(&sample(), &proof), None);
     }
 

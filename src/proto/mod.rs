@@ -13,6 +13,7 @@ pub mod cookie;
 pub mod handshake;
 pub(crate) mod hex;
 pub mod message;
+pub mod random;
 pub mod record;
 pub mod scope;
 pub mod sequoia;

@@ -9,7 +9,8 @@ use loom::thread;
 use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::connect::{self, Came, Goal, Lifetime, Policy, Step, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::handshake::{Intent, Nonce, Prove, Welcome};
+use rendezvous_ipc::proto::handshake::{Intent, Prove, Welcome};
+use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
 use rendezvous_ipc::proto::serve::{self, Checked, Gate, LifeFile, Starter};
@@ -126,7 +127,7 @@ impl World {
                 Step::Probe(s) => s.answered(self.lifetime()),
                 Step::Clear(s) => {
                     self.write(who, None);
-                    s.cleared(record(self.started.fetch_add(1, Ordering::Relaxed)).cookie)
+                    s.cleared(Random::drawn(*record(self.started.fetch_add(1, Ordering::Relaxed)).cookie.expose()))
                 }
                 Step::Spawn(s) => {
                     let slot = s.cookie().expose()[0].into();
@@ -172,7 +173,7 @@ impl World {
                 Step::Dial(s) => {
                     dials += 1;
                     match self.dialled(s.record()).state().listens {
-                        true => s.connected(Nonce([me; 32])),
+                        true => s.connected(Random::drawn([me; 32])),
                         false => s.failed(Came::Refused),
                     }
                 }
@@ -185,7 +186,7 @@ impl World {
                     let serves = |state: &mut State| (state.gate.is_open() || !state.listens).then_some(state.listens);
                     match self.dialled(s.record()).wait(serves) {
                         true => {
-                            let answer = Prove::hello(&hello, Nonce([9; 32]), 0).expect("a hello");
+                            let answer = Prove::hello(&hello, Random::drawn([9; 32]), 0).expect("a hello");
                             let proof = s.judge(&answer.to_bytes(s.record())).expect("a proof");
                             prove = Some(answer);
                             s.proved(proof)

@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent, Nonce};
+use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent};
+use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::{Context, Descriptor, Dialect, Error, Limits, Peer, Policy, Start, Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -410,7 +411,7 @@ fn greet(address: &str) {
 
 /// The beginning of a handshake.
 pub fn hello() -> [u8; HELLO] {
-    Hello::new(Intent::Connect, Nonce([7; 32])).to_bytes()
+    Hello::new(Intent::Connect, Random::drawn([7; 32])).to_bytes()
 }
 
 /// A server that is gone when it was registered.

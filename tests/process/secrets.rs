@@ -1,15 +1,82 @@
-//! What processes keep of a cookie beside the one that they need: it is written in hexadecimal for a moment only.
+//! Secrets: each cookie and each nonce is drawn afresh, and a cookie is written in hexadecimal for a moment only.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::fs::FileExt;
 
-use crate::home::{Home, eventually, runtime, wait_until_stopped};
+use rendezvous_ipc::proto::handshake::{HELLO, SERVER_PROOF};
+use rendezvous_ipc::proto::random::Random;
+
+use crate::home::{Home, Stranger, dial, eventually, kill, runtime, wait_until_stopped};
+use crate::program::hello;
 
 crate::trials![
+    no_two_servers_have_the_same_cookie,
+    no_two_dials_of_a_client_have_the_same_nonce,
+    no_two_proofs_of_a_server_have_the_same_nonce,
     a_server_keeps_no_cookie_in_hexadecimal_whoever_started_it_and_whatever_it_restored,
     a_client_keeps_no_cookie_in_hexadecimal_whether_it_started_the_server_or_joined_it,
 ];
+
+/// Each is unlike every other, and unlike bytes that nobody drew.
+fn assert_distinct(drawn: &[[u8; Random::LEN]]) {
+    for at in 0..drawn.len() {
+        assert!(!drawn[..at].contains(&drawn[at]), "{at}: {drawn:02x?}");
+        assert!(drawn[at].iter().any(|byte| *byte != drawn[at][0]), "{at}: {drawn:02x?}");
+    }
+}
+
+fn no_two_servers_have_the_same_cookie() {
+    let started = Home::new();
+    let mut cookies = Vec::new();
+    for _ in 0..2 {
+        let (server, _) = started.count();
+        cookies.push(*started.record().cookie.expose());
+        kill(&started, server.pid);
+    }
+    let hand = Home::new();
+    for _ in 0..2 {
+        let mut by_hand = hand.command(&["@serve"]).spawn().unwrap();
+        eventually("it is registered", || fs::read(hand.point()).is_ok_and(|record| !record.is_empty()));
+        cookies.push(*hand.record().cookie.expose());
+        runtime().block_on(hand.service().retire()).unwrap();
+        assert!(by_hand.wait().unwrap().success());
+    }
+    assert_distinct(&cookies);
+}
+
+fn no_two_dials_of_a_client_have_the_same_nonce() {
+    let home = Home::new();
+    let (mut server, _) = home.count();
+    let stranger = Stranger::who(|stream| stream.shutdown(Shutdown::Write).unwrap());
+    let stale = home.stale_record(&stranger);
+    let mut nonces = Vec::new();
+    for _ in 0..2 {
+        kill(&home, server.pid);
+        fs::write(home.point(), &stale).unwrap();
+        (server, _) = home.count();
+        let hellos = stranger.heard().into_iter().filter(|hello| hello.len() == HELLO);
+        nonces.extend(hellos.map(|hello| <[u8; Random::LEN]>::try_from(&hello[HELLO - Random::LEN..]).unwrap()));
+    }
+    assert!(nonces.len() >= 2, "the stranger was dialled");
+    assert_distinct(&nonces);
+    home.retire();
+}
+
+fn no_two_proofs_of_a_server_have_the_same_nonce() {
+    let home = Home::new();
+    home.count();
+    let nonces = [(); 2].map(|()| {
+        let mut stream = dial(&home.address()).unwrap();
+        stream.write_all(&hello()).unwrap();
+        let mut proof = [0; SERVER_PROOF];
+        stream.read_exact(&mut proof).unwrap();
+        *proof.first_chunk().unwrap()
+    });
+    assert_distinct(&nonces);
+    home.retire();
+}
 
 /// How often the cookie of the registered server stands in the memory of a process as its record spells it. `None` where
 /// the system lets nobody look.

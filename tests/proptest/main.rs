@@ -12,7 +12,8 @@ use proptest::option;
 use proptest::prelude::*;
 use rendezvous_ipc::proto::address::{Address, SocketName};
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::handshake::{Hello, Intent, Nonce, Prove, Rejected, SERVER_PROOF, WELCOME, Welcome};
+use rendezvous_ipc::proto::handshake::{Hello, Intent, Prove, Rejected, SERVER_PROOF, WELCOME, Welcome};
+use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::Scope;
 use rendezvous_ipc::proto::start::{Order, Reply};
@@ -38,8 +39,8 @@ fn intents() -> impl Strategy<Value = Intent> {
     prop_oneof![Just(Intent::Connect), Just(Intent::Status), Just(Intent::Retire)]
 }
 
-fn nonces() -> impl Strategy<Value = Nonce> {
-    uniform32(any::<u8>()).prop_map(Nonce)
+fn nonces() -> impl Strategy<Value = [u8; 32]> {
+    uniform32(any::<u8>())
 }
 
 /// What the fuzzer would make of that many bytes. Smaller bytes make what is simpler.
@@ -250,7 +251,7 @@ proptest! {
         record in records(), intent in intents(), nonce in nonces(), bytes in vec(any::<u8>(), SERVER_PROOF)
     ) {
         let bytes: [u8; SERVER_PROOF] = bytes.try_into().unwrap();
-        prop_assert!(Hello::new(intent, nonce).judge(&record, &bytes).is_err());
+        prop_assert!(Hello::new(intent, Random::drawn(nonce)).judge(&record, &bytes).is_err());
     }
 
     #[test]
@@ -271,13 +272,13 @@ proptest! {
     fn a_handshake_that_is_tampered_with_anywhere_fails(
         record in records(), intent in intents(), nonce in nonces(), theirs in nonces(), service in any::<u32>()
     ) {
-        let hello = Hello::new(intent, nonce);
-        let prove = Prove::hello(&hello.to_bytes(), theirs, service).unwrap();
+        let hello = Hello::new(intent, Random::drawn(nonce));
+        let prove = Prove::hello(&hello.to_bytes(), Random::drawn(theirs), service).unwrap();
         let answer = prove.to_bytes(&record);
         let proof = hello.judge(&record, &answer).unwrap();
         prop_assert_eq!(prove.judge(&record, &proof), Some(intent));
         for said in changed(hello.to_bytes()) {
-            if let Some(prove) = Prove::hello(&said, theirs, service) {
+            if let Some(prove) = Prove::hello(&said, Random::drawn(theirs), service) {
                 prop_assert_eq!(hello.judge(&record, &prove.to_bytes(&record)), Err(Rejected::WrongProof));
             }
         }
@@ -293,8 +294,8 @@ proptest! {
     fn who_does_not_know_the_very_record_is_refused(
         record in records(), intent in intents(), nonce in nonces(), theirs in nonces()
     ) {
-        let hello = Hello::new(intent, nonce);
-        let prove = Prove::hello(&hello.to_bytes(), theirs, 1).unwrap();
+        let hello = Hello::new(intent, Random::drawn(nonce));
+        let prove = Prove::hello(&hello.to_bytes(), Random::drawn(theirs), 1).unwrap();
         let proof = hello.judge(&record, &prove.to_bytes(&record)).unwrap();
         for other in others(&record) {
             prop_assert_eq!(hello.judge(&record, &prove.to_bytes(&other)), Err(Rejected::WrongProof), "{:?}", other);

@@ -10,7 +10,8 @@ use std::thread;
 use std::time::Instant;
 
 use rendezvous_ipc::proto::address::Address;
-use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, Hello, Intent, Nonce, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, Hello, Intent, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 
 use super::Plan;
@@ -78,7 +79,7 @@ impl Guest {
                     Address::Tcp(address) => Box::new(tcp(address.socket_addr())?),
                     Address::Unix(name) => Box::new(UnixStream::connect(format!("{}.{name}.sock", point.display()))?),
                 };
-                let hello = Hello::new(Intent::Connect, Nonce([1; 32]));
+                let hello = Hello::new(Intent::Connect, Random::drawn([1; 32]));
                 stream.write_all(&hello.to_bytes())?;
                 let mut proof = [0; SERVER_PROOF];
                 stream.read_exact(&mut proof)?;

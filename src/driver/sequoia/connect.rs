@@ -7,13 +7,13 @@ use super::super::child::NoChild;
 use super::super::connect::{Pause, no_handler, not_held, serve_here, start_error, welcomed};
 use super::super::dial::{self, Trouble};
 use super::super::point::{self, Guard};
+use super::super::random;
 use super::super::story::Story;
 use super::child::{Child, Port};
 use crate::connection::Connection;
 use crate::error::{Error, StartFailure};
 use crate::handler::Factory;
 use crate::outcome::Reason;
-use crate::proto::cookie::Cookie;
 use crate::proto::handshake::Welcome;
 use crate::proto::sequoia::connect::{Came, Done, Goal, Holds, Policy, Step};
 use crate::proto::sequoia::record::{Found, Record};
@@ -125,7 +125,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                 } else {
                     story.starts(reason, true);
                     held.point()?.clear()?;
-                    s.cleared(Cookie::new(dial::random()?))
+                    s.cleared(random::draw()?)
                 }
             }
             Step::Introduce(s) => {

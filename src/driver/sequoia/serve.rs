@@ -9,7 +9,6 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument;
 
-use super::super::dial;
 use super::super::hall::{Hall, Told};
 use super::super::handlers::{Handlers, handle};
 use super::super::lobby::Lobby;
@@ -18,6 +17,7 @@ use super::super::os::file::is_gone;
 use super::super::os::signals::Signals;
 use super::super::os::{cleaner, process, socket, stdio};
 use super::super::point::{self, Guard};
+use super::super::random;
 use super::super::serve::{jitter, missing, obey};
 use super::super::socket as sockets;
 use super::super::socket::Listener;
@@ -129,7 +129,7 @@ impl<'a> Server<'a> {
                 Ended::Start(point) => self.point = Some(point),
                 Ended::Live | Ended::Connected(..) | Ended::Internal => return Err(Error::AlreadyRunning { pid: 0 }),
             }
-            self.cookie = Some(Cookie::new(dial::random()?));
+            self.cookie = Some(Cookie::drawn(random::draw()?));
             Starter::Hand
         };
         let span =

@@ -3,6 +3,7 @@
 use super::verdict::{Came, Class};
 use super::{Done, Goal, Probe, Quest, Step, Then, unlock};
 use crate::proto::handshake::{self, CLIENT_PROOF, HELLO, Nonce, SERVER_PROOF, WELCOME};
+use crate::proto::random::Random;
 use crate::proto::record::Record;
 
 /// A record that is being dialled.
@@ -74,10 +75,10 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// Something accepted; `nonce` was drawn for it.
-    pub fn connected(self, nonce: Nonce) -> Step {
+    /// Something accepted; `random` was drawn for this handshake.
+    pub fn connected(self, random: Random) -> Step {
         let Dial { contact } = self;
-        let hello = handshake::Hello::new(contact.quest.intent(&contact.record), nonce);
+        let hello = handshake::Hello::new(contact.quest.intent(&contact.record), random);
         Step::Hello(Hello { contact, hello })
     }
 }
@@ -93,6 +94,11 @@ impl Hello {
     /// What to send.
     pub fn message(&self) -> [u8; HELLO] {
         self.hello.to_bytes()
+    }
+
+    /// The nonce of this handshake.
+    pub fn nonce(&self) -> Nonce {
+        self.hello.nonce()
     }
 
     /// It was sent.

@@ -4,7 +4,8 @@
 mod walk;
 
 use super::*;
-use crate::proto::handshake::{Answer, Intent, Nonce, Rejected};
+use crate::proto::handshake::{Answer, Intent, Rejected};
+use crate::proto::random::Random;
 use crate::proto::record::Malformed;
 use crate::proto::record::tests::sample;
 use crate::proto::scope::Scope;
@@ -22,7 +23,7 @@ const LOCKING: [Goal; 4] = [EXTERNAL, ROBUST, Goal::Serve, Goal::Retire];
 const GOALS: [Goal; 5] = [EXTERNAL, ROBUST, Goal::Serve, Goal::Retire, INTERNAL];
 const LIFETIMES: [Lifetime; 4] = [Lifetime::Held, Lifetime::Free, Lifetime::CannotTell, Lifetime::Absent];
 
-const NONCE: Nonce = Nonce([5; 32]);
+const NONCE: Random = Random::drawn([5; 32]);
 const NO: Answer = Answer { verdict: handshake::Verdict::VersionUnsupported, protocol: 9, service: 9 };
 const WELCOMED: handshake::Welcome = handshake::Welcome { pid: 815, service: 1, uptime: 0, clients: 1 };
 const SUSPICIONS: [Came; 8] = [
@@ -75,6 +76,11 @@ fn cookie(number: u8) -> Cookie {
     Cookie::new([number; 32])
 }
 
+/// The random bytes of which that cookie is drawn.
+fn drawn(number: u8) -> Random {
+    Random::drawn([number; 32])
+}
+
 /// The record of one of many servers of here.
 fn record(number: u8) -> Record {
     Record { cookie: cookie(number), pid: number.into(), ..sample() }
@@ -110,7 +116,7 @@ fn clearing(goal: Goal) -> Step {
 
 /// A child was started with the cookie of this number.
 fn awaiting(clear: Step, number: u8) -> Step {
-    path! { clear; Clear POINT => cleared(cookie(number)); Spawn POINT => spawned(); }
+    path! { clear; Clear POINT => cleared(drawn(number)); Spawn POINT => spawned(); }
 }
 
 /// The child of this number is registered, and dialled.
@@ -144,7 +150,7 @@ fn spent(goal: Goal) -> Step {
 
 /// The server that was told this.
 fn told(hello: &[u8; handshake::HELLO]) -> handshake::Prove {
-    handshake::Prove::hello(hello, Nonce([6; 32]), 1).unwrap()
+    handshake::Prove::hello(hello, Random::drawn([6; 32]), 1).unwrap()
 }
 
 /// What the server of a record answers to a goal.
@@ -429,7 +435,7 @@ fn the_suspect_is_never_dialled_while_holding() {
 #[test]
 fn a_server_is_started_with_the_drawn_cookie_after_the_point_was_cleared_and_its_own_record_is_written() {
     for goal in SPAWNING {
-        let spawn = path! { clearing(goal); Clear POINT => cleared(cookie(7)); };
+        let spawn = path! { clearing(goal); Clear POINT => cleared(drawn(7)); };
         assert_eq!(at!(spawn, Spawn).cookie(), &cookie(7));
         let verify = path! { awaiting(clearing(goal), 7); Await CHILD => ready(record(7)); };
         let write = path! { verify; Verify CHILD => answered(Lifetime::Held); };
@@ -444,7 +450,7 @@ fn listed_failures(goal: Goal) -> [Step; 5] {
     let awaiting = || awaiting(clearing(goal), 7);
     let elsewhere = Record { scope: Scope { namespace: 1, ..here() }, ..record(7) };
     [
-        path! { clearing(goal); Clear POINT => cleared(cookie(7)); Spawn POINT => cannot_execute(); },
+        path! { clearing(goal); Clear POINT => cleared(drawn(7)); Spawn POINT => cannot_execute(); },
         path! { awaiting(); Await CHILD => failed(); Kill CHILD => killed(); },
         path! { awaiting(); Await CHILD => ready(record(8)); Kill CHILD => killed(); },
         path! { awaiting(); Await CHILD => ready(elsewhere); Kill CHILD => killed(); },
@@ -500,7 +506,7 @@ fn a_connect_with_too_little_time_starts_nothing() {
 
 #[test]
 fn to_serve_is_to_hold_the_lock_of_a_cleared_point_and_to_retire_nobody_clears_nothing() {
-    let start = path! { clearing(Goal::Serve); Clear POINT => cleared(cookie(7)); };
+    let start = path! { clearing(Goal::Serve); Clear POINT => cleared(drawn(7)); };
     assert_eq!((start.holds(), start), (POINT, Step::Done(Done::Start)));
     assert_eq!(path! { clearing(Goal::Retire); Unlock POINT => unlocked(); }, Step::Done(Done::Absent));
 }
@@ -574,7 +580,7 @@ fn a_child_of_another_version_than_the_client_is_for_is_killed() {
     for (version, done) in [(1, Done::Failed), (3, too_new)] {
         let clear = path! { newer(EXTERNAL); Read NOTHING => found(Found::Empty); Lock NOTHING => got(); };
         let clear = path! { clear; Reread POINT => found(Found::Empty); Probe POINT => answered(Lifetime::Free); };
-        let child = path! { clear; Clear POINT => cleared(cookie(7)); Spawn POINT => spawned(); };
+        let child = path! { clear; Clear POINT => cleared(drawn(7)); Spawn POINT => spawned(); };
         let fits = Record { version: 2, ..record(7) };
         assert_eq!(path! { child.clone(); Await CHILD => ready(fits); }.name(), "Verify");
         let child = path! { child; Await CHILD => ready(Record { version, ..record(7) }); Kill CHILD => killed(); };

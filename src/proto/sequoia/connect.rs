@@ -18,6 +18,7 @@
 
 pub use crate::proto::connect::{Came, Policy};
 use crate::proto::cookie::Cookie;
+use crate::proto::random::Random;
 
 use super::record::{Found, Record};
 
@@ -300,11 +301,11 @@ pub struct Clear {
 }
 
 impl Clear {
-    /// The point is empty; `cookie` was drawn for the server that comes next.
-    pub fn cleared(self, cookie: Cookie) -> Step {
+    /// The point is empty; `random` was drawn for the cookie of the server that comes next.
+    pub fn cleared(self, random: Random) -> Step {
         match self.quest.goal {
             Goal::Serve => Step::Done(Done::Start),
-            Goal::Connect(_) => Step::Introduce(Introduce { quest: self.quest, cookie }),
+            Goal::Connect(_) => Step::Introduce(Introduce { quest: self.quest, cookie: Cookie::drawn(random) }),
         }
     }
 

@@ -10,6 +10,7 @@ use super::record::{Found, Record};
 use super::serve::{self, Checked, Starter};
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{Answer, Verdict};
+use crate::proto::random::Random;
 use crate::proto::record::Malformed;
 
 const EXTERNAL: Goal = Goal::Connect(Policy::External);
@@ -40,6 +41,11 @@ fn cookie(number: u8) -> Cookie {
     Cookie::new([number; 32])
 }
 
+/// The random bytes of which that cookie is drawn.
+fn drawn(number: u8) -> Random {
+    Random::drawn([number; 32])
+}
+
 /// The record of one of many servers.
 fn record(number: u8) -> Record {
     Record { cookie: cookie(number), port: NonZeroU16::new(number.into()).unwrap() }
@@ -62,7 +68,7 @@ fn reading(goal: Goal, found: Found) -> Step {
 /// The child of this number was started.
 fn started(clear: Step, number: u8) -> Step {
     path! { clear;
-        Clear POINT => cleared(cookie(number));
+        Clear POINT => cleared(drawn(number));
         Introduce POINT => introduced(record(number));
         Spawn PORT => spawned();
     }
@@ -93,7 +99,7 @@ fn a_client_says_the_cookie_under_the_point_lock_and_is_connected() {
 fn a_server_is_told_its_cookie_before_it_runs_and_registered_when_it_heard() {
     for goal in SPAWNING {
         for found in nobody() {
-            let introduce = path! { reading(goal, found); Clear POINT => cleared(cookie(7)); };
+            let introduce = path! { reading(goal, found); Clear POINT => cleared(drawn(7)); };
             let Step::Introduce(question) = &introduce else { panic!("{}", introduce.name()) };
             assert_eq!(question.cookie(), &cookie(7));
             let write = path! { introduce;
@@ -186,7 +192,7 @@ fn a_start_that_fails_is_an_error_for_external_and_a_thread_for_robust() {
     for (goal, done) in [(EXTERNAL, Done::Failed), (ROBUST, Done::Internal)] {
         let clear = reading(goal, Found::Empty);
         let child = path! { started(clear.clone(), 7); Await CHILD => failed(); Kill CHILD => killed(); };
-        let introduced = path! { clear.clone(); Clear POINT => cleared(cookie(7)); };
+        let introduced = path! { clear.clone(); Clear POINT => cleared(drawn(7)); };
         let spawn = path! { introduced; Introduce POINT => introduced(record(7)); Spawn PORT => cannot_execute(); };
         let mut spent = clear;
         for number in 1..=3 {
@@ -201,7 +207,7 @@ fn a_start_that_fails_is_an_error_for_external_and_a_thread_for_robust() {
 #[test]
 fn a_sequoia_server_by_hand_starts_where_nobody_listens() {
     for found in nobody() {
-        let start = path! { reading(Goal::Serve, found); Clear POINT => cleared(cookie(1)); };
+        let start = path! { reading(Goal::Serve, found); Clear POINT => cleared(drawn(1)); };
         assert_eq!((start.holds(), start), (POINT, Step::Done(Done::Start)));
     }
     let dead = path! { reading(Goal::Serve, found(1)); Dial POINT => failed(Came::Refused); };

@@ -75,7 +75,7 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
             });
         }),
         Step::Clear(s) => {
-            say(OFTEN, s.clone().cleared(cookie(10 + world.starts)), &|w| w.cleared = true);
+            say(OFTEN, s.clone().cleared(drawn(10 + world.starts)), &|w| w.cleared = true);
             say(FAULT, s.too_late(), &same);
         }
         Step::Spawn(s) => {

@@ -158,7 +158,7 @@ impl World {
                     say(s.told(), &same);
                 }
             }
-            Step::Clear(s) => say(s.cleared(cookie(fresh)), &|w| w.write(Who::Client(who), Point::Empty)),
+            Step::Clear(s) => say(s.cleared(drawn(fresh)), &|w| w.write(Who::Client(who), Point::Empty)),
             Step::Introduce(s) => say(s.introduced(record(fresh)), &same),
             Step::Spawn(s) => say(s.spawned(), &|w| {
                 w.start(fresh, Starter::Client);

@@ -1,0 +1,39 @@
+//! Random bytes from the system. No other file of the driver draws any.
+
+use std::io;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::error::Error;
+use crate::proto::random::Random;
+
+/// Draws what one cookie or one nonce is made of.
+pub(crate) fn draw() -> Result<Random, Error> {
+    bytes().map(Random::drawn)
+}
+
+/// Draws bytes for what is no secret: the length of a pause, the name of a socket.
+pub(super) fn bytes<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| Error::System { stage: "Dial", source: io::Error::other(error) })?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::cookie::Cookie;
+    use crate::proto::handshake::{Hello, Intent};
+
+    #[test]
+    fn no_two_cookies_and_no_two_nonces_are_equal() {
+        let cookies: Vec<_> = (0..64).map(|_| Cookie::drawn(draw().unwrap())).collect();
+        let nonces: Vec<_> = (0..64).map(|_| Hello::new(Intent::Connect, draw().unwrap()).nonce()).collect();
+        for at in 0..64 {
+            assert!(!cookies[..at].contains(&cookies[at]) && !nonces[..at].contains(&nonces[at]), "draw {at}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Many at once: hundreds of clients on one point, whatever is in it, and a replacement while they work.
+//! Hundreds of clients that connect to one point at once, whatever it holds, and a replacement while they work.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -11,24 +11,24 @@ use crate::plan::Plan;
 use crate::program::{self, ENOUGH, GATE};
 use crate::round::{Round, State};
 
-/// What a herd finds.
+/// What the clients find at the point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Finds {
     Nothing,
     DeadRecord,
-    /// A server that lives, and a point that is damaged.
+    /// A live server, and a damaged point.
     DamagedRecord,
-    /// A server that was just told to retire, and has a client that stays.
+    /// A server that has just been asked to retire, with a client that stays connected.
     Retirement,
 }
 
 pub const ALL: [Finds; 4] = [Finds::Nothing, Finds::DeadRecord, Finds::DamagedRecord, Finds::Retirement];
 
-/// So many clients at once: all are served, and by one server. Answers how long that took.
+/// Connects many clients at once, and checks that one server serves all of them. Returns how long that took.
 pub fn herd(clients: usize, finds: Finds) -> Result<Duration, String> {
-    let mut round = Round::new(Plan::calm());
+    let mut round = Round::new(Plan::empty());
     let took = run(&mut round, clients, finds);
-    round.over(took)
+    round.finish(took)
 }
 
 fn run(round: &mut Round, clients: usize, finds: Finds) -> Result<Duration, String> {
@@ -44,8 +44,8 @@ fn run(round: &mut Round, clients: usize, finds: Finds) -> Result<Duration, Stri
     mknodat(CWD, round.path().join(GATE), FileType::Fifo, Mode::RWXU, 0).map_err(|error| error.to_string())?;
     let args: Vec<String> = arguments(&["waits"]);
     let herd: Vec<u32> = (0..clients).map(|_| round.start("@client", &args, &[])).collect();
-    round.eventually("all are there", |round| {
-        (herd.iter().all(|client| round.has_heard(&format!("{client} waits")))).then_some(())
+    round.eventually("all clients wait", |round| {
+        (herd.iter().all(|client| round.has_received(&format!("{client} waits")))).then_some(())
     })?;
     match finds {
         Finds::DamagedRecord => {
@@ -55,9 +55,9 @@ fn run(round: &mut Round, clients: usize, finds: Finds) -> Result<Duration, Stri
             let (client, old) = before.expect("there is a server");
             round.start("@retire", &arguments(&[]), &[]);
             let drains = format!("{old} Serve Drain");
-            round.eventually("the server drains", |round| round.has_heard(&drains).then_some(()))?;
-            // It stays for a moment, and the herd waits for it.
-            round.leaves(client);
+            round.eventually("the server drains", |round| round.has_received(&drains).then_some(()))?;
+            // The client leaves a moment later, so the other clients wait for the old server.
+            round.release(client);
         }
         Finds::Nothing | Finds::DeadRecord => {}
     }
@@ -66,7 +66,7 @@ fn run(round: &mut Round, clients: usize, finds: Finds) -> Result<Duration, Stri
     let mut servers = BTreeMap::new();
     for client in &herd {
         round.await_state(*client, |state| *state == State::Ended)?;
-        let server = round.served.get(client).copied().ok_or(format!("{client} was not served"))?;
+        let server = round.served.get(client).copied().ok_or(format!("{client} is served by no server"))?;
         *servers.entry(server).or_insert(0) += 1;
     }
     drop(gate);
@@ -75,15 +75,15 @@ fn run(round: &mut Round, clients: usize, finds: Finds) -> Result<Duration, Stri
     let joined = before.is_none_or(|(_, server)| (finds == Finds::DamagedRecord) == servers.contains_key(&server));
     match one && joined {
         true => Ok(took),
-        false => Err(format!("one server, not {servers:?}; before it {before:?}")),
+        false => Err(format!("expected one server, got {servers:?}; the client and server before: {before:?}")),
     }
 }
 
-/// So many clients of an old version at work when a newer client comes. Answers how long the old server drained.
+/// Has a newer client connect while many clients of an old version work. Returns how long the old server drained.
 pub fn replacement(clients: usize) -> Result<Duration, String> {
-    let mut round = Round::new(Plan::calm());
+    let mut round = Round::new(Plan::empty());
     let took = replace(&mut round, clients);
-    round.over(took)
+    round.finish(took)
 }
 
 fn replace(round: &mut Round, clients: usize) -> Result<Duration, String> {
@@ -95,28 +95,28 @@ fn replace(round: &mut Round, clients: usize) -> Result<Duration, String> {
     let old = round.served[&herd[0]];
     let newer = round.start("@client", &newer(), &[]);
     let drains = format!("{old} Serve Drain");
-    round.eventually("the old server drains", |round| round.has_heard(&drains).then_some(()))?;
+    round.eventually("the old server drains", |round| round.has_received(&drains).then_some(()))?;
     let begun = Instant::now();
-    // Whoever comes from here on is served by the new one. Those who work are answered until they have had enough.
+    // The new server serves all clients from here on. The old one answers its own until they stop asking.
     let late = round.start("@client", &arguments(&[]), &[]);
     File::create(round.path().join(ENOUGH)).map_err(|error| error.to_string())?;
     for client in &herd {
         round.await_state(*client, |state| *state == State::Ended)?;
     }
     let ends = format!("{old} end");
-    round.eventually("the old handler ends", |round| round.has_heard(&ends).then_some(()))?;
+    round.eventually("the old handler ends", |round| round.has_received(&ends).then_some(()))?;
     let drained = begun.elapsed();
     for client in [newer, late] {
         round.await_state(client, |state| *state == State::Ended)?;
         if round.served.get(&client).is_none_or(|server| *server == old) {
             return Err(format!(
-                "{client} came after the replacement, and is served by {:?}",
+                "{client} connected after the replacement, and its server is {:?}",
                 round.served.get(&client)
             ));
         }
     }
     let served = herd.iter().filter(|client| round.served.get(client) == Some(&old)).count();
-    let done = herd.iter().filter(|client| round.has_heard(&format!("{client} asked {old}"))).count();
+    let done = herd.iter().filter(|client| round.has_received(&format!("{client} asked {old}"))).count();
     if (served, done) != (clients, clients) || !round.lost.is_empty() {
         return Err(format!("of {clients} clients {served} were served, {done} to their end; lost: {:?}", round.lost));
     }
@@ -126,7 +126,7 @@ fn replace(round: &mut Round, clients: usize) -> Result<Duration, String> {
     }
 }
 
-/// A client that stays, and its server.
+/// Starts a client that stays connected. Returns it and its server.
 fn stays(round: &mut Round) -> Result<(u32, u32), String> {
     let args = arguments(&["stays"]);
     let client = round.start("@client", &args, &[]);

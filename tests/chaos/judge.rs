@@ -1,4 +1,4 @@
-//! What must be true after a round, seen from outside, whatever has happened in it.
+//! What must be true after a round, seen from outside, whatever faults were injected.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -9,28 +9,28 @@ use rendezvous_ipc::proto::record::Found;
 use crate::processes;
 use crate::round::{Round, State};
 
-/// How many clients come when all is over.
+/// How many clients connect after all faults.
 const FRESH: usize = 2;
 
 impl Round {
-    /// Waits are bounded by events and by what is long for a machine; what never comes true is a violation.
+    /// Checks everything. A wait ends on an event or after `LONG`; a condition that never holds is a violation.
     pub(crate) fn judge(&mut self) -> Result<(), String> {
         let server = self.convergence()?;
         self.one_server(server)?;
         self.connected_clients(server)?;
         self.no_lock_held(server)?;
         self.no_zombies()?;
-        self.nothing_amiss()
+        self.retires_cleanly()
     }
 
-    /// Who retires leaves nothing, whatever there was.
-    pub(crate) fn nothing_amiss(&mut self) -> Result<(), String> {
+    /// A server that retires leaves nothing behind.
+    pub(crate) fn retires_cleanly(&mut self) -> Result<(), String> {
         self.secrecy();
         self.retirement()?;
         self.nothing_left()
     }
 
-    /// Whoever comes now is served, and by the same server.
+    /// New clients are served, all by the same server. Returns that server.
     fn convergence(&mut self) -> Result<u32, String> {
         let args = self.arguments(std::time::Duration::from_secs(20), 2, 7);
         let args: Vec<_> = args.into_iter().chain(["stays".to_owned()]).collect();
@@ -39,12 +39,12 @@ impl Round {
         for client in &fresh {
             match self.await_state(*client, |state| *state != State::Begun)? {
                 State::Connected { server, external: true } => servers.push(server),
-                other => return Err(format!("Convergence: {client}, which came when all was over: {other:?}")),
+                other => return Err(format!("Convergence: {client} connected after all faults, and is {other:?}")),
             }
         }
         match servers[..] {
             [one, ref others @ ..] if others.iter().all(|other| *other == one) => Ok(one),
-            _ => Err(format!("SingleServing: two who came at once are served by {servers:?}")),
+            _ => Err(format!("SingleServing: clients that connected at once are served by {servers:?}")),
         }
     }
 
@@ -59,14 +59,17 @@ impl Round {
         });
         alone.map_err(|_| {
             self.tally.orphans += left.len() as u64;
-            format!("NoOrphan: beside {server} these live: {:?}", left.iter().map(|left| left.pid).collect::<Vec<_>>())
+            format!(
+                "NoOrphan: beside {server} these servers live: {:?}",
+                left.iter().map(|left| left.pid).collect::<Vec<_>>()
+            )
         })?;
         self.eventually(&format!("Convergence: the point names {server}"), |round| {
             matches!(round.record(), Found::Record(record) if record.pid == server).then_some(())
         })
     }
 
-    /// Who is connected to the server that serves is answered, and nobody is by another.
+    /// The current server answers its clients, and no other server answers a client.
     fn connected_clients(&mut self, serving: u32) -> Result<(), String> {
         let stay = self.started.iter().filter_map(|(pid, started)| match started.state {
             State::Connected { server, external: true } if started.stays => Some((*pid, server)),
@@ -75,18 +78,18 @@ impl Round {
         for (client, server) in stay.collect::<Vec<_>>() {
             let answer = self.ask(client)?;
             if answer.is_some() && server != serving {
-                return Err(format!("SingleServing: {client} is served by {server}, and others by {serving}"));
+                return Err(format!("SingleServing: {client} is served by {server}, and other clients by {serving}"));
             }
         }
-        // A server that nothing befell keeps its clients, unless it is told to retire; that which serves keeps all.
-        let keeps = |server| server == serving || !self.doomed.contains(&server) && !self.plan.retires();
+        // The current server keeps all clients. Another keeps its own, unless it had a fault or was asked to retire.
+        let keeps = |server| server == serving || !self.faulted.contains(&server) && !self.plan.retires();
         match self.lost.iter().find(|(_, server)| *server != 0 && keeps(*server)) {
-            Some((client, server)) => Err(format!("NoLostConnect: {client} lost {server}, which nobody has ended")),
+            Some((client, server)) => Err(format!("NoLostConnect: {client} lost {server}, which no fault has ended")),
             None => Ok(()),
         }
     }
 
-    /// Nobody holds the point lock for long, and the server holds its own.
+    /// No process holds the point lock for long, and the server holds its lifetime lock.
     fn no_lock_held(&mut self, server: u32) -> Result<(), String> {
         self.point_lock()?;
         let life = File::open(self.point().with_extension("life")).map_err(|error| error.to_string())?;
@@ -98,7 +101,7 @@ impl Round {
 
     fn point_lock(&mut self) -> Result<(), String> {
         let path = self.point();
-        self.eventually("LockDiscipline: the point lock is free", |_| {
+        self.eventually("LockDiscipline: the point lock becomes free", |_| {
             fs2::FileExt::try_lock_exclusive(&File::open(&path).ok()?).ok()
         })
     }
@@ -110,7 +113,7 @@ impl Round {
         })
     }
 
-    /// No cookie was told to a stranger, printed, logged, or given where others may read.
+    /// No cookie was sent to a stranger, printed, logged, or left where other users may read it.
     fn secrecy(&mut self) {
         let log = fs::read(self.point().with_extension("log")).unwrap_or_default();
         let printed = fs::read(self.printed()).unwrap_or_default();
@@ -121,7 +124,7 @@ impl Round {
             }
         }
         let mut public = vec![("the log", log), ("the output", printed), ("a line", self.log.join("\n").into_bytes())];
-        public.extend(self.strangers.iter().map(|stranger| ("a stranger", stranger.heard())));
+        public.extend(self.strangers.iter().map(|stranger| ("a stranger", stranger.received())));
         public.extend(processes::of(&self.home()).into_iter().map(|process| ("a process", process.public)));
         for cookie in &self.cookies {
             for part in [&cookie[..8], &cookie[12..20], &cookie[24..]] {
@@ -135,28 +138,28 @@ impl Round {
         }
     }
 
-    /// A server that is told retires, and everybody of it is gone then.
+    /// A server that a client asks to retire does so, and all processes of the round end.
     fn retirement(&mut self) -> Result<(), String> {
         let args = self.arguments(std::time::Duration::from_secs(20), 2, 7);
         let retirer = self.start("@retire", &args, &[]);
         let started: Vec<u32> = self.started.keys().copied().collect();
-        started.into_iter().for_each(|client| self.leaves(client));
+        started.into_iter().for_each(|client| self.release(client));
         if let State::Failed(why) = self.await_state(retirer, |state| *state != State::Begun)? {
             return Err(format!("RetiredExits: {why}"));
         }
         let home = self.home();
         let mut left = Vec::new();
-        let nobody = self.eventually("", |_| {
+        let alone = self.eventually("", |_| {
             left = processes::of(&home);
             left.is_empty().then_some(())
         });
-        nobody.map_err(|_| {
+        alone.map_err(|_| {
             self.tally.orphans += left.iter().filter(|left| left.serves).count() as u64;
-            format!("RetiredExits: these live on: {:?}", left.iter().map(|left| left.pid).collect::<Vec<_>>())
+            format!("RetiredExits: these processes live on: {:?}", left.iter().map(|left| left.pid).collect::<Vec<_>>())
         })
     }
 
-    /// No lock is held, no record is left, and no file but the three, and sockets of servers that were killed.
+    /// No lock and no record is left, and no file but the known three and the sockets of killed servers.
     fn nothing_left(&mut self) -> Result<(), String> {
         self.catch_up()?;
         self.point_lock()?;
@@ -165,7 +168,7 @@ impl Round {
             fs2::FileExt::try_lock_exclusive(&File::open(&life).ok()?).ok()
         })?;
         if !matches!(self.record(), Found::Absent | Found::Empty) {
-            return Err(format!("a record is left of a server that retired: {:?}", self.record()));
+            return Err(format!("a retired server left a record: {:?}", self.record()));
         }
         let files = fs::read_dir(self.home()).expect("a home").map(|entry| entry.expect("a file").file_name());
         let mut files: Vec<_> = files.collect();

@@ -1,14 +1,14 @@
-//! Real processes that are killed, stopped and misled at every step, and what must be true of them all the same.
+//! Kills, stops and misleads real processes at every step, and checks from outside that the guarantees still hold.
 //!
-//! A round has a home of its own, some clients, perhaps a server by hand and somebody who has the server retire. Each is
-//! told by its environment what befalls it, and at which step: it brings that about itself, in the thread that is at
-//! the step, so none is missed. After the round all is judged from outside.
+//! A round has a home directory of its own, some clients, perhaps a server started by hand, and perhaps a process that
+//! has the server retire. The environment of each process names the faults to inject and the steps to inject them at.
+//! The process injects them into itself, in the thread that is at the step, so no step is missed.
 //!
-//! `cargo xtask chaos --rounds N --seed S` runs many; a round that failed is played again by `--round R`. `--herd` has
-//! hundreds of clients come at once.
+//! `cargo xtask chaos --rounds N --seed S` runs many rounds; `--round R` repeats one that failed. `--herd` starts
+//! hundreds of clients at once.
 
-mod fate;
 mod herd;
+mod inject;
 mod judge;
 mod order;
 mod plan;
@@ -72,10 +72,10 @@ fn a_server_is_replaced_under_load_and_nobody_who_works_notices() -> Result<(), 
     herd::replacement(10).map(drop)
 }
 
-/// `@herd CLIENTS WORKERS`: so many clients at once, on whatever there may be, and a replacement while so many work.
+/// `@herd CLIENTS WORKERS`: connects many clients at once to each kind of point, then replaces a server under load.
 fn herds(clients: usize, workers: usize) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
-    let mut tell = |what: String, came: Result<Duration, String>| match came {
+    let mut print = |what: String, result: Result<Duration, String>| match result {
         Ok(took) => println!("{what} {:.2} s", took.as_secs_f64()),
         Err(error) => {
             println!("{what} FAILED\n{error}");
@@ -83,17 +83,17 @@ fn herds(clients: usize, workers: usize) -> ExitCode {
         }
     };
     for finds in herd::ALL {
-        tell(format!("{clients} clients at once find {finds:?}: one server, no error,"), herd::herd(clients, finds));
+        print(format!("{clients} clients at once find {finds:?}: one server, no error,"), herd::herd(clients, finds));
     }
     let drained = herd::replacement(workers);
-    tell(
-        format!("{workers} clients at work while a newer one comes: nothing lost; the old server drained for"),
+    print(
+        format!("{workers} clients are working when a newer client connects: nothing lost; the old server drained for"),
         drained,
     );
     code
 }
 
-/// `@rounds SEED FIRST LAST JOBS`: plays these rounds, so many at a time, and says what happened.
+/// `@rounds SEED FIRST LAST JOBS`: plays these rounds, `JOBS` at a time, and prints a summary.
 fn campaign(args: &[String]) -> ExitCode {
     let numbers: Vec<u64> = args.iter().map(|arg| arg.parse().expect("a number")).collect();
     let [seed, first, last, jobs] = numbers[..] else { panic!("@rounds SEED FIRST LAST JOBS") };
@@ -111,8 +111,13 @@ fn campaign(args: &[String]) -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Plays rounds side by side, and tells each that failed, as soon as it did.
-fn rounds(seed: u64, numbers: std::ops::Range<u64>, jobs: u64, tell: impl Fn(&str) + Sync) -> (Tally, Vec<String>) {
+/// Plays rounds in parallel, and calls `report_failure` as soon as a round has failed.
+fn rounds(
+    seed: u64,
+    numbers: std::ops::Range<u64>,
+    jobs: u64,
+    report_failure: impl Fn(&str) + Sync,
+) -> (Tally, Vec<String>) {
     let next = AtomicU64::new(numbers.start);
     let all = Mutex::new((Tally::default(), BTreeMap::new()));
     thread::scope(|scope| {
@@ -125,7 +130,7 @@ fn rounds(seed: u64, numbers: std::ops::Range<u64>, jobs: u64, tell: impl Fn(&st
                     }
                     let report = round::play(seed, number);
                     let failed = failure(&report);
-                    failed.iter().for_each(|failed| tell(failed));
+                    failed.iter().for_each(|failed| report_failure(failed));
                     let (tally, failures) = &mut *all.lock().unwrap();
                     tally.add(report.tally);
                     failures.extend(failed.map(|failed| (number, failed)));
@@ -137,7 +142,7 @@ fn rounds(seed: u64, numbers: std::ops::Range<u64>, jobs: u64, tell: impl Fn(&st
     (tally, failures.into_values().collect())
 }
 
-/// What is to be known of a round that failed; all that was told in it is kept in a file.
+/// Describes a round that failed, and writes its plan and log to a file.
 fn failure(report: &Report) -> Option<String> {
     let Report { seed, round, plan, violations, log, .. } = report;
     if violations.is_empty() {

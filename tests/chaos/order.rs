@@ -1,31 +1,31 @@
-//! What the order of all that was told must be: one handler at a time, and one who holds the point lock.
+//! Checks the order of all lines of a round: at most one handler runs, and at most one process holds the point lock.
 //!
-//! A process tells a step before it does it. So what stands behind another in the pipe came later, whoever told it.
+//! A process sends a step before it runs it. So of two lines in the pipe the later one was sent later, by any process.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::processes::Watched;
 
-/// Steps at which the point lock was just got.
+/// Steps that a process reaches just after it got the point lock.
 const LOCKED: [(&str, &str); 4] =
     [("Connect", "Reread"), ("Serve", "Recheck"), ("Serve", "Withdraw"), ("Serve", "Write")];
-/// Steps at which it is not held. At other steps it may be, or not: it is, if it was got and not given back.
+/// Steps at which a process does not hold the lock. At the others it holds the lock if it got it and has not freed it.
 const FREE: [&str; 10] = ["Read", "Lock", "Backoff", "Leave", "Serve", "Check", "Drain", "Release", "Done", "Exit"];
-/// Steps of handshakes, which go on whatever the machine is at.
+/// Steps of handshakes, which run beside the machine's step.
 const HANDSHAKE: [&str; 3] = ["Answer", "Admit", "Welcome"];
 
 #[derive(Default)]
 pub struct Order {
     watched: BTreeMap<u32, Watched>,
-    /// Whose handler runs.
+    /// The process whose handler runs.
     handler: Option<u32>,
-    /// Whose handler has to be dead, for another one runs.
+    /// Processes whose handlers must have ended, because another handler has started since.
     past: BTreeSet<u32>,
-    /// Who holds the point lock, in which role, as far as it told.
+    /// The process that holds the point lock, and its role, as far as it was logged.
     holder: Option<Hold>,
-    /// Who held it before, and did not tell that it let go: dead, or failed.
+    /// Earlier holders that never logged that they freed it: they are dead, or have failed.
     before: Vec<Hold>,
-    /// The point was deleted or replaced: whoever had locked the old file goes on, and so may who locks the new one.
+    /// The point was deleted or replaced: the holder of the old file's lock and that of the new file's may both go on.
     replaced: bool,
     pub violations: Vec<String>,
 }
@@ -37,7 +37,7 @@ struct Hold {
 }
 
 impl Order {
-    pub fn hear(&mut self, pid: u32, words: &[&str]) {
+    pub fn receive(&mut self, pid: u32, words: &[&str]) {
         self.watched.entry(pid).or_insert_with(|| Watched::new(pid));
         match *words {
             ["begin", ..] => self.begin(pid),
@@ -49,7 +49,7 @@ impl Order {
                     self.violations.push(format!("OneHandler: the handler of {pid} ran beside another"));
                 }
             }
-            ["fate", "Delete" | "Replace", ..] => self.replaced = true,
+            ["fault", "Delete" | "Replace", ..] => self.replaced = true,
             ["Connect" | "Serve", step] if !self.replaced => self.step(pid, words[0], step),
             _ => {}
         }
@@ -58,9 +58,9 @@ impl Order {
     fn begin(&mut self, pid: u32) {
         if let Some(other) = self.handler.replace(pid).filter(|other| *other != pid) {
             self.past.insert(other);
-            // It did not say that its handler has ended, so it was killed.
+            // The other handler logged no end, so its process must have been killed.
             if !self.watched[&other].has_ended() {
-                self.violations.push(format!("OneHandler: that of {pid} begins while {other} lives"));
+                self.violations.push(format!("OneHandler: the handler of {pid} starts while {other} lives"));
             }
         }
     }
@@ -73,11 +73,12 @@ impl Order {
         let before = self.before.len();
         self.before.retain(|other| *other != hold);
         if self.before.len() < before && !FREE.contains(&step) {
-            self.violations
-                .push(format!("LockDiscipline: {pid} is at {step}, but another has locked the point meanwhile"));
+            self.violations.push(format!(
+                "LockDiscipline: {pid} is at {step}, but another process has locked the point meanwhile"
+            ));
         }
         if LOCKED.contains(&(role, step)) {
-            // A server by hand goes on with the lock that it took as a client.
+            // A server started by hand keeps the lock that it took as a client.
             let other = self.holder.replace(hold).filter(|other| other.pid != pid);
             self.before.extend(other);
         } else if self.holder.as_ref() == Some(&hold) && (step == "Unlock" || FREE.contains(&step)) {

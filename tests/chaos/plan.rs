@@ -1,18 +1,18 @@
-//! What is to happen in a round: all of it is drawn from the seed and the round's number.
+//! What happens in a round. The seed and the round's number determine all of it, except how the system schedules.
 //!
-//! What the system schedules it does not decide. So a round that failed says its plan, and fails again soon.
+//! So a round that failed may pass when it is repeated, but it fails again soon.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The steps of a client, as the driver tells them. `Leave` is this program's own, behind the last.
+/// The steps of a client, by the names that the driver logs. `Leave` is this program's own and comes after the last.
 const CONNECT: [&str; 20] = [
     "Read", "Lock", "Reread", "Probe", "Clear", "Spawn", "Await", "Verify", "Write", "Confirm", "Fallback", "Dial",
     "Hello", "Prove", "Welcome", "Kill", "Unlock", "Backoff", "Done", "Leave",
 ];
 
-/// The steps of a server, those of a handshake among them. `Exit` is this program's own, behind the last.
+/// The steps of a server, handshakes included. `Exit` is this program's own and comes after the last.
 const SERVE: [&str; 25] = [
     "Watch",
     "Claim",
@@ -41,13 +41,13 @@ const SERVE: [&str; 25] = [
     "Exit",
 ];
 
-/// Steps that one process comes to more than once.
+/// Steps that one process can reach more than once.
 const RECUR: [&str; 13] = [
     "Read", "Lock", "Reread", "Probe", "Dial", "Prove", "Unlock", "Backoff", "Serve", "Check", "Answer", "Admit",
     "Welcome",
 ];
 
-/// All steps of both, with their roles.
+/// All steps of both roles.
 pub fn steps() -> impl Iterator<Item = (Role, &'static str)> {
     let of = |role, steps: &'static [&'static str]| steps.iter().map(move |step| (role, *step));
     of(Role::Connect, &CONNECT).chain(of(Role::Serve, &SERVE))
@@ -59,50 +59,50 @@ pub enum Role {
     Serve,
 }
 
-/// What befalls a process, or the point, at a step.
+/// A fault that is injected into a process, or into the point, at a step.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Fate {
+pub enum Fault {
     /// The process is killed.
     Kill,
-    /// It is stopped, and continued later.
+    /// The process is stopped, and continued later.
     Stop,
-    /// Its handler cannot be built.
+    /// The handler of the process fails to start.
     Fail,
-    /// Its handler hangs while it is built.
+    /// The handler of the process hangs while it starts.
     Hang,
-    /// It can open nothing any more.
+    /// The process can open no more descriptors.
     Descriptors,
-    /// It can write no long files any more.
+    /// The process can no longer write long files.
     FileSize,
-    /// It can start no process and no thread any more.
+    /// The process can start no more processes or threads.
     Processes,
     /// The point is deleted.
     Delete,
     /// The point is emptied.
     Empty,
-    /// The point is cut in the middle.
+    /// The point is truncated in the middle.
     Cut,
     /// A byte of the point is changed.
     Corrupt,
-    /// The point is replaced by another file, of nonsense.
+    /// The point is replaced by another file, which holds no record.
     Replace,
-    /// The point is overwritten by the record of a server that is gone.
+    /// The point is overwritten with the record of a server that is gone.
     Old,
 }
 
-const POINT_FATES: [Fate; 6] = [Fate::Delete, Fate::Empty, Fate::Cut, Fate::Corrupt, Fate::Replace, Fate::Old];
+const POINT_FAULTS: [Fault; 6] = [Fault::Delete, Fault::Empty, Fault::Cut, Fault::Corrupt, Fault::Replace, Fault::Old];
 
-/// A fate, and when: just before a process's n-th step of that name, or just after it.
+/// A fault, and when to inject it: just before or just after the n-th step of this name in a process.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Doom {
-    pub fate: Fate,
+pub struct PlannedFault {
+    pub fault: Fault,
     pub role: Role,
     pub step: String,
     pub nth: u32,
     pub after: bool,
 }
 
-/// What there is before anybody comes.
+/// What the point holds before the first actor starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Before {
     Nothing,
@@ -111,13 +111,13 @@ pub enum Before {
     Server,
 }
 
-/// What one who took a dead server's port does to those who connect.
+/// What a process that took a dead server's port does to the clients that connect.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Stranger {
     Silent,
     HangsUp,
     Talks,
-    /// Says all that it hears.
+    /// Sends back all that it receives.
     Echoes,
 }
 
@@ -128,26 +128,26 @@ pub enum Part {
     Retirer,
 }
 
-/// A process: when it begins, and what is to befall it and the servers that it starts.
+/// A process, when it starts, and the faults planned for it and for the servers that it starts.
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub part: Part,
     pub at: Duration,
-    pub dooms: Vec<Doom>,
+    pub faults: Vec<PlannedFault>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub before: Before,
     pub actors: Vec<Actor>,
-    /// After how long a server retires.
+    /// How long a server is idle before it retires.
     pub idle: Duration,
-    /// For how long who is stopped stays so.
+    /// How long a stopped process stays stopped.
     pub stopped: Duration,
-    /// Who takes the port of a server that was killed.
+    /// Which process takes the port of a server that was killed.
     pub stranger: Option<Stranger>,
-    /// How long what was planned may take to happen.
-    pub lasts: Duration,
+    /// How long the planned faults may take to occur.
+    pub duration: Duration,
 }
 
 impl Plan {
@@ -165,63 +165,63 @@ impl Plan {
             stopped: ms(if random.below(3) == 0 { 300 + random.below(500) } else { random.below(200) }),
             stranger: (random.below(2) == 0)
                 .then(|| random.one_of(&[Stranger::Silent, Stranger::HangsUp, Stranger::Talks, Stranger::Echoes])),
-            lasts: ms(150 + random.below(200)),
+            duration: ms(150 + random.below(200)),
         };
         if random.below(4) == 0 {
-            plan.joins(Part::Server, ms(random.below(60)));
+            plan.add_actor(Part::Server, ms(random.below(60)));
         }
         if random.below(4) == 0 {
-            plan.joins(Part::Retirer, ms(random.below(120)));
+            plan.add_actor(Part::Retirer, ms(random.below(120)));
         }
         if calm {
-            plan.hurries();
+            plan.let_clients_leave();
             return plan;
         }
         let steps: Vec<_> = steps().collect();
         let (role, step) = random.one_of(&steps);
-        plan.leads_to(role, step, &mut random);
+        plan.steer_to(role, step, &mut random);
         for _ in 0..random.below(3) {
             let (role, step) = random.one_of(&steps);
             let at = random.below(plan.actors.len() as u64) as usize;
-            let doom = doom(role, step, &mut random);
-            plan.actors[at].dooms.push(doom);
+            let planned = draw_fault(role, step, &mut random);
+            plan.actors[at].faults.push(planned);
         }
-        if plan.explains_nothing() {
-            plan.hurries();
+        if plan.explains_no_failure() {
+            plan.let_clients_leave();
         }
         plan
     }
 
-    /// Nothing happens that another connect could fail for: clients are killed at most.
-    pub fn explains_nothing(&self) -> bool {
-        let mut dooms = self.actors.iter().flat_map(|actor| &actor.dooms);
-        dooms.all(|doom| (doom.fate, doom.role) == (Fate::Kill, Role::Connect))
+    /// Whether no fault can make another client's connect fail: at most, clients are killed.
+    pub fn explains_no_failure(&self) -> bool {
+        let mut faults = self.actors.iter().flat_map(|actor| &actor.faults);
+        faults.all(|planned| (planned.fault, planned.role) == (Fault::Kill, Role::Connect))
     }
 
-    /// Nobody comes, and nothing happens to anybody.
-    pub fn calm() -> Self {
+    /// A plan without actors and faults.
+    pub fn empty() -> Self {
         Plan {
             before: Before::Nothing,
             actors: Vec::new(),
             idle: Duration::ZERO,
             stopped: Duration::ZERO,
             stranger: None,
-            lasts: Duration::ZERO,
+            duration: Duration::ZERO,
         }
     }
 
-    fn joins(&mut self, part: Part, at: Duration) -> &mut Actor {
-        self.actors.push(Actor { part, at, dooms: Vec::new() });
-        self.actors.last_mut().expect("it was pushed")
+    fn add_actor(&mut self, part: Part, at: Duration) -> &mut Actor {
+        self.actors.push(Actor { part, at, faults: Vec::new() });
+        self.actors.last_mut().expect("the actor was just pushed")
     }
 
-    /// Whether a server may be told to retire.
+    /// Whether a client may ask a server to retire.
     pub fn retires(&self) -> bool {
         self.actors.iter().any(|actor| matches!(actor.part, Part::Retirer | Part::Client { version: 8, .. }))
     }
 
-    /// Nobody stays whom a server that retires would wait for: a few drains after each other are longer than a connect.
-    fn hurries(&mut self) {
+    /// Lets no client stay that a retiring server would wait for: a few drains in a row take longer than a connect.
+    fn let_clients_leave(&mut self) {
         let retires = self.retires();
         for actor in &mut self.actors {
             if let Part::Client { stays, .. } = &mut actor.part {
@@ -230,12 +230,12 @@ impl Plan {
         }
     }
 
-    /// Dooms a process at this step, and arranges that one comes to it.
-    fn leads_to(&mut self, role: Role, step: &str, random: &mut Random) {
+    /// Plans a fault at this step, and arranges that a process reaches it.
+    fn steer_to(&mut self, role: Role, step: &str, random: &mut Random) {
         let ms = Duration::from_millis;
-        let doom = doom(role, step, random);
+        let planned = draw_fault(role, step, random);
         if role == Role::Serve && self.before == Before::Server {
-            // That one is doomed to nothing.
+            // No fault is planned for that server.
             self.before = Before::Nothing;
         }
         match (role, step) {
@@ -243,33 +243,33 @@ impl Plan {
             (Role::Connect, "Kill" | "Fallback") | (Role::Serve, "Refuse") => {
                 self.before = Before::Nothing;
                 self.actors[0].part = Part::Client { robust: true, stays: true, version: 7 };
-                self.actors[0].dooms.push(at_step(Fate::Fail, Role::Serve, "Build"));
+                self.actors[0].faults.push(at_step(Fault::Fail, Role::Serve, "Build"));
             }
             (Role::Connect, _) if self.before == Before::Server => self.before = Before::DeadRecord,
             (Role::Serve, "Write") => {
                 self.before = Before::Nothing;
                 self.actors.iter_mut().for_each(|client| client.at += ms(60));
-                self.joins(Part::Server, ms(0)).dooms.push(doom);
+                self.add_actor(Part::Server, ms(0)).faults.push(planned);
                 return;
             }
-            (Role::Serve, "Check" | "Recheck" | "Restore") => self.damages(random),
+            (Role::Serve, "Check" | "Recheck" | "Restore") => self.damage_point(random),
             (Role::Serve, "Lock" | "Backoff" | "Unlock") if random.below(2) == 0 => {
-                self.damages(random);
+                self.damage_point(random);
                 if step == "Backoff" {
-                    // Who comes to the damaged point is stopped when it has locked it.
+                    // A later client finds the damaged point, locks it, and is stopped while it holds the lock.
                     self.stopped = ms(400);
-                    let stop = at_step(Fate::Stop, Role::Connect, "Probe");
+                    let stop = at_step(Fault::Stop, Role::Connect, "Probe");
                     let late = client(random, 1);
-                    self.actors.push(Actor { at: ms(130), dooms: vec![stop], ..late });
+                    self.actors.push(Actor { at: ms(130), faults: vec![stop], ..late });
                 }
             }
             (
                 Role::Serve,
                 "Lock" | "Backoff" | "Look" | "Withdraw" | "Close" | "Unlock" | "Drain" | "Release" | "Done" | "Exit",
             ) => {
-                self.lasts = ms(700);
+                self.duration = ms(700);
                 if random.below(2) == 0 {
-                    self.joins(Part::Retirer, ms(80 + random.below(80)));
+                    self.add_actor(Part::Retirer, ms(80 + random.below(80)));
                 } else {
                     self.idle = ms(50);
                     for actor in &mut self.actors {
@@ -282,20 +282,20 @@ impl Plan {
             _ => {}
         }
         self.actors[0].at = ms(0);
-        // Whoever starts the server, it is the one that was meant.
-        let doomed = if role == Role::Serve { self.actors.len() } else { 1 };
-        for actor in &mut self.actors[..doomed] {
-            actor.dooms.push(doom.clone());
+        // Any client may start the server, so all of them carry the fault.
+        let faulted = if role == Role::Serve { self.actors.len() } else { 1 };
+        for actor in &mut self.actors[..faulted] {
+            actor.faults.push(planned.clone());
         }
     }
 
-    /// The point is damaged when the last client is connected, and there is time to look after it.
-    fn damages(&mut self, random: &mut Random) {
-        self.lasts = Duration::from_millis(700);
+    /// Damages the point after the last client has connected, and leaves the server time to check it.
+    fn damage_point(&mut self, random: &mut Random) {
+        self.duration = Duration::from_millis(700);
         self.idle = Duration::from_millis(20_000);
-        let damage = random.one_of(&POINT_FATES);
+        let damage = random.one_of(&POINT_FAULTS);
         if let Some(last) = self.actors.iter_mut().rfind(|actor| matches!(actor.part, Part::Client { .. })) {
-            last.dooms.push(at_step(damage, Role::Connect, "Leave"));
+            last.faults.push(at_step(damage, Role::Connect, "Leave"));
         }
     }
 }
@@ -307,45 +307,51 @@ fn client(random: &mut Random, number: u64) -> Actor {
         stays: random.below(3) > 0,
         version: if random.below(8) == 0 { 8 } else { 7 },
     };
-    Actor { part, at, dooms: Vec::new() }
+    Actor { part, at, faults: Vec::new() }
 }
 
-fn at_step(fate: Fate, role: Role, step: &str) -> Doom {
-    Doom { fate, role, step: step.to_owned(), nth: 1, after: false }
+fn at_step(fault: Fault, role: Role, step: &str) -> PlannedFault {
+    PlannedFault { fault, role, step: step.to_owned(), nth: 1, after: false }
 }
 
-fn doom(role: Role, step: &str, random: &mut Random) -> Doom {
+fn draw_fault(role: Role, step: &str, random: &mut Random) -> PlannedFault {
     let early = role == Role::Serve && ["Watch", "Claim", "Build"].contains(&step);
-    let fate = match random.below(10) {
-        0..=5 => Fate::Kill,
-        6 | 7 => Fate::Stop,
-        8 => random.one_of(&POINT_FATES),
-        _ if early => random.one_of(&[Fate::Fail, Fate::Hang]),
-        // Nobody limits root's processes.
-        _ if rustix::process::geteuid().is_root() => random.one_of(&[Fate::Descriptors, Fate::FileSize]),
-        _ => random.one_of(&[Fate::Descriptors, Fate::FileSize, Fate::Processes]),
+    let fault = match random.below(10) {
+        0..=5 => Fault::Kill,
+        6 | 7 => Fault::Stop,
+        8 => random.one_of(&POINT_FAULTS),
+        _ if early => random.one_of(&[Fault::Fail, Fault::Hang]),
+        // The limit on processes does not bind root.
+        _ if rustix::process::geteuid().is_root() => random.one_of(&[Fault::Descriptors, Fault::FileSize]),
+        _ => random.one_of(&[Fault::Descriptors, Fault::FileSize, Fault::Processes]),
     };
     let nth = if random.below(4) == 0 && RECUR.contains(&step) { 2 } else { 1 };
-    Doom { fate, role, step: step.to_owned(), nth, after: random.below(2) == 0 && !["Leave", "Exit"].contains(&step) }
-}
-
-impl fmt::Display for Doom {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Doom { fate, role, step, nth, after } = self;
-        let when = if *after { "after" } else { "before" };
-        write!(f, "{fate:?} {when} {role:?} {step} {nth}")
+    PlannedFault {
+        fault,
+        role,
+        step: step.to_owned(),
+        nth,
+        after: random.below(2) == 0 && !["Leave", "Exit"].contains(&step),
     }
 }
 
-impl FromStr for Doom {
+impl fmt::Display for PlannedFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PlannedFault { fault, role, step, nth, after } = self;
+        let when = if *after { "after" } else { "before" };
+        write!(f, "{fault:?} {when} {role:?} {step} {nth}")
+    }
+}
+
+impl FromStr for PlannedFault {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let mut words = text.split(' ');
         let mut word = || words.next().ok_or(());
-        let (fate, when, role, step, nth) = (word()?, word()?, word()?, word()?, word()?);
-        Ok(Doom {
-            fate: FATES.into_iter().find(|known| format!("{known:?}") == fate).ok_or(())?,
+        let (fault, when, role, step, nth) = (word()?, word()?, word()?, word()?, word()?);
+        Ok(PlannedFault {
+            fault: FAULTS.into_iter().find(|known| format!("{known:?}") == fault).ok_or(())?,
             role: [Role::Connect, Role::Serve].into_iter().find(|known| format!("{known:?}") == role).ok_or(())?,
             step: step.to_owned(),
             nth: nth.parse().map_err(|_| ())?,
@@ -354,23 +360,23 @@ impl FromStr for Doom {
     }
 }
 
-const FATES: [Fate; 13] = [
-    Fate::Kill,
-    Fate::Stop,
-    Fate::Fail,
-    Fate::Hang,
-    Fate::Descriptors,
-    Fate::FileSize,
-    Fate::Processes,
-    Fate::Delete,
-    Fate::Empty,
-    Fate::Cut,
-    Fate::Corrupt,
-    Fate::Replace,
-    Fate::Old,
+const FAULTS: [Fault; 13] = [
+    Fault::Kill,
+    Fault::Stop,
+    Fault::Fail,
+    Fault::Hang,
+    Fault::Descriptors,
+    Fault::FileSize,
+    Fault::Processes,
+    Fault::Delete,
+    Fault::Empty,
+    Fault::Cut,
+    Fault::Corrupt,
+    Fault::Replace,
+    Fault::Old,
 ];
 
-/// Splitmix: small, and good enough to choose by.
+/// Splitmix64: short, and good enough for drawing plans.
 pub struct Random(u64);
 
 impl Random {

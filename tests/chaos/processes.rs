@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process, pidfd_open, prlimit};
 
-/// A process that is told from any other that gets its number.
+/// A process identified by a pidfd, so that another process with the same number is not mistaken for it.
 pub struct Watched(Option<OwnedFd>);
 
 impl Watched {
@@ -16,7 +16,7 @@ impl Watched {
         Watched(pidfd_open(number(pid), PidfdFlags::empty()).ok())
     }
 
-    /// Whether it has ended, or ends just now: who was killed takes a moment to be gone.
+    /// Whether it has ended, or ends within a moment: a killed process takes a moment to be gone.
     pub fn has_ended(&self) -> bool {
         let Some(process) = &self.0 else { return true };
         let moment = Timespec::try_from(Duration::from_secs(2)).expect("a short time");
@@ -24,22 +24,22 @@ impl Watched {
     }
 }
 
-/// A process that was started with the round's home and lives.
+/// A live process that was started with the round's home.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     pub pid: u32,
     pub serves: bool,
-    /// What others may read of it: its command line and its environment.
+    /// What other processes may read of it: its command line and its environment.
     pub public: Vec<u8>,
 }
 
-/// All of them.
+/// Lists the live processes that were started with this home.
 pub fn of(home: &Path) -> Vec<Process> {
     let home = home.to_str().expect("a path is text").as_bytes();
     let processes = fs::read_dir("/proc").expect("the system's processes").filter_map(|entry| {
         let entry = entry.ok()?;
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        // A zombie's command line is empty.
+        // A zombie has an empty command line.
         let line = fs::read(entry.path().join("cmdline")).ok()?;
         let has = |word: &[u8]| line.split(|byte| *byte == 0).any(|arg| arg == word);
         let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
@@ -48,7 +48,7 @@ pub fn of(home: &Path) -> Vec<Process> {
     processes.collect()
 }
 
-/// How many children of these have ended and were not waited for.
+/// Counts the ended children of these processes that were not waited for.
 pub fn zombies(parents: &[u32]) -> usize {
     let zombie = |entry: std::io::Result<fs::DirEntry>| {
         let stat = fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
@@ -59,7 +59,7 @@ pub fn zombies(parents: &[u32]) -> usize {
     fs::read_dir("/proc").expect("the system's processes").filter_map(zombie).count()
 }
 
-/// Whether a process is stopped, or is not there any more.
+/// Whether a process is stopped, or gone.
 pub fn is_stopped(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['T', 'Z', 'X']))
@@ -69,7 +69,7 @@ pub fn signal(pid: u32, signal: Signal) {
     let _ = kill_process(number(pid), signal);
 }
 
-/// Gives a process as much as this one has.
+/// Gives a process the same limits as this one.
 pub fn unlimit(pid: u32) {
     for resource in [Resource::Nofile, Resource::Fsize, Resource::Nproc] {
         let Rlimit { current, .. } = getrlimit(resource);

@@ -1,6 +1,6 @@
-//! The parts that this program plays in a round: a client, a server, one who has the server retire.
+//! The parts that this program plays in a round: a client, a server, and a process that has the server retire.
 //!
-//! All that they have to say goes to the round, in one pipe: `PID connected SERVER`, `PID asked SERVER`, `PID begin`.
+//! All of them report to the round by one pipe: `PID connected SERVER`, `PID asked SERVER`, `PID begin`.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use std::time::Duration;
 use rendezvous_ipc::{Context, Descriptor, Error, How, Limits, Policy, Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::fate::{self, say};
+use crate::inject::{self, send};
 use crate::plan::Role;
 
-/// What a client is told by a byte: ask your server. At the end of its input it leaves.
+/// The byte that makes a client ask its server. At the end of its input the client leaves.
 pub const ASK: u8 = b'?';
 
-/// In the round's directory: a pipe at which clients that are to come at once wait.
+/// In the round's directory: a pipe at which clients wait that are to connect at once.
 pub const GATE: &str = "gate";
-/// In the round's directory, when those who work are to stop.
+/// In the round's directory: exists when working clients are to stop.
 pub const ENOUGH: &str = "enough";
 
-/// Plays a part, if the first argument names one.
+/// Plays the part that the first argument names. Returns whether it names one.
 pub fn play() -> bool {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let part = args.first().map(String::as_str);
@@ -29,9 +29,9 @@ pub fn play() -> bool {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        // A file that may not grow is an error, and not the end of the process.
+        // Installing a handler turns the fatal `SIGXFSZ` into an error of the write.
         let _ = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(25));
-        fate::subscribe();
+        inject::subscribe();
         match part {
             Some("@client") => client(&args).await,
             Some("@serve") => serve(&args).await,
@@ -52,7 +52,7 @@ pub fn limits(args: &[String]) -> Limits {
     limits
 }
 
-/// The service, as all parts describe it. Its servers are given the limits of those who start them.
+/// The service, the same in all parts. A server gets the limits of the client that starts it.
 pub fn service(context: &Context, args: &[String]) -> Descriptor {
     let passed = ["divided=", "idle=", "version=", "tcp"];
     let server = args.iter().filter(|arg| passed.iter().any(|name| arg.starts_with(name))).cloned();
@@ -63,15 +63,15 @@ pub fn service(context: &Context, args: &[String]) -> Descriptor {
         .version(argument(args, "version=").unwrap_or(7) as u32)
         .this_program(["@serve".to_owned()].into_iter().chain(server))
         .stream_handler(async |_start| {
-            let code = Code::begin();
-            if fate::fails() {
+            let guard = HandlerGuard::begin();
+            if inject::fails() {
                 return Err("no paper in the tray".into());
             }
-            if fate::hangs() {
-                fate::park();
+            if inject::hangs() {
+                inject::park();
             }
             Ok(async move |_peer, stream: Stream| {
-                let _runs = &code;
+                let _runs = &guard;
                 let _ = answer(stream).await;
             })
         })
@@ -81,29 +81,29 @@ pub fn context(home: &Path) -> Context {
     Context::new("org.example.chaos").unwrap().with_home(home).unwrap()
 }
 
-/// The code of a handler, from when it is built until all of it has ended.
-struct Code(bool);
+/// Sends `begin` when a handler starts, and `end` when all of its connections have ended.
+struct HandlerGuard(bool);
 
-impl Code {
+impl HandlerGuard {
     fn begin() -> Self {
-        // The handler of an internal server is its client's affair.
+        // Only handlers in server processes are counted; an internal server belongs to its client.
         let external = std::env::args().nth(1).is_some_and(|part| part == "@serve");
         if external {
-            say("begin");
+            send("begin");
         }
-        Code(external)
+        HandlerGuard(external)
     }
 }
 
-impl Drop for Code {
+impl Drop for HandlerGuard {
     fn drop(&mut self) {
         if self.0 {
-            say("end");
+            send("end");
         }
     }
 }
 
-/// Whoever asks is told who serves him.
+/// Answers each byte with the number of this process.
 async fn answer(mut stream: Stream) -> std::io::Result<()> {
     loop {
         stream.read_u8().await?;
@@ -116,19 +116,19 @@ async fn ask(stream: &mut Stream) -> std::io::Result<u32> {
     stream.read_u32().await
 }
 
-fn tell(asked: std::io::Result<u32>) {
+fn send_answer(asked: std::io::Result<u32>) {
     match asked {
-        Ok(pid) => say(&format!("asked {pid}")),
-        Err(error) => say(&format!("lost {error}")),
+        Ok(pid) => send(&format!("asked {pid}")),
+        Err(error) => send(&format!("lost {error}")),
     }
 }
 
 async fn serve(args: &[String]) {
     let context = Context::from_args("org.example.chaos").unwrap();
     let served = service(&context, args).serve().await;
-    fate::step(Role::Serve, "Exit");
+    inject::step(Role::Serve, "Exit");
     if let Err(error) = served {
-        say(&format!("refused {} {error}", name(&error)));
+        send(&format!("refused {} {error}", name(&error)));
         std::process::exit(1);
     }
 }
@@ -137,29 +137,29 @@ async fn client(args: &[String]) {
     let has = |word: &str| args.iter().any(|arg| arg == word);
     let context = Context::from_args("org.example.chaos").unwrap();
     if has("waits") {
-        say("waits");
-        let _ = std::fs::File::open(fate::round().join(GATE));
+        send("waits");
+        let _ = std::fs::File::open(inject::round().join(GATE));
     }
     let policy = if has("robust") { Policy::Robust } else { Policy::External };
     let connection = match service(&context, args).connect_with_policy(policy).await {
         Ok(connection) => connection,
-        Err(error) => return say(&format!("failed {} {error}", name(&error))),
+        Err(error) => return send(&format!("failed {} {error}", name(&error))),
     };
-    fate::step(Role::Connect, "Leave");
+    inject::step(Role::Connect, "Leave");
     let outcome = connection.outcome();
     let internal = matches!(outcome.how, How::JoinedInternal | How::StartedInternal);
-    say(&format!("connected {} {} {outcome}", outcome.pid, if internal { "internal" } else { "external" }));
+    send(&format!("connected {} {} {outcome}", outcome.pid, if internal { "internal" } else { "external" }));
     let mut stream = connection.into_stream();
     if has("works") {
-        while !fate::round().join(ENOUGH).exists() && ask(&mut stream).await.is_ok() {}
+        while !inject::round().join(ENOUGH).exists() && ask(&mut stream).await.is_ok() {}
     }
     let asked = ask(&mut stream).await;
-    tell(asked);
+    send_answer(asked);
     if has("stays") {
-        // Nothing else of this process has to go on meanwhile but an internal server, which has its own threads.
-        while std::io::stdin().read(&mut [0]).is_ok_and(|told| told == 1) {
+        // Blocking is fine: only an internal server could have work meanwhile, and it has threads of its own.
+        while std::io::stdin().read(&mut [0]).is_ok_and(|read| read == 1) {
             let asked = ask(&mut stream).await;
-            tell(asked);
+            send_answer(asked);
         }
     }
 }
@@ -167,12 +167,12 @@ async fn client(args: &[String]) {
 async fn retire(args: &[String]) {
     let context = Context::from_args("org.example.chaos").unwrap();
     match service(&context, args).retire().await {
-        Ok(retired) => say(&format!("retired {retired}")),
-        Err(error) => say(&format!("failed {} {error}", name(&error))),
+        Ok(retired) => send(&format!("retired {retired}")),
+        Err(error) => send(&format!("failed {} {error}", name(&error))),
     }
 }
 
-/// The kind of an error, by its name.
+/// The name of an error's variant.
 fn name(error: &Error) -> &'static str {
     match error {
         Error::File { .. } => "File",
@@ -187,7 +187,7 @@ fn name(error: &Error) -> &'static str {
     }
 }
 
-/// The arguments of a part.
+/// The command line of a part.
 pub fn arguments(part: &str, rest: &[String], home: &Path) -> Vec<String> {
     let home: PathBuf = home.to_owned();
     let mut args = vec![part.to_owned()];

@@ -1,4 +1,4 @@
-//! A round: what was planned happens to processes in a home of their own, and then all is judged from outside.
+//! A round: injects the planned faults into processes in a home of their own, and then judges from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -15,18 +15,18 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::fate;
+use crate::inject;
 use crate::order::Order;
-use crate::plan::{Actor, Before, Doom, Fate, Part, Plan, Role};
+use crate::plan::{Actor, Before, Fault, Part, Plan, PlannedFault, Role};
 use crate::processes::{self, Watched};
 use crate::program;
 use crate::stranger::Stranger;
 use crate::tally::Tally;
 
-/// Longer than anything here may take.
+/// A bound that no wait should reach.
 pub const LONG: Duration = Duration::from_secs(30);
 
-/// What came of a round.
+/// The result of a round.
 pub struct Report {
     pub seed: u64,
     pub round: u64,
@@ -59,20 +59,20 @@ pub(crate) struct Round {
     pub(crate) violations: Vec<String>,
     pub(crate) log: Vec<String>,
     pub(crate) tally: Tally,
-    /// All that was told.
-    said: BTreeSet<String>,
-    /// Who was connected to which server.
+    /// All lines received so far.
+    lines: BTreeSet<String>,
+    /// The server of each client that connected.
     pub(crate) served: BTreeMap<u32, u32>,
-    /// Whom something befell.
-    pub(crate) doomed: BTreeSet<u32>,
-    /// Who was not answered, and by whom.
+    /// The processes that had a fault injected.
+    pub(crate) faulted: BTreeSet<u32>,
+    /// Clients that got no answer, each with its server.
     pub(crate) lost: Vec<(u32, u32)>,
-    /// Who was stopped, and when it goes on.
+    /// Stopped processes, and when each is continued.
     stopped: Vec<(Instant, u32)>,
-    /// Who was killed, and may not be gone yet.
+    /// Killed processes that may not be gone yet.
     killed: Vec<Watched>,
-    /// All that anybody tells, in the order in which it was told.
-    heard: Receiver<String>,
+    /// The lines of all processes, in the order in which they were sent.
+    received: Receiver<String>,
     pipe: File,
 }
 
@@ -81,23 +81,23 @@ pub(crate) struct Started {
     pub(crate) part: &'static str,
     pub(crate) state: State,
     stdin: Option<ChildStdin>,
-    /// It keeps its connection until it is let go.
+    /// It stays connected until the round releases it.
     pub(crate) stays: bool,
-    /// Who answered it when it asked last; 0 where it was not answered.
+    /// The server that answered its last question; 0 if none did.
     pub(crate) asked: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Begun,
-    /// A client is connected to this server, of a process of its own or not.
+    /// A client is connected to this server, which runs in a process of its own or inside a client.
     Connected {
         server: u32,
         external: bool,
     },
-    /// A server by hand serves.
+    /// A server started by hand serves.
     Serves,
-    /// It said why it failed.
+    /// It reported this error.
     Failed(String),
     Ended,
 }
@@ -105,16 +105,16 @@ pub(crate) enum State {
 impl Round {
     pub(crate) fn new(plan: Plan) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(fate::PIPE);
+        let path = directory.path().join(inject::PIPE);
         mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
-        File::create(directory.path().join(fate::LOCK)).unwrap();
+        File::create(directory.path().join(inject::LOCK)).unwrap();
         let pipe = OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let lines = BufReader::new(pipe.try_clone().unwrap());
-        let (tell, heard) = mpsc::channel();
+        let (sender, received) = mpsc::channel();
         thread::spawn(move || {
             for line in lines.split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
-                if line == OVER || tell.send(line).is_err() {
+                if line == OVER || sender.send(line).is_err() {
                     return;
                 }
             }
@@ -130,13 +130,13 @@ impl Round {
             violations: Vec::new(),
             log: Vec::new(),
             tally: Tally::default(),
-            said: BTreeSet::new(),
+            lines: BTreeSet::new(),
             served: BTreeMap::new(),
-            doomed: BTreeSet::new(),
+            faulted: BTreeSet::new(),
             lost: Vec::new(),
             stopped: Vec::new(),
             killed: Vec::new(),
-            heard,
+            received,
             pipe,
         }
     }
@@ -147,21 +147,21 @@ impl Round {
         let mut actors = self.plan.actors.clone();
         actors.sort_by_key(|actor| actor.at);
         let mut actors = actors.into_iter().peekable();
-        let over = begun + self.plan.lasts;
+        let over = begun + self.plan.duration;
         loop {
             while let Some(actor) = actors.next_if(|actor| begun + actor.at <= Instant::now()) {
-                self.enter(&actor);
+                self.start_actor(&actor);
             }
             let next = actors.peek().map_or(over, |actor| begun + actor.at);
             if next <= Instant::now() && actors.peek().is_none() && self.are_settled() {
                 break;
             }
             if begun.elapsed() > LONG {
-                return Err(format!("Termination: these go on for ever: {:?}", self.unsettled()));
+                return Err(format!("Termination: these processes never settle: {:?}", self.unsettled()));
             }
-            self.hear(next.saturating_duration_since(Instant::now()).clamp(TICK, LONG));
+            self.receive(next.saturating_duration_since(Instant::now()).clamp(TICK, LONG));
         }
-        self.calm()?;
+        self.stop_faults()?;
         self.judge()
     }
 
@@ -169,7 +169,7 @@ impl Round {
         let service = program::service(&program::context(&self.home()), &[]);
         testing::leave_dead_record(&service).map_err(|error| error.to_string())?;
         let old = fs::read(self.point()).expect("a record was left");
-        fs::write(self.path().join(fate::OLD), &old).expect("a copy of it");
+        fs::write(self.path().join(inject::OLD), &old).expect("a copy of it");
         match self.plan.before {
             Before::Nothing => fs::remove_dir_all(self.home()).expect("the home is ours"),
             Before::DeadRecord => {}
@@ -182,33 +182,33 @@ impl Round {
         Ok(())
     }
 
-    fn enter(&mut self, actor: &Actor) {
-        let divided = if self.plan.explains_nothing() { 2 } else { 12 };
+    fn start_actor(&mut self, actor: &Actor) {
+        let divided = if self.plan.explains_no_failure() { 2 } else { 12 };
         let idle = self.plan.idle;
         match actor.part {
             Part::Client { robust, stays, version } => {
                 let words = [("robust", robust), ("stays", stays)];
                 let words = words.iter().filter(|(_, has)| *has).map(|(word, _)| (*word).to_owned());
                 let args: Vec<_> = self.arguments(idle, divided, version).into_iter().chain(words).collect();
-                self.start("@client", &args, &actor.dooms)
+                self.start("@client", &args, &actor.faults)
             }
-            Part::Server => self.start("@serve", &self.arguments(idle, divided, 7), &actor.dooms),
-            Part::Retirer => self.start("@retire", &self.arguments(idle, divided, 7), &actor.dooms),
+            Part::Server => self.start("@serve", &self.arguments(idle, divided, 7), &actor.faults),
+            Part::Retirer => self.start("@retire", &self.arguments(idle, divided, 7), &actor.faults),
         };
     }
 
     pub(crate) fn arguments(&self, idle: Duration, divided: u32, version: u32) -> Vec<String> {
         let args = [format!("idle={}", idle.as_millis()), format!("divided={divided}"), format!("version={version}")];
-        // Nobody else can take the place of a server at a socket.
+        // A stranger can take a server's TCP port, but not its Unix socket.
         let tcp = self.plan.stranger.map(|_| "tcp".to_owned());
         args.into_iter().chain(tcp).collect()
     }
 
-    /// Starts a process, and answers its number.
-    pub(crate) fn start(&mut self, part: &'static str, args: &[String], dooms: &[Doom]) -> u32 {
+    /// Starts a process, and returns its number.
+    pub(crate) fn start(&mut self, part: &'static str, args: &[String], faults: &[PlannedFault]) -> u32 {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args(program::arguments(part, args, &self.home()));
-        fate::doom(&mut command, self.path(), dooms);
+        inject::plan(&mut command, self.path(), faults);
         command.stdin(Stdio::piped()).stdout(self.output()).stderr(self.output());
         let mut child = command.spawn().expect("a process");
         let (pid, stdin) = (child.id(), child.stdin.take());
@@ -219,30 +219,30 @@ impl Round {
         });
         let stays = args.iter().any(|arg| arg == "stays");
         self.started.insert(pid, Started { part, state: State::Begun, stdin, stays, asked: None });
-        self.log.push(format!("{:>6} start {pid} {part} {args:?} {:?}", self.millis(), lines(dooms)));
+        self.log.push(format!("{:>6} start {pid} {part} {args:?} {:?}", self.millis(), lines(faults)));
         pid
     }
 
-    /// Where everybody prints who has nothing to print.
+    /// The file that takes the processes' standard output and error, which should stay empty.
     fn output(&self) -> File {
         OpenOptions::new().create(true).append(true).open(self.printed()).expect("the round's directory")
     }
 
-    /// Hears one thing, if it comes in time, and lets those go on who were stopped long enough.
-    pub(crate) fn hear(&mut self, patience: Duration) {
+    /// Receives one line, if it arrives in time, and continues the processes that were stopped long enough.
+    pub(crate) fn receive(&mut self, patience: Duration) {
         let now = Instant::now();
         let due: Vec<_> = self.stopped.iter().filter(|(at, _)| *at <= now).map(|(_, pid)| *pid).collect();
-        // It told that it stops before it did.
-        due.into_iter().filter(|pid| processes::is_stopped(*pid)).for_each(|pid| self.goes_on(pid));
+        // A process reports that it stops before it does.
+        due.into_iter().filter(|pid| processes::is_stopped(*pid)).for_each(|pid| self.resume(pid));
         let wake = self.stopped.iter().map(|(at, _)| at.saturating_duration_since(now).max(TICK)).min();
-        if let Ok(line) = self.heard.recv_timeout(patience.min(wake.unwrap_or(patience))) {
-            self.line(&line);
+        if let Ok(line) = self.received.recv_timeout(patience.min(wake.unwrap_or(patience))) {
+            self.handle_line(&line);
         }
     }
 
-    fn line(&mut self, line: &str) {
+    fn handle_line(&mut self, line: &str) {
         self.log.push(format!("{:>6} {line}", self.millis()));
-        self.said.insert(line.to_owned());
+        self.lines.insert(line.to_owned());
         if let Found::Record(record) = self.record() {
             self.cookies.insert(*record.cookie.expose());
         }
@@ -253,22 +253,22 @@ impl Round {
         if pid == 0 {
             return;
         }
-        self.order.hear(pid, words);
+        self.order.receive(pid, words);
         match words {
-            ["fate", rest @ ..] => self.befalls(pid, &rest.join(" ")),
+            ["fault", rest @ ..] => self.record_fault(pid, &rest.join(" ")),
             ["connected", server, how, ..] => {
                 let server = server.parse().expect("a number");
                 let state = State::Connected { server, external: *how == "external" };
                 self.tally.connects += 1;
                 self.served.insert(pid, server);
-                self.now(pid, state);
+                self.set_state(pid, state);
             }
             ["asked", server] => self.asked(pid, server.parse().expect("a number")),
             ["lost", ..] => self.asked(pid, 0),
-            ["exited"] => self.now(pid, State::Ended),
-            ["failed" | "refused", kind, rest @ ..] => self.fails(pid, kind, &rest.join(" ")),
+            ["exited"] => self.set_state(pid, State::Ended),
+            ["failed" | "refused", kind, rest @ ..] => self.record_failure(pid, kind, &rest.join(" ")),
             ["Serve", "Serve"] if self.started.get(&pid).is_some_and(|it| it.state == State::Begun) => {
-                self.now(pid, State::Serves);
+                self.set_state(pid, State::Serves);
             }
             _ => {}
         }
@@ -288,68 +288,68 @@ impl Round {
         }
     }
 
-    fn now(&mut self, pid: u32, state: State) {
+    fn set_state(&mut self, pid: u32, state: State) {
         if let Some(started) = self.started.get_mut(&pid) {
             started.state = state;
         }
     }
 
-    fn befalls(&mut self, pid: u32, doom: &str) {
-        let doom: Doom = doom.parse().expect("a doom");
-        match doom.fate {
-            Fate::Stop => self.stopped.push((Instant::now() + self.plan.stopped, pid)),
-            Fate::Kill => {
+    fn record_fault(&mut self, pid: u32, planned: &str) {
+        let planned: PlannedFault = planned.parse().expect("a planned fault");
+        match planned.fault {
+            Fault::Stop => self.stopped.push((Instant::now() + self.plan.stopped, pid)),
+            Fault::Kill => {
                 let watched = Watched::new(pid);
-                if doom.role == Role::Serve && watched.has_ended() {
+                if planned.role == Role::Serve && watched.has_ended() {
                     self.squat(pid);
                 }
                 self.killed.push(watched);
             }
             _ => {}
         }
-        self.doomed.insert(pid);
-        self.tally.befalls(&doom);
+        self.faulted.insert(pid);
+        self.tally.record_fault(&planned);
     }
 
-    /// Somebody takes the port of a server that was killed, if it is the one that the point names.
+    /// Binds the port of a killed server to a stranger, if the point names that server.
     fn squat(&mut self, pid: u32) {
         let Some(how) = self.plan.stranger else { return };
         let Found::Record(Record { pid: named, address, .. }) = self.record() else { return };
         if named == pid
             && let Some(address) = address.tcp()
-            && let Some(stranger) = Stranger::takes(address, how)
+            && let Some(stranger) = Stranger::bind(address, how)
         {
-            self.tally.meets(how);
+            self.tally.record_stranger(how);
             self.log.push(format!("{:>6} a stranger ({how:?}) has the port of {pid}", self.millis()));
             self.strangers.push(stranger);
         }
     }
 
-    /// A failure is told by its kind; some kinds nothing that happens here can explain.
-    fn fails(&mut self, pid: u32, kind: &str, text: &str) {
-        self.tally.fails(kind);
-        let has = |fates: &[Fate]| {
-            self.plan.actors.iter().flat_map(|actor| &actor.dooms).any(|doom| fates.contains(&doom.fate))
+    /// Records a failure. It is a violation unless the planned faults explain its kind.
+    fn record_failure(&mut self, pid: u32, kind: &str, text: &str) {
+        self.tally.record_failure(kind);
+        let has = |faults: &[Fault]| {
+            self.plan.actors.iter().flat_map(|actor| &actor.faults).any(|planned| faults.contains(&planned.fault))
         };
         let explained = match kind {
             "AlreadyRunning" => true,
-            // Its spawner is gone, or was told the same.
-            _ if !self.started.contains_key(&pid) => !self.plan.explains_nothing(),
-            "Start" | "Deadline" | "Unresponsive" => !self.plan.explains_nothing(),
-            "File" | "System" | "CannotTell" => has(&[Fate::Descriptors, Fate::FileSize, Fate::Processes]),
-            "Handler" => has(&[Fate::Fail, Fate::Hang]),
+            // The client that started it is gone, or has received the same error.
+            _ if !self.started.contains_key(&pid) => !self.plan.explains_no_failure(),
+            "Start" | "Deadline" | "Unresponsive" => !self.plan.explains_no_failure(),
+            "File" | "System" | "CannotTell" => has(&[Fault::Descriptors, Fault::FileSize, Fault::Processes]),
+            "Handler" => has(&[Fault::Fail, Fault::Hang]),
             _ => false,
         };
         if !explained {
             self.violations.push(format!("NoSpuriousError: {pid} fails: {kind}: {text}"));
         }
-        self.now(pid, State::Failed(format!("{kind} {text}")));
+        self.set_state(pid, State::Failed(format!("{kind} {text}")));
     }
 
-    fn goes_on(&mut self, pid: u32) {
+    fn resume(&mut self, pid: u32) {
         self.stopped.retain(|(_, stopped)| *stopped != pid);
         processes::signal(pid, Signal::CONT);
-        if let Ok(mut gate) = OpenOptions::new().write(true).open_nonblocking(&fate::gate(self.path(), pid)) {
+        if let Ok(mut gate) = OpenOptions::new().write(true).open_nonblocking(&inject::gate(self.path(), pid)) {
             let _ = gate.write_all(b"!");
         }
     }
@@ -366,34 +366,36 @@ impl Round {
         begun.map(|(pid, started)| (*pid, started.part)).collect()
     }
 
-    /// From here on nothing befalls anybody; and what has is over.
-    fn calm(&mut self) -> Result<(), String> {
-        let lock = File::open(self.path().join(fate::LOCK)).expect("the round's directory");
-        self.eventually("who is killed ends", |_| fs2::FileExt::try_lock_exclusive(&lock).is_ok().then_some(()))?;
-        File::create(self.path().join(fate::CALM)).expect("the round's directory");
-        fs2::FileExt::unlock(&lock).expect("it is ours");
+    /// Stops injecting faults, and waits until those injected have taken effect.
+    fn stop_faults(&mut self) -> Result<(), String> {
+        let lock = File::open(self.path().join(inject::LOCK)).expect("the round's directory");
+        self.eventually("the killed processes have ended", |_| {
+            fs2::FileExt::try_lock_exclusive(&lock).is_ok().then_some(())
+        })?;
+        File::create(self.path().join(inject::NO_MORE_FAULTS)).expect("the round's directory");
+        fs2::FileExt::unlock(&lock).expect("this process holds it");
         self.catch_up()?;
         self.stopped.iter_mut().for_each(|(at, _)| *at = Instant::now());
         processes::of(&self.home()).iter().for_each(|process| processes::unlimit(process.pid));
         if !std::mem::take(&mut self.killed).iter().all(Watched::has_ended) {
-            return Err("who was killed lives".into());
+            return Err("a killed process lives".into());
         }
         self.eventually("all are settled", |round| round.are_settled().then_some(()))
     }
 
-    /// Hears all that was told until now.
+    /// Receives all lines sent so far.
     pub(crate) fn catch_up(&mut self) -> Result<(), String> {
         let here = format!("0 here {}", self.log.len());
         self.pipe.write_all(format!("{here}\n").as_bytes()).expect("a pipe");
-        self.eventually("what was told is heard", |round| round.has_heard(&here).then_some(()))
+        self.eventually("all lines are received", |round| round.has_received(&here).then_some(()))
     }
 
-    /// Whether somebody told just this.
-    pub(crate) fn has_heard(&self, line: &str) -> bool {
-        self.said.contains(line)
+    /// Whether a process sent exactly this line.
+    pub(crate) fn has_received(&self, line: &str) -> bool {
+        self.lines.contains(line)
     }
 
-    /// Waits until it is so; says what, if it never comes true.
+    /// Waits until the condition holds. The error names `what` if it never does.
     pub(crate) fn eventually<T>(
         &mut self,
         what: &str,
@@ -405,20 +407,20 @@ impl Round {
                 return Ok(it);
             }
             if Instant::now() > until {
-                return Err(format!("it never came true: {what}"));
+                return Err(format!("this never held: {what}"));
             }
-            self.hear(TICK);
+            self.receive(TICK);
         }
     }
 
     pub(crate) fn await_state(&mut self, pid: u32, wanted: impl Fn(&State) -> bool) -> Result<State, String> {
-        self.eventually(&format!("{pid} gets on"), |round| {
+        self.eventually(&format!("{pid} changes its state"), |round| {
             let state = &round.started[&pid].state;
             wanted(state).then(|| state.clone())
         })
     }
 
-    /// Asks a client's server who it is; `None` where the connection has ended.
+    /// Asks a client's server for its number. Returns `None` if the connection has ended.
     pub(crate) fn ask(&mut self, pid: u32) -> Result<Option<u32>, String> {
         let started = self.started.get_mut(&pid).expect("it was started here");
         started.asked = None;
@@ -426,15 +428,15 @@ impl Round {
         if !matches!(asked, Some(Ok(()))) {
             return Ok(None);
         }
-        let answer = self.eventually(&format!("{pid} is answered"), |round| {
+        let answer = self.eventually(&format!("{pid} gets an answer"), |round| {
             let started = &round.started[&pid];
             started.asked.or((started.state == State::Ended).then_some(0))
         })?;
         Ok((answer != 0).then_some(answer))
     }
 
-    /// Lets a client leave.
-    pub(crate) fn leaves(&mut self, pid: u32) {
+    /// Releases a client that stays connected.
+    pub(crate) fn release(&mut self, pid: u32) {
         if let Some(started) = self.started.get_mut(&pid) {
             started.stdin = None;
         }
@@ -453,7 +455,7 @@ impl Round {
     }
 
     pub(crate) fn point(&self) -> PathBuf {
-        fate::point(self.path())
+        inject::point(self.path())
     }
 
     pub(crate) fn printed(&self) -> PathBuf {
@@ -464,13 +466,13 @@ impl Round {
         self.began.elapsed().as_millis()
     }
 
-    /// Ends a round that was played by hand: what came of it, unless something else was amiss.
-    pub(crate) fn over<T>(mut self, came: Result<T, String>) -> Result<T, String> {
-        let came = came.and_then(|came| self.nothing_amiss().map(|()| came));
+    /// Ends a round that a test plays by hand: returns the test's result, or what else is wrong.
+    pub(crate) fn finish<T>(mut self, result: Result<T, String>) -> Result<T, String> {
+        let result = result.and_then(|result| self.retires_cleanly().map(|()| result));
         self.violations.append(&mut self.order.violations);
         let (_, violations, log) = self.end();
-        match (came, &violations[..]) {
-            (Ok(came), []) => Ok(came),
+        match (result, &violations[..]) {
+            (Ok(result), []) => Ok(result),
             (Ok(_), violations) => Err(violations.join("\n")),
             (Err(error), violations) => Err(format!("{error}\n{}\n{}", violations.join("\n"), log.join("\n"))),
         }
@@ -488,11 +490,11 @@ impl Round {
 
 /// The last line of a round.
 const OVER: &str = "over";
-/// How long nothing may be told until the world is looked at again.
+/// How long to wait for a line before looking at the processes again.
 const TICK: Duration = Duration::from_millis(5);
 
-fn lines(dooms: &[Doom]) -> Vec<String> {
-    dooms.iter().map(Doom::to_string).collect()
+fn lines(faults: &[PlannedFault]) -> Vec<String> {
+    faults.iter().map(PlannedFault::to_string).collect()
 }
 
 trait OpenNonblocking {
@@ -500,7 +502,7 @@ trait OpenNonblocking {
 }
 
 impl OpenNonblocking for OpenOptions {
-    /// Fails where nobody reads at the other end of a pipe.
+    /// Opens a pipe for writing. Fails if no process reads from it.
     fn open_nonblocking(&mut self, path: &Path) -> std::io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
         self.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)

@@ -1,4 +1,4 @@
-//! One who took a dead server's port.
+//! A process that binds the port of a dead server.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,23 +10,23 @@ use crate::plan;
 
 pub struct Stranger {
     address: SocketAddr,
-    heard: Arc<Mutex<Vec<u8>>>,
+    received: Arc<Mutex<Vec<u8>>>,
     over: Arc<AtomicBool>,
 }
 
 impl Stranger {
-    /// Takes the port; `None` where somebody has it.
-    pub fn takes(address: SocketAddr, how: plan::Stranger) -> Option<Self> {
+    /// Binds the port. Returns `None` if it is taken.
+    pub fn bind(address: SocketAddr, how: plan::Stranger) -> Option<Self> {
         let listener = TcpListener::bind(address).ok()?;
-        let stranger = Stranger { address, heard: Arc::default(), over: Arc::default() };
-        let (heard, over) = (stranger.heard.clone(), stranger.over.clone());
+        let stranger = Stranger { address, received: Arc::default(), over: Arc::default() };
+        let (received, over) = (stranger.received.clone(), stranger.over.clone());
         thread::spawn(move || {
             for stream in listener.incoming() {
                 match stream {
                     Ok(_) if over.load(Ordering::Relaxed) => return,
                     Ok(stream) => {
-                        let heard = heard.clone();
-                        thread::spawn(move || meet(stream, how, &heard));
+                        let received = received.clone();
+                        thread::spawn(move || meet(stream, how, &received));
                     }
                     Err(_) => return,
                 }
@@ -35,12 +35,12 @@ impl Stranger {
         Some(stranger)
     }
 
-    pub fn heard(&self) -> Vec<u8> {
-        self.heard.lock().unwrap().clone()
+    pub fn received(&self) -> Vec<u8> {
+        self.received.lock().unwrap().clone()
     }
 }
 
-fn meet(mut stream: TcpStream, how: plan::Stranger, heard: &Mutex<Vec<u8>>) {
+fn meet(mut stream: TcpStream, how: plan::Stranger, received: &Mutex<Vec<u8>>) {
     match how {
         plan::Stranger::HangsUp => return,
         plan::Stranger::Talks => drop(stream.write_all(&[7; 1000])),
@@ -48,7 +48,7 @@ fn meet(mut stream: TcpStream, how: plan::Stranger, heard: &Mutex<Vec<u8>>) {
     }
     let mut bytes = [0; 1024];
     while let Ok(len @ 1..) = stream.read(&mut bytes) {
-        heard.lock().unwrap().extend(&bytes[..len]);
+        received.lock().unwrap().extend(&bytes[..len]);
         if how == plan::Stranger::Echoes && stream.write_all(&bytes[..len]).is_err() {
             return;
         }
@@ -58,7 +58,7 @@ fn meet(mut stream: TcpStream, how: plan::Stranger, heard: &Mutex<Vec<u8>>) {
 impl Drop for Stranger {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
-        // It waits for somebody.
+        // The accept loop returns after one more connection.
         let _ = TcpStream::connect(self.address);
     }
 }

@@ -1,18 +1,18 @@
-//! What happened in all rounds together.
+//! Counts what happened in all rounds together.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::plan::{self, Doom, Fate, Role};
+use crate::plan::{self, Fault, PlannedFault, Role};
 
 #[derive(Default)]
 pub struct Tally {
     pub rounds: u64,
     pub connects: u64,
     pub orphans: u64,
-    /// Kills and stops: before a step, and after it.
+    /// Kills and stops, before a step and after it.
     steps: BTreeMap<(Role, String), Hits>,
-    fates: BTreeMap<Fate, u64>,
+    faults: BTreeMap<Fault, u64>,
     strangers: BTreeMap<plan::Stranger, u64>,
     failures: BTreeMap<String, u64>,
 }
@@ -24,21 +24,21 @@ struct Hits {
 }
 
 impl Tally {
-    pub fn befalls(&mut self, doom: &Doom) {
-        *self.fates.entry(doom.fate).or_default() += 1;
-        let hits = self.steps.entry((doom.role, doom.step.clone())).or_default();
-        match doom.fate {
-            Fate::Kill => hits.killed[usize::from(doom.after)] += 1,
-            Fate::Stop => hits.stopped[usize::from(doom.after)] += 1,
+    pub fn record_fault(&mut self, planned: &PlannedFault) {
+        *self.faults.entry(planned.fault).or_default() += 1;
+        let hits = self.steps.entry((planned.role, planned.step.clone())).or_default();
+        match planned.fault {
+            Fault::Kill => hits.killed[usize::from(planned.after)] += 1,
+            Fault::Stop => hits.stopped[usize::from(planned.after)] += 1,
             _ => {}
         }
     }
 
-    pub fn meets(&mut self, stranger: plan::Stranger) {
+    pub fn record_stranger(&mut self, stranger: plan::Stranger) {
         *self.strangers.entry(stranger).or_default() += 1;
     }
 
-    pub fn fails(&mut self, kind: &str) {
+    pub fn record_failure(&mut self, kind: &str) {
         *self.failures.entry(kind.to_owned()).or_default() += 1;
     }
 
@@ -53,12 +53,12 @@ impl Tally {
                 sum.stopped[side] += hits.stopped[side];
             }
         }
-        add(&mut self.fates, other.fates);
+        add(&mut self.faults, other.faults);
         add(&mut self.strangers, other.strangers);
         add(&mut self.failures, other.failures);
     }
 
-    /// The steps at which nobody was killed.
+    /// The steps at which no process was killed.
     pub fn never_killed(&self) -> Vec<String> {
         let killed = |role, step: &str| {
             self.steps.get(&(role, step.to_owned())).is_some_and(|hits| hits.killed.iter().sum::<u64>() > 0)
@@ -87,11 +87,11 @@ impl fmt::Display for Tally {
         let list = |names: Vec<(String, u64)>| {
             names.iter().map(|(name, number)| format!("{name} {number}")).collect::<Vec<_>>().join(", ")
         };
-        let fates = self.fates.iter().map(|(fate, number)| (format!("{fate:?}"), *number)).collect();
-        writeln!(f, "fates: {}", list(fates))?;
+        let faults = self.faults.iter().map(|(fault, number)| (format!("{fault:?}"), *number)).collect();
+        writeln!(f, "faults: {}", list(faults))?;
         let strangers = self.strangers.iter().map(|(how, number)| (format!("{how:?}"), *number)).collect();
         writeln!(f, "strangers: {}", list(strangers))?;
         let failures = self.failures.iter().map(|(kind, number)| (kind.clone(), *number)).collect();
-        writeln!(f, "connects {}, failures explained by what happened: {}", self.connects, list(failures))
+        writeln!(f, "connects {}, failures explained by faults: {}", self.connects, list(failures))
     }
 }

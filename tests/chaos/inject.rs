@@ -1,7 +1,7 @@
-//! The steps of a process: each is told to the round, and brings what was planned for it.
+//! Sends the steps of this process to the round, and injects the faults that are planned for it.
 //!
-//! The driver tells each step by `tracing` just before it does it, in the thread that will. So what is done here is done
-//! between two effects, and nowhere else.
+//! The driver logs each step by `tracing` just before it runs it, in the same thread. So a fault is injected between
+//! two effects, and nowhere else.
 
 use std::ffi::OsStr;
 use std::fmt::Debug;
@@ -18,19 +18,19 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::plan::{Doom, Fate, Role};
+use crate::plan::{Fault, PlannedFault, Role};
 
-/// Names the round's directory: for a process, and for all that it starts.
+/// Names the round's directory, for a process and for all processes that it starts.
 pub const ROUND: &str = "RENDEZVOUS_CHAOS";
-/// The dooms of a process and of all that it starts, one a line.
-pub const DOOMS: &str = "RENDEZVOUS_CHAOS_DOOMS";
+/// The faults planned for a process and for all processes that it starts, one a line.
+pub const FAULTS: &str = "RENDEZVOUS_CHAOS_FAULTS";
 
-/// In the round's directory: where all processes tell what they do.
+/// In the round's directory: the pipe to which all processes send what they do.
 pub const PIPE: &str = "pipe";
-/// In the round's directory: locked by whoever brings a fate about.
+/// In the round's directory: a file that a process locks while it injects a fault.
 pub const LOCK: &str = "lock";
-/// In the round's directory, when no more of it is to happen.
-pub const CALM: &str = "calm";
+/// In the round's directory: exists when no more faults are to be injected.
+pub const NO_MORE_FAULTS: &str = "no-more-faults";
 /// In the round's directory: the record of a server that is gone.
 pub const OLD: &str = "old";
 
@@ -41,32 +41,32 @@ static HANGS: AtomicBool = AtomicBool::new(false);
 struct World {
     round: PathBuf,
     pipe: File,
-    dooms: Mutex<Vec<Pending>>,
+    faults: Mutex<Vec<Pending>>,
 }
 
-/// A doom, and how many of its steps are still to come: when there is none left, whichever comes next brings it.
+/// A planned fault, and how many steps of its name are still ahead. At zero, the process's next step injects it.
 struct Pending {
-    doom: Doom,
+    planned: PlannedFault,
     left: u32,
 }
 
-/// Tells the steps of this process, from here on.
+/// Sends all further steps of this process to the round.
 pub fn subscribe() {
     let round = PathBuf::from(std::env::var_os(ROUND).expect("a round"));
     let pipe = OpenOptions::new().write(true).open(round.join(PIPE)).expect("the round's pipe");
-    let dooms = std::env::var(DOOMS).unwrap_or_default();
+    let faults = std::env::var(FAULTS).unwrap_or_default();
     let pending = |line: &str| {
-        let doom: Doom = line.parse().expect("a doom");
-        Pending { left: doom.nth, doom }
+        let planned: PlannedFault = line.parse().expect("a planned fault");
+        Pending { left: planned.nth, planned }
     };
-    let dooms = Mutex::new(dooms.lines().map(pending).collect());
-    assert!(WORLD.set(World { round, pipe, dooms }).is_ok(), "once in a process");
-    tracing::subscriber::set_global_default(Steps).expect("once in a process");
+    let faults = Mutex::new(faults.lines().map(pending).collect());
+    assert!(WORLD.set(World { round, pipe, faults }).is_ok(), "a process subscribes once");
+    tracing::subscriber::set_global_default(Steps).expect("a process subscribes once");
 }
 
-/// Tells something; each is one write, so that lines stay whole, and in the order in which they were told.
-pub fn say(what: &str) {
-    // What is written to a pipe at once is whole up to 4 KiB.
+/// Sends a line to the round in one write, so that lines stay whole and in order.
+pub fn send(what: &str) {
+    // Writes to a pipe of up to 4 KiB are atomic.
     let what: String = what.replace('\n', " | ").chars().take(1000).collect();
     let _ = (&world().pipe).write_all(format!("{} {what}\n", std::process::id()).as_bytes());
 }
@@ -76,7 +76,7 @@ pub fn round() -> &'static Path {
     &world().round
 }
 
-/// Whether a handler is to fail, or to hang, while it is built.
+/// Whether the handler must fail, or hang, while it starts.
 pub fn fails() -> bool {
     FAILS.load(Ordering::Relaxed)
 }
@@ -85,109 +85,109 @@ pub fn hangs() -> bool {
     HANGS.load(Ordering::Relaxed)
 }
 
-/// A step is about to be done.
+/// Runs before each step: sends it, and injects the faults that are due.
 pub fn step(role: Role, step: &str) {
-    say(&format!("{role:?} {step}"));
-    for doom in world().due(role, step) {
-        world().bring(&doom);
+    send(&format!("{role:?} {step}"));
+    for planned in world().due(role, step) {
+        world().inject(&planned);
     }
 }
 
 fn world() -> &'static World {
-    WORLD.get().expect("who tells has subscribed")
+    WORLD.get().expect("this process has subscribed")
 }
 
 impl World {
-    fn due(&self, role: Role, step: &str) -> Vec<Doom> {
+    fn due(&self, role: Role, step: &str) -> Vec<PlannedFault> {
         let mut due = Vec::new();
-        self.dooms.lock().unwrap().retain_mut(|Pending { doom, left }| {
-            if doom.role != role {
+        self.faults.lock().unwrap().retain_mut(|Pending { planned, left }| {
+            if planned.role != role {
                 return true;
             }
             let behind = *left == 0;
-            *left -= u32::from(!behind && doom.step == step);
-            let now = behind || *left == 0 && !doom.after;
+            *left -= u32::from(!behind && planned.step == step);
+            let now = behind || *left == 0 && !planned.after;
             if now {
-                due.push(doom.clone());
+                due.push(planned.clone());
             }
             !now
         });
         due
     }
 
-    fn bring(&self, doom: &Doom) {
-        // Who cannot open it has had a fate already.
+    fn inject(&self, planned: &PlannedFault) {
+        // A process that cannot open the file has already had a fault injected.
         let Ok(lock) = File::open(self.round.join(LOCK)) else { return };
         fs2::FileExt::lock_shared(&lock).expect("a lock");
-        if self.round.join(CALM).exists() {
+        if self.round.join(NO_MORE_FAULTS).exists() {
             return;
         }
-        let told = || say(&format!("fate {doom}"));
-        match doom.fate {
-            Fate::Kill => {
-                told();
+        let announce = || send(&format!("fault {planned}"));
+        match planned.fault {
+            Fault::Kill => {
+                announce();
                 let _ = kill_process(getpid(), Signal::KILL);
                 park();
             }
-            Fate::Stop => {
+            Fault::Stop => {
                 let Some(gate) = self.gate() else { return };
-                told();
+                announce();
                 drop(lock);
                 let _ = kill_process(getpid(), Signal::STOP);
-                // Which of its threads stops first is the system's choice: this one goes no further until it is let.
+                // The kernel chooses which thread stops first; this one waits until the round opens the gate.
                 let _ = (&gate).read(&mut [0]);
             }
-            Fate::Fail => {
+            Fault::Fail => {
                 FAILS.store(true, Ordering::Relaxed);
-                told();
+                announce();
             }
-            Fate::Hang => {
+            Fault::Hang => {
                 HANGS.store(true, Ordering::Relaxed);
-                told();
+                announce();
             }
-            Fate::Descriptors => {
-                told();
+            Fault::Descriptors => {
+                announce();
                 limit(Resource::Nofile, 3);
             }
-            Fate::FileSize => {
-                told();
+            Fault::FileSize => {
+                announce();
                 limit(Resource::Fsize, 100);
             }
-            Fate::Processes => {
-                told();
+            Fault::Processes => {
+                announce();
                 limit(Resource::Nproc, 1);
             }
             damage => {
                 if self.damage(damage).is_some() {
-                    told();
+                    announce();
                 }
             }
         }
     }
 
-    /// Where a process that was stopped waits to be let on.
+    /// Creates the pipe at which a stopped process waits until the round lets it continue.
     fn gate(&self) -> Option<File> {
         let path = gate(&self.round, std::process::id());
         mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).ok()?;
         OpenOptions::new().read(true).write(true).open(path).ok()
     }
 
-    /// Damages the point; `None` where there is nothing to damage.
-    fn damage(&self, fate: Fate) -> Option<()> {
+    /// Damages the point. Returns `None` if there is nothing to damage.
+    fn damage(&self, fault: Fault) -> Option<()> {
         let point = point(&self.round);
         let len = point.metadata().ok()?.len();
         let file = || OpenOptions::new().write(true).open(&point).ok();
-        match fate {
-            Fate::Delete => fs::remove_file(&point).ok(),
-            Fate::Empty => file()?.set_len(0).ok(),
-            Fate::Cut => file()?.set_len(len / 2).ok(),
-            Fate::Corrupt => file()?.write_all_at(b"~", len.checked_sub(20)?).ok(),
-            Fate::Replace => {
+        match fault {
+            Fault::Delete => fs::remove_file(&point).ok(),
+            Fault::Empty => file()?.set_len(0).ok(),
+            Fault::Cut => file()?.set_len(len / 2).ok(),
+            Fault::Corrupt => file()?.write_all_at(b"~", len.checked_sub(20)?).ok(),
+            Fault::Replace => {
                 let other = self.round.join(format!("other.{}", std::process::id()));
                 private(&other).ok()?.write_all(b"no record at all\n").ok()?;
                 fs::rename(other, point).ok()
             }
-            Fate::Old => {
+            Fault::Old => {
                 let old = fs::read(self.round.join(OLD)).ok()?;
                 let file = file()?;
                 file.set_len(0).ok()?;
@@ -198,17 +198,17 @@ impl World {
     }
 }
 
-/// The point of a round.
+/// The path of a round's point.
 pub fn point(round: &Path) -> PathBuf {
     round.join("home/point")
 }
 
-/// Where a process waits that was stopped at a step.
+/// The pipe at which a stopped process waits.
 pub fn gate(round: &Path, pid: u32) -> PathBuf {
     round.join(format!("gate.{pid}"))
 }
 
-/// A new file that is only its owner's.
+/// Creates a file that only its owner can access.
 pub fn private(path: &Path) -> std::io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
@@ -237,7 +237,7 @@ impl Subscriber for Steps {
             "rendezvous_ipc::serve" => Role::Serve,
             _ => return,
         };
-        event.record(&mut Look(role));
+        event.record(&mut StepVisitor(role));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -250,9 +250,9 @@ impl Subscriber for Steps {
     fn exit(&self, _: &Id) {}
 }
 
-struct Look(Role);
+struct StepVisitor(Role);
 
-impl Visit for Look {
+impl Visit for StepVisitor {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "step" {
             step(self.0, value);
@@ -262,8 +262,8 @@ impl Visit for Look {
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }
 
-/// Gives a command its round and its dooms.
-pub fn doom(command: &mut std::process::Command, round: &Path, dooms: &[Doom]) {
-    let lines: Vec<_> = dooms.iter().map(Doom::to_string).collect();
-    command.env(ROUND, AsRef::<OsStr>::as_ref(round)).env(DOOMS, lines.join("\n"));
+/// Passes the round and the planned faults to a command.
+pub fn plan(command: &mut std::process::Command, round: &Path, faults: &[PlannedFault]) {
+    let lines: Vec<_> = faults.iter().map(PlannedFault::to_string).collect();
+    command.env(ROUND, AsRef::<OsStr>::as_ref(round)).env(FAULTS, lines.join("\n"));
 }

@@ -1,5 +1,5 @@
-//! Real connects, in one process: to a server that lives, and of several clients that meet at the point lock.
-//! The program is its own server.
+//! Measures real connects in one process: to a live server, and of several clients that contend for the point lock. The
+//! program is its own server.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ fn service(context: &Context) -> Result<Descriptor, Error> {
     Ok(service.stream_handler(async |_start| Ok(async |_peer, _stream: Stream| {})))
 }
 
-/// An ephemeral context's service. Its server ends with the context.
+/// The service of an ephemeral context. Its server ends with the context.
 fn fresh() -> Descriptor {
     Context::ephemeral("bench").and_then(|context| service(&context)).expect("a service")
 }
@@ -49,8 +49,8 @@ fn fast_path(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// All come at once where nobody serves: one of them has the point lock and starts the server, the others find the lock
-/// held, or the record.
+/// All clients connect at once where no server runs: one of them gets the point lock and starts the server; the others
+/// find the lock held, or the record.
 fn contention(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group("start");

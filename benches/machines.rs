@@ -1,4 +1,4 @@
-//! What the protocol itself takes: its bytes, its proofs, and its machines, step by step and from end to end.
+//! Measures the protocol itself: its bytes, its proofs, and its machines, step by step and from end to end.
 
 mod runs;
 
@@ -10,7 +10,7 @@ use rendezvous_ipc::proto::{connect, serve};
 
 use self::runs::{Life, World};
 
-/// A step is half a kilobyte: so many of them, and what comes of them, stay near the processor, as one would.
+/// A step is half a kilobyte: a batch of 16 and their results fit into the processor's cache, as a single one does.
 const IN_CACHE: BatchSize = BatchSize::NumIterations(16);
 
 fn record(criterion: &mut Criterion) {
@@ -30,7 +30,7 @@ fn handshake(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Each step of a run by itself. Its answer is there already, and so is the proof, which is the handshake's, above.
+/// Measures each step of a run by itself. The answers exist beforehand, and so does the proof, measured above.
 fn step(criterion: &mut Criterion) {
     let world = World::new();
     let mut group = criterion.benchmark_group("step");

@@ -1,4 +1,4 @@
-//! Runs of both machines, with all answers from memory: what is left is what the protocol itself takes.
+//! Runs both machines with all answers from memory, so that only the protocol's own work is measured.
 
 use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::connect::{self, Goal, Lifetime, Policy, Proof, Versions};
@@ -9,7 +9,7 @@ use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
 use rendezvous_ipc::proto::serve::{self, Checked, LifeFile, Starter};
 
-/// All that a run is answered with. Whoever starts a server starts the one of this record.
+/// The answers to all questions of a run. A client that starts a server starts the one of this record.
 pub struct World {
     pub record: Record,
     pub hello: [u8; HELLO],
@@ -48,7 +48,7 @@ impl World {
         Place { scope: self.record.scope, local: true }
     }
 
-    /// The client's next step: it joins the server of this record if it lives, or starts it where there is none.
+    /// Returns the client's next step: it joins the server of this record if it lives, and otherwise starts it.
     pub fn client_next(&self, step: connect::Step, record: Record, lives: bool) -> connect::Step {
         use connect::Step;
         match step {
@@ -86,7 +86,7 @@ impl World {
         prove.judge(&self.server_proof).expect("a proof")
     }
 
-    /// The server's next step: it is started, looks after its files, restores its record once, is idle, and goes.
+    /// Returns the server's next step: it starts, checks its files, restores its record once, is idle, and retires.
     pub fn server_next(&self, step: serve::Step, life: &mut Life) -> serve::Step {
         use serve::Step;
         match step {
@@ -132,7 +132,7 @@ impl World {
         serve::Step::new(Starter::Spawner)
     }
 
-    /// The server's side of a handshake: an answer, and the welcome.
+    /// Runs the server's side of a handshake: an answer, and the welcome.
     pub fn greet(&self) -> ([u8; SERVER_PROOF], [u8; WELCOME]) {
         let prove = handshake::Prove::hello(&self.hello, Random::drawn([2; 32]), 7).expect("a hello");
         let answer = prove.to_bytes(&self.record);
@@ -140,7 +140,7 @@ impl World {
         (answer, handshake::Welcome { pid: 4711, service: 7, uptime: 60, clients: 3 }.to_bytes())
     }
 
-    /// The client's.
+    /// Runs the client's side of a handshake.
     pub fn join(&self) -> ([u8; CLIENT_PROOF], handshake::Welcome) {
         let hello = Hello::new(Intent::Connect, NONCE);
         assert_eq!(hello.to_bytes(), self.hello);
@@ -149,7 +149,7 @@ impl World {
     }
 }
 
-/// How far a server's life has come.
+/// How far a server has come.
 #[derive(Clone, Default)]
 pub struct Life {
     checks: u8,

@@ -1,10 +1,10 @@
-//! An address is one of the loopback or the name of a socket, and has one spelling.
+//! An address is a loopback address or a socket's name, and has exactly one spelling.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rendezvous_ipc::proto::address::{Address, SocketName};
 
-/// Reads the bytes as an address: it is one exactly if it is the spelling of one.
+/// Reads the bytes as an address, which must succeed exactly if they are the spelling of one.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let read = text.parse::<Address>();
@@ -15,7 +15,7 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// `unix:` and sixteen digits; or `127.A.B.C:PORT` or `[::1]:PORT`, numbers as they are printed, and the port is not 0.
+/// Returns the address that `unix:` and sixteen digits, `127.A.B.C:PORT` or `[::1]:PORT` spells. The port is not 0.
 pub(crate) fn expected(text: &str) -> Option<Address> {
     if let Some(digits) = text.strip_prefix("unix:") {
         let number = u64::from_str_radix(digits, 16).ok()?;

@@ -1,7 +1,7 @@
-//! The client's machine, whatever its driver answers: any record of any version, any failure, in any order.
+//! Drives the client's machine with any answers: any record of any version and any failure, in any order.
 //!
-//! The oracle knows what a true driver holds and what it has seen, and what `docs/protocol.md` allows then. When the
-//! script is over, all goes well, and the connect has to end.
+//! The oracle tracks what a correct driver holds and has seen, and allows what `docs/protocol.md` allows then. After
+//! the script all answers are good, and the connect must end.
 
 use arbitrary::Arbitrary;
 use rendezvous_ipc::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step, Versions};
@@ -18,11 +18,11 @@ pub fn check(bytes: &[u8]) {
     script::<Script>(bytes).run();
 }
 
-/// A connect, and what its questions are answered, one after the other.
+/// A connect, and the answers to its questions, in order.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Script {
     pub goal: Wanted,
-    /// The versions of the service that are ours, and the newest that we understand.
+    /// The version of the service that the client has, and the newest that it understands.
     pub ours: u8,
     pub newest: u8,
     pub answers: Vec<Answer>,
@@ -37,20 +37,20 @@ pub enum Wanted {
     Retire,
 }
 
-/// What a question is answered; each means something to every question.
+/// The answer to a question. Each has a meaning for every question.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Answer {
-    /// As one would wish; the file is as it was.
+    /// The best case; the file is unchanged.
     Well,
-    /// Busy, held, failed, refused.
+    /// The lock is busy or held, the step has failed, or the dial is refused.
     Ill,
-    /// Our own trouble, or nobody can tell.
+    /// A local error, or a state that cannot be determined.
     Trouble,
-    /// What is read is something else by now.
+    /// The file has changed since it was last read.
     File(Content),
-    /// The child is ready, with a record of this version; or it is another's.
+    /// The child is ready with a record of this version; or the record is not the child's own.
     Ready { version: u8, strange: bool },
-    /// A dial comes to nothing.
+    /// The dial fails.
     Came(Nothing),
 }
 
@@ -60,7 +60,7 @@ pub enum Content {
         server: u8,
         version: u8,
     },
-    /// That of the server that was started last, or the suspect's.
+    /// The record of the server that was started last, or that of the suspect.
     Child,
     Suspect,
     Empty,
@@ -87,7 +87,7 @@ pub enum Nothing {
 const HERE: Scope = Scope { boot: [1; 16], namespace: 7, machine: Some([2; 16]) };
 const NONCE: Random = Random::drawn([5; 32]);
 
-/// Versions and servers are few, so that they meet.
+/// Draws from few versions and servers, so that equal ones are frequent.
 fn few(number: u8) -> u8 {
     number % 4
 }
@@ -98,7 +98,7 @@ fn record(server: u8, version: u8) -> Record {
     Record { scope: HERE, address, cookie, pid: server.into(), started: 0, version: version.into() }
 }
 
-/// A child's cookie: nobody else's.
+/// The cookie of a child. No other record has it.
 fn cookie(child: u8) -> Cookie {
     Cookie::new([100 + child; 32])
 }
@@ -109,7 +109,7 @@ fn drawn(child: u8) -> Random {
 }
 
 impl Script {
-    /// Answers, and sees to it that each question is one that may be asked.
+    /// Answers every question, and checks that it was allowed.
     pub fn run(&self) {
         let goal = match self.goal {
             Wanted::External => Goal::Connect(Policy::External),
@@ -127,7 +127,7 @@ impl Script {
     fn run_in(&self, goal: Goal, versions: Versions, here: Place) {
         let mut world = World::new(goal, versions, here.local);
         let mut step = Step::new(goal, here, versions);
-        // Most that a connect can need when all goes well: three starts, each registered and found dead before.
+        // The longest connect when all goes well: three starts, each of a server that registers and is then found dead.
         let well = std::iter::repeat_n(&Answer::Well, 60);
         for answer in self.answers.iter().take(1000).chain(well) {
             if let Err(wrong) = world.allows(&step) {
@@ -138,43 +138,43 @@ impl Script {
             }
             step = world.answer(step, *answer);
         }
-        panic!("all goes well, and it does not end: at {}\n{self:#?}\n{world:?}", step.name());
+        panic!("all answers are good, but the connect does not end: at {}\n{self:#?}\n{world:?}", step.name());
     }
 }
 
-/// What a true driver has, and has seen.
+/// What a correct driver holds and has seen.
 #[derive(Debug)]
 struct World {
     goal: Goal,
     versions: Versions,
-    /// The home's locks are this kernel's alone.
+    /// The home's locks are visible to this kernel only.
     local: bool,
     file: Found,
     holds: Holds,
-    /// What the lifetime lock said last, since the point lock is held and nothing was started.
+    /// The last answer about the lifetime lock, since the point lock is held and nothing was started.
     lifetime: Option<Lifetime>,
     cleared: bool,
     children: u8,
-    /// How many of them were not busy.
+    /// How many of them did not answer busy.
     starts: u8,
-    /// What the child said that it is.
+    /// The record that the child reported.
     ready: Option<Record>,
-    /// Its lifetime lock was seen held.
+    /// The child's lifetime lock was seen held.
     verified: bool,
     registered: Option<Record>,
-    /// What *Robust* falls back for happened; and then nobody was found alive.
+    /// A reason for *Robust* to fall back has occurred; then, no live server was found.
     listed: bool,
     looked: bool,
     suspect: Option<Record>,
-    /// A server had the time to make its life file again.
+    /// The client has waited for as long as a server takes to recreate its life file.
     waited: bool,
-    /// The suspect may be dialled again, without the lock.
+    /// The suspect may be dialled again without the lock.
     again: bool,
     free_dials: u8,
     /// The older server that was asked to retire last.
     replaced: Option<Record>,
     welcomed: Option<Record>,
-    /// What ends a connect was answered.
+    /// The answer that must end the connect.
     end: Option<&'static str>,
 }
 
@@ -209,7 +209,7 @@ impl World {
         matches!(self.goal, Goal::Connect(Policy::External | Policy::Robust))
     }
 
-    /// Whether the server of a record is one that a newer is to be started for.
+    /// Whether this server is to be replaced by a newer one.
     fn replaces(&self, record: &Record) -> bool {
         let newer_than_the_last = self.replaced.as_ref().is_none_or(|last| last.version < record.version);
         self.spawns() && record.version < self.versions.ours && newer_than_the_last
@@ -217,48 +217,51 @@ impl World {
 
     fn allows(&mut self, step: &Step) -> Result<(), &'static str> {
         let must = |allowed: bool, wrong| if allowed { Ok(()) } else { Err(wrong) };
-        must(step.holds() == self.holds, "it holds something else")?;
+        must(step.holds() == self.holds, "the step and the driver differ about the locks that are held")?;
         let Holds { lock, child, .. } = self.holds;
         let is_free = lock && self.is_free();
         match step {
             Step::Lock(_) | Step::Unlock(_) => {
                 must(self.goal != Goal::Connect(Policy::Internal), "Internal takes no lock")
             }
-            Step::Wait(_) => must(!lock && !self.waited, "it waits for ever"),
+            Step::Wait(_) => must(!lock && !self.waited, "it waits a second time"),
             Step::Backoff(backoff) => {
                 let suspect = self.suspect.as_ref().filter(|_| self.again);
-                must(!lock && backoff.suspects() == suspect, "it waits for a server, and says otherwise")
+                must(!lock && backoff.suspects() == suspect, "the suspicion that it waits on is another")
             }
-            Step::Clear(_) => must(is_free, "it clears what may live"),
+            Step::Clear(_) => must(is_free, "it clears the record of a server that may live"),
             Step::Spawn(spawn) => {
-                must(is_free && self.cleared && self.spawns(), "it starts what it may not")?;
-                must(*spawn.cookie() == cookie(self.children), "another's cookie")?;
-                must(self.starts < 3, "it starts for ever")
+                must(is_free && self.cleared && self.spawns(), "it starts a server that it must not start")?;
+                must(*spawn.cookie() == cookie(self.children), "the cookie is not the child's")?;
+                must(self.starts < 3, "it starts a fourth server")
             }
-            Step::Verify(_) => must(self.ready.is_some(), "nothing is ready"),
+            Step::Verify(_) => must(self.ready.is_some(), "no child is ready"),
             Step::Write(write) => {
                 must(
                     child && self.verified && Some(write.record()) == self.ready.as_ref(),
-                    "it writes what is not its child's",
+                    "it writes a record that is not its child's",
                 )?;
                 let version = write.record().version;
-                must(self.versions.ours <= version && version <= self.versions.newest, "it registers a useless server")
+                must(
+                    self.versions.ours <= version && version <= self.versions.newest,
+                    "it registers a server of a useless version",
+                )
             }
             Step::Fallback(_) => must(
                 self.goal == Goal::Connect(Policy::Robust) && self.listed && lock,
-                "there is nothing to fall back for",
+                "there is no reason to fall back",
             ),
             Step::Dial(dial) => self.allows_to_dial(dial.record()),
-            Step::Done(done) => must(self.allows_to_end(done), "it may not end so"),
+            Step::Done(done) => must(self.allows_to_end(done), "it must not end like this"),
             _ => Ok(()),
         }
     }
 
-    /// Free, or without a life file where no server may be making it again.
+    /// The lifetime lock is free, or there is no life file and no server can be recreating it.
     fn is_free(&self) -> bool {
         let missed = match &self.file {
             Found::Newer { .. } => true,
-            // One of another boot that was dialled was seen held.
+            // A record of another boot that was dialled was seen with its lock held.
             Found::Record(record) => !self.local || record.scope.boot == HERE.boot || self.file_is(&self.suspect),
             _ => false,
         };
@@ -278,21 +281,21 @@ impl World {
             },
             self.registered.as_ref(),
         ];
-        // Of what names another boot only the lifetime lock can say that it is this one, where that is this kernel's.
+        // Only the lifetime lock shows that a record of another boot is of this one, if the lock is of this kernel.
         let another_boot = record.scope.boot != HERE.boot && record.scope.namespace == HERE.namespace;
         let alive = (lock && self.lifetime == Some(Lifetime::Held)) || again;
         let here = record.scope == HERE || (another_boot && self.local && alive);
         if !known.contains(&Some(record)) || !here {
-            return Err("it dials what is not there");
+            return Err("it dials a record that is not in the file");
         }
         if self.replaced.as_ref() == Some(record) {
-            return Err("it dials whom it asked to go");
+            return Err("it dials the server that it asked to retire");
         }
         if again && (lock || !self.again) {
-            return Err("it dials the suspect again");
+            return Err("it dials the suspect a second time");
         }
         self.free_dials += u8::from(!lock && !again);
-        if self.free_dials > 2 { Err("it dials for ever without the lock") } else { Ok(()) }
+        if self.free_dials > 2 { Err("it dials a third time without the lock") } else { Ok(()) }
     }
 
     fn allows_to_end(&self, done: &Done) -> bool {
@@ -450,7 +453,7 @@ impl World {
             Step::Prove(s) => {
                 let record = s.record().clone();
                 let came = match self.came(answer, &record) {
-                    // It does not know the cookie.
+                    // The impostor does not know the cookie.
                     Some(Came::Impostor) => s.judge(&[0; SERVER_PROOF]).expect_err("no server's proof"),
                     Some(came) => came,
                     None => match s.judge(&self.proof(&record)) {
@@ -464,7 +467,7 @@ impl World {
                 Some(came) => s.failed(came),
                 None => {
                     let (record, replaces) = (s.record().clone(), s.replaces());
-                    assert_eq!(replaces, self.replaces(&record), "whether it is to go: {record:?} {self:#?}");
+                    assert_eq!(replaces, self.replaces(&record), "whether to replace it: {record:?} {self:#?}");
                     self.welcomed = Some(record.clone());
                     if replaces {
                         self.replaced = Some(record);
@@ -476,7 +479,7 @@ impl World {
         }
     }
 
-    /// The proof of the server of this record to the hello that a client must say to it.
+    /// The proof that the server of this record computes for the client's hello.
     fn proof(&self, record: &Record) -> [u8; SERVER_PROOF] {
         let intent = match self.goal {
             _ if self.replaces(record) => Intent::Retire,
@@ -488,7 +491,7 @@ impl World {
         handshake::Prove::hello(&hello, Random::drawn([6; 32]), record.version).expect("a hello").to_bytes(record)
     }
 
-    /// Whether the dial comes to nothing; then it is a suspicion, but for our own trouble and a proved no.
+    /// Whether the dial fails. A failure is a suspicion, except for a local error and a proved refusal.
     fn came(&mut self, answer: Answer, record: &Record) -> Option<Came> {
         let came = match answer {
             Answer::Well | Answer::File(_) | Answer::Ready { .. } => return None,

@@ -1,4 +1,4 @@
-//! A cookie has one spelling, and so has the order that carries it.
+//! A cookie has exactly one spelling, and so has the order that carries it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rendezvous_ipc::proto::start::Order;
 
 use crate::{hex, unhex};
 
-/// Reads the bytes as a cookie and as an order: each is read exactly if it is the spelling of what is read.
+/// Reads the bytes as a cookie and as an order. Each read must succeed exactly if the bytes are a spelling.
 pub fn check(bytes: &[u8]) {
     let text = str::from_utf8(bytes).unwrap_or("");
     assert_eq!(Cookie::from_hex(text), expected(text), "{text:?}");

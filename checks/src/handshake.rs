@@ -1,7 +1,7 @@
-//! Clients and servers, and between them somebody who keeps all that was ever said, and delivers what he likes.
+//! Clients and servers, and an attacker between them that keeps every message and delivers any of them.
 //!
-//! The oracle is the agreement of both ends: a client takes a proof only if a server of its very record made it for its
-//! very hello; a server admits a client only if one of its record took its very proof, and for what that one came for.
+//! The oracle is the agreement of both ends. A client accepts a proof only if a server of its very record made it for
+//! its very hello. A server admits a client only if the client accepted its very proof, with the client's own intent.
 
 use arbitrary::Arbitrary;
 use rendezvous_ipc::proto::cookie::Cookie;
@@ -17,28 +17,28 @@ pub fn check(bytes: &[u8]) {
     run(&script::<Vec<Operation>>(bytes));
 }
 
-/// What happens next. Clients, servers and messages are counted back from the last: 0 is the last one.
+/// An operation. Clients, servers and messages are counted back from the last, which is 0.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Operation {
-    /// A client that read this record says hello.
+    /// A client that read this record sends a hello.
     Hello { record: Known, intent: Wanted },
-    /// A server of this record is told hello, and answers.
+    /// A server of this record receives a hello, and answers.
     Answer { record: Known, delivery: Delivery },
-    /// A client that took none yet is given a proof, and gives its own if it takes it.
+    /// A client that has not accepted a proof receives one, and sends its own if it accepts it.
     Judge { client: u8, delivery: Delivery },
-    /// A server is given a client's proof.
+    /// A server receives a client's proof.
     Admit { server: u8, delivery: Delivery },
-    /// A client that was admitted is given a welcome.
+    /// An admitted client receives a welcome.
     Welcome { delivery: Delivery },
-    /// A stranger says something that nobody said before.
+    /// A stranger sends new bytes.
     Noise([u8; 8]),
 }
 
-/// Whose record: the service's, or one that differs from it in one thing.
+/// A record: the service's, or one that differs from it in one field.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Known {
     Service,
-    /// Another in one byte. So are boot and machine.
+    /// Differs in one byte, like boot and machine.
     OtherCookie(u8),
     OtherPort,
     OtherFamily,
@@ -55,7 +55,7 @@ pub enum Wanted {
     Retire,
 }
 
-/// Which message is delivered, and what was made of it.
+/// Which message is delivered, and how it is altered.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub struct Delivery {
     pub message: u8,
@@ -64,15 +64,15 @@ pub struct Delivery {
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Tampering {
-    /// Some bits of one byte are others.
+    /// Some bits of one byte are flipped.
     Flip { at: u8, bits: u8 },
-    /// Its proof is that of another message.
+    /// Its proof is replaced by that of another message.
     Proof { of: u8 },
-    /// From `cut` on it is another message, from that one's `from` on.
+    /// From `cut` on it is replaced by another message, from that one's `from` on.
     Splice { cut: u8, other: u8, from: u8 },
 }
 
-/// Does one after the other.
+/// Applies the operations in order.
 pub fn run(operations: &[Operation]) {
     let mut world = World::default();
     for operation in operations {
@@ -112,7 +112,7 @@ fn other<const N: usize>(mut bytes: [u8; N], at: u8) -> [u8; N] {
     bytes
 }
 
-/// A client, and the proof that it took and the one that it gave.
+/// A client, the proof that it accepted, and the one that it sent.
 struct Client {
     known: Known,
     intent: Intent,
@@ -120,7 +120,7 @@ struct Client {
     judged: Option<([u8; SERVER_PROOF], [u8; CLIENT_PROOF])>,
 }
 
-/// A server's side of one connection, and what it was told and said.
+/// A server's side of one connection: what it received and sent.
 struct Server {
     known: Known,
     told: [u8; HELLO],
@@ -132,7 +132,7 @@ struct Server {
 struct World {
     clients: Vec<Client>,
     servers: Vec<Server>,
-    /// All that was ever said.
+    /// All messages sent so far.
     said: Vec<Vec<u8>>,
     nonces: u32,
 }
@@ -173,7 +173,7 @@ impl World {
                 });
                 let judged = client.hello.judge(&client.known.record(), &heard);
                 let refused = judged == Err(Rejected::WrongProof);
-                assert!(judged.is_ok() == honest && refused != honest, "{judged:?} of a client: {}", script());
+                assert!(judged.is_ok() == honest && refused != honest, "{judged:?} by a client: {}", script());
                 if let Ok(proof) = judged {
                     client.judged = Some((heard, proof));
                     self.said.push(proof.to_vec());
@@ -188,7 +188,7 @@ impl World {
                         && client.judged == Some((server.said, heard))
                 });
                 let admitted = server.prove.judge(&server.known.record(), &heard);
-                assert_eq!(admitted, client.map(|client| client.intent), "whom a server admitted: {}", script());
+                assert_eq!(admitted, client.map(|client| client.intent), "what a server admitted: {}", script());
                 if admitted.is_some() {
                     let welcome = Welcome { pid: 4, service: 6, uptime: heard[0].into(), clients: 1 };
                     assert_eq!(Welcome::from_bytes(&welcome.to_bytes()), Some(welcome));
@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    /// As many bytes as are asked for; zeros where nothing was said.
+    /// Returns as many bytes as are asked for; zeros where there is no message.
     fn deliver<const N: usize>(&mut self, delivery: Delivery) -> [u8; N] {
         let mut message = |number| nth_back(&mut self.said, number).map_or(Vec::new(), |said| said.clone());
         let mut said = message(delivery.message);
@@ -225,7 +225,7 @@ impl World {
         said.try_into().expect("as many bytes as were asked for")
     }
 
-    /// None is used twice.
+    /// A nonce that was not used before.
     fn nonce(&mut self) -> Random {
         self.nonces += 1;
         let mut nonce = [5; 32];

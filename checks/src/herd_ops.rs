@@ -1,7 +1,7 @@
-//! A herd of clients and the servers that they start, in the modelled world, in any order and with any faults.
+//! Many clients and the servers that they start, in the modelled world, in any order and with any faults.
 //!
-//! What must be true is said by the model. When the script is over no fault happens any more, one more client comes,
-//! everybody goes on in no particular order, and in the end all connects are over, and all servers gone.
+//! The model checks its properties after every step. After the script no more faults occur, one more client
+//! connects, and all processes go on in an arbitrary order. In the end all connects have ended, and all servers.
 
 use arbitrary::Arbitrary;
 use rendezvous_model::{At, Bounds, Fault, GOALS, Move, World, property};
@@ -13,17 +13,17 @@ pub fn check(bytes: &[u8]) {
     script::<Script>(bytes).run();
 }
 
-/// How many clients there are, and what happens one after the other.
+/// How many clients there are, and the operations in order.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Script {
     pub clients: u8,
     pub operations: Vec<Operation>,
 }
 
-/// Something that can happen then. Numbers are taken modulo how many there are.
+/// An operation. Numbers are taken modulo the number of choices.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Operation {
-    /// Somebody who can go on does.
+    /// A process that can go on does.
     Step {
         who: u8,
         how: u8,
@@ -31,7 +31,7 @@ pub enum Operation {
     Fault(u8),
 }
 
-/// Longer than it takes all to end.
+/// More steps than any run needs to end.
 const MOST: u32 = 20_000;
 
 impl Script {
@@ -42,7 +42,7 @@ impl Script {
             clients,
             slots: 3 * clients + 3,
             goals: GOALS.iter().map(|(goal, _)| *goal).collect(),
-            // What is promised where a life file is removed holds of that fault alone: it has slices of its own.
+            // Faults that remove a life file weaken the guarantees, so they have slices of their own.
             faults: Fault::ALL.into_iter().filter(|fault| !fault.is_of_life()).collect(),
             budget: 8,
             rounds: 10,
@@ -67,7 +67,7 @@ impl Script {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             herd.step(steps, (random >> 24) as u8, (random >> 16) as u8);
         }
-        herd.fails("it does not end");
+        herd.fails("the run does not end");
     }
 }
 
@@ -78,7 +78,7 @@ struct Herd {
 }
 
 impl Herd {
-    /// What can happen: faults, and all else.
+    /// The possible moves: faults, and all others.
     fn moves(&self) -> (Vec<Move>, Vec<Move>) {
         self.world.moves(&self.bounds).into_iter().partition(|step| step.to.left < self.world.left)
     }
@@ -104,12 +104,12 @@ impl Herd {
         self.world = step.to;
     }
 
-    /// Nothing can happen any more: so nobody is there, and nothing is held.
+    /// Nothing can happen any more, so no process may be left, and no lock may be held.
     fn is_over(&self) {
         let World { clients, servers, locks, life, .. } = &self.world;
         let over = clients.iter().all(|client| client.at == At::Out) && servers.iter().all(|server| server.is_free());
         if !over || *locks != [None; 2] || !life.unheld() {
-            self.fails("nothing can happen any more");
+            self.fails("no move is possible, but the run is not over");
         }
     }
 

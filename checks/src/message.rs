@@ -1,10 +1,10 @@
-//! A message of Cap'n Proto is as long as capnp has it, and what capnp refuses is not waited for.
+//! The length of a Cap'n Proto message equals what capnp reads, and a message that capnp refuses is not waited for.
 
 use capnp::message::ReaderOptions;
 use capnp::{ErrorKind, serialize};
 use rendezvous_ipc::proto::message::{MAX_WORDS, length};
 
-/// Reads the bytes, and what came of them first, as what has come of a message.
+/// Checks the bytes, and every prefix of them, as the beginning of a message.
 pub fn check(bytes: &[u8]) {
     let first = bytes.len().min(64);
     (0..first).for_each(|end| check_part(&bytes[..end]));
@@ -13,7 +13,7 @@ pub fn check(bytes: &[u8]) {
 
 fn check_part(came: &[u8]) {
     let length = length(came);
-    // The numbers that have come, and behind them as many as the longest table has, which announce no more.
+    // The numbers received, padded to the longest table with zeros, which announce no further bytes.
     let table = judge(&[&came[..came.len() / 4 * 4], &[0; 2048]].concat());
     match judge(came) {
         Capnp::Whole(whole) => assert_eq!(length, Some(whole), "{came:?}"),
@@ -28,7 +28,7 @@ fn check_part(came: &[u8]) {
 
 #[derive(PartialEq, Eq, Debug)]
 enum Capnp {
-    /// So many bytes are a message.
+    /// A message of this many bytes.
     Whole(usize),
     Waits,
     Refuses,

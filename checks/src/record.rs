@@ -1,5 +1,5 @@
-//! A point's file is a record exactly if it is the spelling of one, of one dialect alone, and what is done to a native
-//! record makes no other.
+//! A file is a record exactly if it is the spelling of one, of one dialect only. Damage to a native record never makes
+//! another valid record.
 
 use std::net::SocketAddr;
 
@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{address, hex, script, unhex};
 
-/// Reads the bytes as the file, as the file of a forger who knows how to make a checksum or an address of the other
-/// dialect, and as a script.
+/// Reads the bytes as a file, as the file of a forger that can compute checksums or spell the other dialect's
+/// addresses, and as a script.
 pub fn check(bytes: &[u8]) {
     read(bytes);
     read(&sealed(bytes));
@@ -26,7 +26,7 @@ pub fn check(bytes: &[u8]) {
     script::<Script>(bytes).run();
 }
 
-/// A record of the other dialect is what its programs write, and reads back.
+/// A record of the other dialect is spelled as its programs write it, and is read back.
 pub fn dialect(cookie: [u8; 32], port: u16) {
     let record = sequoia::Record { cookie: Cookie::new(cookie), port: port.max(1).try_into().expect("not 0") };
     let written = [&cookie[..], format!("127.0.0.1:{}", port.max(1)).as_bytes()].concat();
@@ -35,7 +35,7 @@ pub fn dialect(cookie: [u8; 32], port: u16) {
     assert_eq!(read(&written), Found::OtherDialect);
 }
 
-/// What is done to the file of a point, in which the first record is.
+/// What happens to a point's file, which at first holds the first record.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Script {
     pub one: Fields,
@@ -43,7 +43,7 @@ pub struct Script {
     pub operations: Vec<Operation>,
 }
 
-/// One thing that is done to the file. Places are taken modulo its length.
+/// One change of the file. Positions are taken modulo its length.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Operation {
     Set {
@@ -60,18 +60,18 @@ pub enum Operation {
     Cut {
         at: u8,
     },
-    /// Up to `at` it stays, and is the second record from `from` on.
+    /// Keeps the file up to `at`, and appends the second record from `from` on.
     Splice {
         at: u8,
         from: u8,
     },
-    /// As a backup does.
+    /// Restores the first record, as a backup does.
     PutBack,
-    /// The checksum is made to fit, as nobody does by accident.
+    /// Makes the checksum fit, which no accident does.
     Seal,
 }
 
-/// What a record is made of.
+/// The fields of a record.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Fields {
     boot: [u8; 16],
@@ -84,7 +84,7 @@ pub struct Fields {
     version: u32,
 }
 
-/// Where a server listens: at an IPv4 address of which these are the last three numbers, at the one of IPv6, or at a socket.
+/// Where a server listens: at `127.x.y.z` with these three numbers, at `::1`, or at a Unix socket.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum Listens {
     V4([u8; 3], u16),
@@ -113,7 +113,7 @@ impl Fields {
 }
 
 impl Script {
-    /// Does one after the other, and reads the file after each.
+    /// Applies the operations in order, and reads the file after each.
     pub fn run(&self) {
         let records = [self.one.record(), self.two.record()];
         let [one, two] = records.each_ref().map(|record| record.line().to_vec());
@@ -125,7 +125,7 @@ impl Script {
             match read(&file) {
                 Found::Empty | Found::Malformed(_) => assert!(file != one && file != two, "{self:#?}"),
                 Found::Record(record) if records.contains(&record) => assert!(file == one || file == two, "{self:#?}"),
-                // That takes two accidents: a splice at the 32nd byte, and a cut.
+                // It takes two accidents: a splice at the 32nd byte, and a cut.
                 Found::OtherDialect => assert!(before > 0, "{self:#?}"),
                 found => assert!(forged, "{found:?} after {self:#?}"),
             }
@@ -156,7 +156,7 @@ impl Operation {
     }
 }
 
-/// Reads the file, and a reply of which it is a part; both must be what they are by the book.
+/// Reads the file, and a reply that contains it, and checks both against the format as documented.
 fn read(bytes: &[u8]) -> Found {
     let text = String::from_utf8_lossy(bytes);
     let found = Found::read(bytes);
@@ -188,7 +188,10 @@ fn read(bytes: &[u8]) -> Found {
         Some(Reply::Ready(record)) => assert_eq!(format!("rendezvous ready {}", spelled(&record)), text),
         Some(Reply::Failed(reason)) => {
             assert_eq!(format!("rendezvous failed {reason}\n"), text);
-            assert!(!reason.contains("rendezvous ready "), "a reason is shown, and here stands a record: {text:?}");
+            assert!(
+                !reason.contains("rendezvous ready "),
+                "a reason, which is shown to users, contains a record: {text:?}"
+            );
         }
         Some(Reply::Busy) => assert_eq!(BUSY, text),
         None => {
@@ -200,7 +203,7 @@ fn read(bytes: &[u8]) -> Found {
     found
 }
 
-/// The record of which this is the spelling.
+/// Returns the record that the bytes spell.
 fn expected(bytes: &[u8]) -> Option<Record> {
     let text = str::from_utf8(bytes).ok()?;
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -241,7 +244,7 @@ fn sealed(fields: &[u8]) -> Vec<u8> {
     [fields, checksum.as_bytes(), b"\n"].concat()
 }
 
-/// Whether it is the line of some format, this one or a later one, as it was written.
+/// Whether the bytes are an intact line of this format or a later one.
 fn is_whole(bytes: &[u8], token: &str) -> bool {
     let fields = bytes.len().saturating_sub(33);
     let fits = bytes.len() <= Record::MAX && str::from_utf8(bytes).is_ok() && bytes.starts_with(token.as_bytes());

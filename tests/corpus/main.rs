@@ -1,4 +1,4 @@
-//! What the fuzzer found worth keeping, in `fuzz/corpus/`, still holds: each file goes through its target's check.
+//! Replays the fuzzer's inputs in `fuzz/corpus/`, each through its target's check.
 
 use std::fs;
 use std::panic::catch_unwind;

@@ -1,4 +1,4 @@
-//! The end of a child, against the connect that gives it up.
+//! The end of a child process, concurrent with a connect that gives it up.
 
 use loom::thread;
 
@@ -12,10 +12,10 @@ fn a_child_is_reaped_once_and_its_number_is_not_killed_after_that() {
         let (reaper, exit) = Reaper::start().unwrap();
         let child = reaper.take(Child);
         let ends = thread::spawn(process::end);
-        // The connect is dropped, or its time is over.
+        // The connect is dropped, or reaches its deadline.
         child.kill();
         ends.join().unwrap();
-        let exit = exit.recv().expect("its end is told");
+        let exit = exit.recv().expect("the end of the child is reported");
         assert!(exit.is_some() && process::state() == State::Reaped);
         child.kill();
     });
@@ -27,8 +27,8 @@ fn a_child_that_is_given_up_ends_and_is_reaped() {
         let (reaper, exit) = Reaper::start().unwrap();
         let child = reaper.take(Child);
         let gives_up = thread::spawn(move || child.kill());
-        // One that goes on, or is not reaped, is a deadlock here.
-        exit.recv().expect("its end is told");
+        // If the child kept running or were never reaped, this would deadlock.
+        exit.recv().expect("the end of the child is reported");
         assert_eq!(process::state(), State::Reaped);
         gives_up.join().unwrap();
     });

@@ -1,5 +1,5 @@
-//! The machines of two clients and their servers, each on a thread, over a world in which each effect has a lock of its
-//! own: nothing but what the protocol locks is together.
+//! The machines of two clients and their servers, one on each thread, in a world in which each effect has a lock of its
+//! own: only what the protocol's locks protect is atomic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,14 +29,14 @@ enum Actor {
 
 #[derive(Default)]
 struct World {
-    /// Whose record the point holds.
+    /// The server whose record the point holds.
     point: Mutex<Option<usize>>,
     lock: Mutex<Option<Actor>>,
     life: Mutex<Option<usize>>,
     servers: [Server; 3],
-    /// The first server goes when it is idle. If all did, there would be no end of servers.
+    /// The first server retires when it is idle. If all did, servers would be started without end.
     goes_idle: bool,
-    /// Nobody decides by what follows, and loom does not see it.
+    /// A std mutex, which loom does not explore: no decision depends on its order.
     threads: std::sync::Mutex<Vec<thread::JoinHandle<()>>>,
     started: AtomicUsize,
     handlers: AtomicUsize,
@@ -52,13 +52,13 @@ struct Server {
 
 #[derive(Default)]
 struct State {
-    /// It answered its spawner, and whether it is ready.
+    /// It answered the client that started it, and whether it is ready.
     ready: Option<bool>,
     registered: bool,
     listens: bool,
     gate: Gate,
     told: bool,
-    /// It is time to look after its files.
+    /// It is time to check its files.
     check: bool,
 }
 
@@ -90,7 +90,7 @@ impl World {
     }
 
     fn write(&self, who: Actor, content: Option<usize>) {
-        assert_eq!(*self.lock.lock().unwrap(), Some(who), "who writes holds the lock");
+        assert_eq!(*self.lock.lock().unwrap(), Some(who), "a writer must hold the point lock");
         *self.point.lock().unwrap() = content;
     }
 
@@ -109,7 +109,7 @@ impl World {
         if self.life.lock().unwrap().is_none() { Lifetime::Free } else { Lifetime::Held }
     }
 
-    /// A client, to its end: how that is, and whom it is connected to.
+    /// Runs a client to its end. Returns the outcome, and the server that it is connected to.
     fn connect(self: &Arc<Self>, me: u8, goal: Goal) -> (connect::Done, Option<usize>) {
         let who = Actor::Client(me);
         let (mut lock, mut child, mut written, mut dials) = (false, None, false, 0);
@@ -168,7 +168,7 @@ impl World {
                     thread::yield_now();
                     s.elapsed()
                 }
-                // The life file stays.
+                // The server keeps its life file.
                 Step::Wait(s) => s.elapsed(),
                 Step::Dial(s) => {
                     dials += 1;
@@ -181,7 +181,7 @@ impl World {
                     hello = s.message();
                     s.sent()
                 }
-                // Nothing is proved before *registered*.
+                // A server proves nothing before the client has registered it.
                 Step::Prove(s) => {
                     let serves = |state: &mut State| (state.gate.is_open() || !state.listens).then_some(state.listens);
                     match self.dialled(s.record()).wait(serves) {
@@ -212,7 +212,7 @@ impl World {
                         false => s.failed(Came::Unwelcome),
                     }
                 }
-                Step::Fallback(_) => unreachable!("nobody is robust"),
+                Step::Fallback(_) => unreachable!("no client here uses Robust"),
                 Step::Done(done) => {
                     assert!(dials <= 3, "it dialled {dials} times");
                     let server = match &done {
@@ -229,7 +229,7 @@ impl World {
         &self.servers[slot(record)]
     }
 
-    /// A server, to its end.
+    /// Runs a server to its end.
     fn serve(&self, slot: usize, starter: Starter) {
         use serve::Step;
         let (who, server) = (Actor::Server(slot), &self.servers[slot]);
@@ -344,29 +344,29 @@ impl World {
         });
     }
 
-    /// A client that wants its server, is connected for a moment, and goes.
+    /// A client that connects, stays for a moment, and leaves.
     fn visits(self: &Arc<Self>, me: u8) {
         let (done, server) = self.connect(me, CONNECT);
-        let server = &self.servers[server.unwrap_or_else(|| panic!("it ended with {done:?}"))];
+        let server = &self.servers[server.unwrap_or_else(|| panic!("the connect ended with {done:?}"))];
         server.change(|state| {
-            assert!(state.gate.counted() > 0, "it is counted");
-            assert!(state.told || state.gate.is_open(), "nobody told its server to go");
+            assert!(state.gate.counted() > 0, "the server counts the client");
+            assert!(state.told || state.gate.is_open(), "the server is open, as no client asked it to retire");
             state.gate.leave();
         });
     }
 
-    /// All servers are told to retire, and do; and nothing is left.
+    /// Asks all servers to retire, and checks that they do and leave nothing.
     fn ends(&self) {
         self.servers.iter().for_each(|server| server.change(|state| state.told = true));
         let threads = std::mem::take(&mut *self.threads.lock().unwrap());
         threads.into_iter().for_each(|server| server.join().unwrap());
         let held = (*self.lock.lock().unwrap(), *self.life.lock().unwrap(), *self.point.lock().unwrap());
-        assert_eq!(held, (None, None, None), "nothing is held, and no record is left");
+        assert_eq!(held, (None, None, None), "no lock is held, and no record is left");
         assert_eq!(self.handlers.load(Ordering::Relaxed) + self.serving.load(Ordering::Relaxed), 0);
     }
 }
 
-/// The record of a server that is told by its port and its cookie.
+/// The record of a server, recognised by its port and its cookie.
 fn record(slot: usize) -> Record {
     let address = Address::new(([127, 0, 0, 1], 4000 + slot as u16).into()).unwrap();
     Record { scope: HERE, address, cookie: Cookie::new([slot as u8; 32]), pid: 1, started: 1, version: 0 }
@@ -398,12 +398,12 @@ fn a_client_and_a_server_by_hand_at_once_come_to_one_server() {
             let world = world.clone();
             move || match world.connect(2, Goal::Serve) {
                 (connect::Done::Start, _) => {
-                    // The lock goes with it.
+                    // The server takes over its lock.
                     let slot = world.started.load(Ordering::Relaxed) - 1;
                     *world.lock.lock().unwrap() = Some(Actor::Server(slot));
                     world.serve(slot, Starter::Hand);
                 }
-                (done, server) => assert!(server.is_some(), "it ended with {done:?}"),
+                (done, server) => assert!(server.is_some(), "the connect ended with {done:?}"),
             }
         };
         world.threads.lock().unwrap().push(thread::spawn(hand));
@@ -439,7 +439,7 @@ fn a_point_that_is_emptied_costs_neither_the_server_nor_the_client() {
         });
         world.visits(1);
         world.visits(2);
-        assert_eq!(world.started.load(Ordering::Relaxed), 1, "it is the same server");
+        assert_eq!(world.started.load(Ordering::Relaxed), 1, "the same server goes on");
         damage.join().unwrap();
         world.ends();
     });

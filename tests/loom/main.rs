@@ -1,6 +1,6 @@
-//! What is truly concurrent in one process: the driver's own source, beside a `sync` that loom explores.
+//! Explores what is concurrent within a process: the driver's own sources, compiled with a `sync` module made of loom.
 
-// Files of the driver, as they are. What else they are made of is here under the same names.
+// Sources of the driver, unchanged. The modules that they use are replaced here under the same names.
 #[path = "../../src/driver/hall.rs"]
 #[allow(dead_code)]
 mod hall;
@@ -27,8 +27,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-/// Tries every interleaving in which a thread is interrupted no more than `bound` times, where it could have gone on.
-/// That it waits for another is no interruption.
+/// Explores every interleaving in which threads are preempted at most `bound` times. A thread that waits for another is
+/// not preempted.
 fn explore(bound: usize, run: impl Fn() + Send + Sync + 'static) {
     let (began, executions) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
     let mut model = loom::model::Builder::new();
@@ -44,10 +44,10 @@ fn explore(bound: usize, run: impl Fn() + Send + Sync + 'static) {
     println!("{}: {executions:?} executions, {:.1?}", test.name().unwrap_or_default(), began.elapsed());
 }
 
-/// What waits here blocks its thread.
+/// Polls a future that blocks its thread instead of returning `Pending`.
 fn wait<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => panic!("it waits for what loom does not know"),
+        Poll::Pending => panic!("the future waits for something that loom does not control"),
     }
 }

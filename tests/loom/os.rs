@@ -1,4 +1,4 @@
-//! One process that was started, and its number, which is another's as soon as it was reaped.
+//! A mock of a child process. Its number may belong to another process as soon as it is reaped.
 
 pub mod process {
     use std::io;
@@ -10,9 +10,9 @@ pub mod process {
     #[derive(Clone, Copy, PartialEq, Debug)]
     pub enum State {
         Runs,
-        /// It ended, and was not reaped.
+        /// It has ended, but was not reaped.
         Zombie,
-        /// Its number may be another's.
+        /// Its number may belong to another process.
         Reaped,
     }
 
@@ -28,7 +28,7 @@ pub mod process {
         }
 
         pub fn kill(&mut self) -> io::Result<()> {
-            assert_ne!(state(), State::Reaped, "another's process is killed");
+            assert_ne!(state(), State::Reaped, "the process killed may be another one");
             end();
             Ok(())
         }
@@ -36,7 +36,7 @@ pub mod process {
         pub fn wait(&mut self) -> io::Result<ExitStatus> {
             wait_for_end(1);
             STATE.send_if_modified(|state| {
-                assert_eq!(*state, State::Zombie, "it is reaped once");
+                assert_eq!(*state, State::Zombie, "a process is reaped once");
                 *state = State::Reaped;
                 true
             });
@@ -48,7 +48,7 @@ pub mod process {
         *STATE.borrow()
     }
 
-    /// It ends by itself, unless it has ended.
+    /// Ends the process by itself, unless it has ended.
     pub fn end() {
         STATE.send_if_modified(|state| {
             let runs = *state == State::Runs;

@@ -1,4 +1,4 @@
-//! Who is admitted, leaves and keeps a server, against the one that looks.
+//! Clients that enter, leave or keep a server, concurrent with the server's decision to retire.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn open() -> Arc<Hall> {
     hall
 }
 
-/// A server that goes as soon as it is idle.
+/// Runs a server that retires as soon as it is idle.
 fn retires(hall: &Hall) {
     loop {
         wait(hall.idle(Some(Duration::ZERO), Duration::ZERO));
@@ -23,7 +23,7 @@ fn retires(hall: &Hall) {
             break;
         }
     }
-    assert_eq!(hall.counted(), 0, "it went, and somebody was inside");
+    assert_eq!(hall.counted(), 0, "the server retired while a client was counted");
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn nobody_is_welcomed_by_a_server_that_went_idle() {
         let hall = open();
         let client = |hall: Arc<Hall>| {
             if let Some(_counted) = hall.admit() {
-                assert!(hall.is_open(), "who is counted keeps the server");
+                assert!(hall.is_open(), "a counted client keeps the server open");
             }
         };
         let clients = [0, 1].map(|_| {
@@ -40,7 +40,7 @@ fn nobody_is_welcomed_by_a_server_that_went_idle() {
             thread::spawn(move || client(hall))
         });
         retires(&hall);
-        assert!(hall.admit().is_none(), "nobody comes after that");
+        assert!(hall.admit().is_none(), "no client enters after that");
         clients.into_iter().for_each(|client| client.join().unwrap());
         assert_eq!(hall.counted(), 0);
     });
@@ -51,14 +51,14 @@ fn the_last_who_leaves_lets_an_idle_server_go_and_no_one_before() {
     explore(3, || {
         let hall = open();
         for _ in 0..2 {
-            let counted = hall.admit().expect("it serves");
+            let counted = hall.admit().expect("the server is open");
             let hall = hall.clone();
             thread::spawn(move || {
                 assert!(hall.is_open());
                 drop(counted);
             });
         }
-        // Whoever does not wake it leaves a server that never goes, which loom takes for a deadlock.
+        // If the last client did not wake it, the server would never retire, which loom reports as a deadlock.
         retires(&hall);
     });
 }
@@ -73,7 +73,7 @@ fn a_reason_to_stay_outlives_its_client() {
                 if let Some(counted) = hall.admit() {
                     let kept = hall.keep();
                     drop(counted);
-                    assert!(hall.is_open(), "its work goes on");
+                    assert!(hall.is_open(), "the server stays open while its work goes on");
                     drop(kept);
                 }
             }
@@ -91,7 +91,7 @@ fn a_told_server_takes_nobody_new_and_knows_whom_it_has_to_drain() {
             let (hall, told) = (hall.clone(), told.clone());
             move || {
                 let counted = hall.admit();
-                // A client may have its server retire.
+                // A client asks its server to retire.
                 told.tell();
                 drop(counted);
             }
@@ -102,9 +102,9 @@ fn a_told_server_takes_nobody_new_and_knows_whom_it_has_to_drain() {
         });
         wait(told.told());
         assert!(told.at().is_some() && hall.look(Retire::Told));
-        assert!(hall.admit().is_none(), "nobody new");
+        assert!(hall.admit().is_none(), "no new client enters");
         wait(hall.empty());
-        assert_eq!(hall.counted(), 0, "whoever was inside has left");
+        assert_eq!(hall.counted(), 0, "all clients have left");
         client.join().unwrap();
         handler.join().unwrap();
     });

@@ -1,4 +1,4 @@
-//! Who comes to the internal server of a process, goes, and ends.
+//! Clients that join the internal server of a process and leave it, concurrent with the server's end.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use rendezvous_ipc::proto::scope::Scope;
 use crate::registry::{Lease, Registry, Running};
 use crate::{explore, wait};
 
-/// A process: its registry, how many servers were started in it, and how many handlers run just now.
+/// A process: its registry, the number of servers started in it, and the number of handlers that run now.
 #[derive(Clone, Default)]
 struct Program {
     registry: Arc<Registry>,
@@ -22,49 +22,49 @@ struct Program {
     handlers: Arc<AtomicUsize>,
 }
 
-/// What becomes of the first, the second … server that is started.
-type Fate = fn(usize, &Running) -> Result<(), Error>;
+/// How the first, the second … server behaves when it is started.
+type Run = fn(usize, &Running) -> Result<(), Error>;
 
 impl Program {
-    /// Joins the server, or starts one of this fate.
-    fn join(&self, fate: Fate) -> Result<(Lease, bool, Record), Error> {
+    /// Joins the server, or starts one that behaves like this.
+    fn join(&self, run: Run) -> Result<(Lease, bool, Record), Error> {
         wait(self.registry.join(Path::new("point"), |running| {
             let program = self.clone();
-            thread::spawn(move || program.run(running, fate));
+            thread::spawn(move || program.run(running, run));
             Ok(())
         }))
     }
 
-    fn run(&self, running: Running, fate: Fate) {
+    fn run(&self, running: Running, run: Run) {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         assert_eq!(self.handlers.fetch_add(1, Ordering::Relaxed), 0, "two handlers run");
-        let result = fate(number, &running);
+        let result = run(number, &running);
         self.handlers.fetch_sub(1, Ordering::Relaxed);
         running.ended(result);
     }
 
-    /// Comes, is served, and goes.
+    /// Joins a server, uses it, and leaves.
     fn uses(&self) {
-        let (lease, ..) = self.join(serves).expect("it is served");
-        assert!(!lease.is_told(), "nobody had it retire, and it is in use");
-        assert_eq!(self.handlers.load(Ordering::Relaxed), 1, "it runs");
+        let (lease, ..) = self.join(serves).expect("a server is joined");
+        assert!(!lease.is_told(), "a server in use was not asked to retire");
+        assert_eq!(self.handlers.load(Ordering::Relaxed), 1, "its handler runs");
     }
 
-    /// Another thread of it.
+    /// Runs another thread of the process.
     fn spawn(&self, run: fn(&Program)) -> thread::JoinHandle<()> {
         let program = self.clone();
         thread::spawn(move || run(&program))
     }
 }
 
-/// It serves until it is told.
+/// A server that serves until it is asked to retire.
 fn serves(_: usize, running: &Running) -> Result<(), Error> {
     running.serves(record());
     wait(running.told().told());
     Ok(())
 }
 
-/// The first is told to retire by its handler.
+/// A server whose handler has it retire, if it is the first.
 fn retires(number: usize, running: &Running) -> Result<(), Error> {
     if number == 0 {
         running.told().tell();
@@ -72,9 +72,9 @@ fn retires(number: usize, running: &Running) -> Result<(), Error> {
     serves(number, running)
 }
 
-/// Its handler cannot be built.
+/// A server whose handler fails to start.
 fn fails(_: usize, _: &Running) -> Result<(), Error> {
-    Err(Error::Handler("it fails".into()))
+    Err(Error::Handler("the handler fails".into()))
 }
 
 fn record() -> Record {
@@ -98,13 +98,13 @@ fn who_comes_when_the_last_user_leaves_is_served_by_one_that_stays() {
 fn two_who_come_at_once_share_one_server_and_the_last_ends_it() {
     explore(3, || {
         let program = Program::default();
-        let (lease, ..) = program.join(serves).expect("it is served");
+        let (lease, ..) = program.join(serves).expect("a server is joined");
         let other = program.spawn(Program::uses);
         other.join().unwrap();
-        assert!(!lease.is_told(), "one is still there");
+        assert!(!lease.is_told(), "one user is left");
         drop(lease);
         program.uses();
-        assert_eq!(program.started.load(Ordering::Relaxed), 2, "it began anew");
+        assert_eq!(program.started.load(Ordering::Relaxed), 2, "a second server was started");
     });
 }
 
@@ -112,7 +112,7 @@ fn two_who_come_at_once_share_one_server_and_the_last_ends_it() {
 fn a_server_that_its_handler_retires_has_a_successor_and_never_runs_beside_it() {
     explore(2, || {
         let program = Program::default();
-        let joins: fn(&Program) = |program| drop(program.join(retires).expect("it is served"));
+        let joins: fn(&Program) = |program| drop(program.join(retires).expect("a server is joined"));
         let other = program.spawn(joins);
         joins(&program);
         other.join().unwrap();
@@ -123,7 +123,7 @@ fn a_server_that_its_handler_retires_has_a_successor_and_never_runs_beside_it() 
 fn a_server_that_fails_is_told_to_all_who_came_and_leaves_its_place() {
     explore(3, || {
         let program = Program::default();
-        let fails: fn(&Program) = |program| drop(program.join(fails).err().expect("it fails"));
+        let fails: fn(&Program) = |program| drop(program.join(fails).err().expect("the server fails"));
         let other = program.spawn(fails);
         fails(&program);
         other.join().unwrap();
@@ -137,7 +137,7 @@ fn a_server_without_a_thread_leaves_its_place_to_the_next() {
         let other = program.spawn(|program| {
             let _ = wait(program.registry.join(Path::new("point"), |_running| Err(Error::Usage("no".into()))));
         });
-        // It meets the one that is not started, and is told, or comes after it.
+        // The thread finds the server that could not start, and gets its error, or comes after it.
         if let Err(error) = program.join(serves) {
             assert!(error.to_string().ends_with("there is no thread for it"), "{error}");
         }

@@ -1,4 +1,4 @@
-//! What threads share, made of what loom explores: the names of `src/driver/sync.rs`.
+//! The types of `src/driver/sync.rs`, made of what loom explores.
 
 use std::convert::Infallible;
 use std::ops::Add;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use loom::sync::Condvar;
 pub use loom::sync::atomic::{AtomicU32, Ordering};
-/// A channel, for one value.
+/// A channel, used for one value.
 pub use loom::sync::mpsc as oneshot;
 pub use loom::sync::{Mutex, MutexGuard, mpsc};
 pub use loom::thread;
 
-/// A clock that stands still: whatever waits for a moment, it has come.
+/// A clock that stands still, so that every wait for a moment ends at once.
 #[derive(Clone, Copy)]
 pub struct Instant;
 
@@ -33,12 +33,12 @@ impl Add<Duration> for Instant {
     }
 }
 
-/// I/O before timers: only what was not notified yet is out of time.
+/// Polls before it looks at the time, as tokio does: only a notification that was not sent yet times out.
 pub async fn timeout_at(_: Instant, notified: Notified<'_>) -> Result<(), ()> {
     std::mem::take(&mut *notified.0.permit.lock().unwrap()).then_some(()).ok_or(())
 }
 
-/// As tokio's, with one who waits.
+/// Like tokio's, for one waiting task.
 pub struct Notify {
     permit: Mutex<bool>,
     given: Condvar,
@@ -74,7 +74,7 @@ impl<'a> IntoFuture for Notified<'a> {
     }
 }
 
-/// As tokio's, with a sender that lives for as long as anybody waits.
+/// Like tokio's, with a sender that lives for as long as there are receivers.
 pub mod watch {
     use std::sync::Arc;
 

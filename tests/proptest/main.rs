@@ -1,5 +1,5 @@
-//! Whatever bytes come: codecs round-trip, refuse every other spelling, and never panic; what was tampered
-//! with is refused. What is judged by an oracle is in `checks`, which the fuzzer runs, too.
+//! Codecs round-trip, refuse every other spelling and never panic, and tampered messages are refused. The checks that
+//! need an oracle are in `checks`, which the fuzzer runs too.
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -43,7 +43,7 @@ fn nonces() -> impl Strategy<Value = [u8; 32]> {
     uniform32(any::<u8>())
 }
 
-/// What the fuzzer would make of that many bytes. Smaller bytes make what is simpler.
+/// Values that the fuzzer would make of this many bytes. Smaller bytes make simpler values.
 fn made<T: for<'a> Arbitrary<'a> + Debug>(bytes: usize) -> impl Strategy<Value = T> {
     vec(any::<u8>(), bytes).prop_map(|bytes| checks::script(&bytes))
 }
@@ -56,7 +56,7 @@ fn damages() -> impl Strategy<Value = record::Script> {
     })
 }
 
-/// Handshakes that would succeed, but for what is delivered in them and what happens between their steps.
+/// Handshakes that would succeed, except for what is delivered in them and between their steps.
 fn handshakes() -> impl Strategy<Value = Vec<handshake::Operation>> {
     use handshake::{Delivery, Known, Operation::*};
     let last = || {
@@ -90,8 +90,8 @@ fn herds() -> impl Strategy<Value = herd_ops::Script> {
     (0u8..4, vec(operation, 0..200)).prop_map(|(clients, operations)| Script { clients, operations })
 }
 
-/// The record, different in one thing that is proved, each in its turn. The PID, the start time and the version are
-/// not: the cookie stands for them.
+/// The record with each field changed in turn that is proved. The PID, the start time and the version are not proved:
+/// they belong to the cookie.
 fn others(record: &Record) -> Vec<Record> {
     let scope = record.scope;
     let with_scope = |scope| Record { scope, ..record.clone() };
@@ -120,7 +120,7 @@ fn others(record: &Record) -> Vec<Record> {
         .collect()
 }
 
-/// The bytes with one of them changed, each in its turn.
+/// The bytes, with each of them changed in turn.
 fn changed<const N: usize>(bytes: [u8; N]) -> impl Iterator<Item = [u8; N]> {
     (0..N).map(move |at| {
         let mut bytes = bytes;

@@ -1,5 +1,5 @@
-//! Shows by building that `proto` needs neither std nor an allocator: with either, there would be a second
-//! panic handler, or no allocator to be found.
+//! Shows by linking that `proto` needs neither std nor an allocator: with std there would be a second panic handler,
+//! and an allocator would be missing.
 #![no_std]
 
 use rendezvous_ipc::proto::connect::{Goal, Policy, Step, Versions};
@@ -14,7 +14,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// Uses each part, so that it has to be there.
+/// Uses each part of `proto`, so that it is linked.
 #[unsafe(no_mangle)]
 pub extern "C" fn rendezvous_nostd(bytes: &[u8; 64]) -> usize {
     let scope = Scope { boot: [0; 16], namespace: 0, machine: None };

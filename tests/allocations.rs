@@ -1,4 +1,4 @@
-//! The protocol allocates nothing: neither its machines nor its bytes and proofs.
+//! The protocol never allocates: neither do its machines, nor its codecs and proofs.
 
 #[path = "../benches/runs/mod.rs"]
 mod runs;

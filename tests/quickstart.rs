@@ -1,4 +1,4 @@
-//! The example that newcomers run first does what the README says.
+//! Runs the README's first example, and compares what it prints.
 #![cfg(feature = "capnp")]
 
 use std::ffi::OsStr;

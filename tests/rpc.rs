@@ -1,4 +1,4 @@
-//! Cap'n Proto on a connection: the ways to call, and the ways in which it ends. The servers are of this process.
+//! Cap'n Proto on a connection: the ways to call it, and the ways in which it ends. The servers run in this process.
 #![cfg(feature = "capnp")]
 
 use std::cell::Cell;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 mod counter_capnp;
 use counter_capnp::counter;
 
-/// Counts, but for the third time, which it never finishes, and the fourth, at which it panics.
+/// Counts, except that the third call never ends, and the fourth panics.
 struct Counter(Rc<Cell<u64>>);
 
 impl counter::Server for Counter {
@@ -28,7 +28,7 @@ impl counter::Server for Counter {
         self.0.set(self.0.get() + 1);
         match self.0.get() {
             3 => std::future::pending().await,
-            4 => panic!("it was told to"),
+            4 => panic!("the fourth call panics"),
             count => results.get().set_count(count),
         }
         Ok(())
@@ -71,7 +71,7 @@ async fn a_call_that_is_given_up_leaves_the_connection_as_it_is() {
     let counted = counting().await.run(async |counter: counter::Client| {
         increment(&counter).await?;
         increment(&counter).await?;
-        timeout(Duration::from_millis(50), increment(&counter)).await.expect_err("it is never answered");
+        timeout(Duration::from_millis(50), increment(&counter)).await.expect_err("the call is never answered");
         drop(counter.clone());
         Ok::<_, capnp::Error>(())
     });
@@ -89,7 +89,7 @@ async fn a_panic_of_the_handler_ends_the_connection_with_an_error() {
     });
     match ended.await {
         Err(Error::Disconnected { .. }) | Ok(Err(_)) => {}
-        Ok(Ok(count)) => panic!("it counted {count}"),
+        Ok(Ok(count)) => panic!("the call returned {count}"),
         Err(other) => panic!("{other}"),
     }
 }
@@ -100,7 +100,7 @@ async fn a_bootstrapped_connection_says_how_it_ended() {
         .run_until(async {
             let rpc = counting().await.bootstrap::<counter::Client>();
             assert_eq!(increment(&rpc).await.unwrap(), 1);
-            timeout(Duration::from_millis(20), rpc.closed()).await.expect_err("it is open");
+            timeout(Duration::from_millis(20), rpc.closed()).await.expect_err("the connection is open");
             increment(&rpc).await.unwrap();
             let _hangs = rpc.increment_request().send();
             increment(&rpc).await.unwrap_err();
@@ -113,7 +113,7 @@ async fn a_bootstrapped_connection_says_how_it_ended() {
 #[tokio::test]
 async fn a_connection_that_ends_before_the_answer_says_what_it_was_connected_to() {
     let connection = testing::connect(|context| {
-        // It hangs up on everybody.
+        // The handler drops every connection.
         Ok(Descriptor::new(context, "counter")?.stream_handler(async |_start| Ok(async |_peer, _stream: Stream| {})))
     });
     let never = connection.await.unwrap().run(async |_: counter::Client| std::future::pending::<()>().await);
@@ -160,10 +160,11 @@ async fn a_message_without_end_ends_its_own_connection() {
     });
     let other = service.connect().await.unwrap();
     let mut stream = service.connect().await.unwrap().into_stream();
-    // One segment of 16 MiB is announced; who does not refuse it allocates it, and waits for it.
+    // This announces a segment of 16 MiB. A server that does not refuse it allocates it, and waits for the rest.
     stream.write_all(&[0, 0, 0, 0, 0, 0, 0x20, 0]).await.unwrap();
-    let ended = timeout(Duration::from_secs(10), stream.read_to_end(&mut Vec::new())).await.expect("it is ended");
-    assert!(ended.is_err() || ended.unwrap() > 0, "with or without a word");
+    let ended =
+        timeout(Duration::from_secs(10), stream.read_to_end(&mut Vec::new())).await.expect("the connection ends");
+    assert!(ended.is_err() || ended.unwrap() > 0, "the connection ends, with or without an answer");
     assert_eq!(other.run(async |counter: counter::Client| increment(&counter).await).await.unwrap().unwrap(), 1);
 }
 

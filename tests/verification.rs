@@ -1,16 +1,16 @@
-//! The documentation is true: each name and each reference in it exists, and its tables have what the code has.
-//! `UPDATE=1 cargo test --test verification` writes `docs/tests-by-property.txt` anew.
+//! Checks the documentation: each name and reference in it exists, and its tables have the same entries as the code.
+//! `UPDATE=1 cargo test --test verification` regenerates `docs/tests-by-property.txt`.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What shows each property: the only list of it.
+/// The only list of what shows each property.
 const LIST: &str = "tests/properties.txt";
-/// How much each rung shows of each property, counted from the list.
+/// The number of tests of each rung for each property, counted from the list.
 const PAGE: &str = "docs/tests-by-property.txt";
 
-/// A rung's name in the list, how it names what it runs, and where these names stand.
+/// A rung's name in the list, how its items are named, and the files where these names are defined.
 const RUNGS: [(&str, Named, &[&str]); 11] = [
     ("spec", Named::InTheSpec, &["spec"]),
     ("conformance", Named::InTheModel, &["model/src/property.rs", "model/src/slices.txt"]),
@@ -26,18 +26,18 @@ const RUNGS: [(&str, Named, &[&str]); 11] = [
 ];
 
 enum Named {
-    /// Formulas of the spec, and the rules whose removal must be missed.
+    /// Formulas of the spec, and the rules whose removal TLC must detect.
     InTheSpec,
-    /// Properties that are judged in every world, and the slices of them that are explored.
+    /// Properties checked in every world, and the slices that are explored.
     InTheModel,
     AsTests,
-    /// By what a violation is called when it is found, or as tests.
+    /// The prefix of a violation's message, or a test's name.
     AsVerdicts,
-    /// By the names of files, without what follows the dot.
+    /// File names without their extension.
     AsFiles,
 }
 
-/// A property, a trap or an error, and what shows it: a rung and a name each.
+/// A property, a trap or an error, and the items that show it, each a rung and a name.
 struct Row {
     section: String,
     title: String,
@@ -45,7 +45,7 @@ struct Row {
 }
 
 impl Row {
-    /// The rungs that show this row, in their order, and how many names each has.
+    /// The rungs that show this row, in order, and the number of items of each.
     fn counts(&self) -> Vec<(&'static str, usize)> {
         let count = |rung| self.shown.iter().filter(|(shown, _)| shown == rung).count();
         RUNGS.iter().map(|(rung, ..)| (*rung, count(rung))).filter(|(_, count)| *count > 0).collect()
@@ -60,7 +60,7 @@ fn every_name_in_the_list_is_that_of_something_that_is_run() {
     for row in rows() {
         for (rung, name) in &row.shown {
             match rungs.iter().find(|(known, _)| known == rung) {
-                None => wrong.push(format!("{}: there is no rung `{rung}`", row.title)),
+                None => wrong.push(format!("{}: no rung is named `{rung}`", row.title)),
                 Some((_, names)) if !names.contains(name) => wrong.push(format!("{rung} has no `{name}`")),
                 Some(_) => {}
             }
@@ -73,7 +73,7 @@ fn every_name_in_the_list_is_that_of_something_that_is_run() {
 fn the_page_of_tests_by_property_is_counted_from_the_list() {
     let page = page();
     if std::env::var_os("UPDATE").is_some() {
-        return fs::write(path(PAGE), page).expect("the page is written");
+        return fs::write(path(PAGE), page).expect("a writable page");
     }
     assert!(read(PAGE) == page, "UPDATE=1 cargo test --test verification");
 }
@@ -90,7 +90,7 @@ fn every_guarantee_and_every_property_of_the_spec_is_shown_by_two_rungs() {
         .flat_map(str::split_whitespace)
         .map(String::from);
     for name in promised.chain(properties).filter(|name| name.starts_with(char::is_uppercase)) {
-        let row = rows.iter().find(|row| row.title == name).unwrap_or_else(|| panic!("{LIST} has no `{name}`"));
+        let row = rows.iter().find(|row| row.title == name).unwrap_or_else(|| panic!("{LIST} has no row `{name}`"));
         assert!(row.counts().len() >= 2, "`{name}` is shown by {:?} alone", row.counts());
     }
 }
@@ -123,14 +123,14 @@ fn every_reference_to_a_page_or_to_a_section_leads_somewhere() {
             let rest = &text[at..];
             let name = rest.split(|char: char| !(char.is_ascii_alphanumeric() || "/-_.".contains(char))).next();
             let name = name.unwrap_or_default().trim_end_matches('.');
-            // A page of this project, and not what follows a longer path or an address.
+            // A page of this project, not the end of a longer path or of an address.
             if !(name.ends_with(".md") || name.ends_with(".txt"))
                 || text[..at].ends_with(|char: char| char.is_ascii_alphanumeric() || char == '/')
             {
                 continue;
             }
             let Ok(page) = fs::read_to_string(path(name)) else {
-                wrong.push(format!("{}: there is no {name}", file.display()));
+                wrong.push(format!("{}: {name} does not exist", file.display()));
                 continue;
             };
             let Some(title) = rest[name.len()..].strip_prefix("`, \"").and_then(|rest| rest.split('"').next()) else {
@@ -165,7 +165,7 @@ fn every_test_that_the_docs_name_exists() {
     for file in files(&["docs"]).into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "md"))
     {
         let page = fs::read_to_string(&file).expect("a page is text");
-        // Nothing else has a name that is a sentence.
+        // Only tests have names with so many underscores.
         let named = page.lines().flat_map(code).filter(|name| name.matches('_').count() > 3);
         let sentences =
             named.filter(|name| name.chars().all(|char| char.is_ascii_lowercase() || "_0123456789".contains(char)));
@@ -179,7 +179,7 @@ fn every_test_that_the_docs_name_exists() {
 fn no_sample_panics_at_an_argument_that_is_not_utf_8() {
     for file in files(&["README.md", "docs", "examples", "src", "benches"]) {
         let text = fs::read_to_string(&file).unwrap_or_default();
-        assert!(!text.contains("env::args()"), "{}: by `args_os`", file.display());
+        assert!(!text.contains("env::args()"), "{}: use `args_os`", file.display());
     }
 }
 
@@ -190,11 +190,14 @@ fn every_error_has_a_test_that_makes_it_happen_and_stands_in_the_manual() {
     let manual = read("docs/manual/errors.md");
     for name in ["Error", "StartFailure"] {
         let variants = variants_of(&source, name);
-        assert!(variants.len() > 9, "{name} is read");
+        assert!(variants.len() > 9, "the variants of {name} are parsed");
         for variant in variants {
             let shown = rows.iter().find(|row| row.title == format!("{name}::{variant}"));
-            assert!(shown.is_some_and(|row| !row.shown.is_empty()), "{LIST} has nothing for `{name}::{variant}`");
-            assert!(manual.contains(&format!("[`{variant}`](crate::")), "the manual says nothing of {name}::{variant}");
+            assert!(shown.is_some_and(|row| !row.shown.is_empty()), "{LIST} shows nothing for `{name}::{variant}`");
+            assert!(
+                manual.contains(&format!("[`{variant}`](crate::")),
+                "the manual does not describe {name}::{variant}"
+            );
         }
     }
 }
@@ -209,14 +212,14 @@ fn every_attack_has_a_test_that_shows_what_stops_it() {
         .flat_map(|part| part.lines().filter_map(|line| line.strip_prefix("| ")).skip(2))
         .filter_map(|row| row.split(" | ").next())
         .collect();
-    assert!(attacks.len() > 20, "the tables are there");
+    assert!(attacks.len() > 20, "the tables are parsed");
     for attack in attacks {
         let shown = rows.iter().find(|row| row.section == "Attacks" && row.title == attack);
         assert!(shown.is_some_and(|row| !row.shown.is_empty()), "{LIST} has nothing for the attack: {attack}");
     }
 }
 
-/// The variants of an enum, as they are spelled in its source.
+/// The variants of an enum, as spelled in its source.
 fn variants_of<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
     let (_, body) = source.split_once(&format!("pub enum {name} {{\n")).expect("the enum");
     let (body, _) = body.split_once("\n}").expect("its end");
@@ -225,7 +228,7 @@ fn variants_of<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
     variants.map(|line| line.split(|char: char| !char.is_ascii_alphanumeric()).next().unwrap_or(line)).collect()
 }
 
-/// The source of the protocol, outside of the other dialect, whose path has `part` in it and that has this enum.
+/// The source of the native protocol whose path contains `part` and that defines this enum.
 fn protocol_source(part: &str, name: &str) -> String {
     let begins = format!("pub enum {name} {{\n");
     let files = files(&["src/proto"]).into_iter().filter(|file| {
@@ -236,12 +239,12 @@ fn protocol_source(part: &str, name: &str) -> String {
     texts.into_iter().find(|text| text.contains(&begins)).unwrap_or_else(|| panic!("{part} has no enum {name}"))
 }
 
-/// The names in the first cell of a row, of which the first backtick was taken.
+/// The names in backticks in the first cell of a row, whose first backtick was consumed.
 fn code_in_first_cell(row: &str) -> impl Iterator<Item = &str> {
     row.split(" | ").next().unwrap_or_default().split('`').step_by(2)
 }
 
-/// The page: for each row of the list, how much each rung has to show.
+/// Generates the page: for each row of the list, how many items each rung has.
 fn page() -> String {
     let mut page = String::from(
         "# How many names of each rung show a property or a trap, counted from tests/properties.txt, which names them.\n\
@@ -259,7 +262,7 @@ fn page() -> String {
     page
 }
 
-/// Reads the list: `== SECTION`, a title, and below it, indented, a rung and a name a line.
+/// Reads the list: `== SECTION`, titles, and indented below each title one rung and name a line.
 fn rows() -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut section = String::new();
@@ -274,11 +277,11 @@ fn rows() -> Vec<Row> {
             rows.push(Row { section: section.clone(), title: line.into(), shown: Vec::new() });
         }
     }
-    assert!(rows.len() > 40, "the list is there");
+    assert!(rows.len() > 40, "the list is parsed");
     rows
 }
 
-/// What stands in backticks in a line.
+/// The text in backticks in a line.
 fn code(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
@@ -297,12 +300,12 @@ fn names(named: &Named, places: &[&str]) -> BTreeSet<String> {
     }
 }
 
-/// `Name == …`, in TLA+.
+/// The names defined by `Name == …` in TLA+.
 fn defined(text: &str) -> Vec<String> {
     text.lines().filter_map(|line| line.split_once(" ==")).map(|(name, _)| name.trim_end().into()).collect()
 }
 
-/// `("Name", function),` in a list of properties; `name | …` in one of slices.
+/// The names in `("Name", function),` in a list of properties, and in `name | …` in a list of slices.
 fn modelled(text: &str) -> Vec<String> {
     let property = |line: &str| line.trim().strip_prefix("(\"")?.split('"').next().map(String::from);
     let slice = |line: &str| line.split_once(" | ").map(|(name, _)| name.trim().to_owned());
@@ -314,7 +317,7 @@ fn variants() -> Vec<String> {
     variants.lines().filter_map(|line| line.split_once('|')).map(|(name, _)| name.trim().into()).collect()
 }
 
-/// `"Name: …"`, in what a judge says.
+/// The names in `"Name: …"`, the prefix of a violation's message.
 fn verdicts(text: &str) -> Vec<String> {
     let names = text.split('"').filter_map(|said| Some(said.split_once(": ")?.0));
     names
@@ -323,7 +326,7 @@ fn verdicts(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The functions that are marked as tests, and those that are listed as trials.
+/// Functions marked as tests, and those listed as trials.
 fn tests(text: &str) -> Vec<String> {
     let mut marked = false;
     let mut tests = Vec::new();
@@ -342,7 +345,7 @@ fn tests(text: &str) -> Vec<String> {
     tests
 }
 
-/// All files in these places, as far as there are any.
+/// All files in these places that exist.
 fn files(places: &[&str]) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut places: Vec<PathBuf> = places.iter().map(|place| path(place)).collect();

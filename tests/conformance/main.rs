@@ -1,5 +1,5 @@
-//! The code is the spec: the graph that the real machines make in the modelled world is the one whose digest is kept,
-//! and every property holds in it. That it is the spec's, too, says `cargo xtask conform`, which also keeps the digests.
+//! Compares the code with the spec: the graph of the real machines in the modelled world has the kept digest, and every
+//! property holds in it. `cargo xtask conform` compares that graph with the spec's, and keeps the digests.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -12,10 +12,10 @@ use rendezvous_model::{At, World, property};
 
 const DIGESTS: &str = include_str!("digests.txt");
 const SPEC: &str = include_str!("../../spec/rendezvous.tla");
-/// Far more than any slice has: where a mistake makes them endless, it is told soon.
+/// Far more states than any slice has, so that a mistake that makes a slice endless is soon reported.
 const MOST: usize = 200_000;
 
-/// What came of exploring a slice.
+/// The result of exploring a slice.
 struct Seen {
     line: String,
     actions: BTreeSet<String>,
@@ -69,7 +69,7 @@ fn is_as_kept(name: &str, seen: &Seen) -> Result<(), String> {
     let found = &seen.line;
     match kept == found {
         true => Ok(()),
-        false => Err(format!("it was {kept}\nand is {found}\n`cargo xtask conform {name}` holds it against the spec")),
+        false => Err(format!("it was {kept}\nand is {found}\n`cargo xtask conform {name}` compares it with the spec")),
     }
 }
 
@@ -87,13 +87,14 @@ fn all_is_covered() -> Result<(), String> {
     let missing: Vec<&str> = ENDS.into_iter().filter(|end| !ends.contains(end)).collect();
     match (&never[..], &unknown[..], &missing[..]) {
         ([], [], []) => Ok(()),
-        _ => Err(format!("never taken: {never:?}; not the spec's: {unknown:?}; never the end: {missing:?}")),
+        _ => Err(format!("never taken: {never:?}; not in the spec: {unknown:?}; never an outcome: {missing:?}")),
     }
 }
 
-/// The fault, as if it were none.
+/// The fault `removed`, without its exemption from the property.
 fn cut_off() -> Result<(), String> {
-    let (slice, _) = SLICES.iter().find(|(slice, _)| slice.name == "both-removed").ok_or("there is no such slice")?;
+    let (slice, _) =
+        SLICES.iter().find(|(slice, _)| slice.name == "both-removed").ok_or("no slice is named both-removed")?;
     let cuts = Cell::new(0);
     let explored = explore(&slice.bounds, MOST, |world, step| {
         let Some(step) = step.filter(|step| step.action == "Unlink") else { return Ok(()) };
@@ -101,18 +102,18 @@ fn cut_off() -> Result<(), String> {
         cut.to.left = world.left;
         cuts.set(cuts.get() + 1);
         match property::judge(world, Some(&cut)) {
-            Err(said) if said == "NoCutOff falls" => Ok(()),
+            Err(error) if error == "NoCutOff falls" => Ok(()),
             other => Err(format!("{other:?}")),
         }
     });
     explored.map_err(|stopped| stopped.to_string())?;
-    if cuts.get() > 0 { Ok(()) } else { Err("no socket was removed".into()) }
+    if cuts.get() > 0 { Ok(()) } else { Err("the slice removes no socket".into()) }
 }
 
-/// What the spec has, and the wire not before its version 2: a proof over the point's identity, and a proved *full*.
+/// Actions that the spec has, and the wire only from version 2 on: a proof over the point's identity, a proved *full*.
 const NOT_YET: [&str; 2] = ["Copy", "Full"];
 
-/// How a connect can end; the two others need servers of several versions, of which the spec knows nothing.
+/// The outcomes of a connect, without the two that need servers of several versions, which the spec does not model.
 const ENDS: [&str; 13] = [
     "Welcomed",
     "Start",
@@ -129,7 +130,7 @@ const ENDS: [&str; 13] = [
     "Deadline",
 ];
 
-/// What the spec's `Next` is made of.
+/// The actions that make up the spec's `Next`.
 fn spec_actions() -> BTreeSet<String> {
     const GROUPS: [&str; 7] = ["Client", "Process", "Greeting", "ClientFault", "ServerFault", "FileFault", "Next"];
     let next = SPEC.split("\nClient(c) ==").nth(1).and_then(|rest| rest.split("\nSafe ==").next()).unwrap_or("");

@@ -1,6 +1,6 @@
-//! The scenarios of `testdata/`: what happens in each, and what comes of it, stands there to be read.
+//! Plays the scenarios of `testdata/`, and compares what happens with what the files say.
 //!
-//! `SCENARIOS=write cargo test --test scenarios` writes what came of it into the files, to be reviewed as a diff.
+//! `SCENARIOS=write cargo test --test scenarios` writes the results into the files, to be reviewed as a diff.
 
 use std::env;
 use std::fs;
@@ -35,7 +35,7 @@ fn play(path: &Path) -> Result<(), String> {
     }
 }
 
-/// By its name, or in the head of another.
+/// Each counterexample has a scenario of its name, or is named in the head of another.
 fn all_are_told() -> Result<(), String> {
     let mut told = Vec::new();
     for path in files("testdata", "txt") {
@@ -47,7 +47,7 @@ fn all_are_told() -> Result<(), String> {
     let counterexamples = files("spec/counterexamples", "md");
     let untold: Vec<String> =
         counterexamples.iter().map(|path| stem(path)).filter(|name| !told.contains(name)).collect();
-    if untold.is_empty() { Ok(()) } else { Err(format!("no scenario tells {}", untold.join(", "))) }
+    if untold.is_empty() { Ok(()) } else { Err(format!("no scenario covers {}", untold.join(", "))) }
 }
 
 fn malformed() -> Result<(), String> {
@@ -87,7 +87,7 @@ fn malformed() -> Result<(), String> {
     for (text, said) in wrong.into_iter().chain([(&*plagues, "20 faults at most")]) {
         match script::run(text) {
             Ok(told) => return Err(format!("{text:?} is taken for a scenario:\n{told}")),
-            Err(error) if !error.contains(said) => return Err(format!("{text:?}: {error:?}, and not: {said}")),
+            Err(error) if !error.contains(said) => return Err(format!("{text:?}: {error:?}, instead of: {said}")),
             Err(_) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Ours beside the same by hand, and beside `sequoia-ipc`: measured by `interop/`, judged and written down here.
+//! Compares this crate with the same by hand and with `sequoia-ipc`: `interop/` measures, this judges and writes.
 
 mod machine;
 mod page;
@@ -16,20 +16,20 @@ use crate::{USAGE, cargo, root, run};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What is measured, as it is told to people; the names are those of `interop/src/rows.rs`.
+/// The measurements by name, as in `interop/src/rows.rs`, and as the page describes them.
 const ROWS: [(&str, &str); 13] = [
-    ("join", "join to the first answer, in a process that runs"),
-    ("welcome", "its part until the welcome; sequoia-ipc waits for none"),
+    ("join", "join to the first answer, in a running process"),
+    ("welcome", "of that, until the welcome; sequoia-ipc has none"),
     ("fresh", "join in a fresh process, its start included"),
-    ("cold", "no server: start it, to its first answer"),
+    ("cold", "no server: start one, to its first answer"),
     ("recovery", "the server was killed: start another, to its first answer"),
-    ("herd-50", "50 processes at once, none served before, each holds 100 ms"),
-    ("herd-400", "400 processes at once, none served before"),
+    ("herd-50", "50 processes at once, no server before, each connected for 100 ms"),
+    ("herd-400", "400 processes at once, no server before"),
     ("connects", "one of 2,000 connects without a pause"),
-    ("accepts", "clients taken in"),
+    ("accepts", "clients admitted"),
     ("idle-client", "memory of a server for each idle client"),
-    ("idle-descriptors", "its descriptors for each"),
-    ("wake-ups", "wake-ups of a server that has nothing to do"),
+    ("idle-descriptors", "descriptors of a server for each idle client"),
+    ("wake-ups", "wake-ups of an idle server"),
     ("internal", "start a server in a thread of this process, to its first answer"),
 ];
 const CONTENDERS: [(&str, &str); 5] = [
@@ -40,7 +40,7 @@ const CONTENDERS: [(&str, &str); 5] = [
     ("sequoia", "sequoia-ipc"),
 ];
 
-/// Of one row and one contender.
+/// The measurements of one row and one contender.
 struct Sample {
     unit: String,
     median: f64,
@@ -52,7 +52,7 @@ struct Sample {
 /// By row and contender.
 type Samples = BTreeMap<(String, String), Sample>;
 
-/// Measures all rows or some, prints them, and judges them unless it is in haste. All of them are written down.
+/// Measures all rows or some, prints them, and judges them unless `--quick` is given. Writes the page if all were run.
 pub fn check(args: &[&str]) -> Result<()> {
     let (mut rounds, mut quick, mut rows) = (None, false, Vec::new());
     let mut args = args.iter();
@@ -81,7 +81,7 @@ pub fn check(args: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Builds the program of the measurements, and lets it measure.
+/// Builds and runs the measuring program.
 fn measure(rounds: Option<&str>, rows: &[&str]) -> Result<Samples> {
     let target = root().join("target/interop");
     run(cargo()
@@ -97,7 +97,7 @@ fn measure(rounds: Option<&str>, rows: &[&str]) -> Result<Samples> {
         println!("{line}");
         let fields: Vec<&str> = line.split('\t').collect();
         let [row, contender, unit, _, median, p99, p999, most] = fields[..] else {
-            return Err(format!("no measurement: {line}").into());
+            return Err(format!("not a measurement: {line}").into());
         };
         let [median, p99, p999, most] = [median, p99, p999, most].map(str::parse);
         let sample = Sample { unit: unit.into(), median: median?, p99: p99?, p999: p999?, most: most? };
@@ -109,7 +109,7 @@ fn measure(rounds: Option<&str>, rows: &[&str]) -> Result<Samples> {
     }
 }
 
-/// What each step of the machines takes, in nanoseconds: `step/client/join/Read   time:   [1 ns 2 ns 3 ns]`.
+/// The time of each step of the machines in nanoseconds: `step/client/join/Read   time:   [1 ns 2 ns 3 ns]`.
 fn steps() -> Result<Vec<(String, f64)>> {
     let output = cargo()
         .args(["bench", "--locked", "--bench", "machines", "--", "--noplot", "--warm-up-time", "0.2"])
@@ -118,7 +118,7 @@ fn steps() -> Result<Vec<(String, f64)>> {
     let mut steps = Vec::new();
     let mut name = String::new();
     for line in String::from_utf8(output.stdout)?.lines() {
-        // The name has a line of its own where it is long.
+        // A long name has a line of its own.
         let (before, time) = line.split_once("time:").unwrap_or((line, ""));
         if let Some(step) = before.trim().strip_prefix("step/") {
             name = step.into();
@@ -142,7 +142,7 @@ fn steps() -> Result<Vec<(String, f64)>> {
     }
 }
 
-/// A number with about three digits.
+/// A number with about three significant digits.
 fn short(number: f64) -> String {
     let decimals = if number >= 100.0 || number == 0.0 {
         0

@@ -1,13 +1,13 @@
-//! Real processes that are killed, stopped and misled at every step: `tests/chaos`.
+//! Kills, stops and misleads real processes at every step: runs `tests/chaos`.
 
 use std::error::Error;
 
 use crate::{USAGE, cargo, run};
 
-/// How many clients come at once, and how many are at work while a newer one comes.
+/// How many clients connect at once, and how many work while a newer client connects.
 const HERD: [&str; 2] = ["400", "100"];
 
-/// Plays rounds, or one of them, and fails where something that must be true was not.
+/// Plays rounds, or one of them, and fails if one of them violates a guarantee.
 pub fn check(args: &[&str]) -> Result<(), Box<dyn Error>> {
     if args == ["--herd"] {
         return chaos(&[&["@herd"], &HERD[..]].concat());

@@ -1,4 +1,4 @@
-//! The Cap'n Proto code that is checked in beside its schema, so that nobody needs the compiler.
+//! Checks in the Cap'n Proto code beside its schema, so that no build needs the compiler.
 
 use std::error::Error;
 use std::fs;
@@ -23,7 +23,7 @@ pub fn check() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Where the code of a schema stands: `counter.capnp` in `counter_capnp.rs` beside it.
+/// The path of a schema's code: `counter_capnp.rs` beside `counter.capnp`.
 fn checked_in(schema: &str) -> PathBuf {
     let path = root().join(schema);
     path.with_file_name(format!("{}_capnp.rs", path.file_stem().unwrap_or_default().to_string_lossy()))
@@ -31,7 +31,7 @@ fn checked_in(schema: &str) -> PathBuf {
 
 fn compile(schema: &str) -> Result<String, Box<dyn Error>> {
     let path = root().join(schema);
-    let directory = path.parent().ok_or("a schema lies in a directory")?;
+    let directory = path.parent().ok_or("a schema has a directory")?;
     let output = root().join("target/codegen");
     fs::create_dir_all(&output)?;
     capnpc::CompilerCommand::new().src_prefix(directory).file(&path).output_path(&output).run()?;
@@ -39,7 +39,7 @@ fn compile(schema: &str) -> Result<String, Box<dyn Error>> {
     Ok(fs::read_to_string(output.join(name))?)
 }
 
-/// The header names the compiler's version, which says nothing about the code.
+/// The code without its header, which names the compiler's version.
 fn unversioned(code: &str) -> String {
     code.lines().filter(|line| !line.starts_with("// @generated") && !line.starts_with("// DO NOT EDIT")).collect()
 }

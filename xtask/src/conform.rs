@@ -1,7 +1,7 @@
-//! The code is the spec: the graph of the real machines in the modelled world, held against the graph that TLC dumps.
+//! Compares the graph of the real machines in the modelled world with the graph of the spec that TLC dumps.
 //!
-//! For each slice of `model/src/slices.txt` both sides' states and labelled edges must be the same sets. A digest of
-//! each graph is kept in `tests/conformance/digests.txt`: plain `cargo test` compares the machines to it.
+//! For each slice of `model/src/slices.txt` both graphs must have the same states and the same labelled edges. A digest
+//! of each graph is kept in `tests/conformance/digests.txt`, to which plain `cargo test` compares the machines.
 
 mod second;
 
@@ -23,7 +23,7 @@ use rendezvous_model::{Bounds, Fault, GOALS, Site, World, goal_name};
 use crate::tlc::{Result, fetch, placed, state};
 use crate::{parallel, root};
 
-/// Where the two graphs are no longer worth waiting for.
+/// Graphs with more states are not compared.
 const MOST: usize = 200_000;
 
 /// Compares all slices, or one.
@@ -45,7 +45,7 @@ fn check_all(only: Option<&str>) -> Result<()> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n\n").into()) }
 }
 
-/// Compares one slice, tells of it in a line, and what is wrong, if anything is.
+/// Compares one slice, and prints a line about it. Returns what differs.
 fn compared(jar: &Path, dir: &Path, slice: &Slice, kept: &str) -> Result<Option<String>> {
     let began = Instant::now();
     let machines = machines(slice)?;
@@ -74,9 +74,9 @@ pub fn second() -> std::result::Result<(), Box<dyn std::error::Error>> {
     second::check().map_err(|error| error as Box<dyn std::error::Error>)
 }
 
-/// Everything at once, in the machines' own world alone: all that clients want and all faults, and pairs of faults.
-/// Left out are an old copy and a deleted point, which make no end of states: each is a slice of its own. A life file that
-/// is removed is promised about only by itself.
+/// Explores everything at once, in the machines' world only: all goals and all faults, and pairs of faults. Left out
+/// are an old copy and a deleted point, whose states are unbounded and which have slices of their own, and a removed
+/// life file, under which the guarantees hold only without other faults.
 pub fn explore() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let everything = GOALS.map(|(goal, _)| goal);
     println!("| clients want | faults | states | edges | depth | seconds |");
@@ -101,7 +101,7 @@ pub fn explore() -> std::result::Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Writes the digests anew.
+/// Regenerates the digests.
 pub fn accept() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let mut text = String::from("# slice | states | edges | digest\n");
     for slice in slices() {
@@ -122,7 +122,7 @@ fn machines(slice: &Slice) -> Result<Graph> {
     Ok(explored.graph)
 }
 
-/// The graph of the spec, and each state of it.
+/// Returns the graph of the spec, and each of its states.
 fn dumped(jar: &Path, dir: &Path, slice: &Slice) -> Result<(Graph, HashMap<Id, View>)> {
     let dir = dir.join(slice.name);
     let _ = fs::remove_dir_all(&dir);
@@ -144,12 +144,12 @@ fn dumped(jar: &Path, dir: &Path, slice: &Slice) -> Result<(Graph, HashMap<Id, V
         .arg("MCrendezvous")
         .current_dir(root().join("spec"))
         .output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    if !said.contains("No error has been found.") {
-        return Err(format!("{}: TLC said:\n{said}", slice.name).into());
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !text.contains("No error has been found.") {
+        return Err(format!("{}: TLC printed:\n{text}", slice.name).into());
     }
     let graph = read(&dot)?;
-    // A hundred megabytes and more.
+    // It is over a hundred megabytes.
     fs::remove_dir_all(&dir)?;
     Ok(graph)
 }
@@ -171,7 +171,7 @@ fn configuration(slice: &Slice) -> String {
     )
 }
 
-/// Reads what TLC dumped: a line is a state, `12 [label="…"…]`, or an edge, `12 -> 13 [label="Read"…]`.
+/// Reads TLC's dump. A line is a state, `12 [label="…"…]`, or an edge, `12 -> 13 [label="Read"…]`.
 fn read(dot: &Path) -> Result<(Graph, HashMap<Id, View>)> {
     let mut graph = Graph::default();
     let mut nodes: HashMap<i64, Id> = HashMap::new();
@@ -203,7 +203,7 @@ fn unescaped(label: &str) -> String {
     label.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\")
 }
 
-/// Where a label ends: at the first quote that is not escaped.
+/// The end of a label: its first quote that is not escaped.
 fn end_of(label: &str) -> Option<usize> {
     let mut escaped = false;
     label.bytes().position(|byte| {
@@ -213,7 +213,7 @@ fn end_of(label: &str) -> Option<usize> {
     })
 }
 
-/// The shortest way to a state that the two sides leave differently, and how each does.
+/// The shortest path to a state from which the two graphs differ, and how.
 fn difference(slice: &Slice, machines: &Graph, spec: &Graph, states: &HashMap<Id, View>) -> String {
     let stopped = graph::explore(&slice.bounds, MOST, |world, step| match step {
         Some(_) => Ok(()),
@@ -222,7 +222,7 @@ fn difference(slice: &Slice, machines: &Graph, spec: &Graph, states: &HashMap<Id
     match stopped {
         Err(stopped) => format!("{}: {stopped}", slice.name),
         Ok(_) => {
-            format!("{}: the spec goes where the machines do not, by ways that are all of the machines", slice.name)
+            format!("{}: every edge of the spec is one of the machines', but it has states that they lack", slice.name)
         }
     }
 }
@@ -243,7 +243,7 @@ fn compare(
     if ours == theirs {
         return Ok(());
     }
-    let mut text = format!("here the two differ:\n{here}\n");
+    let mut text = format!("the two differ from this state on:\n{here}\n");
     let moves = world.moves(&slice.bounds);
     for edge in ours.iter().filter(|edge| !theirs.contains(edge)) {
         let to = moves.iter().map(|step| step.to.view()).find(|view| graph::id(view) == edge.2);

@@ -1,7 +1,7 @@
-//! The fuzzer over all its targets, for a while each: what it found new it keeps in `target/fuzz/corpus/`.
+//! Runs each target of the fuzzer for a while. New inputs are kept in `target/fuzz/corpus/`.
 //!
-//! No sanitizer: there is no unsafe code here to sanitize, and without one it is the stable compiler's. What `fuzz/corpus/`
-//! holds is what covers all edges that were ever covered, in few files; after a long run, chosen anew by
+//! No sanitizer is used: the crate has no unsafe code, and without one the stable compiler builds the targets.
+//! `fuzz/corpus/` holds few files that together cover all edges ever covered. Choose them anew after a long run by
 //! `cargo fuzz run -s none T NEW fuzz/corpus/T target/fuzz/corpus/T -- -set_cover_merge=1 -use_counters=0`.
 
 use std::error::Error;
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use crate::{root, run, tool};
 
-/// Runs the targets, or the one that is named, each for so many seconds; fails where one did.
+/// Runs all targets, or one, each for this many seconds, and fails if one of them failed.
 pub fn check(args: &[&str]) -> Result<(), Box<dyn Error>> {
     let (seconds, only) = match *args {
         [] => ("60", None),
@@ -22,7 +22,7 @@ pub fn check(args: &[&str]) -> Result<(), Box<dyn Error>> {
     let seconds: u32 = seconds.parse().map_err(|_| crate::USAGE)?;
     let targets: Vec<_> = targets()?.into_iter().filter(|name| only.is_none_or(|only| name == only)).collect();
     if targets.is_empty() {
-        return Err("there is no such target in fuzz/fuzz_targets".into());
+        return Err("no target in fuzz/fuzz_targets has this name".into());
     }
     run(cargo_fuzz("build")?.args(only))?;
     println!("{:12} {:>12} {:>8} {:>8} {:>8}", "target", "runs/s", "edges", "features", "corpus");
@@ -32,13 +32,13 @@ pub fn check(args: &[&str]) -> Result<(), Box<dyn Error>> {
             Ok(Report { runs, edges, features, corpus }) => {
                 println!("{target:12} {runs:>12} {edges:>8} {features:>8} {corpus:>8}");
             }
-            Err(said) => crashes.push(format!("{target} fails:\n{said}")),
+            Err(text) => crashes.push(format!("{target} fails:\n{text}")),
         }
     }
     if crashes.is_empty() { Ok(()) } else { Err(crashes.join("\n").into()) }
 }
 
-/// Each file is a target.
+/// Lists the targets, one a file.
 fn targets() -> Result<Vec<String>, Box<dyn Error>> {
     let mut targets = Vec::new();
     for entry in fs::read_dir(root().join("fuzz/fuzz_targets"))? {
@@ -48,7 +48,7 @@ fn targets() -> Result<Vec<String>, Box<dyn Error>> {
     Ok(targets)
 }
 
-/// What libFuzzer says at the end.
+/// What libFuzzer reports at the end.
 struct Report {
     runs: String,
     edges: String,
@@ -56,7 +56,7 @@ struct Report {
     corpus: String,
 }
 
-/// Fuzzes one target; answers what it said from the panic on, the path of the input included, where it failed.
+/// Fuzzes one target. If it failed, returns its output from the panic on, which has the path of the input.
 fn fuzz(target: &str, seconds: u32) -> Result<Result<Report, String>, Box<dyn Error>> {
     let new = root().join("target/fuzz/corpus").join(target);
     fs::create_dir_all(&new)?;
@@ -67,15 +67,15 @@ fn fuzz(target: &str, seconds: u32) -> Result<Result<Report, String>, Box<dyn Er
         .args(["--", "-print_final_stats=1", "-timeout=10", "-max_len=1200", "-dict=fuzz/dictionary.txt"])
         .arg(format!("-max_total_time={seconds}"))
         .output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        let panic = said.find("panicked at").map_or(0, |at| said[..at].rfind('\n').unwrap_or(0));
-        return Ok(Err(said[panic..].to_owned()));
+        let panic = text.find("panicked at").map_or(0, |at| text[..at].rfind('\n').unwrap_or(0));
+        return Ok(Err(text[panic..].to_owned()));
     }
     let word = |line: &str, name: &str| {
-        let line = said.lines().rfind(|said| said.contains(line));
+        let line = text.lines().rfind(|text| text.contains(line));
         let word = line.and_then(|line| line.split_once(name)?.1.split_whitespace().next());
-        word.map(String::from).ok_or(format!("libFuzzer does not say {name:?}:\n{said}"))
+        word.map(String::from).ok_or(format!("libFuzzer does not report {name:?}:\n{text}"))
     };
     Ok(Ok(Report {
         runs: word("stat::average_exec_per_sec:", "average_exec_per_sec:")?,

@@ -1,10 +1,10 @@
-//! Ours against the published `sequoia-ipc`: `interop/`, a package with a lock file of its own.
+//! Tests this crate against the published `sequoia-ipc`, in `interop/`, a package with a lock file of its own.
 
 use std::error::Error;
 
 use crate::{cargo, root, run};
 
-/// Builds that crate where nothing else is built, and runs both on one point.
+/// Builds that crate in its own workspace, and runs both on one point.
 pub fn check() -> Result<(), Box<dyn Error>> {
     let target = root().join("target/interop");
     run(cargo()

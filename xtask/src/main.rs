@@ -20,8 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: cargo xtask CHORE
-  verify [--quick]    all of what follows that shows something, and all tests, with a table at the end; or what
-                      takes minutes left out
+  verify [--quick]    run all rungs of evidence and all tests, and print a table; or leave out what takes minutes
   codegen [--check]   generate the Cap'n Proto code of the examples, or check that it is current
                       (needs the `capnp` compiler)
   nostd               link `proto` into a program without std, and run it (needs a C compiler)
@@ -31,28 +30,30 @@ const USAGE: &str = "usage: cargo xtask CHORE
   fuzz [--seconds N] [TARGET]
                       fuzz all targets, or one, for a minute or N seconds each (needs a C++ compiler)
   deny                check the dependencies' licences, versions and sources
-  attack              measure how long a client waits for its first answer beside those who attack the server
+  attack              measure how long a client waits for its first answer while its server is attacked
   bench [--rounds N | --quick] [ROW ...]
-                      measure ours beside the same by hand and beside sequoia-ipc, all rows or some; all of them are
-                      judged and written into docs/performance.md (needs the `capnp` compiler; minutes to build)
+                      compare this crate with the same by hand and with sequoia-ipc, in all rows or some; results of
+                      all rows are judged and written to docs/performance.md (needs the `capnp` compiler; the build
+                      takes minutes)
   chaos [--rounds N] [--seed S] [--round R] [--jobs J] | --herd
-                      kill, stop and mislead real processes at every step, in so many rounds (100 of seed 1), or in
-                      the one that failed; or have hundreds of clients come at once
+                      kill, stop and mislead real processes at every step, in N rounds (100 of seed 1) or in round R;
+                      or connect hundreds of clients at once
   conform [SLICE]     compare the graph of the machines with the graph of the spec (needs Java 11 or newer)
   conform --second    compare the small slices with the graph of the second checker, which needs no Java
-  conform --accept    take the graph of the machines as it is now
+  conform --accept    record the machines' graph as the expected one
   conform --everything
                       explore the machines under all faults at once (minutes)
   interop             run our side of the dialect of `sequoia-ipc` against the published crate (needs the `capnp`
                       compiler; builds some 250 crates the first time)
-  mutants [--all]     mutate what differs of `proto` from the branch main, or all of it: the fast tests must notice
-  tlc [--deep | NAME ...] [--both] [--stories]
-                      check the spec with TLC, all that is quick, all, or what is named; with a second checker, too;
-                      and write its counterexamples down (needs Java 11 or newer)
+  mutants [--all]     mutate the part of `proto` that differs from the branch main, or all of it, and check that a
+                      fast test fails
+  tlc [--deep | NAME ...] [--both] [--counterexamples]
+                      check the spec with TLC: the quick configurations, all, or those named; also with a second
+                      checker; also write the counterexamples (needs Java 11 or newer)
   trace [--corpus | --record N | --keep | LOG...]
-                      have TLC say whether the spec allows what real processes did: the kept runs, tampered with here
-                      and there, and a run of each kind; the kept runs, tampered with everywhere; N runs of each kind;
-                      these logs. Or record the kept runs anew";
+                      check with TLC that the spec allows what real processes did: the kept runs, tampered with at
+                      some places, and a run of each kind; the kept runs, tampered with everywhere; N runs of each
+                      kind; or these logs. Or record the kept runs anew";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -76,12 +77,12 @@ fn main() -> ExitCode {
         ["mutants", "--all"] => mutants::check(true),
         ["tlc", ref args @ ..] => {
             let (flags, only): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| arg.starts_with('-'));
-            match flags.iter().all(|flag| ["--deep", "--both", "--stories"].contains(flag)) {
+            match flags.iter().all(|flag| ["--deep", "--both", "--counterexamples"].contains(flag)) {
                 true => tlc::check(tlc::Options {
                     deep: flags.contains(&"--deep"),
                     both: flags.contains(&"--both"),
                     only: only.into_iter().map(String::from).collect(),
-                    stories: flags.contains(&"--stories"),
+                    counterexamples: flags.contains(&"--counterexamples"),
                 }),
                 false => Err(USAGE.into()),
             }
@@ -111,12 +112,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// The project's own directory.
+/// The root directory of the project.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// Runs a command to its end, which has to be a good one.
+/// Runs a command to its end, and fails unless it succeeds.
 fn run(command: &mut Command) -> Result<(), Box<dyn Error>> {
     match command.status()?.success() {
         true => Ok(()),

@@ -1,7 +1,7 @@
 //! Mutation testing of `proto`: each small change of it must make a fast test fail, or be listed with a reason.
 //!
-//! `mutants.txt` holds a mutant that survives in each line: its name as cargo-mutants has it, without line and column,
-//! and after a `|` why nothing can tell it from the original. All of them together are looked at by `--all` alone.
+//! `mutants.txt` lists the mutants that survive, one a line: the name as cargo-mutants has it, without line and column,
+//! and after a `|` why no test can tell it from the original. Only `--all` checks the whole list.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,11 +11,11 @@ use std::process::Command;
 
 use crate::{root, tool};
 
-/// Why those survive that do.
+/// The surviving mutants, and why they survive.
 const REASONS: &str = include_str!("mutants.txt");
 
-/// The unit tests find most; what they let through is for the slower ones. None starts a process. What the unit tests
-/// do not run is built with them all the same, at each mutant, and so not well.
+/// The unit tests catch most mutants, and slower tests the rest. None starts a process. The model is built at each
+/// mutant, but the unit tests do not run it, so their build does not optimise it.
 const STAGES: [&[&str]; 3] = [
     &["--lib", "--config=profile.dev.package.rendezvous-model.opt-level=0", "--config=profile.dev.debug=0"],
     &["--test=scenarios"],
@@ -30,7 +30,7 @@ pub fn check(all: bool) -> Result<(), Box<dyn Error>> {
     if !all {
         let diff = Command::new("git").current_dir(root()).args(["diff", "main", "--", "src/proto"]).output()?;
         if diff.stdout.is_empty() {
-            println!("`proto` is that of the branch main: `--all` mutates it");
+            println!("`proto` does not differ from the branch main; `--all` mutates all of it");
             return Ok(());
         }
         fs::write(dir.join("diff"), diff.stdout)?;
@@ -45,9 +45,9 @@ pub fn check(all: bool) -> Result<(), Box<dyn Error>> {
         // Each mutant is built in a copy of the project, with a target directory of its own.
         mutants.args(stage.iter().map(|arg| format!("--cargo-arg={arg}")));
         match mutants.env_remove("CARGO_TARGET_DIR").status()?.code() {
-            // All are caught; some survive, listed or not; some do not end.
+            // Every mutant is caught, some survive, or some run without end.
             Some(0 | 2 | 3) => {}
-            _ => return Err("cargo-mutants was interrupted, or the tests fail without a mutant, too".into()),
+            _ => return Err("cargo-mutants was interrupted, or the tests fail without a mutant".into()),
         }
     }
     judge(&dir.join("mutants.out"), all)
@@ -59,21 +59,21 @@ fn judge(out: &Path, all: bool) -> Result<(), Box<dyn Error>> {
     };
     let missed = names("missed.txt");
     let caught = names("caught.txt").len() + names("previously_caught.txt").len();
-    println!("{caught} caught, {} without end, {} survive", names("timeout.txt").len(), missed.len());
+    println!("{caught} caught, {} timed out, {} survive", names("timeout.txt").len(), missed.len());
     let reasons: BTreeMap<&str, &str> = REASONS.lines().filter_map(|line| line.rsplit_once(" | ")).collect();
     let without = missed.iter().filter(|name| !reasons.contains_key(name.as_str()));
     let mut wrong: Vec<String> = without.map(|name| format!("survives: {name}")).collect();
     if all {
         let stale = reasons.keys().filter(|name| !missed.iter().any(|missed| missed == *name));
-        wrong.extend(stale.map(|name| format!("does not survive, or is no more: {name}")));
+        wrong.extend(stale.map(|name| format!("is listed, but does not survive or no longer exists: {name}")));
     }
     if caught == 0 && all {
-        wrong.push("no mutant was caught: something else is wrong".into());
+        wrong.push("no mutant was caught: the tests did not run".into());
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
 
-/// `FILE: WHAT`, without the line and the column, which change.
+/// `FILE: MUTATION`, without the line and the column, which change.
 fn name(line: &str) -> String {
     match line.splitn(4, ':').collect::<Vec<_>>()[..] {
         [file, _, _, what] => format!("{file}:{what}"),

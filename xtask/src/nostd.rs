@@ -1,4 +1,4 @@
-//! `proto` without std: a static library with a panic handler of its own, linked into a C program and run.
+//! Links `proto` without std, as a static library with a panic handler of its own, into a C program, and runs it.
 
 use std::error::Error;
 use std::process::Command;
@@ -18,7 +18,7 @@ pub fn check() -> Result<(), Box<dyn Error>> {
         .arg("-o")
         .arg(&program)
         .arg(root().join("tests/nostd/main.c"))
-        // The precompiled core mentions unwinding in functions that nobody calls.
+        // The precompiled core mentions unwinding in functions that are never called.
         .arg("-Wl,--gc-sections")
         .arg(target.join("release/libnostd.a")))?;
     run(&mut Command::new(&program))

@@ -1,15 +1,15 @@
-//! Two things at a time.
+//! Runs tasks in parallel.
 
 use std::sync::Mutex;
 use std::thread;
 
 use crate::tlc::Result;
 
-/// As many as there are cores on the smallest machine that this is run on. TLC gets one worker a run: so its states come
-/// in the same order each time, and a counterexample is the shortest.
+/// The number of cores of the smallest machine that runs this. TLC gets one worker a run, so that it visits states in a
+/// fixed order and its counterexamples are the shortest.
 const WORKERS: usize = 2;
 
-/// Does it for each, in that order, and gives what came of it, in that order.
+/// Runs the work for each item, starting them in order, and returns the results in order.
 pub fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let next = Mutex::new(items.iter().enumerate());
     let done = Mutex::new(Vec::new());

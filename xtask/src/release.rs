@@ -1,4 +1,4 @@
-//! What has to be in order before a release: features, package, dependencies, public API.
+//! Checks what must hold before a release: features, package, dependencies, public API.
 
 use std::error::Error;
 use std::fs;
@@ -6,12 +6,12 @@ use std::process::Command;
 
 use crate::{cargo, root, run, tool};
 
-/// Each combination of features; what enables another is not listed with it.
+/// Each combination of features, without those that another one of them enables.
 const FEATURES: [&str; 5] = ["", "tokio", "tokio,log", "capnp", "capnp,log"];
-/// The recorded API. `proto` is outside of the SemVer promise, and left out.
+/// The recorded public API, without `proto`, which SemVer does not cover.
 const API: &str = "docs/api.txt";
 
-/// Features are additive: the crate builds with each combination of them.
+/// The crate builds with each combination of features.
 pub fn features() -> Result<(), Box<dyn Error>> {
     FEATURES.iter().try_for_each(|features| {
         run(cargo()
@@ -20,12 +20,12 @@ pub fn features() -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// What would be published builds by itself.
+/// The package to be published builds by itself.
 pub fn package() -> Result<(), Box<dyn Error>> {
     run(cargo().args(["package", "--quiet", "--allow-dirty", "--package", "rendezvous-ipc"]))
 }
 
-/// Licences, advisories and sources of all dependencies, by the rules of `deny.toml`.
+/// Licences, advisories and sources of all dependencies satisfy `deny.toml`.
 pub fn deny() -> Result<(), Box<dyn Error>> {
     let tool = tool("cargo-deny", "0.20.2")?;
     run(Command::new(tool).args(["--all-features", "check", "licenses", "bans", "sources"]).current_dir(root()))
@@ -36,7 +36,7 @@ pub fn record_api() -> Result<(), Box<dyn Error>> {
     Ok(fs::write(root().join(API), api()?)?)
 }
 
-/// Checks that the public API is the recorded one: a change of it is made on purpose, and seen in the diff.
+/// The public API is the recorded one, so that a change of it is made on purpose and seen in the diff.
 pub fn check_api() -> Result<(), Box<dyn Error>> {
     if api()? == fs::read_to_string(root().join(API))? {
         return Ok(());
@@ -46,7 +46,7 @@ pub fn check_api() -> Result<(), Box<dyn Error>> {
 
 fn api() -> Result<String, Box<dyn Error>> {
     let tool = tool("cargo-public-api", "0.52.0")?;
-    // The description that the tool reads is an unstable output of rustdoc.
+    // The tool reads rustdoc's JSON, which is unstable.
     let target = root().join("target/api");
     run(cargo().env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", &target).args([
         "rustdoc",
@@ -68,7 +68,7 @@ fn api() -> Result<String, Box<dyn Error>> {
     Ok(text.lines().filter(|line| !is_of_proto(line)).flat_map(|line| [line, "\n"]).collect())
 }
 
-/// Whether a line is about an item of `proto`. A field of another item stays, whatever its type.
+/// Whether a line is about an item of `proto`. A field of another item is not, whatever its type.
 fn is_of_proto(line: &str) -> bool {
     let item = line.split_once(" for ").map_or(line, |(_, item)| item);
     item.find("rendezvous_ipc::").is_some_and(|at| item[at..].starts_with("rendezvous_ipc::proto"))

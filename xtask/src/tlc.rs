@@ -1,16 +1,16 @@
-//! The spec, checked by TLC: every configuration holds, every rule that is taken out is missed, every action occurs,
-//! and the diagrams are true.
+//! Checks the spec by TLC: every configuration holds, every variant without a rule fails, every action occurs, and the
+//! diagrams are correct.
 //!
 //! `spec/*.cfg` are the configurations that must hold; those named `deep-*` are left to `--deep`. A line of
-//! `spec/variants.txt` is one that must fail, and says how; with `--stories` its counterexample is written down in
-//! `spec/counterexamples`. TLC comes from a Python package, pinned by its hash; `TLA2TOOLS_JAR` names another one. With
-//! `--both` another checker is asked, too.
+//! `spec/variants.txt` is a configuration that must fail, and how; `--counterexamples` writes its counterexample to
+//! `spec/counterexamples`. TLC comes from a Python package, pinned by its hash, or from `TLA2TOOLS_JAR`. `--both` also
+//! runs a second checker.
 
+mod counterexample;
 mod diagrams;
 pub mod fetch;
 pub(crate) mod second;
 pub mod state;
-mod story;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -26,11 +26,11 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 #[derive(Default)]
 pub struct Options {
-    /// What is to be run, by name; none: all.
+    /// The names of what to run; all if empty.
     pub only: Vec<String>,
     pub deep: bool,
     pub both: bool,
-    pub stories: bool,
+    pub counterexamples: bool,
 }
 
 impl Options {
@@ -39,7 +39,7 @@ impl Options {
     }
 }
 
-/// Runs all, prints a table, and fails unless all is as expected.
+/// Runs all, prints a table, and fails unless all results are as expected.
 pub fn check(options: Options) -> std::result::Result<(), Box<dyn Error>> {
     check_all(&options).map_err(|error| error as Box<dyn Error>)
 }
@@ -87,8 +87,8 @@ struct Run {
     config: PathBuf,
     /// The property that must be violated, if any.
     expected: Option<String>,
-    /// What is told of it above its counterexample.
-    story: Option<String>,
+    /// The text above its counterexample.
+    heading: Option<String>,
 }
 
 impl Run {
@@ -100,12 +100,12 @@ impl Run {
 struct Report {
     name: String,
     expected: Option<String>,
-    /// The property that was violated, or none; `Err`: what TLC said instead.
+    /// The property that was violated, if any; `Err` is TLC's output instead.
     found: std::result::Result<Option<String>, String>,
     states: String,
     depth: String,
     took: Duration,
-    /// The actions that were taken, and those that never were.
+    /// The actions that occurred, and those that did not.
     taken: BTreeSet<String>,
     never: BTreeSet<String>,
     ways: BTreeSet<diagrams::Way>,
@@ -117,19 +117,19 @@ impl Report {
     }
 
     fn complaint(&self) -> String {
-        let expected = told(&self.expected);
+        let expected = name_of(&self.expected);
         match &self.found {
-            Ok(found) => format!("{}: expected {expected}, found {}", self.name, told(found)),
-            Err(said) => format!("{}: expected {expected}, but TLC said:\n{said}", self.name),
+            Ok(found) => format!("{}: expected {expected}, found {}", self.name, name_of(found)),
+            Err(text) => format!("{}: expected {expected}, but TLC printed:\n{text}", self.name),
         }
     }
 }
 
-fn told(property: &Option<String>) -> &str {
+fn name_of(property: &Option<String>) -> &str {
     property.as_deref().unwrap_or("nothing")
 }
 
-/// All that is to be run.
+/// Lists what to run.
 fn runs(options: &Options) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     for entry in fs::read_dir(spec())? {
@@ -139,7 +139,7 @@ fn runs(options: &Options) -> Result<Vec<Run>> {
             continue;
         };
         if options.asks_for(&name, name.starts_with("deep-")) {
-            runs.push(Run { module: "MCrendezvous".into(), name, config, expected: None, story: None });
+            runs.push(Run { module: "MCrendezvous".into(), name, config, expected: None, heading: None });
         }
     }
     runs.sort_by(|one, other| one.name.cmp(&other.name));
@@ -163,13 +163,13 @@ fn runs(options: &Options) -> Result<Vec<Run>> {
             module: "seed".into(),
             config,
             expected: Some(expected.into()),
-            story: Some(format!("The protocol of 2018. `{expected}` falls:\n")),
+            heading: Some(format!("The protocol of 2018. `{expected}` is violated:\n")),
         });
     }
     Ok(runs)
 }
 
-/// What is wrong with the protocol of 2018.
+/// The properties that the protocol of 2018 violates.
 const SEED: [(&str, &str); 3] =
     [("seed-leak", "CookieSecrecy"), ("seed-stranger", "Authenticity"), ("seed-hijack", "OwnCookie")];
 
@@ -177,7 +177,7 @@ const TEMPORAL: [&str; 6] = ["NoOrphan", "Termination", "Convergence", "LifeRest
 const ACTION: [&str; 6] =
     ["NoLiveInvalidation", "ClearOnlyIfFree", "NoCutOff", "Authenticity", "NoLostConnect", "LockDiscipline"];
 
-/// A line of `variants.txt`: a configuration without one rule, and the property that must fall.
+/// A line of `variants.txt`: a configuration without one rule, and the property that it must violate.
 fn variant(line: &str) -> Result<Run> {
     let columns: Vec<&str> = line.split('|').map(str::trim).collect();
     let (columns, place) = match columns[..] {
@@ -195,7 +195,7 @@ fn variant(line: &str) -> Result<Run> {
         (true, _) => "Spec",
     };
     let kind = if temporal || ACTION.contains(&property) { "PROPERTY" } else { "INVARIANT" };
-    // Each slot more makes fairness dearer.
+    // Fairness gets more expensive with each slot.
     let slots = if temporal { "s1, s2, s3" } else { "s1, s2, s3, s4" };
     let [goals, faults, without] = [goals, faults, rule].map(quoted);
     let config = dir().join(format!("{name}.cfg"));
@@ -207,11 +207,11 @@ fn variant(line: &str) -> Result<Run> {
              Budget = {budget}\n    Rounds = {rounds}\n    {placed}\n    Without = {without}\n"
         ),
     )?;
-    let story = (!rule.is_empty()).then(|| format!("Without the rule *{rule}*, `{property}` falls:\n"));
-    Ok(Run { name: name.into(), module: "MCrendezvous".into(), config, expected: Some(property.into()), story })
+    let heading = (!rule.is_empty()).then(|| format!("Without the rule *{rule}*, `{property}` is violated:\n"));
+    Ok(Run { name: name.into(), module: "MCrendezvous".into(), config, expected: Some(property.into()), heading })
 }
 
-/// Where clients are, as constants of the spec: all in one place, or the last in another, and servers at ports.
+/// Where clients and servers are, as constants of the spec: all in one place, or the last client in another.
 pub(crate) fn placed(away: Option<&str>) -> String {
     match away {
         None => r#"Transport = "socket" Away = {} Place = "here""#.into(),
@@ -219,7 +219,7 @@ pub(crate) fn placed(away: Option<&str>) -> String {
     }
 }
 
-/// `a, b` as a set of strings.
+/// Reads `a, b` as a set of strings.
 fn quoted(list: &str) -> String {
     let items: Vec<String> =
         list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| format!("\"{item}\"")).collect();
@@ -227,7 +227,7 @@ fn quoted(list: &str) -> String {
 }
 
 fn run_all(jar: &Path, runs: &[Run], options: &Options) -> Result<Vec<Report>> {
-    // What takes longest comes first: what is deep, then what says what happens in the end, then what must hold.
+    // The longest runs start first: deep ones, then temporal properties, then invariants.
     let mut order: Vec<&Run> = runs.iter().collect();
     order.sort_by_key(|run| (!run.name.starts_with("deep-"), !run.is_temporal(), run.expected.is_some()));
     let done = AtomicUsize::new(0);
@@ -245,21 +245,21 @@ fn run_all(jar: &Path, runs: &[Run], options: &Options) -> Result<Vec<Report>> {
 fn check_one(jar: &Path, run: &Run, options: &Options) -> Result<Report> {
     let began = Instant::now();
     let output = tlc(jar, run)?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    fs::write(dir().join(&run.name).join("output.txt"), &said)?;
-    let report = report(run, &said, began.elapsed());
-    if let (true, true, Some(about)) = (options.stories, report.as_expected(), &run.story) {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    fs::write(dir().join(&run.name).join("output.txt"), &text)?;
+    let report = report(run, &text, began.elapsed());
+    if let (true, true, Some(about)) = (options.counterexamples, report.as_expected(), &run.heading) {
         let path = spec().join("counterexamples").join(format!("{}.md", run.name));
-        fs::write(path, story::tell(&run.name, about, &said)?)?;
+        fs::write(path, counterexample::render(&run.name, about, &text)?)?;
     }
     Ok(report)
 }
 
-/// The configurations that together take every action.
+/// The configurations in which, together, every action occurs.
 const COUNTED: [&str; 6] = ["alone", "copied", "faults", "life", "life-short", "live-unlinked"];
 
 fn tlc(jar: &Path, run: &Run) -> Result<Output> {
-    // Runs that share a directory for their states or their temporary files delete each other's.
+    // Runs that share a directory for states or temporary files delete each other's.
     let dir = dir().join(&run.name);
     let temporary = dir.join("tmp");
     let _ = fs::remove_dir_all(&dir);
@@ -272,57 +272,57 @@ fn tlc(jar: &Path, run: &Run) -> Result<Output> {
         .arg(jar)
         .args(["tlc2.TLC", "-workers", "1", "-deadlock", "-lncheck", "final", "-metadir"])
         .arg(&dir);
-    // To count what was taken takes as long again.
+    // Coverage doubles the time of a run.
     if COUNTED.contains(&run.name.as_str()) {
         tlc.args(["-coverage", "60"]);
     }
     Ok(tlc.arg("-config").arg(&run.config).arg(&run.module).current_dir(spec()).output()?)
 }
 
-fn report(run: &Run, said: &str, took: Duration) -> Report {
-    let found = said.lines().find_map(|line| {
+fn report(run: &Run, text: &str, took: Duration) -> Report {
+    let found = text.lines().find_map(|line| {
         let violated = line.strip_prefix("Error: ")?.strip_suffix(" is violated.")?;
         violated.rsplit(' ').next().map(String::from)
     });
     let found = if found.is_some() {
         Ok(found)
-    } else if said.contains("Error: Temporal properties were violated.") {
-        // TLC does not say which: a variant has but one.
+    } else if text.contains("Error: Temporal properties were violated.") {
+        // TLC does not name the property; a variant has only one.
         Ok(Some(run.expected.clone().unwrap_or("a temporal property".into())))
-    } else if said.contains("No error has been found.") {
+    } else if text.contains("No error has been found.") {
         Ok(None)
     } else {
-        Err(said.lines().filter(|line| !line.starts_with("Pars")).take(60).collect::<Vec<_>>().join("\n"))
+        Err(text.lines().filter(|line| !line.starts_with("Pars")).take(60).collect::<Vec<_>>().join("\n"))
     };
-    let mut words = said.lines().rev().filter(|line| line.contains(" distinct states found, "));
+    let mut words = text.lines().rev().filter(|line| line.contains(" distinct states found, "));
     let states = words.next().and_then(|line| line.split(", ").nth(1)?.split(' ').next()).unwrap_or("?").into();
-    let depth = said.lines().find_map(|line| line.strip_prefix("The depth of the complete state graph search is "));
+    let depth = text.lines().find_map(|line| line.strip_prefix("The depth of the complete state graph search is "));
     let depth = depth.map_or("?", |depth| depth.trim_end_matches('.')).into();
     let (mut taken, mut never) = (BTreeSet::new(), BTreeSet::new());
-    for (action, states) in said.lines().filter_map(coverage) {
+    for (action, states) in text.lines().filter_map(coverage) {
         if states == 0 {
             never.insert(action)
         } else {
             taken.insert(action)
         };
     }
-    let ways = said.lines().filter_map(diagrams::told).collect();
+    let ways = text.lines().filter_map(diagrams::transition).collect();
     Report { name: run.name.clone(), expected: run.expected.clone(), found, states, depth, took, taken, never, ways }
 }
 
-/// `<Read line 150, col 1 to line 150, col 7 of module rendezvous>: 12:345`: an action and the states it came to.
+/// `<Read line 150, col 1 to line 150, col 7 of module rendezvous>: 12:345`: an action, and how many states it reached.
 fn coverage(line: &str) -> Option<(String, u64)> {
     let (action, counts) = line.strip_prefix('<')?.split_once(" of module rendezvous>: ")?;
     let states = counts.rsplit(':').next()?.parse().ok()?;
     Some((action.split(' ').next()?.into(), states))
 }
 
-/// The actions that no configuration takes, and which therefore nothing is shown of.
+/// The actions that occur in no configuration, so that nothing is shown about them.
 fn never_taken(reports: &[Report]) -> Option<String> {
     let taken: BTreeSet<&String> = reports.iter().flat_map(|report| &report.taken).collect();
     let never: BTreeSet<&String> = reports.iter().flat_map(|report| &report.never).collect();
     let never: Vec<&str> = never.difference(&taken).map(|action| action.as_str()).collect();
-    (!never.is_empty()).then(|| format!("never taken: {}", never.join(", ")))
+    (!never.is_empty()).then(|| format!("these actions never occur: {}", never.join(", ")))
 }
 
 fn print_table(reports: &[Report], opinions: &BTreeMap<String, second::Opinion>) {
@@ -333,14 +333,14 @@ fn print_table(reports: &[Report], opinions: &BTreeMap<String, second::Opinion>)
     );
     println!("| --- | ---: | ---: | ---: | --- | --- |{}", if both { " --- |" } else { "" });
     for report in reports {
-        let found = report.found.as_ref().map_or("an error", told);
+        let found = report.found.as_ref().map_or("an error", name_of);
         let Report { name, expected, states, depth, took, .. } = report;
         let second = match opinions.get(name) {
-            Some(opinion) => format!(" {}, {} states |", told(&opinion.found), opinion.states),
+            Some(opinion) => format!(" {}, {} states |", name_of(&opinion.found), opinion.states),
             None if both => " |".into(),
             None => String::new(),
         };
         let seconds = took.as_secs_f64();
-        println!("| {name} | {states} | {depth} | {seconds:.0} | {} | {found} |{second}", told(expected));
+        println!("| {name} | {states} | {depth} | {seconds:.0} | {} | {found} |{second}", name_of(expected));
     }
 }

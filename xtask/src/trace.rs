@@ -1,9 +1,9 @@
-//! Whether the spec allows what real processes did.
+//! Checks that the spec allows what real processes did.
 //!
-//! `tests/process` records runs: real processes, some of which are killed, stopped or misled, tell their steps in one
-//! log. `spec/Trace.tla` takes a log for what happened, in every order in which it may have, and TLC searches for one
-//! that the spec allows. `spec/traces` holds runs that were recorded once; tampered with in one place, each must be
-//! refused.
+//! `tests/process` records runs: real processes, some of which are killed, stopped or misled, write their steps to one
+//! log. `spec/Trace.tla` reads a log in every order in which its events may have happened, and TLC searches for an
+//! order that the spec allows. `spec/traces` holds recorded runs. Each of them must be refused after it was tampered
+//! with in one place.
 
 mod ask;
 mod log;
@@ -21,17 +21,17 @@ use self::tamper::{How, tampered};
 use crate::root;
 use crate::tlc::{Result, fetch};
 
-/// At how many places, of each kind, a log of the corpus is tampered with; and how many of its runs there are.
+/// At how many places a kept log is tampered with, in each way, and how many kept logs a quick check reads.
 const PLACES: usize = 4;
 
 pub enum What<'a> {
-    /// The corpus, tampered with here and there, and a run of each kind.
+    /// The corpus, tampered with at some places, and a run of each kind.
     Quick,
-    /// The corpus, tampered with everywhere.
+    /// The corpus, tampered with at every place.
     Corpus,
-    /// So many runs of each kind.
+    /// This many runs of each kind.
     Record(u64),
-    /// The corpus is recorded anew.
+    /// Records the corpus anew.
     Keep,
     /// These logs.
     Logs(&'a [&'a str]),
@@ -64,7 +64,7 @@ fn traces() -> PathBuf {
     root().join("spec/traces")
 }
 
-/// Records runs of each kind, with the seeds from 1 on.
+/// Records runs of each kind, with seeds from 1 on.
 fn record(directory: &Path, seeds: u64) -> Result<Vec<PathBuf>> {
     let _ = fs::remove_dir_all(directory);
     fs::create_dir_all(directory)?;
@@ -83,7 +83,7 @@ fn logs(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(logs)
 }
 
-/// All of these must be accepted.
+/// Checks that all of these are accepted.
 fn runs(jar: &Path, logs: &[PathBuf]) -> Result<()> {
     let began = Instant::now();
     let texts = logs.iter().map(fs::read_to_string).collect::<std::result::Result<Vec<_>, _>>()?;
@@ -93,7 +93,7 @@ fn runs(jar: &Path, logs: &[PathBuf]) -> Result<()> {
     for ((run, text), verdict) in runs.iter().zip(&texts).zip(ask_all(jar, &runs)?) {
         if let Verdict::Refused(reached) = verdict {
             refused.push(format!(
-                "{}: refused. What came next could not be:\n{}",
+                "{}: refused. The spec allows none of the next events:\n{}",
                 run.name,
                 stuck(run, &reached, text)
             ));
@@ -105,7 +105,7 @@ fn runs(jar: &Path, logs: &[PathBuf]) -> Result<()> {
     if refused.is_empty() { Ok(()) } else { Err(refused.join("\n").into()) }
 }
 
-/// The kept runs must be accepted; and refused, however they were tampered with.
+/// Checks that the kept runs are accepted, and refused after any tampering.
 fn corpus(jar: &Path, places: Option<usize>) -> Result<()> {
     let mut wrong = Vec::new();
     println!("| run | events | accepted | removed, refused | swapped, refused | altered, refused | seconds |");
@@ -117,7 +117,7 @@ fn corpus(jar: &Path, places: Option<usize>) -> Result<()> {
         let run = Run::read(&name, &text)?;
         let events = run.events();
         let tampered = tampered(&text, places);
-        // One that cannot even be read is refused, too.
+        // A log that cannot be read counts as refused.
         let read: Vec<_> = tampered.iter().filter_map(|one| Some((one, Run::read(&name, &one.text).ok()?))).collect();
         let (readable, mut asked): (Vec<_>, Vec<_>) = read.into_iter().unzip();
         asked.push(run);
@@ -143,16 +143,16 @@ fn corpus(jar: &Path, places: Option<usize>) -> Result<()> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
 
-/// Asks about so many at a time that TLC reads them quickly.
+/// Asks about the runs in batches that TLC parses quickly.
 fn ask_all(jar: &Path, runs: &[Run]) -> Result<Vec<Verdict>> {
     let verdicts = runs.chunks(50).map(|some| ask(jar, &dir().join("tlc"), some)).collect::<Result<Vec<_>>>()?;
     Ok(verdicts.into_iter().flatten().collect())
 }
 
-/// What could not be taken, after most was.
+/// The events that the spec did not allow after the longest accepted part.
 fn stuck(run: &Run, reached: &[usize], text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let next = run.actors.iter().zip(reached).filter_map(|(actor, taken)| actor.events.get(*taken));
     let due = next.filter(|event| run.is_due(event, reached));
-    due.map(|event| format!("  line {}: {} → {}\n", event.told + 1, lines[event.told], event.to)).collect()
+    due.map(|event| format!("  line {}: {} → {}\n", event.line + 1, lines[event.line], event.to)).collect()
 }

@@ -1,6 +1,6 @@
-//! All rungs of evidence, one after the other, and a table of them at the end.
+//! Runs all rungs of evidence one after the other, and prints a table of them.
 //!
-//! A rung that fails does not keep the next from being run. The test programs are one rung each.
+//! A failed rung does not keep the next ones from running. Each test program is a rung.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -11,10 +11,10 @@ use crate::{attack, bench, cargo, chaos, codegen, conform, fuzz, interop, mutant
 
 type Result = std::result::Result<(), Box<dyn Error>>;
 
-/// Its name, what it shows, and how it is run, quickly or not.
+/// The name, what it shows, and how it runs, quickly or not.
 struct Rung(&'static str, &'static str, fn(quick: bool) -> Result);
 
-/// What is run before the tests, in the order in which it fails fastest.
+/// The rungs before the tests; those that fail fastest come first.
 const BEFORE: &[Rung] = &[
     Rung("format", "cargo fmt", |_| run(cargo().args(["fmt", "--all", "--check"]))),
     Rung("clippy", "warnings denied", |_| {
@@ -32,18 +32,18 @@ const BEFORE: &[Rung] = &[
     }),
 ];
 
-/// What is run after them.
+/// The rungs after the tests.
 const AFTER: &[Rung] = &[
-    Rung("ports", "the tests of real processes, at ports", |_| {
+    Rung("ports", "the tests of real processes, over TCP", |_| {
         run(cargo().env("TRANSPORT", "tcp").args(["test", "--locked", "--test", "process"]))
     }),
-    Rung("attack", "what a client feels of those who attack its server", |_| attack::check()),
+    Rung("attack", "how much attacks on a server delay its other clients", |_| attack::check()),
     Rung("chaos", "processes killed at every step, and herds", |quick| {
         chaos::check(&["--rounds", if quick { "50" } else { "300" }, "--seed", "2"])?;
         chaos::check(&["--herd"])
     }),
     Rung("fuzz", "each target", |quick| fuzz::check(&["--seconds", if quick { "5" } else { "60" }])),
-    Rung("spec", "all configurations, all rules taken out", |_| {
+    Rung("spec", "all configurations, and all variants without a rule", |_| {
         install_java()?;
         install(&["python3", "-m", "pip", "--version"], "python3-pip")?;
         tlc::check(Default::default())
@@ -52,7 +52,7 @@ const AFTER: &[Rung] = &[
     Rung("trace", "the spec allows what real processes did", |_| trace::check(trace::What::Quick)),
 ];
 
-/// What takes many minutes, or the network.
+/// The rungs that take many minutes, or need the network.
 const LONG: &[Rung] = &[
     Rung("interop", "our side of the dialect against sequoia-ipc", |_| {
         install(&["capnp", "--version"], "capnproto")?;
@@ -62,11 +62,11 @@ const LONG: &[Rung] = &[
     Rung("deny", "licences, versions, sources of dependencies", |_| release::deny()),
     Rung("everything", "the machines under all faults at once", |_| conform::explore()),
     Rung("second", "the machines' graphs are the second checker's", |_| conform::second()),
-    Rung("deep", "the deep configurations, and a second opinion", |_| {
+    Rung("deep", "the deep configurations, and the second checker", |_| {
         tlc::check(tlc::Options { deep: true, both: true, ..Default::default() })
     }),
     Rung("tampered", "the kept traces, tampered with everywhere", |_| trace::check(trace::What::Corpus)),
-    Rung("mutants", "each small change of `proto` is noticed", |_| mutants::check(true)),
+    Rung("mutants", "each small change of `proto` makes a test fail", |_| mutants::check(true)),
 ];
 
 struct Row {
@@ -107,7 +107,7 @@ fn announce(name: &str, began: Instant) {
     println!("\n== {name} ({:.0} s)", began.elapsed().as_secs_f64());
 }
 
-/// Builds and runs all tests: a row for the build, and one for each program of tests.
+/// Builds and runs all tests. Returns a row for the build, and one for each test program.
 fn tests(began: Instant) -> std::result::Result<Vec<Row>, Box<dyn Error>> {
     announce("tests", began);
     let start = Instant::now();
@@ -117,23 +117,23 @@ fn tests(began: Instant) -> std::result::Result<Vec<Row>, Box<dyn Error>> {
     if built.is_err() {
         return Ok(rows);
     }
-    // Which program runs and what came of it are said on two streams, whose order is kept by making them one.
-    let (said, says) = std::io::pipe()?;
+    // Cargo names the program on one stream and prints its result on another; one pipe for both keeps their order.
+    let (output, stdout) = std::io::pipe()?;
     let mut running = cargo()
         .args(["test", "--no-fail-fast", "--locked"])
         .stdin(Stdio::null())
-        .stdout(says.try_clone()?)
-        .stderr(says)
+        .stdout(stdout.try_clone()?)
+        .stderr(stdout)
         .spawn()?;
     let mut start = Instant::now();
-    for line in BufReader::new(said).lines() {
+    for line in BufReader::new(output).lines() {
         let line = line?;
         println!("{line}");
         if let Some(name) = program(&line) {
             start = Instant::now();
             rows.push(Row { name, what: String::new(), passed: false, seconds: 0.0 });
         } else if let (Some(result), Some(row)) = (line.strip_prefix("test result: "), rows.last_mut()) {
-            // A program of examples has two results.
+            // A program of doc tests has two results.
             row.passed = result.starts_with("ok.") && (row.passed || row.what.is_empty());
             let counts = result.split(". ").nth(1).and_then(|counts| counts.split(';').next()).unwrap_or(result);
             row.what = if row.what.is_empty() { counts.into() } else { format!("{}, {counts}", row.what) };
@@ -141,12 +141,12 @@ fn tests(began: Instant) -> std::result::Result<Vec<Row>, Box<dyn Error>> {
         }
     }
     if !running.wait()?.success() && rows.iter().all(|row| row.passed) {
-        return Err("the tests failed, and none of them said so".into());
+        return Err("the tests failed, but no test program reported a failure".into());
     }
     Ok(rows)
 }
 
-/// The tests that are run from here on, by the name of their program.
+/// The name of the test program that runs from this line on.
 fn program(line: &str) -> Option<String> {
     let line = line.trim_start();
     if let Some(package) = line.strip_prefix("Doc-tests ") {
@@ -163,7 +163,7 @@ fn install_java() -> Result {
     install(&["java", "-version"], "default-jre-headless")
 }
 
-/// Installs a package of the system where this command does not run.
+/// Installs a system package if this command does not run.
 fn install(command: &[&str], package: &str) -> Result {
     let mut asked = Command::new(command[0]);
     if asked.args(&command[1..]).output().is_ok_and(|output| output.status.success()) {

@@ -1,17 +1,17 @@
-//! On what it was measured, in general words.
+//! Describes the machine of the measurements, without identifying it.
 
 use std::fs;
 use std::process::Command;
 use std::thread::available_parallelism;
 
-/// The processor, its cores, the kernel, the compiler, and what else the machine had to do.
+/// The processor, its cores, the kernel, the compiler, and the load.
 pub fn describe() -> String {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let processor = read("/proc/cpuinfo");
     let processor = processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let processor = processor.map_or("an unknown processor", |(_, name)| name.trim());
     let cores = available_parallelism().map_or(0, usize::from);
-    // Its number, without the name that who built it gave it.
+    // The kernel's version, without the suffix of its builder.
     let kernel = read("/proc/sys/kernel/osrelease");
     let kernel = kernel.trim().split('-').next().unwrap_or_default();
     let load = read("/proc/loadavg");

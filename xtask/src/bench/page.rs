@@ -1,4 +1,4 @@
-//! `docs/performance.md`: what was measured stands between two marks; all else was written by a person.
+//! Writes the measurements between two marks of `docs/performance.md`. The rest of the page is written by hand.
 
 use std::fs;
 
@@ -12,15 +12,15 @@ const END: &str = "<!-- end of what was measured -->";
 pub fn write(samples: &Samples, judged: &[Judged], steps: &[(String, f64)]) -> Result<()> {
     let path = root().join("docs/performance.md");
     let page = fs::read_to_string(&path)?;
-    let (before, rest) = page.split_once(BEGIN).ok_or("the page has no place for what was measured")?;
-    let (_, after) = rest.split_once(END).ok_or("the place has no end")?;
+    let (before, rest) = page.split_once(BEGIN).ok_or("the page has no mark where the measurements begin")?;
+    let (_, after) = rest.split_once(END).ok_or("the page has no mark where the measurements end")?;
     let machine = machine::describe();
     let (table, targets, steps) = (table(samples), self::judged(judged), self::steps(steps));
     let measured = format!("{machine}.\n\n{table}\n{targets}\n{steps}");
     Ok(fs::write(path, [before, BEGIN, "\n", &measured, "\n", END, after].concat())?)
 }
 
-/// Medians, and p99 below them.
+/// The table of medians, with p99 in parentheses.
 pub fn table(samples: &Samples) -> String {
     let names: Vec<&str> = CONTENDERS.iter().map(|(_, name)| *name).collect();
     let mut table =
@@ -41,20 +41,20 @@ pub fn table(samples: &Samples) -> String {
         table += " |\n";
     }
     for ((row, contender), sample) in samples.iter().filter(|((row, _), _)| row.ends_with("-lost")) {
-        table += &format!("\n{row}: of {contender}, {} clients were not served.\n", short(sample.median));
+        table += &format!("\n{row}: {} clients of {contender} were not served.\n", short(sample.median));
     }
     table
 }
 
 pub fn judged(judged: &[Judged]) -> String {
-    let mut table = String::from("| target | aimed at | came to | |\n| --- | --- | ---: | --- |\n");
-    for Judged { what, bound, came, met } in judged {
-        table += &format!("| {what} | {bound} | {came} | {} |\n", if *met { "met" } else { "**missed**" });
+    let mut table = String::from("| target | bound | measured | |\n| --- | --- | ---: | --- |\n");
+    for Judged { what, bound, measured, met } in judged {
+        table += &format!("| {what} | {bound} | {measured} | {} |\n", if *met { "met" } else { "**missed**" });
     }
     table
 }
 
 fn steps(steps: &[(String, f64)]) -> String {
-    let told: Vec<String> = steps.iter().map(|(name, nanos)| format!("{name} {}", short(*nanos))).collect();
-    format!("Each step of the machines, in nanoseconds: {}. None allocates.\n", told.join(", "))
+    let times: Vec<String> = steps.iter().map(|(name, nanos)| format!("{name} {}", short(*nanos))).collect();
+    format!("Each step of the machines, in nanoseconds: {}. None allocates.\n", times.join(", "))
 }

@@ -1,4 +1,4 @@
-//! A plot of what takes time, by rows and contenders, on a logarithmic scale.
+//! Plots the times by row and contender, on a logarithmic scale.
 
 use std::fmt::Write;
 
@@ -47,15 +47,15 @@ pub fn plot(samples: &Samples) -> String {
                 end - LEFT,
                 BAR - 1.0
             ));
-            let told =
+            let label =
                 if micros < 1e4 { format!("{} µs", short(micros)) } else { format!("{} ms", short(micros / 1e3)) };
-            draw(format!("<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"9\">{told}</text>", end + 4.0, y + BAR - 2.5));
+            draw(format!("<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"9\">{label}</text>", end + 4.0, y + BAR - 2.5));
         }
     }
     svg + "</svg>\n"
 }
 
-/// The median of what was measured in a unit of time.
+/// The median of a measurement whose unit is a time.
 fn micros(samples: &Samples, row: &str, contender: &str) -> Option<f64> {
     let sample = samples.get(&(row.into(), contender.into()))?;
     match sample.unit.as_str() {

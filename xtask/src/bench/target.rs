@@ -1,11 +1,11 @@
-//! What is aimed at, and whether it is met.
+//! The targets, and whether they are met.
 
 use super::{Sample, Samples, short};
 
-/// Which number of a sample is judged.
+/// The number of a sample that is judged.
 type Of = fn(&Sample) -> f64;
 
-/// A number of one of ours against a bound: so many times the same number of another, or a number by itself.
+/// A bound for one of our numbers: a multiple of another contender's, or absolute.
 pub struct Target {
     row: &'static str,
     ours: &'static str,
@@ -22,7 +22,7 @@ enum Bound {
 pub struct Judged {
     pub what: String,
     pub bound: String,
-    pub came: String,
+    pub measured: String,
     pub met: bool,
 }
 
@@ -52,40 +52,40 @@ pub const TARGETS: [Target; 15] = [
     target("accepts", "ours-tcp", MEDIAN, Bound::AtLeast(0.7, "floor-tcp")),
 ];
 
-/// What a step of a machine may take, in nanoseconds.
+/// The bound for a step of a machine, in nanoseconds.
 const STEP: f64 = 100.0;
 
 impl Target {
-    /// `None`: it was not measured.
+    /// Returns `None` if it was not measured.
     pub fn judge(&self, samples: &Samples) -> Option<Judged> {
         let sample = |contender: &str| samples.get(&(self.row.into(), contender.into()));
         let (name, of) = self.of;
         let (ours, unit) = sample(self.ours).map(|sample| (of(sample), &sample.unit))?;
         let times = |other| Some(ours / of(sample(other)?));
-        let (bound, came, met) = match self.bound {
+        let (bound, measured, met) = match self.bound {
             Bound::AtMost(factor, other) => {
-                let came = times(other)?;
-                (format!("≤ {factor} × {other}"), format!("{came:.2} ×"), came <= factor)
+                let measured = times(other)?;
+                (format!("≤ {factor} × {other}"), format!("{measured:.2} ×"), measured <= factor)
             }
             Bound::AtLeast(factor, other) => {
-                let came = times(other)?;
-                (format!("≥ {factor} × {other}"), format!("{came:.2} ×"), came >= factor)
+                let measured = times(other)?;
+                (format!("≥ {factor} × {other}"), format!("{measured:.2} ×"), measured >= factor)
             }
             Bound::Below(most) => {
                 (format!("≤ {} {unit}", short(most)), format!("{} {unit}", short(ours)), ours <= most)
             }
         };
-        Some(Judged { what: format!("{}, {}, {name}", self.row, self.ours), bound, came, met })
+        Some(Judged { what: format!("{}, {}, {name}", self.row, self.ours), bound, measured, met })
     }
 }
 
-/// The slowest step.
+/// Judges the slowest step.
 pub fn of_steps(steps: &[(String, f64)]) -> Option<Judged> {
     let (name, slowest) = steps.iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
     Some(Judged {
         what: format!("the slowest step of a machine, {name}, median"),
         bound: format!("≤ {STEP} ns"),
-        came: format!("{} ns", short(*slowest)),
+        measured: format!("{} ns", short(*slowest)),
         met: *slowest <= STEP,
     })
 }

@@ -1,5 +1,5 @@
-//! The graph as the second checker sees it, which needs no Java. It labels an edge by the group that the spec's `Next`
-//! finds its action in, and looks at some hundred states a second: so it gets the small slices.
+//! The graph of the second checker, which needs no Java. It labels an edge with the group of the spec's `Next` that the
+//! action is in. It explores some hundred states a second, so it runs the small slices only.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use super::{configuration, end_of, machines, unescaped};
 use crate::root;
 use crate::tlc::{Result, second, state};
 
-/// What is small.
+/// The most states of a small slice.
 const SMALL: usize = 3_500;
 
 /// Compares the small slices.
@@ -44,7 +44,7 @@ pub fn check() -> Result<()> {
     if wrong.is_empty() { Ok(()) } else { Err(format!("not the machines' graph: {}", wrong.join(", ")).into()) }
 }
 
-/// Which group of the spec's `Next` an action is in: `Client(c) == Read(c) \/ …`, up to an empty line.
+/// The group of the spec's `Next` of each action: `Client(c) == Read(c) \/ …`, up to an empty line.
 fn groups(spec: &str) -> HashMap<String, String> {
     let mut groups = HashMap::new();
     for group in ["Client(c)", "Process(s)", "Greeting(s, c)", "ClientFault(c)", "ServerFault(s)"] {

@@ -1,17 +1,17 @@
-//! The diagrams of `spec/README.md` show each way from step to step, and no other.
+//! Checks that the diagrams of `spec/README.md` show every transition between steps, and no others.
 
 use std::collections::BTreeSet;
 
-/// The diagrams, in the order in which they stand there, and their names in `MCrendezvous!Tell`.
+/// The diagrams in the order of the page, by their names in `MCrendezvous!Tell`.
 const ACTORS: [&str; 2] = ["client", "server"];
-/// Where client and server have a step of one name, the server's is called otherwise.
+/// The steps whose names client and server share; the server's have another name in the diagrams.
 const SHARED: [&str; 4] = ["Lock", "Unlock", "Backoff", "Write"];
 
-/// An actor's way from one step to another.
+/// A transition of an actor from one step to another.
 pub type Way = (String, String, String);
 
 /// `<<"client", "Read", "Dial">>`, as TLC prints it.
-pub fn told(line: &str) -> Option<Way> {
+pub fn transition(line: &str) -> Option<Way> {
     let words: Vec<&str> = line.strip_prefix("<<")?.strip_suffix(">>")?.split(", ").collect();
     let [actor, from, to] = words[..] else { return None };
     let [actor, from, to] = [actor, from, to].map(|word| word.trim_matches('"'));
@@ -36,11 +36,11 @@ fn drawn(page: &str) -> BTreeSet<Way> {
     ways.collect()
 }
 
-/// What a page draws and nobody went, and what somebody went and the page does not draw.
+/// The transitions that the page shows but that never occur, and those that occur but that it does not show.
 pub fn wrong(page: &str, gone: &BTreeSet<Way>) -> Vec<String> {
     let drawn = drawn(page);
-    let say = |(actor, from, to): &Way, what| format!("spec/README.md, {actor}: {from} --> {to} {what}");
-    let never = drawn.difference(gone).map(|way| say(way, "never happens"));
-    let missing = gone.difference(&drawn).map(|way| say(way, "is missing"));
+    let describe = |(actor, from, to): &Way, what| format!("spec/README.md, {actor}: {from} --> {to} {what}");
+    let never = drawn.difference(gone).map(|way| describe(way, "never happens"));
+    let missing = gone.difference(&drawn).map(|way| describe(way, "is missing"));
     never.chain(missing).collect()
 }

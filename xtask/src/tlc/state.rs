@@ -1,4 +1,4 @@
-//! A state as TLC writes it, taken apart.
+//! Parses a state as TLC prints it.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -8,7 +8,7 @@ use rendezvous_model::view::View;
 
 use super::Result;
 
-/// Reads `/\ variable = value` lines, down to single values: `c1 pc` is `Read`.
+/// Reads `/\ variable = value` lines into simple values: `c1 pc` is `Read`.
 pub fn read(text: &str) -> Result<View> {
     of(text.split("/\\ ").filter_map(|line| line.split_once(" = ")))
 }
@@ -18,12 +18,12 @@ pub fn of<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vie
     let mut values = BTreeMap::new();
     for (variable, value) in variables {
         let mut tokens = tokens(value).into_iter().peekable();
-        value_at(path("", variable), &mut tokens, &mut values).ok_or("a value that TLC wrote is cut off")?;
+        value_at(path("", variable), &mut tokens, &mut values).ok_or("a value that TLC printed is cut off")?;
     }
     Ok(View(values))
 }
 
-/// The variables of clients and servers go without saying.
+/// The path of a value. It omits the names of the variables of clients and servers.
 fn path(parent: &str, key: &str) -> String {
     match parent {
         "" | "cl" | "sv" => key.into(),
@@ -50,7 +50,7 @@ fn tokens(text: &str) -> Vec<&str> {
     tokens
 }
 
-/// Reads what TLC writes: records, functions, sets and simple values.
+/// Reads a value as TLC prints it: a record, a function, a set or a simple value.
 fn value_at(at: String, tokens: &mut Peekable<IntoIter<&str>>, values: &mut BTreeMap<String, String>) -> Option<()> {
     match tokens.next()? {
         open @ ("[" | "(") => {
@@ -67,7 +67,7 @@ fn value_at(at: String, tokens: &mut Peekable<IntoIter<&str>>, values: &mut BTre
             let items: Vec<&str> = tokens.by_ref().take_while(|token| *token != "}").collect();
             values.insert(at, format!("{{{}}}", items.concat().replace(',', ", ")));
         }
-        // The second checker writes them small.
+        // The second checker prints them in lower case.
         "true" => drop(values.insert(at, "TRUE".into())),
         "false" => drop(values.insert(at, "FALSE".into())),
         simple => drop(values.insert(at, simple.to_owned())),

@@ -1,4 +1,4 @@
-//! Runs as a module of the spec, and TLC's answer.
+//! Writes runs as a module of the spec, and reads TLC's answer.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -10,14 +10,14 @@ use super::log::{Event, Run};
 use crate::root;
 use crate::tlc::{Result, placed};
 
-/// What came of a run.
+/// The result for a run.
 pub enum Verdict {
     Accepted,
-    /// How many events of each actor could be taken, where most could.
+    /// The number of events of each actor in the longest part that the spec allows.
     Refused(Vec<usize>),
 }
 
-/// Asks TLC about some runs at once; `dir` is for its files.
+/// Asks TLC about several runs at once; `dir` is for its files.
 pub fn ask(jar: &Path, dir: &Path, runs: &[Run]) -> Result<Vec<Verdict>> {
     let _ = fs::remove_dir_all(dir);
     fs::create_dir_all(dir)?;
@@ -36,22 +36,22 @@ pub fn ask(jar: &Path, dir: &Path, runs: &[Run]) -> Result<Vec<Verdict>> {
         .args(["-config", "Trace.cfg", "Trace"])
         .current_dir(dir)
         .output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !said.contains("No error has been found.") {
-        let said: Vec<&str> = said.lines().filter(|line| !line.contains("\"reached\"")).take(80).collect();
-        return Err(format!("TLC said:\n{}", said.join("\n")).into());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !text.contains("No error has been found.") {
+        let text: Vec<&str> = text.lines().filter(|line| !line.contains("\"reached\"")).take(80).collect();
+        return Err(format!("TLC printed:\n{}", text.join("\n")).into());
     }
-    runs.iter().enumerate().map(|(index, run)| verdict(&said, index + 1, run)).collect()
+    runs.iter().enumerate().map(|(index, run)| verdict(&text, index + 1, run)).collect()
 }
 
-fn verdict(said: &str, number: usize, run: &Run) -> Result<Verdict> {
-    if said.lines().any(|line| line == format!("<<\"accepted\", {number}>>")) {
+fn verdict(text: &str, number: usize, run: &Run) -> Result<Verdict> {
+    if text.lines().any(|line| line == format!("<<\"accepted\", {number}>>")) {
         return Ok(Verdict::Accepted);
     }
     let mut reached = vec![0; run.actors.len()];
     let head = format!("<<\"reached\", {number}, <<");
-    // TLC breaks long lines.
-    let joined = said.replace("\n  ", " ").replace("<< ", "<<").replace(" >>", ">>");
+    // TLC wraps long lines.
+    let joined = text.replace("\n  ", " ").replace("<< ", "<<").replace(" >>", ">>");
     if let Some(last) = joined.lines().filter_map(|line| line.strip_prefix(&head)).next_back() {
         let counts = last.trim_end_matches('>').split(',').map(|count| count.trim().parse::<usize>());
         reached = counts.collect::<std::result::Result<_, _>>()?;
@@ -105,11 +105,11 @@ const FAULTS: [&str; 21] = [
 ];
 
 fn module(runs: &[Run]) -> String {
-    let runs: Vec<String> = runs.iter().map(told).collect();
+    let runs: Vec<String> = runs.iter().map(module_of).collect();
     format!("---- MODULE Recorded ----\nEXTENDS Sequences\nRuns == <<\n{}\n>>\n====\n", runs.join(",\n"))
 }
 
-fn told(run: &Run) -> String {
+fn module_of(run: &Run) -> String {
     let actors: Vec<String> = run
         .actors
         .iter()
@@ -123,7 +123,7 @@ fn told(run: &Run) -> String {
     format!("[odd |-> {{{}}}, actors |-> <<\n{}>>]", odd.join(", "), actors.join(",\n"))
 }
 
-/// `before`: how many events of each actor the last event of this one needed already.
+/// Writes an event. `before` is the number of events of each actor that the actor's last event depended on.
 fn event_of(run: &Run, event: &Event, before: &mut [usize]) -> String {
     let mut needs = Vec::new();
     for (number, count) in run.needs(event).enumerate() {

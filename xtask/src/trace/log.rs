@@ -1,15 +1,15 @@
-//! A log, and what it says as actions of the spec.
+//! Reads a log, and translates it into actions of the spec.
 //!
-//! A line tells a step before it is done; so it was done before the next line of the same actor was written. The order
-//! of the lines is the order in which they were written, whoever wrote them.
+//! A process writes a step before it runs it, so the step was done before the actor wrote its next line. The lines are
+//! in the order in which all processes wrote them.
 
 use std::collections::BTreeMap;
 
 use crate::tlc::Result;
 
-/// `p1 connect Dial record=p2`: who, in which role, what, and what was seen.
+/// `p1 connect Dial record=p2`: the actor, its role, the step, and what it saw.
 pub struct Line<'a> {
-    /// Its place in the log.
+    /// Its index in the log.
     pub at: usize,
     pub who: &'a str,
     pub role: &'a str,
@@ -45,7 +45,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// One action of the spec.
+/// An action of the spec.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub does: &'static str,
@@ -54,24 +54,24 @@ pub struct Event {
     pub to: String,
     pub of: String,
     pub is: String,
-    /// Somebody was stopped during the dial that this step is of.
+    /// A process was stopped during the dial of this step.
     pub late: bool,
-    /// The actor and the number of its events after which this is of no consequence.
+    /// The actor, and the number of its events after which this event has no effect.
     pub over: (usize, usize),
-    /// The line that told it, the one after which it was done, and the one before which.
-    pub told: usize,
+    /// The lines that record it, after which it was done, and before which it was done.
+    pub line: usize,
     pub asked: usize,
     pub answered: Option<usize>,
 }
 
-/// What one actor did, one thing after the other; the last may not have happened.
+/// What one actor did, in order. The last event may not have happened.
 #[derive(Default)]
 pub struct Actor {
     pub events: Vec<Event>,
     pub must: usize,
 }
 
-/// What is to be asked of the spec.
+/// A run, as it is checked against the spec.
 #[derive(Default)]
 pub struct Run {
     pub name: String,
@@ -82,7 +82,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Reads a log. Lines with `#` are for people.
+    /// Reads a log. Lines that start with `#` are comments.
     pub fn read(name: &str, text: &str) -> Result<Self> {
         let lines = text.lines().filter(|line| !line.starts_with('#')).enumerate();
         let lines = lines.map(|(at, text)| Line::read(at, text)).collect::<Result<Vec<_>>>()?;
@@ -107,7 +107,7 @@ impl Run {
         Ok(run)
     }
 
-    /// How many events there are.
+    /// The number of events.
     pub fn events(&self) -> usize {
         self.actors.iter().map(|actor| actor.events.len()).sum()
     }
@@ -122,7 +122,7 @@ impl Run {
                 ("Begin", _) => {
                     actor.must(Event { is: goal(line.field("goal"))?.into(), ..event("Begin") });
                 }
-                // Its connection, if there is one, is closed some time after this.
+                // Its connection, if it has one, is closed at some time after this.
                 ("Leave", next) => actor.must(Event { answered: next.map(|next| next.at), ..event("Leave") }),
                 ("Done", _) => {}
                 ("End", next) => {
@@ -146,11 +146,11 @@ impl Run {
                         of: next.field(about).into(),
                         is: is.into(),
                         late: stops(lines, dial, next.at),
-                        asked: goes_on(lines, line),
+                        asked: resumed_at(lines, line),
                         ..event("Client")
                     });
                 }
-                (_, None) if fate(lines, line, "kill").is_some() => {}
+                (_, None) if fault(lines, line, "kill").is_some() => {}
                 (_, None) => actor.may(Event { to: "?".into(), ..event("Client") }),
             }
         }
@@ -168,25 +168,25 @@ impl Run {
             let led = next.map_or("?", |next| if next.what == "Done" { "Free" } else { &next.what });
             match (line.what.as_str(), led) {
                 ("Done", _) => {}
-                // The spec looks after the files only where that changes something: here it is seen that all is well.
+                // The spec checks the files only where that changes something; here the check found all well.
                 ("Check", "Serve") => actor.must(event("Well")),
                 ("Serve", "Check") => match mine.get(index + 2) {
                     Some(after) if after.what == "Serve" => {}
-                    // It is chosen by the clock; whether it is right to look is known when it was looked.
+                    // The clock chooses the time of the look; its outcome is known from the line after it.
                     Some(after) => {
                         actor.must(Event { to: led.into(), answered: Some(after.at), ..event("Server") });
                     }
                     None => {}
                 },
                 ("Check", "?") if mine[index - 1].what == "Serve" => {}
-                (_, "?") if fate(lines, line, "kill").is_some() => {}
+                (_, "?") if fault(lines, line, "kill").is_some() => {}
                 (_, "?") => actor.may(Event { to: "?".into(), ..event("Server") }),
                 (_, led) => {
-                    let said = |name| next.map_or("", |next| next.field(name));
+                    let field = |name| next.map_or("", |next| next.field(name));
                     let is = match led {
-                        "Lock" | "Backoff" => said("purpose"),
-                        "Unlock" | "Refuse" => said("then"),
-                        _ => said("why"),
+                        "Lock" | "Backoff" => field("purpose"),
+                        "Unlock" | "Refuse" => field("then"),
+                        _ => field("why"),
                     };
                     actor.must(Event { to: led.into(), is: is.into(), ..event("Server") });
                 }
@@ -195,12 +195,13 @@ impl Run {
         self.actors.push(actor);
     }
 
-    /// The server's side of a handshake with the client that came from this address.
+    /// The server's side of a handshake with the client at this address.
     fn greeting(&mut self, lines: &[Line], peer: &str) -> Result<()> {
         let mut actor = Actor::default();
-        let client = lines.iter().find(|line| line.field("from") == peer).ok_or(format!("nobody dials from {peer}"))?;
-        let number = self.clients.iter().position(|who| who == client.who).ok_or("a dial of no client")?;
-        let dials = |event: &Event| lines[event.told].field("from") == peer;
+        let client =
+            lines.iter().find(|line| line.field("from") == peer).ok_or(format!("no client dials from {peer}"))?;
+        let number = self.clients.iter().position(|who| who == client.who).ok_or("a dial of an unknown client")?;
+        let dials = |event: &Event| lines[event.line].field("from") == peer;
         let last = self.actors[number].events.iter().rposition(dials);
         let failed = last.filter(|last| ["Lock", "Probe", ""].contains(&self.actors[number].events[*last].to.as_str()));
         let over = failed.map_or((0, 0), |last| (number + 1, last + 1));
@@ -246,7 +247,7 @@ impl Run {
                     }
                     None => {
                         let does = WORLD.iter().find(|known| **known == what);
-                        vec![event(does.ok_or(format!("line {}: what is {what}?", line.at + 1))?, done("done", ""))]
+                        vec![event(does.ok_or(format!("line {}: {what} is unknown", line.at + 1))?, done("done", ""))]
                     }
                 },
             };
@@ -255,7 +256,7 @@ impl Run {
         Ok(())
     }
 
-    /// A process that is gone holds nothing. Of a connected client's end its server hears when it does.
+    /// A dead process holds nothing. The server of a connected client notices its end at some later time.
     fn killed(&self, lines: &[Line], line: &Line, gone: Option<usize>) -> Vec<Event> {
         let serves = lines.iter().any(|other| other.is("serve", line.who));
         let last = lines[..line.at].iter().rfind(|other| other.is("connect", line.who)).map(|last| last.what.as_str());
@@ -267,11 +268,11 @@ impl Run {
     }
 }
 
-/// The faults that are told by one line before and `done` after.
+/// The faults that are recorded by two lines: one before, and `done` after.
 const WORLD: [&str; 8] = ["continue", "torn", "emptied", "foreign", "deleted", "old copy", "unlinked", "stranger"];
 
 impl Run {
-    /// How many events of each actor were done before this one was begun.
+    /// The number of events of each actor that were done before this one began.
     pub fn needs(&self, event: &Event) -> impl Iterator<Item = usize> {
         let asked = event.asked;
         self.actors.iter().map(move |actor| {
@@ -280,7 +281,7 @@ impl Run {
         })
     }
 
-    /// Whether nothing has to come before it, when so many events of each actor were taken.
+    /// Whether all that must precede it is among the events taken so far.
     pub fn is_due(&self, event: &Event, taken: &[usize]) -> bool {
         self.needs(event).zip(taken).all(|(needed, taken)| needed <= *taken)
     }
@@ -308,38 +309,38 @@ impl Event {
             is: String::new(),
             late: false,
             over: (0, 0),
-            told: line.at,
+            line: line.at,
             asked: line.at,
             answered,
         }
     }
 }
 
-/// Where a process is killed or stopped just before this step, which it has told.
-fn fate(lines: &[Line], line: &Line, what: &str) -> Option<usize> {
+/// The line at which a process is killed or stopped just before this step, after it recorded the step.
+fn fault(lines: &[Line], line: &Line, what: &str) -> Option<usize> {
     let mut later = lines[line.at..].iter().take_while(|later| later.at == line.at || !later.is(line.role, line.who));
-    let fate = |later: &&Line| later.is("world", line.who) && later.what == what && later.field("at") == line.what;
-    later.find(fate).map(|fate| fate.at)
+    let fault = |later: &&Line| later.is("world", line.who) && later.what == what && later.field("at") == line.what;
+    later.find(fault).map(|fault| fault.at)
 }
 
-/// From where on this step may have been done: who was stopped just before it does it later.
-fn goes_on(lines: &[Line], line: &Line) -> usize {
-    let stopped = fate(lines, line, "stop");
-    let goes_on =
+/// The line from which on this step may have been done: a process that was stopped just before it runs it later.
+fn resumed_at(lines: &[Line], line: &Line) -> usize {
+    let stopped = fault(lines, line, "stop");
+    let resumed_at =
         stopped.and_then(|at| lines[at..].iter().find(|later| later.is("world", line.who) && later.what == "continue"));
-    goes_on.map_or(line.at, |goes_on| goes_on.at)
+    resumed_at.map_or(line.at, |resumed_at| resumed_at.at)
 }
 
-/// Whether somebody is stopped for a part of this time.
+/// Whether a process is stopped during a part of this time.
 fn stops(lines: &[Line], from: usize, to: usize) -> bool {
     let stopped = lines[..to].iter().filter(|line| line.role == "world" && line.what == "stop");
     stopped.into_iter().any(|stop| {
-        let goes_on = |line: &&Line| line.role == "world" && line.what == "continue" && line.who == stop.who;
-        lines[stop.at..].iter().find(goes_on).is_none_or(|goes_on| goes_on.at >= from)
+        let resumed_at = |line: &&Line| line.role == "world" && line.what == "continue" && line.who == stop.who;
+        lines[stop.at..].iter().find(resumed_at).is_none_or(|resumed_at| resumed_at.at >= from)
     })
 }
 
-/// The distinct values, in the order of their appearance.
+/// The distinct values, in order of appearance.
 fn distinct(lines: &[Line], value: impl Fn(&Line) -> Option<String>) -> Vec<String> {
     let mut values = Vec::new();
     for value in lines.iter().filter_map(value) {
@@ -350,12 +351,12 @@ fn distinct(lines: &[Line], value: impl Fn(&Line) -> Option<String>) -> Vec<Stri
     values
 }
 
-/// `Connect(External)`, `Serve`, `Retire`: what the spec calls it.
+/// The spec's name of `Connect(External)`, `Serve` or `Retire`.
 fn goal(goal: &str) -> Result<&str> {
     Ok(goal.strip_prefix("Connect(").and_then(|policy| policy.strip_suffix(')')).unwrap_or(goal))
 }
 
-/// What the spec calls a row of the table.
+/// The spec's name of a row of the table.
 fn row(row: &str) -> &str {
     match row {
         "OtherDialect" => "Dialect",

@@ -1,6 +1,6 @@
-//! Logs that are wrong in one place: none of them may be accepted.
+//! Tampers with logs in one place each. No such log may be accepted.
 
-/// A log, and what was done to it.
+/// A log, and how it was tampered with.
 pub struct Tampered {
     pub how: How,
     pub what: String,
@@ -18,17 +18,17 @@ impl How {
     pub const ALL: [How; 3] = [How::Removed, How::Swapped, How::Altered];
 }
 
-/// Each way to tamper with a log, at `most` places each, or everywhere.
+/// Tampers with the log in each way, at up to `most` places each, or everywhere.
 ///
-/// Only what says something is touched: the last line of who was killed may be missing in truth, and a line that tells
-/// when a thing was over (`End`, `Leave`, a server's `Welcome`, the world's) makes others stricter and nothing possible.
+/// Only lines that claim something are changed. The last line of a killed process may really be missing. A line that
+/// only bounds other events in time (`End`, `Leave`, a server's `Welcome`, the world's) makes nothing possible.
 pub fn tampered(text: &str, most: Option<usize>) -> Vec<Tampered> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    // A connect that may end anywhere may have ended before its last step.
+    // If a connect may end at any step, it may have ended before its last step.
     let anywhere = lines.contains(&"world odd deadline");
     let follows = |at: usize| follower(&lines, at).is_some_and(|next| !anywhere || what(lines[next]) != "End");
-    let says: Vec<usize> = (0..lines.len()).filter(|at| says(lines[*at]) && follows(*at)).collect();
-    // A hello on a connection that has ended is sent or not, as it comes.
+    let says: Vec<usize> = (0..lines.len()).filter(|at| claims(lines[*at]) && follows(*at)).collect();
+    // A hello on a connection that has ended may or may not be sent.
     let unaware = |at: usize| {
         what(lines[at]) == "Prove" && follower(&lines, at).is_some_and(|next| what(lines[next]) != "Welcome")
     };
@@ -41,7 +41,7 @@ pub fn tampered(text: &str, most: Option<usize>) -> Vec<Tampered> {
         let mut swapped = lines.clone();
         swapped.swap(*at, other);
         let what = format!("lines {} and {} exchanged: {}; {}", at + 1, other + 1, lines[*at], lines[other]);
-        says_all(&[lines[*at], lines[other]]).then(|| Tampered { how: How::Swapped, what, text: swapped.join("\n") })
+        all_claim(&[lines[*at], lines[other]]).then(|| Tampered { how: How::Swapped, what, text: swapped.join("\n") })
     });
     let altered = says.iter().filter_map(|at| {
         let line = altered(lines[*at])?;
@@ -59,7 +59,7 @@ pub fn tampered(text: &str, most: Option<usize>) -> Vec<Tampered> {
         .collect()
 }
 
-/// Whose line it is: a process, in a role, and with whom.
+/// The actor of a line: a process, its role, and its peer.
 fn actor(line: &str) -> (&str, &str, Option<&str>) {
     let mut words = line.split(' ');
     let (who, role) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
@@ -70,13 +70,13 @@ fn what(line: &str) -> &str {
     line.split(' ').nth(2).unwrap_or("")
 }
 
-fn says(line: &str) -> bool {
+fn claims(line: &str) -> bool {
     let bound = ["End", "Leave"].contains(&what(line)) || what(line) == "Welcome" && line.contains("peer=");
     !line.starts_with("world ") && !bound
 }
 
-fn says_all(lines: &[&str]) -> bool {
-    lines.iter().all(|line| says(line))
+fn all_claim(lines: &[&str]) -> bool {
+    lines.iter().all(|line| claims(line))
 }
 
 /// The next line of the same actor.
@@ -84,7 +84,7 @@ fn follower(lines: &[&str], at: usize) -> Option<usize> {
     (at + 1..lines.len()).find(|other| actor(lines[*other]) == actor(lines[at]))
 }
 
-/// Of a server's answer in a handshake: the line before which its client had it.
+/// For a server's answer in a handshake: the line before which its client had received it.
 fn effect(lines: &[&str], at: usize) -> Option<usize> {
     let from = lines[at].split(' ').find_map(|word| word.strip_prefix("peer="))?;
     let asked = if what(lines[at]) == "Answer" { "Prove" } else { "Welcome" };
@@ -92,7 +92,7 @@ fn effect(lines: &[&str], at: usize) -> Option<usize> {
     follower(lines, lines.iter().position(|other| line(other))?)
 }
 
-/// The line with another answer.
+/// The line with a different answer.
 fn altered(line: &str) -> Option<String> {
     const OTHER: [(&str, &str); 22] = [
         ("row=Nothing", "row=Suspected"),

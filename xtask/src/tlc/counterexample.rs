@@ -1,4 +1,4 @@
-//! A counterexample as a story: who does what, and what it changes.
+//! Renders a counterexample as a table of actions and what each of them changes.
 
 use std::fmt::Write;
 
@@ -6,9 +6,9 @@ use rendezvous_model::view::View;
 
 use super::{Result, state};
 
-/// The story of the trace in TLC's output.
-pub fn tell(name: &str, about: &str, output: &str) -> Result<String> {
-    let mut story = format!("# {name}\n\n{about}\n| step | action | changes |\n| ---: | --- | --- |\n");
+/// Renders the trace in TLC's output.
+pub fn render(name: &str, about: &str, output: &str) -> Result<String> {
+    let mut table = format!("# {name}\n\n{about}\n| step | action | changes |\n| ---: | --- | --- |\n");
     let mut before: Option<View> = None;
     let mut steps = 0;
     for block in output.split("\nState ").skip(1) {
@@ -20,7 +20,7 @@ pub fn tell(name: &str, about: &str, output: &str) -> Result<String> {
         let after = state::read(rest)?;
         if let Some(before) = &before {
             steps += 1;
-            writeln!(story, "| {steps} | {action} | {} |", before.changes(&after).join(" · "))?;
+            writeln!(table, "| {steps} | {action} | {} |", before.changes(&after).join(" · "))?;
         }
         before = Some(after);
         if let Some(back) = block.lines().find(|line| line.starts_with("Back to state")) {
@@ -32,14 +32,14 @@ pub fn tell(name: &str, about: &str, output: &str) -> Result<String> {
                 .unwrap_or("")
                 .parse()
                 .unwrap_or(1);
-            writeln!(story, "\n… and so on for ever, from after step {}.", to.saturating_sub(1))?;
+            writeln!(table, "\nFrom here on, the steps after step {} repeat for ever.", to.saturating_sub(1))?;
         }
     }
     if output.contains(": Stuttering") {
-        writeln!(story, "\n… and nothing more ever happens.")?;
+        writeln!(table, "\nAfter that, nothing happens any more.")?;
     }
     match steps {
         0 => Err(format!("{name}: no trace in TLC's output").into()),
-        _ => Ok(story),
+        _ => Ok(table),
     }
 }

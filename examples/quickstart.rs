@@ -1,12 +1,14 @@
 //! A counter that outlives those who count: client and server in one program.
 //!
 //! ```text
-//! cargo run --example quickstart                     count, starting the server if there is none
-//! cargo run --example quickstart -- --home DIR       the same in another place
-//! cargo run --example quickstart -- status           say what is there, start nothing
-//! cargo run --example quickstart -- stop             retire the server, and wait for its end
-//! cargo run --example quickstart -- serve            be the server, in the foreground
+//! cargo run -p quickstart                     count, starting the server if there is none
+//! cargo run -p quickstart -- --home DIR       the same in another place
+//! cargo run -p quickstart -- status           say what is there, start nothing
+//! cargo run -p quickstart -- stop             retire the server, and wait for its end
+//! cargo run -p quickstart -- serve            be the server, in the foreground
 //! ```
+//!
+//! In the published package, which has no workspace, it is `cargo run --example quickstart`.
 
 use std::cell::Cell;
 use std::rc::Rc;

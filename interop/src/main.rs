@@ -9,13 +9,15 @@ mod ours;
 mod rows;
 mod sample;
 mod server;
+mod service;
 
 use std::error::Error;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use self::contender::{Contender, Service};
+use self::contender::Contender;
+use self::service::Service;
 
 pub type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 

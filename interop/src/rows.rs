@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use tempfile::{TempDir, tempdir};
 
 use crate::Result;
-use crate::contender::{Contender, Service, end};
+use crate::contender::Contender;
 use crate::sample::{self, micros};
 use crate::server::Server;
+use crate::service::{Service, end};
 
 /// Its name, how many rounds it takes, and how it is measured.
 struct Row(&'static str, usize, fn(&'static str, Plan) -> Measuring);

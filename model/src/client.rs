@@ -1,6 +1,6 @@
 //! The client's steps, and how the world answers them.
 
-use rendezvous_ipc::proto::connect::{self, Came, Goal, Lifetime, Policy, Step};
+use rendezvous_ipc::proto::connect::{Came, Goal, Lifetime, Policy, Step};
 use rendezvous_ipc::proto::handshake::{self, SERVER_PROOF, WELCOME};
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::serve::Starter;
@@ -238,13 +238,5 @@ impl World {
             || server.dying
             || self.stopped.contains(&Actor::Server(s))
             || (!server.registered && self.stopped.iter().any(spawner_is_stopped))
-    }
-}
-
-/// What a client holds of the point, as its step says.
-pub(crate) fn holds(at: &At) -> connect::Holds {
-    match at {
-        At::Step(step) => step.holds(),
-        At::Out | At::Over(_) => connect::Holds::default(),
     }
 }

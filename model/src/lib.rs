@@ -11,6 +11,7 @@ mod client;
 mod fault;
 pub mod graph;
 mod greet;
+mod inject;
 pub mod property;
 pub mod script;
 mod server;

@@ -4,7 +4,6 @@ use rendezvous_ipc::proto::connect::{Goal, Policy, Step};
 use rendezvous_ipc::proto::record::Record;
 use rendezvous_ipc::proto::serve::{self, Retire};
 
-use crate::client::holds;
 use crate::world::{Actor, At, Client, Content, Life, Move, Pipe, Said, Site, World};
 
 /// A property of a world, and of a move from a world.
@@ -101,7 +100,7 @@ fn cookie_freshness(world: &World) -> bool {
 /// At each step just what it says is held; who is over holds nothing.
 fn holds_table(world: &World) -> bool {
     clients(world).all(|c| {
-        let holds = holds(&world.clients[c].at);
+        let holds = world.clients[c].at.holds();
         holds.lock == world.holds(Actor::Client(c)) && holds.child == world.clients[c].child.is_some()
     }) && servers(world).filter(|&s| !world.servers[s].dying).all(|s| {
         let me = Actor::Server(s);

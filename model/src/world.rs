@@ -140,6 +140,16 @@ pub enum At {
     Over(&'static str),
 }
 
+impl At {
+    /// Returns what the client holds of the point, as its step says.
+    pub(crate) fn holds(&self) -> connect::Holds {
+        match self {
+            At::Step(step) => step.holds(),
+            At::Out | At::Over(_) => connect::Holds::default(),
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Client {
     pub goal: Option<Goal>,

@@ -20,8 +20,9 @@ use rendezvous_model::slices::{Slice, slices};
 use rendezvous_model::view::View;
 use rendezvous_model::{Bounds, Fault, GOALS, Site, World, goal_name};
 
-use crate::tlc::{Result, fetch, placed, state};
-use crate::{parallel, root};
+use crate::parallel::{self, Result};
+use crate::root;
+use crate::tlc::{fetch, placed, state};
 
 /// Graphs with more states are not compared.
 const MOST: usize = 200_000;

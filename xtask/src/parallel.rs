@@ -1,9 +1,11 @@
 //! Runs tasks in parallel.
 
+use std::error::Error;
 use std::sync::Mutex;
 use std::thread;
 
-use crate::tlc::Result;
+/// A result that one thread may hand to another.
+pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// The number of cores of the smallest machine that runs this. TLC gets one worker a run, so that it visits states in a
 /// fixed order and its counterexamples are the shortest.

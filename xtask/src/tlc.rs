@@ -20,9 +20,8 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::{parallel, root};
-
-pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+use crate::parallel::{self, Result};
+use crate::root;
 
 #[derive(Default)]
 pub struct Options {

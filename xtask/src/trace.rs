@@ -18,8 +18,9 @@ use std::time::Instant;
 use self::ask::{Verdict, ask};
 use self::log::Run;
 use self::tamper::{How, tampered};
+use crate::parallel::Result;
 use crate::root;
-use crate::tlc::{Result, fetch};
+use crate::tlc::fetch;
 
 /// At how many places a kept log is tampered with, in each way, and how many kept logs a quick check reads.
 const PLACES: usize = 4;

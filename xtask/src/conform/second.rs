@@ -11,8 +11,9 @@ use rendezvous_model::graph::{self, Graph, Id};
 use rendezvous_model::slices::{Slice, slices};
 
 use super::{configuration, end_of, machines, unescaped};
+use crate::parallel::Result;
 use crate::root;
-use crate::tlc::{Result, second, state};
+use crate::tlc::{second, state};
 
 /// The most states of a small slice.
 const SMALL: usize = 3_500;

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use super::log::{Event, Run};
+use crate::parallel::Result;
 use crate::root;
-use crate::tlc::{Result, placed};
+use crate::tlc::placed;
 
 /// The result for a run.
 pub enum Verdict {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::tlc::Result;
+use crate::parallel::Result;
 
 /// `p1 connect Dial record=p2`: the actor, its role, the step, and what it saw.
 pub struct Line<'a> {

@@ -1,0 +1,263 @@
+//! Injects faults: the moves of a world in which something goes wrong.
+
+use rendezvous_ipc::proto::connect::{Came, Lifetime, Step};
+use rendezvous_ipc::proto::handshake::{self, Intent, Prove};
+use rendezvous_ipc::proto::random::Random;
+use rendezvous_ipc::proto::serve;
+
+use crate::fault::Fault;
+use crate::world::{Actor, At, Bounds, Content, Life, Manner, Moves, Pipe, Reply, World};
+
+impl World {
+    pub(crate) fn faults(&self, bounds: &Bounds, moves: &mut Moves<'_>) {
+        if self.left == 0 {
+            return;
+        }
+        let mut faults = Faults { bounds, moves };
+        for c in 0..self.clients.len() {
+            if let At::Step(step) = &self.clients[c].at {
+                self.client_faults(c, step, &mut faults);
+            }
+        }
+        for s in 0..self.servers.len() {
+            self.server_faults(s, &mut faults);
+        }
+        self.file_faults(&mut faults);
+    }
+
+    fn client_faults(&self, c: usize, step: &Step, faults: &mut Faults<'_, '_>) {
+        let me = Actor::Client(c);
+        faults.push(Fault::KillClient, "KillClient", me, |world| {
+            world.abandon(c, |server| {
+                if server.pipe == Pipe::Open {
+                    server.pipe = Pipe::Eof;
+                }
+            });
+            world.hang_up(c);
+            world.let_go(me);
+            world.idle(c);
+            world.stopped.remove(&me);
+        });
+        if self.stopped.contains(&me) {
+            return;
+        }
+        faults.push(Fault::StopClient, "StopClient", me, |world| {
+            world.stopped.insert(me);
+        });
+        faults.push(Fault::Deadline, "Giveup", me, |world| world.give_up(c, "Deadline"));
+        match step.clone() {
+            Step::Clear(step) => faults.push(Fault::Deadline, "TooLate", me, |world| world.goes(c, step.too_late())),
+            Step::Probe(step) => faults.push(Fault::Shortage, "CannotTell", me, |world| {
+                world.goes(c, step.answered(Lifetime::CannotTell));
+            }),
+            Step::Spawn(step) => {
+                faults.push(Fault::CannotStart, "CannotStart", me, |world| world.goes(c, step.cannot_execute()));
+            }
+            Step::Dial(step) if self.servers[self.dialled(c)].listens => {
+                faults.push(Fault::Backlog, "Backlog", me, |world| world.suspects(c, step.failed(Came::Silence)));
+            }
+            _ => {}
+        }
+        match step {
+            Step::Probe(_) | Step::Verify(_) | Step::Confirm(_) | Step::Fallback(_) => {}
+            Step::Kill(_) | Step::Unlock(_) | Step::Backoff(_) | Step::Wait(_) | Step::Done(_) => {}
+            step => faults.push(Fault::Shortage, "Trouble", me, |world| world.troubled(c, step.clone())),
+        }
+    }
+
+    /// The way out of every step: what it holds is released, as the step says.
+    pub(crate) fn give_up(&mut self, c: usize, how: &'static str) {
+        let me = Actor::Client(c);
+        let holds = self.clients[c].at.holds();
+        if let Some(child) = self.clients[c].child.filter(|_| holds.child) {
+            self.stopped.remove(&Actor::Server(child));
+            self.abandon(c, |server| server.dying = true);
+        }
+        if holds.record {
+            self.write(me, Content::Empty);
+        }
+        if holds.lock {
+            self.let_go(me);
+        }
+        self.hang_up(c);
+        self.over(c, how);
+    }
+
+    /// Our own trouble: while it dials the machine says what comes of it, and an unlock on the way out is part of it.
+    fn troubled(&mut self, c: usize, step: Step) {
+        let next = match step {
+            Step::Dial(step) => step.failed(Came::Trouble),
+            Step::Hello(step) => step.failed(Came::Trouble),
+            Step::Prove(step) => step.failed(Came::Trouble),
+            Step::Welcome(step) => step.failed(Came::Trouble),
+            _ => return self.give_up(c, "Trouble"),
+        };
+        self.suspects(c, next);
+        if let At::Step(Step::Unlock(step)) = self.clients[c].at.clone() {
+            self.let_go(Actor::Client(c));
+            self.goes(c, step.unlocked());
+        }
+    }
+
+    /// The client leaves its child, if it has one: nobody hears any more what that says.
+    fn abandon(&mut self, c: usize, change: impl FnOnce(&mut crate::world::Server)) {
+        let Some(child) = self.clients[c].child.take() else { return };
+        if self.servers[child].is_free() {
+            return self.forget(child);
+        }
+        self.servers[child].reply = Reply::None;
+        change(&mut self.servers[child]);
+    }
+
+    fn server_faults(&self, s: usize, faults: &mut Faults<'_, '_>) {
+        let me = Actor::Server(s);
+        let server = &self.servers[s];
+        if server.is_free() && server.stranger.is_none() && self.refers(faults.bounds, s) {
+            for (manner, name) in [(Manner::Silent, "silent"), (Manner::Liar, "liar")] {
+                faults.about(Fault::Stranger, "Stranger", Some(me), name.into(), |world| {
+                    world.servers[s].stranger = Some(manner);
+                });
+            }
+        }
+        if server.pipe == Pipe::Open {
+            faults.push(Fault::PipeKept, "Keep", me, |world| world.servers[s].pipe = Pipe::Kept);
+        }
+        if server.alive() {
+            faults.push(Fault::KillServer, "KillServer", me, |world| {
+                world.servers[s].dying = true;
+                world.stopped.remove(&me);
+            });
+        }
+        if server.alive() && server.listens {
+            faults.push(Fault::Unlinked, "Unlink", me, |world| world.servers[s].listens = false);
+        }
+        if server.alive() && server.listens && !server.guest {
+            faults.push(Fault::Guest, "Guest", me, |world| {
+                world.servers[s].guest = true;
+                world.reflects(s);
+            });
+        }
+        let Some(step) = self.serving_step(s) else { return };
+        faults.push(Fault::StopServer, "StopServer", me, |world| {
+            world.stopped.insert(me);
+        });
+        let purpose = step.facts().purpose;
+        let mut answers = |fault, action, next: serve::Step| {
+            faults.push(fault, action, me, |world| world.servers[s].step = Some(next));
+        };
+        match step.clone() {
+            serve::Step::Lock(step) if purpose == "Idle" => answers(Fault::Shortage, "CannotLock", step.failed()),
+            serve::Step::Reclaim(step) => answers(Fault::Shortage, "CannotReclaim", step.failed()),
+            serve::Step::Backoff(step) => answers(Fault::Deadline, "Overdue", step.overdue()),
+            serve::Step::Build(step) => {
+                answers(Fault::Fails, "NoHandler", step.failed());
+                if !server.hung {
+                    faults.push(Fault::Hangs, "Hang", me, |world| world.servers[s].hung = true);
+                }
+            }
+            serve::Step::Listen(step) => answers(Fault::Fails, "NoHandler", step.failed()),
+            serve::Step::Ready(step) => faults.push(Fault::Nonsense, "Nonsense", me, |world| {
+                world.servers[s].reply = Reply::Nonsense;
+                world.servers[s].step = Some(step.said());
+            }),
+            _ => {}
+        }
+    }
+
+    /// A guest does not know the cookie. It says the server's own proof back to it, and is not admitted.
+    fn reflects(&mut self, s: usize) {
+        let record = self.record(s);
+        let hello = handshake::Hello::new(Intent::Connect, Random::drawn([200; 32]));
+        let prove = Prove::hello(&hello.to_bytes(), Random::drawn([100 + s as u8; 32]), 0).expect("a hello");
+        let heard = prove.to_bytes(&record);
+        let proof = heard.last_chunk().expect("it ends with a proof");
+        if prove.judge(&record, proof).is_some() {
+            let _ = self.servers[s].gate.admit();
+        }
+    }
+
+    fn file_faults(&self, faults: &mut Faults<'_, '_>) {
+        let now = self.files[self.current];
+        let mut damage = |fault, action, content: Content| {
+            if content != now {
+                faults.about(fault, action, None, content.to_string(), |world| world.files[world.current] = content);
+            }
+        };
+        damage(Fault::Torn, "Tear", Content::Torn);
+        damage(Fault::Emptied, "Empty", Content::Empty);
+        for content in [Content::Newer, Content::Dialect, Content::Foreign] {
+            damage(Fault::Foreign, "Strange", content);
+        }
+        if damage_is_possible(self, Fault::OldCopy, faults.bounds) {
+            let mut copies: Vec<usize> = (0..self.servers.len()).filter(|&s| self.copied(faults.bounds, s)).collect();
+            copies.push(self.unused(faults.bounds));
+            for s in copies {
+                let content = Content::Record(s);
+                if content != now {
+                    faults.about(Fault::OldCopy, "PutBack", None, content.to_string(), |world| {
+                        world.files[world.current] = content;
+                    });
+                }
+            }
+        }
+        if self.life != Life::Absent {
+            faults.about(Fault::LifeRemoved, "Vanish", None, String::new(), |world| world.life = Life::Absent);
+        }
+        if !self.life.unheld() {
+            faults.about(Fault::LifeReplaced, "Replace", None, String::new(), |world| world.life = Life::Free);
+        }
+        let other = 1 - self.current;
+        if self.locks[self.current].is_none() {
+            faults.about(Fault::Deleted, "Delete", None, String::new(), |world| {
+                world.files[world.current] = Content::Empty
+            });
+        } else if self.locks[other].is_none() {
+            faults.about(Fault::Deleted, "Delete", None, String::new(), |world| {
+                world.files[other] = Content::Empty;
+                world.current = other;
+            });
+        }
+    }
+
+    /// Whose record was in the file once: a server that is registered, or was.
+    fn copied(&self, bounds: &Bounds, s: usize) -> bool {
+        let server = &self.servers[s];
+        let was = || self.refers(bounds, s) && self.clients.iter().all(|client| client.child != Some(s));
+        server.registered || (server.is_free() && was())
+    }
+}
+
+fn damage_is_possible(world: &World, fault: Fault, bounds: &Bounds) -> bool {
+    world.left > 0 && bounds.faults.contains(&fault)
+}
+
+/// Collects the faults that may happen.
+struct Faults<'a, 'w> {
+    bounds: &'a Bounds,
+    moves: &'a mut Moves<'w>,
+}
+
+impl Faults<'_, '_> {
+    fn push(&mut self, fault: Fault, action: &'static str, who: Actor, change: impl FnOnce(&mut World)) {
+        self.about(fault, action, Some(who), String::new(), change);
+    }
+
+    fn about(
+        &mut self,
+        fault: Fault,
+        action: &'static str,
+        who: Option<Actor>,
+        about: String,
+        change: impl FnOnce(&mut World),
+    ) {
+        if self.bounds.faults.contains(&fault) {
+            self.moves.about(action, who, about, |world| {
+                change(world);
+                world.left -= 1;
+                world.calm = false;
+                world.clean.clear();
+                world.clients.iter_mut().for_each(|client| client.tries = 0);
+            });
+        }
+    }
+}

@@ -115,14 +115,9 @@ impl Quest {
     }
     /// The same, of a record.
     pub(super) fn row_of(&self, record: &Record) -> Row {
-        let dialled = self.suspect.as_ref() == Some(record);
-        match self.here.reach(record) {
-            _ if self.replaced.as_ref() == Some(record) => Row::Replaced,
-            Reach::Direct if !dialled => Row::Fresh,
-            _ if self.here.is_foreign(&record.scope) => Row::Foreign,
-            _ if dialled => Row::Suspected,
-            Reach::Doubtful => Row::Doubtful,
-            Reach::Direct | Reach::Apart => Row::Apart,
+        match self.replaced.as_ref() == Some(record) {
+            true => Row::Replaced,
+            false => Row::of(&self.here, record, self.suspect.as_ref() == Some(record)),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The two tables of the client: what a record and the lifetime lock come to, and what a dial came to.
 
 use crate::proto::handshake::{self, Rejected};
+use crate::proto::record::Record;
+use crate::proto::scope::{Place, Reach};
 
 /// What the record says, seen from this connect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -23,6 +25,19 @@ pub enum Row {
     Fresh,
     /// Valid, dialled and suspected.
     Suspected,
+}
+
+impl Row {
+    /// Returns what a record says to who stands at this place: after a dial that failed, or before any.
+    pub fn of(here: &Place, record: &Record, dialled: bool) -> Self {
+        match here.reach(record) {
+            Reach::Direct if !dialled => Row::Fresh,
+            _ if here.is_foreign(&record.scope) => Row::Foreign,
+            _ if dialled => Row::Suspected,
+            Reach::Doubtful => Row::Doubtful,
+            Reach::Direct | Reach::Apart => Row::Apart,
+        }
+    }
 }
 
 /// What the lifetime lock said, asked while holding the point lock. *Free* is a fact, *held* is none.

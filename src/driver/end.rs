@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
-use super::connect::Pause;
+use super::connect::{Pause, not_held};
 use super::inspect::{Examined, examine};
 use super::life;
 use super::os::identity::{Identity, elsewhere, identify, not_the_server};
@@ -18,85 +18,141 @@ use super::socket::{self, BACKLOG};
 use super::{sequoia, story};
 use crate::dialect::Dialect;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::outcome::Suspicion;
-use crate::proto::connect::{Came, Lifetime};
-use crate::proto::record::{Found, Record};
-use crate::proto::unresponsive::{Seen, Sign, Spared, Verdict};
+use crate::proto::end::{Done, Glance, Step, Times};
+use crate::proto::record::Record;
+use crate::proto::unresponsive::{Sign, Spared};
 use crate::service::Service;
-use crate::status::{Ending, Status};
+use crate::status::Ending;
 
 /// Kills the server of the record, if it holds its lifetime lock, does not answer, and makes no progress.
-///
-/// Nothing is held between two looks: who wants the point lock meanwhile gets it.
 pub(crate) async fn end_unresponsive(service: &Service) -> Result<Ending, Error> {
     if service.dialect == Dialect::Sequoia {
         return Err(sequoia::no_retirement());
     }
+    let Limits { connect, patience, drain, .. } = service.limits;
     let began = Instant::now();
-    let until = began + service.limits.connect;
     let mut pause = Pause::default();
-    let mut silent: Option<Silent> = None;
+    let mut seen = Seen::default();
+    let mut step = Step::new(Times { connect, patience, drain });
     loop {
-        let next = Instant::now() + service.limits.patience;
-        let Examined { status, found, point } = examine(service, until).await?;
-        match (status, found, point) {
-            (Status::Unresponsive(suspicion), Found::Record(record), Some(point)) => {
-                let server = match silent.take() {
-                    Some(server) if server.record == record => server,
-                    _ => Silent::new(service, record)?,
-                };
-                let server = silent.insert(server);
-                match server.look(suspicion.came) {
-                    Verdict::End(sign) => return end(service, server, &point, sign).await,
-                    Verdict::Spare(spared) => return Err(spare(spared, suspicion, began.elapsed())),
-                    Verdict::LookAgain if Instant::now() < until => {}
-                    Verdict::LookAgain => return Err(spare(Spared::NotKnown, suspicion, began.elapsed())),
-                }
-                drop(point);
-                // One that is refused is refused at once: looks are apart all the same.
-                sleep_until(next).await;
+        if !step.holds_lock() {
+            seen.point = None;
+        }
+        step = match step {
+            Step::Look(s) => {
+                let mut look = examine(service, began).await?;
+                seen.point = look.point.take();
+                s.saw(&seen.look.insert(look).done, began.elapsed())
             }
-            // Who does not have the point lock may see a server that retires, or one that is just registered.
-            (Status::Unknown(_), ..) if Instant::now() < until => sleep(pause.next()?).await,
-            (Status::Unknown(suspicion), ..) => return Err(story::locked_out(service, began.elapsed(), suspicion)),
-            (status, ..) => return Ok(Ending::LeftAlone(status)),
-        }
+            Step::Identify(s) => match identify_server(service, s.record()) {
+                Ok(process) => {
+                    seen.process = Some(process);
+                    s.identified()
+                }
+                Err(error) => {
+                    seen.trouble = Some(error);
+                    s.not_identified()
+                }
+            },
+            Step::Watch(s) => {
+                let now = Look::at(seen.process()?.number, s.record().address.tcp(), BACKLOG);
+                if s.is_first() {
+                    seen.first = None;
+                }
+                s.saw(seen.glance(now), began.elapsed())
+            }
+            Step::Rest(s) => {
+                sleep(s.until().saturating_sub(began.elapsed())).await;
+                s.over(began.elapsed())
+            }
+            Step::Owner(s) => match locks::is_anothers(&service.life, &service.point, seen.process()?.number) {
+                true => {
+                    seen.trouble = Some(not_the_server(s.pid()));
+                    s.anothers()
+                }
+                false => s.not_anothers(),
+            },
+            Step::Kill(s) => {
+                seen.process()?.kill()?;
+                let (pid, sign) = (s.pid(), s.sign());
+                tracing::warn!(target: "rendezvous_ipc::end", pid, %sign, "a server that does not answer was killed");
+                pause = Pause::default();
+                s.killed(began.elapsed())
+            }
+            Step::Probe(s) => {
+                let (lifetime, why) = life::probe(seen.point()?, &service.life);
+                seen.trouble = why;
+                s.answered(lifetime, began.elapsed())
+            }
+            Step::Backoff(s) => {
+                sleep(pause.next()?).await;
+                s.over(began.elapsed())
+            }
+            Step::Done(Done::Ended { pid, sign }) => return Ok(Ending::Ended { pid, sign }),
+            Step::Done(Done::LeftAlone) => return Ok(Ending::LeftAlone(seen.look()?.status()?)),
+            Step::Done(Done::Spared(spared)) => {
+                return Err(spare(spared, seen.look()?.suspicion()?, began.elapsed()));
+            }
+            Step::Done(Done::LockedOut) => {
+                return Err(story::locked_out(service, began.elapsed(), seen.look()?.suspicion()?));
+            }
+            Step::Done(Done::StillHeld(waited)) => return Err(story::still_held(waited)),
+            Step::Done(Done::Unidentified | Done::Trouble) => {
+                return Err(seen.trouble.unwrap_or_else(|| not_held("the error")));
+            }
+        };
     }
 }
 
-/// A server that does not answer, and what was seen of it since it first did not.
-struct Silent {
-    record: Record,
-    process: Identity,
+/// What was seen and is held on the way.
+#[derive(Default)]
+struct Seen {
+    /// The last look at the point.
+    look: Option<Examined>,
+    /// The point lock of that look.
+    point: Option<Guard>,
+    process: Option<Identity>,
+    /// The first glance at the process.
     first: Option<Look>,
-    silences: u32,
-    stopped: Option<bool>,
+    trouble: Option<Error>,
 }
 
-impl Silent {
-    fn new(service: &Service, record: Record) -> Result<Self, Error> {
-        if socket::is_anothers(&service.point, &record) {
-            return Err(elsewhere(record.pid));
-        }
-        let process = identify(record.pid, record.started)?;
-        Ok(Silent { record, process, first: None, silences: 0, stopped: Some(true) })
+impl Seen {
+    fn look(&mut self) -> Result<Examined, Error> {
+        self.look.take().ok_or_else(|| not_held("a look"))
     }
 
-    /// Looks at it after one more dial that came to nothing.
-    fn look(&mut self, came: Came) -> Verdict {
-        let look = Look::at(self.process.number, self.record.address.tcp(), BACKLOG);
-        self.silences += 1;
-        self.stopped = self.stopped.zip(look.stopped()).map(|(before, now)| before && now);
+    fn point(&self) -> Result<&Guard, Error> {
+        self.point.as_ref().ok_or_else(|| not_held("the point lock"))
+    }
+
+    fn process(&self) -> Result<&Identity, Error> {
+        self.process.as_ref().ok_or_else(|| not_held("the process"))
+    }
+
+    /// Compares the process with the first glance, or keeps this one as the first.
+    fn glance(&mut self, now: Look) -> Glance {
+        let stopped = now.stopped();
         let (ran, moved) = match &self.first {
-            Some(first) => (look.ran_since(first), look.moved_since(first)),
+            Some(first) => (now.ran_since(first), now.moved_since(first)),
             None => (None, None),
         };
-        self.first.get_or_insert(look);
-        Seen { silences: self.silences, came, stopped: self.stopped, ran, moved }.verdict()
+        self.first.get_or_insert(now);
+        Glance { stopped, ran, moved }
     }
 }
 
-/// The error for who was to end a server that may be well.
+/// Opens the process of a record, if it is the one that listens there.
+fn identify_server(service: &Service, record: &Record) -> Result<Identity, Error> {
+    if socket::is_anothers(&service.point, record) {
+        return Err(elsewhere(record.pid));
+    }
+    identify(record.pid, record.started)
+}
+
+/// Returns the error for a caller whose server may be well.
 fn spare(spared: Spared, suspicion: Suspicion, waited: Duration) -> Error {
     const LATER: &str = "it may be busy, or others crowd it: try again when that is over, and if it hangs all the same, \
                          end it by hand";
@@ -108,25 +164,4 @@ fn spare(spared: Spared, suspicion: Suspicion, waited: Duration) -> Error {
         Spared::NotKnown => ("whether it goes on cannot be seen", "see what it does, and end it by hand"),
     };
     Error::NotHung { pid: suspicion.pid, suspicion: Box::new(suspicion), waited, found, remedy }
-}
-
-/// Ends it, and holds the point lock until it is gone, so that no successor can be taken for it.
-async fn end(service: &Service, server: &Silent, point: &Guard, sign: Sign) -> Result<Ending, Error> {
-    let pid = server.record.pid;
-    // By a rare chance two processes of two PID namespaces have one number and one start.
-    if locks::is_anothers(&service.life, &service.point, server.process.number) {
-        return Err(not_the_server(pid));
-    }
-    server.process.kill()?;
-    tracing::warn!(target: "rendezvous_ipc::end", pid, %sign, "a server that does not answer was killed");
-    let began = Instant::now();
-    let mut pause = Pause::default();
-    loop {
-        match life::probe(point, &service.life) {
-            (Lifetime::Free | Lifetime::Absent, _) => return Ok(Ending::Ended { pid, sign }),
-            (Lifetime::CannotTell, Some(error)) => return Err(error),
-            _ if began.elapsed() < service.limits.drain => sleep(pause.next()?).await,
-            _ => return Err(story::still_held(began.elapsed())),
-        }
-    }
 }

@@ -1,11 +1,12 @@
 //! Status and retirement: what a client may want of a server without being served.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 
-use super::connect::{self, Ended};
+use super::connect::{self, Ended, not_held};
 use super::dial;
 use super::life;
 use super::os::scope;
@@ -15,10 +16,11 @@ use super::story::{Story, still_there};
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::outcome::Suspicion;
-use crate::proto::connect::{Came, Goal, Lifetime};
+use crate::proto::connect::Goal;
 use crate::proto::handshake::{Intent, Welcome};
-use crate::proto::record::{Found, Record};
-use crate::proto::scope::{Place, Reach};
+use crate::proto::inspect::{Done, Step, Verdict};
+use crate::proto::record::Record;
+use crate::proto::retire::{self, Presence};
 use crate::service::Service;
 use crate::status::{Retired, Status};
 
@@ -27,106 +29,88 @@ pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
     if service.dialect == Dialect::Sequoia {
         return sequoia::inspect(service).await;
     }
-    Ok(examine(service, Instant::now() + service.limits.connect).await?.status)
+    examine(service, Instant::now()).await?.status()
 }
 
-/// What a look at a point came to, and the point lock, if that was needed: under it nothing of this has changed.
+/// What a look at a point came to, and the point lock, if that is still held: then nothing of this has changed.
 pub(super) struct Examined {
-    pub(super) status: Status,
-    pub(super) found: Found,
+    pub(super) done: Done,
     pub(super) point: Option<Guard>,
+    /// The dial that failed, if one did.
+    suspicion: Option<Suspicion>,
+    /// Why the lifetime lock could not be asked, if it could not.
+    trouble: Option<Error>,
 }
 
 /// Looks at a point, again where it changes meanwhile.
-pub(super) async fn examine(service: &Service, until: Instant) -> Result<Examined, Error> {
-    let here = scope::place(service.context.home())?;
+pub(super) async fn examine(service: &Service, began: Instant) -> Result<Examined, Error> {
+    let mut point = None;
+    let (mut suspicion, mut trouble) = (None, None);
+    let mut step = Step::new(scope::place(service.context.home())?, service.limits.connect);
     loop {
-        let found = point::read(&service.point)?;
-        let mut suspicion = match look(service, &here, &found).await? {
-            Look::Status(status) => return Ok(Examined { status, found, point: None }),
-            Look::Suspicion(suspicion) => suspicion,
-        };
-        // A point that is not there is not created just to be locked.
-        let mut point = point::try_lock(&service.point, false)?;
-        // Only what is still there under the lock goes together with what the lifetime lock says.
-        if let Some(locked) = &mut point
-            && locked.found()? != found
-        {
-            if Instant::now() < until {
-                continue;
-            }
+        if !step.holds_lock() {
             point = None;
         }
-        let lifetime = match point.as_ref().map(|point| life::probe(point, &service.life)) {
-            Some((Lifetime::CannotTell, Some(error))) => return Err(error),
-            lifetime => lifetime.map(|(lifetime, _)| lifetime),
+        step = match step {
+            Step::Read(s) => {
+                suspicion = None;
+                s.found(point::read(&service.point)?)
+            }
+            Step::Dial(s) => match dial(service, s.record()).await? {
+                Ok(welcome) => s.welcomed(welcome),
+                Err(failed) => s.failed(suspicion.insert(failed).came),
+            },
+            Step::Lock(s) => {
+                point = point::try_lock(&service.point, false)?;
+                if point.is_some() { s.got() } else { s.not_got() }
+            }
+            Step::Reread(s) => s.found(held(&mut point)?.found()?, began.elapsed()),
+            Step::Probe(s) => {
+                let (lifetime, why) = life::probe(held(&mut point)?, &service.life);
+                trouble = why;
+                s.answered(lifetime)
+            }
+            Step::Done(done) => return Ok(Examined { done, point, suspicion, trouble }),
         };
-        // Beside a whole record of here, a server may just be making its life file again: that is not known yet.
-        let lifetime = match (lifetime, &found) {
-            (Some(Lifetime::Absent), Found::Record(record)) if here.reach(record) != Reach::Doubtful => None,
-            (Some(Lifetime::Absent), _) => Some(Lifetime::Free),
-            (lifetime, _) => lifetime,
-        };
-        if let (Some(Lifetime::Held), Found::Record(record)) = (lifetime, &found)
-            && here.reach(record) == Reach::Doubtful
-        {
-            suspicion = match dial(service, record).await? {
-                Look::Status(status) => return Ok(Examined { status, found, point }),
-                Look::Suspicion(suspicion) => suspicion,
-            };
-        }
-        if let Some(status) = kept_away(&here, &found, lifetime) {
-            return Ok(Examined { status, found, point });
-        }
-        let status = match (lifetime, suspicion, &found) {
-            (Some(Lifetime::Free), _, Found::Record(record)) => Status::Gone { pid: record.pid },
-            (Some(Lifetime::Free), _, Found::Malformed(malformed)) => Status::Malformed(*malformed),
-            (Some(Lifetime::Free), _, _) | (None, _, Found::Absent) => Status::Absent,
-            (Some(_), Some(suspicion), _) => Status::Unresponsive(suspicion),
-            (None, Some(suspicion), _) => Status::Unknown(suspicion),
-            (_, None, _) => Status::Between,
-        };
-        return Ok(Examined { status, found, point });
     }
 }
 
-/// What a record says by itself, or after a dial.
-enum Look {
-    Status(Status),
-    Suspicion(Option<Suspicion>),
+fn held(point: &mut Option<Guard>) -> Result<&mut Guard, Error> {
+    point.as_mut().ok_or_else(|| not_held("the point lock"))
 }
 
-/// Whether the record is of a server that may live and cannot be reached from here.
-fn kept_away(here: &Place, found: &Found, lifetime: Option<Lifetime>) -> Option<Status> {
-    let Found::Record(record) = found else { return None };
-    let differs = here.differs(&record.scope)?;
-    let apart = here.reach(record) == Reach::Apart && lifetime != Some(Lifetime::Free);
-    (apart || here.is_foreign(&record.scope)).then_some(Status::ForeignScope { pid: record.pid, differs })
-}
-
-async fn look(service: &Service, here: &Place, found: &Found) -> Result<Look, Error> {
-    let record = match found {
-        Found::Newer { format } => return Ok(Look::Status(Status::Newer { format: *format })),
-        Found::OtherDialect => return Ok(Look::Status(Status::OtherDialect)),
-        Found::Absent | Found::Empty | Found::Malformed(_) => return Ok(Look::Suspicion(None)),
-        Found::Record(record) => record,
-    };
-    match here.reach(record) {
-        Reach::Direct => dial(service, record).await,
-        Reach::Doubtful | Reach::Apart => Ok(Look::Suspicion(None)),
-    }
-}
-
-async fn dial(service: &Service, record: &Record) -> Result<Look, Error> {
+/// Dials a server to ask for its status; our own trouble is an error.
+async fn dial(service: &Service, record: &Record) -> Result<Result<Welcome, Suspicion>, Error> {
     match dial::whole(&service.point, record, Intent::Status, service.limits.patience).await {
-        Ok((_, welcome)) => Ok(Look::Status(Status::live(welcome))),
+        Ok((_, welcome)) => Ok(Ok(welcome)),
         Err((stage, trouble)) => {
-            let suspicion = trouble.suspicion(record.pid, record.address, stage).map_err(Error::system(stage))?;
-            Ok(match suspicion.came {
-                Came::Unsupported(answer) => Look::Status(Status::Incompatible(answer)),
-                _ => Look::Suspicion(Some(suspicion)),
-            })
+            trouble.suspicion(record.pid, record.address, stage).map(Err).map_err(Error::system(stage))
         }
+    }
+}
+
+impl Examined {
+    /// Returns the dial that failed, of a server that did not answer.
+    pub(super) fn suspicion(self) -> Result<Suspicion, Error> {
+        self.suspicion.ok_or_else(|| not_held("a suspicion"))
+    }
+
+    /// Returns what to tell the caller.
+    pub(super) fn status(self) -> Result<Status, Error> {
+        Ok(match self.done.verdict {
+            Verdict::Live(welcome) => Status::live(welcome),
+            Verdict::Absent => Status::Absent,
+            Verdict::Malformed(malformed) => Status::Malformed(malformed),
+            Verdict::Gone { pid } => Status::Gone { pid },
+            Verdict::Between => Status::Between,
+            Verdict::Unresponsive(_) => Status::Unresponsive(self.suspicion()?),
+            Verdict::Unknown(_) => Status::Unknown(self.suspicion()?),
+            Verdict::Incompatible(answer) => Status::Incompatible(answer),
+            Verdict::Newer(format) => Status::Newer { format },
+            Verdict::OtherDialect => Status::OtherDialect,
+            Verdict::ForeignScope { pid, differs } => Status::ForeignScope { pid, differs },
+            Verdict::CannotTell => return Err(self.trouble.unwrap_or_else(|| not_held("the error"))),
+        })
     }
 }
 
@@ -135,23 +119,28 @@ pub(crate) async fn retire(service: &Service) -> Result<Retired, Error> {
     if service.dialect == Dialect::Sequoia {
         return Err(sequoia::no_retirement());
     }
-    // A server that lives has a life file, whatever became of its point. Nothing is made just to find nobody.
-    let nowhere = |path: &std::path::Path| matches!(path.try_exists(), Ok(false));
-    if nowhere(&service.point) && nowhere(&service.life) {
+    if retire::is_nobody(presence(&service.point), presence(&service.life)) {
         return Ok(Retired::Absent);
     }
     let mut story = Story::new();
     match connect::run(service, Goal::Retire, None, &mut story).await? {
         Ended::Welcomed { welcome, mut stream, .. } => {
             let limits = &service.limits;
-            // The server tries for the point lock until its drain deadline, and drains for as long again.
-            let longest = 2 * limits.drain + 2 * limits.patience;
+            let longest = retire::longest_wait(limits.drain, limits.patience);
             match timeout(longest, stream.read(&mut [0])).await {
                 Ok(_) => Ok(Retired::Retired { pid: welcome.pid }),
                 Err(_) => Err(still_there(longest)),
             }
         }
         Ended::Absent | Ended::Start(_) => Ok(Retired::Absent),
+    }
+}
+
+fn presence(path: &Path) -> Presence {
+    match path.try_exists() {
+        Ok(true) => Presence::There,
+        Ok(false) => Presence::NotThere,
+        Err(_) => Presence::CannotTell,
     }
 }
 

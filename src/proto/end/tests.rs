@@ -1,0 +1,328 @@
+//! The table, cell by cell; a walk to each end; and every step that can be reached at all, beside a second account of what
+//! was seen.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::proto::handshake::{self, Answer, Welcome};
+use crate::proto::record::Malformed;
+use crate::proto::record::tests::sample;
+use crate::proto::scope::Difference;
+use crate::proto::unresponsive::SILENCES;
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+const TIMES: Times = Times { connect: secs(30), patience: secs(2), drain: secs(10) };
+const CAME: [Came; 5] = [Came::Silence, Came::Refused, Came::NotWritable, Came::HungUp, Came::Impostor];
+const KNOWN: [Option<bool>; 3] = [None, Some(false), Some(true)];
+const LIFETIMES: [Lifetime; 4] = [Lifetime::Free, Lifetime::Held, Lifetime::Absent, Lifetime::CannotTell];
+const STOPPED: Glance = Glance { stopped: Some(true), ran: None, moved: None };
+const RUNS: Glance = Glance { stopped: Some(false), ran: Some(true), moved: None };
+
+/// The question of a step that must be this one.
+macro_rules! at {
+    ($step:expr, $variant:ident) => {
+        match $step {
+            Step::$variant(question) => question,
+            other => panic!("{other:?} and not {}", stringify!($variant)),
+        }
+    };
+}
+
+fn successor() -> Record {
+    Record { pid: 816, ..sample() }
+}
+
+fn verdicts() -> Vec<inspect::Verdict> {
+    use inspect::Verdict::*;
+    let no = Answer { verdict: handshake::Verdict::VersionUnsupported, protocol: 9, service: 9 };
+    let mut all = vec![
+        Live(Welcome { pid: 815, service: 1, uptime: 3, clients: 0 }),
+        Absent,
+        Malformed(self::Malformed::NoEnd),
+        Gone { pid: 815 },
+        Between,
+        Incompatible(no),
+        Newer(9),
+        OtherDialect,
+        ForeignScope { pid: 815, differs: Difference::Namespace },
+        CannotTell,
+    ];
+    all.extend(CAME.map(Unresponsive));
+    all.extend(CAME.map(Unknown));
+    all
+}
+
+fn looks() -> Vec<inspect::Done> {
+    let founds = [
+        Found::Absent,
+        Found::Empty,
+        Found::Malformed(Malformed::NoEnd),
+        Found::Newer { format: 9 },
+        Found::OtherDialect,
+        Found::Record(sample()),
+        Found::Record(successor()),
+    ];
+    let done = |verdict, found, held| inspect::Done { verdict, found, held };
+    let cells = |verdict| founds.clone().map(|found| [true, false].map(|held| done(verdict, found.clone(), held)));
+    verdicts().into_iter().flat_map(cells).flatten().collect()
+}
+
+fn silent(record: Record, came: Came) -> inspect::Done {
+    inspect::Done { verdict: inspect::Verdict::Unresponsive(came), found: Found::Record(record), held: true }
+}
+
+fn unknown() -> inspect::Done {
+    inspect::Done { verdict: inspect::Verdict::Unknown(Came::Silence), found: Found::Record(sample()), held: false }
+}
+
+/// One look at a silent server, one glance at its process, and the time until the next look.
+fn once(step: Step, record: Record, came: Came, glance: Glance, now: Duration) -> Step {
+    let step = match at!(step, Look).saw(&silent(record, came), now) {
+        Step::Identify(identify) => identify.identified(),
+        step => step,
+    };
+    match at!(step, Watch).saw(glance, now) {
+        Step::Rest(rest) => rest.over(now),
+        step => step,
+    }
+}
+
+/// Several looks at one silent server that does this.
+fn several(looks: u32, came: Came, glance: Glance) -> Step {
+    (0..looks).fold(Step::new(TIMES), |step, _| once(step, sample(), came, glance, secs(1)))
+}
+
+#[test]
+fn every_cell_of_the_table_of_status_record_and_lock() {
+    let silences = [sample(), successor()].map(|record| CAME.map(|came| silent(record.clone(), came))).concat();
+    let mut seen = [0; 3];
+    for look in looks() {
+        let next = at!(Step::new(TIMES), Look).saw(&look, secs(0));
+        let expected = match look.verdict {
+            _ if silences.contains(&look) => 0,
+            inspect::Verdict::Unknown(_) => 1,
+            _ => 2,
+        };
+        seen[expected] += 1;
+        match (expected, heard(&look)) {
+            (0, Heard::Silence(record, _)) => assert_eq!(at!(next, Identify).record(), record),
+            (1, Heard::NotKnown) => assert!(matches!(next, Step::Backoff(_)), "{look:?}"),
+            (2, Heard::Else) => assert_eq!(next, Step::Done(Done::LeftAlone), "{look:?}"),
+            (_, heard) => panic!("{look:?} is {heard:?}"),
+        }
+    }
+    assert_eq!(seen, [10, 70, 200], "cells of each kind");
+}
+
+#[test]
+fn a_server_that_hangs_is_killed_and_awaited() {
+    let owner = at!(several(SILENCES, Came::Silence, STOPPED), Owner);
+    assert_eq!(owner.pid(), 815);
+    let kill = at!(owner.clone().not_anothers(), Kill);
+    assert_eq!((kill.pid(), kill.sign()), (815, Sign::Stopped));
+    let killed = secs(5);
+    let probe = at!(kill.killed(killed), Probe);
+    let ended = Step::Done(Done::Ended { pid: 815, sign: Sign::Stopped });
+    assert_eq!(probe.clone().answered(Lifetime::Free, killed), ended);
+    assert_eq!(probe.clone().answered(Lifetime::Absent, secs(500)), ended);
+    assert_eq!(probe.clone().answered(Lifetime::CannotTell, killed), Step::Done(Done::Trouble));
+    let backoff = probe.clone().answered(Lifetime::Held, killed + TIMES.drain - Duration::from_nanos(1));
+    assert!(backoff.holds_lock(), "no successor can be taken for it");
+    assert_eq!(at!(backoff, Backoff).over(secs(6)), Step::Probe(probe.clone()));
+    let late = probe.answered(Lifetime::Held, killed + TIMES.drain);
+    assert_eq!(late, Step::Done(Done::StillHeld(TIMES.drain)), "counted from the kill");
+    assert_eq!(owner.anothers(), Step::Done(Done::Unidentified));
+}
+
+#[test]
+fn a_process_that_is_not_the_servers_is_left_alone() {
+    let identify = at!(Step::new(TIMES), Look).saw(&silent(sample(), Came::Silence), secs(0));
+    assert_eq!(at!(identify, Identify).not_identified(), Step::Done(Done::Unidentified));
+}
+
+#[test]
+fn a_server_that_may_be_well_is_spared() {
+    let spared = |step| match step {
+        Step::Done(Done::Spared(spared)) => spared,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(spared(several(1, Came::HungUp, STOPPED)), Spared::Acts, "at once");
+    assert_eq!(spared(several(SILENCES, Came::Silence, RUNS)), Spared::GoesOn);
+    assert_eq!(spared(several(SILENCES, Came::Refused, RUNS)), Spared::Closed);
+    assert_eq!(spared(several(SILENCES, Came::NotWritable, RUNS)), Spared::Shut);
+    let nothing = Glance { stopped: None, ran: None, moved: None };
+    assert_eq!(spared(several(SILENCES, Came::Silence, nothing)), Spared::NotKnown);
+}
+
+#[test]
+fn a_process_counts_as_stopped_only_if_each_glance_says_so() {
+    for odd in 0..SILENCES {
+        for glance in [Glance { stopped: Some(false), ..STOPPED }, Glance { stopped: None, ..STOPPED }] {
+            let step = (0..SILENCES).fold(Step::new(TIMES), |step, look| {
+                once(step, sample(), Came::Silence, if look == odd { glance } else { STOPPED }, secs(1))
+            });
+            assert_eq!(step, Step::Done(Done::Spared(Spared::NotKnown)), "{glance:?} at look {odd}");
+        }
+    }
+}
+
+#[test]
+fn another_record_begins_anew_and_a_look_without_the_lock_does_not() {
+    let twice = several(SILENCES - 1, Came::Silence, STOPPED);
+    let next = at!(twice.clone(), Look).saw(&silent(successor(), Came::Silence), secs(1));
+    let identify = at!(next, Identify);
+    assert_eq!(identify.record(), &successor());
+    let watch = at!(identify.identified(), Watch);
+    assert!(watch.is_first());
+    assert!(matches!(watch.saw(STOPPED, secs(1)), Step::Rest(_)), "one silence of it");
+
+    let backoff = at!(twice, Look).saw(&unknown(), secs(1));
+    assert!(!backoff.holds_lock());
+    let again = at!(backoff, Backoff).over(secs(2));
+    assert!(matches!(once(again, sample(), Came::Silence, STOPPED, secs(2)), Step::Owner(_)));
+}
+
+#[test]
+fn looks_are_apart_and_come_to_an_end_at_the_deadline() {
+    let (early, late) = (TIMES.connect - Duration::from_nanos(1), TIMES.connect);
+    let watch = |now| {
+        let identify = at!(Step::new(TIMES), Look).saw(&silent(sample(), Came::Refused), now);
+        at!(at!(identify, Identify).identified(), Watch).saw(RUNS, now)
+    };
+    let rest = at!(watch(early), Rest);
+    assert_eq!(rest.until(), TIMES.patience, "counted from the beginning of the look");
+    assert!(!Step::Rest(rest.clone()).holds_lock());
+    let look = at!(rest.over(secs(3)), Look);
+    let watch_again = at!(look.saw(&silent(sample(), Came::Refused), secs(4)), Watch);
+    assert!(!watch_again.is_first());
+    assert_eq!(at!(watch_again.saw(RUNS, secs(4)), Rest).until(), secs(3) + TIMES.patience);
+    assert_eq!(watch(late), Step::Done(Done::Spared(Spared::NotKnown)));
+
+    let unknown = |now| at!(Step::new(TIMES), Look).saw(&unknown(), now);
+    assert!(matches!(unknown(early), Step::Backoff(_)));
+    assert_eq!(unknown(late), Step::Done(Done::LockedOut));
+    let at_the_deadline = once(several(SILENCES - 1, Came::Silence, STOPPED), sample(), Came::Silence, STOPPED, late);
+    assert!(matches!(at_the_deadline, Step::Owner(_)), "what is enough is enough");
+}
+
+/// A second account of what was seen of the server of the last record, kept without the machine.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct Account {
+    /// The record of each look in a row that found a held lock and a silent server.
+    looks: Vec<(u32, Came)>,
+    identified: bool,
+    /// What each glance at the process showed: whether it was stopped.
+    stopped: Vec<Option<bool>>,
+    last: Option<(Option<bool>, Option<bool>)>,
+    is_owner: bool,
+}
+
+impl Account {
+    fn look(&self, look: &inspect::Done) -> Self {
+        let mut next = self.clone();
+        match (&look.verdict, &look.found, look.held) {
+            (inspect::Verdict::Unresponsive(came), Found::Record(record), true) => {
+                if self.looks.last().is_some_and(|(pid, _)| *pid != record.pid) {
+                    next = Account::default();
+                }
+                next.looks.push((record.pid, *came));
+            }
+            (inspect::Verdict::Unknown(_), ..) => {}
+            _ => next = Account::default(),
+        }
+        next
+    }
+
+    fn glance(&self, glance: Glance) -> Self {
+        let mut next = self.clone();
+        next.stopped.push(glance.stopped);
+        next.last = Some((glance.ran, glance.moved));
+        next
+    }
+
+    /// Whether the server may be killed.
+    fn suffices(&self) -> bool {
+        let quiet = |came| matches!(came, Came::Silence | Came::Refused | Came::NotWritable);
+        let several = self.looks.len() >= SILENCES as usize && self.looks.len() == self.stopped.len();
+        let stopped = self.stopped.iter().all(|stopped| *stopped == Some(true));
+        let asked = self.looks.last().is_some_and(|(_, came)| *came == Came::Silence);
+        let rests = asked && self.last.is_some_and(|(ran, moved)| ran == Some(false) || moved == Some(false));
+        several && self.looks.iter().all(|(_, came)| quiet(*came)) && self.identified && (stopped || rests)
+    }
+}
+
+/// Every answer to a step, beside the account of it.
+fn answers(step: &Step, account: &Account, looks: &[inspect::Done]) -> Vec<(Step, Account)> {
+    let times = [secs(0), TIMES.connect];
+    let same = |step| (step, account.clone());
+    match step.clone() {
+        Step::Look(s) => {
+            looks.iter().flat_map(|look| times.map(|now| (s.clone().saw(look, now), account.look(look)))).collect()
+        }
+        Step::Identify(s) => {
+            vec![(s.clone().identified(), Account { identified: true, ..account.clone() }), same(s.not_identified())]
+        }
+        Step::Watch(s) => {
+            let mut next = Vec::new();
+            for stopped in KNOWN {
+                for ran in KNOWN {
+                    for moved in KNOWN {
+                        let glance = Glance { stopped, ran, moved };
+                        next.extend(times.map(|now| (s.clone().saw(glance, now), account.glance(glance))));
+                    }
+                }
+            }
+            next
+        }
+        Step::Rest(s) => vec![same(s.over(secs(0)))],
+        Step::Owner(s) => {
+            vec![(s.clone().not_anothers(), Account { is_owner: true, ..account.clone() }), same(s.anothers())]
+        }
+        Step::Kill(s) => vec![same(s.killed(secs(0)))],
+        Step::Probe(s) => LIFETIMES
+            .iter()
+            .flat_map(|lifetime| [secs(0), TIMES.drain].map(|now| same(s.clone().answered(*lifetime, now))))
+            .collect(),
+        Step::Backoff(s) => vec![same(s.over(secs(0)))],
+        Step::Done(_) => Vec::new(),
+    }
+}
+
+/// Nothing is ended that answered, that does not hold its lock, whose record is another's, or without a sign.
+#[test]
+fn no_order_of_looks_ends_a_server_that_may_be_well() {
+    let looks: Vec<_> = looks()
+        .into_iter()
+        // One of each kind is enough: the table above has them all.
+        .filter(|look| matches!(look.found, Found::Record(_)))
+        .filter(|look| {
+            !matches!(look.verdict, inspect::Verdict::Unresponsive(Came::NotWritable | Came::Impostor))
+                && !matches!(look.verdict, inspect::Verdict::Unknown(came) if came != Came::Silence)
+        })
+        .collect();
+    let mut open = vec![(Step::new(TIMES), Account::default())];
+    let mut known: HashSet<(Step, Account)> = open.iter().cloned().collect();
+    let (mut kills, mut ends) = (0, HashSet::new());
+    while let Some((step, account)) = open.pop() {
+        match &step {
+            Step::Kill(kill) => {
+                kills += 1;
+                assert!(account.suffices() && account.is_owner, "{step:?} after {account:?}");
+                assert!(account.looks.iter().all(|(pid, _)| *pid == kill.pid()), "{step:?} after {account:?}");
+            }
+            Step::Done(done) => drop(ends.insert(*done)),
+            _ => {}
+        }
+        for next in answers(&step, &account, &looks) {
+            // All that is killed is held from the look on that decided.
+            assert!(!matches!(next.0, Step::Owner(_) | Step::Kill(_) | Step::Probe(_)) || next.0.holds_lock());
+            if known.insert(next.clone()) {
+                open.push(next);
+            }
+        }
+    }
+    assert!(kills > 10 && ends.len() > 9, "{kills} kills, and these ends: {ends:?}");
+}

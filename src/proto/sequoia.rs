@@ -12,6 +12,7 @@
 //! or its server died.
 
 pub mod connect;
+pub mod inspect;
 pub mod record;
 pub mod serve;
 

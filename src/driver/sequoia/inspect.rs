@@ -1,32 +1,38 @@
-//! Status in the dialect: what the record says, and whether anybody listens there.
+//! Status in the dialect: reads the point, and dials what it says.
 
 use tokio::time::Instant;
 
+use super::super::connect::not_held;
 use super::super::dial;
 use super::super::point;
 use crate::error::Error;
-use crate::proto::sequoia::connect::{Class, class};
+use crate::proto::sequoia::inspect::{Verdict, dialled, found};
 use crate::proto::sequoia::record::Found;
 use crate::service::Service;
 use crate::status::Status;
 
 /// Looks at a point. Takes no lock, and says nothing to whoever listens.
 pub(in crate::driver) async fn inspect(service: &Service) -> Result<Status, Error> {
-    let record = match point::read_as(&service.point, Found::read)? {
-        None | Some(Found::Absent | Found::Empty) => return Ok(Status::Absent),
-        Some(Found::Malformed(malformed)) => return Ok(Status::Malformed(malformed)),
-        Some(Found::OtherDialect) => return Ok(Status::OtherDialect),
-        Some(Found::Record(record)) => record,
-    };
-    let address = record.address();
-    match dial::connect(&service.point, address, Instant::now() + service.limits.patience).await {
-        Ok(_) => Ok(Status::Listening { address }),
-        Err(trouble) => {
-            let suspicion = trouble.suspicion(0, address, "Dial").map_err(Error::system("Dial"))?;
-            Ok(match class(suspicion.came) {
-                Class::Dead => Status::Gone { pid: 0 },
-                _ => Status::Unknown(suspicion),
-            })
+    let mut suspicion = None;
+    let verdict = match found(point::read_as(&service.point, Found::read)?) {
+        Err(verdict) => verdict,
+        Ok(record) => {
+            let address = record.address();
+            match dial::connect(&service.point, address, Instant::now() + service.limits.patience).await {
+                Ok(_) => dialled(address, Ok(())),
+                Err(trouble) => {
+                    let failed = trouble.suspicion(0, address, "Dial").map_err(Error::system("Dial"))?;
+                    dialled(address, Err(suspicion.insert(failed).came))
+                }
+            }
         }
-    }
+    };
+    Ok(match verdict {
+        Verdict::Listening(address) => Status::Listening { address },
+        Verdict::Absent => Status::Absent,
+        Verdict::Malformed(malformed) => Status::Malformed(malformed),
+        Verdict::OtherDialect => Status::OtherDialect,
+        Verdict::Gone => Status::Gone { pid: 0 },
+        Verdict::Unknown(_) => Status::Unknown(suspicion.ok_or_else(|| not_held("a suspicion"))?),
+    })
 }

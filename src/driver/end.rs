@@ -22,7 +22,7 @@ use crate::limits::Limits;
 use crate::outcome::Suspicion;
 use crate::proto::end::{Done, Glance, Step, Times};
 use crate::proto::record::Record;
-use crate::proto::unresponsive::{Sign, Spared};
+use crate::proto::unresponsive::Spared;
 use crate::service::Service;
 use crate::status::Ending;
 

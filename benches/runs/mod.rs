@@ -4,6 +4,7 @@ use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::connect::{self, Goal, Lifetime, Policy, Proof, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{self, CLIENT_PROOF, HELLO, Hello, Intent, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
@@ -54,7 +55,7 @@ impl World {
         match step {
             Step::Read(s) if lives => s.found(Found::Record(record)),
             Step::Read(s) => s.found(Found::Absent),
-            Step::Lock(s) => s.got(),
+            Step::Lock(s) => s.tried(Tried::Locked),
             Step::Reread(s) => s.found(Found::Empty),
             Step::Probe(s) => s.answered(Lifetime::Free),
             Step::Clear(s) => s.cleared(Random::drawn(COOKIE)),

@@ -7,6 +7,7 @@ use arbitrary::Arbitrary;
 use rendezvous_ipc::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{self, Intent, SERVER_PROOF, Verdict};
+use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Malformed, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
@@ -338,10 +339,10 @@ impl World {
                 next
             }
             Step::Lock(s) => match answer {
-                Answer::Ill => s.busy(),
+                Answer::Ill => s.tried(Tried::Busy),
                 _ => {
                     (self.holds.lock, self.lifetime) = (true, None);
-                    s.got()
+                    s.tried(Tried::Locked)
                 }
             },
             Step::Reread(s) => s.found(self.file.clone()),

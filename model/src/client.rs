@@ -2,6 +2,7 @@
 
 use rendezvous_ipc::proto::connect::{Came, Goal, Lifetime, Policy, Step};
 use rendezvous_ipc::proto::handshake::{self, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::serve::Starter;
 
@@ -26,7 +27,7 @@ impl World {
                 if free {
                     world.locks[world.current] = Some(me);
                 }
-                world.goes(c, if free { step.got() } else { step.busy() });
+                world.goes(c, step.tried(if free { Tried::Locked } else { Tried::Busy }));
             }),
             Step::Reread(step) => moves.push(name, me, |world| {
                 let next = step.found(world.found(world.files[world.inode(me)]));

@@ -105,8 +105,10 @@ async fn drive(
         step = match step {
             Step::Read(s) => s.found(point::read(&service.point)?),
             Step::Lock(s) => {
-                held.point = point::try_lock_at_home(&service.point, service.context.home())?;
-                if held.point.is_some() { s.got() } else { s.busy() }
+                let locked = point::try_lock_at_home(&service.point, service.context.home())?;
+                let tried = locked.tried();
+                held.point = locked.locked();
+                s.tried(tried)
             }
             Step::Reread(s) => {
                 let found = held.point()?.found()?;
@@ -178,7 +180,7 @@ async fn drive(
                 s.confirmed()
             }
             Step::Fallback(s) => {
-                let free = held.point()?.leads_here()? && held.freed(service, story).await?;
+                let free = held.point()?.is_current()? && held.freed(service, story).await?;
                 if free { s.free() } else { s.not_free() }
             }
             Step::Dial(s) => {

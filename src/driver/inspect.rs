@@ -61,7 +61,7 @@ pub(super) async fn examine(service: &Service, began: Instant) -> Result<Examine
                 Err(failed) => s.failed(suspicion.insert(failed).came),
             },
             Step::Lock(s) => {
-                point = point::try_lock(&service.point, false)?;
+                point = point::try_lock_to_look(&service.point)?.locked();
                 if point.is_some() { s.got() } else { s.not_got() }
             }
             Step::Reread(s) => s.found(held(&mut point)?.found()?, began.elapsed()),

@@ -7,11 +7,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zeroize::Zeroize;
 
 use super::os::file::{self, FileId, Mode};
+use super::os::lock::{self, Hold, LockedFile, TryLock};
 use super::os::process;
 use crate::error::Error;
 use crate::proto::record::{Found, Line, Record};
@@ -23,10 +24,11 @@ pub(crate) fn read(path: &Path) -> Result<Found, Error> {
 
 /// The same, in another dialect; `None` where there is no file.
 pub(crate) fn read_as<F>(path: &Path, read: fn(&[u8]) -> F) -> Result<Option<F>, Error> {
-    file::open(path, Mode::Read)?.map(|mut file| found(path, &mut file, read)).transpose()
+    let read = |mut file| found(&mut file, read).map_err(|error| Error::file(path, error));
+    file::open(path, Mode::Read)?.map(read).transpose()
 }
 
-fn found<F>(path: &Path, file: &mut File, read: fn(&[u8]) -> F) -> Result<F, Error> {
+fn found<F>(file: &mut File, read: fn(&[u8]) -> F) -> io::Result<F> {
     let mut bytes = [0; Record::MAX + 1];
     let mut len = 0;
     // A regular file gives all it has at once; the second read is for a file that is written meanwhile,
@@ -36,7 +38,7 @@ fn found<F>(path: &Path, file: &mut File, read: fn(&[u8]) -> F) -> Result<F, Err
             Ok(0) => break,
             Ok(read) => len = read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::file(path, error)),
+            Err(error) => return Err(error),
         }
     }
     let found = read(&bytes[..len]);
@@ -44,44 +46,30 @@ fn found<F>(path: &Path, file: &mut File, read: fn(&[u8]) -> F) -> Result<F, Err
     Ok(found)
 }
 
-/// Tries the point lock, creating the file where there is none and `create` says so.
-///
-/// `None`: somebody else holds it, the path leads to another file by now, or there is no file.
-pub(crate) fn try_lock(path: &Path, create: bool) -> Result<Option<Guard>, Error> {
-    let try_exclusive = fs2::FileExt::try_lock_exclusive;
-    if create {
-        return try_lock_as(path, Mode::Create, try_exclusive);
-    }
-    match try_lock_as(path, Mode::Lock, try_exclusive) {
+/// Tries the point lock, creating the file where there is none.
+pub(crate) fn try_lock(path: &Path) -> Result<TryLock<Guard>, Error> {
+    Ok(lock::try_lock(path, Mode::Create, Hold::Exclusive)?.map(Guard))
+}
+
+/// Tries the point lock for one that only looks, and creates nothing.
+pub(crate) fn try_lock_to_look(path: &Path) -> Result<TryLock<Guard>, Error> {
+    let locked = match lock::try_lock(path, Mode::Lock, Hold::Exclusive) {
         // A look changes nothing, so it works where nothing can be written: it shares the lock with other looks, and keeps
         // out whatever would change the point.
-        Err(Error::File { source, .. }) if cannot_be_written(&source) => {
-            try_lock_as(path, Mode::Read, fs2::FileExt::try_lock_shared)
-        }
+        Err(Error::File { source, .. }) if cannot_be_written(&source) => lock::try_lock(path, Mode::Read, Hold::Shared),
         locked => locked,
-    }
+    };
+    Ok(locked?.map(Guard))
 }
 
 fn cannot_be_written(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-fn try_lock_as(path: &Path, mode: Mode, try_lock: fn(&File) -> io::Result<()>) -> Result<Option<Guard>, Error> {
-    let Some(file) = file::open(path, mode)? else { return Ok(None) };
-    match try_lock(&file) {
-        Ok(()) => {
-            let guard = Guard { path: path.to_owned(), file };
-            Ok(guard.leads_here()?.then_some(guard))
-        }
-        Err(error) if is_contended(&error) => Ok(None),
-        Err(error) => Err(Error::file(path, error)),
-    }
-}
-
 /// Leaves a record, and a life file beside it, as a server that is gone would have: under the point lock, and in a home
 /// that may have to be made.
 pub(crate) fn leave_record(path: &Path, life: &Path, record: &Record) -> Result<(), Error> {
-    match try_lock_at_home(path, path.parent().unwrap_or(path))? {
+    match try_lock_at_home(path, path.parent().unwrap_or(path))?.locked() {
         Some(mut point) => {
             file::open(life, Mode::Create)?;
             point.clear()?;
@@ -91,38 +79,30 @@ pub(crate) fn leave_record(path: &Path, life: &Path, record: &Record) -> Result<
     }
 }
 
-/// As [`try_lock`], creating the home where there is none.
-pub(crate) fn try_lock_at_home(path: &Path, home: &Path) -> Result<Option<Guard>, Error> {
-    match try_lock(path, true) {
+/// Tries the point lock as [`try_lock`] does, and creates the home where there is none.
+pub(crate) fn try_lock_at_home(path: &Path, home: &Path) -> Result<TryLock<Guard>, Error> {
+    match try_lock(path) {
         Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             file::create_home(home)?;
-            try_lock(path, true)
+            try_lock(path)
         }
         other => other,
     }
 }
 
-/// Whether a try of a lock failed because somebody else holds it.
-pub(crate) fn is_contended(error: &io::Error) -> bool {
-    error.kind() == fs2::lock_contended_error().kind() || error.kind() == io::ErrorKind::Interrupted
-}
-
 /// The point lock. Whoever has it may change the point.
 #[derive(Debug)]
-pub(crate) struct Guard {
-    path: PathBuf,
-    file: File,
-}
+pub(crate) struct Guard(LockedFile);
 
 impl Guard {
     /// Whether the point's path leads to the file that is locked.
-    pub(crate) fn leads_here(&self) -> Result<bool, Error> {
-        file::leads_to(&self.path, &self.file).map_err(|error| Error::file(&self.path, error))
+    pub(crate) fn is_current(&self) -> Result<bool, Error> {
+        self.0.is_current()
     }
 
     /// Which file it is.
     pub(crate) fn id(&self) -> Option<FileId> {
-        FileId::of(&self.file).ok()
+        self.0.id()
     }
 
     /// What the point holds.
@@ -133,12 +113,12 @@ impl Guard {
     /// The same, in another dialect.
     pub(crate) fn found_as<F>(&mut self, read: fn(&[u8]) -> F) -> Result<F, Error> {
         self.rewind()?;
-        found(&self.path, &mut self.file, read)
+        found(self.0.file(), read).map_err(|error| self.error(error))
     }
 
     /// Withdraws whatever the point holds.
     pub(crate) fn clear(&mut self) -> Result<(), Error> {
-        self.file.set_len(0).map_err(|error| Error::file(&self.path, error))
+        self.0.file().set_len(0).map_err(|error| self.error(error))
     }
 
     /// Writes a record into the empty point. If not all of it can be written, nothing of it stays.
@@ -150,44 +130,44 @@ impl Guard {
 
     /// The same, in another dialect.
     pub(crate) fn write_line(&mut self, line: &Line) -> Result<(), Error> {
-        process::may_write().map_err(|error| Error::file(&self.path, error))?;
+        process::may_write().map_err(|error| self.error(error))?;
         self.rewind()?;
-        let written = match self.file.write(line) {
+        let written = match self.0.file().write(line) {
             Ok(len) if len == line.len() => return Ok(()),
             Ok(_) => io::Error::new(io::ErrorKind::StorageFull, "the record did not fit"),
             Err(error) => error,
         };
         self.clear()?;
-        Err(Error::file(&self.path, written))
+        Err(self.error(written))
     }
 
     fn rewind(&mut self) -> Result<(), Error> {
-        self.file.seek(SeekFrom::Start(0)).map(drop).map_err(|error| Error::file(&self.path, error))
+        self.0.file().seek(SeekFrom::Start(0)).map(drop).map_err(|error| self.error(error))
     }
-}
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let _ = fs2::FileExt::unlock(&self.file);
+    fn error(&self, error: io::Error) -> Error {
+        Error::file(self.0.path(), error)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::lock::Tried;
 
     #[test]
-    fn who_shares_the_lock_keeps_out_who_would_change_the_point_and_not_who_looks() {
+    fn a_look_creates_no_point_and_excludes_whoever_would_change_it() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("point");
-        let look = || try_lock_as(&path, Mode::Read, fs2::FileExt::try_lock_shared).unwrap();
-        assert!(look().is_none() && !path.exists(), "nothing is made just to be locked");
-        let changes = try_lock(&path, true).unwrap().expect("nobody has it");
-        assert!(look().is_none(), "somebody may be changing it");
+        let look = || try_lock_to_look(&path).unwrap();
+        assert_eq!(look().tried(), Tried::Absent);
+        assert!(!path.exists(), "nothing is made just to be locked");
+        let changes = try_lock(&path).unwrap().locked().expect("nobody has it");
+        assert_eq!(look().tried(), Tried::Busy, "somebody may be changing it");
         drop(changes);
-        let looks = (look().expect("nobody has it"), look().expect("nobody is disturbed"));
-        assert!(try_lock(&path, true).unwrap().is_none() && try_lock(&path, false).unwrap().is_none());
-        drop(looks);
-        assert!(try_lock(&path, false).unwrap().is_some());
+        let look = look().locked().expect("nobody has it");
+        assert_eq!(try_lock(&path).unwrap().tried(), Tried::Busy);
+        drop(look);
+        assert_eq!(try_lock(&path).unwrap().tried(), Tried::Locked);
     }
 }

@@ -24,6 +24,7 @@ use super::life::Life;
 use super::lobby::{Host, Lobby};
 use super::log::{self, Log};
 use super::os::file::FileId;
+use super::os::lock::TryLock;
 use super::os::signals::{self, Signals};
 use super::os::{cleaner, inherited, process, progress, stdio};
 use super::point::{self, Guard};
@@ -363,7 +364,7 @@ impl<'a> Server<'a> {
                 Step::Lock(s) => {
                     self.tried.get_or_insert_with(Instant::now);
                     self.lend(FILES_AT_ONCE);
-                    let next = match point::try_lock(&self.service.point, true) {
+                    let next = match point::try_lock(&self.service.point).map(TryLock::locked) {
                         Ok(Some(point)) => {
                             self.point = Some(point);
                             s.got()

@@ -33,6 +33,7 @@ pub use self::verdict::{Came, Class, Lifetime, Refusal, Row};
 use self::verdict::{Verdict, verdict};
 use super::cookie::Cookie;
 use super::handshake;
+use super::lock::{Means, Tried};
 use super::random::Random;
 use super::record::{Found, Record};
 use super::scope::{Difference, Place};
@@ -187,14 +188,14 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// It is held now.
-    pub fn got(self) -> Step {
-        Step::Reread(Reread { quest: self.quest })
-    }
-
-    /// Somebody else holds it, or the path leads elsewhere by now.
-    pub fn busy(self) -> Step {
-        Step::Backoff(Backoff { quest: self.quest, again: false })
+    /// What the try came to.
+    pub fn tried(self, tried: Tried) -> Step {
+        let Lock { quest } = self;
+        match tried.means() {
+            Means::Held => Step::Reread(Reread { quest }),
+            Means::Later | Means::NoPoint => Step::Backoff(Backoff { quest, again: false }),
+            Means::Trouble => Step::Done(Done::Trouble),
+        }
     }
 }
 

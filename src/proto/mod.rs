@@ -16,6 +16,7 @@ pub mod end;
 pub mod handshake;
 pub(crate) mod hex;
 pub mod inspect;
+pub mod lock;
 pub mod message;
 pub mod random;
 pub mod record;

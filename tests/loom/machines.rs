@@ -10,6 +10,7 @@ use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::connect::{self, Came, Goal, Lifetime, Policy, Step, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{Intent, Prove, Welcome};
+use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
@@ -121,7 +122,7 @@ impl World {
                 Step::Read(s) => s.found(self.found()),
                 Step::Lock(s) => {
                     lock = self.try_lock(who);
-                    if lock { s.got() } else { s.busy() }
+                    s.tried(if lock { Tried::Locked } else { Tried::Busy })
                 }
                 Step::Reread(s) => s.found(self.found()),
                 Step::Probe(s) => s.answered(self.lifetime()),

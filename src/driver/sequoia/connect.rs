@@ -82,13 +82,14 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
         story.at(step.name(), held.child.as_ref().map(Child::pid));
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
         step = match step {
-            Step::Lock(s) if !s.creates() && point::read_as(&service.point, Found::read)?.is_none() => s.absent(),
             Step::Lock(s) => {
-                held.point = match s.creates() {
+                let locked = match s.creates() {
                     true => point::try_lock_at_home(&service.point, service.context.home())?,
-                    false => point::try_lock(&service.point, false)?,
+                    false => point::try_lock_to_look(&service.point)?,
                 };
-                if held.point.is_some() { s.got() } else { s.busy() }
+                let tried = locked.tried();
+                held.point = locked.locked();
+                s.tried(tried)
             }
             Step::Read(s) => {
                 let found = held.point()?.found_as(Found::read)?;

@@ -14,6 +14,7 @@ use super::super::handlers::{Handlers, handle};
 use super::super::lobby::Lobby;
 use super::super::log::{self, Log};
 use super::super::os::file::is_gone;
+use super::super::os::lock::TryLock;
 use super::super::os::signals::Signals;
 use super::super::os::{cleaner, process, socket, stdio};
 use super::super::point::{self, Guard};
@@ -215,7 +216,7 @@ impl<'a> Server<'a> {
                 Step::Lock(s) => {
                     self.tried.get_or_insert_with(Instant::now);
                     self.lend();
-                    let next = match point::try_lock(&self.service.point, true) {
+                    let next = match point::try_lock(&self.service.point).map(TryLock::locked) {
                         Ok(Some(point)) => {
                             self.point = Some(point);
                             s.got()

@@ -4,6 +4,7 @@ pub(crate) mod cleaner;
 pub(crate) mod file;
 pub(crate) mod identity;
 pub(crate) mod inherited;
+pub(crate) mod lock;
 pub(crate) mod locks;
 pub(crate) mod process;
 pub(crate) mod progress;

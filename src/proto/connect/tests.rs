@@ -5,6 +5,7 @@ mod walk;
 
 use super::*;
 use crate::proto::handshake::{Answer, Intent, Rejected};
+use crate::proto::lock::Tried;
 use crate::proto::random::Random;
 use crate::proto::record::Malformed;
 use crate::proto::record::tests::sample;
@@ -106,7 +107,7 @@ fn dialling(goal: Goal) -> Step {
 
 /// The point lock was just got, and record 1 was dialled before, to no avail.
 fn suspecting(goal: Goal) -> Step {
-    path! { dialling(goal); Dial NOTHING => failed(Came::Refused); Lock NOTHING => got(); }
+    path! { dialling(goal); Dial NOTHING => failed(Came::Refused); Lock NOTHING => tried(Tried::Locked); }
 }
 
 /// As [`suspecting`]; the point is empty now, and nobody is alive.
@@ -233,7 +234,7 @@ fn free_is_a_fact_and_held_is_none_in_every_cell_of_the_table() {
     for goal in LOCKING {
         for (found, cells) in [(&machine, doubtful), (&boot, doubtful), (&namespace, [BackOff, Start, no_idea, Wait])] {
             let lock = path! { Step::new(goal, local(), Versions::ANY); Read NOTHING => found(found.clone()); };
-            let probe = path! { lock; Lock NOTHING => got(); Reread POINT => found(found.clone()); };
+            let probe = path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(found.clone()); };
             assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), cells, "{found:?} for {goal:?}");
         }
     }
@@ -289,7 +290,8 @@ fn a_server_that_names_another_boot_is_dialled_once_its_lifetime_lock_was_seen_h
     for goal in LOCKING {
         let lock =
             path! { Step::new(goal, local(), Versions::ANY); Read NOTHING => found(Found::Record(theirs.clone())); };
-        let probe = path! { lock; Lock NOTHING => got(); Reread POINT => found(Found::Record(theirs.clone())); };
+        let probe =
+            path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(Found::Record(theirs.clone())); };
         let dial = path! { probe; Probe POINT => answered(Lifetime::Held); };
         assert_eq!(at!(dial.clone(), Dial).record(), &theirs);
         // From there on it is a suspect like any other.
@@ -307,11 +309,11 @@ fn a_life_file_that_is_not_there_is_waited_for_once_beside_a_whole_record() {
         let read = path! { absent; Wait NOTHING => elapsed(); };
         // The suspect may live: it is dialled once more.
         let lock = path! { read; Read NOTHING => found(found(1)); Dial NOTHING => failed(Came::Refused); };
-        let probe = path! { lock; Lock NOTHING => got(); Reread POINT => found(found(1)); };
+        let probe = path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(found(1)); };
         assert_eq!(cell(&probe, Lifetime::Absent), Cell::Start, "nobody misses it");
         // Once it is there again, so is its holder: what is absent then is absent anew.
         let unlock = path! { probe.clone(); Probe POINT => answered(Lifetime::Held); };
-        let lock = path! { back(unlock, found(1)); Dial NOTHING => failed(Came::Refused); Lock NOTHING => got(); };
+        let lock = path! { back(unlock, found(1)); Dial NOTHING => failed(Came::Refused); Lock NOTHING => tried(Tried::Locked); };
         let probe = path! { lock; Reread POINT => found(found(1)); };
         assert_eq!(cell(&probe, Lifetime::Absent), Cell::Wait, "{goal:?}");
     }
@@ -337,7 +339,7 @@ fn a_server_of_another_machine_is_never_taken_for_dead_where_machines_share_the_
     let theirs = Found::Record(Record { scope, address, ..record(1) });
     for goal in LOCKING {
         let dial = path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(theirs.clone()); };
-        let probe = path! { dial; Dial NOTHING => failed(Came::Refused); Lock NOTHING => got(); };
+        let probe = path! { dial; Dial NOTHING => failed(Came::Refused); Lock NOTHING => tried(Tried::Locked); };
         let probe = path! { probe; Reread POINT => found(theirs.clone()); };
         assert_eq!(cell(&probe, Lifetime::Free), Cell::Error(Refusal::ForeignScope));
         assert_eq!(cell(&probe, Lifetime::Held), Cell::BackOff);
@@ -392,16 +394,29 @@ fn what_cannot_be_dialled_leads_to_the_lock_and_for_an_internal_client_to_its_ow
 }
 
 #[test]
+fn only_a_held_point_lock_leads_on_and_every_other_try_backs_off() {
+    for goal in LOCKING {
+        let lock = path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(Found::Empty); };
+        let after = |tried| path! { lock.clone(); Lock NOTHING => tried(tried); };
+        assert_eq!(after(Tried::Locked).name(), "Reread");
+        for tried in [Tried::Busy, Tried::Elsewhere, Tried::Absent] {
+            assert!(matches!(after(tried), Step::Backoff(backoff) if backoff.suspects().is_none()), "{tried:?}");
+        }
+        assert_eq!(after(Tried::Failed), Step::Done(Done::Trouble));
+    }
+}
+
+#[test]
 fn two_different_records_at_most_are_dialled_without_the_lock_and_none_of_them_twice() {
     let reads = |lock, found| {
-        let read = path! { lock; Lock NOTHING => busy(); Backoff NOTHING => elapsed(); };
+        let read = path! { lock; Lock NOTHING => tried(Tried::Busy); Backoff NOTHING => elapsed(); };
         path! { read; Read NOTHING => found(found); }
     };
     for goal in LOCKING {
         let lock = path! { dialling(goal); Dial NOTHING => failed(Came::Refused); };
         let lock = path! { reads(reads(lock, found(1)), found(2)); Dial NOTHING => failed(Came::Refused); };
         let lock = reads(reads(reads(lock, found(2)), found(1)), found(3));
-        let dial = path! { lock; Lock NOTHING => got(); Reread POINT => found(found(3)); };
+        let dial = path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(found(3)); };
         assert_eq!((dial.name(), dial.holds()), ("Dial", POINT));
     }
 }
@@ -415,7 +430,7 @@ fn a_suspect_whose_lifetime_lock_is_held_is_dialled_again_without_the_lock_which
         assert_eq!(at!(backoff, Backoff).suspects(), Some(&record(1)));
         assert_eq!(back(unlock.clone(), Found::Empty).name(), "Lock", "it is gone");
         assert_eq!(back(unlock.clone(), found(2)).name(), "Dial", "the second free dial is left");
-        reread = path! { back(unlock, found(1)); Dial NOTHING => failed(Came::Silence); Lock NOTHING => got(); };
+        reread = path! { back(unlock, found(1)); Dial NOTHING => failed(Came::Silence); Lock NOTHING => tried(Tried::Locked); };
     }
 }
 
@@ -425,7 +440,7 @@ fn the_suspect_is_never_dialled_while_holding() {
     for number in [2, 3] {
         step = path! { step; Reread POINT => found(found(number)); Dial POINT => failed(Came::Silence); };
         step = back(path! { step; Probe POINT => answered(Lifetime::Held); }, Found::Empty);
-        step = path! { step; Lock NOTHING => got(); };
+        step = path! { step; Lock NOTHING => tried(Tried::Locked); };
         assert_eq!(path! { step.clone(); Reread POINT => found(found(number)); }.name(), "Probe", "of {number}");
     }
 }
@@ -477,7 +492,7 @@ fn a_busy_child_is_no_attempt() {
         for number in 0..100 {
             let clear = path! { reread; Reread POINT => found(Found::Empty); Probe POINT => answered(Lifetime::Free); };
             let unlock = path! { awaiting(clear, number); Await CHILD => busy(); Kill CHILD => killed(); };
-            reread = path! { back(unlock, Found::Empty); Lock NOTHING => got(); };
+            reread = path! { back(unlock, Found::Empty); Lock NOTHING => tried(Tried::Locked); };
         }
         assert_eq!(reread, suspecting(goal));
     }
@@ -531,7 +546,7 @@ fn replacing(goal: Goal) -> Step {
 fn an_older_server_is_asked_to_retire_once_and_a_new_one_started_when_it_is_gone() {
     for goal in SPAWNING {
         // Its record is not dialled again, lock or no lock.
-        let probe = path! { replacing(goal); Read NOTHING => found(found(1)); Lock NOTHING => got(); };
+        let probe = path! { replacing(goal); Read NOTHING => found(found(1)); Lock NOTHING => tried(Tried::Locked); };
         let probe = path! { probe; Reread POINT => found(found(1)); };
         assert_eq!(at!(probe.clone(), Probe).row(), Row::Replaced);
         let waits = path! { probe.clone(); Probe POINT => answered(Lifetime::Held); Unlock POINT => unlocked(); };
@@ -578,7 +593,8 @@ fn a_server_that_is_too_new_is_left_alone() {
 fn a_child_of_another_version_than_the_client_is_for_is_killed() {
     let too_new = Done::TooNew(Record { version: 3, ..record(7) });
     for (version, done) in [(1, Done::Failed), (3, too_new)] {
-        let clear = path! { newer(EXTERNAL); Read NOTHING => found(Found::Empty); Lock NOTHING => got(); };
+        let clear =
+            path! { newer(EXTERNAL); Read NOTHING => found(Found::Empty); Lock NOTHING => tried(Tried::Locked); };
         let clear = path! { clear; Reread POINT => found(Found::Empty); Probe POINT => answered(Lifetime::Free); };
         let child = path! { clear; Clear POINT => cleared(drawn(7)); Spawn POINT => spawned(); };
         let fits = Record { version: 2, ..record(7) };

@@ -18,6 +18,7 @@
 
 pub use crate::proto::connect::{Came, Policy};
 use crate::proto::cookie::Cookie;
+use crate::proto::lock::{Means, Tried};
 use crate::proto::random::Random;
 
 use super::record::{Found, Record};
@@ -173,19 +174,15 @@ impl Lock {
         self.quest.goal != Quest::INTERNAL
     }
 
-    /// It is held now.
-    pub fn got(self) -> Step {
-        Step::Read(Read { quest: self.quest })
-    }
-
-    /// Somebody else holds it, or the path leads elsewhere by now.
-    pub fn busy(self) -> Step {
-        Step::Backoff(Backoff { quest: self.quest, silent: false })
-    }
-
-    /// There is no file, and none is to be created.
-    pub fn absent(self) -> Step {
-        Step::Done(Done::Internal)
+    /// What the try came to.
+    pub fn tried(self, tried: Tried) -> Step {
+        let Lock { quest } = self;
+        match tried.means() {
+            Means::Held => Step::Read(Read { quest }),
+            Means::NoPoint if quest.goal == Quest::INTERNAL => Step::Done(Done::Internal),
+            Means::Later | Means::NoPoint => Step::Backoff(Backoff { quest, silent: false }),
+            Means::Trouble => Step::Done(Done::Trouble),
+        }
     }
 }
 

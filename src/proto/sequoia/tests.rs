@@ -10,6 +10,7 @@ use super::record::{Found, Record};
 use super::serve::{self, Checked, Starter};
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{Answer, Verdict};
+use crate::proto::lock::Tried;
 use crate::proto::random::Random;
 use crate::proto::record::Malformed;
 
@@ -62,7 +63,7 @@ fn nobody() -> [Found; 3] {
 
 /// The point is locked, and was read.
 fn reading(goal: Goal, found: Found) -> Step {
-    path! { Step::new(goal); Lock NOTHING => got(); Read POINT => found(found); }
+    path! { Step::new(goal); Lock NOTHING => tried(Tried::Locked); Read POINT => found(found); }
 }
 
 /// The child of this number was started.
@@ -154,9 +155,12 @@ fn only_refused_and_reset_mean_that_a_server_of_the_dialect_is_dead() {
 #[test]
 fn a_busy_point_is_tried_again_and_is_no_silence() {
     for goal in GOALS {
-        let backoff = path! { Step::new(goal); Lock NOTHING => busy(); };
-        assert!(matches!(&backoff, Step::Backoff(question) if !question.is_silent()));
-        assert_eq!(path! { backoff; Backoff NOTHING => elapsed(); }, Step::new(goal));
+        for tried in [Tried::Busy, Tried::Elsewhere] {
+            let backoff = path! { Step::new(goal); Lock NOTHING => tried(tried); };
+            assert!(matches!(&backoff, Step::Backoff(question) if !question.is_silent()));
+            assert_eq!(path! { backoff; Backoff NOTHING => elapsed(); }, Step::new(goal));
+        }
+        assert_eq!(path! { Step::new(goal); Lock NOTHING => tried(Tried::Failed); }, Step::Done(Done::Trouble));
     }
 }
 
@@ -172,7 +176,7 @@ fn a_point_of_the_native_dialect_is_left_alone() {
 fn internal_creates_nothing_clears_nothing_and_does_without_whatever_is_not_a_live_server() {
     let Step::Lock(lock) = Step::new(INTERNAL) else { panic!() };
     assert!(!lock.creates());
-    assert_eq!(lock.absent(), Step::Done(Done::Internal));
+    assert_eq!(lock.tried(Tried::Absent), Step::Done(Done::Internal));
     let [absent, empty, malformed] = nobody();
     for found in [absent, empty, malformed, Found::OtherDialect] {
         assert_eq!(path! { reading(INTERNAL, found); Unlock POINT => unlocked(); }, Step::Done(Done::Internal));

@@ -58,8 +58,10 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
             });
         }),
         Step::Lock(s) => {
-            say(OFTEN, s.clone().got(), &|w| w.holds.lock = true);
-            say(OFTEN, s.busy(), &same);
+            say(OFTEN, s.clone().tried(Tried::Locked), &|w| w.holds.lock = true);
+            say(OFTEN, s.clone().tried(Tried::Busy), &same);
+            say(OFTEN, s.clone().tried(Tried::Elsewhere), &same);
+            say(true, s.tried(Tried::Failed), &same);
         }
         Step::Probe(s) => LIFETIMES.into_iter().for_each(|lifetime| {
             // A life file is there before a record, and not removed but by a fault.

@@ -136,8 +136,8 @@ impl World {
         let fresh = u8::try_from(self.servers.len()).unwrap() + 1;
         let child = self.clients[who].child;
         match step {
-            Step::Lock(s) if self.lock.is_none() => say(s.got(), &|w| w.lock = Some(Who::Client(who))),
-            Step::Lock(s) => say(s.busy(), &same),
+            Step::Lock(s) if self.lock.is_none() => say(s.tried(Tried::Locked), &|w| w.lock = Some(Who::Client(who))),
+            Step::Lock(s) => say(s.tried(Tried::Busy), &same),
             Step::Read(s) => say(s.found(self.found()), &same),
             Step::Dial(s) => {
                 if self.left.silence > 0 {

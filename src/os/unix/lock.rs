@@ -1,0 +1,124 @@
+//! Locks of whole files, by `flock`: advisory, so a file can be read while it is locked.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::super::lock::{Hold, TryLock};
+use super::file::{self, FileId, Mode};
+use crate::error::Error;
+
+/// Opens a private file and tries its lock, once. On other systems the two are one call.
+pub(crate) fn try_lock(path: &Path, mode: Mode, hold: Hold) -> Result<TryLock<LockedFile>, Error> {
+    match file::open(path, mode)? {
+        Some(file) => lock(path, file, hold),
+        None => Ok(TryLock::Absent),
+    }
+}
+
+/// Tries the lock of an open file.
+fn lock(path: &Path, file: File, hold: Hold) -> Result<TryLock<LockedFile>, Error> {
+    let tried = match hold {
+        Hold::Shared => fs2::FileExt::try_lock_shared(&file),
+        Hold::Exclusive => fs2::FileExt::try_lock_exclusive(&file),
+    };
+    match tried {
+        Ok(()) => {
+            let locked = LockedFile { path: path.to_owned(), file };
+            Ok(if locked.is_current()? { TryLock::Locked(locked) } else { TryLock::Elsewhere })
+        }
+        Err(error) if is_contended(&error) => Ok(TryLock::Busy),
+        Err(error) => Err(Error::file(path, error)),
+    }
+}
+
+/// Whether a try of a lock failed because somebody else holds it.
+fn is_contended(error: &io::Error) -> bool {
+    error.kind() == fs2::lock_contended_error().kind() || error.kind() == io::ErrorKind::Interrupted
+}
+
+/// A locked file. Dropping it unlocks it, explicitly: a fork may hold a copy of the open file.
+#[derive(Debug)]
+pub(crate) struct LockedFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl LockedFile {
+    /// Returns the path by which it was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the file, to be read and written under the lock.
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Returns which file it is.
+    pub(crate) fn id(&self) -> Option<FileId> {
+        FileId::of(&self.file).ok()
+    }
+
+    /// Whether the path still leads to this file.
+    pub(crate) fn is_current(&self) -> Result<bool, Error> {
+        file::leads_to(&self.path, &self.file).map_err(|error| Error::file(&self.path, error))
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        let _ = fs2::FileExt::unlock(&self.file);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::lock::Tried;
+
+    fn tried(path: &Path, mode: Mode, hold: Hold) -> Tried {
+        try_lock(path, mode, hold).unwrap().tried()
+    }
+
+    #[test]
+    fn a_shared_lock_excludes_an_exclusive_one_and_no_other_shared_one() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("point");
+        assert_eq!(tried(&path, Mode::Read, Hold::Shared), Tried::Absent);
+        assert_eq!(tried(&path, Mode::Lock, Hold::Exclusive), Tried::Absent);
+        assert!(!path.exists(), "nothing is created just to be locked");
+        let exclusive = try_lock(&path, Mode::Create, Hold::Exclusive).unwrap().locked().expect("nobody has it");
+        assert_eq!(tried(&path, Mode::Read, Hold::Shared), Tried::Busy);
+        assert_eq!(tried(&path, Mode::Create, Hold::Exclusive), Tried::Busy);
+        drop(exclusive);
+        let shared = try_lock(&path, Mode::Read, Hold::Shared).unwrap().locked().expect("it was given back");
+        assert_eq!(tried(&path, Mode::Read, Hold::Shared), Tried::Locked);
+        assert_eq!(tried(&path, Mode::Lock, Hold::Exclusive), Tried::Busy);
+        drop(shared);
+        assert_eq!(tried(&path, Mode::Lock, Hold::Exclusive), Tried::Locked);
+    }
+
+    #[test]
+    fn a_lock_of_a_file_to_which_the_path_does_not_lead_is_given_back() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, old) = (home.path().join("point"), home.path().join("old"));
+        let opened = |path| file::open(path, Mode::Create).unwrap().unwrap();
+        for replaced in [false, true] {
+            let first = opened(&path);
+            std::fs::rename(&path, &old).unwrap();
+            if replaced {
+                opened(&path);
+            }
+            for hold in [Hold::Exclusive, Hold::Shared] {
+                let tried = lock(&path, first.try_clone().unwrap(), hold).unwrap().tried();
+                assert_eq!(tried, Tried::Elsewhere, "replaced: {replaced}, {hold:?}");
+            }
+            assert_eq!(tried(&old, Mode::Lock, Hold::Exclusive), Tried::Locked, "it was given back");
+        }
+        let locked = try_lock(&path, Mode::Create, Hold::Exclusive).unwrap().locked().unwrap();
+        assert!(locked.is_current().unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert!(!locked.is_current().unwrap(), "it was removed under the lock");
+    }
+}

@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use self::target::TARGETS;
-use crate::{USAGE, cargo, root, run};
+use crate::{USAGE, cargo, need, root, run};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -63,6 +63,7 @@ pub fn check(args: &[&str]) -> Result<()> {
             row => rows.push(row),
         }
     }
+    need::all(&[&need::CAPNP])?;
     let rounds = rounds.or_else(|| quick.then(|| "1".into()));
     let samples = measure(rounds.as_deref(), &rows)?;
     let steps = if quick || !rows.is_empty() { Vec::new() } else { steps()? };

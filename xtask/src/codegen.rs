@@ -4,16 +4,18 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::root;
+use crate::{need, root};
 
 /// Each schema.
 const SCHEMAS: [&str; 1] = ["examples/counter/counter.capnp"];
 
 pub fn generate() -> Result<(), Box<dyn Error>> {
+    need::all(&[&need::CAPNP])?;
     SCHEMAS.iter().try_for_each(|schema| Ok(fs::write(checked_in(schema), compile(schema)?)?))
 }
 
 pub fn check() -> Result<(), Box<dyn Error>> {
+    need::all(&[&need::CAPNP])?;
     for schema in SCHEMAS {
         let path = checked_in(schema);
         if unversioned(&compile(schema)?) != unversioned(&fs::read_to_string(&path)?) {

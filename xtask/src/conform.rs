@@ -33,9 +33,8 @@ pub fn check(only: Option<&str>) -> std::result::Result<(), Box<dyn std::error::
 }
 
 fn check_all(only: Option<&str>) -> Result<()> {
-    fetch::java()?;
     let dir = root().join("target/conform");
-    let jar = fetch::jar(&root().join("target/tlc"))?;
+    let jar = fetch::tlc()?;
     let kept = fs::read_to_string(digests())?;
     let mut slices = slices();
     slices.retain(|slice| only.is_none_or(|only| only == slice.name));

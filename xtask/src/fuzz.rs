@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fs;
 use std::process::Command;
 
-use crate::{root, run, tool};
+use crate::{need, root, run, tool};
 
 /// Runs all targets, or one, each for this many seconds, and fails if one of them failed.
 pub fn check(args: &[&str]) -> Result<(), Box<dyn Error>> {
@@ -24,6 +24,7 @@ pub fn check(args: &[&str]) -> Result<(), Box<dyn Error>> {
     if targets.is_empty() {
         return Err("no target in fuzz/fuzz_targets has this name".into());
     }
+    need::all(&[&need::CPP])?;
     run(cargo_fuzz("build")?.args(only))?;
     println!("{:12} {:>12} {:>8} {:>8} {:>8}", "target", "runs/s", "edges", "features", "corpus");
     let mut crashes = Vec::new();

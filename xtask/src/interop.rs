@@ -2,10 +2,11 @@
 
 use std::error::Error;
 
-use crate::{cargo, root, run};
+use crate::{cargo, need, root, run};
 
 /// Builds that crate in its own workspace, and runs both on one point.
 pub fn check() -> Result<(), Box<dyn Error>> {
+    need::all(&[&need::CAPNP])?;
     let target = root().join("target/interop");
     run(cargo()
         .current_dir(root().join("interop"))

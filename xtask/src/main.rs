@@ -8,6 +8,7 @@ mod conform;
 mod fuzz;
 mod interop;
 mod mutants;
+mod need;
 mod nostd;
 mod parallel;
 mod release;

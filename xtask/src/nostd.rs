@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::process::Command;
 
-use crate::{root, run};
+use crate::{need, root, run};
 
 pub fn check() -> Result<(), Box<dyn Error>> {
+    need::all(&[&need::C])?;
     let target = root().join("target/nostd");
     let manifest = root().join("tests/nostd/Cargo.toml");
     run(Command::new(env!("CARGO"))

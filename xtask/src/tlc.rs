@@ -44,8 +44,7 @@ pub fn check(options: Options) -> std::result::Result<(), Box<dyn Error>> {
 }
 
 fn check_all(options: &Options) -> Result<()> {
-    fetch::java()?;
-    let jar = fetch::jar(&dir())?;
+    let jar = fetch::tlc()?;
     let runs = runs(options)?;
     if let Some(name) = options.only.iter().find(|name| runs.iter().all(|run| run.name != **name)) {
         return Err(format!("nothing in spec/ is named {name}").into());

@@ -43,8 +43,7 @@ pub fn check(what: What) -> std::result::Result<(), Box<dyn Error>> {
 }
 
 fn check_all(what: What) -> Result<()> {
-    fetch::java()?;
-    let jar = fetch::jar(&root().join("target/tlc"))?;
+    let jar = fetch::tlc()?;
     match what {
         What::Quick => {
             let corpus = corpus(&jar, Some(PLACES));

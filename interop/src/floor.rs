@@ -1,5 +1,5 @@
-//! What a join cannot do without, by hand: a file is read, a socket connected, and the same number of bytes goes to
-//! and fro before the same RPC. Nothing is proved, nobody is counted, and no failure is survived.
+//! The least that a join needs, by hand: reads a file, connects a socket, and exchanges the same number of bytes before
+//! the same RPC. Nothing is proved, no client is counted, and no failure is survived.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -22,21 +22,21 @@ use crate::ours::Pid;
 use crate::process_capnp::process;
 use crate::{Result, runtime};
 
-/// Where the server says how it is reached: its address, and as many bytes as a cookie has.
+/// The file in which the server writes its address, and as many bytes as a cookie has.
 pub fn record(home: &Path) -> PathBuf {
     home.join("floor")
 }
 
-/// As many may wait as at ours: by default it is 128, and a herd stalls for a second.
+/// The backlog, equal to ours: with the default of 128, clients that connect at once stall for a second.
 const BACKLOG: u32 = 1024;
 
-/// Listens, says so, and serves for ever.
+/// Listens, writes the file, and serves without end.
 pub async fn serve(socket: Socket, home: &Path, ready: impl FnOnce()) -> Result<()> {
     let path = home.join("floor.sock");
     let cookie = "0".repeat(64);
     match socket {
         Socket::Unix => {
-            // Whoever starts it knows that there is no other.
+            // The caller knows that there is no other server.
             let _ = fs::remove_file(&path);
             let socket = UnixSocket::new_stream()?;
             socket.bind(&path)?;
@@ -71,7 +71,7 @@ pub async fn serve(socket: Socket, home: &Path, ready: impl FnOnce()) -> Result<
     }
 }
 
-/// Serves in a thread of its own, until what is answered is dropped.
+/// Serves in a thread of its own until the returned value is dropped.
 pub async fn spawn(socket: Socket, home: &Path) -> Result<oneshot::Sender<()>> {
     let (ready, is_ready) = oneshot::channel();
     let (stop, mut stopped) = oneshot::channel();
@@ -80,7 +80,7 @@ pub async fn spawn(socket: Socket, home: &Path) -> Result<oneshot::Sender<()>> {
         let Ok(runtime) = runtime() else { return };
         runtime.block_on(async {
             tokio::select! {
-                // What fails is seen by who waits.
+                // A failure is noticed by the receiver of `ready`.
                 _ = serve(socket, &home, || _ = ready.send(())) => {}
                 _ = &mut stopped => {}
             }
@@ -100,7 +100,7 @@ where
     Ok(RpcSystem::new(network(reader, writer, Side::Server), Some(client)).await?)
 }
 
-/// Connects, and asks the server which process it is.
+/// Connects, and asks the server for its number.
 pub async fn ask(socket: Socket, home: &Path) -> Result<(u32, Connection)> {
     let (client, connection) = match connect(socket, home).await? {
         Stream::Unix(stream) => {
@@ -121,7 +121,7 @@ pub enum Stream {
     Tcp(TcpStream),
 }
 
-/// Connects, to the last byte of the handshake.
+/// Connects, and exchanges the bytes of the handshake.
 pub async fn connect(socket: Socket, home: &Path) -> Result<Stream> {
     let record = fs::read_to_string(record(home))?;
     let (address, _cookie) = record.split_once('\n').ok_or("no record")?;
@@ -140,7 +140,7 @@ pub async fn connect(socket: Socket, home: &Path) -> Result<Stream> {
     })
 }
 
-/// The client's part of the handshake, by the number of its bytes.
+/// The client's side of the handshake, by the number of its bytes.
 async fn greet(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
     stream.write_all(&[1; HELLO]).await?;
     stream.read_exact(&mut [0; SERVER_PROOF]).await?;
@@ -149,7 +149,7 @@ async fn greet(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::R
     Ok(())
 }
 
-/// The server's.
+/// The server's side.
 async fn welcome(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
     stream.read_exact(&mut [0; HELLO]).await?;
     stream.write_all(&[3; SERVER_PROOF]).await?;
@@ -157,7 +157,7 @@ async fn welcome(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io:
     stream.write_all(&[4; WELCOME]).await
 }
 
-/// A connection; dropping it ends it.
+/// A connection. Dropping it ends it.
 pub struct Connection(AbortHandle);
 
 impl Drop for Connection {
@@ -176,7 +176,7 @@ where
     (client, Connection(spawn_local(rpc).abort_handle()))
 }
 
-/// Cap'n Proto as ours speaks it.
+/// Cap'n Proto with the same settings as ours.
 fn network<R, W>(reader: R, writer: W, side: Side) -> Box<VatNetwork<BufReader<Compat<R>>>>
 where
     R: AsyncRead + Unpin + 'static,

@@ -1,7 +1,7 @@
-//! The program of the measurements: it measures, and it is the client and the server of each contender.
+//! The measuring program, which is also the client and the server of each contender.
 //!
-//! All contenders are one program, so that loading it costs each the same. `cargo xtask bench` builds it, runs it, and
-//! judges what it prints.
+//! All contenders are in one program, so that loading it takes each the same time. `cargo xtask bench` builds it, runs
+//! it, and judges what it prints.
 
 mod contender;
 mod floor;
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     match args[..] {
         ["measure", ref args @ ..] => runtime()?.block_on(rows::measure(args)),
         ["serve", contender, "--home", home, ..] => serve(Contender::named(contender)?, Path::new(home)),
-        // As `sequoia-ipc` starts its servers.
+        // The command line of servers that `sequoia-ipc` starts.
         ["--home", home, "--lib", _, "--ephemeral", _, "--socket", "0"] => serve(Contender::Sequoia, Path::new(home)),
         ["ask", contender, home] => runtime()?.block_on(ask(contender, home, None)),
         ["ask", contender, home, hold] => {
@@ -59,8 +59,8 @@ fn serve(contender: Contender, home: &Path) -> Result<()> {
     }
 }
 
-/// A client of one call. One that is told to hold its connection waits for the end of its standard input before it
-/// connects, so that a herd comes at once.
+/// A client of one call. With `hold` it waits for the end of its standard input before it connects, so that many
+/// clients connect at once.
 async fn ask(contender: &str, home: &str, hold: Option<Duration>) -> Result<()> {
     let service = Service::at(Contender::named(contender)?, Path::new(home))?;
     if hold.is_some() {
@@ -68,6 +68,6 @@ async fn ask(contender: &str, home: &str, hold: Option<Duration>) -> Result<()> 
     }
     let (pid, _connection) = service.ask().await?;
     tokio::time::sleep(hold.unwrap_or_default()).await;
-    // One write, for a herd writes into one pipe.
+    // Many clients write to one pipe, so each writes once.
     Ok(std::io::stdout().write_all(format!("{pid}\n").as_bytes())?)
 }

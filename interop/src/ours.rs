@@ -9,7 +9,7 @@ use crate::Result;
 use crate::contender::{Contender, Socket};
 use crate::process_capnp::process;
 
-/// The service, for a client in this home, or for a server in the home that its command line names.
+/// The service, for a client in this home, or for a server in the home that the command line names.
 pub fn descriptor(socket: Socket, home: Option<&Path>) -> Result<Descriptor> {
     let context = match home {
         Some(home) => Context::new("bench")?.with_home(home)?,

@@ -1,5 +1,5 @@
-//! What is measured. Each row takes its contenders in turn, round after round: what disturbs the machine meanwhile
-//! disturbs them alike.
+//! The measurements. Each takes its contenders in turn in every round, so that a disturbance of the machine affects all
+//! of them alike.
 
 mod accepts;
 mod herd;
@@ -20,12 +20,12 @@ use crate::sample::{self, micros};
 use crate::server::Server;
 use crate::service::{Service, end};
 
-/// Its name, how many rounds it takes, and how it is measured.
+/// A measurement: its name, its number of rounds, and its function.
 struct Row(&'static str, usize, fn(&'static str, Plan) -> Measuring);
 
 type Measuring = Pin<Box<dyn Future<Output = Result<()>>>>;
 
-/// How often, and whom.
+/// How many rounds, and which contenders.
 #[derive(Clone)]
 struct Plan {
     rounds: usize,
@@ -38,8 +38,8 @@ const ROWS: &[Row] = &[
     Row("fresh", 200, |row, plan| Box::pin(fresh(row, plan))),
     Row("cold", 100, |row, plan| Box::pin(cold(row, plan))),
     Row("recovery", 100, |row, plan| Box::pin(recovery(row, plan))),
-    Row("herd-50", 5, |row, plan| Box::pin(herd::come(row, plan, 50, Duration::from_millis(100)))),
-    Row("herd-400", 5, |row, plan| Box::pin(herd::come(row, plan, 400, Duration::ZERO))),
+    Row("herd-50", 5, |row, plan| Box::pin(herd::measure(row, plan, 50, Duration::from_millis(100)))),
+    Row("herd-400", 5, |row, plan| Box::pin(herd::measure(row, plan, 400, Duration::ZERO))),
     Row("connects", 3, |row, plan| Box::pin(connects(row, plan))),
     Row("accepts", 10, |row, plan| Box::pin(accepts::per_second(row, plan))),
     Row("idle-client", 3, |row, plan| Box::pin(idle_client(row, plan))),
@@ -47,21 +47,21 @@ const ROWS: &[Row] = &[
     Row("internal", 50, |row, plan| Box::pin(internal(row, plan))),
 ];
 
-/// Measures these rows, or all, and prints what came of it.
+/// Measures these rows, or all, and prints the results.
 pub async fn measure(args: &[&str]) -> Result<()> {
     let mut args = args.iter();
     let (mut rounds, mut contenders, mut names) = (None, Contender::ALL.to_vec(), Vec::new());
     while let Some(arg) = args.next() {
         match *arg {
-            "--rounds" => rounds = Some(args.next().ok_or("how many rounds?")?.parse()?),
-            "--only" => contenders = vec![Contender::named(args.next().ok_or("only whom?")?)?],
+            "--rounds" => rounds = Some(args.next().ok_or("--rounds needs a number")?.parse()?),
+            "--only" => contenders = vec![Contender::named(args.next().ok_or("--only needs a contender")?)?],
             name => names.push(name),
         }
     }
     if let Some(unknown) = names.iter().find(|name| ROWS.iter().all(|Row(row, ..)| row != *name)) {
-        return Err(format!("no row is {unknown}").into());
+        return Err(format!("no row is named {unknown}").into());
     }
-    // What this process inherited would cost ours one more exec in each server, to be rid of it.
+    // With inherited descriptors, each of our servers would need one more exec to close them.
     close_fds::set_fds_cloexec(3, &[]);
     for Row(name, often, measure) in ROWS.iter().filter(|Row(name, ..)| names.is_empty() || names.contains(name)) {
         measure(name, Plan { rounds: rounds.unwrap_or(*often), contenders: contenders.clone() }).await?;
@@ -69,7 +69,7 @@ pub async fn measure(args: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A contender's service, its home, and what was measured of it.
+/// A contender's service, its home, and its measurements.
 struct Measured {
     service: Service,
     home: TempDir,
@@ -77,7 +77,7 @@ struct Measured {
 }
 
 impl Plan {
-    /// The same, each with a server, which stays for as long as the answer.
+    /// The same, each with a running server. Dropping the servers ends them.
     async fn served(&self) -> Result<(Vec<Measured>, Vec<Server>)> {
         let measured = self.measured()?;
         let mut servers = Vec::new();
@@ -87,7 +87,7 @@ impl Plan {
         Ok((measured, servers))
     }
 
-    /// Each contender in a new home.
+    /// Each contender, in a new home.
     fn measured(&self) -> Result<Vec<Measured>> {
         let measured = self.contenders.iter().map(|contender| {
             let home = tempdir()?;
@@ -98,9 +98,9 @@ impl Plan {
 }
 
 impl Measured {
-    /// Of a row whose contenders each begin anew in every round: in the same home, since in a new one the system would
-    /// have its disk looked at for where new files are to be.
-    fn again(&self) -> Result<()> {
+    /// Removes the files of the last round. A new home would be slower: the file system would first look for a place
+    /// for its files.
+    fn clear_home(&self) -> Result<()> {
         for file in fs::read_dir(self.home.path())? {
             fs::remove_file(file?.path())?;
         }
@@ -112,7 +112,7 @@ impl Measured {
     }
 }
 
-/// From a process that runs already, to a server that does: until its first answer.
+/// From a running client to a running server, until its first answer.
 async fn join(row: &str, plan: Plan) -> Result<()> {
     let (mut all, _servers) = plan.served().await?;
     for _ in 0..plan.rounds {
@@ -126,7 +126,7 @@ async fn join(row: &str, plan: Plan) -> Result<()> {
     Ok(())
 }
 
-/// The part of it that is not the RPC's: until the server counts this client, or as far as a client waits.
+/// The part of that without the RPC: until the server counts this client, or as far as the contender's client waits.
 async fn welcome(row: &str, plan: Plan) -> Result<()> {
     let (mut all, _servers) = plan.served().await?;
     for _ in 0..plan.rounds {
@@ -141,7 +141,7 @@ async fn welcome(row: &str, plan: Plan) -> Result<()> {
     Ok(())
 }
 
-/// The same of a process that is started for it, its start included.
+/// The same from a new process, its start included.
 async fn fresh(row: &str, plan: Plan) -> Result<()> {
     let (mut all, _servers) = plan.served().await?;
     for _ in 0..plan.rounds {
@@ -160,19 +160,19 @@ async fn fresh(row: &str, plan: Plan) -> Result<()> {
     Ok(())
 }
 
-/// A process of one call.
+/// A client process of one call.
 fn client(contender: Contender, home: &Path) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["ask", contender.name()]).arg(home);
     Ok(command)
 }
 
-/// Where nobody serves, until the first answer of the server that is started.
+/// From no server, until the first answer of the server that is started.
 async fn cold(row: &str, plan: Plan) -> Result<()> {
     let mut all = plan.measured()?;
     for _ in 0..plan.rounds {
         for one in &mut all {
-            one.again()?;
+            one.clear_home()?;
             let began = Instant::now();
             let _server = one.service.ask_or_start().await?;
             one.samples.push(micros(began));
@@ -182,12 +182,12 @@ async fn cold(row: &str, plan: Plan) -> Result<()> {
     Ok(())
 }
 
-/// Where the server was killed, until the first answer of its successor.
+/// From a killed server, until the first answer of its successor.
 async fn recovery(row: &str, plan: Plan) -> Result<()> {
     let mut all = plan.measured()?;
     for _ in 0..plan.rounds {
         for one in &mut all {
-            one.again()?;
+            one.clear_home()?;
             drop(one.service.start().await?);
             let began = Instant::now();
             let _server = one.service.ask_or_start().await?;
@@ -198,13 +198,13 @@ async fn recovery(row: &str, plan: Plan) -> Result<()> {
     Ok(())
 }
 
-/// One process that connects and lets go, without a pause.
+/// One process that connects and disconnects without a pause.
 async fn connects(row: &str, plan: Plan) -> Result<()> {
     const CONNECTS: usize = 2000;
     let mut all = plan.measured()?;
     for _ in 0..plan.rounds {
         for one in &mut all {
-            one.again()?;
+            one.clear_home()?;
             let _server = one.service.start().await?;
             for _ in 0..CONNECTS {
                 let began = Instant::now();
@@ -217,16 +217,16 @@ async fn connects(row: &str, plan: Plan) -> Result<()> {
     Ok(())
 }
 
-/// What each client that does nothing costs a server.
+/// What each idle client costs a server.
 async fn idle_client(row: &str, plan: Plan) -> Result<()> {
     const CLIENTS: u16 = 400;
     let mut descriptors = Vec::new();
-    // The other one serves nobody else meanwhile.
+    // A server of `sequoia-ipc` serves one client at a time.
     let contenders: Vec<_> = plan.contenders.iter().copied().filter(|one| *one != Contender::Sequoia).collect();
     let mut all = Plan { contenders, ..plan }.measured()?;
     for _ in 0..plan.rounds {
         for one in &mut all {
-            one.again()?;
+            one.clear_home()?;
             let server = one.service.start().await?;
             let (memory, open) = (server.memory()?, server.descriptors()?);
             let mut clients = Vec::new();
@@ -245,11 +245,11 @@ async fn idle_client(row: &str, plan: Plan) -> Result<()> {
     Ok(())
 }
 
-/// How often a server wakes that has nothing to do. All are watched at the same time.
+/// How often an idle server wakes up. All servers are watched at the same time.
 async fn wake_ups(row: &str, plan: Plan) -> Result<()> {
     const WATCHED: Duration = Duration::from_secs(10);
     let (all, servers) = plan.served().await?;
-    // What its start left to be done is done.
+    // Let the work of the start end.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before: Vec<f64> = servers.iter().map(Server::waits).collect::<Result<_>>()?;
     tokio::time::sleep(WATCHED).await;
@@ -260,12 +260,12 @@ async fn wake_ups(row: &str, plan: Plan) -> Result<()> {
     Ok(())
 }
 
-/// A server in a thread of this process, from nothing to its first answer.
+/// A server in a thread of this process, from its start to its first answer.
 async fn internal(row: &str, plan: Plan) -> Result<()> {
     let mut all = plan.measured()?;
     for _ in 0..plan.rounds {
         for one in &mut all {
-            // A server of the same point would be its successor, and wait for its end.
+            // A server of the same point would wait for the end of the previous one.
             one.home = tempdir()?;
             one.service = Service::at(one.service.contender, one.home.path())?;
             let began = Instant::now();

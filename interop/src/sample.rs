@@ -1,4 +1,4 @@
-//! What was measured, told in a line that a program reads: row, contender, unit, how many, and the quantiles.
+//! Prints the samples of a measurement in a line: row, contender, unit, count, and quantiles.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! A server's process, from its start to its end.
+//! The process of a server.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,22 +12,22 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use crate::Result;
 use crate::contender::Contender;
 
-/// A process that serves. Dropping it kills it, and returns when it is gone.
+/// A server's process. Dropping it kills the process, and waits for its end.
 pub struct Server {
     pub pid: u32,
     process: OwnedFd,
-    /// Its output, which it must be able to write to.
+    /// The child, kept because the server must be able to write to its output.
     _child: Option<Child>,
 }
 
 impl Server {
-    /// The server that somebody started.
+    /// A server that another process started.
     pub fn of(pid: u32) -> Result<Self> {
         let process = Pid::from_raw(i32::try_from(pid)?).ok_or("no process")?;
         Ok(Server { pid, process: pidfd_open(process, PidfdFlags::empty())?, _child: None })
     }
 
-    /// Starts the server of a home, and returns when it says that it is ready.
+    /// Starts the server of a home, and waits until it is ready.
     pub fn spawn(contender: Contender, home: &Path) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", contender.name(), "--home"]).arg(home);
@@ -39,7 +39,7 @@ impl Server {
         if ready == "ready\n" { Ok(server) } else { Err(format!("{contender} does not serve").into()) }
     }
 
-    /// How many times its threads gave up the processor so far.
+    /// How often its threads have given up the processor so far.
     pub fn waits(&self) -> Result<f64> {
         let mut waits = 0.0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.pid))? {
@@ -48,7 +48,7 @@ impl Server {
         Ok(waits)
     }
 
-    /// Its memory in KiB: what is in it now, in files or not.
+    /// Its resident memory in KiB, file-backed pages included.
     pub fn memory(&self) -> Result<f64> {
         number(format!("/proc/{}/status", self.pid), "VmRSS:")
     }
@@ -62,12 +62,12 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = pidfd_send_signal(&self.process, Signal::KILL);
         let _ = poll(&mut [PollFd::new(&self.process, PollFlags::IN)], None);
-        // Whoever started it may have forgotten it.
+        // Only a child can be waited for; for another process this fails.
         let _ = waitid(WaitId::PidFd(self.process.as_fd()), WaitIdOptions::EXITED);
     }
 }
 
-/// The number behind a name in a file of names and numbers.
+/// Reads the number after this name in a file of names and numbers.
 fn number(path: impl AsRef<Path>, name: &str) -> Result<f64> {
     let text = fs::read_to_string(path)?;
     let rest = text.lines().find_map(|line| line.strip_prefix(name)).ok_or_else(|| format!("no {name}"))?;

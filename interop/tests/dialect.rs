@@ -1,7 +1,7 @@
-//! Our side of the dialect against the published `sequoia-ipc`: real processes of both, on one point.
+//! Tests our side of the dialect against the published `sequoia-ipc`: real processes of both, on one point.
 //!
-//! A program that `sequoia-ipc` starts is told nothing but its context, so this one knows what it is by its name: by a
-//! link that is called `ours` or `theirs` it is such a server. As `@client` it is a client of either crate.
+//! `sequoia-ipc` passes a program that it starts nothing but the context, so the program's name selects the server: the
+//! links `ours` and `theirs` are the two servers. As `@client` this program is a client of either crate.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -24,7 +24,7 @@ mod process_capnp {
 }
 use process_capnp::process;
 
-/// Whose client, or whose server.
+/// The crate of a client or of a server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Whose {
     Ours,
@@ -33,7 +33,7 @@ enum Whose {
 use Whose::{Ours, Theirs};
 
 const BOTH: [Whose; 2] = [Ours, Theirs];
-/// Each client with each server.
+/// Each kind of client with each kind of server.
 const MATRIX: [(Whose, Whose); 4] = [(Ours, Ours), (Ours, Theirs), (Theirs, Ours), (Theirs, Theirs)];
 
 fn main() {
@@ -75,7 +75,7 @@ trials![
     we_look_at_their_server_and_say_what_can_be_known,
 ];
 
-/// A service of a home, and both crates' way to it.
+/// The home of a service, and how both crates reach it.
 struct Home(TempDir);
 
 impl Home {
@@ -92,7 +92,7 @@ impl Home {
         self.0.path().join("home")
     }
 
-    /// Where the programs are: neither crate's default.
+    /// The directory of the programs, which is neither crate's default.
     fn lib(&self) -> PathBuf {
         self.0.path().join("lib")
     }
@@ -119,7 +119,7 @@ impl Home {
         }
     }
 
-    /// Leaves something in the point, for its owner alone.
+    /// Writes these bytes to the point, readable by its owner only.
     fn leave(&self, bytes: &[u8]) {
         use std::os::unix::fs::OpenOptionsExt;
         fs::create_dir_all(self.path()).unwrap();
@@ -142,7 +142,7 @@ impl Home {
         peer::in_context(&context.build().unwrap(), &self.program(server))
     }
 
-    /// The answer of whoever serves, to a client that starts `server` where nobody does.
+    /// Connects, starting `server` if there is none, and returns the number of the server that answers.
     fn ask(&self, client: Whose, server: Whose) -> u32 {
         match client {
             Ours => self.connect(server).1,
@@ -150,7 +150,7 @@ impl Home {
         }
     }
 
-    /// The same, of our client, with how it came about.
+    /// The same, with our client, and with its outcome.
     fn connect(&self, server: Whose) -> (Outcome, u32) {
         runtime().block_on(async {
             let connection = self.ours(server).connect().await.unwrap();
@@ -158,7 +158,7 @@ impl Home {
         })
     }
 
-    /// A client in a process of its own, which connects when its standard input ends, and then holds on for a while.
+    /// A client process that connects when its standard input ends, and then stays connected for a while.
     fn client(&self, client: Whose, server: Whose, hold: u32) -> Child {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
@@ -168,7 +168,7 @@ impl Home {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
     }
 
-    /// The processes that were started with this home and live.
+    /// The live processes that were started with this home.
     fn processes(&self) -> Vec<u32> {
         let home = self.path();
         let home = home.to_str().unwrap();
@@ -180,7 +180,7 @@ impl Home {
         processes.collect()
     }
 
-    /// What a server was started with.
+    /// The command line of a server.
     fn started(&self, pid: u32) -> String {
         fs::read_to_string(self.path().join(format!("{pid}.started"))).unwrap()
     }
@@ -188,8 +188,8 @@ impl Home {
     fn kill(&self, pid: u32) {
         signal(pid, Signal::KILL);
         let port = self.record().port.get();
-        // The process may be gone before its port is.
-        eventually("it is gone", || std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+        // A process may end before its port is closed.
+        eventually("the port is closed", || std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
     }
 }
 
@@ -210,15 +210,15 @@ fn runtime() -> tokio::runtime::LocalRuntime {
 fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(30);
     while !condition() {
-        assert!(Instant::now() < until, "it never came true: {what}");
+        assert!(Instant::now() < until, "this never held: {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Our service, as both sides describe it.
+/// Our service, as client and server describe it.
 fn service(context: &Context) -> Descriptor {
     let mut limits = Limits::default();
-    // How long it may be idle stands in its home: their clients give it no arguments.
+    // The idle time is in the home, because their clients pass no arguments.
     let idle = fs::read_to_string(context.home().join("idle")).ok().and_then(|idle| idle.trim().parse().ok());
     limits.idle = idle.map(Duration::from_millis).or(limits.idle);
     Descriptor::new(context, peer::POINT).unwrap().dialect(Dialect::Sequoia).limits(limits).unwrap().handler(
@@ -227,7 +227,7 @@ fn service(context: &Context) -> Descriptor {
             let told = format!(
                 "{}\n{}\n{}",
                 context.home().display(),
-                context.lib().ok_or("it is told")?.display(),
+                context.lib().ok_or("the context has no lib directory")?.display(),
                 context.is_ephemeral()
             );
             fs::write(context.home().join(format!("{}.context", std::process::id())), told)?;
@@ -257,14 +257,13 @@ async fn ask(client: &process::Client) -> Result<u32, capnp::Error> {
     Ok(client.pid_request().send().promise.await?.get()?.get_pid())
 }
 
-fn tell_arguments(args: &[String]) {
-    // Not under its home: that is what is looked for.
+fn write_arguments(args: &[String]) {
     let home = args.iter().skip_while(|arg| *arg != "--home").nth(1).unwrap();
     fs::write(format!("{home}/{}.started", std::process::id()), args[1..].join(" ")).unwrap();
 }
 
 fn our_server(args: &[String]) {
-    tell_arguments(args);
+    write_arguments(args);
     let context = Context::from_args("interop").unwrap();
     if let Err(error) = runtime().block_on(service(&context).serve()) {
         eprintln!("{error}");
@@ -273,7 +272,7 @@ fn our_server(args: &[String]) {
 }
 
 fn their_server(args: &[String]) {
-    tell_arguments(args);
+    write_arguments(args);
     let [_, _, home, _, lib, _, ephemeral, socket @ ..] = args else { panic!("{args:?}") };
     let mut context = peer::Context::configure().home(home).lib(lib);
     if ephemeral == "true" {
@@ -289,7 +288,7 @@ fn their_server(args: &[String]) {
     }
 }
 
-/// `@client WHOSE HOLD DIRECTORY PROGRAM`: says whose process answered.
+/// `@client WHOSE HOLD DIRECTORY PROGRAM`: prints the number of the server that answered.
 fn client(args: &[String]) {
     let [_, _, client, hold, directory, program] = args else { panic!("{args:?}") };
     let hold = Duration::from_millis(hold.parse().unwrap());
@@ -313,8 +312,8 @@ fn client(args: &[String]) {
     });
 }
 
-/// What a client said, which has to end well.
-fn said(child: Child) -> u32 {
+/// Returns what a client printed, and checks that it succeeded.
+fn printed(child: Child) -> u32 {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
@@ -386,7 +385,7 @@ fn each_crate_writes_the_same_record() {
         home.ask(client, server);
         let record = home.record();
         assert_eq!(home.bytes(), *record.bytes(), "{client:?} registers {server:?}");
-        // The port is the server's, and the cookie what it was told: who says it is served.
+        // The port is the server's, and the cookie is the one that it was started with: the answer shows that.
         assert_ne!(record.cookie.expose(), &[0; 32]);
         let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(home.point()).unwrap());
         assert_eq!(mode & 0o777, 0o600);
@@ -403,7 +402,7 @@ fn each_server_is_told_the_same_of_its_context() {
         assert_eq!(home.started(pid), expected(&home, false), "{client:?} starts {server:?}");
         home.kill(pid);
     }
-    // An ephemeral context of ours, whose server is theirs.
+    // An ephemeral context of ours with a server of theirs.
     let home = Home::new();
     let context = Context::ephemeral("interop").unwrap().with_home(home.path()).unwrap();
     let service = service(&context.with_lib(home.lib()).unwrap()).program(home.program(Theirs), [""; 0]);
@@ -423,10 +422,10 @@ fn our_server_goes_by_the_context_of_their_client() {
         let pid = runtime().block_on(async { peer::ask(&descriptor).await.unwrap().0 });
         let told = fs::read_to_string(home.path().join(format!("{pid}.context"))).unwrap();
         assert_eq!(told, format!("{}\n{}\n{ephemeral}", home.path().display(), home.lib().display()));
-        // It is on its own: its log is where ours is, whatever its client does with its output.
+        // Our server writes its own log, whatever its client does with its output.
         assert!(home.path().join(format!("{}.log", peer::POINT)).exists());
         if ephemeral {
-            // Theirs removes the home when its creator ends; then the server goes, too.
+            // Their context removes the home when its creator drops it; then the server ends too.
             fs::remove_dir_all(home.path()).unwrap();
             eventually("the server is gone", || home.processes().is_empty());
         }
@@ -446,7 +445,7 @@ fn a_native_descriptor_leaves_their_point_alone() {
             assert_eq!(native().inspect().await.unwrap(), Status::OtherDialect);
         });
         assert_eq!(home.bytes(), bytes);
-        // Nor does it when that server is gone.
+        // Nor does it after that server is gone.
         home.kill(pid);
         let connected = runtime().block_on(native().connect());
         assert!(matches!(connected, Err(Error::OtherDialect { .. })));
@@ -476,11 +475,11 @@ fn our_descriptor_of_the_dialect_leaves_a_native_point_alone() {
     }
 }
 
-/// A native server of the point, in this process, until it retires.
+/// Runs a native server of the point in this process until it retires.
 fn native_server(home: &Home) -> thread::JoinHandle<Result<(), Error>> {
     let native = home.ours(Ours).dialect(Dialect::Native);
     let server = thread::spawn(move || runtime().block_on(native.serve()));
-    eventually("it is registered", || {
+    eventually("the server is registered", || {
         let bytes = fs::read(home.point()).unwrap_or_default();
         matches!(native::Found::read(&bytes), native::Found::Record(_))
     });
@@ -497,7 +496,7 @@ fn native_record() -> Vec<u8> {
     bytes
 }
 
-/// A record of a format to come, as its checksum says.
+/// A record of a later format, with a valid checksum.
 fn newer_record() -> Vec<u8> {
     let digest = "45506b588cc13421b53342eb8e9a4dbb";
     let bytes = format!("rendezvous 2 of a format to come {digest}\n").into_bytes();
@@ -513,7 +512,7 @@ fn their_client_takes_a_native_record_for_a_damaged_one_at_which_our_server_goes
         assert_eq!(home.processes(), [pid]);
         home.record();
         native.join().unwrap().unwrap();
-        // What is theirs by now is left alone.
+        // Their record is left alone.
         assert_eq!(home.ask(Theirs, server), pid);
     }
 }
@@ -523,7 +522,7 @@ fn twenty_clients_of_both_crates_at_once_share_one_server_of_either() {
         let home = Home::new();
         let mut clients: Vec<Child> = (0..20).map(|at| home.client(BOTH[at % 2], server, 0)).collect();
         clients.iter_mut().for_each(|client| drop(client.stdin.take()));
-        let mut pids: Vec<u32> = clients.into_iter().map(said).collect();
+        let mut pids: Vec<u32> = clients.into_iter().map(printed).collect();
         pids.dedup();
         assert_eq!(home.processes(), pids, "one server of {server:?}");
     }
@@ -535,8 +534,8 @@ fn our_server_serves_their_clients_side_by_side() {
     let began = Instant::now();
     let mut clients: Vec<Child> = (0..10).map(|_| home.client(Theirs, Ours, 2000)).collect();
     clients.iter_mut().for_each(|client| drop(client.stdin.take()));
-    clients.into_iter().map(said).for_each(|pid| assert_eq!(home.processes(), [pid]));
-    assert!(began.elapsed() < Duration::from_secs(10), "one after the other they take twenty seconds");
+    clients.into_iter().map(printed).for_each(|pid| assert_eq!(home.processes(), [pid]));
+    assert!(began.elapsed() < Duration::from_secs(10), "clients served one after the other would take twenty seconds");
 }
 
 fn our_client_waits_for_its_turn_at_their_server() {
@@ -546,9 +545,9 @@ fn our_client_waits_for_its_turn_at_their_server() {
         let connection = home.ours(Theirs).connect().await.unwrap();
         let client = connection.bootstrap::<process::Client>();
         let mut answer = std::pin::pin!(ask(&client));
-        // It said its cookie, and is connected as far as the dialect goes.
+        // It has sent its cookie, which is all that connecting takes in this dialect.
         let early = tokio::time::timeout(Duration::from_millis(200), &mut answer).await;
-        assert!(early.is_err(), "theirs serves one after the other");
+        assert!(early.is_err(), "their server serves one client at a time");
         drop(first);
         assert_eq!(answer.await.unwrap(), server);
     });
@@ -583,24 +582,24 @@ fn no_client_of_theirs_is_lost_to_an_idle_server_of_ours() {
         servers.insert(home.ask(Theirs, Ours));
         thread::sleep(Duration::from_millis(1));
     }
-    assert!(servers.len() > 10, "they were idle {} times", servers.len());
-    eventually("the last is idle", || home.processes().is_empty());
-    assert_eq!(home.bytes(), b"", "it withdrew its record");
+    assert!(servers.len() > 10, "there were {} servers", servers.len());
+    eventually("the last server retires", || home.processes().is_empty());
+    assert_eq!(home.bytes(), b"", "the server withdrew its record");
 }
 
 fn a_server_of_ours_whose_point_they_empty_writes_its_record_again() {
     let home = Home::new();
     let pid = home.ask(Theirs, Ours);
     let record = home.bytes();
-    // So does a client of theirs that could not connect, for whatever reason.
+    // Their clients also empty the point after any failure to connect.
     home.leave(b"");
-    eventually("it is there again", || home.bytes() == record);
+    eventually("the record is restored", || home.bytes() == record);
     assert_eq!(home.ask(Theirs, Ours), pid);
-    // Where another server was registered meanwhile, it goes.
+    // If another server has registered meanwhile, it retires.
     home.leave(b"");
     let other = home.ask(Theirs, Theirs);
     assert_ne!(other, pid);
-    eventually("it went", || home.processes() == [other]);
+    eventually("the server retires", || home.processes() == [other]);
 }
 
 fn we_look_at_their_server_and_say_what_can_be_known() {
@@ -609,7 +608,7 @@ fn we_look_at_their_server_and_say_what_can_be_known() {
     assert_eq!(inspect(), Status::Absent);
     let pid = home.ask(Theirs, Theirs);
     assert_eq!(inspect(), Status::Listening { address: home.record().address() });
-    // It was not disturbed by that.
+    // The look did not disturb the server.
     assert_eq!(home.ask(Theirs, Theirs), pid);
     home.kill(pid);
     assert_eq!(inspect(), Status::Gone { pid: 0 });

@@ -1,4 +1,4 @@
-//! The published `sequoia-ipc` as its users use it, with a service of one call on it.
+//! The published `sequoia-ipc` as its users use it, with a service of one call.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -22,22 +22,22 @@ mod process_capnp {
 /// The point's name in its home.
 pub const POINT: &str = "peer.cookie";
 
-/// The service of a home, which this program serves.
+/// The service of a home, served by this program.
 pub fn descriptor(home: &Path, program: &Path, policy: IPCPolicy) -> Result<Descriptor> {
     Ok(in_context(&Context::configure().home(home).ipc_policy(policy).build()?, program))
 }
 
-/// The same, of a context that is there.
+/// The same, in an existing context.
 pub fn in_context(context: &Context, program: &Path) -> Descriptor {
     Descriptor::new(context, context.home().join(POINT), program.to_owned(), handler)
 }
 
-/// Turns this process, which was started with the listener as its standard input, into the server of a home.
+/// Turns this process into the server of a home. Its standard input must be the listener.
 pub fn serve(descriptor: Descriptor) -> Result<()> {
     Server::new(descriptor)?.serve()
 }
 
-/// Connects, and asks the server which process it is. To be called in a local task set. The connection ends with the value.
+/// Connects, and asks the server for its number. It must be called in a local task set. Dropping the value disconnects.
 pub async fn ask(descriptor: &Descriptor) -> Result<(u32, Connection)> {
     let mut rpc = descriptor.connect()?;
     let client: process::Client = rpc.bootstrap(Side::Server);
@@ -46,7 +46,7 @@ pub async fn ask(descriptor: &Descriptor) -> Result<(u32, Connection)> {
     Ok((response.get()?.get_pid(), connection))
 }
 
-/// A connection; dropping it ends it.
+/// A connection. Dropping it ends it.
 pub struct Connection(tokio::task::JoinHandle<std::result::Result<(), capnp::Error>>);
 
 impl Drop for Connection {

@@ -1,5 +1,5 @@
-//! How many clients a server takes in a second: connections come from several threads, each with one after the other, and
-//! end when they are welcomed. What the clients compute is what the handshake needs of them.
+//! How many clients a server admits in a second. Several threads connect, each one connection after the other, which
+//! ends when it is welcomed. The clients compute no more than the handshake needs.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -25,11 +25,11 @@ pub async fn per_second(row: &str, plan: Plan) -> Result<()> {
     let (mut all, _servers) = plan.served().await?;
     for _ in 0..plan.rounds {
         for one in &mut all {
-            let guest = Guest::of(one.service.contender, one.home.path())?;
+            let client = Client::of(one.service.contender, one.home.path())?;
             let began = Instant::now();
             thread::scope(|scope| {
-                let come = || (0..CONNECTIONS).try_for_each(|_| guest.come().map_err(|error| error.to_string()));
-                let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(come)).collect();
+                let connect = || (0..CONNECTIONS).try_for_each(|_| client.connect().map_err(|error| error.to_string()));
+                let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(connect)).collect();
                 threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread panicked".to_string())?)
             })?;
             one.samples.push((THREADS * CONNECTIONS) as f64 / began.elapsed().as_secs_f64());
@@ -39,9 +39,9 @@ pub async fn per_second(row: &str, plan: Plan) -> Result<()> {
     Ok(())
 }
 
-/// What a client knows before it comes.
-enum Guest {
-    /// With the path of its point.
+/// What a client reads before it connects.
+enum Client {
+    /// The path of its point, and the record.
     Ours(PathBuf, Record),
     Floor(Socket, String),
     Sequoia {
@@ -53,28 +53,28 @@ enum Guest {
 trait Stream: Read + Write {}
 impl<S: Read + Write> Stream for S {}
 
-impl Guest {
+impl Client {
     fn of(contender: Contender, home: &Path) -> Result<Self> {
         Ok(match contender {
             Contender::Ours(_) => match Found::read(&fs::read(home.join(contender.name()))?) {
-                Found::Record(record) => Guest::Ours(home.join(contender.name()), record),
+                Found::Record(record) => Client::Ours(home.join(contender.name()), record),
                 other => return Err(format!("no record: {other:?}").into()),
             },
             Contender::Floor(socket) => {
                 let record = fs::read_to_string(crate::floor::record(home))?;
-                Guest::Floor(socket, record.lines().next().unwrap_or_default().into())
+                Client::Floor(socket, record.lines().next().unwrap_or_default().into())
             }
             Contender::Sequoia => {
                 let mut cookie = fs::read(home.join(peer::POINT))?;
                 let address = String::from_utf8(cookie.split_off(32))?;
-                Guest::Sequoia { address, cookie }
+                Client::Sequoia { address, cookie }
             }
         })
     }
 
-    fn come(&self) -> Result<()> {
+    fn connect(&self) -> Result<()> {
         match self {
-            Guest::Ours(point, record) => {
+            Client::Ours(point, record) => {
                 let mut stream: Box<dyn Stream> = match record.address {
                     Address::Tcp(address) => Box::new(tcp(address.socket_addr())?),
                     Address::Unix(name) => Box::new(UnixStream::connect(format!("{}.{name}.sock", point.display()))?),
@@ -87,7 +87,7 @@ impl Guest {
                 stream.write_all(&proof)?;
                 stream.read_exact(&mut [0; WELCOME])?;
             }
-            Guest::Floor(socket, address) => {
+            Client::Floor(socket, address) => {
                 let mut stream: Box<dyn Stream> = match socket {
                     Socket::Unix => Box::new(UnixStream::connect(address)?),
                     Socket::Tcp => Box::new(tcp(address)?),
@@ -97,10 +97,10 @@ impl Guest {
                 stream.write_all(&[2; CLIENT_PROOF])?;
                 stream.read_exact(&mut [0; WELCOME])?;
             }
-            Guest::Sequoia { address, cookie } => {
+            Client::Sequoia { address, cookie } => {
                 let mut stream = tcp(address)?;
                 stream.write_all(cookie)?;
-                // It says nothing by itself: that it served is seen by the end that it answers ours with.
+                // The server sends nothing by itself, but it closes the stream after we close our side.
                 stream.shutdown(Shutdown::Write)?;
                 stream.read_to_end(&mut Vec::new())?;
             }

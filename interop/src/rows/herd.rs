@@ -1,4 +1,4 @@
-//! Many clients at once, each a process, where nobody serves yet.
+//! Many clients at once, each a process, without a server.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -9,29 +9,29 @@ use crate::Result;
 use crate::sample::{self, micros};
 use crate::server::Server;
 
-/// From the moment when all may connect, until the last of them had its answer and held its connection for so long.
-pub async fn come(row: &str, plan: Plan, clients: usize, hold: Duration) -> Result<()> {
+/// The time from when all clients may connect until the last one had its answer and has held its connection.
+pub async fn measure(row: &str, plan: Plan, clients: usize, hold: Duration) -> Result<()> {
     let mut all = plan.measured()?;
     for _ in 0..plan.rounds {
         for one in &mut all {
-            one.again()?;
+            one.clear_home()?;
             let contender = one.service.contender;
             let by_hand = one.service.by_hand()?;
             let (start, gate) = std::io::pipe()?;
-            let (said, says) = std::io::pipe()?;
+            let (output, stdout) = std::io::pipe()?;
             let mut herd = Vec::new();
             for _ in 0..clients {
                 let mut client = client(contender, one.home.path())?;
-                client.arg(hold.as_millis().to_string()).stdin(start.try_clone()?).stdout(says.try_clone()?);
+                client.arg(hold.as_millis().to_string()).stdin(start.try_clone()?).stdout(stdout.try_clone()?);
                 herd.push(client.stderr(Stdio::null()).spawn()?);
             }
-            drop((start, says));
-            // All of them are waiting, or will be without delay.
+            drop((start, stdout));
+            // All clients wait by now, or will at once.
             tokio::time::sleep(Duration::from_millis(50)).await;
             let began = Instant::now();
             drop(gate);
             let mut served = Vec::new();
-            for line in BufReader::new(said).lines().take(clients) {
+            for line in BufReader::new(output).lines().take(clients) {
                 served.push(line?.parse::<u32>()?);
             }
             one.samples.push(micros(began) / 1e3);

@@ -1,7 +1,7 @@
-//! What a client feels of those who attack its server, and what an idle server feels of them.
+//! How much attacks on a server delay its clients, and whether they keep an idle server from retiring.
 //!
-//! Attackers are processes of their own that know no more than the address. Each does its next act when it is given a
-//! line, says when it has, and ends with its input.
+//! Attackers are processes of their own that know only the address. Each acts once for each line of its input, prints
+//! a line when it has acted, and ends with its input.
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -29,16 +29,16 @@ crate::trials![
     a_well_server_is_not_ended_whoever_besieges_its_port,
 ];
 
-/// Connections that say nothing: a little less than a server keeps.
+/// Silent connections: slightly fewer than a server keeps.
 const SILENT: usize = 1000;
-/// Answers that are waited for in a row, before it is the next situation's turn.
+/// The number of answers in a row that are timed in a situation before the next situation's turn.
 const EACH: usize = 20;
 
 fn a_client_gets_its_answer_beside_the_silent_the_wrong_and_the_stopped() {
     measure(3);
 }
 
-/// `@attack TURNS`: measures so many times as long.
+/// `@attack TURNS`: measures this many turns.
 pub fn attack(args: &[String]) {
     measure(args[1].parse().expect("a number"));
     besiege(64, 8);
@@ -48,8 +48,8 @@ fn a_well_server_is_not_ended_whoever_besieges_its_port() {
     besiege(12, 3);
 }
 
-/// So many processes crowd a port, each in its own way, by another user where this one may start any. Meanwhile somebody
-/// has the server ended so many times, which is well, and connects.
+/// Has this many processes besiege a port, each in its own way, as another user if this one is root. Meanwhile a client
+/// tries to end the server, which is healthy, this many times, and connects.
 fn besiege(processes: usize, times: usize) {
     let mut home = Home::new();
     home.limits = Limits::default();
@@ -57,7 +57,7 @@ fn besiege(processes: usize, times: usize) {
     let (server, _) = home.try_count(&service).unwrap();
     let address = home.address();
     let ways = ["silent", "garbage", "hello", "proof"];
-    // Another user has to reach the program.
+    // The other user must be able to execute the program.
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
     let program = directory.path().join("program");
@@ -71,7 +71,7 @@ fn besiege(processes: usize, times: usize) {
             Attacker::by(command.args(["@besiege", &address, ways[number % 4]]))
         })
         .collect();
-    besiegers.iter_mut().for_each(|besieger| eventually("it is at work", || besieger.next() > 100));
+    besiegers.iter_mut().for_each(|besieger| eventually("the attacker is at work", || besieger.next() > 100));
     let runtime = runtime();
     let (mut connects, mut endings) = (Vec::new(), Vec::new());
     for _ in 0..times {
@@ -97,8 +97,8 @@ fn besiege(processes: usize, times: usize) {
     home.retire();
 }
 
-/// `@besiege ADDRESS WAY`: has a hundred connections at once, each anew when it is over, until its input ends, and says how
-/// many there were at each line. Who says nothing, or hello only, stays for a while.
+/// `@besiege ADDRESS WAY`: keeps a hundred connections open, replacing each that ends, until its input ends. Prints at
+/// each line how many there were. Connections that send nothing, or only a hello, stay open for a while.
 pub fn besiege_by(args: &[String]) {
     let (address, way) = (args[1].clone(), args[2].clone());
     let done = Arc::new(AtomicU64::new(0));
@@ -124,7 +124,7 @@ pub fn besiege_by(args: &[String]) {
 async fn besiege_once(address: &str, way: &str) -> std::io::Result<()> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await?;
-    // Its end is a reset, which leaves no port behind that is of no use for a minute.
+    // It ends with a reset, so that no port is occupied for a minute.
     rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
     match way {
         "garbage" => stream.write_all(&[0xff; 2 * HELLO]).await?,
@@ -139,7 +139,7 @@ async fn besiege_once(address: &str, way: &str) -> std::io::Result<()> {
     stream.read_to_end(&mut Vec::new()).await.map(drop)
 }
 
-/// The time from the call until the first answer, in each situation in turn: what else the machine does hits all alike.
+/// Measures the time to the first answer in each situation in turn, so that a disturbance affects all alike.
 fn measure(turns: usize) {
     let mut situations = [
         Situation::new("alone", 1.0, |_| Attack::None),
@@ -171,7 +171,7 @@ fn measure(turns: usize) {
         let (median, most) = (times[times.len() / 2], times[times.len() * 9 / 10]);
         let ratio = median.as_secs_f64() / alone.get_or_insert(median).as_secs_f64();
         println!("| {name}{} | {median:.2?} | {most:.2?} | {ratio:.1} |", attack.how_much(times.len()));
-        assert!(ratio <= *bound, "{name}: {ratio:.1} times as long as alone, and {bound} at most");
+        assert!(ratio <= *bound, "{name}: {ratio:.1} times as long as alone, at most {bound} are allowed");
     }
     for Situation { service, .. } in &situations {
         runtime.block_on(service.retire()).unwrap();
@@ -188,10 +188,10 @@ async fn time_to_an_answer(service: &Descriptor, server: u32) -> Duration {
     took
 }
 
-/// A server, who attacks it, and how long a client waited there.
+/// A server, the attack on it, and how long a client waited.
 struct Situation {
     name: &'static str,
-    /// How many times as long as alone it may take.
+    /// How many times longer than without an attack a client may wait.
     bound: f64,
     service: Descriptor,
     server: u32,
@@ -214,9 +214,9 @@ impl Situation {
 enum Attack {
     None,
     Silent(Attacker),
-    /// How many handshakes went wrong, and in what time.
+    /// The number of failed handshakes, and the time that they took.
     Flood(Attacker, u64, Duration),
-    /// One in the middle of its handshake, and one that is welcomed.
+    /// A client stopped in the middle of its handshake, and one that was welcomed.
     Stopped(Vec<Child>),
 }
 
@@ -238,7 +238,7 @@ impl Attack {
 
     fn end(&mut self, took: Duration) {
         match self {
-            // Those who say nothing stay, and cost the others nothing.
+            // Silent connections stay, and cost the other situations nothing.
             Attack::None | Attack::Silent(_) => {}
             Attack::Flood(attacker, wrong, time) => {
                 *wrong += attacker.next();
@@ -256,7 +256,7 @@ impl Attack {
     fn how_much(&self, answers: usize) -> String {
         match self {
             Attack::Flood(_, wrong, time) => {
-                assert!(*wrong > answers as u64, "{wrong} beside {answers} that are right are no flood");
+                assert!(*wrong > answers as u64, "{wrong} bad handshakes beside {answers} good ones are no flood");
                 format!(", {:.0} a second", *wrong as f64 / time.as_secs_f64())
             }
             _ => String::new(),
@@ -278,7 +278,7 @@ impl Attacker {
         Attacker(child, says)
     }
 
-    /// Has it do its next act; answers what it says of it.
+    /// Has it act once. Returns the number that it prints.
     pub fn next(&mut self) -> u64 {
         self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
         let mut said = String::new();
@@ -286,10 +286,10 @@ impl Attacker {
         said.trim().parse().unwrap()
     }
 
-    /// Has it fill the server with its connections, as far as that lets it.
+    /// Has it fill the server with connections, as far as the server lets it.
     fn crowd(&mut self, server: u32) {
         let room = getrlimit(Resource::Nofile).current.map_or(SILENT, |most| most as usize / 2).min(SILENT);
-        eventually("they are all with the server", || {
+        eventually("the server has accepted all of them", || {
             self.next();
             fs::read_dir(format!("/proc/{server}/fd")).unwrap().count() >= room
         });
@@ -303,7 +303,7 @@ impl Drop for Attacker {
     }
 }
 
-/// `@silent ADDRESS`: opens a thousand connections, and at each line those anew that the server has closed.
+/// `@silent ADDRESS`: opens a thousand connections, and at each line replaces those that the server has closed.
 pub fn silent(args: &[String]) {
     let most = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: most.maximum, ..most }).unwrap();
@@ -317,7 +317,7 @@ pub fn silent(args: &[String]) {
     }
 }
 
-/// `@crowd ADDRESS`: connects until the queue at a port lets nobody in, and says how many wait there.
+/// `@crowd ADDRESS`: connects until the queue of a port is full, and prints how many connections wait.
 pub fn crowd(args: &[String]) {
     let most = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: most.maximum, ..most }).unwrap();
@@ -331,8 +331,8 @@ pub fn crowd(args: &[String]) {
     }
 }
 
-/// `@flood ADDRESS`: from one line to the next, handshakes that go wrong, at the first message and at the second, each
-/// as soon as the server has closed the one before it. Says then how many.
+/// `@flood ADDRESS`: fails handshakes at the first or the second message, each as soon as the server has closed the one
+/// before, and prints at each line how many there were since the last.
 pub fn flood(args: &[String]) {
     let address = &args[1];
     let mut lines = std::io::stdin().lines();
@@ -358,7 +358,7 @@ pub fn flood(args: &[String]) {
     }
 }
 
-/// More than a server reads of it: so its end is a reset, which leaves no port behind that is of no use for a minute.
+/// Sends more than a server reads, so that the connection ends with a reset, and no port is occupied for a minute.
 fn garbage(address: &str) -> std::io::Result<()> {
     let mut stream = dial(address)?;
     stream.write_all(&[0xff; 2 * HELLO])?;
@@ -387,7 +387,7 @@ fn no_attack_keeps_an_idle_server() {
     drop(client);
     home.wait_for_nobody();
     assert_eq!(fs::read(home.point()).unwrap(), b"", "the record is withdrawn");
-    assert!(flood.next() > 10, "it was attacked");
+    assert!(flood.next() > 10, "the flood has reached the server");
 }
 
 fn who_sends_by_the_megabyte_is_read_no_further_than_it_is_wrong() {
@@ -398,7 +398,7 @@ fn who_sends_by_the_megabyte_is_read_no_further_than_it_is_wrong() {
         let mut stream = dial(&address).unwrap();
         stream.set_write_timeout(Some(LONG)).unwrap();
         stream.write_all(first).unwrap();
-        let error = stream.write_all(&vec![0xff; 64 << 20]).expect_err("nobody reads all of it");
+        let error = stream.write_all(&vec![0xff; 64 << 20]).expect_err("the server does not read all of it");
         assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
     }
     home.retire();
@@ -409,7 +409,7 @@ fn who_sends_a_byte_now_and_then_has_no_more_time_than_others() {
     home.count();
     let (address, deadline) = (home.address(), home.limits.handshake);
     thread::scope(|scope| {
-        // From the beginning, or when it is the proof's turn. By themselves they would take seven seconds.
+        // From the first message on, or from the proof on. Sending all bytes would take seven seconds.
         for (said, at_once, pace) in [(0, 0, 100), (HELLO, SERVER_PROOF, 220)] {
             let address = &address;
             scope.spawn(move || {
@@ -420,7 +420,7 @@ fn who_sends_a_byte_now_and_then_has_no_more_time_than_others() {
                 stream.write_all(&all[..said]).unwrap();
                 stream.read_exact(&mut vec![0; at_once]).unwrap();
                 let mut bytes = all[said..].chunks(1);
-                // The end is seen at once; where there is none, it is time for the next byte.
+                // The read returns when the connection ends; otherwise it times out, and the next byte is due.
                 while matches!(uninterrupted(|| stream.read(&mut [0; SERVER_PROOF])), Ok(1..) | Err(_)) {
                     match bytes.next() {
                         Some(byte) if stream.write_all(byte).is_ok() => {}

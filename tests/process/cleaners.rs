@@ -1,4 +1,4 @@
-//! Files that are taken from a server that lives, as cleaners of temporary files do.
+//! Removes files of a live server, as cleaners of temporary files do.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -25,12 +25,12 @@ fn life(home: &Home) -> PathBuf {
     home.path().join("count.life")
 }
 
-/// Whether somebody has locked the life file.
+/// Whether the life file is locked.
 fn is_held(life: &Path) -> bool {
     fs::File::open(life).is_ok_and(|life| fs2::FileExt::try_lock_shared(&life).is_err())
 }
 
-/// Puts a file in the place of the life file in one step, so that nobody ever finds none.
+/// Replaces the life file in one step, so that there is always one.
 fn replace(home: &Home, lock: bool) -> fs::File {
     let theirs = home.path().join("theirs");
     let file = fs::File::options().write(true).create_new(true).mode(0o600).open(&theirs).unwrap();
@@ -46,7 +46,7 @@ fn a_server_whose_life_file_another_has_locked_retires() {
     let (server, _) = home.count();
     let locked = replace(&home, true);
     home.wait_for_nobody();
-    assert_eq!(home.record().pid, server.pid, "it touched nothing");
+    assert_eq!(home.record().pid, server.pid, "the retiring server leaves the record");
     drop(locked);
     assert!(matches!(home.try_count(&home.service()), Ok((outcome, 1)) if outcome.pid != server.pid));
     home.retire();
@@ -60,7 +60,7 @@ fn a_server_whose_life_file_is_removed_or_replaced_makes_it_again_and_counts_on(
             "removed" => fs::remove_file(life(&home)).unwrap(),
             _ => drop(replace(&home, false)),
         }
-        eventually("the life file is made and locked again", || is_held(&life(&home)));
+        eventually("the life file is recreated and locked", || is_held(&life(&home)));
         let (outcome, next) = home.count();
         count += 1;
         assert_eq!((outcome.how, outcome.pid, next), (How::Joined, server.pid, count), "{what}");
@@ -75,7 +75,7 @@ fn who_cannot_reach_a_server_without_a_life_file_gives_it_the_time_to_make_it_ag
     fs::remove_file(life(&home)).unwrap();
     let log = home.directory().join("steps");
     let client = home.command(&["@client"]).env(trace::LOG, &log).spawn().unwrap();
-    eventually("it waits", || fs::read_to_string(&log).is_ok_and(|steps| steps.contains("Wait")));
+    eventually("the client waits", || fs::read_to_string(&log).is_ok_and(|steps| steps.contains("Wait")));
     signal(server.pid, Signal::CONT);
     let said = printed(&client.wait_with_output().unwrap());
     assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid));
@@ -107,7 +107,7 @@ fn a_server_whose_home_is_removed_retires() {
     home.wait_for_nobody();
 }
 
-/// As a cleaner finds them after days.
+/// Cleaners remove files that were unused for days.
 fn a_server_marks_its_files_as_used() {
     let home = Home::new();
     home.count();
@@ -120,6 +120,6 @@ fn a_server_marks_its_files_as_used() {
         assert!(aged.unwrap().success());
     }
     let used = |file: &PathBuf| fs::symlink_metadata(file).unwrap().modified().unwrap() > days;
-    eventually("all are marked", || files.iter().all(used));
+    eventually("all files are marked as used", || files.iter().all(used));
     home.retire();
 }

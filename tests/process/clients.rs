@@ -1,4 +1,4 @@
-//! What a client may rely on.
+//! What a client can rely on.
 
 use std::fs;
 use std::future::Future;
@@ -59,7 +59,7 @@ fn fifty_clients_at_once_share_one_server() {
     home.retire();
 }
 
-/// Answers the PID of the server.
+/// Returns the server's PID.
 fn assert_one_server_counted_to_fifty(clients: Vec<Child>) -> u32 {
     let mut pids = Vec::new();
     let mut counts = Vec::new();
@@ -101,7 +101,7 @@ fn a_thousand_connects_of_one_process_dropped_anywhere_leave_nothing_behind() {
     let home = Home::new();
     let said = printed(&output(home.command(&["@thousand"])));
     assert!(said.contains("zombies 0\nleft over 0") && !said.contains("error"), "{said}");
-    // What is left is one registered server, or none, and free locks.
+    // At most one registered server is left, and all locks are free.
     let (_, count) = home.count();
     assert_eq!(count, 1);
     home.retire();
@@ -152,7 +152,7 @@ fn a_connect_is_send() {
     drop(send(service.serve()));
 }
 
-/// Drops a connect after it was polled `polls` times; answers whether it was done by then.
+/// Drops a connect after this many polls. Returns whether it had ended.
 fn drop_after(home: &Home, polls: usize) -> bool {
     runtime().block_on(async {
         let service = home.service();
@@ -174,12 +174,12 @@ fn a_connect_dropped_at_any_await_leaves_nothing_behind() {
     let mut polls = 0;
     while !drop_after(&home, polls) {
         polls += 1;
-        // What was started is either registered, and joined by the next, or gone.
+        // A server that was started is either registered, and joined by the next client, or gone.
         let lock = std::fs::File::options().create(true).truncate(false).write(true).open(home.point());
         if let Ok(lock) = lock {
-            fs2::FileExt::try_lock_exclusive(&lock).expect("no lock is left");
+            fs2::FileExt::try_lock_exclusive(&lock).expect("the lock is free");
             fs2::FileExt::unlock(&lock).unwrap();
-            eventually("what is left is a registered server", || match std::fs::read(home.point()) {
+            eventually("only a registered server is left", || match std::fs::read(home.point()) {
                 Ok(record) if !record.is_empty() => home.processes() == [home.record().pid],
                 _ => home.processes().is_empty(),
             });
@@ -187,10 +187,10 @@ fn a_connect_dropped_at_any_await_leaves_nothing_behind() {
         for pid in home.processes() {
             kill(&home, pid);
         }
-        assert!(polls < 1000, "a connect is done at some time");
+        assert!(polls < 1000, "a connect ends");
     }
-    // At a port it awaits the connection, too; a proof and a welcome that are there already are not awaited.
-    assert!(polls >= 2, "it awaits the reply at least, not {polls} times");
+    // Over TCP it also awaits the connection. A proof or welcome that has already arrived is not awaited.
+    assert!(polls >= 2, "it awaits at least the reply: {polls} polls");
     home.retire();
 }
 
@@ -221,7 +221,7 @@ fn a_server_that_hangs_in_its_handler_ends_with_its_spawner() {
     assert_eq!(client.status.code(), None, "killed while its server hangs");
     let begun = Instant::now();
     home.wait_for_nobody();
-    assert!(begun.elapsed() < home.limits.start / 2, "at once, and not when its budget is over");
+    assert!(begun.elapsed() < home.limits.start / 2, "it ends at once, before its start deadline");
     let (_, count) = home.count();
     assert_eq!(count, 1);
     home.retire();
@@ -259,7 +259,7 @@ fn a_client_short_of_descriptors_says_so_and_harms_nothing() {
         });
         let text = printed(&said);
         let joined = text.starts_with("joined an external server");
-        // With too few for the runtime itself the client panics before it is ours.
+        // With too few descriptors for the runtime, the client panics before it calls this crate.
         assert!(joined || text.contains("Too many open files") || text.is_empty(), "{descriptors}: {text}");
         failures += usize::from(text.contains("Too many open files"));
         assert_eq!(home.record().pid, server.pid);

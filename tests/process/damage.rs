@@ -1,4 +1,4 @@
-//! The point is damaged: with a server it is restored, without one it is cleared.
+//! A damaged point is restored by its server, or cleared if there is none.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,7 +19,7 @@ crate::trials![
     a_stranger_that_talks_or_hangs_up_is_a_suspicion,
 ];
 
-/// Ways to damage a point that holds `record`; `None` deletes it.
+/// Ways to damage a point that holds `record`; `None` means to delete it.
 fn damages(record: &[u8]) -> Vec<(String, Option<Vec<u8>>)> {
     let mut damages = vec![("deleted".to_owned(), None), ("emptied".to_owned(), Some(Vec::new()))];
     for cut in [1, 10, 13, record.len() / 2, record.len() - 33, record.len() - 1] {
@@ -85,7 +85,7 @@ fn a_stranger_on_a_dead_servers_port_hears_nothing_but_hellos() {
     let (outcome, count) = home.count();
     assert_eq!((outcome.how, count), (How::StartedExternal(Reason::ServerGone), 1));
     for heard in stranger.heard() {
-        assert_eq!((heard.len(), &heard[..4]), (39, &b"RDVZ"[..]), "a hello and no more");
+        assert_eq!((heard.len(), &heard[..4]), (39, &b"RDVZ"[..]), "the stranger receives only a hello");
         assert!(!heard.windows(8).any(|window| cookie.windows(8).any(|part| part == window)));
     }
     home.retire();
@@ -136,8 +136,8 @@ fn a_copy_in_the_place_of_the_point_is_written_anew_by_its_server() {
     fs::rename(&copy, home.point()).unwrap();
     let log = home.path().join("count.log");
     let restored = || fs::read_to_string(&log).is_ok_and(|said| said.contains("the record was restored"));
-    eventually("it is written", restored);
-    eventually("it is whole", || matches!(Found::read(&fs::read(home.point()).unwrap()), Found::Record(_)));
+    eventually("the record is written", restored);
+    eventually("the record is whole", || matches!(Found::read(&fs::read(home.point()).unwrap()), Found::Record(_)));
     assert_eq!(home.record(), record);
     let (outcome, count) = home.count();
     assert_eq!((outcome.how, outcome.pid, count), (How::Joined, server.pid, 2));

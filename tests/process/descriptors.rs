@@ -1,4 +1,4 @@
-//! What a server does when its descriptors run out.
+//! What a server does when it runs out of descriptors.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -21,7 +21,7 @@ crate::trials![
     who_reads_slowly_gets_all_from_a_server_whose_handler_takes_all_descriptors,
 ];
 
-/// Starts a server by a client that may open so many files, and no more.
+/// Starts a server through a client with this limit of open files.
 fn start(home: &Home, limit: &str) -> u32 {
     let mut client = Command::new("/bin/sh");
     client.args(["-c", &format!("ulimit {limit}; exec \"$0\" @client --home \"$1\"")]);
@@ -31,7 +31,7 @@ fn start(home: &Home, limit: &str) -> u32 {
     home.record().pid
 }
 
-/// The soft limit and the hard one of a process.
+/// The soft and the hard limit of a process.
 fn limits(pid: u32) -> (u64, u64) {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
@@ -47,7 +47,7 @@ fn a_started_server_may_open_more_files_than_its_first_client() {
     home.retire();
 }
 
-/// Clients, as many as the server takes.
+/// Connects as many clients as the server takes.
 async fn crowd(home: &Home) -> Vec<Connection> {
     let service = home.service();
     let mut crowd = Vec::new();
@@ -80,7 +80,7 @@ fn a_server_whose_clients_take_all_descriptors_is_asked_and_told_and_not_ended()
         let error = service.connect().await.unwrap_err().to_string();
         assert!(error.contains("has no room for another client"), "{error}");
         let mut next = Box::pin(service.connect());
-        assert!(timeout(home.limits.patience / 2, &mut next).await.is_err(), "there is no room");
+        assert!(timeout(home.limits.patience / 2, &mut next).await.is_err(), "the server has no room");
         drop(crowd.pop());
         crowd.push(next.await.unwrap());
         let mut counted: Vec<_> = crowd.into_iter().map(Connection::into_stream).collect();
@@ -89,8 +89,8 @@ fn a_server_whose_clients_take_all_descriptors_is_asked_and_told_and_not_ended()
         }
         let service = service.clone();
         let mut retired = Box::pin(service.retire());
-        assert!(timeout(home.limits.patience, &mut retired).await.is_err(), "it has clients");
-        assert_eq!(fs::read(home.point()).unwrap(), b"", "it has withdrawn its record");
+        assert!(timeout(home.limits.patience, &mut retired).await.is_err(), "the server waits for its clients");
+        assert_eq!(fs::read(home.point()).unwrap(), b"", "the server has withdrawn its record");
         drop(counted);
         assert_eq!(retired.await.unwrap(), Retired::Retired { pid: server });
     });
@@ -119,10 +119,10 @@ fn the_last_descriptor_is_not_taken_from_who_has_it_when_nobody_waits() {
         let mut guest = dial(&home.address()).unwrap();
         guest.write_all(&hello()).unwrap();
         guest.set_read_timeout(Some(LONG)).unwrap();
-        guest.read_exact(&mut [0; SERVER_PROOF]).expect("it is answered");
+        guest.read_exact(&mut [0; SERVER_PROOF]).expect("the server answers");
         guest.set_nonblocking(true).unwrap();
         let still = guest.read(&mut [0]).unwrap_err();
-        assert_eq!(still.kind(), ErrorKind::WouldBlock, "nobody ended it");
+        assert_eq!(still.kind(), ErrorKind::WouldBlock, "the connection is still open");
         assert_eq!(ask(&mut hog, COUNT).await.unwrap(), 2);
     });
     home.retire();
@@ -135,10 +135,10 @@ fn who_reads_slowly_gets_all_from_a_server_whose_handler_takes_all_descriptors()
         let mut stream = connected(&home.service()).await.into_stream();
         ask(&mut stream, HOG).await.unwrap();
         stream.write_u8(BULK).await.unwrap();
-        // Time has to pass: it sends what there is room for, and waits.
+        // Time passes while the server sends as much as fits, and waits.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let mut bulk = vec![0; BULKY];
-        timeout(LONG, stream.read_exact(&mut bulk)).await.expect("it is not forgotten").unwrap();
+        timeout(LONG, stream.read_exact(&mut bulk)).await.expect("the server sends the rest").unwrap();
         assert_eq!(timeout(LONG, stream.read_u64()).await.unwrap().unwrap(), 1);
         for _ in 0..20 {
             assert!(matches!(home.service().inspect().await.unwrap(), Status::Live { clients: 1, .. }));

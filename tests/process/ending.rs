@@ -1,4 +1,4 @@
-//! Servers that do not answer are ended by explicit choice, and nobody else is.
+//! An unresponsive server is ended only by explicit choice, and no other process is.
 
 use std::fs;
 use std::future::Future;
@@ -49,9 +49,9 @@ fn a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another() {
     assert!(begun.elapsed() >= home.limits.patience * SILENCES, "after several silences: {:?}", begun.elapsed());
     assert!(begun.elapsed() < home.limits.connect, "{:?}", begun.elapsed());
     let life = fs::File::open(home.path().join("count.life")).unwrap();
-    fs2::FileExt::try_lock_shared(&life).expect("its lifetime lock is free");
+    fs2::FileExt::try_lock_shared(&life).expect("the lifetime lock is free");
     fs2::FileExt::unlock(&life).unwrap();
-    assert_eq!(home.record(), record, "nothing was cleared");
+    assert_eq!(home.record(), record, "the record was not cleared");
     home.wait_for_nobody();
     let (next, count) = home.count();
     assert_eq!((next.how, count), (How::StartedExternal(Reason::ServerGone), 1));
@@ -73,7 +73,7 @@ fn a_server_whose_serving_thread_is_blocked_is_ended_at_a_socket_and_at_a_port()
 }
 
 fn wait_for_silence(service: &Descriptor) {
-    eventually("its serving thread does not answer", || match runtime().block_on(service.inspect()).unwrap() {
+    eventually("the serving thread does not answer", || match runtime().block_on(service.inspect()).unwrap() {
         Status::Unresponsive(suspicion) => suspicion.came == Came::Silence,
         _ => false,
     });
@@ -85,7 +85,7 @@ fn a_server_whose_queue_is_full_and_does_not_move_is_ended() {
     let (server, _) = home.try_count(&service).unwrap();
     wait_for_silence(&service);
     let mut crowd = Attacker::new(&["@crowd", &home.address()]);
-    assert!(crowd.next() > 100, "they wait");
+    assert!(crowd.next() > 100, "connections wait in the queue");
     assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid, sign: Sign::FullQueue });
     home.wait_for_nobody();
 }
@@ -97,7 +97,7 @@ fn a_server_that_answers_after_a_silence_is_not_ended() {
     let left = runtime().block_on(async {
         let service = home.service();
         let second = async {
-            // One thread has all these timers: this one is over before the second dial's.
+            // One thread runs all these timers: this one ends before that of the second dial.
             tokio::time::sleep(home.limits.patience * 3 / 2).await;
             signal(server.pid, Signal::CONT);
         };
@@ -135,7 +135,7 @@ fn a_server_that_drains_and_could_not_withdraw_its_record_is_not_ended() {
     fs2::FileExt::lock_exclusive(&lock).unwrap();
     signal(pid, Signal::TERM);
     let address = home.address();
-    eventually("it listens no more", || dial(&address).is_err());
+    eventually("the server no longer listens", || dial(&address).is_err());
     fs2::FileExt::unlock(&lock).unwrap();
     match end(&home).unwrap_err() {
         Error::NotHung { pid: spared, suspicion, found, .. } => {
@@ -153,21 +153,21 @@ fn a_server_that_answers_is_not_ended() {
     let service = home.service_by(&["@serve", "clients=1"]);
     let client = runtime().block_on(connected(&service));
     let pid = client.outcome().pid;
-    // Full as it is, it answers.
+    // The server is full, but it answers.
     match end(&home).unwrap() {
         Ending::LeftAlone(Status::Live { pid: left, clients: 1, .. }) => assert_eq!(left, pid),
         other => panic!("{other}"),
     }
     stop(pid);
     signal(pid, Signal::CONT);
-    assert!(matches!(end(&home).unwrap(), Ending::LeftAlone(Status::Live { .. })), "it answers again");
+    assert!(matches!(end(&home).unwrap(), Ending::LeftAlone(Status::Live { .. })), "the server answers again");
     assert_eq!(home.processes(), [pid]);
     drop(client);
     home.retire();
 }
 
 fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
-    // At a socket the system says who listens there.
+    // The kernel names the process that listens at a Unix socket.
     let mut home = Home::new();
     home.server = &["@serve", "tcp"];
     let (server, _) = home.count();
@@ -204,12 +204,12 @@ fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
     let by_chance = Record { pid: stopped, started: self::began(stopped), ..record.clone() };
     let not_the_server = format!("the process of that number does not hold its lifetime lock: {NOT_HERE}");
     if tells_of_locks(&home) {
-        // As it may be of processes in two PID namespaces.
+        // Records can be like this when their servers are in two PID namespaces.
         stop(stopped);
         cases.push((by_chance, &not_the_server));
     }
     for (record, why) in cases {
-        // The server that holds the lifetime lock is stopped, and does not restore its own.
+        // The server that holds the lifetime lock is stopped, so it does not restore its own record.
         fs::write(home.point(), &*record.line()).unwrap();
         let error = end(&home).unwrap_err();
         assert!(matches!(error, Error::Unidentified { pid, .. } if pid == record.pid), "{error}");
@@ -217,18 +217,22 @@ fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
         assert!(error.to_string().starts_with(&text), "{error}");
     }
     assert_eq!(bystander.0.try_wait().unwrap(), None, "the bystander lives");
-    assert_eq!(home.processes(), [server.pid], "and so does the server");
+    assert_eq!(home.processes(), [server.pid], "the server lives");
     fs::write(home.point(), &*record.line()).unwrap();
-    assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid, sign: Sign::Stopped }, "its own record is enough");
+    assert_eq!(
+        end(&home).unwrap(),
+        Ending::Ended { pid: server.pid, sign: Sign::Stopped },
+        "with its own record, the server is ended"
+    );
 }
 
-/// When a process began, as a record has it.
+/// The start time of a process, as in a record.
 fn began(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap()
 }
 
-/// Whether the system tells who holds the locks of a home: some file systems have numbers of their own there.
+/// Whether the kernel names the holders of a home's locks: some file systems use their own device numbers there.
 fn tells_of_locks(home: &Home) -> bool {
     let life = fs::metadata(home.path().join("count.life")).unwrap().ino();
     fs::read_to_string("/proc/locks").unwrap().contains(&format!(":{life} "))
@@ -246,13 +250,13 @@ impl Drop for Bystander {
 fn a_server_that_is_gone_or_was_never_there_is_no_error_to_end() {
     let home = Home::new();
     assert_eq!(end(&home).unwrap(), Ending::LeftAlone(Status::Absent));
-    assert!(!home.path().exists(), "nothing was made");
+    assert!(!home.path().exists(), "no file was created");
     let (server, _) = home.count();
     kill(&home, server.pid);
     let gone = end(&home).unwrap();
     assert_eq!(gone, Ending::LeftAlone(Status::Gone { pid: server.pid }));
     assert_eq!(gone.to_string(), format!("left alone: gone: pid {}", server.pid));
-    assert_eq!(home.record().pid, server.pid, "nothing was cleared");
+    assert_eq!(home.record().pid, server.pid, "the record was not cleared");
 }
 
 fn a_server_whose_lifetime_lock_cannot_be_asked_is_not_ended() {
@@ -276,7 +280,7 @@ fn a_server_whose_lock_is_shared_by_a_fork_is_not_taken_for_gone() {
     let (server, _) = home.count();
     home.limits = Limits::default().divided_by(16);
     stop(server.pid);
-    // What a fork of the server would have: the same open file, and with it the same lock.
+    // A fork of the server would share the open file, and with it the lock.
     let shared = shared_life(&home, server.pid);
     match end(&home) {
         Err(Error::Deadline { stage: "Kill", waiting_for, .. }) => {
@@ -293,7 +297,7 @@ fn shared_life(home: &Home, pid: u32) -> OwnedFd {
     let life = home.path().join("count.life");
     let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|fd| fd.unwrap().path());
     let open: Vec<_> = open.filter(|fd| fs::read_link(fd).is_ok_and(|file| file == life)).collect();
-    let [life] = &open[..] else { panic!("it has its life file open once") };
+    let [life] = &open[..] else { panic!("the server has its life file open once") };
     let fd = life.file_name().unwrap().to_str().unwrap().parse().unwrap();
     let process = pidfd_open(Pid::from_raw(pid as i32).unwrap(), PidfdFlags::empty()).unwrap();
     pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()).unwrap()
@@ -319,12 +323,12 @@ fn an_ending_dropped_at_any_await_leaves_no_lock() {
             .await
         });
         let lock = fs::File::open(home.point()).unwrap();
-        fs2::FileExt::try_lock_exclusive(&lock).expect("no lock is left");
+        fs2::FileExt::try_lock_exclusive(&lock).expect("the lock is free");
         fs2::FileExt::unlock(&lock).unwrap();
         kill(&home, pid);
         if done {
-            // At a socket there is no connection to await, and the end may come at once.
-            assert!(polls > 1, "it awaits the proof at least, not {polls} times");
+            // At a Unix socket no connection is awaited, and the server may end at once.
+            assert!(polls > 1, "it awaits at least the proof: {polls} polls");
             return;
         }
     }

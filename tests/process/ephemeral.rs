@@ -20,7 +20,7 @@ crate::trials![
 ];
 
 fn alive(pid: u32) -> bool {
-    // A process that ended and was not reaped yet has no command line.
+    // A process that has ended, but was not reaped, has an empty command line.
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
@@ -34,15 +34,15 @@ fn an_ephemeral_context_takes_its_servers_and_its_directory_with_it() {
         let one = connection.outcome().pid;
         ask(&mut connection.into_stream(), COUNT).await.unwrap();
         signal(one, Signal::KILL);
-        eventually("the first is gone", || !alive(one));
+        eventually("the first server is gone", || !alive(one));
         (one, connected(&service).await.outcome().pid)
     });
     assert_ne!(one, two);
     drop(context);
-    assert!(alive(two) && directory.is_dir(), "the descriptor still holds it");
+    assert!(alive(two) && directory.is_dir(), "the descriptor still holds the context");
     let begun = Instant::now();
     drop(service);
-    eventually("its server is gone", || !alive(two));
+    eventually("the server is gone", || !alive(two));
     assert!(begun.elapsed() < home.limits.drain, "{:?}", begun.elapsed());
     assert!(!directory.exists());
 }
@@ -58,7 +58,7 @@ fn a_connection_keeps_its_ephemeral_context() {
         assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1);
         assert!(alive(pid) && directory.is_dir());
         drop(stream);
-        eventually("its server is gone", || !alive(pid) && !directory.exists());
+        eventually("the server is gone", || !alive(pid) && !directory.exists());
     });
 }
 
@@ -68,12 +68,12 @@ fn an_ephemeral_home_is_for_its_owner_alone_whatever_the_umask() {
     creator.args(["-c", "umask 000; exec \"$0\" @creator"]).arg(std::env::current_exe().unwrap());
     let mut creator = creator.env("TMPDIR", home.directory()).stdout(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(creator.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let pid = said.next().expect("it starts a server").parse().unwrap();
+    let pid = said.next().expect("the creator prints the PID of its server").parse().unwrap();
     let directory = said.next().unwrap();
     assert_eq!(std::fs::metadata(directory).unwrap().permissions().mode() & 0o777, 0o700);
     creator.kill().unwrap();
     creator.wait().unwrap();
-    eventually("its server is gone", || !alive(pid));
+    eventually("the server is gone", || !alive(pid));
 }
 
 fn the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed() {
@@ -85,7 +85,7 @@ fn the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed() {
     let begun = Instant::now();
     creator.kill().unwrap();
     creator.wait().unwrap();
-    eventually("its server is gone", || !alive(pid));
+    eventually("the server is gone", || !alive(pid));
     assert!(begun.elapsed() < home.limits.drain, "{:?}", begun.elapsed());
     let directory = Path::new(&directory);
     assert_eq!(std::fs::read(directory.join("count")).unwrap(), b"", "the record is withdrawn");

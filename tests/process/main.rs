@@ -1,7 +1,7 @@
-//! Promises that only real processes, files and sockets can show.
+//! Shows what only real processes, files and sockets can show.
 //!
-//! The program is its own server, and its own wrong server: see `program`. Each test has a home of its own
-//! and fails if a process of it is left.
+//! This program is also its own server, and its own faulty servers: see `program`. Each test has a home of its own, and
+//! fails if it leaves a process behind.
 
 mod attack;
 mod cleaners;
@@ -73,7 +73,7 @@ fn main() {
     libtest_mimic::run(&arguments, trials.iter().flat_map(|trials| trials()).collect()).exit();
 }
 
-/// Lists functions as tests, under their own names.
+/// Lists functions as tests under their own names.
 macro_rules! trials {
     ($($test:ident),* $(,)?) => {
         pub fn trials() -> Vec<libtest_mimic::Trial> {

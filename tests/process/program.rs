@@ -1,7 +1,7 @@
-//! The parts that this program plays when it is started as something else than a test.
+//! The parts that this program plays when it is not started as a test.
 //!
-//! `serve` is a server that counts bytes; `client` connects to it and says how it came about. The others
-//! are servers that do not start. All limits are a quarter of the defaults, unless an argument says else.
+//! `serve` is a server that counts bytes; `client` connects to it and prints the outcome. Most others are servers that
+//! fail to start. All limits are a quarter of the defaults, unless an argument sets them.
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::trace;
 
-/// What a client's byte asks the server for.
+/// The requests that a client sends as a byte.
 pub const COUNT: u8 = b'+';
 pub const PANIC: u8 = b'p';
 pub const BLOCK: u8 = b'b';
@@ -33,10 +33,10 @@ pub const BOMB: u8 = b'x';
 pub const BULK: u8 = b'l';
 pub const HOG: u8 = b'h';
 pub const SPARE: u8 = b'1';
-/// What `BULK` is answered with before the count, in bytes.
+/// The number of bytes that answer `BULK`, before the count.
 pub const BULKY: usize = 4 << 20;
 
-/// Plays a part, if the first argument names one, by an `@` that no name of a test has.
+/// Plays the part that the first argument names. Names of parts start with `@`, which no test name does.
 pub fn play() -> bool {
     // A home need not be UTF-8.
     let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
@@ -92,17 +92,17 @@ fn park() -> ! {
     }
 }
 
-/// The limits of all tests: what matters is their proportion.
+/// The limits of all tests. Only their proportions matter.
 pub fn limits() -> Limits {
     Limits::default().divided_by(4)
 }
 
-/// Those of the default, where the arguments say so: for who takes a stop apart from a slow machine.
+/// The limits, or the defaults where the arguments ask for them: to tell a stopped process from a slow machine.
 fn limits_by(args: &[String]) -> Limits {
     if args.iter().any(|arg| arg == "whole") { Limits::default() } else { limits() }
 }
 
-/// The transport that the arguments name. All others are by the default, or by ports where `TRANSPORT` says so.
+/// The transport that the arguments name. Without one, it is TCP if `TRANSPORT` says so, and else the default.
 fn transport(args: &[&str]) -> Transport {
     let all = std::env::var("TRANSPORT");
     match all.as_deref() {
@@ -114,7 +114,7 @@ fn transport(args: &[&str]) -> Transport {
     }
 }
 
-/// The service, as both sides describe it; the server is started with these arguments.
+/// The service, as client and server describe it. The server is started with these arguments.
 pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let dialect = if args.contains(&"sequoia") { Dialect::Sequoia } else { Dialect::Native };
     let version = args.iter().find_map(|arg| arg.strip_prefix("version=")?.parse().ok());
@@ -148,7 +148,7 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     })
 }
 
-/// A handler that takes longer than `patience` to say goodbye.
+/// A handler that takes longer than `patience` to end.
 struct Flush(std::path::PathBuf);
 
 impl Drop for Flush {
@@ -159,7 +159,7 @@ impl Drop for Flush {
 }
 
 thread_local! {
-    /// All files that a handler can open.
+    /// The files that a handler opened until no descriptor was left.
     static HOGGED: RefCell<Vec<File>> = RefCell::default();
 }
 
@@ -176,14 +176,14 @@ async fn count_bytes(start: &Start, count: &Cell<u64>, peer: Peer, mut stream: S
             BLOCK => park(),
             KEEP => std::mem::forget(start.keep_alive()),
             RETIRE => start.retire(),
-            // As a path is opened by whoever thinks of no terminal.
+            // This opens the path without `O_NOCTTY`, as most programs do.
             TERMINAL => {
                 let path = std::fs::read_to_string(start.context().home().join("terminal"))?;
                 std::mem::forget(std::fs::File::options().read(true).write(true).open(path)?);
             }
             WHO => count.set(peer.process.unwrap_or(0).into()),
             START => count.set(std::process::Command::new("true").status()?.code().map_or(9, |code| code as u64)),
-            // Nobody waits for it: it outlives the server.
+            // The child is not waited for: it outlives the server.
             BEAR => count.set(std::process::Command::new("sleep").arg("60").spawn()?.id().into()),
             _ => drop(stream.read_u8().await?),
         }
@@ -191,10 +191,10 @@ async fn count_bytes(start: &Start, count: &Cell<u64>, peer: Peer, mut stream: S
     }
 }
 
-/// Asks a server for something, and answers its count.
+/// Sends a request to a server, and returns its count.
 pub async fn ask(stream: &mut Stream, what: u8) -> std::io::Result<u64> {
     stream.write_u8(what).await?;
-    tokio::time::timeout(Duration::from_secs(30), stream.read_u64()).await.expect("an answer, or an end")
+    tokio::time::timeout(Duration::from_secs(30), stream.read_u64()).await.expect("an answer, or the end of the stream")
 }
 
 fn argument(args: &[String], name: &str) -> Option<u64> {
@@ -207,7 +207,7 @@ async fn serve(args: &[String]) {
     trace::subscribe("serve", args);
     if args.iter().any(|arg| arg == "opens") {
         eprintln!("begun");
-        // To be inherited by whatever is executed.
+        // A descriptor that every executed program inherits.
         std::mem::forget(rustix::io::dup(std::io::stderr()).unwrap());
     }
     if args.iter().any(|arg| arg == "filtered") {
@@ -226,7 +226,7 @@ async fn serve(args: &[String]) {
     }
 }
 
-/// How a server is started, as the arguments of a client have it.
+/// The server's command line, from the arguments of a client.
 fn server_of(args: &[String]) -> Vec<&str> {
     ["@serve"].into_iter().chain(args.iter().filter_map(|arg| arg.strip_prefix("server:"))).collect()
 }
@@ -288,7 +288,7 @@ async fn end(args: &[String]) {
     }
 }
 
-/// A thousand connects at once, each dropped after some polls of its own; says what is left of them.
+/// Starts a thousand connects at once, drops each after its own number of polls, and prints what is left of them.
 #[tokio::main]
 async fn thousand() {
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
@@ -316,7 +316,7 @@ async fn thousand() {
             None => {}
         }
     }
-    // The reapers of servers that were killed and of one that lives: the former end in a moment.
+    // The threads that reap killed servers end in a moment; the thread of a live server does not.
     let until = Instant::now() + Duration::from_secs(20);
     let after = loop {
         let after = (count("/proc/self/fd"), count("/proc/self/task"));
@@ -345,19 +345,19 @@ fn children() -> impl Iterator<Item = char> {
     })
 }
 
-/// Starts a server in an ephemeral context, says its PID and its home, and stays.
+/// Starts a server in an ephemeral context, prints its PID and its home, and keeps running.
 #[tokio::main]
 async fn creator() {
     let context = Context::ephemeral("org.example.rendezvous.tests").unwrap();
     let connection = service(&context, limits(), &["@serve"]).connect().await.unwrap();
     let pid = connection.outcome().pid;
-    // Its client is gone: nothing but the hold of the context keeps it from being idle for minutes.
+    // Without a client, only the context keeps the server for minutes.
     drop(connection);
     println!("{pid}\n{}", context.home().display());
     std::future::pending().await
 }
 
-/// A server that does not look at its arguments.
+/// A server that ignores its arguments.
 #[tokio::main]
 async fn unaware() {
     let context = Context::new("org.example.rendezvous.tests").unwrap();
@@ -365,26 +365,26 @@ async fn unaware() {
     std::process::exit(1);
 }
 
-/// A client whose first connect is short of descriptors, and whose second is not.
+/// A client whose first connect has too few descriptors, and whose second has enough.
 #[tokio::main]
 async fn starved() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
     let service = service(&context, limits(), &["@serve"]);
     let plenty = getrlimit(Resource::Nofile);
-    // What is open stays open; nothing can be opened beside it.
+    // Open descriptors stay open, but no more can be opened.
     setrlimit(Resource::Nofile, rustix::process::Rlimit { current: Some(3), ..plenty }).unwrap();
-    println!("error: {}", service.connect().await.expect_err("there is no descriptor for it"));
+    println!("error: {}", service.connect().await.expect_err("no descriptor is free"));
     setrlimit(Resource::Nofile, plenty).unwrap();
     println!("{}", service.connect().await.unwrap().outcome());
 }
 
-/// A client without a runtime that has so many descriptors left.
+/// A client without a runtime, with this many free descriptors.
 fn blocking(args: &[String]) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
     let service = service(&context, limits(), &["@serve"]);
-    // Those that are open have the lowest numbers.
+    // The open descriptors have the lowest numbers.
     let open = count("/proc/self/fd") - 1;
     let most = (open + args[1].parse::<usize>().unwrap()) as u64;
     setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..getrlimit(Resource::Nofile) }).unwrap();
@@ -394,13 +394,13 @@ fn blocking(args: &[String]) {
     }
 }
 
-/// Says ready as a server does, with no lifetime lock behind it.
+/// Reports *ready* like a server, but holds no lifetime lock.
 fn claim_nothing() {
     say_ready();
     park();
 }
 
-/// Says hello to a server, and how that was answered.
+/// Sends a hello to a server, and prints whether it answers.
 fn greet(address: &str) {
     let mut stream = crate::home::guest(address, &hello());
     match std::io::Read::read(&mut stream, &mut [0]) {
@@ -409,12 +409,12 @@ fn greet(address: &str) {
     }
 }
 
-/// The beginning of a handshake.
+/// The first message of a handshake.
 pub fn hello() -> [u8; HELLO] {
     Hello::new(Intent::Connect, Random::drawn([7; 32])).to_bytes()
 }
 
-/// A server that is gone when it was registered.
+/// A server that ends after it was registered.
 fn vanish(args: &[String]) {
     let home = args.iter().skip_while(|arg| *arg != "--home").nth(1).unwrap();
     let life = std::fs::File::open(format!("{home}/count.life")).unwrap();
@@ -425,7 +425,7 @@ fn vanish(args: &[String]) {
     eprintln!("{}, and gone", registered.trim());
 }
 
-/// Answers its order: the test gives a record to take all but the cookie from.
+/// Answers its order with a record from the environment, with the order's cookie.
 fn say_ready() {
     use rendezvous_ipc::proto::record::{Found, Record};
     use rendezvous_ipc::proto::start::{Order, Reply};

@@ -1,4 +1,4 @@
-//! The dialect of `sequoia-ipc`, our side of it. Against the real one: `interop/`.
+//! Our side of the dialect of `sequoia-ipc`. `interop/` tests it against the published crate.
 
 use std::fs;
 use std::future::Future;
@@ -41,7 +41,7 @@ crate::trials![
     no_client_of_the_dialect_is_lost_to_an_idle_server,
 ];
 
-/// A home whose service is of the dialect.
+/// A home whose service uses the dialect.
 fn new() -> Home {
     served_by(&["@serve", "sequoia"])
 }
@@ -69,7 +69,7 @@ fn record(home: &Home) -> Record {
     }
 }
 
-/// Leaves something in the point, as somebody who does not lock it.
+/// Writes these bytes to the point without a lock.
 fn leave(home: &Home, bytes: &[u8]) {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600).open(home.point()).unwrap().write_all(bytes).unwrap();
@@ -79,24 +79,24 @@ fn leads_to(port: u16) -> Vec<u8> {
     [&[7; 32][..], format!("127.0.0.1:{port}").as_bytes()].concat()
 }
 
-/// The one server, told to retire.
+/// Has the only server retire.
 fn retire(home: &Home) {
     home.processes().into_iter().for_each(|pid| signal(pid, Signal::TERM));
     home.wait_for_nobody();
-    assert_eq!(bytes(home), b"", "it withdrew its record");
+    assert_eq!(bytes(home), b"", "the server withdrew its record");
 }
 
-/// Kills all of the home.
+/// Kills all processes of the home.
 fn kill(home: &Home) {
     home.processes().into_iter().for_each(|pid| signal(pid, Signal::KILL));
     home.wait_for_nobody();
-    // A process that ends loses its command line before its port.
+    // An ending process loses its command line before its port.
     if let Found::Record(Record { port, .. }) = Found::read(&bytes_or_none(home)) {
-        eventually("its port is free", || TcpStream::connect(("127.0.0.1", port.get())).is_err());
+        eventually("the port is free", || TcpStream::connect(("127.0.0.1", port.get())).is_err());
     }
 }
 
-/// A server that is started as a client of the dialect starts one, with a listener of the test's.
+/// Starts a server as a client of the dialect does, with a listener of the test's.
 fn started(home: &Home, args: &[&str], listener: TcpListener) -> Child {
     if !home.path().exists() {
         home.make();
@@ -106,7 +106,7 @@ fn started(home: &Home, args: &[&str], listener: TcpListener) -> Child {
     command.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).spawn().unwrap()
 }
 
-/// Says 32 bytes, and asks for a count.
+/// Sends 32 bytes, and asks for a count.
 fn says(port: u16, cookie: &[u8]) -> std::io::Result<u64> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(LONG))?;
@@ -117,7 +117,7 @@ fn says(port: u16, cookie: &[u8]) -> std::io::Result<u64> {
     Ok(u64::from_be_bytes(count))
 }
 
-/// Whether the other side ended the connection in an orderly way, when it does.
+/// Waits for the end of the connection, and returns whether it is orderly.
 fn ends(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(LONG)).unwrap();
     matches!(uninterrupted(|| stream.read(&mut [0])), Ok(0))
@@ -162,15 +162,15 @@ fn the_first_connection_decides_the_cookie_and_no_later_one_does() {
         stream
     });
     let mut server = started(&home, &[], listener);
-    // Who told the cookie hears when it serves; who came later is a client, and a wrong one.
+    // The first connection, which sent the cookie, is served when the server is ready; the second sent a wrong one.
     assert!(ends(&mut first));
     assert!(ends(&mut second));
     assert_eq!(says(port, &[1; 32]).unwrap(), 1);
-    says(port, &[2; 32]).expect_err("another cookie");
-    says(port, &[[1; 31].as_slice(), &[2]].concat()).expect_err("almost the same");
+    says(port, &[2; 32]).expect_err("another cookie is refused");
+    says(port, &[[1; 31].as_slice(), &[2]].concat()).expect_err("an almost equal cookie is refused");
     assert_eq!(says(port, &[1; 32]).unwrap(), 2);
-    // Nobody registered it, so it does.
-    eventually("it is registered", || matches!(Found::read(&bytes_or_none(&home)), Found::Record(_)));
+    // No client has registered it, so the server does.
+    eventually("the server is registered", || matches!(Found::read(&bytes_or_none(&home)), Found::Record(_)));
     assert_eq!((record(&home).port.get(), record(&home).cookie.expose()), (port, &[1; 32]));
     retire(&home);
     assert!(server.wait().unwrap().success());
@@ -186,7 +186,7 @@ fn wrong_slow_and_silent_clients_of_the_dialect_hold_up_nobody_and_do_not_keep_a
     let port = record(&home).port.get();
     let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
     for wrong in [&[0; 32][..], &[1; 5000], b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
-        says(port, wrong).expect_err("it does not know the cookie");
+        says(port, wrong).expect_err("a wrong cookie is refused");
     }
     let mut slow = TcpStream::connect(("127.0.0.1", port)).unwrap();
     for byte in &record(&home).cookie.expose()[..20] {
@@ -194,7 +194,7 @@ fn wrong_slow_and_silent_clients_of_the_dialect_hold_up_nobody_and_do_not_keep_a
     }
     let begun = Instant::now();
     assert_eq!(home.count().1, 2);
-    assert!(begun.elapsed() < home.limits.handshake, "nobody waited for them");
+    assert!(begun.elapsed() < home.limits.handshake, "no client waited for them");
     home.wait_for_nobody();
     assert_eq!(bytes(&home), b"");
     drop((silent, slow));
@@ -218,7 +218,7 @@ fn a_full_lobby_of_the_dialect_lets_the_oldest_go_and_a_client_in() {
     let port = record(&home).port.get();
     let mut silent: Vec<_> = (0..5).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
     assert!(ends(&mut silent[0]));
-    assert!(begun.elapsed() < program::limits().handshake, "the oldest goes at once");
+    assert!(begun.elapsed() < program::limits().handshake, "the oldest is closed at once");
     assert_eq!(home.count().1, 2);
     retire(&home);
 }
@@ -229,7 +229,7 @@ fn what_the_dialect_cannot_read_is_cleared_before_a_server_is_registered() {
     for damage in [&[7; 31][..], &[7; 5000], &[&[7; 32][..], b"127.0.0.1:99999"].concat()] {
         leave(&home, damage);
         assert!(matches!(home.count().0.how, How::StartedExternal(Reason::Malformed(_))));
-        assert_eq!(bytes(&home), *record(&home).bytes(), "nothing is left behind it");
+        assert_eq!(bytes(&home), *record(&home).bytes(), "the record is the whole file");
         kill(&home);
     }
 }
@@ -260,19 +260,19 @@ fn a_connect_of_the_dialect_dropped_at_any_await_leaves_nothing_behind() {
         polls += 1;
         if home.point().exists() {
             let lock = fs::File::open(home.point()).unwrap();
-            fs2::FileExt::try_lock_exclusive(&lock).expect("no lock is left");
+            fs2::FileExt::try_lock_exclusive(&lock).expect("the lock is free");
             fs2::FileExt::unlock(&lock).unwrap();
         }
         let registered = usize::from(!bytes_or_none(&home).is_empty());
-        eventually("what is left is a registered server", || home.processes().len() == registered);
+        eventually("only a registered server is left", || home.processes().len() == registered);
         kill(&home);
-        assert!(polls < 1000, "a connect is done at some time");
+        assert!(polls < 1000, "a connect ends");
     }
-    assert!(polls >= 2, "it awaits the child and the connection, not {polls} times");
+    assert!(polls >= 2, "it awaits the child and the connection: {polls} polls");
     retire(&home);
 }
 
-/// Whether a connect is done after so many polls.
+/// Whether a connect has ended after this many polls.
 fn dropped_after(home: &Home, polls: usize) -> bool {
     let service = home.service();
     runtime().block_on(async {
@@ -300,7 +300,7 @@ fn a_client_of_the_dialect_killed_at_any_step_leaves_one_server_and_the_next_con
         assert!(begun.elapsed() < home.limits.connect, "before {step}");
         let registered = number > steps.iter().position(|step| *step == "Write").unwrap();
         assert!(outcome.how == How::Joined || !registered, "before {step}: {outcome}");
-        // One that nobody registered finds another's record, if it did not register itself before.
+        // A server that no client registered either registered itself, or finds another record and retires.
         eventually("one server is left", || home.processes().len() == 1);
         assert_eq!(home.count().0.how, How::Joined);
         retire(&home);
@@ -313,7 +313,7 @@ fn a_server_of_the_dialect_that_does_not_answer_is_not_replaced() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     rustix::net::listen(&listener, 0).unwrap();
-    // Its queue is full.
+    // The listener's queue is full.
     let short = Duration::from_millis(50);
     let queue: Vec<_> = std::iter::from_fn(|| TcpStream::connect_timeout(&address, short).ok()).collect();
     leave(&home, &leads_to(address.port()));
@@ -332,7 +332,7 @@ fn a_stranger_on_a_dead_servers_port_is_told_the_cookie_of_the_dialect() {
     let port = stranger.address.rsplit_once(':').unwrap().1.parse().unwrap();
     leave(&home, &leads_to(port));
     let connection = runtime().block_on(home.service().connect()).unwrap();
-    assert_eq!(connection.outcome().how, How::Joined, "which is not promised to be true");
+    assert_eq!(connection.outcome().how, How::Joined, "the dialect cannot detect the stranger");
     drop(connection);
     assert_eq!(stranger.heard(), [vec![7; 32]]);
     assert_eq!(
@@ -344,7 +344,7 @@ fn a_stranger_on_a_dead_servers_port_is_told_the_cookie_of_the_dialect() {
 fn a_server_of_the_dialect_by_hand_registers_itself_and_a_second_says_that_one_runs() {
     let home = new();
     let mut server = home.command(home.server).spawn().unwrap();
-    eventually("it is registered", || !bytes_or_none(&home).is_empty());
+    eventually("the server is registered", || !bytes_or_none(&home).is_empty());
     let (outcome, count) = home.count();
     assert_eq!((outcome.how, count), (How::Joined, 1));
     let mut second = home.command(home.server);
@@ -367,7 +367,7 @@ fn what_the_dialect_has_no_words_for_is_told() {
             assert!(matches!(&error, Error::Usage(text) if text.contains(says)), "{error}");
         }
     });
-    assert!(!home.path().exists(), "nothing was touched");
+    assert!(!home.path().exists(), "no file was touched");
 }
 
 fn flags_of_the_wrong_dialect_are_told_what_is_wrong() {
@@ -407,20 +407,20 @@ fn the_policies_of_the_dialect_are_kept() {
             (outcome, ask(&mut connection.into_stream(), COUNT).await.unwrap())
         })
     };
-    // It makes nothing.
+    // *Internal* creates no file.
     assert_eq!(by(Policy::Internal).0.how, How::StartedInternal);
     assert!(!home.path().exists());
-    // It clears nothing, and starts nothing.
+    // *Internal* clears nothing, and starts no process.
     home.make();
     leave(&home, b"nonsense");
     assert_eq!(by(Policy::Internal).0.how, How::StartedInternal);
     assert_eq!((bytes(&home), home.processes()), (b"nonsense".to_vec(), vec![]));
-    // It joins who lives.
+    // It joins a live server.
     let reason = Reason::Malformed(rendezvous_ipc::proto::record::Malformed::NoEnd);
     assert_eq!(by(Policy::Robust).0.how, How::StartedExternal(reason));
     assert_eq!((by(Policy::Internal).0.how, by(Policy::Internal).1), (How::Joined, 3));
     retire(&home);
-    // It falls back where the program fails.
+    // *Robust* falls back if the program fails.
     let fails = home.service_by(&["@exits", "sequoia"]);
     let fallen = runtime().block_on(async {
         let handler = fails.stream_handler(async |_start| Ok(async |_peer, _stream| {}));
@@ -438,15 +438,15 @@ fn a_server_of_the_dialect_restores_its_record_and_goes_where_another_stands() {
     let mine = bytes(&home);
     for damage in [&b""[..], b"nonsense", &mine[..40]] {
         leave(&home, damage);
-        eventually("it is there again", || bytes(&home) == mine);
+        eventually("the record is restored", || bytes(&home) == mine);
     }
     fs::remove_file(home.point()).unwrap();
-    eventually("it is there again", || bytes_or_none(&home) == mine);
+    eventually("the record is restored", || bytes_or_none(&home) == mine);
     assert_eq!((home.count().1, home.processes()), (2, vec![server.pid]));
-    // Another's, though it be long dead.
+    // Another server's record ends it, even if that server is long dead.
     leave(&home, &leads_to(1));
     home.wait_for_nobody();
-    assert_eq!(bytes(&home), leads_to(1), "it is not for it to clear");
+    assert_eq!(bytes(&home), leads_to(1), "a server does not clear another's record");
 }
 
 fn no_client_of_the_dialect_is_lost_to_an_idle_server() {
@@ -458,7 +458,7 @@ fn no_client_of_the_dialect_is_lost_to_an_idle_server() {
         assert!(count >= 1);
         thread::sleep(Duration::from_millis(1));
     }
-    assert!(starts > 10, "servers were idle {starts} times");
+    assert!(starts > 10, "{starts} servers were started");
     home.wait_for_nobody();
     assert_eq!(bytes(&home), b"");
 }

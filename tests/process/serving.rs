@@ -1,4 +1,4 @@
-//! What a server does for its clients, and for none but them.
+//! What a server does for its clients, and for no other process.
 
 use std::fs;
 use std::io::Read;
@@ -51,7 +51,7 @@ fn an_idle_server_retires_and_one_with_a_client_does_not() {
         let connection = connected(&idle(&home, "idle=300")).await;
         let mut stream = connection.into_stream();
         tokio::time::sleep(Duration::from_millis(900)).await;
-        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "thrice the idle period, and still there");
+        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "after three idle periods, the server is still there");
     });
     home.wait_for_nobody();
     assert_eq!(fs::read(home.point()).unwrap(), b"", "the record is withdrawn");
@@ -69,12 +69,12 @@ fn silent_slow_wrong_and_dead_clients_hold_up_nobody_and_do_not_keep_a_server() 
         guests.push(guest(&address, b"RDVZ"));
         drop(guest(&address, b"RDVZ\0\x01\x01"));
         let crowded = time_of_a_join(&service).await;
-        println!("a join takes {alone:.1?} alone and {crowded:.1?} beside 200 that say nothing and one that babbles");
+        println!("a join takes {alone:.1?} alone and {crowded:.1?} beside 200 silent connections and one that floods");
         assert!(crowded < alone * 20 + Duration::from_millis(100), "{alone:?} alone, {crowded:?} in the crowd");
         assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1);
         drop(first);
         let begun = Instant::now();
-        // While the handshake deadline closes the guests, new ones come: none of them counts.
+        // The handshake deadline closes pending connections while new ones arrive: none of them counts as a client.
         eventually("the server retires", || {
             if let Ok(guest) = dial(&address) {
                 guests.push(guest);
@@ -85,7 +85,7 @@ fn silent_slow_wrong_and_dead_clients_hold_up_nobody_and_do_not_keep_a_server() 
     });
 }
 
-/// The median of some joins.
+/// The median time of some joins.
 async fn time_of_a_join(service: &rendezvous_ipc::Descriptor) -> Duration {
     let mut times = Vec::new();
     for _ in 0..9 {
@@ -109,8 +109,8 @@ fn a_full_lobby_lets_the_oldest_go_and_a_client_in() {
         assert_eq!(connected(&service).await.outcome().how, How::Joined);
         let mut oldest = &guests[0];
         oldest.set_read_timeout(Some(LONG)).unwrap();
-        assert_eq!(uninterrupted(|| oldest.read(&mut [0])).unwrap(), 0, "closed");
-        assert!(begun.elapsed() < home.limits.handshake, "not by its deadline");
+        assert_eq!(uninterrupted(|| oldest.read(&mut [0])).unwrap(), 0, "the server closes the oldest connection");
+        assert!(begun.elapsed() < home.limits.handshake, "it is closed before its deadline");
     });
     home.retire();
 }
@@ -123,14 +123,14 @@ fn silent_clients_do_not_starve_a_server_of_descriptors() {
         .arg(home.path())
         .spawn()
         .unwrap();
-    eventually("it is registered", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
+    eventually("the server is registered", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
     let address = home.address();
     let _guests: Vec<_> = (0..200).map(|_| guest(&address, b"")).collect();
     let (outcome, _) = home.count();
     assert_eq!(outcome.how, How::Joined);
     assert!(outcome.took < home.limits.patience * 3, "{:?}", outcome.took);
     let open = fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
-    assert!(open < 110, "{open} of 128 are in use, and half of them are not for guests");
+    assert!(open < 110, "{open} of 128 are in use; half of them are not for pending connections");
     runtime().block_on(home.service().retire()).unwrap();
     assert!(server.wait().unwrap().success());
 }
@@ -147,7 +147,7 @@ fn a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer() {
     let service = idle(&home, "idle=500");
     let server = runtime().block_on(connected(&service)).outcome().pid;
     stop(server);
-    // Time has to pass: more than the idle period, while the server is stopped.
+    // The server is stopped for longer than the idle period.
     std::thread::sleep(Duration::from_millis(700));
     let address = home.record().address;
     let client = home.command(&["@client"]).spawn().unwrap();
@@ -157,7 +157,7 @@ fn a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer() {
             let port = format!("0100007F:{:04X} 01", address.socket_addr().port());
             fs::read_to_string("/proc/net/tcp").unwrap().contains(&port)
         }
-        // Connected, and not accepted.
+        // The connection is established, but not accepted.
         Address::Unix(name) => {
             let sockets = fs::read_to_string("/proc/net/unix").unwrap();
             let path = home.socket(name);
@@ -172,7 +172,7 @@ fn a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer() {
 
 fn a_late_timer_hears_out_once_and_not_for_ever() {
     let home = Home::new();
-    // Looked after more often than anybody is heard out.
+    // File checks are due more often than the idle end may be postponed.
     let service = home.service_by(&["@serve", "idle=300", "check=50"]);
     let server = runtime().block_on(connected(&service)).outcome().pid;
     stop(server);
@@ -192,7 +192,7 @@ fn a_greeting_in_a_lobby_with_room_has_its_time() {
         }
         slow.set_nonblocking(true).unwrap();
         let still = std::io::Read::read(&mut slow, &mut [0]).unwrap_err();
-        assert_eq!(still.kind(), std::io::ErrorKind::WouldBlock, "nobody ended it");
+        assert_eq!(still.kind(), std::io::ErrorKind::WouldBlock, "the connection is still open");
     });
     home.retire();
 }
@@ -216,12 +216,12 @@ fn a_full_house_can_still_be_told_to_retire() {
             match timeout(home.limits.patience / 2, service.connect()).await {
                 Ok(connection) => waiting.push(connection.unwrap()),
                 Err(_) => {
-                    assert!(number > 100, "there is room for more than {number}");
+                    assert!(number > 100, "the server has room for more than {number} clients");
                     break;
                 }
             }
         }
-        assert!(waiting.len() < 140, "the house is full");
+        assert!(waiting.len() < 140, "the server is full");
         assert!(matches!(service.inspect().await.unwrap(), Status::Live { .. }));
         service.retire().await.unwrap();
     });
@@ -235,13 +235,13 @@ fn a_handler_can_keep_an_idle_server_and_have_it_retire() {
         let mut stream = connected(&service).await.into_stream();
         ask(&mut stream, KEEP).await.unwrap();
         drop(stream);
-        // Time has to pass: thrice the idle period.
+        // Three idle periods pass.
         tokio::time::sleep(Duration::from_millis(600)).await;
         let mut stream = connected(&service).await.into_stream();
-        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "it is the same server");
+        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "the same server answers");
         ask(&mut stream, RETIRE).await.unwrap();
         eventually("the record is withdrawn", || fs::read(home.point()).unwrap().is_empty());
-        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 2, "and its client is served to the end");
+        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 2, "the client is served to its end");
     });
     home.wait_for_nobody();
 }
@@ -252,8 +252,11 @@ fn a_server_with_all_its_clients_lets_the_next_wait() {
     runtime().block_on(async {
         let (one, _two) = (connected(&service).await, connected(&service).await);
         let mut third = Box::pin(service.connect());
-        assert!(timeout(home.limits.patience * 2, &mut third).await.is_err(), "there is no room");
-        assert!(matches!(service.inspect().await.unwrap(), Status::Live { clients: 2, .. }), "which is no failure");
+        assert!(timeout(home.limits.patience * 2, &mut third).await.is_err(), "the server has no room");
+        assert!(
+            matches!(service.inspect().await.unwrap(), Status::Live { clients: 2, .. }),
+            "a full server is not a failure"
+        );
         drop(one);
         let third = third.await.unwrap();
         assert_eq!(third.outcome().how, How::Joined);
@@ -293,7 +296,7 @@ fn a_child_of_a_handler_keeps_no_port_and_no_lock_of_its_server() {
     });
     let address = home.address();
     kill(&home, first);
-    let refused = dial(&address).expect_err("nobody listens there");
+    let refused = dial(&address).expect_err("no process listens there");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     assert!(std::path::Path::new(&format!("/proc/{child}")).exists(), "the child lives");
     let (outcome, _) = home.count();
@@ -308,7 +311,7 @@ fn a_panic_ends_its_own_connection_only() {
         let service = home.service();
         let mut one = connected(&service).await.into_stream();
         let mut two = connected(&service).await.into_stream();
-        ask(&mut one, PANIC).await.expect_err("its connection ends");
+        ask(&mut one, PANIC).await.expect_err("the client's connection ends");
         assert_eq!(ask(&mut two, COUNT).await.unwrap(), 1);
         assert_eq!(connected(&service).await.outcome().how, How::Joined);
         eventually_clients(&service, 1).await;
@@ -335,7 +338,7 @@ fn a_handler_that_blocks_holds_up_no_handshake() {
         let two = connected(&service).await;
         assert_eq!(two.outcome().how, How::Joined);
         assert!(matches!(service.inspect().await.unwrap(), Status::Live { clients: 2, .. }));
-        // A handler that blocks for ever does not keep its process.
+        // A blocked handler does not keep its process alive.
         service.retire().await.unwrap();
     });
     home.wait_for_nobody();
@@ -363,10 +366,10 @@ fn a_retiring_server_lets_its_clients_finish_and_takes_nobody_new() {
             async move { service.connect().await }
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(home.processes().iter().filter(|process| **process == pid).count(), 1, "it drains");
-        assert!(!next.is_finished(), "and its successor waits until it has drained");
+        assert_eq!(home.processes().iter().filter(|process| **process == pid).count(), 1, "the old server drains");
+        assert!(!next.is_finished(), "its successor waits until it has drained");
         stream.write_u8(b'.').await.unwrap();
-        assert_eq!(tokio::io::AsyncReadExt::read_u64(&mut stream).await.unwrap(), 0, "the call is finished");
+        assert_eq!(tokio::io::AsyncReadExt::read_u64(&mut stream).await.unwrap(), 0, "the call is answered");
         drop(stream);
         assert_eq!(retiring.await.unwrap().unwrap(), Retired::Retired { pid });
         old = next.await.unwrap().unwrap();
@@ -381,8 +384,8 @@ fn a_server_that_is_told_ends_within_its_drain_deadline() {
     runtime().block_on(async {
         let _idler = connected(&service).await;
         let begun = Instant::now();
-        timeout(home.limits.drain * 2, service.retire()).await.expect("in time").unwrap();
-        assert!(begun.elapsed() >= home.limits.drain, "it waited for its client");
+        timeout(home.limits.drain * 2, service.retire()).await.expect("the server ends in time").unwrap();
+        assert!(begun.elapsed() >= home.limits.drain, "it waits for its client");
     });
     home.wait_for_nobody();
 }
@@ -390,14 +393,14 @@ fn a_server_that_is_told_ends_within_its_drain_deadline() {
 fn to_retire_nothing_is_no_error() {
     let home = Home::new();
     assert_eq!(runtime().block_on(home.service().retire()).unwrap(), Retired::Absent);
-    assert!(home.processes().is_empty() && !home.path().exists(), "nothing was started, and nothing made");
+    assert!(home.processes().is_empty() && !home.path().exists(), "no process was started, and no file created");
     let (server, _) = home.count();
     fs::remove_file(home.point()).unwrap();
     let retired = runtime().block_on(home.service().retire()).unwrap();
-    assert_eq!(retired, Retired::Retired { pid: server.pid }, "one whose point was deleted is found all the same");
+    assert_eq!(retired, Retired::Retired { pid: server.pid }, "a server whose point was deleted is found too");
     home.wait_for_nobody();
     crate::home::kill(&home, home.count().0.pid);
-    assert_eq!(runtime().block_on(home.service().retire()).unwrap(), Retired::Absent, "a dead one is none");
+    assert_eq!(runtime().block_on(home.service().retire()).unwrap(), Retired::Absent, "a dead server counts as absent");
 }
 
 fn a_status_is_no_client_and_starts_nothing() {
@@ -405,7 +408,7 @@ fn a_status_is_no_client_and_starts_nothing() {
     let runtime = runtime();
     let service = home.service();
     assert_eq!(runtime.block_on(service.inspect()).unwrap(), Status::Absent);
-    assert!(!home.path().exists(), "nothing was created");
+    assert!(!home.path().exists(), "no file was created");
     let (server, _) = home.count();
     runtime.block_on(eventually_clients(&service, 0));
     match runtime.block_on(service.inspect()).unwrap() {
@@ -416,7 +419,7 @@ fn a_status_is_no_client_and_starts_nothing() {
     fs2::FileExt::lock_exclusive(&lock).unwrap();
     let record = fs::read(home.point()).unwrap();
     fs::write(home.point(), b"").unwrap();
-    assert_eq!(runtime.block_on(service.inspect()).unwrap(), Status::Between, "somebody is at work");
+    assert_eq!(runtime.block_on(service.inspect()).unwrap(), Status::Between, "another process holds the lock");
     fs::write(home.point(), record).unwrap();
     fs2::FileExt::unlock(&lock).unwrap();
     crate::home::kill(&home, server.pid);

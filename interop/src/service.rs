@@ -1,4 +1,4 @@
-//! What each contender is asked to do.
+//! The service of each contender, and the operations that are measured.
 
 use std::any::Any;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What stands where a file of ours should be is looked at before it is used, and never waited for.
+//! A file that is found in the place of one of ours is checked before it is used, and never blocks a client.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -16,10 +16,10 @@ use crate::home::{Home, eventually, printed, processes};
 
 crate::trials![what_a_user_sees_of_each_condition_of_the_files_is_what_the_page_says];
 
-/// Some condition of the files, and what a user sees of it: one row of the page.
+/// A condition of the files, and what a user sees in it: one row of the page.
 struct Row {
     condition: String,
-    /// Where the home is, below the directory of the test.
+    /// The path of the home below the test's directory.
     home: PathBuf,
     make: Box<dyn Fn(&Path)>,
     as_whom: Whom,
@@ -28,18 +28,18 @@ struct Row {
     sees: String,
 }
 
-/// Who looks.
+/// The user that the client runs as.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whom {
-    /// Whoever runs the tests.
+    /// The user that runs the tests.
     Anybody,
-    /// Somebody whom permissions hold back: root becomes another user for it.
+    /// A user whom permissions restrict: root becomes another user for it.
     User,
-    /// The same, to whom nothing there belongs.
+    /// The same, as a user who owns nothing there.
     Stranger,
-    /// Root, without whom it cannot be made.
+    /// Root, because only root can create the condition.
     Root,
-    /// Root, where it may mount: the home is a file system mounted so.
+    /// Root, if it may mount: the home is a file system mounted with these options.
     Mounter(&'static str),
 }
 
@@ -77,7 +77,7 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// What is no private file is left alone, whichever of the three it should be.
+/// A file that is not private is left alone, whichever of the three it should be.
 fn rows_of_what_is_no_private_file(file: &'static str) -> Vec<Row> {
     type Make = fn(&Path);
     let kinds: [(&str, &str, Whom, Make); 8] = [
@@ -162,7 +162,7 @@ fn rows_of_files() -> Vec<Row> {
                 fs::File::options().write(true).open(home.join("count")).unwrap().set_len(1 << 30).unwrap();
             },
         )
-        // Whoever reads all of it dies of it.
+        // A client that read all of it would run out of memory.
         .while_it("small-at=Read"),
         row("`count.log` is longer than 1 MiB", STARTED, |home| {
             create_home(home);
@@ -333,8 +333,8 @@ fn what_a_user_sees_of_each_condition_of_the_files_is_what_the_page_says() {
         .map(|row| format!("| {} | {} |\n", row.condition, row.sees.trim_start_matches("error: ")))
         .collect();
     let page = fs::read_to_string(page()).unwrap();
-    let begin = page.find("| --- | --- |\n").expect("the table begins") + "| --- | --- |\n".len();
-    let end = begin + page[begin..].find("\n\n").expect("the table ends") + 1;
+    let begin = page.find("| --- | --- |\n").expect("the beginning of the table") + "| --- | --- |\n".len();
+    let end = begin + page[begin..].find("\n\n").expect("the end of the table") + 1;
     if std::env::var_os("UPDATE").is_some() {
         fs::write(self::page(), [&page[..begin], &table, &page[end..]].concat()).unwrap();
     } else {
@@ -346,7 +346,7 @@ fn page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE)
 }
 
-/// Makes the condition, has a client look, and compares what it says and what it left.
+/// Creates the condition, runs a client, and compares what it prints and what it leaves.
 fn see(row: &Row) {
     let test = Home::new();
     let home = test.path().parent().unwrap().join(&row.home);
@@ -359,21 +359,22 @@ fn see(row: &Row) {
         client.uid(NOBODY).gid(NOBODY);
     }
     let before = files(test.directory());
-    let said = said_in(client, test.limits.connect / 2).unwrap_or_else(|| panic!("{}: it waits", row.condition));
+    let said =
+        said_in(client, test.limits.connect / 2).unwrap_or_else(|| panic!("{}: the client waits", row.condition));
     assert_eq!(said_of(&said, &home), row.sees, "{}: {said}", row.condition);
     if said.starts_with("error") {
         let mut after = files(test.directory());
         for (path, was) in &before {
-            assert_eq!(after.remove(path).as_ref(), Some(was), "{}: {} is as it was", row.condition, path.display());
+            assert_eq!(after.remove(path).as_ref(), Some(was), "{}: {} is unchanged", row.condition, path.display());
         }
-        // What was begun before the error: a home, empty files of ours, what a server said, and the socket of one that was
-        // killed. In an untrusted place not even that.
+        // What may exist after an error: a home, our empty files, the server's output, and the socket of a killed
+        // server. In an untrusted place, nothing may.
         let trusted = !["HOME is", "ABOVE is"].iter().any(|place| row.sees.contains(place));
         let made = ["", "count", "count.life", "count.log"].map(|file| home.join(file));
         for (path, (_, len)) in after {
             let socket = path.parent() == Some(&home) && path.extension() == Some(OsStr::new("sock"));
             let begun = socket || made.contains(&path) && (len == 0 || path != made[1]);
-            assert!(trusted && begun, "{}: {} was made", row.condition, path.display());
+            assert!(trusted && begun, "{}: {} was created", row.condition, path.display());
         }
         eventually(&format!("{}: no process is left", row.condition), || processes(&home).is_empty());
     }
@@ -381,7 +382,7 @@ fn see(row: &Row) {
     for pid in processes(&home) {
         crate::home::signal(pid, rustix::process::Signal::KILL);
     }
-    // What its owner cannot look into, its owner cannot remove.
+    // A directory that its owner cannot enter cannot be removed.
     for directory in [home.parent().unwrap(), &home].into_iter().filter(|directory| directory.is_dir()) {
         chmod(directory, 0o700);
     }
@@ -399,7 +400,7 @@ fn client(row: &Row, home: &Path) -> Command {
             client
         }
         _ => {
-            // This program, also for a user who cannot get to where it is.
+            // This program by a path that every user can reach.
             let mut client = Command::new("/proc/self/exe");
             client.args(["@client", row.happens, "--home"]).arg(home);
             client
@@ -409,7 +410,7 @@ fn client(row: &Row, home: &Path) -> Command {
     client
 }
 
-/// What a client says in this time; `None` where it is not done by then.
+/// What a client prints. Returns `None` if it takes longer than this.
 fn said_in(mut client: Command, time: Duration) -> Option<String> {
     let mut client = client.spawn().unwrap();
     let until = Instant::now() + time;
@@ -424,7 +425,7 @@ fn said_in(mut client: Command, time: Duration) -> Option<String> {
     Some(printed(&client.wait_with_output().unwrap()))
 }
 
-/// What was said, with names in place of what differs each time.
+/// The text with placeholders for what differs each time.
 fn said_of(said: &str, home: &Path) -> String {
     let home = home.to_string_lossy();
     let above = home.rsplit_once('/').unwrap().0;
@@ -437,7 +438,7 @@ fn said_of(said: &str, home: &Path) -> String {
     }
 }
 
-/// Kind, mode and length of all that is in a directory.
+/// The kind, mode and length of each file in a directory.
 fn files(directory: &Path) -> BTreeMap<PathBuf, (u32, u64)> {
     let mut files = BTreeMap::new();
     let mut directories = vec![directory.to_owned()];

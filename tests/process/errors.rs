@@ -1,4 +1,4 @@
-//! Errors that no other test makes happen, each for real: what they say, and what they hold.
+//! Errors that no other test causes: their texts, and their fields.
 
 use std::error::Error as _;
 use std::fs;
@@ -96,10 +96,10 @@ fn a_server_of_another_handshake_says_so_and_is_left_alone() {
     );
     older.join().unwrap();
     assert_eq!(fs::read(home.point()).unwrap(), line);
-    assert_eq!(home.processes(), [server.pid], "nothing was started");
+    assert_eq!(home.processes(), [server.pid], "no process was started");
 }
 
-/// Answers a hello as a server does that speaks another version: by a proof that says no.
+/// Answers a hello like a server of another version: with a proof that refuses.
 fn refuse(listener: &TcpListener, record: &Record) {
     let (mut client, _) = listener.accept().unwrap();
     let mut hello = [0; HELLO];
@@ -110,7 +110,9 @@ fn refuse(listener: &TcpListener, record: &Record) {
     answer.extend(record.version.to_be_bytes());
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(record.cookie.expose()).unwrap();
     let scope = record.scope;
-    let Some(std::net::SocketAddr::V4(address)) = record.address.tcp() else { panic!("it listens on 127.0.0.1") };
+    let Some(std::net::SocketAddr::V4(address)) = record.address.tcp() else {
+        panic!("the server listens on 127.0.0.1")
+    };
     let address = [&address.ip().to_ipv6_mapped().octets()[..], &address.port().to_be_bytes()].concat();
     for part in [
         &b"rendezvous-ipc handshake"[..],
@@ -164,7 +166,7 @@ fn a_connect_that_never_finds_the_lifetime_lock_free_says_who_holds_it() {
     kill(&home, server.pid);
 }
 
-/// As a backup does that asks for a lock of what it reads.
+/// A backup that locks the files that it reads has this effect.
 fn a_connect_whose_servers_cannot_have_the_lifetime_lock_says_who_shares_it() {
     let mut home = Home::new();
     let (server, _) = home.count();
@@ -196,7 +198,7 @@ fn a_client_without_a_runtime_and_few_descriptors_is_told_and_does_not_panic() {
         assert!(short || join, "{left} are left: {said}");
         joined += usize::from(join);
     }
-    assert!(joined > 0, "16 are enough");
+    assert!(joined > 0, "16 descriptors are enough");
     home.retire();
 }
 
@@ -212,10 +214,10 @@ fn a_server_of_another_user_is_told_with_that_user() {
     let (program, path) = (home.directory().join("program"), home.socket(name));
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     fs::set_permissions(home.directory(), fs::Permissions::from_mode(0o711)).unwrap();
-    // As a server that gives up its user before it serves, or as the owner of the home who replaces a socket.
+    // The server has given up its user before it serves, or the owner of the home has replaced a socket.
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o733)).unwrap();
     let mut other = Command::new(program).arg("@listens").arg(&path).uid(65534).gid(65534).spawn().unwrap();
-    eventually("it listens", || UnixStream::connect(&path).is_ok());
+    eventually("the other user's process listens", || UnixStream::connect(&path).is_ok());
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let record = Record { address: Address::Unix(name), ..home.record() };
     fs::write(home.point(), &*record.line()).unwrap();
@@ -279,5 +281,8 @@ fn the_sources_of_an_error_lead_to_what_the_system_said() {
     assert_eq!(io(&missing), Some(2), "{missing}");
     let within = untold.source().unwrap().downcast_ref::<Error>().unwrap();
     assert!(matches!(within, Error::Untrusted { found: "a directory", .. }), "{untold}");
-    assert!(within.source().is_none() && format!("{untold:?}").contains(&within.to_string()), "Debug has all of it");
+    assert!(
+        within.source().is_none() && format!("{untold:?}").contains(&within.to_string()),
+        "Debug prints the whole chain"
+    );
 }

@@ -1,4 +1,4 @@
-//! Records that are not for us, and files that are for nobody else.
+//! Records that are not for this program, and files that are only for their owner.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -61,7 +61,7 @@ fn a_record_of_an_earlier_boot_is_cleared_when_its_server_is_gone() {
     assert_eq!(count, 1);
     assert!(outcome.to_string().contains("(server gone with an earlier boot)"), "{outcome}");
     let at_port = matches!(record.address, Address::Tcp(_));
-    assert!(outcome.suspicions.is_empty() == at_port, "a port is not dialled, a socket is: {:?}", outcome.suspicions);
+    assert!(outcome.suspicions.is_empty() == at_port, "a socket is dialled, a port is not: {:?}", outcome.suspicions);
     home.retire();
 }
 

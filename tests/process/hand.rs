@@ -1,4 +1,4 @@
-//! Servers that somebody starts by hand.
+//! Servers that a user or a service manager starts.
 
 use std::fs;
 use std::io::Write;
@@ -53,7 +53,7 @@ fn a_server_by_hand_beside_a_started_one_ends_with_its_pid() {
     home.retire();
 }
 
-/// What a server says that is started beside another.
+/// What a second server prints.
 fn second(home: &Home) -> String {
     let mut command = home.command(&["@serve"]);
     command.stderr(Stdio::piped());
@@ -72,7 +72,7 @@ fn a_service_manager_is_told_when_it_serves() {
     let mut said = [0; 64];
     let len = home::uninterrupted(|| manager.recv(&mut said)).unwrap();
     assert_eq!(String::from_utf8_lossy(&said[..len]).trim(), "READY=1");
-    assert_eq!(home.count().0.pid, server.id(), "and it serves by then");
+    assert_eq!(home.count().0.pid, server.id(), "the server serves by then");
     runtime().block_on(home.service().retire()).unwrap();
     assert!(server.wait().unwrap().success());
 }
@@ -84,7 +84,7 @@ fn a_signal_tells_a_server_by_hand_to_retire() {
         registered(&home);
         home::signal(server.id(), signal);
         assert!(server.wait().unwrap().success(), "{signal:?}");
-        assert_eq!(fs::read(home.point()).unwrap(), b"", "it withdrew its record");
+        assert_eq!(fs::read(home.point()).unwrap(), b"", "the server withdrew its record");
     }
 }
 
@@ -106,7 +106,7 @@ fn a_serve_that_is_dropped_before_it_serves_never_does() {
     fs2::FileExt::lock_exclusive(&lock).unwrap();
     runtime().block_on(async {
         let service = home.service();
-        tokio::time::timeout(Duration::from_millis(200), service.serve()).await.expect_err("the lock is ours");
+        tokio::time::timeout(Duration::from_millis(200), service.serve()).await.expect_err("this test holds the lock");
     });
     fs2::FileExt::unlock(&lock).unwrap();
     let (outcome, _) = home.count();
@@ -122,7 +122,7 @@ fn what_a_server_by_hand_prints_to_is_its_own_however_long() {
     output.write_all(&long).unwrap();
     let mut server = home.command(&["@serve"]).stderr(output.reopen().unwrap()).spawn().unwrap();
     registered(&home);
-    // That the record comes back shows that the server looked after its files.
+    // A restored record shows that the server has checked its files.
     fs::write(home.point(), b"").unwrap();
     registered(&home);
     assert_eq!(output.as_file().metadata().unwrap().len(), long.len() as u64);
@@ -131,7 +131,7 @@ fn what_a_server_by_hand_prints_to_is_its_own_however_long() {
 }
 
 fn registered(home: &Home) {
-    eventually("it is registered", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
+    eventually("the server is registered", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
 }
 
 fn spawned_typed_by_hand_is_told_what_is_wrong() {

@@ -1,4 +1,4 @@
-//! A home of a test's own, and what may be done in it.
+//! A test's own home, and helpers that work on it.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -21,15 +21,15 @@ use tempfile::TempDir;
 
 use crate::program::{self, COUNT, ask, limits};
 
-/// Longer than anything here may take.
+/// A bound that no wait should reach.
 pub const LONG: Duration = Duration::from_secs(30);
 
 pub struct Home {
     directory: TempDir,
-    /// Where the home is, below the directory.
+    /// The path of the home below the directory.
     pub below: PathBuf,
     pub limits: Limits,
-    /// How its server is started.
+    /// The arguments of its server.
     pub server: &'static [&'static str],
 }
 
@@ -38,12 +38,12 @@ impl Home {
         Home { directory: tempfile::tempdir().unwrap(), below: "home".into(), limits: limits(), server: &["@serve"] }
     }
 
-    /// Where the test may leave what it likes.
+    /// A directory for the test's own files.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Makes the home as a user would.
+    /// Creates the home as a user would.
     pub fn make(&self) {
         fs::DirBuilder::new().mode(0o700).create(self.path()).unwrap();
     }
@@ -60,7 +60,7 @@ impl Home {
         Context::new("org.example.rendezvous.tests").unwrap().with_home(self.path()).unwrap()
     }
 
-    /// The service, whose server is started with these arguments.
+    /// The service, with a server that is started with these arguments.
     pub fn service_by(&self, args: &[&str]) -> Descriptor {
         program::service(&self.context(), self.limits, args)
     }
@@ -69,7 +69,7 @@ impl Home {
         self.service_by(self.server)
     }
 
-    /// Connects and counts once: how it came about, and the count.
+    /// Connects and counts once. Returns the outcome and the count.
     pub fn count(&self) -> (Outcome, u64) {
         self.try_count(&self.service()).unwrap()
     }
@@ -82,12 +82,12 @@ impl Home {
         })
     }
 
-    /// The error of a connect that fails.
+    /// Connects, which must fail. Returns the error.
     pub fn fail(&self, service: &Descriptor) -> Error {
-        self.try_count(service).expect_err("nothing serves here")
+        self.try_count(service).expect_err("a connect fails")
     }
 
-    /// A command that plays a part of this program, in this home.
+    /// A command that runs a part of this program in this home.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(args).arg("--home").arg(self.path()).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -101,7 +101,7 @@ impl Home {
         }
     }
 
-    /// Where the registered server listens: for [`dial`].
+    /// The address of the registered server, for [`dial`].
     pub fn address(&self) -> String {
         match self.record().address {
             Address::Tcp(address) => address.socket_addr().to_string(),
@@ -114,7 +114,7 @@ impl Home {
         self.path().join(format!("count.{name}.sock"))
     }
 
-    /// The processes that were started with this home and live.
+    /// The live processes that were started with this home.
     pub fn processes(&self) -> Vec<u32> {
         processes(&self.path())
     }
@@ -129,7 +129,7 @@ impl Home {
         self.wait_for_nobody();
     }
 
-    /// A stranger that listens where the record of a dead server leads to.
+    /// A record of a dead server whose address leads to this stranger.
     pub fn stale_record(&self, stranger: &Stranger) -> Vec<u8> {
         let record = Record { address: stranger.address.parse().unwrap(), pid: 1, ..self.record() };
         record.line().to_vec()
@@ -144,12 +144,12 @@ impl Drop for Home {
     }
 }
 
-/// The processes that were started with this home and live.
+/// The live processes that were started with this home.
 pub fn processes(home: &Path) -> Vec<u32> {
     let home = home.as_os_str().as_bytes();
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        // A zombie's command line is empty.
+        // A zombie has an empty command line.
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         line.split(|byte| *byte == 0).any(|arg| arg == home).then_some(pid)
     });
@@ -164,24 +164,24 @@ pub fn signal(pid: u32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), signal);
 }
 
-/// Stops a process, and waits until it is: the signal takes its time.
+/// Stops a process, and waits until it is stopped, because the signal takes effect later.
 pub fn stop(pid: u32) {
     signal(pid, Signal::STOP);
     wait_until_stopped(pid);
 }
 
 pub fn wait_until_stopped(pid: u32) {
-    eventually("it is stopped", || {
+    eventually("the process is stopped", || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         stat.rsplit_once(") ").unwrap().1.starts_with('T')
     });
 }
 
-/// Kills a server and waits until its lifetime lock is free.
+/// Kills a server, and waits until its lifetime lock is free.
 pub fn kill(home: &Home, pid: u32) {
     signal(pid, Signal::KILL);
     home.wait_for_nobody();
-    // A process that ends loses its command line before its files.
+    // An ending process loses its command line before it closes its files.
     let life = fs::File::open(home.path().join("count.life")).unwrap();
     eventually("the lifetime lock is free", || fs2::FileExt::try_lock_shared(&life).is_ok());
     fs2::FileExt::unlock(&life).unwrap();
@@ -190,13 +190,13 @@ pub fn kill(home: &Home, pid: u32) {
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + LONG;
     while !condition() {
-        assert!(Instant::now() < until, "it never came true: {what}");
+        assert!(Instant::now() < until, "this never held: {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Reads again where that was interrupted. A signal handler, as `serve` leaves one for the ends of children, interrupts a
-/// read that has a timeout, and no flag has it restarted.
+/// Repeats a read that was interrupted. `serve` installs a handler for the ends of children, and such a signal
+/// interrupts a read with a timeout even under `SA_RESTART`.
 pub fn uninterrupted<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match read() {
@@ -206,7 +206,7 @@ pub fn uninterrupted<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T
     }
 }
 
-/// What a command printed; it has to end well before long.
+/// Runs a command to its end, which must come in time. Returns what it printed.
 pub fn output(mut command: Command) -> Output {
     command.spawn().unwrap().wait_with_output().unwrap()
 }
@@ -220,14 +220,14 @@ pub async fn connected(service: &Descriptor) -> Connection {
     service.connect().await.unwrap()
 }
 
-/// Somebody who took a dead server's port: keeps what it is sent, and says what it likes.
+/// A process that took a dead server's port: it keeps what it receives, and sends what the test wants.
 pub struct Stranger {
     pub address: String,
     heard: mpsc::Receiver<Vec<u8>>,
 }
 
 impl Stranger {
-    /// Says nothing, and keeps connections open.
+    /// Sends nothing, and keeps connections open.
     pub fn silent() -> Self {
         Self::who(|_| {})
     }
@@ -251,24 +251,24 @@ impl Stranger {
         Stranger { address, heard }
     }
 
-    /// What everybody who came and went has said.
+    /// What each client has sent until it disconnected.
     pub fn heard(&self) -> Vec<Vec<u8>> {
-        let mut all = vec![self.heard.recv_timeout(LONG).expect("somebody came by")];
+        let mut all = vec![self.heard.recv_timeout(LONG).expect("a client has connected")];
         all.extend(self.heard.try_iter());
         all
     }
 }
 
-/// A connection to whatever listens at a port, or at a socket's path.
+/// Connects to a port, or to a socket's path.
 pub fn dial(address: &str) -> std::io::Result<StdStream> {
     match address.starts_with('/') {
-        // To read, to write and to wait is the same with either.
+        // Reading, writing and timeouts work the same on both.
         true => Ok(OwnedFd::from(UnixStream::connect(address)?).into()),
         false => StdStream::connect(address),
     }
 }
 
-/// A connection to a server that never says what it is asked.
+/// Connects to a server, sends these bytes, and keeps the connection.
 pub fn guest(address: &str, says: &[u8]) -> StdStream {
     let mut stream = dial(address).unwrap();
     let _ = stream.write_all(says);

@@ -1,4 +1,4 @@
-//! What a server has of whoever happened to start it, and what it must not have.
+//! What a server inherits from the process that started it, and what it must not keep.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -27,35 +27,35 @@ fn blocked(task: &str) -> u64 {
     u64::from_str_radix(blocked.trim(), 16).unwrap()
 }
 
-/// The threads of a process that are the library's own.
+/// The library's own threads in a process.
 fn own_threads(pid: u32) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
     let tasks = tasks.map(|task| task.to_str().unwrap().to_owned());
     tasks.filter(|task| fs::read_to_string(format!("{task}/comm")).unwrap().starts_with("rendezvous-")).collect()
 }
 
-/// Looks at what the only server of a home blocks, has it retire by a signal, and answers what it was.
+/// Checks that the only server of a home blocks no signal. Has it retire by a signal, and returns its PID.
 fn assert_nothing_is_blocked(home: &Home, service: &Descriptor) {
     let [pid] = home.processes()[..] else { panic!("one server") };
     let threads = own_threads(pid);
     assert!(threads.len() > 1, "{threads:?}");
     for thread in threads {
-        // While it handles a signal it blocks that one.
+        // A thread that handles a signal blocks it meanwhile.
         eventually(&format!("{thread} blocks nothing"), || blocked(&thread) == 0);
     }
     let timers = [Number::SIGALRM, Number::SIGVTALRM, Number::SIGPROF].map(|timer| 1 << (timer as u32 - 1));
-    assert_eq!(blocked(&format!("/proc/{pid}")) & !timers.iter().sum::<u64>(), 0, "in its first thread");
+    assert_eq!(blocked(&format!("/proc/{pid}")) & !timers.iter().sum::<u64>(), 0, "the first thread blocks signals");
     let child = runtime().block_on(async {
         let mut stream = connected(service).await.into_stream();
         let child = ask(&mut stream, BEAR).await.unwrap();
         assert_eq!(ask(&mut stream, COUNT).await.unwrap(), child + 1);
         child as u32
     });
-    assert_eq!(blocked(&format!("/proc/{child}")), 0, "a process that its handler has started");
+    assert_eq!(blocked(&format!("/proc/{child}")), 0, "a process started by the handler blocks signals");
     for process in [pid, child] {
         let environment = fs::read(format!("/proc/{process}/environ")).unwrap();
         let environment = String::from_utf8_lossy(&environment).to_uppercase();
-        assert!(!environment.contains("REEXEC"), "process {process} has a variable of it");
+        assert!(!environment.contains("REEXEC"), "process {process} has the variable of the re-execution");
     }
     signal(child, Signal::KILL);
     signal(pid, Signal::TERM);
@@ -93,7 +93,7 @@ fn a_server_that_executes_itself_once_more_leaves_no_trace_of_it() {
 fn a_server_executes_itself_no_more_than_once() {
     for dialect in ["native", "sequoia"] {
         let home = Home::new();
-        // At each start it opens what it would have to shed.
+        // At each start the server opens a descriptor that it would have to close.
         let service = home.service_by(&["@serve", dialect, "opens"]);
         home.try_count(&service).unwrap();
         let log = fs::read_to_string(home.path().join("count.log")).unwrap();
@@ -104,9 +104,9 @@ fn a_server_executes_itself_no_more_than_once() {
 
 fn a_server_lives_through_timers_of_whoever_executed_it() {
     if !Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_ok_and(|python| python.success()) {
-        return println!("not tried: there is no python3 to set a timer with");
+        return println!("not tried: python3, which would set the timers, is missing");
     }
-    // It blocks their signals, for its own end is not what is tried here, and leaves a file open.
+    // The script blocks the signals of the timers, so that they do not end it first, and leaves a file open.
     let script = "
 import os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -128,7 +128,7 @@ fn a_server_goes_on_when_a_terminal_that_it_opened_is_gone() {
     for dialect in ["native", "sequoia"] {
         let home = Home::new();
         let Ok(terminal) = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC) else {
-            return println!("not tried: there are no terminals here");
+            return println!("not tried: no terminal can be opened here");
         };
         unlockpt(&terminal).unwrap();
         let path = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
@@ -140,10 +140,10 @@ fn a_server_goes_on_when_a_terminal_that_it_opened_is_gone() {
             let [pid] = home.processes()[..] else { panic!("one server") };
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
             let terminal_of = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(4).unwrap().to_owned();
-            assert_ne!(terminal_of, "0", "it is its own");
+            assert_ne!(terminal_of, "0", "the terminal is the server's own");
             drop(terminal);
             let log = || fs::read_to_string(home.path().join("count.log")).unwrap();
-            eventually("it was told", || log().contains("SIGHUP") || home.processes().is_empty());
+            eventually("the server received the signal", || log().contains("SIGHUP") || home.processes().is_empty());
             assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "{}", log());
         });
         home.processes().into_iter().for_each(|server| signal(server, Signal::TERM));
@@ -154,10 +154,10 @@ fn a_server_goes_on_when_a_terminal_that_it_opened_is_gone() {
 fn a_server_by_hand_keeps_what_it_blocks() {
     let home = Home::new();
     let mut server = home.command(&["@serve", "blocks"]).spawn().unwrap();
-    eventually("it serves", || fs::metadata(home.point()).is_ok_and(|point| point.len() > 0));
+    eventually("the server serves", || fs::metadata(home.point()).is_ok_and(|point| point.len() > 0));
     let usr1 = 1 << (Number::SIGUSR1 as u32 - 1);
     for thread in own_threads(server.id()) {
-        assert_ne!(blocked(&thread) & usr1, 0, "{thread}: whoever blocks it waits for it in its own way");
+        assert_ne!(blocked(&thread) & usr1, 0, "{thread}: a program may block a signal to wait for it itself");
     }
     home.retire();
     server.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Locks on file systems that ask more of them than a local one does.
+//! Locks on file systems whose requirements are stricter than those of local ones.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ crate::trials![
     who_only_looks_can_do_so_where_nothing_can_be_written_not_even_by_root,
 ];
 
-/// NFS grants an exclusive lock by a file that is open for writing, and a shared one by a file that is open for reading.
+/// NFS grants exclusive locks only on files that are open for writing, and shared ones on files open for reading.
 const NFS: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,7 +31,7 @@ int flock(int fd, int op) {
 }
 "#;
 
-/// A library that makes locks those of NFS, for whatever loads it; `None` where it cannot be made.
+/// Builds a library that makes `flock` behave as on NFS. Returns `None` if it cannot be built.
 fn nfs(directory: &Path) -> Option<PathBuf> {
     let (source, library) = (directory.join("nfs.c"), directory.join("nfs.so"));
     fs::write(&source, NFS).unwrap();
@@ -39,7 +39,7 @@ fn nfs(directory: &Path) -> Option<PathBuf> {
     compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).stderr(Stdio::null());
     let made = compiler.status().is_ok_and(|status| status.success());
     if !made {
-        println!("not tried with locks as NFS has them: there is no C compiler");
+        println!("not tried with NFS locks: a C compiler is missing");
     }
     made.then_some(library)
 }
@@ -55,7 +55,7 @@ fn every_lock_is_asked_as_nfs_lets_it_be_asked() {
         };
         let says = |part: &str, expected: &str| {
             let said = printed(&output(command(part)));
-            assert!(said.starts_with(expected), "{dialect:?}, {part}: {said:?}, and not {expected:?}");
+            assert!(said.starts_with(expected), "{dialect:?}, {part}: {said:?} instead of {expected:?}");
         };
         let end_all = |by| {
             home.processes().into_iter().for_each(|server| signal(server, by));
@@ -72,7 +72,7 @@ fn every_lock_is_asked_as_nfs_lets_it_be_asked() {
         }
         end_all(Signal::KILL);
         if dialect.is_none() {
-            // Of the other dialect's server nobody can tell it from whoever has its port by now.
+            // In the dialect, a dead server cannot be told from another process that has its port.
             says("@look", "gone");
         }
         says("@client", "started an external server");
@@ -81,7 +81,7 @@ fn every_lock_is_asked_as_nfs_lets_it_be_asked() {
         // By hand.
         let mut by_hand = home.command(&[&["@serve"], dialect.map(|_| "sequoia").as_slice()].concat());
         let mut by_hand = by_hand.env("LD_PRELOAD", &library).spawn().unwrap();
-        eventually("it serves", || fs::metadata(home.point()).is_ok_and(|point| point.len() > 0));
+        eventually("the server serves", || fs::metadata(home.point()).is_ok_and(|point| point.len() > 0));
         says("@client", "joined an external server");
         signal(by_hand.id(), Signal::TERM);
         assert!(by_hand.wait().unwrap().success());
@@ -89,7 +89,7 @@ fn every_lock_is_asked_as_nfs_lets_it_be_asked() {
     }
 }
 
-/// Leaves the record of a server that was killed.
+/// Leaves the record of a killed server.
 fn left_by_a_dead_server() -> (Home, u32) {
     let home = Home::new();
     let (server, _) = home.count();
@@ -103,7 +103,7 @@ fn who_only_looks_can_do_so_where_nothing_can_be_written() {
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o500)).unwrap();
     let library = nfs(home.directory());
     let look = |part: &str| {
-        // This program, also for a user who cannot get to where it is.
+        // This program by a path that every user can reach.
         let mut look = Command::new("/proc/self/exe");
         look.args([part, "--home"]).arg(home.path()).stdin(Stdio::null()).stdout(Stdio::piped());
         if rustix::process::geteuid().is_root() {
@@ -121,9 +121,9 @@ fn who_only_looks_can_do_so_where_nothing_can_be_written() {
     let held = fs::File::open(home.point()).unwrap();
     fs2::FileExt::lock_exclusive(&held).unwrap();
     let said = look("@look");
-    assert!(said.starts_with("perhaps gone: "), "somebody may be changing it: {said}");
+    assert!(said.starts_with("perhaps gone: "), "another process may be changing it: {said}");
     fs2::FileExt::unlock(&held).unwrap();
-    // So that it can be removed.
+    // Otherwise it could not be removed.
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
 }
 
@@ -132,7 +132,7 @@ const NOBODY: u32 = 65534;
 fn who_only_looks_can_do_so_where_nothing_can_be_written_not_even_by_root() {
     let mounts = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
     if !mounts.is_ok_and(|status| status.success()) {
-        return println!("not tried: nothing can be mounted here");
+        return println!("not tried: mounting is not permitted");
     }
     let (home, pid) = left_by_a_dead_server();
     let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && exec \"$0\" @look --home \"$1\"";

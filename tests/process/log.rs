@@ -1,4 +1,4 @@
-//! What a server prints costs it nothing where it cannot be printed, and is bounded wherever it goes.
+//! A server's output never harms the server, even where it cannot be written, and never grows without bound.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -23,7 +23,7 @@ crate::trials![
     where_a_wrapper_has_its_server_print_is_left_alone,
 ];
 
-/// More than a log may have.
+/// More than a log may hold.
 const MUCH: usize = 3 << 20;
 const MOST: u64 = 1 << 20;
 
@@ -31,7 +31,7 @@ fn log(home: &Home) -> PathBuf {
     home.path().join("count.log")
 }
 
-/// Where a process prints its errors, as a file that can be opened.
+/// The standard error of a process, as a path that can be opened.
 fn errors(pid: u32) -> PathBuf {
     format!("/proc/{pid}/fd/2").into()
 }
@@ -41,14 +41,14 @@ fn same(one: impl AsRef<Path>, two: impl AsRef<Path>) -> bool {
     matches!((id(one.as_ref()), id(two.as_ref())), (Ok(one), Ok(two)) if one == two)
 }
 
-/// Has a server restore its record, which it tells in its log.
+/// Has a server restore its record, which it logs.
 fn have_it_restored(home: &Home) {
     fs::write(home.point(), b"").unwrap();
     eventually("the record is restored", || !fs::read(home.point()).unwrap().is_empty());
 }
 
-/// Runs a part of this program on a disk of its own, as root or as somebody who may be root of a namespace. `None` where
-/// nothing can be mounted.
+/// Runs a part of this program on a small disk of its own, as root or in a user namespace. Returns `None` if mounting
+/// is not permitted.
 fn on_a_small_disk(options: &str, part: &str) -> Option<bool> {
     let place = tempfile::tempdir().unwrap();
     let unshared = |script: &str| {
@@ -64,12 +64,12 @@ fn on_a_small_disk(options: &str, part: &str) -> Option<bool> {
 
 fn a_full_disk_costs_a_server_its_log_and_nothing_else() {
     match on_a_small_disk("size=256k", "@full") {
-        Some(well) => assert!(well, "what it says is above"),
-        None => println!("nothing can be mounted here, so it was not tried"),
+        Some(well) => assert!(well, "its output is above"),
+        None => println!("not tried: mounting is not permitted"),
     }
 }
 
-/// `@full`: the same, on that disk.
+/// `@full`: that test, on that disk.
 pub fn full() {
     let home = Home::new();
     home.make();
@@ -84,7 +84,7 @@ pub fn full() {
     let error = home.fail(&home.service()).to_string();
     assert!(error.contains("make room there"), "{error}");
     home.wait_for_nobody();
-    // For the record, and for the text of the life file.
+    // Room for the record, and for the text of the life file.
     room.iter().for_each(|file| fs::remove_file(file).unwrap());
     runtime().block_on(async {
         let first = connected(&home.service()).await;
@@ -92,40 +92,40 @@ pub fn full() {
         let server = first.outcome().pid;
         let mut first = first.into_stream();
         assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1);
-        // What the record takes is free when it is emptied, and taken before the server sees that.
+        // Emptying the record frees its room, which is filled again before the server notices.
         stop(server);
         fs::write(home.point(), b"").unwrap();
         fill();
         let before = fs::metadata(home.point()).unwrap();
         signal(server, Signal::CONT);
-        eventually("it tries to restore its record", || {
+        eventually("the server tries to restore its record", || {
             let now = fs::metadata(home.point()).unwrap();
             (now.mtime(), now.mtime_nsec()) != (before.mtime(), before.mtime_nsec())
         });
-        assert_eq!(ask(&mut first, COUNT).await.unwrap(), 2, "who is there notices nothing");
-        assert_eq!(fs::read_to_string(log(&home)).unwrap(), "", "there is no room for a line");
+        assert_eq!(ask(&mut first, COUNT).await.unwrap(), 2, "the connected client notices nothing");
+        assert_eq!(fs::read_to_string(log(&home)).unwrap(), "", "the log has no room for a line");
         ask(&mut first, PRINT).await.expect_err("a handler that prints has panicked");
         fs::remove_file(&full).unwrap();
         let next = connected(&home.service()).await;
         assert_eq!((next.outcome().how, next.outcome().pid), (How::Joined, server));
-        assert_eq!(ask(&mut next.into_stream(), COUNT).await.unwrap(), 3, "it has its memory");
+        assert_eq!(ask(&mut next.into_stream(), COUNT).await.unwrap(), 3, "the server keeps its memory");
     });
     let missing = || fs::read_to_string(log(&home)).unwrap().matches("are missing here: ").count();
     eventually("the log says that lines are missing", || missing() > 0);
     have_it_restored(&home);
-    assert_eq!(missing(), 1, "and says it once");
+    assert_eq!(missing(), 1, "the log says so once");
     home.retire();
 }
 
 fn a_start_without_room_for_a_log_has_none() {
-    // One file is the mounted directory itself, two are this test's; of the others there is one for each but the log.
+    // One inode is the mounted directory, two are this test's, and two are left for the server's files except the log.
     match on_a_small_disk("nr_inodes=5", "@no-log") {
-        Some(well) => assert!(well, "what it says is above"),
-        None => println!("nothing can be mounted here, so it was not tried"),
+        Some(well) => assert!(well, "its output is above"),
+        None => println!("not tried: mounting is not permitted"),
     }
 }
 
-/// `@no-log`: the same, on a disk that takes no further file, and so no socket either.
+/// `@no-log`: that test, on a disk that takes no further file, and so no socket either.
 pub fn no_log() {
     let mut home = Home::new();
     home.server = &["@serve", "tcp"];
@@ -154,7 +154,7 @@ fn a_small_limit_of_file_sizes_costs_a_server_its_log_and_nothing_else() {
     while fs::metadata(log(&home)).unwrap().len() < 512 {
         have_it_restored(&home);
         restored += 1;
-        assert!(restored < 20, "the log is full before");
+        assert!(restored < 20, "the log fills up in time");
     }
     (0..3).for_each(|_| have_it_restored(&home));
     assert_eq!((home.count().0.pid, fs::metadata(log(&home)).unwrap().len()), (server, 512));
@@ -164,11 +164,11 @@ fn a_small_limit_of_file_sizes_costs_a_server_its_log_and_nothing_else() {
     eventually("the log says that lines are missing", || {
         fs::read_to_string(log(&home)).unwrap().contains("are missing here: ")
     });
-    assert_eq!(home.count().1, 3, "it has its memory");
+    assert_eq!(home.count().1, 3, "the server keeps its memory");
     home.retire();
 }
 
-/// A service whose program is started by a shell, which has it print elsewhere.
+/// A service whose program is started by a shell that redirects its output.
 fn printing_to(home: &Home, file: &Path) -> Descriptor {
     let script = format!("exec 2> {}; exec \"$0\" \"$@\"", file.display());
     let program = std::env::current_exe().unwrap();
@@ -183,9 +183,9 @@ fn a_server_that_cannot_print_goes_on_and_a_handler_that_does_ends_its_own_conne
         let first = connected(&service).await;
         let server = first.outcome().pid;
         let (mut first, mut second) = (first.into_stream(), connected(&service).await.into_stream());
-        // The server has something to say of it.
+        // The server logs the restoration.
         have_it_restored(&home);
-        ask(&mut second, PRINT).await.expect_err("it cannot be printed, which is a panic");
+        ask(&mut second, PRINT).await.expect_err("printing fails, which is a panic");
         have_it_restored(&home);
         assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1);
         let third = connected(&service).await;
@@ -201,7 +201,7 @@ fn a_log_that_is_moved_or_removed_is_opened_again_and_stays_bounded() {
     let rotations: [(&str, &dyn Fn()); 3] = [
         ("moved", &|| fs::rename(&log, &moved).unwrap()),
         ("removed", &|| fs::remove_file(&log).unwrap()),
-        ("another stands there", &|| {
+        ("replaced", &|| {
             fs::remove_file(&log).unwrap();
             fs::write(&log, b"a new one\n").unwrap();
             fs::set_permissions(&log, fs::Permissions::from_mode(0o600)).unwrap();
@@ -209,17 +209,17 @@ fn a_log_that_is_moved_or_removed_is_opened_again_and_stays_bounded() {
     ];
     for (how, rotate) in rotations {
         rotate();
-        eventually(&format!("{how}: it is opened again"), || same(&log, errors(server)));
+        eventually(&format!("{how}: the log is opened again"), || same(&log, errors(server)));
         eventually(how, || same(&log, format!("/proc/{server}/fd/1")));
         assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600, "{how}");
         have_it_restored(&home);
-        eventually(&format!("{how}: it is written"), || fs::read_to_string(&log).unwrap().contains("restored"));
+        eventually(&format!("{how}: the log is written"), || fs::read_to_string(&log).unwrap().contains("restored"));
         File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
-        eventually(&format!("{how}: it is bounded"), || fs::metadata(&log).unwrap().len() <= MOST);
+        eventually(&format!("{how}: the log is bounded"), || fs::metadata(&log).unwrap().len() <= MOST);
     }
-    assert!(fs::read_to_string(&log).unwrap().lines().count() < 9, "it says little of that");
+    assert!(fs::read_to_string(&log).unwrap().lines().count() < 9, "the log says little about it");
     let (outcome, count) = home.count();
-    assert_eq!((outcome.pid, count), (server, 2), "nobody noticed");
+    assert_eq!((outcome.pid, count), (server, 2), "no client notices");
     home.retire();
 }
 
@@ -231,10 +231,10 @@ fn a_log_that_cannot_be_opened_again_stays_bounded() {
     fs::rename(log(&home), home.path().join("count.log.1")).unwrap();
     symlink(&other, log(&home)).unwrap();
     File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
-    eventually("it is bounded", || fs::metadata(errors(server)).unwrap().len() <= MOST);
-    assert_eq!(fs::read(&other).unwrap(), b"mine", "what is no log of ours is left alone");
+    eventually("the log is bounded", || fs::metadata(errors(server)).unwrap().len() <= MOST);
+    assert_eq!(fs::read(&other).unwrap(), b"mine", "a file that is not our log is left alone");
     fs::remove_file(log(&home)).unwrap();
-    eventually("it is opened again", || same(log(&home), errors(server)));
+    eventually("the log is opened again", || same(log(&home), errors(server)));
     home.retire();
 }
 
@@ -244,9 +244,9 @@ fn the_log_of_a_server_of_the_dialect_is_opened_again_and_stays_bounded() {
     home.count();
     let server = home.processes()[0];
     fs::remove_file(log(&home)).unwrap();
-    eventually("it is opened again", || same(log(&home), errors(server)));
+    eventually("the log is opened again", || same(log(&home), errors(server)));
     File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
-    eventually("it is bounded", || fs::metadata(log(&home)).unwrap().len() <= MOST);
+    eventually("the log is bounded", || fs::metadata(log(&home)).unwrap().len() <= MOST);
     signal(server, Signal::TERM);
     home.wait_for_nobody();
 }
@@ -257,7 +257,7 @@ fn where_a_wrapper_has_its_server_print_is_left_alone() {
     let service = printing_to(&home, &elsewhere);
     let server = runtime().block_on(connected(&service)).outcome().pid;
     File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
-    // That the record comes back twice shows that the server looked after its files meanwhile.
+    // Two restored records show that the server has checked its files meanwhile.
     (0..2).for_each(|_| have_it_restored(&home));
     assert!(same(&elsewhere, errors(server)));
     assert!(fs::metadata(&elsewhere).unwrap().len() >= MUCH as u64);

@@ -1,4 +1,4 @@
-//! What a client can have its server keep in memory: what it has sent, and no more than it reads.
+//! What a client can make its server keep in memory: what it has sent, as far as the server reads it.
 
 use std::cell::Cell;
 use std::fs;
@@ -55,14 +55,14 @@ fn home(transport: &'static [&'static str]) -> Home {
 
 const TRANSPORTS: [&[&str]; 2] = [&["@serve", "rpc"], &["@serve", "rpc", "tcp"]];
 
-/// The memory of a process that is there, in bytes.
+/// The resident memory of a process, in bytes.
 fn resident(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// The first message of a client, as long as it likes.
+/// The first message of a client, padded to any length.
 fn bootstrap(padding: u32) -> Vec<u8> {
     let mut message = Builder::new_default();
     let mut bootstrap = message.init_root::<message::Builder>().init_bootstrap();
@@ -73,7 +73,7 @@ fn bootstrap(padding: u32) -> Vec<u8> {
     capnp::serialize::write_message_to_words(&message)
 }
 
-/// A call of what the first message asked for.
+/// A call of the capability that the first message asked for.
 fn call(question: u32) -> Vec<u8> {
     let mut message = Builder::new_default();
     let mut call = message.init_root::<message::Builder>().init_call();
@@ -84,7 +84,7 @@ fn call(question: u32) -> Vec<u8> {
     capnp::serialize::write_message_to_words(&message)
 }
 
-/// The question that the next message of a server answers, and the count in it, if there is one.
+/// The question that the server's next message answers, and the count in it, if any.
 async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> (u32, Option<u64>) {
     let mut bytes = vec![0; 8];
     stream.read_exact(&mut bytes).await.unwrap();
@@ -106,7 +106,7 @@ async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> (u32, Option<u64>) {
     (answer.get_answer_id(), count.filter(|_| answer.get_answer_id() > 0))
 }
 
-/// Calls, answered one after the other: what was sent to the server before has been read by then.
+/// Makes calls one after the other, so that the server has read all that was sent before.
 async fn some_calls(service: &Descriptor) {
     let calls = connected(service).await.run(async |counter: counter::Client| {
         for _ in 0..200 {
@@ -132,7 +132,7 @@ fn what_a_client_only_announces_takes_no_memory() {
             let before = resident(pid);
             let mut streams: Vec<Stream> = clients.into_iter().map(|client| client.into_stream()).collect();
             for stream in &mut streams {
-                // One segment of 8 MiB.
+                // A segment of 8 MiB is announced.
                 stream.write_all(&[0, 0, 0, 0, 0, 0, 0x10, 0]).await.unwrap();
             }
             some_calls(&service).await;
@@ -164,18 +164,18 @@ fn a_client_that_reads_no_answers_is_not_read_and_gets_all_of_them_when_it_does(
                 }
                 writer
             });
-            // Until the server reads no more. That it only is slow is no failure here.
+            // Until the server stops reading, or is slow for a second, which is no failure here.
             while timeout(Duration::from_secs(1), sent.changed()).await.is_ok_and(|changed| changed.is_ok()) {}
             let grown = resident(pid).saturating_sub(before);
-            println!("{} calls were sent, and no answer read: {} KiB", *sent.borrow(), grown / 1024);
+            println!("{} calls sent, no answer read: {} KiB", *sent.borrow(), grown / 1024);
             assert!(grown < 16 * MIB, "{grown} bytes");
-            // Others do not wait with it.
+            // Other clients do not wait.
             some_calls(&service).await;
             let mut last = None;
             for question in 0..=CALLS {
                 let (answered, count) = timeout(LONG, answer(&mut reader)).await.expect("an answer");
                 assert_eq!(answered, question);
-                assert!(count > last || question == 0, "{last:?}, and then {count:?}");
+                assert!(count > last || question == 0, "{last:?}, then {count:?}");
                 last = count;
             }
             writing.await.unwrap();
@@ -192,11 +192,11 @@ fn a_client_that_goes_and_has_read_no_answers_is_not_counted_any_more() {
             let mut stream = connected(&service).await.into_stream();
             stream.write_all(&bootstrap(0)).await.unwrap();
             let calls: Vec<u8> = (1..20_000).flat_map(call).collect();
-            // More than the sockets hold, or all of it.
+            // More than the sockets can hold, or all of it.
             let _ = timeout(Duration::from_millis(500), stream.write_all(&calls)).await;
             drop(stream);
             let gone = async { while !matches!(service.inspect().await, Ok(Status::Live { clients: 0, .. })) {} };
-            timeout(LONG, gone).await.expect("it is not counted any more");
+            timeout(LONG, gone).await.expect("the client is no longer counted");
         });
         home.retire();
     }
@@ -213,14 +213,14 @@ fn messages_of_every_length_arrive_whole_and_leave_nothing_behind() {
                 let pid = client.outcome().pid;
                 let mut stream = client.into_stream();
                 let before = resident(pid);
-                // Its end and what follows come together.
+                // The end of the first message arrives together with the next messages.
                 let bytes = [bootstrap(padding), call(1), call(2)].concat();
                 timeout(LONG, stream.write_all(&bytes)).await.unwrap().unwrap();
                 for question in 0..3 {
                     assert_eq!(timeout(LONG, answer(&mut stream)).await.unwrap().0, question, "{padding}");
                 }
                 let grown = resident(pid).saturating_sub(before);
-                assert!(grown < 4 * MIB, "{grown} bytes are left of {padding}");
+                assert!(grown < 4 * MIB, "{grown} bytes are left after {padding}");
             }
             // A byte at a time.
             let mut stream = connected(&service).await.into_stream();
@@ -230,12 +230,12 @@ fn messages_of_every_length_arrive_whole_and_leave_nothing_behind() {
             for question in 0..2 {
                 assert_eq!(timeout(LONG, answer(&mut stream)).await.unwrap().0, question);
             }
-            // More than there may be, and more segments than there may be.
+            // A message that is too long, and one with too many segments.
             for refused in [bootstrap(8 << 20), [0xff, 1, 0, 0].repeat(600)] {
                 let mut stream = connected(&service).await.into_stream();
-                let _ = timeout(LONG, stream.write_all(&refused)).await.expect("it is ended");
+                let _ = timeout(LONG, stream.write_all(&refused)).await.expect("the connection ends");
                 let ended = timeout(LONG, stream.read_to_end(&mut Vec::new())).await;
-                let _ = ended.expect("it is ended");
+                let _ = ended.expect("the connection ends");
             }
             some_calls(&service).await;
         });

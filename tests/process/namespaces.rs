@@ -1,5 +1,5 @@
-//! Processes of one user that are in different namespaces, as those of a container are: who is inside has no number for
-//! who is outside, or another loopback, no `/proc`, another boot.
+//! Processes of one user in different namespaces, as in containers: they have no numbers for each other, or another
+//! loopback, no `/proc`, or another boot.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -24,12 +24,12 @@ crate::trials![
     a_server_is_started_where_there_are_no_devices,
 ];
 
-/// Where a program may be: what it has of its own beside the flags of `unshare`.
+/// A place where a program runs: the flags of `unshare`, and what else it needs.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     flag: &'static str,
     more: &'static [&'static str],
-    /// What a shell does there first.
+    /// What a shell runs there first.
     first: &'static str,
 }
 
@@ -38,11 +38,11 @@ const PID: Place = Place { flag: "pf", more: &["--mount-proc", "--kill-child"], 
 const PID_BY_OTHERS: Place = Place { flag: "pf", more: &["--kill-child"], first: "true" };
 const NETWORK: Place = Place { flag: "n", more: &[], first: "true" };
 const NO_PROC: Place = Place { flag: "m", more: &[], first: "mount -t tmpfs none /proc" };
-/// As a bare chroot has it.
+/// As in a bare chroot.
 const NO_DEVICES: Place = Place { flag: "m", more: &[], first: "mount -t tmpfs none /dev" };
-/// As a hardened service has it: `/proc` shows processes alone, so no boot is known.
+/// As in a hardened service: `/proc` shows only processes, so the boot is unknown.
 const HARDENED: Place = Place { flag: "m", more: &[], first: "mount -t proc -o subset=pid proc /proc" };
-/// Another boot, and another machine where that has an identity.
+/// Another boot, and another machine if it has an identity.
 const REBOOTED: Place = Place {
     flag: "m",
     more: &[],
@@ -50,7 +50,7 @@ const REBOOTED: Place = Place {
             if [ -e /etc/machine-id ]; then mount --bind /mnt/id /etc/machine-id; fi",
 };
 
-/// What runs a program there; `None` where the system does not let us.
+/// A command that runs a program at this place. Returns `None` if the system does not permit it.
 fn unshare(place: Place) -> Option<Command> {
     let own = if rustix::process::geteuid().is_root() { "-" } else { "-Ur" };
     let unshare = || {
@@ -61,12 +61,12 @@ fn unshare(place: Place) -> Option<Command> {
     };
     let works = unshare().arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if !works {
-        println!("not tried, for the system does not let us: {place:?}");
+        println!("not tried, as the system does not permit it: {place:?}");
     }
     works.then(unshare)
 }
 
-/// A part of this program, at a place of its own.
+/// A part of this program at this place.
 fn inside(place: Place, home: &Home, args: &[&str]) -> Option<Command> {
     let mut unshare = unshare(place)?;
     let command = home.command(args);
@@ -75,7 +75,7 @@ fn inside(place: Place, home: &Home, args: &[&str]) -> Option<Command> {
     Some(unshare)
 }
 
-/// A home whose servers listen at sockets, where the system says who connects.
+/// A home whose servers listen at Unix sockets, where the kernel identifies the peer.
 fn at_sockets() -> Home {
     let mut home = Home::new();
     home.server = &["@serve", "unix"];
@@ -101,12 +101,12 @@ fn a_client_joins_a_server_in_a_pid_namespace() {
     let home = at_sockets();
     let Some(mut server) = inside(PID, &home, &["@serve", "unix"]) else { return };
     let mut server = server.spawn().unwrap();
-    eventually("it serves", || home.point().metadata().is_ok_and(|point| point.len() > 0));
+    eventually("the server serves", || home.point().metadata().is_ok_and(|point| point.len() > 0));
     runtime().block_on(async {
         let connection = connected(&home.service()).await;
         let outcome = connection.outcome().clone();
         assert_eq!((outcome.how, outcome.pid), (How::Joined, 1), "{outcome}");
-        assert_eq!(ask(&mut connection.into_stream(), WHO).await.unwrap(), 0, "who connects is not known there");
+        assert_eq!(ask(&mut connection.into_stream(), WHO).await.unwrap(), 0, "the client's number is unknown there");
     });
     home.retire();
     server.wait().unwrap();
@@ -137,11 +137,11 @@ fn a_server_of_another_pid_namespace_is_not_ended_and_that_is_said() {
         home.below = "container".into();
         let Some(mut server) = inside(PID, &home, home.server) else { return };
         let mut server = server.spawn().unwrap();
-        eventually("it serves", || home.point().metadata().is_ok_and(|point| point.len() > 0));
+        eventually("the server serves", || home.point().metadata().is_ok_and(|point| point.len() > 0));
         let pid = process_of_this_program(&home);
         stop(pid);
         says(&printed(&output(home.command(&end))), 1, found);
-        // There the client is number 1, too.
+        // In its namespace, the client is number 1 too.
         says(&printed(&output(inside(PID, &home, &end).unwrap())), 1, found);
         signal(pid, Signal::CONT);
         home.retire();
@@ -149,14 +149,14 @@ fn a_server_of_another_pid_namespace_is_not_ended_and_that_is_said() {
     }
 }
 
-/// The one that is no `unshare`, by its number here.
+/// The PID here of the process that is this program and not `unshare`.
 fn process_of_this_program(home: &Home) -> u32 {
     let program = std::env::current_exe().unwrap();
     let is = |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|path| path == program);
-    home.processes().into_iter().find(is).expect("it runs")
+    home.processes().into_iter().find(is).expect("the program runs")
 }
 
-/// The number of the server outside is another's inside, and what `/proc` shows by it is the server.
+/// Inside, the server's number is another process's, but `/proc` shows the server under it.
 fn a_number_that_proc_shows_of_another_pid_namespace_ends_nobody() {
     let home = at_ports();
     let Some(mut unshare) = unshare(PID_BY_OTHERS) else { return };
@@ -206,7 +206,7 @@ fn a_server_at_a_port_of_another_network_namespace_is_not_dialled_and_the_error_
         format!("error: {point} belongs to a server (pid {} there) that cannot be reached from here, for ", server.pid);
     let remedy = format!("have it listen at a Unix socket, or, if this directory was copied, remove {point}");
     assert_eq!(said, format!("{theirs}it is of another network namespace: {remedy}"));
-    assert_eq!(home.count().1, 2, "it was left alone");
+    assert_eq!(home.count().1, 2, "the server was left alone");
     home.retire();
 }
 
@@ -262,7 +262,11 @@ fn a_socket_that_only_proc_leads_to_is_our_own_trouble_without_it() {
     let (server, _) = home.count();
     let why = "use a shorter home or a shorter name, or mount /proc, which leads to longer ones";
     let said = printed(&output(client));
-    assert_eq!(said, format!("error: at Dial: File name too long (os error 36): {why}"), "not that nobody is there");
+    assert_eq!(
+        said,
+        format!("error: at Dial: File name too long (os error 36): {why}"),
+        "the error does not claim that the server is gone"
+    );
     assert_eq!(home.count().0.pid, server.pid);
     home.retire();
 }

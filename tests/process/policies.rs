@@ -44,9 +44,9 @@ fn an_internal_server_is_shared_by_all_connects_and_ends_with_the_last() {
         drop((one, two));
         let again = connected(&service, Policy::Internal).await;
         assert_eq!(again.outcome().how, How::StartedInternal);
-        assert_eq!(ask(&mut again.into_stream(), COUNT).await.unwrap(), 1, "a new server counts anew");
+        assert_eq!(ask(&mut again.into_stream(), COUNT).await.unwrap(), 1, "a new server starts counting again");
     });
-    assert!(home.processes().is_empty() && !home.path().exists(), "no process, no file");
+    assert!(home.processes().is_empty() && !home.path().exists(), "no process was started, and no file created");
 }
 
 fn who_comes_when_the_last_user_leaves_is_served() {
@@ -59,7 +59,7 @@ fn who_comes_when_the_last_user_leaves_is_served() {
                 tokio::spawn(async move {
                     for _ in 0..50 {
                         let connection = connected(&service, Policy::Internal).await;
-                        ask(&mut connection.into_stream(), COUNT).await.expect("it is served");
+                        ask(&mut connection.into_stream(), COUNT).await.expect("the client is served");
                     }
                 })
             })
@@ -83,7 +83,7 @@ fn an_internal_server_that_retires_costs_no_connect() {
                 tokio::spawn(async move {
                     for _ in 0..25 {
                         let connection = connected(&service, Policy::Internal).await;
-                        // Its answer may be cut off by a retirement that another asked for.
+                        // A retirement that another client requested may cut off the answer.
                         let _ = ask(&mut connection.into_stream(), RETIRE).await;
                     }
                 })
@@ -106,7 +106,7 @@ fn an_internal_server_with_all_its_clients_lets_the_next_wait() {
             async move { connected(&service, Policy::Internal).await }
         });
         tokio::time::sleep(home.limits.patience * 2).await;
-        assert!(!next.is_finished(), "there is no room, which is no failure");
+        assert!(!next.is_finished(), "the server is full, which is not a failure");
         drop(one);
         assert_eq!(next.await.unwrap().outcome().how, How::JoinedInternal);
     });
@@ -117,7 +117,7 @@ fn handlers_of_one_point_in_one_process_never_run_together() {
     struct Alive;
     impl Drop for Alive {
         fn drop(&mut self) {
-            // Longer than `patience`: a successor has to wait for it all the same.
+            // This takes longer than `patience`, and a successor waits all the same.
             std::thread::sleep(Home::new().limits.patience * 3 / 2);
             ALIVE.fetch_sub(1, Ordering::SeqCst);
         }
@@ -125,14 +125,14 @@ fn handlers_of_one_point_in_one_process_never_run_together() {
     let home = Home::new();
     let service = Descriptor::new(&home.context(), "count").unwrap().limits(home.limits).unwrap();
     let service = service.stream_handler(async |_start| {
-        assert_eq!(ALIVE.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
+        assert_eq!(ALIVE.fetch_add(1, Ordering::SeqCst), 0, "one handler at a time");
         let alive = Rc::new(Alive);
         tokio::time::sleep(Duration::from_millis(50)).await;
         Ok(async move |_peer, _stream| drop(alive.clone()))
     });
     multi().block_on(async {
         for _ in 0..3 {
-            // Given up while it is built, and used for a moment.
+            // The connect is dropped while the handler starts, or after a moment of use.
             let early = tokio::time::timeout(Duration::from_millis(20), service.connect_with_policy(Policy::Internal));
             assert!(early.await.is_err());
             drop(connected(&service, Policy::Internal).await);
@@ -147,7 +147,10 @@ fn a_robust_client_is_no_substitute_for_a_newer_program() {
     assert!(matches!(error, Error::TooNew { offers: 5, newest: 3, .. }), "{error}");
     home.wait_for_nobody();
     let service = service.version(4);
-    assert!(matches!(runtime().block_on(service.connect()), Err(Error::Usage(_))), "it does not understand itself");
+    assert!(
+        matches!(runtime().block_on(service.connect()), Err(Error::Usage(_))),
+        "a program must understand its own version"
+    );
 }
 
 fn when_neither_can_be_built_the_error_names_both() {
@@ -162,7 +165,7 @@ fn when_neither_can_be_built_the_error_names_both() {
 
 fn an_internal_server_needs_no_home() {
     let home = Home::new();
-    // Nobody can create a directory there, whoever runs the tests.
+    // No user can create a directory there.
     let elsewhere = home.context().with_home("/proc/rendezvous/home").unwrap();
     let service = crate::program::service(&elsewhere, home.limits, &["@serve"]);
     let error = home.try_count(&service).unwrap_err();
@@ -196,7 +199,7 @@ fn robust_falls_back_after_each_listed_failure_and_says_which() {
             home.make();
             let program = home.path().join("program");
             fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-            // Somebody has it open for writing, until this process ends.
+            // This process keeps it open for writing until it ends.
             std::mem::forget(fs::File::options().write(true).open(&program).unwrap());
             home.service().program(program, ["@serve"])
         }),
@@ -237,7 +240,7 @@ fn robust_never_starts_a_second_server_beside_one_that_may_live() {
     assert!(matches!(robust(home.service()), Error::Deadline { .. }), "the point lock is held");
     fs2::FileExt::unlock(&lock).unwrap();
     fs::set_permissions(home.point(), fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(matches!(robust(home.service()), Error::Untrusted { .. }), "our own trouble");
+    assert!(matches!(robust(home.service()), Error::Untrusted { .. }), "a local error");
     kill(&home, server.pid);
 }
 
@@ -260,10 +263,10 @@ fn the_callers_policy_is_kept_on_every_path() {
             match (policy, runtime().block_on(missing.connect_with_policy(policy))) {
                 (Policy::External, Err(Error::Start(_))) => {}
                 (Policy::Internal, Ok(connection)) if connection.outcome().how == How::StartedInternal => {
-                    assert!(connection.outcome().failed.is_empty(), "{what}: no process was tried");
+                    assert!(connection.outcome().failed.is_empty(), "{what}: no process was started");
                 }
                 (Policy::Robust, Ok(connection)) if connection.outcome().how == How::StartedInternal => {
-                    assert_eq!(connection.outcome().failed.len(), 1, "{what}: a process was tried");
+                    assert_eq!(connection.outcome().failed.len(), 1, "{what}: a process was started");
                 }
                 (_, other) => panic!("{what}, {policy:?}: {other:?}"),
             }

@@ -1,6 +1,7 @@
-//! Runs to be recorded: real processes, killed, stopped and misled. `cargo xtask trace` asks the spec about them.
+//! Records runs of real processes that are killed, stopped and misled. `cargo xtask trace` compares them with the spec.
 //!
-//! What is done to processes and files is told in the same log, before and after: `world kill who=p1`, `world gone who=p1`.
+//! Actions on processes and files are recorded in the same log, before and after each: `world kill who=p1`,
+//! `world gone who=p1`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -40,7 +41,7 @@ const KINDS: [(&str, Play); 15] = [
     ("robust", robust),
 ];
 
-/// `@record DIRECTORY FIRST LAST`: a run of each kind, with each of these seeds.
+/// `@record DIRECTORY FIRST LAST`: records a run of each kind with each of these seeds.
 pub fn record(args: &[String]) {
     let [_, directory, first, last] = args else { panic!("@record DIRECTORY FIRST LAST") };
     for seed in first.parse().unwrap()..=last.parse::<u64>().unwrap() {
@@ -53,7 +54,7 @@ pub fn record(args: &[String]) {
     }
 }
 
-/// Clients that come one after the other; then the server is idle, perhaps just as another comes.
+/// Clients connect one after the other. Then the server is idle, perhaps just as another client connects.
 fn calm(run: &mut Run) {
     for _ in 0..2 {
         run.client(&[]);
@@ -64,7 +65,7 @@ fn calm(run: &mut Run) {
     run.client(&[]);
 }
 
-/// Clients that come at once.
+/// Clients connect at once.
 fn herd(run: &mut Run) {
     for _ in 0..4 {
         run.client(&[]);
@@ -76,7 +77,7 @@ const CLIENT_STEPS: [&str; 16] = [
     "Prove", "Welcome", "Unlock", "Done",
 ];
 
-/// A client is killed at some step, and others are there.
+/// A client is killed at some step, beside other clients.
 fn kill_client(run: &mut Run) {
     let step = run.one_of(&CLIENT_STEPS);
     run.client(&[&format!("kill-at={step}")]);
@@ -93,7 +94,7 @@ fn kill_child(run: &mut Run) {
     run.client(&[]);
 }
 
-/// A server is killed while clients come.
+/// A server is killed while clients connect.
 fn kill_server(run: &mut Run) {
     run.client(&[]);
     let server = run.server();
@@ -104,7 +105,7 @@ fn kill_server(run: &mut Run) {
     run.client(&[]);
 }
 
-/// A connect is dropped at some await, and others are there.
+/// A connect is dropped at some await, beside other clients.
 fn cancel(run: &mut Run) {
     run.world("odd deadline");
     let after = run.up_to(60);
@@ -114,7 +115,7 @@ fn cancel(run: &mut Run) {
     run.client(&[]);
 }
 
-/// A client is stopped at some step, for longer than others are patient or not, and goes on.
+/// A client is stopped at some step, perhaps for longer than others are patient, and continued.
 fn stop_client(run: &mut Run) {
     let step = run.one_of(&CLIENT_STEPS);
     let client = run.client(&[&format!("stop-at={step}")]);
@@ -123,18 +124,18 @@ fn stop_client(run: &mut Run) {
     run.wait(40);
     run.client(&[]);
     run.wait(400);
-    run.goes_on(client);
+    run.resume(client);
 }
 
-/// A spawner is stopped when it has written the record and not said *registered*: others find a server that must not
-/// answer them.
+/// A client is stopped after it wrote the record of its server and before it reported *registered*: other clients find
+/// a server that must not answer them.
 fn stop_spawner(run: &mut Run) {
     let client = run.client(&["stop-at=Confirm"]);
     run.wait_until_stopped(client);
     run.client(&[]);
     run.client(&[]);
     run.wait(400);
-    run.goes_on(client);
+    run.resume(client);
 }
 
 /// A server is stopped while clients dial it.
@@ -147,10 +148,10 @@ fn stop_server(run: &mut Run) {
     run.client(&[]);
     let longest = run.one_of(&[300, 2000]);
     run.wait(longest);
-    run.goes_on(server);
+    run.resume(server);
 }
 
-/// The point is damaged, beside a server or after it.
+/// The point is damaged while its server lives, or later.
 fn damage(run: &mut Run) {
     run.client(&[]);
     let first = run.server();
@@ -174,7 +175,7 @@ fn damage(run: &mut Run) {
     }
 }
 
-/// The socket of a server is removed while clients come, and is made again.
+/// A server's socket is removed while clients connect, and made again.
 fn unlink(run: &mut Run) {
     run.client(&["server:unix"]);
     for _ in 0..2 {
@@ -186,7 +187,7 @@ fn unlink(run: &mut Run) {
     }
 }
 
-/// The point of a server that is gone becomes one of the other dialect.
+/// The point of a server that is gone gets a record of the other dialect.
 fn dialect(run: &mut Run) {
     run.client(&[]);
     run.all_left();
@@ -197,7 +198,7 @@ fn dialect(run: &mut Run) {
     run.client(&[]);
 }
 
-/// A server is told to retire while clients come.
+/// A server is asked to retire while clients connect.
 fn told(run: &mut Run) {
     run.client(&[]);
     run.wait(60);
@@ -207,7 +208,7 @@ fn told(run: &mut Run) {
     run.client(&[]);
 }
 
-/// Servers by hand, and clients that start one.
+/// Servers are started by hand beside clients that start one.
 fn hand(run: &mut Run) {
     run.part("@serve", &["idle=150", "check=100"]);
     run.wait(30);
@@ -240,7 +241,7 @@ impl Run {
         run
     }
 
-    /// A number below `n`: who meets whom is what the seed decides.
+    /// A number below `n`. The seed decides the plan of a run.
     fn up_to(&mut self, n: u64) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -252,7 +253,7 @@ impl Run {
         these[self.up_to(these.len() as u64) as usize]
     }
 
-    /// Lets up to so many milliseconds pass.
+    /// Waits for up to this many milliseconds.
     fn wait(&mut self, longest: u64) {
         thread::sleep(Duration::from_millis(self.up_to(longest)));
     }
@@ -265,7 +266,7 @@ impl Run {
         trace::append(&self.log()).write_all(format!("world {event}\n").as_bytes()).unwrap();
     }
 
-    /// A process of this run; answers its PID.
+    /// Starts a process of this run. Returns its PID.
     fn part(&mut self, part: &str, args: &[&str]) -> u32 {
         let args = [&[part, "whole"], args].concat();
         let mut process = self.home.command(&args);
@@ -279,10 +280,10 @@ impl Run {
         self.part("@client", &[&["server:whole", "server:idle=150", "server:check=100"], args].concat())
     }
 
-    /// Waits until all that were started here are gone.
+    /// Waits until all processes that were started here have ended.
     fn all_left(&mut self) {
         for mut client in std::mem::take(&mut self.clients) {
-            eventually("it ends", || client.try_wait().unwrap().is_some());
+            eventually("the client ends", || client.try_wait().unwrap().is_some());
             self.world(&format!("gone who={}", client.id()));
         }
     }
@@ -291,7 +292,7 @@ impl Run {
         fs::read(self.home.point()).unwrap_or_default()
     }
 
-    /// The PID of the server that is registered now, or next.
+    /// The PID of the registered server, once there is one.
     fn server(&self) -> u32 {
         let mut pid = 0;
         eventually("a server is registered", || match Found::read(&self.point()) {
@@ -326,13 +327,13 @@ impl Run {
         self.world(&format!("stopped who={pid}"));
     }
 
-    fn goes_on(&self, pid: u32) {
+    fn resume(&self, pid: u32) {
         self.world(&format!("continue who={pid}"));
         signal(pid, Signal::CONT);
         self.world("done");
     }
 
-    /// Changes the point by one system call, if it is there.
+    /// Changes the point by one system call, if it exists.
     fn changes(&self, how: &str, change: impl FnOnce(&fs::File)) {
         if let Ok(point) = OpenOptions::new().write(true).open(self.home.point()) {
             self.world(how);
@@ -347,7 +348,7 @@ impl Run {
         self.world("done");
     }
 
-    /// Removes the socket of whoever is registered.
+    /// Removes the socket of the registered server.
     fn unlinks(&self) {
         if let Found::Record(Record { pid, address: Address::Unix(name), .. }) = Found::read(&self.point()) {
             self.world(&format!("unlinked who={pid}"));
@@ -356,7 +357,7 @@ impl Run {
         }
     }
 
-    /// The log, with short names for processes and addresses.
+    /// Returns the log, with short names for processes and addresses.
     fn end(mut self) -> String {
         self.all_left();
         self.home.wait_for_nobody();

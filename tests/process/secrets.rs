@@ -1,4 +1,4 @@
-//! Secrets: each cookie and each nonce is drawn afresh, and a cookie is written in hexadecimal for a moment only.
+//! Each cookie and each nonce is drawn afresh, and a cookie is in memory in hexadecimal only for a moment.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -19,7 +19,7 @@ crate::trials![
     a_client_keeps_no_cookie_in_hexadecimal_whether_it_started_the_server_or_joined_it,
 ];
 
-/// Each is unlike every other, and unlike bytes that nobody drew.
+/// Checks that all differ from each other, and from bytes that were never drawn.
 fn assert_distinct(drawn: &[[u8; Random::LEN]]) {
     for at in 0..drawn.len() {
         assert!(!drawn[..at].contains(&drawn[at]), "{at}: {drawn:02x?}");
@@ -38,7 +38,7 @@ fn no_two_servers_have_the_same_cookie() {
     let hand = Home::new();
     for _ in 0..2 {
         let mut by_hand = hand.command(&["@serve"]).spawn().unwrap();
-        eventually("it is registered", || fs::read(hand.point()).is_ok_and(|record| !record.is_empty()));
+        eventually("the server is registered", || fs::read(hand.point()).is_ok_and(|record| !record.is_empty()));
         cookies.push(*hand.record().cookie.expose());
         runtime().block_on(hand.service().retire()).unwrap();
         assert!(by_hand.wait().unwrap().success());
@@ -78,8 +78,8 @@ fn no_two_proofs_of_a_server_have_the_same_nonce() {
     home.retire();
 }
 
-/// How often the cookie of the registered server stands in the memory of a process as its record spells it. `None` where
-/// the system lets nobody look.
+/// How often the memory of a process contains the registered server's cookie as the record spells it. Returns `None` if
+/// the system does not permit reading it.
 fn spelled(home: &Home, pid: u32) -> Option<usize> {
     let cookie: String = home.record().cookie.expose().iter().map(|byte| format!("{byte:02x}")).collect();
     let memory = match fs::File::open(format!("/proc/{pid}/mem")) {
@@ -94,7 +94,7 @@ fn spelled(home: &Home, pid: u32) -> Option<usize> {
         let (begin, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
         let [begin, end] = [begin, end].map(|at| u64::from_str_radix(at, 16).unwrap());
         let mut bytes = vec![0; (end - begin) as usize];
-        // A guard page cannot be read, nor what was unmapped meanwhile.
+        // Guard pages cannot be read, nor pages that were unmapped meanwhile.
         if memory.read_exact_at(&mut bytes, begin).is_ok() {
             found += bytes.windows(cookie.len()).filter(|window| *window == cookie.as_bytes()).count();
         }
@@ -107,16 +107,16 @@ fn a_server_keeps_no_cookie_in_hexadecimal_whoever_started_it_and_whatever_it_re
     let (server, _) = started.count();
     let hand = Home::new();
     let mut by_hand = hand.command(&["@serve"]).spawn().unwrap();
-    eventually("it is registered", || fs::read(hand.point()).is_ok_and(|record| !record.is_empty()));
+    eventually("the server is registered", || fs::read(hand.point()).is_ok_and(|record| !record.is_empty()));
     for (home, pid) in [(&started, server.pid), (&hand, by_hand.id())] {
         let Some(found) = spelled(home, pid) else {
-            println!("its memory cannot be looked at");
+            println!("not tried: the server's memory cannot be read");
             break;
         };
         assert_eq!(found, 0, "after the start");
         fs::write(home.point(), b"").unwrap();
-        eventually("it is registered again", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
-        eventually("it has written all of it", || home.count().0.suspicions.is_empty());
+        eventually("the server is registered again", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
+        eventually("the server has written the whole record", || home.count().0.suspicions.is_empty());
         assert_eq!(spelled(home, pid), Some(0), "after the record was restored");
     }
     started.retire();
@@ -134,7 +134,7 @@ fn a_client_keeps_no_cookie_in_hexadecimal_whether_it_started_the_server_or_join
         client.wait().unwrap();
         match found {
             Some(found) => assert_eq!(found, 0),
-            None => return println!("its memory cannot be looked at"),
+            None => return println!("not tried: the client's memory cannot be read"),
         }
     }
     home.retire();

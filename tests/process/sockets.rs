@@ -1,4 +1,4 @@
-//! Unix sockets: whose they are, who removes them, and what becomes of a server that has lost its own.
+//! Unix sockets: their owner and mode, their removal, and a server that has lost its own.
 
 use std::fs;
 use std::io::Read;
@@ -32,7 +32,7 @@ crate::trials![
     another_users_process_is_no_client_whatever_it_can_reach,
 ];
 
-/// A home whose servers listen at sockets, whatever the tests are run by.
+/// A home whose servers listen at Unix sockets, whatever the transport of the tests.
 fn home() -> Home {
     let mut home = Home::new();
     home.server = &["@serve", "unix"];
@@ -65,9 +65,9 @@ fn the_sockets_that_dead_servers_left_are_swept_and_nothing_else_is() {
         let (server, _) = home.count();
         let left = home.address();
         kill(&home, server.pid);
-        assert!(Path::new(&left).exists(), "nobody was there to remove it");
+        assert!(Path::new(&left).exists(), "a killed server leaves its socket");
     }
-    // The same name, and no socket; sockets of another service, and of nobody.
+    // A file with a socket's name, and sockets of another service or of none.
     let file = home.path().join("count.0123456789abcdef.sock");
     let others =
         ["counter.0123456789abcdef.sock", "count.0123456789abcde.sock", "count.0123456789abcdef.sock.", "count.sock"];
@@ -91,8 +91,8 @@ fn a_server_whose_socket_was_removed_or_replaced_makes_it_again_and_counts_on() 
         let (record, address) = (home.record(), home.address());
         let path = Path::new(&address);
         type Damage<'a> = (&'static str, Box<dyn Fn() + 'a>);
-        let replaced: Damage = ("another listens there", Box::new(|| drop(UnixListener::bind(path).unwrap())));
-        let written: Damage = ("a file stands there", Box::new(|| fs::write(path, b"").unwrap()));
+        let replaced: Damage = ("replaced by another socket", Box::new(|| drop(UnixListener::bind(path).unwrap())));
+        let written: Damage = ("replaced by a file", Box::new(|| fs::write(path, b"").unwrap()));
         for (count, (how, damage)) in
             [("removed", Box::new(|| ()) as Box<dyn Fn()>), replaced, written].into_iter().enumerate()
         {
@@ -101,9 +101,13 @@ fn a_server_whose_socket_was_removed_or_replaced_makes_it_again_and_counts_on() 
             let connection = connected(&home.service()).await;
             let outcome = connection.outcome().clone();
             assert_eq!((outcome.how, outcome.pid), (How::Joined, record.pid), "{how}");
-            assert!(!outcome.suspicions.is_empty(), "{how}: it was dialled in vain before");
+            assert!(!outcome.suspicions.is_empty(), "{how}: an earlier dial has failed");
             assert_eq!(ask(&mut connection.into_stream(), COUNT).await.unwrap(), 2 * count as u64 + 1, "{how}");
-            assert_eq!(ask(&mut first, COUNT).await.unwrap(), 2 * count as u64 + 2, "{how}: who was there stays");
+            assert_eq!(
+                ask(&mut first, COUNT).await.unwrap(),
+                2 * count as u64 + 2,
+                "{how}: the first client stays connected"
+            );
             assert_eq!(
                 (home.record(), fs::metadata(path).unwrap().permissions().mode() & 0o777),
                 (record.clone(), 0o600)
@@ -120,7 +124,7 @@ fn a_path_that_is_too_long_for_a_socket_is_long_enough_for_a_service() {
     home.below = Path::new(&"a".repeat(200)).join("b".repeat(200));
     let (server, _) = home.count();
     assert!(matches!(home.record().address, Address::Unix(_)), "{:?}", home.record());
-    // There is a shorter way to it.
+    // A symbolic link makes the path shorter.
     symlink(home.path(), &short).unwrap();
     let long = std::mem::replace(&mut home.below, "home".into());
     let (outcome, count) = home.count();
@@ -139,7 +143,7 @@ fn a_name_that_is_too_long_for_a_socket_is_served_at_a_port() {
     assert_eq!((joined.pid, count), (started.pid, 2));
     assert_eq!(sockets(&home.path()), [] as [&Path; 0]);
     let log = fs::read_to_string(home.path().join(format!("{}.log", "n".repeat(200)))).unwrap();
-    assert!(log.contains("WARN") && log.contains("File name too long"), "it is told: {log}");
+    assert!(log.contains("WARN") && log.contains("File name too long"), "the log says so: {log}");
     runtime().block_on(service.retire()).unwrap();
     home.wait_for_nobody();
 }
@@ -152,8 +156,8 @@ fn a_client_goes_by_the_record_and_not_by_its_own_transport() {
     home.retire();
 }
 
-/// A part of this program, played by somebody whom permissions hold back: root becomes another user for it, whose all of
-/// the test's directory is.
+/// A part of this program as a user whom permissions restrict: root becomes another user, and gives that user the
+/// test's directory.
 fn as_user(home: &Home, args: &[&str]) -> Command {
     let program = home.directory().join("program");
     if !program.exists() {
@@ -188,13 +192,13 @@ fn a_socket_that_cannot_be_made_is_an_error_and_no_port() {
     let why = ".sock: Permission denied (os error 13): give yourself the right to it, or use another home";
     assert!(said.starts_with("error: the server ") && said.contains(why), "{said}");
     home.wait_for_nobody();
-    assert_eq!(fs::read(home.point()).unwrap(), b"", "nothing is registered");
+    assert_eq!(fs::read(home.point()).unwrap(), b"", "no server is registered");
 }
 
 fn a_socket_for_which_there_is_no_room_is_an_error_and_no_port() {
     let place = tempfile::tempdir().unwrap();
     let on_a_small_disk = |program: &str| {
-        // For the directory itself, and for the three files.
+        // The directory itself, and the three files.
         let script = format!("mount -t tmpfs -o mode=700,nr_inodes=4 tmpfs \"$1\" && {program}");
         let mut unshare = Command::new("unshare");
         let how = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
@@ -203,7 +207,7 @@ fn a_socket_for_which_there_is_no_room_is_an_error_and_no_port() {
         unshare
     };
     if !on_a_small_disk("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
-        return println!("not tried: nothing can be mounted here");
+        return println!("not tried: mounting is not permitted");
     }
     let said = printed(&output(on_a_small_disk("exec \"$0\" @client server:unix --home \"$1\"")));
     let why = ".sock: No space left on device (os error 28): make room there, or use another home";
@@ -211,23 +215,23 @@ fn a_socket_for_which_there_is_no_room_is_an_error_and_no_port() {
 }
 
 fn where_there_can_be_no_socket_a_server_listens_at_a_port_and_says_so() {
-    // A file system that has no sockets is not to be had everywhere: the system is made to answer as it does on one.
+    // A file system without sockets is rarely available, so the system call is made to fail as it does on one.
     let strace = |error: &str| {
         let mut strace = Command::new("strace");
-        // The first `bind` of each thread: the second is that of the port.
+        // The first `bind` of each thread fails; the second is that of the port.
         strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=bind", "-e"]);
         strace.arg(format!("inject=bind:error={error}:when=1"));
         strace
     };
     if !strace("EPERM").arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
-        return println!("not tried: nothing can be traced here");
+        return println!("not tried: tracing is not permitted");
     }
     for (error, instead) in [("EPERM", true), ("EOPNOTSUPP", true), ("ENOSYS", true), ("EADDRINUSE", false)] {
         let home = home();
         let client = home.command(&["@client", "server:unix"]);
         let mut traced = strace(error);
         traced.arg(client.get_program()).args(client.get_args()).stdin(Stdio::null()).stdout(Stdio::piped());
-        // It ends when all that it traces has ended: what the client says is known before.
+        // strace ends after all traced processes, but the client prints its result earlier.
         let mut traced = traced.spawn().unwrap();
         let mut said = String::new();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(traced.stdout.take().unwrap()), &mut said).unwrap();
@@ -235,7 +239,7 @@ fn where_there_can_be_no_socket_a_server_listens_at_a_port_and_says_so() {
             assert!(said.starts_with("started an external server"), "{error}: {said}");
             assert!(matches!(home.record().address, Address::Tcp(_)), "{error}");
             let log = fs::read_to_string(home.path().join("count.log")).unwrap();
-            assert!(log.contains("WARN") && log.contains("a port instead"), "{error}: it is told: {log}");
+            assert!(log.contains("WARN") && log.contains("a port instead"), "{error}: the log says so: {log}");
             home.retire();
         } else {
             assert!(said.contains(".sock: Address already in use"), "{error}: {said}");
@@ -264,7 +268,7 @@ fn a_socket_that_lost_its_write_bit_is_a_suspicion_and_its_server_repairs_it() {
         signal(pid, rustix::process::Signal::CONT);
         let said = client();
         assert!(said.starts_with(&format!("joined an external server: pid {pid}, ")), "{mode:o}: {said}");
-        assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o600, "it is repaired");
+        assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o600, "the mode is repaired");
     }
     let log = fs::read_to_string(home.path().join("count.log")).unwrap();
     assert!(log.contains("the socket's mode was repaired"), "{log}");
@@ -272,10 +276,10 @@ fn a_socket_that_lost_its_write_bit_is_a_suspicion_and_its_server_repairs_it() {
     home.wait_for_nobody();
 }
 
-/// Only root can give a socket to somebody else.
+/// Only root can give a socket to another user.
 fn a_socket_of_another_user_is_our_own_trouble() {
     if !rustix::process::geteuid().is_root() {
-        return println!("not root, so not tried");
+        return println!("not tried: this user is not root");
     }
     let home = home();
     home.make();
@@ -288,14 +292,14 @@ fn a_socket_of_another_user_is_our_own_trouble() {
     home.wait_for_nobody();
 }
 
-/// Only root can be two.
+/// Only root can act as two users.
 fn the_sockets_of_others_do_not_end_a_sweep() {
     if !rustix::process::geteuid().is_root() {
-        return println!("not root, so not tried");
+        return println!("not tried: this user is not root");
     }
     let home = home();
     home.make();
-    // The home is root's and shared; who serves is somebody else, as whom this made the directory.
+    // The home is root's and shared; another user serves, for whom the directory was made.
     let client = as_user(&home, &["@client", "server:unix"]);
     std::os::unix::fs::chown(home.path(), Some(0), Some(0)).unwrap();
     chmod(home.path(), 0o1777);
@@ -311,9 +315,9 @@ fn the_sockets_of_others_do_not_end_a_sweep() {
     let mut there: Vec<_> = left('a').map(|name| home.path().join(name)).collect();
     there.push(home.address().into());
     there.sort();
-    assert_eq!(sockets(&home.path()), there, "its own are swept, and the others' are left");
+    assert_eq!(sockets(&home.path()), there, "the user's own sockets are removed, and those of others are left");
     let log = fs::read_to_string(home.path().join("count.log")).unwrap();
-    assert!(log.contains("WARN") && log.contains("count=8"), "it is told: {log}");
+    assert!(log.contains("WARN") && log.contains("count=8"), "the log says so: {log}");
     signal(home.record().pid, rustix::process::Signal::TERM);
     home.wait_for_nobody();
 }
@@ -336,7 +340,7 @@ fn who_finds_a_socket_full_tries_until_its_patience_is_over() {
     home.retire();
 }
 
-/// Only root can be somebody else, and only root's processes can be reached by it: elsewhere there is nothing to see.
+/// Needs root: only it can act as another user, and only its sockets can be reached by another user.
 fn another_users_process_is_no_client_whatever_it_can_reach() {
     if !rustix::process::geteuid().is_root() {
         return;
@@ -351,8 +355,8 @@ fn another_users_process_is_no_client_whatever_it_can_reach() {
     let program = home.directory().join("stranger");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let mut said = String::new();
-    // Its server may change the mode back before the other gets there.
-    eventually("somebody else gets to the socket", || {
+    // The server may restore the mode before the other user connects.
+    eventually("another user reaches the socket", || {
         chmod(&address, 0o666);
         let mut stranger = Command::new(&program);
         stranger.args(["@greets", &address]).uid(65534).gid(65534).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -360,7 +364,7 @@ fn another_users_process_is_no_client_whatever_it_can_reach() {
         !said.is_empty()
     });
     assert_eq!(said, "closed without a word");
-    // One of ours is answered.
+    // A client of the same user is answered.
     let mut ours = guest(&address, &program::hello());
     ours.read_exact(&mut [0; 32]).unwrap();
     home.retire();

@@ -1,4 +1,4 @@
-//! Servers that do not start: the error names the cause in time, and nothing is left.
+//! Servers that fail to start: the error names the cause in time, and nothing is left behind.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -36,7 +36,7 @@ crate::trials![
     a_server_whose_program_is_gone_keeps_no_inherited_file_either,
 ];
 
-/// The failure of a start, which took no longer than it may and left nothing.
+/// The failure of a start, after checking that it came in time and that nothing is left.
 fn failure(home: &Home, service: &Descriptor) -> (StartFailure, String) {
     let begun = Instant::now();
     let error = home.fail(service);
@@ -46,7 +46,7 @@ fn failure(home: &Home, service: &Descriptor) -> (StartFailure, String) {
     home.wait_for_nobody();
     assert_eq!(fs::read(home.point()).unwrap(), b"", "no record is left");
     let lock = fs::File::open(home.point()).unwrap();
-    fs2::FileExt::try_lock_exclusive(&lock).expect("no lock is left");
+    fs2::FileExt::try_lock_exclusive(&lock).expect("the lock is free");
     (error.failure, text)
 }
 
@@ -70,7 +70,7 @@ fn a_program_that_cannot_be_executed_is_named() {
     }
 }
 
-/// A copy of this program, and what keeps it from being executed: somebody has it open for writing.
+/// A copy of this program that is open for writing, so that it cannot be executed yet.
 fn unfinished_program(home: &Home) -> (PathBuf, fs::File) {
     let program = home.directory().join("program");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
@@ -85,8 +85,8 @@ fn a_program_that_is_still_being_written_is_started_when_it_is_whole() {
         let service = home.service_by(args).program(&program, args.iter().copied());
         let outcome = thread::scope(|scope| {
             let connecting = scope.spawn(|| home.try_count(&service));
-            // It executes the program next, and fails if it tries once.
-            eventually("it starts a server", || home.path().join("count.log").exists());
+            // The client then executes the program, and would fail if it tried only once.
+            eventually("the client starts a server", || home.path().join("count.log").exists());
             drop(installer);
             connecting.join().unwrap().unwrap().0
         });
@@ -101,7 +101,7 @@ fn a_program_that_stays_open_for_writing_is_named() {
     let (program, _installer) = unfinished_program(&home);
     let begun = Instant::now();
     let (failure, text) = failure(&home, &home.service().program(&program, ["@serve"]));
-    assert!(begun.elapsed() >= home.limits.start, "{:?}: it had its time", begun.elapsed());
+    assert!(begun.elapsed() >= home.limits.start, "{:?}: the program had its time", begun.elapsed());
     assert!(matches!(failure, StartFailure::CannotExecute(_)), "{text}");
     let why = "Text file busy (os error 26): somebody had it open for writing for as long as a start may take: see that its installer ends";
     assert!(text.ends_with(&format!("cannot be executed: {why}")), "{text}");
@@ -132,7 +132,7 @@ fn a_program_that_talks_nonsense_is_not_quoted_and_told_what_to_do() {
 
 fn nothing_of_a_record_is_quoted_whatever_a_wrapper_makes_of_it() {
     let program = std::env::current_exe().unwrap();
-    // What a wrapper makes of its order or of its server's reply, and what that is taken for.
+    // What a wrapper does to its order or to its server's reply, and how the client classifies the result.
     for (wrapper, taken_for) in [
         (r#"printf 'hello '; exec "$0" @serve "$@""#, "no server's reply"),
         (r#"printf 'rendezvous failed no licence'; exec "$0" @serve "$@""#, "another version"),
@@ -213,7 +213,7 @@ fn a_program_that_connects_instead_of_serving_is_told_at_once() {
     let (_, text) = failure(&home, &home.service().program("/bin/sh", args));
     assert!(text.contains("connects instead: call `serve` first"), "{text}");
     assert!(begun.elapsed() < home.limits.start, "{:?}", begun.elapsed());
-    // In a context of its own each would start the next, and nothing would end it.
+    // In contexts of their own, each server would start the next without end.
     let (_, text) = failure(&home, &home.service_by(&["@creator"]));
     assert!(text.contains("connects instead: call `serve` first"), "{text}");
 }
@@ -248,7 +248,7 @@ fn a_server_is_started_with_the_callers_home() {
     assert_eq!(fs::read_link(format!("/proc/{}/cwd", server.pid)).unwrap(), home.path());
     let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid)).unwrap();
     let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3).unwrap().to_owned();
-    assert_eq!(session, server.pid.to_string(), "a session of its own");
+    assert_eq!(session, server.pid.to_string(), "the server has a session of its own");
     home.retire();
 }
 
@@ -258,7 +258,7 @@ fn a_server_keeps_no_file_lock_or_pipe_of_its_callers_caller() {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "exec 9>\"$2\"; flock 9; \"$0\" @client --home \"$1\""]);
     shell.arg(std::env::current_exe().unwrap()).arg(home.path()).arg(lock.path()).stdout(Stdio::piped());
-    // The output ends when nobody holds the pipe any more, a server included.
+    // The output ends when no process holds the pipe any more, the server included.
     let said = printed(&output(shell));
     assert!(said.starts_with("started an external server"), "{said}");
     fs2::FileExt::try_lock_exclusive(lock.as_file()).expect("the caller's lock is free");
@@ -277,7 +277,7 @@ fn a_server_whose_program_is_gone_keeps_no_inherited_file_either() {
     home.retire();
 }
 
-/// Looks at what the only server of a home has open.
+/// Checks the open descriptors of the only server of a home.
 fn assert_nothing_is_inherited(home: &Home) {
     let [server] = home.processes()[..] else { panic!("one server") };
     let mut open: Vec<_> = fs::read_dir(format!("/proc/{server}/fd"))
@@ -286,11 +286,11 @@ fn assert_nothing_is_inherited(home: &Home) {
         .filter(|file| !["anon_inode:", "socket:"].iter().any(|prefix| file.starts_with(prefix)))
         .collect();
     open.sort_unstable();
-    // Its reserve of descriptors.
+    // The server's spare descriptors.
     open.dedup_by(|one, other| one == other && one == "/dev/null");
     let log = home.path().join("count.log").to_string_lossy().into_owned();
     let life = home.path().join("count.life").to_string_lossy().into_owned();
-    // Its home, to keep cleaners of temporary files out.
+    // The home, open so that cleaners of temporary files spare it.
     let kept = home.path().to_string_lossy().into_owned();
-    assert_eq!(open, ["/dev/null".to_owned(), kept, life, log.clone(), log], "all that it has open");
+    assert_eq!(open, ["/dev/null".to_owned(), kept, life, log.clone(), log], "all that the server has open");
 }

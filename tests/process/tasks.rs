@@ -1,4 +1,4 @@
-//! What becomes of a server one of whose tasks panics or ends.
+//! What happens to a server when one of its tasks panics or ends.
 
 use std::fmt::{Debug, Write as _};
 use std::fs;
@@ -29,7 +29,7 @@ crate::trials![
     a_server_that_may_not_ask_for_its_limits_serves,
 ];
 
-/// Panics when it is dropped, as often as this says: so it ends the thread that catches it, too.
+/// Panics when it is dropped, this many times, so that it also ends the thread that catches the first panic.
 pub struct Bomb(pub u32);
 
 impl Drop for Bomb {
@@ -40,8 +40,8 @@ impl Drop for Bomb {
     }
 }
 
-/// Prints all that the server says, and panics where it says `panics-at=WORDS`, `panics=N` times or for ever: in the task
-/// that says it.
+/// Prints all that the server logs. Panics in the task that logs the words of `panics-at=WORDS`, `panics=N` times or
+/// always.
 pub fn subscribe(args: &[String]) {
     let argument = |name| args.iter().find_map(|arg| arg.strip_prefix(name));
     if let Some(at) = argument("panics-at=") {
@@ -61,7 +61,7 @@ impl Subscriber for Panics {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut said = Said::default();
+        let mut said = Fields::default();
         event.record(&mut said);
         let _ = writeln!(std::io::stderr(), "{}{}", said.message, said.rest);
         let less = |left: u32| left.checked_sub(1);
@@ -81,12 +81,12 @@ impl Subscriber for Panics {
 }
 
 #[derive(Default)]
-struct Said {
+struct Fields {
     message: String,
     rest: String,
 }
 
-impl Visit for Said {
+impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         match field.name() {
             "message" => self.message = format!("{value:?}"),
@@ -105,14 +105,14 @@ fn eventually_logged(home: &Home, what: &str, times: usize) {
     eventually(what, || log(home).matches(what).count() >= times);
 }
 
-/// Lets a server open nothing, or as much as ever.
+/// Limits a server to its open descriptors, or lifts the limit.
 fn let_open(server: u32, nothing: bool) {
     let plenty = getrlimit(Resource::Nofile);
     let current = if nothing { Some(3) } else { plenty.current };
     prlimit(Pid::from_raw(server as i32), Resource::Nofile, Rlimit { current, ..plenty }).unwrap();
 }
 
-/// Has a server look after its files: so some time has passed since it began to accept.
+/// Has a server check its files, so that it has been accepting for some time.
 fn have_it_check(home: &Home) {
     fs::write(home.point(), b"").unwrap();
     eventually("the record is restored", || !fs::read(home.point()).unwrap().is_empty());
@@ -132,8 +132,8 @@ fn a_task_that_accepts_and_panics_is_begun_anew_at_the_same_socket() {
         eventually_logged(&home, "the task that accepts panicked: nobody may say that", 1);
         let_open(server, false);
         waits.set_read_timeout(Some(LONG)).unwrap();
-        waits.read_exact(&mut [0; SERVER_PROOF]).expect("who waited meanwhile is answered");
-        assert_eq!(ask(&mut first.into_stream(), COUNT).await.unwrap(), 1, "who was connected noticed nothing");
+        waits.read_exact(&mut [0; SERVER_PROOF]).expect("the client that waited meanwhile is answered");
+        assert_eq!(ask(&mut first.into_stream(), COUNT).await.unwrap(), 1, "the connected client notices nothing");
         let next = connected(&service).await;
         assert_eq!((next.outcome().how, next.outcome().pid), (How::Joined, server));
         assert_eq!(home.address(), address);
@@ -148,7 +148,7 @@ fn a_task_that_accepts_and_panics_again_and_again_ends_its_server_when_its_clien
         have_it_check(&home);
         let_open(server, true);
         let waits = dial(&home.address()).unwrap();
-        // It was begun anew, perhaps more than once where this machine is slow, and then the server retires.
+        // The task was restarted, perhaps more than once on a slow machine, and then the server retires.
         eventually("the server retires", || {
             let log = log(&home);
             let (before, after) = log.rsplit_once("a task is dead").unwrap_or_default();
@@ -168,7 +168,7 @@ fn a_loop_that_panics_ends_its_server_when_its_clients_are_done() {
     });
 }
 
-/// A server that has lost a task serves its client to the end, ends its handler and then its process, and nobody else
+/// A server that has lost a task serves its client to the end, ends its handler and then its process. No other server
 /// serves before that.
 fn assert_it_drains_and_ends(home: &Home, service: &Descriptor, lose: impl FnOnce(u32)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -182,18 +182,18 @@ fn assert_it_drains_and_ends(home: &Home, service: &Descriptor, lose: impl FnOnc
             async move { service.connect().await }
         });
         for count in 1..=3 {
-            assert_eq!(ask(&mut first, COUNT).await.unwrap(), count, "who is connected notices nothing");
+            assert_eq!(ask(&mut first, COUNT).await.unwrap(), count, "the connected client notices nothing");
         }
-        assert!(!next.is_finished(), "and its successor waits until it has drained");
+        assert!(!next.is_finished(), "its successor waits until it has drained");
         drop(first);
         let next = next.await.unwrap().unwrap();
         assert!(matches!(next.outcome().how, How::StartedExternal(_)), "{}", next.outcome());
-        assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it", "the handler came to its end before");
+        assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it", "the handler has ended before");
         assert_ne!(next.outcome().pid, server);
-        eventually("its process has ended", || !home.processes().contains(&server));
+        eventually("the server's process has ended", || !home.processes().contains(&server));
         eventually_logged(home, "the process ends", 1);
         drop(next);
-        // Unless it does as the one before.
+        // The new server may panic in the same way.
         let _ = service.retire().await;
     });
     home.wait_for_nobody();
@@ -205,7 +205,7 @@ fn a_loop_of_the_dialect_that_panics_ends_its_server_when_its_clients_are_done()
     runtime().block_on(async {
         let mut first = connected(&service).await.into_stream();
         eventually_logged(&home, "the server's loop panicked: nobody may say that", 1);
-        assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1, "who is connected notices nothing");
+        assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1, "the connected client notices nothing");
     });
     home.wait_for_nobody();
     assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it");
@@ -230,10 +230,10 @@ fn a_server_without_its_handlers_thread_ends() {
         let service = home.service_by(args);
         runtime().block_on(async {
             let mut first = connected(&service).await.into_stream();
-            ask(&mut first, BOMB).await.expect_err("it is gone");
+            ask(&mut first, BOMB).await.expect_err("the handler is gone");
         });
         home.wait_for_nobody();
-        assert_eq!(fs::read(home.point()).unwrap(), b"", "it withdrew its record");
+        assert_eq!(fs::read(home.point()).unwrap(), b"", "the server withdrew its record");
         assert!(log(&home).contains("the thread of the handlers ended"), "{}", log(&home));
     }
 }
@@ -246,11 +246,11 @@ fn an_internal_server_without_its_handlers_thread_is_replaced() {
         let mut first = connect().await.unwrap().into_stream();
         let mut second = connect().await.unwrap().into_stream();
         assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1);
-        ask(&mut first, BOMB).await.expect_err("it is gone");
-        ask(&mut second, COUNT).await.expect_err("and all of its sessions");
-        // Their connections are still there, and keep nothing.
+        ask(&mut first, BOMB).await.expect_err("the handler is gone");
+        ask(&mut second, COUNT).await.expect_err("all its connections end");
+        // The connections are still open, and keep nothing alive.
         let mut third = connect().await.unwrap().into_stream();
-        assert_eq!(ask(&mut third, COUNT).await.unwrap(), 1, "another handler");
+        assert_eq!(ask(&mut third, COUNT).await.unwrap(), 1, "a new handler answers");
     });
 }
 
@@ -259,14 +259,14 @@ fn a_greeting_that_panics_ends_its_own_connection_only() {
     let service = home.service_by(&["@serve", "panics-at=Answer", "panics=1"]);
     runtime().block_on(async {
         let first = connected(&service).await;
-        assert!(!first.outcome().suspicions.is_empty(), "one dial came to nothing: {}", first.outcome());
+        assert!(!first.outcome().suspicions.is_empty(), "one dial failed: {}", first.outcome());
         assert_eq!(connected(&service).await.outcome().how, How::Joined);
     });
     assert!(!log(&home).contains("a task is dead"), "{}", log(&home));
     home.retire();
 }
 
-/// As a sandbox does: whoever asks what this process may use is refused.
+/// Refuses to report this process's limits, as a sandbox does.
 pub fn refuse_limits() {
     let asks = [libc::SYS_prlimit64, libc::SYS_getrlimit].map(|call| (call, Vec::new()));
     let arch = std::env::consts::ARCH.try_into().unwrap();

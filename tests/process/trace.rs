@@ -1,7 +1,7 @@
-//! The steps of all processes of a run, in one file, in the order in which they happened.
+//! Writes the steps of all processes of a run to one file, in the order in which they happen.
 //!
-//! The driver tells each step by `tracing` before it does it. Here each is one line, by one write to a file that all
-//! append to: what stands before another was told before it, whoever told it, and who is killed leaves whole lines.
+//! The driver logs each step by `tracing` before it runs it. Here each step becomes one line, appended by one write, so
+//! that lines are in order across processes, and a killed process leaves whole lines.
 
 use std::fmt::{Debug, Write as _};
 use std::fs::{File, OpenOptions};
@@ -16,31 +16,31 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Names the file, for a process and all that it starts.
+/// Names the file, for a process and for all processes that it starts.
 pub const LOG: &str = "RENDEZVOUS_TEST_LOG";
 
-/// Tells the steps of this process, and lets something happen to it just before one, if its arguments say so:
+/// Writes the steps of this process, and injects a fault just before one of them, if the arguments ask for it:
 /// `kill-at=STEP` and the like.
 pub fn subscribe(role: &'static str, args: &[String]) {
-    let fates = [
-        ("kill-at=", Fate::Signal(Signal::KILL)),
-        ("stop-at=", Fate::Signal(Signal::STOP)),
+    let faults = [
+        ("kill-at=", Fault::Signal(Signal::KILL)),
+        ("stop-at=", Fault::Signal(Signal::STOP)),
         // No file may be longer than a part of a record.
-        ("full-at=", Fate::Limit(Resource::Fsize, 100)),
-        ("mute-at=", Fate::Limit(Resource::Fsize, 0)),
-        // What is open stays open; nothing can be opened beside it.
-        ("short-at=", Fate::Limit(Resource::Nofile, 3)),
-        ("small-at=", Fate::Limit(Resource::As, 900 << 20)),
-        ("block-at=", Fate::Hang(Duration::MAX)),
-        ("busy-at=", Fate::Hang(Duration::from_millis(1))),
+        ("full-at=", Fault::Limit(Resource::Fsize, 100)),
+        ("mute-at=", Fault::Limit(Resource::Fsize, 0)),
+        // Open descriptors stay open, but no more can be opened.
+        ("short-at=", Fault::Limit(Resource::Nofile, 3)),
+        ("small-at=", Fault::Limit(Resource::As, 900 << 20)),
+        ("block-at=", Fault::Hang(Duration::MAX)),
+        ("busy-at=", Fault::Hang(Duration::from_millis(1))),
     ];
-    let fate = fates.into_iter().find_map(|(name, fate)| {
+    let fault = faults.into_iter().find_map(|(name, fault)| {
         let step = args.iter().find_map(|arg| arg.strip_prefix(name))?;
-        Some((role, step.to_owned(), fate))
+        Some((role, step.to_owned(), fault))
     });
     let log = std::env::var_os(LOG).map(|path| append(Path::new(&path)));
-    if log.is_some() || fate.is_some() {
-        tracing::subscriber::set_global_default(Steps { log, fate: Mutex::new(fate) }).unwrap();
+    if log.is_some() || fault.is_some() {
+        tracing::subscriber::set_global_default(Steps { log, fault: Mutex::new(fault) }).unwrap();
     }
 }
 
@@ -48,22 +48,22 @@ pub fn append(path: &Path) -> File {
     OpenOptions::new().create(true).append(true).open(path).unwrap()
 }
 
-/// What happens to a process.
-enum Fate {
+/// A fault in a process.
+enum Fault {
     Signal(Signal),
     Limit(Resource, u64),
-    /// The thread goes no further, and has something to do so often.
+    /// The thread hangs, and wakes up this often.
     Hang(Duration),
 }
 
 struct Steps {
     log: Option<File>,
-    /// Whose step, which, and what happens then, once.
-    fate: Mutex<Option<(&'static str, String, Fate)>>,
+    /// The role and the step at which the fault is injected, once.
+    fault: Mutex<Option<(&'static str, String, Fault)>>,
 }
 
 impl Steps {
-    fn tell(&self, line: &str) {
+    fn append_line(&self, line: &str) {
         if let Some(mut log) = self.log.as_ref() {
             log.write_all(format!("{line}\n").as_bytes()).unwrap();
         }
@@ -77,41 +77,41 @@ impl Subscriber for Steps {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut said = Said::default();
-        event.record(&mut said);
-        let Said { step, rest } = said;
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let Fields { step, rest } = fields;
         let role = event.metadata().target().trim_start_matches("rendezvous_ipc::");
         let pid = getpid();
-        self.tell(&format!("{pid} {role} {step}{rest}"));
-        let fate = self.fate.lock().unwrap().take_if(|fate| (fate.0, &fate.1) == (role, &step));
-        match fate {
-            Some((_, _, Fate::Signal(signal))) => {
-                self.tell(&format!(
+        self.append_line(&format!("{pid} {role} {step}{rest}"));
+        let fault = self.fault.lock().unwrap().take_if(|fault| (fault.0, &fault.1) == (role, &step));
+        match fault {
+            Some((_, _, Fault::Signal(signal))) => {
+                self.append_line(&format!(
                     "world {} who={pid} at={step}",
                     if signal == Signal::KILL { "kill" } else { "stop" }
                 ));
                 let _ = kill_process(pid, signal);
             }
-            Some((_, _, Fate::Limit(what, to))) => {
+            Some((_, _, Fault::Limit(what, to))) => {
                 setrlimit(what, Rlimit { current: Some(to), ..getrlimit(what) }).unwrap();
             }
-            Some((_, _, Fate::Hang(pause))) => loop {
+            Some((_, _, Fault::Hang(pause))) => loop {
                 thread::sleep(pause);
             },
             None => {}
         }
     }
 
-    /// A connect begins. There is one at a time in a process.
+    /// A connect starts. A process has one at a time.
     fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut said = Said::default();
-        span.record(&mut said);
-        self.tell(&format!("{} connect Begin{}", getpid(), said.rest));
+        let mut fields = Fields::default();
+        span.record(&mut fields);
+        self.append_line(&format!("{} connect Begin{}", getpid(), fields.rest));
         Id::from_u64(1)
     }
 
     fn try_close(&self, _: Id) -> bool {
-        self.tell(&format!("{} connect End", getpid()));
+        self.append_line(&format!("{} connect End", getpid()));
         true
     }
 
@@ -121,14 +121,14 @@ impl Subscriber for Steps {
     fn exit(&self, _: &Id) {}
 }
 
-/// What an event says: its step, and the rest as ` name=value`.
+/// The fields of an event: its step, and the others as ` name=value`.
 #[derive(Default)]
-struct Said {
+struct Fields {
     step: String,
     rest: String,
 }
 
-impl Visit for Said {
+impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "step" => self.step = value.to_owned(),

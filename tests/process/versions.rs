@@ -1,4 +1,4 @@
-//! Versions of the service: newer clients replace, older ones join or are told.
+//! Versions of the service: newer clients replace a server, and older ones join it or fail.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -36,9 +36,9 @@ fn a_newer_client_replaces_an_older_server_when_its_clients_are_done() {
         let newer = of(&home, 2);
         let mut replacing = Box::pin(newer.connect());
         let early = tokio::time::timeout(Duration::from_millis(300), &mut replacing).await;
-        assert!(early.is_err(), "the old one drains");
+        assert!(early.is_err(), "the old server drains");
         stream.write_u8(b'.').await.unwrap();
-        assert_eq!(stream.read_u64().await.unwrap(), 0, "its client is done");
+        assert_eq!(stream.read_u64().await.unwrap(), 0, "the old server's client has ended");
         drop(stream);
         let new = replacing.await.unwrap();
         assert_eq!((new.outcome().how, new.outcome().version), (How::StartedExternal(Reason::Replaced(1)), 2));
@@ -91,7 +91,7 @@ fn a_program_older_than_its_client_is_no_server_for_it() {
     home.wait_for_nobody();
 }
 
-/// The running executable is replaced, as a linker does it: the old one has no name any more.
+/// The running executable is replaced, as by a linker: the old file has no name any more.
 fn a_program_that_was_rebuilt_joins_the_old_server_and_starts_the_new_one() {
     rebuilt_in("programs".as_ref());
 }
@@ -122,7 +122,7 @@ fn rebuilt_in(directory: &OsStr) {
     let starts = client(&["later"]).stdin(Stdio::piped()).spawn().unwrap();
     for running in [&joins, &starts] {
         let exe = format!("/proc/{}/exe", running.id());
-        eventually("it runs", || fs::read_link(&exe).is_ok_and(|exe| exe == program));
+        eventually("the client runs", || fs::read_link(&exe).is_ok_and(|exe| exe == program));
     }
     built();
     rebuild();
@@ -131,10 +131,10 @@ fn rebuilt_in(directory: &OsStr) {
     assert_eq!(home.record().pid, old);
     let waiting = starts.id();
     signal(old, Signal::KILL);
-    eventually("only who waits is left", || home.processes() == [waiting]);
+    eventually("only the waiting client is left", || home.processes() == [waiting]);
     let said = printed(&starts.wait_with_output().unwrap());
     assert!(said.starts_with("started an external server"), "{said}");
     let exe = fs::read_link(format!("/proc/{}/exe", home.record().pid)).unwrap();
-    assert_eq!(exe, program, "the new one, and no `(deleted)`");
+    assert_eq!(exe, program, "the new file, not the deleted one");
     home.retire();
 }

@@ -47,7 +47,7 @@ impl Script {
             budget: 8,
             rounds: 10,
         };
-        let mut herd = Herd { world: World::new(&bounds), bounds, story: Vec::new() };
+        let mut herd = Herd { world: World::new(&bounds), bounds, trace: Vec::new() };
         for operation in self.operations.iter().take(500) {
             let (faults, steps) = herd.moves();
             match *operation {
@@ -74,7 +74,7 @@ impl Script {
 struct Herd {
     bounds: Bounds,
     world: World,
-    story: Vec<String>,
+    trace: Vec<String>,
 }
 
 impl Herd {
@@ -96,7 +96,7 @@ impl Herd {
 
     fn goes(&mut self, mut moves: Vec<Move>, which: usize) {
         let step = moves.swap_remove(which % moves.len());
-        self.story.push(step.to_string());
+        self.trace.push(step.to_string());
         let judged = property::judge(&self.world, Some(&step)).and_then(|()| property::judge(&step.to, None));
         if let Err(wrong) = judged {
             self.fails(&wrong);
@@ -114,6 +114,6 @@ impl Herd {
     }
 
     fn fails(&self, wrong: &str) -> ! {
-        panic!("{wrong}:\n{}", self.story.join("\n"))
+        panic!("{wrong}:\n{}", self.trace.join("\n"))
     }
 }

@@ -106,13 +106,13 @@ pub fn besiege_by(args: &[String]) {
     thread::spawn(move || {
         let besieging = async move {
             let (address, way) = (&address, &way);
-            let guests = (0..100).map(|_| async {
+            let pending = (0..100).map(|_| async {
                 loop {
                     let _ = tokio::time::timeout(Duration::from_secs(1), besiege_once(address, way)).await;
                     count.fetch_add(1, Ordering::Relaxed);
                 }
             });
-            futures_util::future::join_all(guests).await
+            futures_util::future::join_all(pending).await
         };
         runtime().block_on(besieging)
     });
@@ -307,12 +307,13 @@ impl Drop for Attacker {
 pub fn silent(args: &[String]) {
     let most = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: most.maximum, ..most }).unwrap();
-    let mut guests: Vec<TcpStream> = Vec::new();
+    let mut pending: Vec<TcpStream> = Vec::new();
     for _ in std::io::stdin().lines() {
-        guests.retain(|mut guest| matches!(guest.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock));
-        let closed = SILENT - guests.len();
-        guests.extend((0..closed).filter_map(|_| dial(&args[1]).ok()));
-        guests.iter().for_each(|guest| guest.set_nonblocking(true).unwrap());
+        pending
+            .retain(|mut stream| matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock));
+        let closed = SILENT - pending.len();
+        pending.extend((0..closed).filter_map(|_| dial(&args[1]).ok()));
+        pending.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
         println!("{closed}");
     }
 }
@@ -324,8 +325,8 @@ pub fn crowd(args: &[String]) {
     let address = args[1].parse().unwrap();
     let mut crowd = Vec::new();
     for _ in std::io::stdin().lines() {
-        while let Ok(guest) = TcpStream::connect_timeout(&address, Duration::from_millis(500)) {
-            crowd.push(guest);
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(500)) {
+            crowd.push(stream);
         }
         println!("{}", crowd.len());
     }

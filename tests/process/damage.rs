@@ -84,9 +84,9 @@ fn a_stranger_on_a_dead_servers_port_hears_nothing_but_hellos() {
     fs::write(home.point(), stale).unwrap();
     let (outcome, count) = home.count();
     assert_eq!((outcome.how, count), (How::StartedExternal(Reason::ServerGone), 1));
-    for heard in stranger.heard() {
-        assert_eq!((heard.len(), &heard[..4]), (39, &b"RDVZ"[..]), "the stranger receives only a hello");
-        assert!(!heard.windows(8).any(|window| cookie.windows(8).any(|part| part == window)));
+    for received in stranger.received() {
+        assert_eq!((received.len(), &received[..4]), (39, &b"RDVZ"[..]), "the stranger receives only a hello");
+        assert!(!received.windows(8).any(|window| cookie.windows(8).any(|part| part == window)));
     }
     home.retire();
 }
@@ -100,7 +100,7 @@ fn an_old_record_whose_port_a_stranger_holds_costs_a_moment_and_not_the_server()
     let (outcome, count) = home.count();
     assert_eq!((outcome.how, outcome.pid, count), (How::Joined, server.pid, 2));
     assert!(begun.elapsed() < 2 * (home.limits.check + home.limits.patience), "{:?}", begun.elapsed());
-    assert!(stranger.heard().iter().all(|heard| heard.len() == 39));
+    assert!(stranger.received().iter().all(|received| received.len() == 39));
     home.retire();
 }
 
@@ -116,7 +116,7 @@ fn a_stranger_that_talks_or_hangs_up_is_a_suspicion() {
     for (what, greet) in strangers {
         let home = Home::new();
         let (server, _) = home.count();
-        let stale = home.stale_record(&Stranger::who(greet));
+        let stale = home.stale_record(&Stranger::new(greet));
         kill(&home, server.pid);
         fs::write(home.point(), stale).unwrap();
         let (outcome, _) = home.count();

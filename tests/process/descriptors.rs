@@ -116,12 +116,12 @@ fn the_last_descriptor_is_not_taken_from_who_has_it_when_nobody_waits() {
         let mut hog = connected(&home.service()).await.into_stream();
         ask(&mut hog, HOG).await.unwrap();
         ask(&mut hog, SPARE).await.unwrap();
-        let mut guest = dial(&home.address()).unwrap();
-        guest.write_all(&hello()).unwrap();
-        guest.set_read_timeout(Some(LONG)).unwrap();
-        guest.read_exact(&mut [0; SERVER_PROOF]).expect("the server answers");
-        guest.set_nonblocking(true).unwrap();
-        let still = guest.read(&mut [0]).unwrap_err();
+        let mut pending = dial(&home.address()).unwrap();
+        pending.write_all(&hello()).unwrap();
+        pending.set_read_timeout(Some(LONG)).unwrap();
+        pending.read_exact(&mut [0; SERVER_PROOF]).expect("the server answers");
+        pending.set_nonblocking(true).unwrap();
+        let still = pending.read(&mut [0]).unwrap_err();
         assert_eq!(still.kind(), ErrorKind::WouldBlock, "the connection is still open");
         assert_eq!(ask(&mut hog, COUNT).await.unwrap(), 2);
     });

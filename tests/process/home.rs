@@ -223,38 +223,38 @@ pub async fn connected(service: &Descriptor) -> Connection {
 /// A process that took a dead server's port: it keeps what it receives, and sends what the test wants.
 pub struct Stranger {
     pub address: String,
-    heard: mpsc::Receiver<Vec<u8>>,
+    received: mpsc::Receiver<Vec<u8>>,
 }
 
 impl Stranger {
     /// Sends nothing, and keeps connections open.
     pub fn silent() -> Self {
-        Self::who(|_| {})
+        Self::new(|_| {})
     }
 
-    pub fn who(greet: impl Fn(&mut StdStream) + Send + 'static) -> Self {
+    pub fn new(on_connect: impl Fn(&mut StdStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (tell, heard) = mpsc::channel();
+        let (sender, received) = mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                greet(&mut stream);
-                let tell = tell.clone();
+                on_connect(&mut stream);
+                let sender = sender.clone();
                 thread::spawn(move || {
                     let mut bytes = Vec::new();
                     let _ = stream.read_to_end(&mut bytes);
-                    let _ = tell.send(bytes);
+                    let _ = sender.send(bytes);
                 });
             }
         });
-        Stranger { address, heard }
+        Stranger { address, received }
     }
 
     /// What each client has sent until it disconnected.
-    pub fn heard(&self) -> Vec<Vec<u8>> {
-        let mut all = vec![self.heard.recv_timeout(LONG).expect("a client has connected")];
-        all.extend(self.heard.try_iter());
+    pub fn received(&self) -> Vec<Vec<u8>> {
+        let mut all = vec![self.received.recv_timeout(LONG).expect("a client has connected")];
+        all.extend(self.received.try_iter());
         all
     }
 }
@@ -269,7 +269,7 @@ pub fn dial(address: &str) -> std::io::Result<StdStream> {
 }
 
 /// Connects to a server, sends these bytes, and keeps the connection.
-pub fn guest(address: &str, says: &[u8]) -> StdStream {
+pub fn open_pending(address: &str, says: &[u8]) -> StdStream {
     let mut stream = dial(address).unwrap();
     let _ = stream.write_all(says);
     stream

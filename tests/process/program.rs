@@ -402,7 +402,7 @@ fn claim_nothing() {
 
 /// Sends a hello to a server, and prints whether it answers.
 fn greet(address: &str) {
-    let mut stream = crate::home::guest(address, &hello());
+    let mut stream = crate::home::open_pending(address, &hello());
     match std::io::Read::read(&mut stream, &mut [0]) {
         Ok(1..) => println!("answered"),
         _ => println!("closed without a word"),

@@ -49,14 +49,14 @@ fn no_two_servers_have_the_same_cookie() {
 fn no_two_dials_of_a_client_have_the_same_nonce() {
     let home = Home::new();
     let (mut server, _) = home.count();
-    let stranger = Stranger::who(|stream| stream.shutdown(Shutdown::Write).unwrap());
+    let stranger = Stranger::new(|stream| stream.shutdown(Shutdown::Write).unwrap());
     let stale = home.stale_record(&stranger);
     let mut nonces = Vec::new();
     for _ in 0..2 {
         kill(&home, server.pid);
         fs::write(home.point(), &stale).unwrap();
         (server, _) = home.count();
-        let hellos = stranger.heard().into_iter().filter(|hello| hello.len() == HELLO);
+        let hellos = stranger.received().into_iter().filter(|hello| hello.len() == HELLO);
         nonces.extend(hellos.map(|hello| <[u8; Random::LEN]>::try_from(&hello[HELLO - Random::LEN..]).unwrap()));
     }
     assert!(nonces.len() >= 2, "the stranger was dialled");

@@ -334,7 +334,7 @@ fn a_stranger_on_a_dead_servers_port_is_told_the_cookie_of_the_dialect() {
     let connection = runtime().block_on(home.service().connect()).unwrap();
     assert_eq!(connection.outcome().how, How::Joined, "the dialect cannot detect the stranger");
     drop(connection);
-    assert_eq!(stranger.heard(), [vec![7; 32]]);
+    assert_eq!(stranger.received(), [vec![7; 32]]);
     assert_eq!(
         runtime().block_on(home.service().inspect()).unwrap().to_string(),
         format!("somebody listens at 127.0.0.1:{port}")

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::home::{
-    Home, LONG, connected, dial, eventually, guest, kill, output, printed, runtime, signal, stop, uninterrupted,
+    Home, LONG, connected, dial, eventually, kill, open_pending, output, printed, runtime, signal, stop, uninterrupted,
 };
 use crate::program::{BEAR, BLOCK, COUNT, KEEP, PANIC, RETIRE, START, WAIT, ask};
 
@@ -64,10 +64,10 @@ fn silent_slow_wrong_and_dead_clients_hold_up_nobody_and_do_not_keep_a_server() 
         let mut first = connected(&service).await.into_stream();
         let address = home.address();
         let alone = time_of_a_join(&service).await;
-        let mut guests: Vec<_> = (0..200).map(|_| guest(&address, b"")).collect();
-        guests.push(guest(&address, &[0xff; 100_000]));
-        guests.push(guest(&address, b"RDVZ"));
-        drop(guest(&address, b"RDVZ\0\x01\x01"));
+        let mut pending: Vec<_> = (0..200).map(|_| open_pending(&address, b"")).collect();
+        pending.push(open_pending(&address, &[0xff; 100_000]));
+        pending.push(open_pending(&address, b"RDVZ"));
+        drop(open_pending(&address, b"RDVZ\0\x01\x01"));
         let crowded = time_of_a_join(&service).await;
         println!("a join takes {alone:.1?} alone and {crowded:.1?} beside 200 silent connections and one that floods");
         assert!(crowded < alone * 20 + Duration::from_millis(100), "{alone:?} alone, {crowded:?} in the crowd");
@@ -76,8 +76,8 @@ fn silent_slow_wrong_and_dead_clients_hold_up_nobody_and_do_not_keep_a_server() 
         let begun = Instant::now();
         // The handshake deadline closes pending connections while new ones arrive: none of them counts as a client.
         eventually("the server retires", || {
-            if let Ok(guest) = dial(&address) {
-                guests.push(guest);
+            if let Ok(stream) = dial(&address) {
+                pending.push(stream);
             }
             home.processes().is_empty()
         });
@@ -105,9 +105,9 @@ fn a_full_lobby_lets_the_oldest_go_and_a_client_in() {
         let _first = connected(&service).await;
         let address = home.address();
         let begun = Instant::now();
-        let guests: Vec<_> = (0..50).map(|_| guest(&address, b"")).collect();
+        let pending: Vec<_> = (0..50).map(|_| open_pending(&address, b"")).collect();
         assert_eq!(connected(&service).await.outcome().how, How::Joined);
-        let mut oldest = &guests[0];
+        let mut oldest = &pending[0];
         oldest.set_read_timeout(Some(LONG)).unwrap();
         assert_eq!(uninterrupted(|| oldest.read(&mut [0])).unwrap(), 0, "the server closes the oldest connection");
         assert!(begun.elapsed() < home.limits.handshake, "it is closed before its deadline");
@@ -125,7 +125,7 @@ fn silent_clients_do_not_starve_a_server_of_descriptors() {
         .unwrap();
     eventually("the server is registered", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
     let address = home.address();
-    let _guests: Vec<_> = (0..200).map(|_| guest(&address, b"")).collect();
+    let _pending: Vec<_> = (0..200).map(|_| open_pending(&address, b"")).collect();
     let (outcome, _) = home.count();
     assert_eq!(outcome.how, How::Joined);
     assert!(outcome.took < home.limits.patience * 3, "{:?}", outcome.took);
@@ -186,7 +186,7 @@ fn a_greeting_in_a_lobby_with_room_has_its_time() {
     let service = home.service_by(&["@serve", "lobby=8"]);
     runtime().block_on(async {
         let _first = connected(&service).await;
-        let mut slow = guest(&home.address(), b"");
+        let mut slow = open_pending(&home.address(), b"");
         for _ in 0..20 {
             drop(connected(&service).await);
         }

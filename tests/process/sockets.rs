@@ -12,7 +12,7 @@ use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::connect::Came;
 use rendezvous_ipc::{Error, How, Limits, Reason, Transport};
 
-use crate::home::{Home, connected, eventually, guest, kill, output, printed, runtime, signal, stop};
+use crate::home::{Home, connected, eventually, kill, open_pending, output, printed, runtime, signal, stop};
 use crate::program::{self, COUNT, ask};
 
 crate::trials![
@@ -329,7 +329,8 @@ fn who_finds_a_socket_full_tries_until_its_patience_is_over() {
     stop(server.pid);
     let address = home.address();
     let path = address.clone();
-    let crowd = std::thread::spawn(move || (0..1025).map(|_| guest(&path, b"")).collect::<Vec<_>>()).join().unwrap();
+    let crowd =
+        std::thread::spawn(move || (0..1025).map(|_| open_pending(&path, b"")).collect::<Vec<_>>()).join().unwrap();
     let error = home.fail(&home.service());
     let Error::Unresponsive { suspicion, .. } = error else { panic!("{error}") };
     assert_eq!((suspicion.stage, suspicion.came), ("Dial", Came::Silence), "{suspicion}");
@@ -365,7 +366,7 @@ fn another_users_process_is_no_client_whatever_it_can_reach() {
     });
     assert_eq!(said, "closed without a word");
     // A client of the same user is answered.
-    let mut ours = guest(&address, &program::hello());
+    let mut ours = open_pending(&address, &program::hello());
     ours.read_exact(&mut [0; 32]).unwrap();
     home.retire();
 }

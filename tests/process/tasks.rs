@@ -67,7 +67,7 @@ impl Subscriber for Panics {
         let less = |left: u32| left.checked_sub(1);
         let panics =
             said.message == self.at && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
-        assert!(!panics, "nobody may say that");
+        assert!(!panics, "this line must not be logged");
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -129,7 +129,7 @@ fn a_task_that_accepts_and_panics_is_begun_anew_at_the_same_socket() {
         let_open(server, true);
         let mut waits = dial(&address).unwrap();
         waits.write_all(&hello()).unwrap();
-        eventually_logged(&home, "the task that accepts panicked: nobody may say that", 1);
+        eventually_logged(&home, "the task that accepts panicked: this line must not be logged", 1);
         let_open(server, false);
         waits.set_read_timeout(Some(LONG)).unwrap();
         waits.read_exact(&mut [0; SERVER_PROOF]).expect("the client that waited meanwhile is answered");
@@ -152,7 +152,7 @@ fn a_task_that_accepts_and_panics_again_and_again_ends_its_server_when_its_clien
         eventually("the server retires", || {
             let log = log(&home);
             let (before, after) = log.rsplit_once("a task is dead").unwrap_or_default();
-            before.contains("the task that accepts panicked: nobody may say that") && after.contains("\nLock ")
+            before.contains("the task that accepts panicked: this line must not be logged") && after.contains("\nLock ")
         });
         let_open(server, false);
         drop(waits);
@@ -164,7 +164,7 @@ fn a_loop_that_panics_ends_its_server_when_its_clients_are_done() {
     let home = Home::new();
     let service = home.service_by(&["@serve", "panics-at=Check", "flushes"]);
     assert_it_drains_and_ends(&home, &service, |_| {
-        eventually_logged(&home, "the server's loop panicked: nobody may say that", 1);
+        eventually_logged(&home, "the server's loop panicked: this line must not be logged", 1);
     });
 }
 
@@ -204,7 +204,7 @@ fn a_loop_of_the_dialect_that_panics_ends_its_server_when_its_clients_are_done()
     let service = home.service_by(&["@serve", "sequoia", "panics-at=Check", "flushes"]);
     runtime().block_on(async {
         let mut first = connected(&service).await.into_stream();
-        eventually_logged(&home, "the server's loop panicked: nobody may say that", 1);
+        eventually_logged(&home, "the server's loop panicked: this line must not be logged", 1);
         assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1, "the connected client notices nothing");
     });
     home.wait_for_nobody();
@@ -219,7 +219,7 @@ fn a_server_by_hand_whose_loop_panics_returns_that() {
         let ended = output(server);
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.status.code(), Some(1), "{said}");
-        assert!(said.ends_with("Serve: the server's loop panicked: nobody may say that\n"), "{said}");
+        assert!(said.ends_with("Serve: the server's loop panicked: this line must not be logged\n"), "{said}");
         assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it", "{dialect}");
     }
 }

@@ -72,8 +72,8 @@ impl Steps {
 
 impl Subscriber for Steps {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let tells = metadata.name() == "connect" || metadata.fields().field("step").is_some();
-        metadata.target().starts_with("rendezvous_ipc::") && tells
+        let is_recorded = metadata.name() == "connect" || metadata.fields().field("step").is_some();
+        metadata.target().starts_with("rendezvous_ipc::") && is_recorded
     }
 
     fn event(&self, event: &Event<'_>) {

@@ -122,9 +122,9 @@ fn altered(line: &str) -> Option<String> {
     if let Some((word, other)) = known {
         return Some(line.replacen(word, other, 1));
     }
-    let tells = ["Dial", "Hello", "Prove", "Welcome", "Await", "Verify", "Write"].contains(&what(line));
+    let has_record = ["Dial", "Hello", "Prove", "Welcome", "Await", "Verify", "Write"].contains(&what(line));
     let (head, record) = line.split_once("record=p").or_else(|| line.split_once("child=p"))?;
     let rest = record.trim_start_matches(|digit: char| digit.is_ascii_digit());
     let field = if line.contains("record=p") { "record" } else { "child" };
-    tells.then(|| format!("{head}{field}=p99{rest}"))
+    has_record.then(|| format!("{head}{field}=p99{rest}"))
 }

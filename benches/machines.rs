@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use rendezvous_ipc::proto::record::Found;
-use rendezvous_ipc::proto::{connect, serve};
+use rendezvous_ipc::proto::{connect, serve, serving};
 
 use self::runs::{Life, World};
 
@@ -54,7 +54,7 @@ fn step(criterion: &mut Criterion) {
     let mut step = world.server();
     let mut life = Life::default();
     let mut seen = Vec::new();
-    while !matches!(step, serve::Step::Done(_)) {
+    while !matches!(step, serve::Step::Serving(serving::Step::Done(_))) {
         if !seen.contains(&step.name()) {
             seen.push(step.name());
             group.bench_function(format!("server/{}", step.name()), |b| {
@@ -89,11 +89,11 @@ fn client(world: &World, lives: bool) -> connect::Done {
     }
 }
 
-fn server(world: &World) -> serve::Done {
+fn server(world: &World) -> serving::Done {
     let (mut step, mut life) = (world.server(), Life::default());
     loop {
         step = match step {
-            serve::Step::Done(done) => return done,
+            serve::Step::Serving(serving::Step::Done(done)) => return done,
             step => world.server_next(step, &mut life),
         }
     }

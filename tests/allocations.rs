@@ -5,7 +5,7 @@ mod runs;
 
 use allocation_counter::measure;
 use rendezvous_ipc::proto::record::Found;
-use rendezvous_ipc::proto::{connect, serve};
+use rendezvous_ipc::proto::{connect, serve, serving};
 
 use self::runs::{Life, World};
 
@@ -39,12 +39,12 @@ fn no_step_of_a_client_allocates() {
 fn no_step_of_a_server_allocates() {
     let world = World::new();
     let (mut step, mut life) = (world.server(), Life::default());
-    while !matches!(step, serve::Step::Done(_)) {
+    while !matches!(step, serve::Step::Serving(serving::Step::Done(_))) {
         let (name, before, mut lived) = (step.name(), step.clone(), life.clone());
         assert_eq!(allocates(|| world.server_next(before, &mut lived)), 0, "{name}");
         step = world.server_next(step, &mut life);
     }
-    assert_eq!(step, serve::Step::Done(serve::Done::Retired(serve::Retire::Idle)));
+    assert_eq!(step, serving::Step::Done(serving::Done::Retired(serving::Retire::Idle)).into());
 }
 
 #[test]

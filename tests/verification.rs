@@ -238,7 +238,7 @@ fn variants_of<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
 fn protocol_sources(part: &str, name: &str) -> Vec<String> {
     let begins = format!("pub enum {name} {{\n");
     let files = files(&["src/proto"]).into_iter().filter(|file| {
-        let path = file.to_string_lossy();
+        let path = file.strip_prefix(path("src/proto")).unwrap_or(file).to_string_lossy();
         path.contains(part) && !path.contains("sequoia")
     });
     let texts = files.filter_map(|file| fs::read_to_string(file).ok());

@@ -8,7 +8,8 @@ use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
-use rendezvous_ipc::proto::serve::{self, Checked, LifeFile, Starter};
+use rendezvous_ipc::proto::serve::{self, LifeFile, Starter};
+use rendezvous_ipc::proto::serving::{self, Checked};
 
 /// The answers to all questions of a run. A client that starts a server starts the one of this record.
 pub struct World {
@@ -99,6 +100,13 @@ impl World {
             Step::Registered(s) => s.registered(),
             Step::Write(s) => s.written(),
             Step::Refuse(s) => s.said(),
+            Step::Serving(step) => self.serving_next(step, life).into(),
+        }
+    }
+
+    fn serving_next(&self, step: serving::Step, life: &mut Life) -> serving::Step {
+        use serving::Step;
+        match step {
             Step::Serve(s) if life.checks < 3 => {
                 life.checks += 1;
                 s.check()

@@ -3,7 +3,7 @@
 use rendezvous_ipc::proto::connect::{Came, Lifetime, Step};
 use rendezvous_ipc::proto::handshake::{self, Intent, Prove};
 use rendezvous_ipc::proto::random::Random;
-use rendezvous_ipc::proto::serve;
+use rendezvous_ipc::proto::{serve, serving};
 
 use crate::fault::Fault;
 use crate::world::{Actor, At, Bounds, Content, Life, Manner, Moves, Pipe, Reply, World};
@@ -145,10 +145,17 @@ impl World {
         let mut answers = |fault, action, next: serve::Step| {
             faults.push(fault, action, me, |world| world.servers[s].step = Some(next));
         };
+        if let serve::Step::Serving(step) = step.clone() {
+            return match step {
+                serving::Step::Lock(step) if purpose == "Idle" => {
+                    answers(Fault::Shortage, "CannotLock", step.failed().into());
+                }
+                serving::Step::Reclaim(step) => answers(Fault::Shortage, "CannotReclaim", step.failed().into()),
+                serving::Step::Backoff(step) => answers(Fault::Deadline, "Overdue", step.overdue().into()),
+                _ => {}
+            };
+        }
         match step.clone() {
-            serve::Step::Lock(step) if purpose == "Idle" => answers(Fault::Shortage, "CannotLock", step.failed()),
-            serve::Step::Reclaim(step) => answers(Fault::Shortage, "CannotReclaim", step.failed()),
-            serve::Step::Backoff(step) => answers(Fault::Deadline, "Overdue", step.overdue()),
             serve::Step::Build(step) => {
                 answers(Fault::Fails, "NoHandler", step.failed());
                 if !server.hung {

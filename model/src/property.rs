@@ -2,7 +2,8 @@
 
 use rendezvous_ipc::proto::connect::{Goal, Policy, Step};
 use rendezvous_ipc::proto::record::Record;
-use rendezvous_ipc::proto::serve::{self, Retire};
+use rendezvous_ipc::proto::serve;
+use rendezvous_ipc::proto::serving::{self, Retire};
 
 use crate::world::{Actor, At, Client, Content, Life, Move, Pipe, Said, Site, World};
 
@@ -63,7 +64,10 @@ fn one_handler(world: &World) -> bool {
         let Some(step) = server.step.as_ref().filter(|_| server.alive()) else { return false };
         let before_or_after = matches!(
             step,
-            serve::Step::Watch(_) | serve::Step::Claim(_) | serve::Step::Refuse(_) | serve::Step::Release(_)
+            serve::Step::Watch(_)
+                | serve::Step::Claim(_)
+                | serve::Step::Refuse(_)
+                | serve::Step::Serving(serving::Step::Release(_))
         );
         !before_or_after && !matches!(step.facts().then, "Busy" | "Failed")
     };
@@ -112,14 +116,16 @@ fn holds_table(world: &World) -> bool {
 
 fn bounded_hold(world: &World) -> bool {
     use serve::Step as Server;
+    use serving::Step as Serving;
     clients(world).filter(|&c| world.holds(Actor::Client(c))).all(|c| {
         let waits = |step: &Step| matches!(step, Step::Read(_) | Step::Lock(_) | Step::Backoff(_) | Step::Wait(_));
         matches!(&world.clients[c].at, At::Step(step) if !waits(step))
     }) && servers(world).filter(|&s| world.holds(Actor::Server(s))).all(|s| {
         !matches!(
             world.servers[s].step,
-            Some(Server::Watch(_) | Server::Registered(_) | Server::Serve(_) | Server::Check(_))
-                | Some(Server::Lock(_) | Server::Backoff(_) | Server::Drain(_))
+            Some(Server::Watch(_) | Server::Registered(_))
+                | Some(Server::Serving(Serving::Serve(_) | Serving::Check(_) | Serving::Lock(_)))
+                | Some(Server::Serving(Serving::Backoff(_) | Serving::Drain(_)))
         ) || world.servers[s].dying
     })
 }
@@ -245,11 +251,12 @@ fn no_lost_connect(world: &World, step: &Move) -> bool {
         let hung_up = step.to.conns[c].as_ref().is_some_and(|conn| conn.eof);
         servers(world).filter(|&s| world.counts(s, c) && hung_up).all(|s| {
             let server = &world.servers[s];
-            !server.alive() || matches!(server.step, Some(serve::Step::Drain(_)))
+            !server.alive() || matches!(server.step, Some(serve::Step::Serving(serving::Step::Drain(_))))
         })
     });
     let retires = servers(world).all(|s| {
-        let idle = matches!(&world.servers[s].step, Some(serve::Step::Look(look)) if look.why() == Retire::Idle);
+        let facts = world.servers[s].step.as_ref().map(serve::Step::facts).unwrap_or_default();
+        let idle = facts.why == Some(Retire::Idle);
         let shuts = world.servers[s].gate.is_open() && !step.to.servers[s].gate.is_open();
         !(idle && shuts && step.action == "Look") || world.counted(s) == 0
     });

@@ -1,6 +1,7 @@
 //! The server's steps, and how the world answers them.
 
-use rendezvous_ipc::proto::serve::{Checked, LifeFile, Step};
+use rendezvous_ipc::proto::serve::{LifeFile, Step};
+use rendezvous_ipc::proto::serving::{Checked, Step as Serving};
 
 use crate::world::{Actor, Conn, Content, Life, Moves, Pipe, Reply, Said, World};
 
@@ -24,9 +25,9 @@ impl World {
         let name = match step {
             // Of a name that the client's machine has, too.
             Step::Write(_) => "ServerWrite",
-            Step::Lock(_) => "ServerLock",
-            Step::Backoff(_) => "ServerBackoff",
-            Step::Unlock(_) => "ServerUnlock",
+            Step::Serving(Serving::Lock(_)) => "ServerLock",
+            Step::Serving(Serving::Backoff(_)) => "ServerBackoff",
+            Step::Serving(Serving::Unlock(_)) => "ServerUnlock",
             step => step.name(),
         };
         match step.clone() {
@@ -70,8 +71,16 @@ impl World {
                 world.servers[s].reply = reply;
                 world.steps(s, refuse.said());
             }),
+            Step::Serving(step) => self.serves(s, step, name, moves),
+        }
+    }
+
+    /// The same, of a server whose start is over.
+    fn serves(&self, s: usize, step: Serving, name: &'static str, moves: &mut Moves<'_>) {
+        let (me, server) = (Actor::Server(s), &self.servers[s]);
+        match step {
             // A check that would find all well is left out: it changes nothing.
-            Step::Serve(step) => {
+            Serving::Serve(step) => {
                 if server.told {
                     return moves.push(name, me, |world| world.steps(s, step.told()));
                 }
@@ -84,7 +93,7 @@ impl World {
             }
             // Whose socket is gone listens at it again, unless it has to go itself. Who waited at the old one, unheard, may
             // be hung up on.
-            Step::Check(step) => {
+            Serving::Check(step) => {
                 let checked = self.checked(s, self.files[self.current]);
                 let again = !server.listens && checked != Checked::Lost;
                 let waits = |c: &usize| {
@@ -102,51 +111,51 @@ impl World {
                     });
                 }
             }
-            Step::Lock(step) => moves.push(name, me, |world| {
+            Serving::Lock(step) => moves.push(name, me, |world| {
                 let free = world.locks[world.current].is_none();
                 if free {
                     world.locks[world.current] = Some(me);
                 }
                 world.steps(s, if free { step.got() } else { step.busy() });
             }),
-            Step::Backoff(step) => {
+            Serving::Backoff(step) => {
                 let next = if server.told { step.told() } else { step.elapsed() };
                 moves.push(name, me, |world| world.steps(s, next));
             }
-            Step::Recheck(step) => moves.push(name, me, |world| {
+            Serving::Recheck(step) => moves.push(name, me, |world| {
                 let checked = world.checked(s, world.files[world.inode(me)]);
                 world.steps(s, step.checked(checked));
             }),
-            Step::Reclaim(step) => moves.push(name, me, |world| {
+            Serving::Reclaim(step) => moves.push(name, me, |world| {
                 let claimed = world.claim(s);
                 world.steps(s, if claimed { step.claimed() } else { step.lost() });
             }),
-            Step::Restore(step) => moves.push(name, me, |world| {
+            Serving::Restore(step) => moves.push(name, me, |world| {
                 world.write(me, Content::Record(s));
                 world.steps(s, step.restored());
             }),
-            Step::Look(step) => moves.push(name, me, |world| {
+            Serving::Look(step) => moves.push(name, me, |world| {
                 let shut = world.servers[s].gate.look(step.why());
                 world.steps(s, if shut { step.shut() } else { step.counted() });
             }),
-            Step::Withdraw(step) => moves.push(name, me, |world| {
+            Serving::Withdraw(step) => moves.push(name, me, |world| {
                 if world.files[world.inode(me)] == Content::Record(s) {
                     world.write(me, Content::Empty);
                 }
                 world.steps(s, step.withdrawn());
             }),
-            Step::Close(step) => moves.push(name, me, |world| {
+            Serving::Close(step) => moves.push(name, me, |world| {
                 world.hangs_up(s, |said| said != Said::Welcome);
                 let server = &mut world.servers[s];
                 (server.listens, server.guest) = (false, false);
                 world.steps(s, step.closed());
             }),
-            Step::Unlock(step) => moves.push(name, me, |world| {
+            Serving::Unlock(step) => moves.push(name, me, |world| {
                 world.let_go(me);
                 world.steps(s, step.unlocked());
             }),
             // Who is left at the drain deadline is hung up on.
-            Step::Drain(step) => moves.push(name, me, |world| {
+            Serving::Drain(step) => moves.push(name, me, |world| {
                 let counted: Vec<usize> = (0..world.clients.len()).filter(|&c| world.counts(s, c)).collect();
                 for c in counted {
                     world.servers[s].gate.leave();
@@ -154,12 +163,12 @@ impl World {
                 }
                 world.steps(s, step.drained());
             }),
-            Step::Release(step) => moves.push(name, me, |world| {
+            Serving::Release(step) => moves.push(name, me, |world| {
                 world.release(s);
                 world.closed(s);
                 world.steps(s, step.released());
             }),
-            Step::Done(_) => unreachable!("who is done is gone"),
+            Serving::Done(_) => unreachable!("who is done is gone"),
         }
     }
 
@@ -181,9 +190,9 @@ impl World {
         }
     }
 
-    fn steps(&mut self, s: usize, next: Step) {
-        match next {
-            Step::Done(_) => {
+    fn steps(&mut self, s: usize, next: impl Into<Step>) {
+        match next.into() {
+            Step::Serving(Serving::Done(_)) => {
                 let reply = self.servers[s].reply;
                 self.gone(s, reply);
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use rendezvous_ipc::proto::connect::Row;
-use rendezvous_ipc::proto::serve::Retire;
+use rendezvous_ipc::proto::serving::Retire;
 
 use crate::world::{Actor, At, Client, Conn, Life, Manner, Pipe, Reply, Said, Server, World, goal_name};
 

@@ -11,7 +11,8 @@ use rendezvous_ipc::proto::handshake;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
-use rendezvous_ipc::proto::serve::{self, Gate};
+use rendezvous_ipc::proto::serve;
+use rendezvous_ipc::proto::serving::Gate;
 
 use crate::fault::Fault;
 

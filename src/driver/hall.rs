@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::sync::{Instant, Mutex, MutexGuard, Notify, timeout_at, watch};
-use crate::proto::serve::{Gate, Retire};
+use crate::proto::serving::{Gate, Retire};
 
 /// A timer that is this late was not ours to keep: the process was stopped, or starved.
 const LATE: Duration = Duration::from_millis(100);

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::handler::Factory;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
-use crate::proto::serve::Retire;
+use crate::proto::serving::Retire;
 use crate::service::Service;
 use crate::transport::Transport;
 

@@ -21,6 +21,7 @@ mod registry;
 mod reserve;
 mod sequoia;
 mod serve;
+mod serving;
 mod socket;
 mod story;
 mod supervise;

@@ -1,36 +1,30 @@
-//! The server's loop: puts the machine's questions to files, the handlers' thread and the lobby.
-//!
-//! It runs on a thread of its own, together with the accepting and the handshakes: whatever runtime the
-//! program has, and whatever its handlers do, a handshake is answered.
+//! The start of a server of the native dialect, and what its steps do to files.
 
-use std::convert::Infallible;
 use std::fs::File;
-use std::future::pending;
 use std::io::Write;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
 use super::connect::{self, Ended};
-use super::hall::{Hall, Told};
+use super::hall::Told;
 use super::handlers::{self, Handlers};
 use super::life::Life;
 use super::lobby::{Host, Lobby};
 use super::log::{self, Log};
 use super::os::file::FileId;
-use super::os::lock::TryLock;
 use super::os::signals::{self, Signals};
 use super::os::{cleaner, inherited, process, progress, stdio};
 use super::point::{self, Guard};
 use super::random;
 use super::reserve::Reserve;
 use super::sequoia;
+use super::serving::{Effects, Server, jitter, missing};
 use super::socket::{self, Listener};
 use super::story::Story;
 use super::supervise;
@@ -43,12 +37,10 @@ use crate::proto::address::Address;
 use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::{Found, Line};
-use crate::proto::serve::{Checked, Done, Holds, LifeFile, Retire, Starter, Step};
+use crate::proto::serve::{LifeFile, Starter, Step};
+use crate::proto::serving::{Checked, Done};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
-
-/// How many files this server opens at once, at most: the point and the life file, say.
-const FILES_AT_ONCE: usize = 2;
 
 /// Whether this process, started as a server, has begun to serve.
 static SERVES: AtomicBool = AtomicBool::new(false);
@@ -123,82 +115,37 @@ impl Drop for StopOnDrop {
 }
 
 async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
-    let hurry = Rc::new(Notify::new());
     // Before anything is written: the limits are those of whoever started this process.
     let signals = Signals::new(service.context.spawned()).map_err(Error::system("Watch"))?;
-    let mut server = Server::new(service, told.clone(), hurry.clone());
+    let mut server = Server::new(service, told, Native::default());
     if service.context.spawned() {
         // Somebody waits: the threads come up side by side.
         let (orders, replies) = stdio::take().map_err(Error::system("Watch"))?;
         let held = service.context.is_ephemeral().then(|| server.told.clone());
-        server.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
-        server.replies = Some(File::from(replies));
+        server.effects.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
+        server.effects.replies = Some(File::from(replies));
         // Without one now, *Build* tries again, and says why there is none.
         server.handlers = Handlers::start().ok();
         process::leave_session();
         server.log = Some(Log::own(&service.log));
         log::subscribe();
     }
-    let lives = async {
-        let result = supervise::caught("the server's loop", server.live(factory)).await;
-        if let Ok(Err(error)) | Err(error) = &result {
-            server.reply_reason(&error.to_string());
-        }
-        if result.is_err() {
-            server.abandon().await;
-        }
-        server.release().await;
-        supervise::ended(result, server.dead.take(), service.context.spawned())
-    };
-    tokio::select! {
-        biased;
-        result = lives => result,
-        never = obey(signals, told, hurry) => match never {},
-    }
+    server.run(signals, async |server| server.live(factory).await).await
 }
 
-/// A signal tells the server to retire; another, not to wait for its clients.
-pub(super) async fn obey(mut signals: Signals, told: Told, hurry: Rc<Notify>) -> Infallible {
-    signals.next().await;
-    told.tell();
-    signals.next().await;
-    hurry.notify_one();
-    pending().await
-}
-
-/// A server and what it holds. Dropping it releases the point lock and the lifetime lock.
-struct Server<'a> {
-    service: &'a Service,
-    told: Told,
+/// What only a server of the native dialect holds. Dropping it releases the lifetime lock.
+#[derive(Default)]
+struct Native {
     watchdog: Option<Watchdog>,
     /// Where the spawner reads, until it was answered.
     replies: Option<File>,
-    /// What a started server prints to. By hand, that is nobody else's.
-    log: Option<Log<'a>>,
-    cookie: Option<Cookie>,
-    budget: Duration,
-    hall: Arc<Hall>,
-    handlers: Option<Handlers>,
     listener: Option<Listener>,
-    host: Option<Rc<Host>>,
-    lobby: Option<Lobby<Host>>,
-    point: Option<Guard>,
     /// The file in which the record was written.
     written: Option<FileId>,
     life: Option<Life>,
-    /// The lifetime lock is not to be released before the process ends.
-    leave: bool,
-    refused: Option<Error>,
-    /// Which task it lost, and so retires.
-    dead: Option<Error>,
-    next_check: Instant,
-    /// When the point lock was first tried for what is being done now.
-    tried: Option<Instant>,
-    /// Do not wait for clients.
-    hurry: Rc<Notify>,
 }
 
-impl Drop for Server<'_> {
+impl Drop for Native {
     fn drop(&mut self) {
         // After a panic nobody knows what code of the handler still runs.
         if thread::panicking()
@@ -209,33 +156,7 @@ impl Drop for Server<'_> {
     }
 }
 
-impl<'a> Server<'a> {
-    fn new(service: &'a Service, told: Told, hurry: Rc<Notify>) -> Self {
-        Server {
-            service,
-            told,
-            watchdog: None,
-            replies: None,
-            log: None,
-            cookie: None,
-            budget: service.limits.start,
-            hall: Hall::new(),
-            handlers: None,
-            listener: None,
-            host: None,
-            lobby: None,
-            point: None,
-            written: None,
-            life: None,
-            leave: false,
-            refused: None,
-            dead: None,
-            next_check: Instant::now(),
-            tried: None,
-            hurry,
-        }
-    }
-
+impl Server<'_, Native> {
     /// From the beginning to *Done*.
     async fn live(&mut self, factory: Factory) -> Result<(), Error> {
         let starter = if self.service.context.spawned() {
@@ -260,38 +181,40 @@ impl<'a> Server<'a> {
     }
 
     async fn drive(&mut self, mut step: Step, factory: Factory) -> Result<(), Error> {
-        let limits = self.service.limits;
         let began = Instant::now();
+        let mut budget = self.service.limits.start;
         loop {
-            tracing::debug!(
-                target: "rendezvous_ipc::serve",
-                step = step.name(),
-                why = step.facts().why.map(tracing::field::debug),
-                purpose = step.facts().purpose,
-                then = step.facts().then,
-                "{}",
-                step.name()
-            );
-            debug_assert_eq!(step.holds(), self.holds(), "at {}", step.name());
+            if !matches!(step, Step::Serving(_)) {
+                tracing::debug!(
+                    target: "rendezvous_ipc::serve",
+                    step = step.name(),
+                    purpose = step.facts().purpose,
+                    then = step.facts().then,
+                    "{}",
+                    step.name()
+                );
+                debug_assert_eq!(step.holds().lock, self.point.is_some(), "at {}", step.name());
+                debug_assert_eq!(step.holds().life, self.effects.life.is_some(), "at {}", step.name());
+            }
             step = match step {
                 Step::Watch(s) => {
-                    let order = match &mut self.watchdog {
+                    let order = match &mut self.effects.watchdog {
                         Some(watchdog) => watchdog.order().await,
                         None => None,
                     };
                     let order = order.ok_or_else(|| {
                         Error::Usage("--spawned is for servers that a client starts; by hand, leave it out".into())
                     })?;
-                    self.budget = order.budget;
+                    budget = order.budget;
                     self.cookie = Some(order.cookie);
                     s.ordered()
                 }
                 Step::Claim(s) => {
                     // Half of the time: *busy* has to be said before the spawner gives up.
-                    self.life = self.claim(began + self.budget / 2).await?;
-                    if self.life.is_some() { s.claimed() } else { s.busy() }
+                    self.effects.life = self.claim(began + budget / 2).await?;
+                    if self.effects.life.is_some() { s.claimed() } else { s.busy() }
                 }
-                Step::Build(s) => match self.build(&factory, began + self.budget).await {
+                Step::Build(s) => match self.build(&factory, began + budget).await {
                     Ok(()) => s.built(),
                     Err(error) => {
                         self.refused = Some(error);
@@ -308,155 +231,32 @@ impl<'a> Server<'a> {
                 Step::Ready(s) => {
                     let mut line = Line::new();
                     Reply::ready(&self.host()?.record, &mut line);
-                    self.reply(&line)?;
+                    self.effects.reply(&line)?;
                     s.said()
                 }
                 Step::Registered(s) => {
-                    if let Some(watchdog) = self.watchdog.take() {
+                    if let Some(watchdog) = self.effects.watchdog.take() {
                         watchdog.registered().await.ok_or_else(|| missing("the watchdog"))?;
                     }
-                    self.open()?;
+                    self.open_native()?;
                     s.registered()
                 }
                 Step::Write(s) => {
                     let record = self.host()?.record.clone();
                     self.point()?.write(&record)?;
-                    self.open()?;
+                    self.open_native()?;
                     process::notify_service_manager();
                     s.written()
                 }
                 Step::Refuse(s) => {
                     match self.refused.as_ref().map(Error::to_string) {
-                        Some(reason) => self.reply_reason(&reason),
-                        None => drop(self.reply(BUSY.as_bytes())),
+                        Some(reason) => self.effects.reply_reason(&reason),
+                        None => drop(self.effects.reply(BUSY.as_bytes())),
                     }
                     s.said()
                 }
-                Step::Serve(s) => {
-                    self.tried = None;
-                    self.host()?.reserve.fill();
-                    // In this order: a server that is idle and finds the point lock busy for ever still looks after
-                    // its files, and one that is told does nothing else first.
-                    tokio::select! {
-                        biased;
-                        () = self.told.told() => s.told(),
-                        () = sleep_until(self.next_check) => s.check(),
-                        () = self.hall.idle(limits.idle, limits.patience) => s.idle(),
-                        dead = supervise::lost(&mut self.lobby, &mut self.handlers) => {
-                            self.dead = Some(dead);
-                            self.told.tell();
-                            s.told()
-                        }
-                    }
-                }
-                Step::Check(s) => {
-                    self.next_check = Instant::now() + limits.check;
-                    self.lend(FILES_AT_ONCE);
-                    self.log.iter_mut().for_each(Log::look_after);
-                    self.touch()?;
-                    let point = &self.service.point;
-                    let checked = self.check(point::read(point), FileId::at(point).ok())?;
-                    if checked != Checked::Lost {
-                        self.lobby.iter_mut().for_each(Lobby::look_after_file);
-                    }
-                    s.checked(checked)
-                }
-                Step::Lock(s) => {
-                    self.tried.get_or_insert_with(Instant::now);
-                    self.lend(FILES_AT_ONCE);
-                    let next = match point::try_lock(&self.service.point).map(TryLock::locked) {
-                        Ok(Some(point)) => {
-                            self.point = Some(point);
-                            s.got()
-                        }
-                        Ok(None) => s.busy(),
-                        Err(error) => {
-                            tracing::warn!(target: "rendezvous_ipc::serve", %error, "the point cannot be locked");
-                            s.failed()
-                        }
-                    };
-                    // An idle server that stays begins its idle period anew, however short that is.
-                    if matches!(next, Step::Serve(_)) {
-                        self.hall.rest();
-                        sleep(jitter()?).await;
-                    }
-                    next
-                }
-                Step::Backoff(s) => {
-                    let told_at = self.told.at();
-                    let until = told_at.or(self.tried).unwrap_or(began) + limits.drain;
-                    // Where the whole directory is gone there is nothing to lock, and nothing to withdraw.
-                    let gone = self.life.as_ref().is_some_and(|life| matches!(life.file(), Ok(LifeFile::Lost)));
-                    if gone || Instant::now() >= until {
-                        s.overdue()
-                    } else {
-                        sleep(jitter()?).await;
-                        if told_at.is_some() { s.told() } else { s.elapsed() }
-                    }
-                }
-                Step::Recheck(s) => {
-                    let point = self.point()?;
-                    let (found, file) = (point.found(), point.id());
-                    let checked = self.check(found, file)?;
-                    s.checked(checked)
-                }
-                Step::Reclaim(s) => match self.life.as_mut().map_or(Ok(LifeFile::Lost), Life::reclaim) {
-                    Ok(LifeFile::Mine) => {
-                        tracing::info!(target: "rendezvous_ipc::serve", "the life file was made again");
-                        s.claimed()
-                    }
-                    Ok(LifeFile::Lost) => s.lost(),
-                    Ok(LifeFile::Unheld) => s.failed(),
-                    Err(error) => {
-                        tracing::warn!(target: "rendezvous_ipc::serve", %error, "the life file is not made again");
-                        s.failed()
-                    }
-                },
-                Step::Restore(s) => {
-                    let record = self.host()?.record.clone();
-                    let point = self.point()?;
-                    let restored = point.clear().and_then(|()| point.write(&record));
-                    self.written = self.point()?.id();
-                    match restored {
-                        Ok(()) => tracing::info!(target: "rendezvous_ipc::serve", "the record was restored"),
-                        Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "not restored"),
-                    }
-                    s.restored()
-                }
-                Step::Look(s) => {
-                    if self.hall.look(s.why()) {
-                        s.shut()
-                    } else {
-                        s.counted()
-                    }
-                }
-                Step::Withdraw(s) => {
-                    let mine = Found::Record(self.host()?.record.clone());
-                    let point = self.point()?;
-                    if point.found().is_ok_and(|found| found == mine) {
-                        let _ = point.clear();
-                    }
-                    s.withdrawn()
-                }
-                Step::Close(s) => {
-                    self.lobby = None;
-                    s.closed()
-                }
-                Step::Unlock(s) => {
-                    self.point = None;
-                    s.unlocked()
-                }
-                Step::Drain(s) => {
-                    self.drain().await?;
-                    s.drained()
-                }
-                Step::Release(s) => {
-                    self.release().await;
-                    s.released()
-                }
-                Step::Done(done) => {
-                    tracing::info!(target: "rendezvous_ipc::serve", ?done);
-                    return match done {
+                Step::Serving(step) => {
+                    return match self.serve(step).await? {
                         Done::Retired(_) => Ok(()),
                         Done::Busy => Err(Error::Deadline {
                             stage: "Claim",
@@ -465,15 +265,13 @@ impl<'a> Server<'a> {
                             suspicion: None,
                             holder: Holder::of_life(self.service),
                         }),
-                        Done::Failed => Err(self.refused.take().unwrap_or_else(|| missing("the reason"))),
+                        Done::Failed | Done::Untold => {
+                            Err(self.refused.take().unwrap_or_else(|| missing("the reason")))
+                        }
                     };
                 }
             };
         }
-    }
-
-    fn holds(&self) -> Holds {
-        Holds { lock: self.point.is_some(), life: self.life.is_some() }
     }
 
     async fn claim(&self, until: Instant) -> Result<Option<Life>, Error> {
@@ -486,7 +284,7 @@ impl<'a> Server<'a> {
     }
 
     fn listen(&mut self) -> Result<(), Error> {
-        socket::sweep(self.life.as_ref().ok_or_else(|| missing("the lifetime lock"))?, &self.service.point);
+        socket::sweep(self.effects.life.as_ref().ok_or_else(|| missing("the lifetime lock"))?, &self.service.point);
         let cookie = self.cookie.take().ok_or_else(|| missing("the cookie"))?;
         let sessions = self.handlers.as_ref().ok_or_else(|| missing("the handler"))?.sessions();
         let reserve = Reserve::new();
@@ -497,95 +295,19 @@ impl<'a> Server<'a> {
             return Err(Error::System { stage: "Listen", source: std::io::Error::other(lost) });
         }
         self.host = Some(host);
-        self.listener = Some(listener);
+        self.effects.listener = Some(listener);
         Ok(())
     }
 
     /// Serves from here on: nothing was accepted, and so nothing proved, before.
-    fn open(&mut self) -> Result<(), Error> {
-        let host = self.host()?;
-        let listener = self.listener.take().ok_or_else(|| missing("the listener"))?;
-        self.written = FileId::at(&self.service.point).ok();
-        self.hall.open();
-        self.lobby = Some(Lobby::open(listener, host));
-        self.next_check = Instant::now() + self.service.limits.check;
-        Ok(())
+    fn open_native(&mut self) -> Result<(), Error> {
+        let listener = self.effects.listener.take().ok_or_else(|| missing("the listener"))?;
+        self.effects.written = FileId::at(&self.service.point).ok();
+        self.open(listener)
     }
+}
 
-    fn check(&mut self, found: Result<Found, Error>, file: Option<FileId>) -> Result<Checked, Error> {
-        let host = self.host()?;
-        let life = self.life.as_ref().map_or(Ok(LifeFile::Lost), Life::file);
-        Ok(match (life, found) {
-            (Ok(LifeFile::Lost), _) => Checked::Lost,
-            (Ok(life), Ok(found)) => {
-                Checked::of(life, &found, file.is_some() && file == self.written, &host.record, &host.here)
-            }
-            (Err(error), _) | (_, Err(error)) => {
-                tracing::warn!(target: "rendezvous_ipc::serve", %error, "the files cannot be looked at");
-                Checked::CannotTell
-            }
-        })
-    }
-
-    /// Gives up descriptors of the reserve, so that there are as many for what this server opens itself.
-    fn lend(&self, files: usize) {
-        if let Some(host) = &self.host {
-            host.reserve.lend(files);
-        }
-    }
-
-    async fn build(&mut self, factory: &Factory, until: Instant) -> Result<(), Error> {
-        let start = handlers::handle(&self.service.context, &self.hall, &self.told);
-        let handlers = match self.handlers.take() {
-            Some(handlers) => handlers,
-            None => Handlers::start()?,
-        };
-        self.handlers.insert(handlers).build_by(until, factory, start, &self.told).await
-    }
-
-    /// Waits for the clients that are left, then ends them, and the handler with them.
-    async fn drain(&mut self) -> Result<(), Error> {
-        let limits = &self.service.limits;
-        let until = Instant::now() + limits.drain;
-        tokio::select! {
-            _ = timeout_at(until, self.hall.empty()) => {}
-            () = self.hurry.notified() => {}
-        }
-        self.end_handlers(limits.patience.max(until - Instant::now())).await;
-        if self.service.context.spawned() {
-            self.host()?.dismiss_witnesses();
-        }
-        Ok(())
-    }
-
-    /// Ends what a loop that panicked has left. Its clients are served until the end of the drain.
-    async fn abandon(&mut self) {
-        self.point = None;
-        (self.listener, self.lobby) = (None, None);
-        let _shut = self.hall.look(Retire::Told);
-        let _ = self.drain().await;
-    }
-
-    /// Ends the handler. One that blocks its thread cannot be stopped: then the lifetime lock is left to the process.
-    async fn end_handlers(&mut self, patience: Duration) {
-        if let Some(handlers) = self.handlers.take()
-            && !handlers.end(patience).await
-        {
-            tracing::warn!(target: "rendezvous_ipc::serve", "a handler still runs");
-            self.leave = true;
-        }
-    }
-
-    /// Releases what is held, the lifetime lock only when no code of the handler runs any more.
-    async fn release(&mut self) {
-        self.point = None;
-        self.end_handlers(self.service.limits.patience).await;
-        match self.life.take() {
-            Some(life) if self.leave => life.leave(),
-            life => drop(life),
-        }
-    }
-
+impl Native {
     fn reply(&mut self, line: &[u8]) -> Result<(), Error> {
         match self.replies.take() {
             Some(mut replies) => replies.write_all(line).map_err(Error::system("Ready")),
@@ -599,32 +321,90 @@ impl<'a> Server<'a> {
         // A spawner that is not there any more needs no reason.
         let _ = self.reply(format!("{}{reason}\n", Reply::FAILED).as_bytes());
     }
+}
 
-    /// Marks all that is this server's as used, lest a cleaner of temporary files take it for forgotten.
-    fn touch(&self) -> Result<(), Error> {
-        let Service { context, point, life, log, .. } = self.service;
+impl Effects for Native {
+    type Host = Host;
+
+    /// The point and the life file, say.
+    const FILES: usize = 2;
+
+    fn holds_life(&self) -> Option<bool> {
+        Some(self.life.is_some())
+    }
+
+    async fn may_be_idle(_host: &Host, _patience: Duration) {}
+
+    fn touch(service: &Service, host: &Host) {
+        let Service { context, point, life, log, .. } = service;
         [context.home(), point, life, log].into_iter().for_each(cleaner::touch);
-        if let Address::Unix(name) = self.host()?.record.address {
+        if let Address::Unix(name) = host.record.address {
             cleaner::touch(&socket::path(point, name));
         }
-        Ok(())
     }
 
-    fn host(&self) -> Result<Rc<Host>, Error> {
-        self.host.clone().ok_or_else(|| missing("the record"))
+    fn check(&self, service: &Service, host: &Host, point: Option<&mut Guard>) -> Result<Checked, Error> {
+        let (found, file) = match point {
+            Some(point) => (point.found(), point.id()),
+            None => (point::read(&service.point), FileId::at(&service.point).ok()),
+        };
+        match self.life.as_ref().map_or(Ok(LifeFile::Lost), Life::file)? {
+            LifeFile::Lost => Ok(Checked::Lost),
+            life => {
+                let in_place = file.is_some() && file == self.written;
+                Ok(Checked::of(life, &found?, in_place, &host.record, &host.here))
+            }
+        }
     }
 
-    fn point(&mut self) -> Result<&mut Guard, Error> {
-        self.point.as_mut().ok_or_else(|| missing("the point lock"))
+    fn repair(lobby: &mut Lobby<Host>) {
+        lobby.look_after_file();
     }
-}
 
-/// One to two milliseconds.
-pub(super) fn jitter() -> Result<Duration, Error> {
-    let [random] = random::bytes::<1>()?;
-    Ok(Duration::from_micros(1000 + 4 * u64::from(random)))
-}
+    fn is_gone(&self, _service: &Service) -> bool {
+        self.life.as_ref().is_some_and(|life| matches!(life.file(), Ok(LifeFile::Lost)))
+    }
 
-pub(super) fn missing(what: &str) -> Error {
-    Error::System { stage: "Serve", source: std::io::Error::other(format!("{what} is not there")) }
+    fn reclaim(&mut self) -> Result<LifeFile, Error> {
+        self.life.as_mut().map_or(Ok(LifeFile::Lost), Life::reclaim)
+    }
+
+    fn restore(&mut self, host: &Host, point: &mut Guard) -> Result<(), Error> {
+        let restored = point.clear().and_then(|()| point.write(&host.record));
+        self.written = point.id();
+        restored
+    }
+
+    async fn settle(_host: &Host, _patience: Duration) {}
+
+    fn withdraw(host: &Host, point: &mut Guard) {
+        let mine = Found::Record(host.record.clone());
+        if point.found().is_ok_and(|found| found == mine) {
+            let _ = point.clear();
+        }
+    }
+
+    /// The clients that asked for the retirement are kept in it.
+    fn close(host: Rc<Host>) -> Option<Rc<Host>> {
+        Some(host)
+    }
+
+    fn dismiss(host: &Host) {
+        host.dismiss_witnesses();
+    }
+
+    fn release(&mut self, handler_runs: bool) {
+        match self.life.take() {
+            Some(life) if handler_runs => life.leave(),
+            life => drop(life),
+        }
+    }
+
+    fn abandon(&mut self) {
+        self.listener = None;
+    }
+
+    fn tell_failure(&mut self, error: &Error) {
+        self.reply_reason(&error.to_string());
+    }
 }

@@ -24,5 +24,6 @@ pub mod retire;
 pub mod scope;
 pub mod sequoia;
 pub mod serve;
+pub mod serving;
 pub mod start;
 pub mod unresponsive;

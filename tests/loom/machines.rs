@@ -14,7 +14,8 @@ use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
-use rendezvous_ipc::proto::serve::{self, Checked, Gate, LifeFile, Starter};
+use rendezvous_ipc::proto::serve::{self, LifeFile, Starter};
+use rendezvous_ipc::proto::serving::{self, Checked, Gate};
 
 use crate::explore;
 
@@ -237,7 +238,7 @@ impl World {
         let (mut lock, mut life) = (starter == Starter::Hand, false);
         let mut step = Step::new(starter);
         loop {
-            assert_eq!(step.holds(), serve::Holds { lock, life });
+            assert_eq!(step.holds(), serving::Holds { lock, life });
             step = match step {
                 Step::Watch(s) => s.ordered(),
                 Step::Claim(s) => {
@@ -272,69 +273,79 @@ impl World {
                     self.open(server);
                     s.written()
                 }
-                Step::Serve(s) => server.wait(|state| match state {
-                    State { told: true, .. } => Some(s.clone().told()),
-                    State { check: true, .. } => {
-                        state.check = false;
-                        Some(s.clone().check())
-                    }
-                    state => (self.goes_idle && slot == 0 && state.gate.counted() == 0).then(|| s.clone().idle()),
-                }),
-                Step::Check(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), true, &record(slot), &PLACE)),
-                Step::Lock(s) => {
-                    lock = self.try_lock(who);
-                    if !lock {
-                        thread::yield_now();
-                    }
-                    if lock { s.got() } else { s.busy() }
-                }
-                Step::Backoff(s) => {
-                    thread::yield_now();
-                    if server.state().told { s.told() } else { s.elapsed() }
-                }
-                Step::Recheck(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), true, &record(slot), &PLACE)),
-                Step::Reclaim(s) => s.claimed(),
-                Step::Restore(s) => {
-                    self.write(who, Some(slot));
-                    s.restored()
-                }
-                Step::Look(s) => {
-                    let mut state = server.state();
-                    if state.gate.look(s.why()) {
-                        self.serving.fetch_sub(1, Ordering::Relaxed);
-                        s.shut()
-                    } else {
-                        s.counted()
-                    }
-                }
-                Step::Withdraw(s) => {
-                    if self.found() == Found::Record(record(slot)) {
-                        self.write(who, None);
-                    }
-                    s.withdrawn()
-                }
-                Step::Close(s) => {
-                    server.change(|state| state.listens = false);
-                    s.closed()
-                }
-                Step::Unlock(s) => {
-                    self.unlock(who);
-                    lock = false;
-                    s.unlocked()
-                }
-                Step::Drain(s) => {
-                    server.wait(|state| (state.gate.counted() == 0).then_some(()));
-                    self.handlers.fetch_sub(1, Ordering::Relaxed);
-                    s.drained()
-                }
-                Step::Release(s) => {
-                    if std::mem::take(&mut life) {
-                        assert_eq!(self.life.lock().unwrap().take(), Some(slot));
-                    }
-                    s.released()
-                }
-                Step::Done(_) => return,
+                Step::Serving(serving::Step::Done(_)) => return,
+                Step::Serving(step) => self.serves(slot, step, (&mut lock, &mut life)).into(),
             };
+        }
+    }
+
+    /// One step of a server whose start is over.
+    fn serves(&self, slot: usize, step: serving::Step, (lock, life): (&mut bool, &mut bool)) -> serving::Step {
+        use serving::Step;
+        let (who, server) = (Actor::Server(slot), &self.servers[slot]);
+        match step {
+            Step::Serve(s) => server.wait(|state| match state {
+                State { told: true, .. } => Some(s.clone().told()),
+                State { check: true, .. } => {
+                    state.check = false;
+                    Some(s.clone().check())
+                }
+                state => (self.goes_idle && slot == 0 && state.gate.counted() == 0).then(|| s.clone().idle()),
+            }),
+            Step::Check(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), true, &record(slot), &PLACE)),
+            Step::Lock(s) => {
+                *lock = self.try_lock(who);
+                if !*lock {
+                    thread::yield_now();
+                }
+                if *lock { s.got() } else { s.busy() }
+            }
+            Step::Backoff(s) => {
+                thread::yield_now();
+                if server.state().told { s.told() } else { s.elapsed() }
+            }
+            Step::Recheck(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), true, &record(slot), &PLACE)),
+            Step::Reclaim(s) => s.claimed(),
+            Step::Restore(s) => {
+                self.write(who, Some(slot));
+                s.restored()
+            }
+            Step::Look(s) => {
+                let mut state = server.state();
+                if state.gate.look(s.why()) {
+                    self.serving.fetch_sub(1, Ordering::Relaxed);
+                    s.shut()
+                } else {
+                    s.counted()
+                }
+            }
+            Step::Withdraw(s) => {
+                if self.found() == Found::Record(record(slot)) {
+                    self.write(who, None);
+                }
+                s.withdrawn()
+            }
+            Step::Close(s) => {
+                server.change(|state| state.listens = false);
+                s.closed()
+            }
+            Step::Unlock(s) => {
+                self.unlock(who);
+                *lock = false;
+                s.unlocked()
+            }
+            Step::Drain(s) => {
+                server.wait(|state| (state.gate.counted() == 0).then_some(()));
+                self.handlers.fetch_sub(1, Ordering::Relaxed);
+                s.drained()
+            }
+            Step::Release(s) => {
+                if std::mem::take(life) {
+                    assert_eq!(self.life.lock().unwrap().take(), Some(slot));
+                }
+                s.released()
+            }
+            Step::Done(_) => step,
         }
     }
 

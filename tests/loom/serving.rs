@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::thread;
-use rendezvous_ipc::proto::serve::Retire;
+use rendezvous_ipc::proto::serving::Retire;
 
 use crate::hall::{Hall, Told};
 use crate::{explore, wait};

@@ -7,12 +7,13 @@ use core::num::NonZeroU16;
 
 use super::connect::{self, Came, Class, Done, Goal, Holds, Policy, Step, class};
 use super::record::{Found, Record};
-use super::serve::{self, Checked, Starter};
+use super::serve::{self, Starter, checked};
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{Answer, Verdict};
 use crate::proto::lock::Tried;
 use crate::proto::random::Random;
 use crate::proto::record::Malformed;
+use crate::proto::serving::{self, Checked};
 
 const EXTERNAL: Goal = Goal::Connect(Policy::External);
 const INTERNAL: Goal = Goal::Connect(Policy::Internal);
@@ -228,8 +229,8 @@ fn a_connect_of_the_dialect_with_too_little_time_starts_nothing() {
     }
 }
 
-/// As `path`, for the server: whether the point lock is held.
-macro_rules! serving {
+/// As `path`, for the start of a server: whether the point lock is held.
+macro_rules! starting {
     ($first:expr; $($variant:ident $locked:literal => $answer:ident($($with:expr),*);)*) => {{
         let step: serve::Step = $first;
         $(
@@ -241,92 +242,55 @@ macro_rules! serving {
     }};
 }
 
-fn at_serve() -> serve::Step {
-    serving! { serve::Step::new(Starter::Client); Hear false => heard(); Build false => built(); Ready false => said(); }
+/// The start is over, and the point is unlocked where it was locked.
+fn unlocked(step: serve::Step) -> serving::Step {
+    match step {
+        serve::Step::Serving(serving::Step::Unlock(question)) => question.unlocked(),
+        serve::Step::Serving(step) => step,
+        step => panic!("still at {}", step.name()),
+    }
 }
 
 #[test]
 fn a_sequoia_server_that_nobody_tells_a_cookie_or_that_has_no_handler_ends() {
-    let untold = serving! { serve::Step::new(Starter::Client); Hear false => untold(); };
-    assert_eq!(untold, serve::Step::Done(serve::Done::Untold));
-    let failed = serving! { serve::Step::new(Starter::Client); Hear false => heard(); Build false => failed(); };
-    assert_eq!(failed, serve::Step::Done(serve::Done::Failed));
+    let client = || serve::Step::new(Starter::Client);
+    let untold = starting! { client(); Hear false => untold(); };
+    assert_eq!(unlocked(untold), serving::Step::Done(serving::Done::Untold));
     let hand = || serve::Step::new(Starter::Hand);
-    for unlock in [
-        serving! { hand(); Build true => failed(); },
-        serving! { hand(); Build true => built(); Listen true => failed(); },
+    for failed in [
+        starting! { client(); Hear false => heard(); Build false => failed(); },
+        starting! { hand(); Build true => failed(); },
+        starting! { hand(); Build true => built(); Listen true => failed(); },
     ] {
-        assert_eq!(serving! { unlock; Unlock true => unlocked(); }, serve::Step::Done(serve::Done::Failed));
+        let serving::Step::Release(release) = unlocked(failed) else { panic!("it holds nothing but the point lock") };
+        assert_eq!(release.released(), serving::Step::Done(serving::Done::Failed));
     }
-    let serves = serving! { hand(); Build true => built(); Listen true => listening(); Write true => written(); };
-    assert_eq!(serving! { serves; Unlock true => unlocked(); }, at_serve());
+}
+
+#[test]
+fn a_sequoia_server_serves_when_it_heard_its_cookie_or_wrote_its_record() {
+    let heard = starting! { serve::Step::new(Starter::Client);
+        Hear false => heard(); Build false => built(); Ready false => said();
+    };
+    let wrote = starting! { serve::Step::new(Starter::Hand);
+        Build true => built(); Listen true => listening(); Write true => written();
+    };
+    assert!(wrote.holds_lock() && !heard.holds_lock());
+    for step in [heard, wrote] {
+        assert_eq!(unlocked(step).name(), "Serve");
+    }
 }
 
 #[test]
 fn a_sequoia_server_restores_what_is_damaged_and_goes_where_another_is_registered() {
     for found in nobody() {
-        assert_eq!(Checked::of(&found, &record(1)), Checked::Damaged);
+        assert_eq!(checked(&found, &record(1)), Checked::Damaged);
     }
-    assert_eq!(Checked::of(&found(1), &record(1)), Checked::Mine);
+    assert_eq!(checked(&found(1), &record(1)), Checked::Mine);
     let other_port = Found::Record(Record { port: record(2).port, ..record(1) });
     for other in [found(2), other_port, Found::OtherDialect] {
-        assert_eq!(Checked::of(&other, &record(1)), Checked::Lost);
+        assert_eq!(checked(&other, &record(1)), Checked::Lost);
     }
-    let check = serving! { at_serve(); Serve false => check(); };
-    for checked in [Checked::Mine, Checked::CannotTell] {
-        assert_eq!(serving! { check.clone(); Check false => checked(checked); }, at_serve());
-    }
-    let recheck = serving! { check.clone(); Check false => checked(Checked::Damaged); Lock false => got(); };
-    let restored = serving! { recheck.clone(); Recheck true => checked(Checked::Damaged); Restore true => restored(); };
-    assert_eq!(serving! { restored; Unlock true => unlocked(); }, at_serve());
-    for checked in [Checked::Mine, Checked::CannotTell] {
-        let unlock = serving! { recheck.clone(); Recheck true => checked(checked); };
-        assert_eq!(serving! { unlock; Unlock true => unlocked(); }, at_serve());
-    }
-    let late = serving! { recheck; Recheck true => checked(Checked::Lost); Unlock true => unlocked(); };
-    for look in [late, serving! { check; Check false => checked(Checked::Lost); }] {
-        let close = serving! { look; Look false => shut(); };
-        let done = serving! { close; Close false => closed(); Drain false => drained(); };
-        assert_eq!(done, serve::Step::Done(serve::Done::Retired(serve::Retire::Lost)));
-    }
-}
-
-#[test]
-fn a_sequoia_server_retires_under_the_point_lock() {
-    for why in [serve::Retire::Idle, serve::Retire::Told] {
-        let lock = match why {
-            serve::Retire::Idle => serving! { at_serve(); Serve false => idle(); },
-            _ => serving! { at_serve(); Serve false => told(); },
-        };
-        let look = serving! { lock; Lock false => got(); };
-        let serve::Step::Look(question) = &look else { panic!() };
-        assert_eq!(question.why(), why);
-        assert_eq!(serving! { look.clone(); Look true => counted(); Unlock true => unlocked(); }, at_serve());
-        let close = serving! { look; Look true => shut(); Withdraw true => withdrawn(); };
-        let drain = serving! { close; Close true => closed(); Unlock true => unlocked(); };
-        let done = serving! { drain; Drain false => drained(); };
-        assert_eq!(done, serve::Step::Done(serve::Done::Retired(why)));
-    }
-}
-
-#[test]
-fn a_sequoia_server_that_cannot_have_the_lock_stays_if_idle_and_tries_again_if_told() {
-    let idle = serving! { at_serve(); Serve false => idle(); };
-    assert_eq!(serving! { idle.clone(); Lock false => busy(); }, at_serve());
-    assert_eq!(serving! { idle; Lock false => failed(); Look false => counted(); }, at_serve());
-    let told = serving! { at_serve(); Serve false => told(); };
-    let restore = serving! { at_serve(); Serve false => check(); Check false => checked(Checked::Damaged); };
-    for lock in [&told, &restore] {
-        for backoff in
-            [serving! { lock.clone(); Lock false => busy(); }, serving! { lock.clone(); Lock false => failed(); }]
-        {
-            assert_eq!(&serving! { backoff.clone(); Backoff false => elapsed(); }, lock);
-            assert_eq!(serving! { backoff; Backoff false => told(); }, told);
-        }
-    }
-    let overdue = serving! { told; Lock false => busy(); Backoff false => overdue(); };
-    assert_eq!(serving! { overdue; Look false => shut(); }.name(), "Close");
-    assert_eq!(serving! { restore; Lock false => busy(); Backoff false => overdue(); }, at_serve());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::proto::record::{Found, Record};
 use crate::proto::scope::Place;
+use crate::proto::serving::Checked;
 
 /// What a server found at the path of its life file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -12,21 +13,6 @@ pub enum LifeFile {
     Unheld,
     /// One that another has locked, or no directory for it any more.
     Lost,
-}
-
-/// What *Check* found.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Checked {
-    /// The life file is the one I locked, and the point holds exactly my record.
-    Mine,
-    /// The point is gone, damaged, or holds an old record: it is mine to restore.
-    Damaged,
-    /// The life file is gone, or is one that nobody has locked: it is mine to make again.
-    Robbed,
-    /// The life file is another's, or the point is somebody else's.
-    Lost,
-    /// Reading failed; that says nothing.
-    CannotTell,
 }
 
 impl Checked {

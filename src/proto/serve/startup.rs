@@ -1,6 +1,6 @@
 //! A server's start, up to *Serve*.
 
-use super::{Done, Release, Serve, Starter, Step, Then, Unlock};
+use super::{Done, Starter, Step, serving};
 
 /// Start the watchdog, which ends this process unless it is registered in time; read the spawner's order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -35,7 +35,7 @@ impl Starter {
     fn refuse(self, done: Done) -> Step {
         match self {
             Starter::Spawner => Step::Refuse(Refuse { done }),
-            Starter::Hand => Step::Unlock(Unlock { then: Then::Done(done) }),
+            Starter::Hand => Step::Serving(serving::Step::gives_up_locked(done)),
         }
     }
 }
@@ -97,7 +97,7 @@ pub struct Registered(pub(super) ());
 impl Registered {
     /// It came; the gate is open.
     pub fn registered(self) -> Step {
-        Step::Serve(Serve(()))
+        Step::Serving(serving::Step::registered())
     }
 }
 
@@ -108,7 +108,7 @@ pub struct Write(pub(super) ());
 impl Write {
     /// It is there, whole; the gate is open.
     pub fn written(self) -> Step {
-        Step::Unlock(Unlock { then: Then::Serve })
+        Step::Serving(serving::Step::wrote())
     }
 }
 
@@ -121,9 +121,6 @@ pub struct Refuse {
 impl Refuse {
     /// It was said, or nobody was there to hear it.
     pub fn said(self) -> Step {
-        match self.done {
-            Done::Failed => Step::Release(Release { done: self.done }),
-            done => Step::Done(done),
-        }
+        Step::Serving(serving::Step::gives_up(self.done))
     }
 }

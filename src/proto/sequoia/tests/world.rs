@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::*;
-use crate::proto::serve::Gate;
+use crate::proto::serving::{Gate, Step as Serving};
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Point {
@@ -166,7 +166,8 @@ impl World {
             }),
             Step::Await(s) => match self.servers[&child.unwrap()].step {
                 None => say(s.failed(), &same),
-                Some(serve::Step::Hear(_) | serve::Step::Build(_) | serve::Step::Ready(_) | serve::Step::Done(_)) => {}
+                Some(serve::Step::Hear(_) | serve::Step::Build(_) | serve::Step::Ready(_)) => {}
+                Some(serve::Step::Serving(Serving::Release(_) | Serving::Done(_))) => {}
                 Some(_) => say(s.heard(), &same),
             },
             Step::Write(s) => say(s.written(), &|w| {
@@ -200,7 +201,6 @@ impl World {
         };
         let same = |_: &mut World| ();
         let serves = |w: &mut World| w.servers.get_mut(&number).unwrap().gate.open();
-        let checked = Checked::of(&self.found(), &record(number));
         if server.gate.is_open() && !server.queue.is_empty() {
             say(step.clone(), &|w| w.admit(number));
         }
@@ -225,7 +225,23 @@ impl World {
                 w.write(me, Point::Of(number));
                 serves(w);
             }),
-            serve::Step::Serve(s) => {
+            serve::Step::Serving(step) => self.serving_steps(number, step, next),
+        }
+    }
+
+    fn serving_steps(&self, number: u8, step: Serving, next: &mut Vec<World>) {
+        let server = &self.servers[&number];
+        let me = Who::Server(number);
+        let mut say = |step: Serving, change: &dyn Fn(&mut World)| {
+            let mut world = self.clone();
+            world.servers.get_mut(&number).unwrap().step = Some(step.into());
+            change(&mut world);
+            next.push(world);
+        };
+        let same = |_: &mut World| ();
+        let checked = checked(&self.found(), &record(number));
+        match step {
+            Serving::Serve(s) => {
                 if checked != Checked::Mine {
                     say(s.clone().check(), &same);
                 }
@@ -236,33 +252,36 @@ impl World {
                     say(s.told(), &|w| w.left.told -= 1);
                 }
             }
-            serve::Step::Check(s) => say(s.checked(checked), &same),
-            serve::Step::Lock(s) if self.lock.is_none() => say(s.got(), &|w| w.lock = Some(me)),
-            serve::Step::Lock(s) => say(s.busy(), &same),
-            serve::Step::Backoff(s) => say(s.elapsed(), &same),
-            serve::Step::Recheck(s) => say(s.checked(checked), &same),
-            serve::Step::Restore(s) => say(s.restored(), &|w| w.write(me, Point::Of(number))),
-            serve::Step::Look(s) => {
+            Serving::Check(s) => say(s.checked(checked), &same),
+            Serving::Lock(s) if self.lock.is_none() => say(s.got(), &|w| w.lock = Some(me)),
+            Serving::Lock(s) => say(s.busy(), &same),
+            Serving::Backoff(s) => say(s.elapsed(), &same),
+            Serving::Recheck(s) => say(s.checked(checked), &same),
+            Serving::Restore(s) => say(s.restored(), &|w| w.write(me, Point::Of(number))),
+            Serving::Look(s) => {
                 let mut world = self.clone();
                 while !world.servers[&number].queue.is_empty() {
                     world.admit(number);
                 }
                 let server = world.servers.get_mut(&number).unwrap();
-                server.step = Some(if server.gate.look(s.why()) { s.shut() } else { s.counted() });
+                server.step = Some(if server.gate.look(s.why()) { s.shut() } else { s.counted() }.into());
                 next.push(world);
             }
-            serve::Step::Withdraw(s) => say(s.withdrawn(), &|w| {
+            Serving::Withdraw(s) => say(s.withdrawn(), &|w| {
                 if w.point == Point::Of(number) {
                     w.write(me, Point::Empty);
                 }
             }),
-            serve::Step::Close(s) => say(s.closed(), &|w| {
+            Serving::Close(s) => say(s.closed(), &|w| {
                 let server = w.servers.get_mut(&number).unwrap();
                 (server.listens, server.queue) = (false, Vec::new());
             }),
-            serve::Step::Unlock(s) => say(s.unlocked(), &|w| w.lock = None),
-            serve::Step::Drain(s) => say(s.drained(), &same),
-            serve::Step::Done(_) => {
+            Serving::Unlock(s) => say(s.unlocked(), &|w| w.lock = None),
+            // There is no life file.
+            Serving::Reclaim(_) => unreachable!("it is never robbed"),
+            Serving::Drain(s) => say(s.drained(), &same),
+            Serving::Release(s) => say(s.released(), &same),
+            Serving::Done(_) => {
                 let mut world = self.clone();
                 world.kill(number);
                 next.push(world);

@@ -15,6 +15,13 @@ pub struct Facts {
     pub then: &'static str,
 }
 
+impl Facts {
+    /// What is remembered before such an end.
+    pub(in crate::proto) fn of_end(done: Done) -> Self {
+        Then::Done(done).facts()
+    }
+}
+
 impl Step {
     /// What this step remembers.
     pub fn facts(&self) -> Facts {
@@ -29,7 +36,7 @@ impl Step {
             Step::Withdraw(Withdraw { why }) => Facts { why: Some(*why), held: true, ..nothing },
             Step::Drain(Drain { why }) => Facts { why: Some(*why), ..nothing },
             Step::Unlock(Unlock { then }) => then.facts(),
-            Step::Refuse(Refuse { done }) | Step::Release(Release { done }) => Then::Done(*done).facts(),
+            Step::Release(Release { done }) => Facts::of_end(*done),
             _ => nothing,
         }
     }
@@ -54,6 +61,7 @@ impl Then {
             Then::Done(Done::Retired(why)) => (Some(why), ""),
             Then::Done(Done::Busy) => (None, "Busy"),
             Then::Done(Done::Failed) => (None, "Failed"),
+            Then::Done(Done::Untold) => (None, "Untold"),
         };
         Facts { why, then, ..Facts::default() }
     }

@@ -1,0 +1,414 @@
+//! The serving loop, for both dialects: does what each step of the [machine](crate::proto::serving) asks for.
+//!
+//! It runs on a thread of its own, together with the accepting and the handshakes: whatever runtime the
+//! program has, and whatever its handlers do, a handshake is answered.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use super::hall::{Hall, Told};
+use super::handlers::{Handlers, handle};
+use super::lobby::{Greet, Lobby};
+use super::log::Log;
+use super::os::lock::TryLock;
+use super::os::signals::Signals;
+use super::point::{self, Guard};
+use super::random;
+use super::socket::Listener;
+use super::supervise;
+use crate::error::Error;
+use crate::handler::Factory;
+use crate::proto::cookie::Cookie;
+use crate::proto::serve::LifeFile;
+use crate::proto::serving::{Checked, Done, Retire, Step};
+use crate::service::Service;
+
+/// What a dialect does at a step of the serving machine. All else is the same in both, and stands in [`Server`].
+pub(super) trait Effects: Sized {
+    /// What answers the clients.
+    type Host: Greet;
+
+    /// How many files *Check* and *Lock* open at once, at most.
+    const FILES: usize;
+
+    /// Whether the lifetime lock is held; `None` where the dialect has none.
+    fn holds_life(&self) -> Option<bool>;
+
+    /// Serve: returns when the idle period may end.
+    async fn may_be_idle(host: &Self::Host, patience: Duration);
+
+    /// Check: marks this server's files as used, lest a cleaner of temporary files take them for forgotten.
+    fn touch(service: &Service, host: &Self::Host);
+
+    /// Check, and with the locked point Recheck: returns what the files say.
+    fn check(&self, service: &Service, host: &Self::Host, point: Option<&mut Guard>) -> Result<Checked, Error>;
+
+    /// Check: repairs the listener's file, where it has one.
+    fn repair(lobby: &mut Lobby<Self::Host>);
+
+    /// Backoff: returns whether the home is gone. Then there is nothing to lock, and nothing to withdraw.
+    fn is_gone(&self, service: &Service) -> bool;
+
+    /// Reclaim: makes the life file again, and locks it.
+    fn reclaim(&mut self) -> Result<LifeFile, Error>;
+
+    /// Restore: truncates the point and writes the record of this server again.
+    fn restore(&mut self, host: &Self::Host, point: &mut Guard) -> Result<(), Error>;
+
+    /// Look: returns when the clients that have to be counted before are counted.
+    async fn settle(host: &Self::Host, patience: Duration);
+
+    /// Withdraw: truncates the point if the record in it is this server's.
+    fn withdraw(host: &Self::Host, point: &mut Guard);
+
+    /// Close: returns what is needed until the end of the drain. The rest is dropped.
+    fn close(host: Rc<Self::Host>) -> Option<Rc<Self::Host>>;
+
+    /// Drain: leaves the connections of clients that asked for the retirement to the process, where that is nothing but
+    /// this server.
+    fn dismiss(host: &Self::Host);
+
+    /// Release: releases the lifetime lock, or leaves it to the process while code of the handler runs.
+    fn release(&mut self, handler_runs: bool);
+
+    /// Drops what was not served yet, after the loop panicked.
+    fn abandon(&mut self);
+
+    /// Tells the client that started this server why it failed, unless it was answered already.
+    fn tell_failure(&mut self, error: &Error);
+}
+
+/// A server and what it holds. Dropping it releases the point lock.
+pub(super) struct Server<'a, E: Effects> {
+    pub(super) service: &'a Service,
+    pub(super) effects: E,
+    pub(super) told: Told,
+    /// What a started server prints to. By hand, that is nobody else's.
+    pub(super) log: Option<Log<'a>>,
+    pub(super) cookie: Option<Cookie>,
+    pub(super) hall: Arc<Hall>,
+    pub(super) handlers: Option<Handlers>,
+    pub(super) host: Option<Rc<E::Host>>,
+    pub(super) point: Option<Guard>,
+    /// Why the start failed.
+    pub(super) refused: Option<Error>,
+    lobby: Option<Lobby<E::Host>>,
+    /// Which task it lost, and so retires.
+    dead: Option<Error>,
+    /// Code of the handler cannot be stopped.
+    handler_runs: bool,
+    next_check: Instant,
+    /// When the point lock was first tried for what is being done now.
+    tried: Option<Instant>,
+    /// Do not wait for clients.
+    hurry: Rc<Notify>,
+}
+
+impl<'a, E: Effects> Server<'a, E> {
+    pub(super) fn new(service: &'a Service, told: Told, effects: E) -> Self {
+        Server {
+            service,
+            effects,
+            told,
+            log: None,
+            cookie: None,
+            hall: Hall::new(),
+            handlers: None,
+            host: None,
+            point: None,
+            refused: None,
+            lobby: None,
+            dead: None,
+            handler_runs: false,
+            next_check: Instant::now(),
+            tried: None,
+            hurry: Rc::default(),
+        }
+    }
+
+    /// Lives, from the start to the end, and releases everything then, also if it panics. Signals are obeyed meanwhile.
+    pub(super) async fn run(
+        mut self,
+        signals: Signals,
+        live: impl AsyncFnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (told, hurry, spawned) = (self.told.clone(), self.hurry.clone(), self.service.context.spawned());
+        let lives = async {
+            let result = supervise::caught("the server's loop", live(&mut self)).await;
+            if let Ok(Err(error)) | Err(error) = &result {
+                self.effects.tell_failure(error);
+            }
+            if result.is_err() {
+                self.abandon().await;
+            }
+            self.release().await;
+            supervise::ended(result, self.dead.take(), spawned)
+        };
+        tokio::select! {
+            biased;
+            result = lives => result,
+            never = obey(signals, told, hurry) => match never {},
+        }
+    }
+
+    /// Builds the handler.
+    pub(super) async fn build(&mut self, factory: &Factory, until: Instant) -> Result<(), Error> {
+        let start = handle(&self.service.context, &self.hall, &self.told);
+        let handlers = match self.handlers.take() {
+            Some(handlers) => handlers,
+            None => Handlers::start()?,
+        };
+        self.handlers.insert(handlers).build_by(until, factory, start, &self.told).await
+    }
+
+    /// Serves from here on: nothing was accepted before.
+    pub(super) fn open(&mut self, listener: Listener) -> Result<(), Error> {
+        let host = self.host()?;
+        self.hall.open();
+        self.lobby = Some(Lobby::open(listener, host));
+        self.next_check = Instant::now() + self.service.limits.check;
+        Ok(())
+    }
+
+    /// Serves, from the end of the start until everything is released.
+    pub(super) async fn serve(&mut self, mut step: Step) -> Result<Done, Error> {
+        loop {
+            let facts = step.facts();
+            tracing::debug!(
+                target: "rendezvous_ipc::serve",
+                step = step.name(),
+                why = facts.why.map(tracing::field::debug),
+                purpose = facts.purpose,
+                then = facts.then,
+                "{}",
+                step.name()
+            );
+            debug_assert_eq!(step.holds().lock, self.point.is_some(), "at {}", step.name());
+            debug_assert!(self.effects.holds_life().is_none_or(|life| life == step.holds().life), "at {}", step.name());
+            step = match step {
+                Step::Serve(s) => {
+                    self.tried = None;
+                    let host = self.host()?;
+                    host.reserve().fill();
+                    let limits = &self.service.limits;
+                    let idle = async {
+                        E::may_be_idle(&host, limits.patience).await;
+                        self.hall.idle(limits.idle, limits.patience).await;
+                    };
+                    // In this order: a server that is idle and finds the point lock busy for ever still looks after
+                    // its files, and one that is told does nothing else first.
+                    tokio::select! {
+                        biased;
+                        () = self.told.told() => s.told(),
+                        () = sleep_until(self.next_check) => s.check(),
+                        () = idle => s.idle(),
+                        dead = supervise::lost(&mut self.lobby, &mut self.handlers) => {
+                            self.dead = Some(dead);
+                            self.told.tell();
+                            s.told()
+                        }
+                    }
+                }
+                Step::Check(s) => s.checked(self.check()?),
+                Step::Lock(s) => {
+                    self.tried.get_or_insert_with(Instant::now);
+                    self.lend();
+                    let next = match point::try_lock(&self.service.point).map(TryLock::locked) {
+                        Ok(Some(point)) => {
+                            self.point = Some(point);
+                            s.got()
+                        }
+                        Ok(None) => s.busy(),
+                        Err(error) => {
+                            tracing::warn!(target: "rendezvous_ipc::serve", %error, "the point cannot be locked");
+                            s.failed()
+                        }
+                    };
+                    // An idle server that stays begins its idle period anew, however short that is.
+                    if matches!(next, Step::Serve(_)) {
+                        self.hall.rest();
+                        sleep(jitter()?).await;
+                    }
+                    next
+                }
+                Step::Backoff(s) => {
+                    let told_at = self.told.at();
+                    let until = told_at.or(self.tried).unwrap_or(self.next_check) + self.service.limits.drain;
+                    if self.effects.is_gone(self.service) || Instant::now() >= until {
+                        s.overdue()
+                    } else {
+                        sleep(jitter()?).await;
+                        if told_at.is_some() { s.told() } else { s.elapsed() }
+                    }
+                }
+                Step::Recheck(s) => s.checked(self.checked(true)?),
+                Step::Reclaim(s) => match self.reclaim() {
+                    LifeFile::Mine => s.claimed(),
+                    LifeFile::Lost => s.lost(),
+                    LifeFile::Unheld => s.failed(),
+                },
+                Step::Restore(s) => {
+                    self.restore()?;
+                    s.restored()
+                }
+                Step::Look(s) => {
+                    E::settle(&*self.host()?, self.service.limits.patience).await;
+                    if self.hall.look(s.why()) { s.shut() } else { s.counted() }
+                }
+                Step::Withdraw(s) => {
+                    let host = self.host()?;
+                    E::withdraw(&host, self.point()?);
+                    s.withdrawn()
+                }
+                Step::Close(s) => {
+                    self.lobby = None;
+                    self.host = self.host.take().and_then(E::close);
+                    s.closed()
+                }
+                Step::Unlock(s) => {
+                    self.point = None;
+                    s.unlocked()
+                }
+                Step::Drain(s) => {
+                    self.drain().await;
+                    s.drained()
+                }
+                Step::Release(s) => {
+                    self.release().await;
+                    s.released()
+                }
+                Step::Done(done) => {
+                    tracing::info!(target: "rendezvous_ipc::serve", ?done);
+                    return Ok(done);
+                }
+            };
+        }
+    }
+
+    fn check(&mut self) -> Result<Checked, Error> {
+        self.next_check = Instant::now() + self.service.limits.check;
+        self.lend();
+        self.log.iter_mut().for_each(Log::look_after);
+        E::touch(self.service, &*self.host()?);
+        let checked = self.checked(false)?;
+        if checked != Checked::Lost {
+            self.lobby.iter_mut().for_each(E::repair);
+        }
+        Ok(checked)
+    }
+
+    fn checked(&mut self, locked: bool) -> Result<Checked, Error> {
+        let host = self.host()?;
+        let point = if locked { Some(self.point.as_mut().ok_or_else(no_lock)?) } else { None };
+        Ok(self.effects.check(self.service, &host, point).unwrap_or_else(|error| {
+            tracing::warn!(target: "rendezvous_ipc::serve", %error, "the files cannot be looked at");
+            Checked::CannotTell
+        }))
+    }
+
+    fn reclaim(&mut self) -> LifeFile {
+        let reclaimed = self.effects.reclaim();
+        match &reclaimed {
+            Ok(LifeFile::Mine) => tracing::info!(target: "rendezvous_ipc::serve", "the life file was made again"),
+            Ok(LifeFile::Lost | LifeFile::Unheld) => {}
+            Err(error) => {
+                tracing::warn!(target: "rendezvous_ipc::serve", %error, "the life file is not made again");
+            }
+        }
+        reclaimed.unwrap_or(LifeFile::Unheld)
+    }
+
+    fn restore(&mut self) -> Result<(), Error> {
+        let host = self.host()?;
+        match self.effects.restore(&host, self.point.as_mut().ok_or_else(no_lock)?) {
+            Ok(()) => tracing::info!(target: "rendezvous_ipc::serve", "the record was restored"),
+            Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "not restored"),
+        }
+        Ok(())
+    }
+
+    /// Gives up descriptors of the reserve, so that there are as many for what this server opens itself.
+    fn lend(&self) {
+        if let Some(host) = &self.host {
+            host.reserve().lend(E::FILES);
+        }
+    }
+
+    /// Waits for the clients that are left, then ends them, and the handler with them.
+    async fn drain(&mut self) {
+        let limits = &self.service.limits;
+        let until = Instant::now() + limits.drain;
+        tokio::select! {
+            _ = timeout_at(until, self.hall.empty()) => {}
+            () = self.hurry.notified() => {}
+        }
+        self.end_handlers(limits.patience.max(until - Instant::now())).await;
+        if self.service.context.spawned()
+            && let Some(host) = &self.host
+        {
+            E::dismiss(host);
+        }
+    }
+
+    /// Ends what a loop that panicked has left. Its clients are served until the end of the drain.
+    async fn abandon(&mut self) {
+        (self.point, self.lobby) = (None, None);
+        self.effects.abandon();
+        let _shut = self.hall.look(Retire::Told);
+        self.drain().await;
+    }
+
+    /// Ends the handler. One that blocks its thread cannot be stopped: then the lifetime lock is left to the process.
+    async fn end_handlers(&mut self, patience: Duration) {
+        if let Some(handlers) = self.handlers.take()
+            && !handlers.end(patience).await
+        {
+            tracing::warn!(target: "rendezvous_ipc::serve", "a handler still runs");
+            self.handler_runs = true;
+        }
+    }
+
+    /// Releases what is held, the lifetime lock only when no code of the handler runs any more.
+    async fn release(&mut self) {
+        self.point = None;
+        self.end_handlers(self.service.limits.patience).await;
+        self.effects.release(self.handler_runs);
+    }
+
+    pub(super) fn host(&self) -> Result<Rc<E::Host>, Error> {
+        self.host.clone().ok_or_else(|| missing("the record"))
+    }
+
+    pub(super) fn point(&mut self) -> Result<&mut Guard, Error> {
+        self.point.as_mut().ok_or_else(no_lock)
+    }
+}
+
+/// A signal tells the server to retire; another, not to wait for its clients.
+async fn obey(mut signals: Signals, told: Told, hurry: Rc<Notify>) -> Infallible {
+    signals.next().await;
+    told.tell();
+    signals.next().await;
+    hurry.notify_one();
+    pending().await
+}
+
+/// One to two milliseconds.
+pub(super) fn jitter() -> Result<Duration, Error> {
+    let [random] = random::bytes::<1>()?;
+    Ok(Duration::from_micros(1000 + 4 * u64::from(random)))
+}
+
+fn no_lock() -> Error {
+    missing("the point lock")
+}
+
+pub(super) fn missing(what: &str) -> Error {
+    Error::System { stage: "Serve", source: std::io::Error::other(format!("{what} is not there")) }
+}

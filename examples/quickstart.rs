@@ -1,14 +1,14 @@
-//! A counter that outlives those who count: client and server in one program.
+//! A counter that outlives its clients: client and server in one program.
 //!
 //! ```text
 //! cargo run -p quickstart                     count, starting the server if there is none
-//! cargo run -p quickstart -- --home DIR       the same in another place
-//! cargo run -p quickstart -- status           say what is there, start nothing
+//! cargo run -p quickstart -- --home DIR       the same in another directory
+//! cargo run -p quickstart -- status           print the server's status, start nothing
 //! cargo run -p quickstart -- stop             retire the server, and wait for its end
-//! cargo run -p quickstart -- serve            be the server, in the foreground
+//! cargo run -p quickstart -- serve            serve in the foreground
 //! ```
 //!
-//! In the published package, which has no workspace, it is `cargo run --example quickstart`.
+//! In the published package, which has no workspace, use `cargo run --example quickstart`.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -53,7 +53,7 @@ fn service() -> Result<Descriptor, Error> {
     }))
 }
 
-/// The first argument that is a command of this program; the others are the library's.
+/// The first argument that is a command of this program. The other arguments are the library's.
 fn command() -> Option<String> {
     let mut args = std::env::args_os().skip(1).filter_map(|arg| arg.into_string().ok());
     args.find(|arg| ["serve", "status", "stop"].contains(&arg.as_str()))

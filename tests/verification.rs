@@ -327,7 +327,7 @@ fn variants() -> Vec<String> {
 
 /// The names in `"Name: …"`, the prefix of a violation's message.
 fn verdicts(text: &str) -> Vec<String> {
-    let names = text.split('"').filter_map(|said| Some(said.split_once(": ")?.0));
+    let names = text.split('"').filter_map(|text| Some(text.split_once(": ")?.0));
     names
         .filter(|name| name.chars().all(char::is_alphabetic) && name.starts_with(char::is_uppercase))
         .map(String::from)

@@ -42,17 +42,17 @@ pub enum Wanted {
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Answer {
     /// The best case; the file is unchanged.
-    Well,
+    Good,
     /// The lock is busy or held, the step has failed, or the dial is refused.
-    Ill,
+    Bad,
     /// A local error, or a state that cannot be determined.
-    Trouble,
+    LocalError,
     /// The file has changed since it was last read.
     File(Content),
     /// The child is ready with a record of this version; or the record is not the child's own.
     Ready { version: u8, strange: bool },
     /// The dial fails.
-    Came(Nothing),
+    DialFailure(Failure),
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ pub enum Content {
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub enum Nothing {
+pub enum Failure {
     Refused,
     Myself,
     Silence,
@@ -129,7 +129,7 @@ impl Script {
         let mut world = World::new(goal, versions, here.local);
         let mut step = Step::new(goal, here, versions);
         // The longest connect when all goes well: three starts, each of a server that registers and is then found dead.
-        let well = std::iter::repeat_n(&Answer::Well, 60);
+        let well = std::iter::repeat_n(&Answer::Good, 60);
         for answer in self.answers.iter().take(1000).chain(well) {
             if let Err(wrong) = world.allows(&step) {
                 panic!("{wrong} at {}\n{self:#?}\n{world:?}", step.name());
@@ -339,7 +339,7 @@ impl World {
                 next
             }
             Step::Lock(s) => match answer {
-                Answer::Ill => s.tried(Tried::Busy),
+                Answer::Bad => s.tried(Tried::Busy),
                 _ => {
                     (self.holds.lock, self.lifetime) = (true, None);
                     s.tried(Tried::Locked)
@@ -348,9 +348,9 @@ impl World {
             Step::Reread(s) => s.found(self.file.clone()),
             Step::Probe(s) => {
                 let lifetime = match answer {
-                    Answer::Ill => Lifetime::Held,
-                    Answer::Trouble => Lifetime::CannotTell,
-                    Answer::Came(_) => Lifetime::Absent,
+                    Answer::Bad => Lifetime::Held,
+                    Answer::LocalError => Lifetime::CannotTell,
+                    Answer::DialFailure(_) => Lifetime::Absent,
                     _ => Lifetime::Free,
                 };
                 self.lifetime = Some(lifetime);
@@ -368,7 +368,7 @@ impl World {
                 s.elapsed()
             }
             Step::Clear(s) => match answer {
-                Answer::Trouble => {
+                Answer::LocalError => {
                     self.end = Some("too late");
                     s.too_late()
                 }
@@ -378,7 +378,7 @@ impl World {
                 }
             },
             Step::Spawn(s) => match answer {
-                Answer::Trouble => {
+                Answer::LocalError => {
                     self.listed = true;
                     s.cannot_execute()
                 }
@@ -394,11 +394,11 @@ impl World {
                 let ready = match answer {
                     Answer::Ready { version, strange: false } => child(few(version).into()),
                     Answer::Ready { version, strange: true } => record(9, few(version)),
-                    Answer::Trouble => {
+                    Answer::LocalError => {
                         self.starts -= 1;
                         return s.busy();
                     }
-                    Answer::Ill => {
+                    Answer::Bad => {
                         self.listed = true;
                         return s.failed();
                     }
@@ -411,8 +411,8 @@ impl World {
             }
             Step::Verify(s) => {
                 let (lifetime, end) = match answer {
-                    Answer::Ill => (Lifetime::Free, Some("unverified")),
-                    Answer::Trouble => (Lifetime::CannotTell, Some("cannot tell")),
+                    Answer::Bad => (Lifetime::Free, Some("unverified")),
+                    Answer::LocalError => (Lifetime::CannotTell, Some("cannot tell")),
                     _ => (Lifetime::Held, None),
                 };
                 (self.verified, self.end) = (lifetime == Lifetime::Held, end);
@@ -429,7 +429,7 @@ impl World {
                 s.confirmed()
             }
             Step::Fallback(s) => {
-                self.looked = !matches!(answer, Answer::Ill);
+                self.looked = !matches!(answer, Answer::Bad);
                 self.listed &= self.looked;
                 if self.looked { s.free() } else { s.not_free() }
             }
@@ -443,29 +443,29 @@ impl World {
                 s.unlocked()
             }
             Step::Backoff(s) => s.elapsed(),
-            Step::Dial(s) => match self.came(answer, s.record()) {
-                Some(came) => s.failed(came),
+            Step::Dial(s) => match self.dial_failure(answer, s.record()) {
+                Some(failure) => s.failed(failure),
                 None => s.connected(NONCE),
             },
-            Step::Hello(s) => match self.came(answer, s.record()) {
-                Some(came) => s.failed(came),
+            Step::Hello(s) => match self.dial_failure(answer, s.record()) {
+                Some(failure) => s.failed(failure),
                 None => s.sent(),
             },
             Step::Prove(s) => {
                 let record = s.record().clone();
-                let came = match self.came(answer, &record) {
+                let failure = match self.dial_failure(answer, &record) {
                     // The impostor does not know the cookie.
                     Some(Came::Impostor) => s.judge(&[0; SERVER_PROOF]).expect_err("no server's proof"),
-                    Some(came) => came,
+                    Some(failure) => failure,
                     None => match s.judge(&self.proof(&record)) {
                         Ok(proof) => return s.proved(proof),
-                        Err(came) => came,
+                        Err(failure) => failure,
                     },
                 };
-                s.failed(came)
+                s.failed(failure)
             }
-            Step::Welcome(s) => match self.came(answer, s.record()) {
-                Some(came) => s.failed(came),
+            Step::Welcome(s) => match self.dial_failure(answer, s.record()) {
+                Some(failure) => s.failed(failure),
                 None => {
                     let (record, replaces) = (s.record().clone(), s.replaces());
                     assert_eq!(replaces, self.replaces(&record), "whether to replace it: {record:?} {self:#?}");
@@ -493,23 +493,23 @@ impl World {
     }
 
     /// Whether the dial fails. A failure is a suspicion, except for a local error and a proved refusal.
-    fn came(&mut self, answer: Answer, record: &Record) -> Option<Came> {
-        let came = match answer {
-            Answer::Well | Answer::File(_) | Answer::Ready { .. } => return None,
-            Answer::Trouble => Came::Trouble,
-            Answer::Ill | Answer::Came(Nothing::Refused) => Came::Refused,
-            Answer::Came(Nothing::Myself) => Came::Myself,
-            Answer::Came(Nothing::Silence) => Came::Silence,
-            Answer::Came(Nothing::HungUp) => Came::HungUp,
-            Answer::Came(Nothing::Unwelcome) => Came::Unwelcome,
-            Answer::Came(Nothing::Garbage) => Came::Garbage,
-            Answer::Came(Nothing::Impostor) => Came::Impostor,
-            Answer::Came(Nothing::Unsupported) => {
+    fn dial_failure(&mut self, answer: Answer, record: &Record) -> Option<Came> {
+        let failure = match answer {
+            Answer::Good | Answer::File(_) | Answer::Ready { .. } => return None,
+            Answer::LocalError => Came::Trouble,
+            Answer::Bad | Answer::DialFailure(Failure::Refused) => Came::Refused,
+            Answer::DialFailure(Failure::Myself) => Came::Myself,
+            Answer::DialFailure(Failure::Silence) => Came::Silence,
+            Answer::DialFailure(Failure::HungUp) => Came::HungUp,
+            Answer::DialFailure(Failure::Unwelcome) => Came::Unwelcome,
+            Answer::DialFailure(Failure::Garbage) => Came::Garbage,
+            Answer::DialFailure(Failure::Impostor) => Came::Impostor,
+            Answer::DialFailure(Failure::Unsupported) => {
                 let verdict = Verdict::VersionUnsupported;
                 Came::Unsupported(handshake::Answer { verdict, protocol: 9, service: 0 })
             }
         };
-        match came {
+        match failure {
             Came::Trouble => self.end = Some("trouble"),
             Came::Unsupported(_) => self.end = Some("unsupported"),
             _ => {
@@ -517,7 +517,7 @@ impl World {
                 self.suspect = Some(record.clone());
             }
         }
-        Some(came)
+        Some(failure)
     }
 
     fn file_is(&self, known: &Option<Record>) -> bool {

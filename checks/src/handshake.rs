@@ -123,9 +123,9 @@ struct Client {
 /// A server's side of one connection: what it received and sent.
 struct Server {
     known: Known,
-    told: [u8; HELLO],
+    received: [u8; HELLO],
     prove: Prove,
-    said: [u8; SERVER_PROOF],
+    sent: [u8; SERVER_PROOF],
 }
 
 #[derive(Default)]
@@ -133,7 +133,7 @@ struct World {
     clients: Vec<Client>,
     servers: Vec<Server>,
     /// All messages sent so far.
-    said: Vec<Vec<u8>>,
+    messages: Vec<Vec<u8>>,
     nonces: u32,
 }
 
@@ -147,82 +147,83 @@ impl World {
                     Wanted::Retire => Intent::Retire,
                 };
                 let hello = Hello::new(intent, self.nonce());
-                self.said.push(hello.to_bytes().to_vec());
+                self.messages.push(hello.to_bytes().to_vec());
                 self.clients.push(Client { known, intent, hello, judged: None });
             }
             Operation::Answer { record: known, delivery } => {
-                let told = self.deliver(delivery);
+                let received = self.deliver(delivery);
                 let record = known.record();
-                let Some(prove) = Prove::hello(&told, self.nonce(), record.version) else {
-                    return assert!(!told.starts_with(b"RDVZ"), "a hello was refused: {}", script());
+                let Some(prove) = Prove::hello(&received, self.nonce(), record.version) else {
+                    return assert!(!received.starts_with(b"RDVZ"), "a hello was refused: {}", script());
                 };
-                assert!(told.starts_with(b"RDVZ"), "taken for a hello: {told:?}: {}", script());
-                let said = prove.to_bytes(&record);
-                self.said.push(said.to_vec());
-                self.servers.push(Server { known, told, prove, said });
+                assert!(received.starts_with(b"RDVZ"), "taken for a hello: {received:?}: {}", script());
+                let sent = prove.to_bytes(&record);
+                self.messages.push(sent.to_vec());
+                self.servers.push(Server { known, received, prove, sent });
             }
             Operation::Judge { client, delivery } => {
-                let heard = self.deliver(delivery);
+                let received = self.deliver(delivery);
                 let servers = &self.servers;
                 let Some(client) = nth_back(&mut self.clients, client).filter(|client| client.judged.is_none()) else {
                     return;
                 };
                 let honest = servers.iter().any(|server| {
                     server.known.record() == client.known.record()
-                        && (server.told, server.said) == (client.hello.to_bytes(), heard)
+                        && (server.received, server.sent) == (client.hello.to_bytes(), received)
                 });
-                let judged = client.hello.judge(&client.known.record(), &heard);
+                let judged = client.hello.judge(&client.known.record(), &received);
                 let refused = judged == Err(Rejected::WrongProof);
                 assert!(judged.is_ok() == honest && refused != honest, "{judged:?} by a client: {}", script());
                 if let Ok(proof) = judged {
-                    client.judged = Some((heard, proof));
-                    self.said.push(proof.to_vec());
+                    client.judged = Some((received, proof));
+                    self.messages.push(proof.to_vec());
                 }
             }
             Operation::Admit { server, delivery } => {
-                let heard = self.deliver(delivery);
+                let received = self.deliver(delivery);
                 let Some(server) = nth_back(&mut self.servers, server) else { return };
                 let client = self.clients.iter().find(|client| {
                     client.known.record() == server.known.record()
-                        && client.hello.to_bytes() == server.told
-                        && client.judged == Some((server.said, heard))
+                        && client.hello.to_bytes() == server.received
+                        && client.judged == Some((server.sent, received))
                 });
-                let admitted = server.prove.judge(&server.known.record(), &heard);
+                let admitted = server.prove.judge(&server.known.record(), &received);
                 assert_eq!(admitted, client.map(|client| client.intent), "what a server admitted: {}", script());
                 if admitted.is_some() {
-                    let welcome = Welcome { pid: 4, service: 6, uptime: heard[0].into(), clients: 1 };
+                    let welcome = Welcome { pid: 4, service: 6, uptime: received[0].into(), clients: 1 };
                     assert_eq!(Welcome::from_bytes(&welcome.to_bytes()), Some(welcome));
-                    self.said.push(welcome.to_bytes().to_vec());
+                    self.messages.push(welcome.to_bytes().to_vec());
                 }
             }
             Operation::Welcome { delivery } => {
-                let heard = self.deliver(delivery);
-                let welcome = Welcome::from_bytes(&heard);
-                assert_eq!(welcome.map(Welcome::to_bytes), (heard[0] == b'W').then_some(heard), "{}", script());
+                let received = self.deliver(delivery);
+                let welcome = Welcome::from_bytes(&received);
+                assert_eq!(welcome.map(Welcome::to_bytes), (received[0] == b'W').then_some(received), "{}", script());
             }
-            Operation::Noise(bytes) => self.said.push(bytes.repeat(SERVER_PROOF.div_ceil(bytes.len()))),
+            Operation::Noise(bytes) => self.messages.push(bytes.repeat(SERVER_PROOF.div_ceil(bytes.len()))),
         }
     }
 
     /// Returns as many bytes as are asked for; zeros where there is no message.
     fn deliver<const N: usize>(&mut self, delivery: Delivery) -> [u8; N] {
-        let mut message = |number| nth_back(&mut self.said, number).map_or(Vec::new(), |said| said.clone());
-        let mut said = message(delivery.message);
+        let mut message =
+            |number| nth_back(&mut self.messages, number).map_or(Vec::new(), |delivered| delivered.clone());
+        let mut delivered = message(delivery.message);
         if let Some(Tampering::Splice { cut, other, from }) = delivery.tampering {
-            said.truncate(cut.into());
-            said.extend(message(other).into_iter().skip(from.into()));
+            delivered.truncate(cut.into());
+            delivered.extend(message(other).into_iter().skip(from.into()));
         }
-        said.resize(N, 0);
+        delivered.resize(N, 0);
         match delivery.tampering {
-            Some(Tampering::Flip { at, bits }) => said[usize::from(at) % N] ^= bits,
+            Some(Tampering::Flip { at, bits }) => delivered[usize::from(at) % N] ^= bits,
             Some(Tampering::Proof { of }) => {
                 let proof = message(of);
-                let bytes = said.iter_mut().rev().zip(proof.iter().rev());
+                let bytes = delivered.iter_mut().rev().zip(proof.iter().rev());
                 bytes.take(CLIENT_PROOF).for_each(|(byte, other)| *byte = *other);
             }
             Some(Tampering::Splice { .. }) | None => {}
         }
-        said.try_into().expect("as many bytes as were asked for")
+        delivered.try_into().expect("as many bytes as were asked for")
     }
 
     /// A nonce that was not used before.

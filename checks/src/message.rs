@@ -11,18 +11,18 @@ pub fn check(bytes: &[u8]) {
     check_part(bytes);
 }
 
-fn check_part(came: &[u8]) {
-    let length = length(came);
+fn check_part(received: &[u8]) {
+    let length = length(received);
     // The numbers received, padded to the longest table with zeros, which announce no further bytes.
-    let table = judge(&[&came[..came.len() / 4 * 4], &[0; 2048]].concat());
-    match judge(came) {
-        Capnp::Whole(whole) => assert_eq!(length, Some(whole), "{came:?}"),
-        Capnp::Refuses => assert_eq!(length, Some(came.len()), "{came:?}"),
-        Capnp::Waits if table == Capnp::Refuses => assert_eq!(length, Some(came.len()), "{came:?}"),
-        Capnp::Waits => assert!(length.is_none_or(|length| length > came.len()), "{length:?}: {came:?}"),
+    let table = judge(&[&received[..received.len() / 4 * 4], &[0; 2048]].concat());
+    match judge(received) {
+        Capnp::Whole(whole) => assert_eq!(length, Some(whole), "{received:?}"),
+        Capnp::Refuses => assert_eq!(length, Some(received.len()), "{received:?}"),
+        Capnp::Waits if table == Capnp::Refuses => assert_eq!(length, Some(received.len()), "{received:?}"),
+        Capnp::Waits => assert!(length.is_none_or(|length| length > received.len()), "{length:?}: {received:?}"),
     }
     if let (Some(length), Capnp::Whole(whole)) = (length, table) {
-        assert_eq!(length, whole, "{came:?}");
+        assert_eq!(length, whole, "{received:?}");
     }
 }
 

@@ -224,13 +224,13 @@ fn service(context: &Context) -> Descriptor {
     Descriptor::new(context, peer::POINT).unwrap().dialect(Dialect::Sequoia).limits(limits).unwrap().handler(
         async |start| {
             let context = start.context();
-            let told = format!(
+            let text = format!(
                 "{}\n{}\n{}",
                 context.home().display(),
                 context.lib().ok_or("the context has no lib directory")?.display(),
                 context.is_ephemeral()
             );
-            fs::write(context.home().join(format!("{}.context", std::process::id())), told)?;
+            fs::write(context.home().join(format!("{}.context", std::process::id())), text)?;
             Ok(|_: &Peer| -> process::Client { capnp_rpc::new_client(Process) })
         },
     )
@@ -420,8 +420,8 @@ fn our_server_goes_by_the_context_of_their_client() {
         }
         let descriptor = peer::in_context(&context.build().unwrap(), &home.program(Ours));
         let pid = runtime().block_on(async { peer::ask(&descriptor).await.unwrap().0 });
-        let told = fs::read_to_string(home.path().join(format!("{pid}.context"))).unwrap();
-        assert_eq!(told, format!("{}\n{}\n{ephemeral}", home.path().display(), home.lib().display()));
+        let text = fs::read_to_string(home.path().join(format!("{pid}.context"))).unwrap();
+        assert_eq!(text, format!("{}\n{}\n{ephemeral}", home.path().display(), home.lib().display()));
         // Our server writes its own log, whatever its client does with its output.
         assert!(home.path().join(format!("{}.log", peer::POINT)).exists());
         if ephemeral {

@@ -79,7 +79,7 @@ fn handshakes() -> impl Strategy<Value = Vec<handshake::Operation>> {
 
 fn connects() -> impl Strategy<Value = client_ops::Script> {
     use client_ops::{Answer, Script};
-    let answers = vec(prop_oneof![2 => Just(Answer::Well), 1 => made(10)], 0..60);
+    let answers = vec(prop_oneof![2 => Just(Answer::Good), 1 => made(10)], 0..60);
     (made(4), 0u8..4, 0u8..4, answers).prop_map(|(goal, ours, newest, answers)| Script { goal, ours, newest, answers })
 }
 

@@ -12,7 +12,7 @@ use rendezvous_model::script;
 fn main() {
     let scenarios = files("testdata", "txt");
     let mut trials = vec![
-        Trial::test("every_counterexample_of_the_spec_has_its_scenario", || Ok(all_are_told()?)),
+        Trial::test("every_counterexample_of_the_spec_has_its_scenario", || Ok(all_are_covered()?)),
         Trial::test("a_malformed_scenario_is_refused_with_what_is_wrong", || Ok(malformed()?)),
     ];
     trials.extend(scenarios.into_iter().map(|path| Trial::test(stem(&path), move || Ok(play(&path)?))));
@@ -21,33 +21,33 @@ fn main() {
 
 fn play(path: &Path) -> Result<(), String> {
     let text = read(path)?;
-    let told = script::run(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let result = script::run(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     if env::var_os("SCENARIOS").is_some_and(|what| what == "write") {
-        return fs::write(path, told).map_err(|error| error.to_string());
+        return fs::write(path, result).map_err(|error| error.to_string());
     }
-    match text.lines().zip(told.lines()).position(|(kept, now)| kept != now) {
-        None if text == told => Ok(()),
+    match text.lines().zip(result.lines()).position(|(kept, now)| kept != now) {
+        None if text == result => Ok(()),
         None => Err(format!("{} does not end as it should; see SCENARIOS=write", path.display())),
         Some(at) => {
             let line = |text: &str| text.lines().nth(at).unwrap_or("").to_owned();
-            Err(format!("{}:{}:\nkept {}\nnow  {}", path.display(), at + 1, line(&text), line(&told)))
+            Err(format!("{}:{}:\nkept {}\nnow  {}", path.display(), at + 1, line(&text), line(&result)))
         }
     }
 }
 
 /// Each counterexample has a scenario of its name, or is named in the head of another.
-fn all_are_told() -> Result<(), String> {
-    let mut told = Vec::new();
+fn all_are_covered() -> Result<(), String> {
+    let mut covered = Vec::new();
     for path in files("testdata", "txt") {
         let text = read(&path)?;
         let head: String = text.lines().map_while(|line| line.strip_prefix('#')).collect();
-        told.extend(head.split('`').skip(1).step_by(2).map(String::from));
-        told.push(stem(&path));
+        covered.extend(head.split('`').skip(1).step_by(2).map(String::from));
+        covered.push(stem(&path));
     }
     let counterexamples = files("spec/counterexamples", "md");
-    let untold: Vec<String> =
-        counterexamples.iter().map(|path| stem(path)).filter(|name| !told.contains(name)).collect();
-    if untold.is_empty() { Ok(()) } else { Err(format!("no scenario covers {}", untold.join(", "))) }
+    let uncovered: Vec<String> =
+        counterexamples.iter().map(|path| stem(path)).filter(|name| !covered.contains(name)).collect();
+    if uncovered.is_empty() { Ok(()) } else { Err(format!("no scenario covers {}", uncovered.join(", "))) }
 }
 
 fn malformed() -> Result<(), String> {
@@ -83,11 +83,13 @@ fn malformed() -> Result<(), String> {
         ("given 1 client, External\nexpect\n", "that cannot happen here"),
         ("given 1 client, External\nTear\n", "that cannot happen here"),
     ];
-    let plagues = format!("given 1 client, External; {}\n", ["torn"; 21].join(", "));
-    for (text, said) in wrong.into_iter().chain([(&*plagues, "20 faults at most")]) {
+    let too_many = format!("given 1 client, External; {}\n", ["torn"; 21].join(", "));
+    for (text, expected) in wrong.into_iter().chain([(&*too_many, "20 faults at most")]) {
         match script::run(text) {
-            Ok(told) => return Err(format!("{text:?} is taken for a scenario:\n{told}")),
-            Err(error) if !error.contains(said) => return Err(format!("{text:?}: {error:?}, instead of: {said}")),
+            Ok(result) => return Err(format!("{text:?} is taken for a scenario:\n{result}")),
+            Err(error) if !error.contains(expected) => {
+                return Err(format!("{text:?}: {error:?}, instead of: {expected}"));
+            }
             Err(_) => {}
         }
     }

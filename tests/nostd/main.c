@@ -1,4 +1,4 @@
-/* Links the static library with nothing but C's, and runs it. */
+/* Links the static library with the C library only, and runs it. */
 unsigned long rendezvous_nostd(const unsigned char *bytes);
 
 int main(void) {

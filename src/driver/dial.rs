@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
+use super::net::stream::{self, Unusable};
 use super::random;
 use crate::outcome::Suspicion;
 use crate::proto::address::Address;
@@ -20,7 +21,7 @@ use crate::stream::Socket;
 
 /// Connects to a server of a point.
 pub(super) async fn connect(point: &Path, address: Address, until: Instant) -> Result<Socket, Trouble> {
-    within(until, Socket::connect(point, address)).await?
+    within(until, stream::connect(point, address)).await?.map_err(Trouble::from)
 }
 
 /// Sends a message.
@@ -75,6 +76,16 @@ pub(super) enum Trouble {
     Shut(PathBuf),
     /// Something about ours.
     Ours(io::Error),
+}
+
+impl From<Unusable> for Trouble {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Myself => Trouble::Came(Came::Myself),
+            Unusable::User(user) => Trouble::User(user),
+            Unusable::Shut(socket) => Trouble::Shut(socket),
+        }
+    }
 }
 
 impl Trouble {

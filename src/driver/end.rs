@@ -10,11 +10,12 @@ use tokio::time::{Instant, sleep};
 use super::connect::{Pause, not_held};
 use super::inspect::{Examined, examine};
 use super::life;
+use super::net::socket::BACKLOG;
+use super::net::stream;
 use super::os::identity::{Identity, elsewhere, identify, not_the_server};
 use super::os::locks;
 use super::os::progress::Look;
 use super::point::Guard;
-use super::socket::{self, BACKLOG};
 use super::{sequoia, story};
 use crate::dialect::Dialect;
 use crate::error::Error;
@@ -146,7 +147,7 @@ impl Seen {
 
 /// Opens the process of a record, if it is the one that listens there.
 fn identify_server(service: &Service, record: &Record) -> Result<Identity, Error> {
-    if socket::is_anothers(&service.point, record) {
+    if stream::is_anothers(&service.point, record) {
         return Err(elsewhere(record.pid));
     }
     identify(record.pid, record.started)

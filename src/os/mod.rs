@@ -6,7 +6,7 @@ pub(crate) mod lock;
 mod unix;
 #[cfg(unix)]
 pub(crate) use self::unix::{
-    cleaner, file, identity, inherited, locks, process, progress, scope, signals, socket, stat, stdio,
+    cleaner, file, identity, inherited, listener, locks, process, progress, scope, signals, stat, stdio, stream,
 };
 
 #[cfg(not(unix))]

@@ -9,19 +9,19 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::os::socket;
+use crate::os::stream;
 
 /// One side of a connection.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
-    Unix(socket::Stream),
+    Unix(stream::Stream),
 }
 
 /// A socket on its way from one thread's runtime to another's.
 pub(crate) enum Handover {
     Tcp(std::net::TcpStream),
-    Unix(socket::Stream),
+    Unix(stream::Stream),
 }
 
 impl Socket {
@@ -56,7 +56,7 @@ impl Socket {
 
     fn end(&self) {
         match self {
-            Socket::Tcp(stream) => socket::end(stream),
+            Socket::Tcp(stream) => stream::end(stream),
             Socket::Unix(stream) => stream.end(),
         }
     }

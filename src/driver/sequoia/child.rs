@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::super::child::{EXIT_GRACE, NoChild, execute};
 use super::super::log;
+use super::super::net::socket::BACKLOG;
 use super::super::reaper::{Process, Reaper};
-use super::super::socket::BACKLOG;
 use crate::error::{Error, StartFailure};
 use crate::proto::cookie::Cookie;
 use crate::proto::sequoia::record::Record;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::super::hall::Hall;
 use super::super::handlers::Session;
 use super::super::lobby::Greet;
-use super::super::os::socket;
+use super::super::os::{listener, stream};
 use super::super::reserve::Reserve;
 use crate::limits::Limits;
 use crate::peer::Peer;
@@ -94,8 +94,8 @@ impl Host {
     fn is_awaited(&self) -> bool {
         let mut guests = self.guests.borrow_mut();
         guests.retain(|guest| guest.strong_count() > 0);
-        let said = |guest: Rc<Guest>| guest.told.get() || socket::has_said::<{ Cookie::LEN }>(&guest.stream);
-        socket::is_awaited(&self.listener) || guests.iter().filter_map(Weak::upgrade).any(said)
+        let said = |guest: Rc<Guest>| guest.told.get() || stream::has_said::<{ Cookie::LEN }>(&guest.stream);
+        listener::is_awaited(&self.listener) || guests.iter().filter_map(Weak::upgrade).any(said)
     }
 
     async fn let_in(&self, guest: Rc<Guest>) -> Option<()> {

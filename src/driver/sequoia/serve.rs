@@ -10,14 +10,13 @@ use tracing::Instrument;
 use super::super::hall::Told;
 use super::super::lobby::Lobby;
 use super::super::log::{self, Log};
+use super::super::net::socket::{self, Listener};
 use super::super::os::file::is_gone;
 use super::super::os::signals::Signals;
-use super::super::os::{cleaner, process, socket, stdio};
+use super::super::os::{cleaner, process, stdio, stream};
 use super::super::point::{self, Guard};
 use super::super::random;
 use super::super::serving::{Effects, Server, missing};
-use super::super::socket as sockets;
-use super::super::socket::Listener;
 use super::super::story::Story;
 use super::connect::{self, Ended};
 use super::lobby::{Host, hear};
@@ -109,11 +108,11 @@ impl Server<'_, Sequoia> {
                     self.open_listener()?;
                     if let Some(introduction) = self.effects.introduction.take() {
                         // Who told the cookie may be gone.
-                        let _ = socket::reset_at_close(&introduction, false);
+                        let _ = stream::reset_at_close(&introduction, false);
                     }
                     s.said()
                 }
-                Step::Listen(s) => match sockets::loopback() {
+                Step::Listen(s) => match socket::loopback() {
                     Ok(listener) => {
                         self.effects.listener = Some(listener);
                         self.furnish()?;
@@ -153,7 +152,7 @@ impl Server<'_, Sequoia> {
     async fn hear(&mut self) -> std::io::Result<()> {
         let listener = self.effects.listener.as_ref().ok_or(std::io::ErrorKind::NotConnected)?;
         let (introduction, _) = listener.accept().await?;
-        socket::reset_at_close(&introduction, true)?;
+        stream::reset_at_close(&introduction, true)?;
         self.cookie = Some(hear(&introduction).await?);
         self.effects.introduction = Some(introduction);
         Ok(())

@@ -1,34 +1,28 @@
-//! The sockets of both transports: a port of the loopback, or a file beside the point.
+//! Where a server listens: at a port of the loopback, or at a socket file beside the point.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::sleep;
 
-use super::dial::Trouble;
-use super::life::Life;
-use super::os::socket::{self, SocketFile, Unheard};
-use super::random;
+use crate::driver::life::Life;
+use crate::driver::random;
 use crate::error::Error;
+use crate::os::listener::{self, SocketFile, Unheard};
+use crate::os::stream;
 use crate::proto::address::{Address, SocketName};
-use crate::proto::connect::Came;
-use crate::proto::record::Record;
 use crate::stream::Socket;
 use crate::transport::Transport;
 
 /// Connections that may wait to be accepted: as many as the lobby takes in. Whom the system turns away at a port tries
 /// again after a second, which is most of a client's patience.
-pub(super) const BACKLOG: u32 = 1024;
+pub(crate) const BACKLOG: u32 = 1024;
 /// What stands behind the point's name and a socket's own.
 const SUFFIX: &str = ".sock";
-/// Between two tries to connect to a socket that too many wait at.
-const FULL: Duration = Duration::from_millis(2);
 
 /// The path of a socket beside a point.
-pub(super) fn path(point: &Path, name: SocketName) -> PathBuf {
+pub(crate) fn path(point: &Path, name: SocketName) -> PathBuf {
     let mut path = point.as_os_str().to_owned();
     path.push(format!(".{name}{SUFFIX}"));
     path.into()
@@ -36,7 +30,7 @@ pub(super) fn path(point: &Path, name: SocketName) -> PathBuf {
 
 /// Removes the sockets that dead servers left beside a point. Only for who holds the lifetime lock: whoever else has it
 /// as free, even under the point lock, may stand before a point that was deleted, and beside a server that lives.
-pub(super) fn sweep(_life: &Life, point: &Path) {
+pub(crate) fn sweep(_life: &Life, point: &Path) {
     let (Some(directory), Some(name)) = (point.parent(), point.file_name().and_then(|name| name.to_str())) else {
         return;
     };
@@ -45,7 +39,7 @@ pub(super) fn sweep(_life: &Life, point: &Path) {
         digits.and_then(SocketName::parse).is_some()
     };
     // What is left is in nobody's way.
-    match socket::sweep(directory, is_socket) {
+    match listener::sweep(directory, is_socket) {
         Ok(left) => {
             if let [(path, error), ..] = &left[..] {
                 let (count, path) = (left.len(), path.display());
@@ -59,22 +53,22 @@ pub(super) fn sweep(_life: &Life, point: &Path) {
 }
 
 /// Where a server listens, and the file that leads there. Dropping it ends both.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     incoming: Incoming,
     file: Option<SocketFile>,
 }
 
 /// Those who connect.
-pub(super) enum Incoming {
-    Tcp(socket::Listener),
-    Unix(socket::Listener),
+pub(crate) enum Incoming {
+    Tcp(listener::Listener),
+    Unix(listener::Listener),
 }
 
 impl Listener {
     /// Listens by this transport beside this point, and says where.
     ///
     /// A port is no substitute for a socket that somebody could make possible: all users of the machine can reach it.
-    pub(super) fn open(transport: Transport, point: &Path) -> Result<(Self, Address), Error> {
+    pub(crate) fn open(transport: Transport, point: &Path) -> Result<(Self, Address), Error> {
         if transport == Transport::Unix {
             let name = SocketName(random::bytes()?);
             match Listener::at(point, name) {
@@ -97,25 +91,25 @@ impl Listener {
     }
 
     /// Listens at a socket whose name is the caller's own.
-    pub(super) fn at(point: &Path, name: SocketName) -> Result<Self, Unheard> {
-        let (listener, file) = socket::Listener::at(&path(point, name), BACKLOG)?;
+    pub(crate) fn at(point: &Path, name: SocketName) -> Result<Self, Unheard> {
+        let (listener, file) = listener::Listener::at(&path(point, name), BACKLOG)?;
         Ok(Listener { incoming: Incoming::Unix(listener), file: Some(file) })
     }
 
     /// Listens on a port that is open already.
-    pub(super) fn on(listener: TcpListener) -> io::Result<Self> {
-        let listener = socket::Listener::on(listener.into_std()?.into())?;
+    pub(crate) fn on(listener: TcpListener) -> io::Result<Self> {
+        let listener = listener::Listener::on(listener.into_std()?.into())?;
         Ok(Listener { incoming: Incoming::Tcp(listener), file: None })
     }
 
-    pub(super) fn into_parts(self) -> (Incoming, Option<SocketFile>) {
+    pub(crate) fn into_parts(self) -> (Incoming, Option<SocketFile>) {
         (self.incoming, self.file)
     }
 }
 
 impl Incoming {
     /// The next connection. An error is one of accepting: one that is gone already, or another user's, is skipped.
-    pub(super) async fn accept(&self) -> io::Result<Socket> {
+    pub(crate) async fn accept(&self) -> io::Result<Socket> {
         loop {
             match self {
                 Incoming::Tcp(listener) => {
@@ -125,7 +119,7 @@ impl Incoming {
                     return Ok(Socket::Tcp(stream));
                 }
                 Incoming::Unix(listener) => {
-                    if let Some(stream) = socket::Stream::accepted(listener.accept().await?) {
+                    if let Some(stream) = stream::Stream::accepted(listener.accept().await?) {
                         return Ok(Socket::Unix(stream));
                     }
                 }
@@ -140,7 +134,7 @@ fn port() -> io::Result<TcpListener> {
 }
 
 /// Listens on a port of `127.0.0.1`.
-pub(super) fn loopback() -> io::Result<TcpListener> {
+pub(crate) fn loopback() -> io::Result<TcpListener> {
     bind((Ipv4Addr::LOCALHOST, 0).into())
 }
 
@@ -148,49 +142,4 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-impl Socket {
-    /// Connects to a server of this point. The socket sends small messages at once.
-    pub(super) async fn connect(point: &Path, address: Address) -> io::Result<Result<Self, Trouble>> {
-        loop {
-            let connected = match address {
-                Address::Tcp(address) => connect_port(address.socket_addr()).await,
-                Address::Unix(name) => connect_file(&path(point, name)),
-            };
-            match connected {
-                // The attempt goes on in the kernel, on a socket that is gone: a fresh one is as good.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Too many wait. At a port the kernel would go on trying.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL).await,
-                other => return other,
-            }
-        }
-    }
-}
-
-async fn connect_port(address: SocketAddr) -> io::Result<Result<Socket, Trouble>> {
-    let stream = TcpStream::connect(address).await?;
-    if stream.local_addr()? == address {
-        return Ok(Err(Trouble::Came(Came::Myself)));
-    }
-    stream.set_nodelay(true)?;
-    Ok(Ok(Socket::Tcp(stream)))
-}
-
-fn connect_file(path: &Path) -> io::Result<Result<Socket, Trouble>> {
-    match socket::Stream::connect(path) {
-        // Somebody has changed the mode of a socket of ours. Its server changes it back; of one that is dead it says nothing.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && socket::is_shut(path) => {
-            Ok(Err(Trouble::Shut(path.to_owned())))
-        }
-        connected => Ok(connected?.map(Socket::Unix).map_err(Trouble::User)),
-    }
-}
-
-/// Whether the system says that another process than the record's listens at its socket. One in another PID namespace has
-/// another number here, or none. At a port it does not say, and neither where too many wait.
-pub(super) fn is_anothers(point: &Path, record: &Record) -> bool {
-    let Address::Unix(name) = record.address else { return false };
-    matches!(connect_file(&path(point, name)), Ok(Ok(socket)) if socket.peer() != Some(record.pid))
 }

@@ -1,0 +1,4 @@
+//! Connections of both transports: where a server listens, and how a client reaches it.
+
+pub(crate) mod socket;
+pub(crate) mod stream;

@@ -1,0 +1,343 @@
+//! One side of a connection by a Unix socket: whose the other side is, and how it is read, written and watched.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketAddrUnix};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, ReadBuf};
+
+use super::socket::{reach, socket, watch};
+
+/// One side of a connection between processes of one user.
+///
+/// The runtime watches it when there is nothing to read, and for that alone. A stream that is also watched for room to
+/// write, as tokio's is, wakes its writer each time the other side has read something: several times in a handshake. So
+/// it is watched for room from when there was none for the first time.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    stream: Arc<UnixStream>,
+    watched: Option<Watched>,
+    /// The task that waits for something to read, which may be another than the one that writes.
+    reader: Option<Waker>,
+    /// Whether the other side has said all that it says.
+    is_at_end: bool,
+    /// The process at the other end when it connected, where the system says so. One outside of this PID namespace has
+    /// no number here.
+    pub(crate) peer: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    stream: AsyncFd<Arc<UnixStream>>,
+    for_room: bool,
+}
+
+impl Stream {
+    /// Connects, or fails, at once: `WouldBlock` where too many wait to be accepted, and the other's user where that is not ours.
+    /// That the system does not say whose it is, is an error: it proves nothing about the other side.
+    pub(crate) fn connect(path: &Path) -> io::Result<Result<Self, u32>> {
+        let socket = socket()?;
+        reach(path, |short| Ok(rustix::net::connect(&socket, &SocketAddrUnix::new(short)?)?))?;
+        Stream::of_ours(socket)
+    }
+
+    /// Takes a socket that was accepted. Unless its other side is known to be this user's, it is closed without a word.
+    pub(crate) fn accepted(socket: OwnedFd) -> Option<Self> {
+        Stream::of_ours(socket).map(Result::ok).unwrap_or_else(|error| {
+            tracing::debug!(target: "rendezvous_ipc::serve", %error, "a connection is lost: whose it is, is not known");
+            None
+        })
+    }
+
+    /// Takes a connected socket whose other side is a process of this user's.
+    fn of_ours(socket: OwnedFd) -> io::Result<Result<Self, u32>> {
+        let stream = UnixStream::from(socket);
+        let (user, peer) = credentials(&stream)?;
+        let ours = user == rustix::process::geteuid().as_raw();
+        Ok(if ours {
+            Ok(Stream { stream: Arc::new(stream), watched: None, reader: None, is_at_end: false, peer })
+        } else {
+            Err(user)
+        })
+    }
+
+    /// To be watched by another runtime from here on.
+    pub(crate) fn unwatched(self) -> Self {
+        Stream { watched: None, reader: None, ..self }
+    }
+
+    /// Leaves it open for as long as this process lives.
+    pub(crate) fn leave(self) {
+        std::mem::forget(self.unwatched().stream);
+    }
+
+    /// Sends what there is room for. Not `write`, which raises SIGPIPE in a host that is no Rust program.
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        send(&self.stream, bytes)
+    }
+
+    /// Ends the connection for its reader, unless that knows it already: most writes that fail are to a peer that is gone.
+    pub(crate) fn end(&self) {
+        if !self.is_at_end {
+            end(&self.stream);
+        }
+    }
+
+    pub(crate) fn shut_down(&self) -> io::Result<()> {
+        match self.stream.shutdown(std::net::Shutdown::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
+    }
+
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = buf.remaining();
+        let recv = |stream: &UnixStream| recv(stream, buf.initialize_unfilled(), RecvFlags::empty());
+        let read = ready!(self.poll_recv(cx, room, recv))?;
+        self.is_at_end |= room > 0 && read == 0;
+        buf.advance(read);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Tells whether something waits to be read, when it is so: what waits stays unread.
+    pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let peeked = ready!(self.poll_recv(cx, 1, |stream| recv(stream, &mut [0], RecvFlags::PEEK)))?;
+        Poll::Ready(Ok(peeked > 0))
+    }
+
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+        mut recv: impl FnMut(&UnixStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let watched = match &self.watched {
+            Some(watched) => &watched.stream,
+            None => match recv(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.watch(Interest::READABLE)?,
+                received => return Poll::Ready(received),
+            },
+        };
+        loop {
+            let Poll::Ready(ready) = watched.poll_read_ready(cx) else {
+                if !self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+                    self.reader = Some(cx.waker().clone());
+                }
+                return Poll::Pending;
+            };
+            let mut guard = ready?;
+            if let Ok(received) = guard.try_io(|stream| recv(stream.get_ref())) {
+                // A short read means the socket is drained: the next time the runtime is asked, not the socket.
+                if received.as_ref().is_ok_and(|len| (1..room).contains(len)) {
+                    guard.clear_ready();
+                }
+                return Poll::Ready(received);
+            }
+        }
+    }
+
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let watched = match &self.watched {
+            Some(Watched { stream, for_room: true }) => stream,
+            _ => match self.send(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.watch(Interest::READABLE | Interest::WRITABLE)?
+                }
+                sent => return Poll::Ready(sent),
+            },
+        };
+        loop {
+            let mut guard = ready!(watched.poll_write_ready(cx))?;
+            if let Ok(sent) = guard.try_io(|stream| send(stream.get_ref(), bytes)) {
+                return Poll::Ready(sent);
+            }
+        }
+    }
+
+    /// Has the runtime watch it for this, and for nothing else. It takes no further descriptor: there may be none.
+    fn watch(&mut self, interest: Interest) -> io::Result<&AsyncFd<Arc<UnixStream>>> {
+        // One watch at a time. A task that waits at the old one has to ask again.
+        self.watched = None;
+        self.reader.take().into_iter().for_each(Waker::wake);
+        let stream = watch(self.stream.clone(), interest)?;
+        Ok(&self.watched.insert(Watched { stream, for_room: interest.is_writable() }).stream)
+    }
+}
+
+/// The user and the process at the other side. The system says 0 of a
+/// process outside of this PID namespace.
+///
+/// Not by rustix, whose type for a PID cannot be 0.
+#[cfg(target_os = "linux")]
+fn credentials(stream: &UnixStream) -> io::Result<(u32, Option<u32>)> {
+    let peer = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials)?;
+    Ok((peer.uid(), known(peer.pid())))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn credentials(stream: &UnixStream) -> io::Result<(u32, Option<u32>)> {
+    let peer = tokio::net::UnixStream::from_std(stream.try_clone()?)?.peer_cred()?;
+    Ok((peer.uid(), peer.pid().and_then(known)))
+}
+
+fn known(pid: i32) -> Option<u32> {
+    u32::try_from(pid).ok().filter(|pid| *pid > 0)
+}
+
+fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match rustix::net::send(&stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Err(Errno::INTR) => {}
+            sent => return Ok(sent?),
+        }
+    }
+}
+
+/// Receives what is there; 0 is the end.
+fn recv(stream: impl AsFd, buf: &mut [u8], how: RecvFlags) -> io::Result<usize> {
+    loop {
+        match rustix::net::recv(&stream, &mut *buf, how | RecvFlags::DONTWAIT) {
+            Err(Errno::INTR) => {}
+            received => return Ok(received?.1),
+        }
+    }
+}
+
+/// Whether that many bytes of what the other side said wait to be read.
+pub(crate) fn has_said<const N: usize>(stream: impl AsFd) -> bool {
+    recv(stream, &mut [0; N], RecvFlags::PEEK).is_ok_and(|said| said == N)
+}
+
+/// Ends a connection, in both directions: what has come can still be read, and then it is at its end.
+pub(crate) fn end(stream: impl AsFd) {
+    let _ = rustix::net::shutdown(stream, Shutdown::Both);
+}
+
+/// Has a connection be reset when it is closed, by the end of this process, too; or no more.
+pub(crate) fn reset_at_close(stream: impl AsFd, reset: bool) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_socket_linger(stream, reset.then_some(Duration::ZERO))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::fs::File;
+    use std::future::poll_fn;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::rc::Rc;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::{spawn_local, yield_now};
+
+    use super::super::listener::Listener;
+    use super::*;
+
+    #[test]
+    fn a_peer_whose_process_has_no_number_here_has_none() {
+        // At a port the system knows no peer: it says 0, as it does of a process in another PID namespace.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (user, process) = credentials(&UnixStream::from(OwnedFd::from(stream))).unwrap();
+        assert_eq!((user, process), (u32::MAX, None));
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        assert_eq!(
+            credentials(&ours).unwrap(),
+            (rustix::process::geteuid().as_raw(), Some(std::process::id())),
+            "one that has a number has it"
+        );
+    }
+
+    fn pair() -> (Stream, Stream) {
+        let (one, two) = UnixStream::pair().unwrap();
+        let ours = |stream: UnixStream| {
+            stream.set_nonblocking(true).unwrap();
+            Stream::of_ours(stream.into()).unwrap().expect("it is ours")
+        };
+        (ours(one), ours(two))
+    }
+
+    async fn read(stream: &mut Stream, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut buf = ReadBuf::new(bytes);
+        poll_fn(|cx| stream.poll_read(cx, &mut buf)).await?;
+        Ok(buf.filled().len())
+    }
+
+    #[tokio::test]
+    async fn who_waits_to_read_is_woken_although_its_stream_waits_for_room_meanwhile() {
+        const MUCH: usize = 1 << 20;
+        let (ours, mut theirs) = pair();
+        // Shared by two tasks, as its halves are.
+        let ours = Rc::new(RefCell::new(ours));
+        let (reader, writer) = (ours.clone(), ours.clone());
+        let all = async {
+            let reading = spawn_local(async move {
+                let mut byte = [0];
+                let mut buf = ReadBuf::new(&mut byte);
+                poll_fn(|cx| reader.borrow_mut().poll_read(cx, &mut buf)).await.unwrap();
+                buf.filled().to_vec()
+            });
+            // It waits.
+            while ours.borrow().reader.is_none() {
+                yield_now().await;
+            }
+            let writing = spawn_local(async move {
+                let mut sent = 0;
+                while sent < MUCH {
+                    sent += poll_fn(|cx| writer.borrow_mut().poll_write(cx, &[7; 64 << 10])).await.unwrap();
+                }
+                sent
+            });
+            // So do both.
+            while !ours.borrow().watched.as_ref().is_some_and(|watched| watched.for_room) {
+                yield_now().await;
+            }
+            theirs.send(b"!").unwrap();
+            assert_eq!(reading.await.unwrap(), b"!");
+            let (mut heard, mut bytes) = (0, vec![0; MUCH]);
+            while heard < MUCH {
+                heard += read(&mut theirs, &mut bytes).await.unwrap();
+            }
+            assert!(writing.await.unwrap() >= heard);
+        };
+        let all = tokio::time::timeout(Duration::from_secs(30), all);
+        tokio::task::LocalSet::new().run_until(all).await.expect("nobody is forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_stream_whose_writes_fail_is_at_its_end_for_who_reads() {
+        let (ours, mut theirs) = pair();
+        theirs.send(b"before").unwrap();
+        // It hears nothing any more, and goes on to talk.
+        theirs.stream.shutdown(std::net::Shutdown::Read).unwrap();
+        let mut ours = crate::stream::Socket::Unix(ours);
+        let error = ours.write(b"answer").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        let mut heard = Vec::new();
+        let reading = tokio::time::timeout(Duration::from_secs(30), ours.read_to_end(&mut heard));
+        reading.await.expect("it is at its end").unwrap();
+        assert_eq!(heard, b"before", "what has come is read, and no more waited for");
+        assert_eq!(theirs.send(b"after").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        read(&mut theirs, &mut [0]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_of_whom_nothing_is_known_is_lost_and_accepting_goes_on() {
+        // A listener at a port, taken for one at a socket.
+        let ports = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        ports.set_nonblocking(true).unwrap();
+        let mut guest = tokio::net::TcpStream::connect(ports.local_addr().unwrap()).await.unwrap();
+        let listener = Listener::on(ports.into()).unwrap();
+        assert!(Stream::accepted(listener.accept().await.unwrap()).is_none(), "nobody of ours connected");
+        assert_eq!(guest.read(&mut [0]).await.unwrap(), 0, "it is closed without a word");
+        let no_socket = || OwnedFd::from(File::open("/dev/null").unwrap());
+        assert!(Stream::of_ours(no_socket()).is_err(), "it has no other side");
+        assert!(Stream::accepted(no_socket()).is_none());
+    }
+}

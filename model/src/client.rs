@@ -1,6 +1,7 @@
 //! The client's steps, and how the world answers them.
 
-use rendezvous_ipc::proto::connect::{Came, Goal, Lifetime, Policy, Step};
+use rendezvous_ipc::proto::child;
+use rendezvous_ipc::proto::connect::{Came, Goal, Lifetime, Looked, Policy, Step};
 use rendezvous_ipc::proto::handshake::{self, SERVER_PROOF, WELCOME};
 use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
@@ -59,19 +60,33 @@ impl World {
             Step::Await(step) => {
                 let child = self.child(c);
                 let server = &self.servers[child];
-                let overdue = !server.alive() || server.hung || self.stopped.contains(&Actor::Server(child));
-                let mut answer = |next| moves.push(name, me, |world| world.goes(c, next));
-                match server.reply {
-                    Reply::Ready => {
-                        if server.is_free() {
-                            answer(step.clone().failed());
-                        }
-                        answer(step.ready(self.record(child)));
+                let overdue = server.dying || server.hung || self.stopped.contains(&Actor::Server(child));
+                let said = match server.reply {
+                    Reply::None => child::Said::Nothing,
+                    Reply::Ready => child::Said::Ready(self.record(child)),
+                    Reply::Busy => child::Said::Busy,
+                    Reply::Failed => child::Said::Failed("a reason"),
+                    Reply::Nonsense => child::Said::Nonsense { bytes: 1 },
+                };
+                let silent = server.reply == Reply::None;
+                let ends = [
+                    (server.is_free(), child::End::Exited),
+                    (!silent, child::End::Line),
+                    (silent && overdue, child::End::Overdue),
+                ];
+                let mut answers = Vec::new();
+                for (_, end) in ends.into_iter().filter(|(happens, _)| *happens) {
+                    let next = match said.clone().judge(end) {
+                        child::Answer::Ready(record) => step.clone().ready(record),
+                        child::Answer::Busy => step.clone().busy(),
+                        child::Answer::Failed(_) => step.clone().failed(),
+                    };
+                    if !answers.contains(&next) {
+                        answers.push(next);
                     }
-                    Reply::Busy => answer(step.busy()),
-                    Reply::Failed | Reply::Nonsense => answer(step.failed()),
-                    Reply::None if overdue => answer(step.failed()),
-                    Reply::None => {}
+                }
+                for next in answers {
+                    moves.push(name, me, |world| world.goes(c, next));
                 }
             }
             Step::Verify(step) => moves.push(name, me, |world| {
@@ -96,8 +111,8 @@ impl World {
                 world.goes(c, step.confirmed());
             }),
             Step::Fallback(step) => moves.push(name, me, |world| {
-                let free = world.inode(me) == world.current && world.life.unheld();
-                world.goes(c, if free { step.free() } else { step.not_free() });
+                let looked = Looked::of(world.inode(me) == world.current, world.lifetime(), true);
+                world.goes(c, if looked == Looked::Free { step.free() } else { step.not_free() });
             }),
             Step::Kill(step) => moves.push(name, me, |world| {
                 let child = world.child(c);
@@ -176,7 +191,7 @@ impl World {
                     moves.push(name, me, |world| world.goes(c, step.clone().welcomed(welcome)));
                 }
                 if conn.eof {
-                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(Came::Unwelcome)));
+                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(Came::HungUp)));
                 }
                 if conn.said != Said::Welcome && self.silent(self.dialled(c)) {
                     moves.push(name, me, |world| world.suspects(c, step.failed(Came::Silence)));

@@ -9,20 +9,19 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::connect::Pause;
 use super::log;
 use super::os::heard::Heard;
 use super::os::process::{self, Orders};
+use super::random;
 use super::reaper::{Process, Reaper};
 use crate::context::Context;
 use crate::error::{Error, StartFailure};
+use crate::proto::child::{Answer, End, Said, Why};
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
-use crate::proto::start::{Order, REGISTERED, Reply};
+use crate::proto::start::{NotStarted, Order, REGISTERED};
+use crate::proto::timing::{EXIT_GRACE, Pause};
 use crate::service::Program;
-
-/// How long a child's exit is awaited when its output ended, and the rest of its output when it exited.
-pub(super) const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// A child that is not registered: dropping it kills it. A thread of its own reaps it in the end.
 pub(super) struct Child {
@@ -55,11 +54,9 @@ pub(super) enum NoChild {
 impl NoChild {
     /// Why a program was not started.
     pub(super) fn of(program: &Program, context: &Context, error: io::Error) -> Self {
-        // Only the program may be missing here: a working directory that is missing is our trouble.
-        if process::cannot_execute(&error) && context.home().is_dir() {
-            NoChild::CannotExecute(error)
-        } else {
-            NoChild::Ours(Error::file(&program.path, error))
+        match NotStarted::of(process::cannot_execute(&error), context.home().is_dir()) {
+            NotStarted::CannotExecute => NoChild::CannotExecute(error),
+            NotStarted::Trouble => NoChild::Ours(Error::file(&program.path, error)),
         }
     }
 }
@@ -71,7 +68,7 @@ pub(super) async fn execute(command: &mut Command, until: Instant) -> io::Result
     loop {
         match command.spawn() {
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < until => {
-                sleep(pause.next().map_err(io::Error::other)?).await;
+                sleep(random::pause(&mut pause).map_err(io::Error::other)?).await;
             }
             spawned => return spawned,
         }
@@ -129,29 +126,31 @@ impl Child {
     /// Awaits its reply, its exit, or the end of its budget.
     pub(super) async fn reply(&mut self, budget: Duration) -> Awaited {
         let until = self.began + budget;
-        let mut said = Heard::new();
-        let exited = tokio::select! {
+        let (mut said, mut exited) = (Heard::new(), None);
+        let end = tokio::select! {
             biased;
-            end = listen(&mut said, &mut self.replies) => match end {
-                End::Line => return judge(&said),
-                // The exit and the end of the output race: the exit says more, so it has a moment.
+            heard = listen(&mut said, &mut self.replies) => match heard {
                 End::Closed => match timeout(EXIT_GRACE, &mut self.exit).await {
-                    Ok(status) => status.ok().flatten(),
-                    Err(_) if said.bytes().is_empty() => return Awaited::Failed(StartFailure::Silent),
-                    Err(_) => return judge(&said),
+                    Ok(status) => {
+                        exited = status.ok().flatten();
+                        End::Exited
+                    }
+                    Err(_) => End::Closed,
                 },
+                end => end,
             },
             status = &mut self.exit => {
                 // What it said before it ended is in the pipe; a fork of it may keep the pipe open.
                 let _ = timeout(EXIT_GRACE, listen(&mut said, &mut self.replies)).await;
-                status.ok().flatten()
+                exited = status.ok().flatten();
+                End::Exited
             }
-            () = sleep_until(until) => return Awaited::Failed(StartFailure::Overdue(budget)),
+            () = sleep_until(until) => End::Overdue,
         };
-        match judge(&said) {
-            _ if said.bytes().is_empty() => Awaited::Failed(StartFailure::Exited(exited)),
-            Awaited::Ready(_) => Awaited::Failed(StartFailure::Exited(exited)),
-            other => other,
+        match Said::read(said.line().unwrap_or(said.bytes())).judge(end) {
+            Answer::Ready(record) => Awaited::Ready(record),
+            Answer::Busy => Awaited::Busy,
+            Answer::Failed(why) => Awaited::Failed(failure(why, exited, budget)),
         }
     }
 
@@ -176,14 +175,6 @@ impl Drop for Child {
     }
 }
 
-/// Why no more is listened for.
-enum End {
-    /// A line is whole, or too long to be one.
-    Line,
-    /// There will be no more.
-    Closed,
-}
-
 /// Listens until a line is whole, or nothing more will come. Can be dropped and called again.
 async fn listen(said: &mut Heard, replies: &mut (impl AsyncRead + Unpin)) -> End {
     loop {
@@ -197,15 +188,43 @@ async fn listen(said: &mut Heard, replies: &mut (impl AsyncRead + Unpin)) -> End
     }
 }
 
-/// What a child's line comes to. A line that is no reply is never quoted: whatever wraps a server may have put its own
-/// words before the record, cut it, or folded it, and the cookie would be in what is left.
-fn judge(said: &Heard) -> Awaited {
-    let line = said.line().unwrap_or(said.bytes());
-    match Reply::read(line) {
-        Some(Reply::Ready(record)) => Awaited::Ready(record),
-        Some(Reply::Busy) => Awaited::Busy,
-        Some(Reply::Failed(reason)) => Awaited::Failed(StartFailure::Said(reason.to_owned())),
-        None if line.starts_with(Reply::TOKEN.as_bytes()) => Awaited::Failed(StartFailure::OtherVersion),
-        None => Awaited::Failed(StartFailure::Nonsense { bytes: line.len() }),
+/// Puts a failure into the words of an error.
+pub(super) fn failure(why: Why<'_>, exited: Option<ExitStatus>, budget: Duration) -> StartFailure {
+    match why {
+        Why::Said(reason) => StartFailure::Said(reason.to_owned()),
+        Why::OtherVersion => StartFailure::OtherVersion,
+        Why::Nonsense { bytes } => StartFailure::Nonsense { bytes },
+        Why::Silent => StartFailure::Silent,
+        Why::Exited => StartFailure::Exited(exited),
+        Why::Overdue => StartFailure::Overdue(budget),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::start::LINE_MAX;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_is_awaited_for_no_more_bytes_than_it_may_have() {
+        let mut said = Heard::new();
+        let endless = &mut tokio::io::repeat(b'.');
+        let end = timeout(Duration::from_secs(1), listen(&mut said, endless)).await.expect("it has an end");
+        assert_eq!((end, said.bytes().len()), (End::Line, LINE_MAX));
+    }
+
+    #[test]
+    fn a_home_that_is_missing_is_not_a_program_that_cannot_be_executed() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = directory.path().join("home");
+        let context = Context::new("org.example.test").unwrap().with_home(&home).unwrap();
+        let program = Program { path: "program".into(), args: Vec::new() };
+        let not_started = || {
+            let error = Command::new(directory.path().join("program")).current_dir(&home).spawn().unwrap_err();
+            NoChild::of(&program, &context, error)
+        };
+        assert!(matches!(not_started(), NoChild::Ours(_)));
+        std::fs::create_dir(&home).unwrap();
+        assert!(matches!(not_started(), NoChild::CannotExecute(_)));
     }
 }

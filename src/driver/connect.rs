@@ -1,7 +1,5 @@
 //! The client's loop: puts the machine's questions to files, sockets and processes.
 
-use std::time::Duration;
-
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
@@ -21,9 +19,10 @@ use crate::context::Context;
 use crate::dialect::Dialect;
 use crate::error::{Error, StartError, StartFailure};
 use crate::handler::Factory;
-use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step};
+use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Looked, Policy, Refusal, Step};
 use crate::proto::handshake::{Intent, Nonce, Welcome};
 use crate::proto::record::Record;
+use crate::proto::timing::{self, Pause};
 use crate::service::Service;
 use crate::stream::{Keeps, Socket, Stream};
 
@@ -123,7 +122,7 @@ async fn drive(
                 s.answered(lifetime)
             }
             Step::Clear(s) => {
-                if deadline.saturating_duration_since(Instant::now()) < limits.start {
+                if timing::is_too_late_to_start(deadline.saturating_duration_since(Instant::now()), limits.start) {
                     s.too_late()
                 } else {
                     held.point()?.clear()?;
@@ -180,8 +179,11 @@ async fn drive(
                 s.confirmed()
             }
             Step::Fallback(s) => {
-                let free = held.point()?.is_current()? && held.freed(service, story).await?;
-                if free { s.free() } else { s.not_free() }
+                if held.freed(service, story).await? {
+                    s.free()
+                } else {
+                    s.not_free()
+                }
             }
             Step::Dial(s) => {
                 until = Instant::now() + limits.patience;
@@ -232,10 +234,7 @@ async fn drive(
                         s.welcomed(welcome)
                     }
                     Err(trouble) => {
-                        let came = match held.hang_up(s.record(), trouble, story) {
-                            Came::HungUp => Came::Unwelcome,
-                            came => came,
-                        };
+                        let came = held.hang_up(s.record(), trouble, story);
                         s.failed(came)
                     }
                 }
@@ -249,12 +248,11 @@ async fn drive(
                 s.unlocked()
             }
             Step::Backoff(s) => {
-                sleep(pause.next()?).await;
+                sleep(random::pause(&mut pause)?).await;
                 s.elapsed()
             }
             Step::Wait(s) => {
-                // A server looks after its files once in a check; on a busy machine it is late by a moment.
-                sleep(limits.check + limits.patience).await;
+                sleep(timing::wait_for_a_life_file(limits.check, limits.patience)).await;
                 s.elapsed()
             }
             Step::Done(Done::Internal) => {
@@ -282,16 +280,11 @@ pub(super) async fn serve_here(service: &Service, factory: &Factory, story: &mut
                 let suspicion = trouble.suspicion(record.pid, record.address, stage);
                 story.suspect(suspicion.map_err(Error::system(stage))?);
                 // One that retires just now has a successor. One that does not has let us go, and may have us yet.
-                if !lease.is_told() {
-                    sleep(SHORT).await;
-                }
+                sleep(timing::before_the_own_server_is_dialled_again(lease.is_told())).await;
             }
         }
     }
 }
-
-/// Between two dials of our own server.
-const SHORT: Duration = Duration::from_millis(5);
 
 pub(crate) fn no_handler() -> Error {
     Error::Usage("this service has no handler: give it one by `handler` or `stream_handler`".into())
@@ -396,15 +389,16 @@ impl Held {
         Ok(lifetime)
     }
 
-    /// Whether the lifetime lock is free before `patience` is over.
+    /// Whether nobody is alive, looked at until `patience` is over.
     async fn freed(&mut self, service: &Service, story: &mut Story) -> Result<bool, Error> {
         let until = Instant::now() + service.limits.patience;
         let mut pause = Pause::default();
+        let is_current = self.point()?.is_current()?;
         loop {
-            match self.probe(service, story)? {
-                Lifetime::Free | Lifetime::Absent => return Ok(true),
-                Lifetime::Held if Instant::now() < until => sleep(pause.next()?).await,
-                _ => return Ok(false),
+            match Looked::of(is_current, self.probe(service, story)?, Instant::now() >= until) {
+                Looked::Free => return Ok(true),
+                Looked::NotFree => return Ok(false),
+                Looked::Again => sleep(random::pause(&mut pause)?).await,
             }
         }
     }
@@ -432,24 +426,10 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        let withdraws = self.holds().withdraws();
         self.child = None;
-        if let (true, Some(point)) = (self.written, &mut self.point) {
+        if let (true, Some(point)) = (withdraws, &mut self.point) {
             let _ = point.clear();
         }
-    }
-}
-
-/// Jittered pauses: short in the first second, then up to 50 ms.
-#[derive(Default)]
-pub(super) struct Pause {
-    round: u32,
-}
-
-impl Pause {
-    pub(super) fn next(&mut self) -> Result<Duration, Error> {
-        let longest = Duration::from_millis(1 << self.round.min(6)).min(Duration::from_millis(50));
-        self.round += 1;
-        let [random] = random::bytes::<1>()?;
-        Ok(longest / 2 + longest / 2 * u32::from(random) / 255)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::connect::{Pause, not_held};
+use super::connect::not_held;
 use super::inspect::{Examined, examine};
 use super::life;
 use super::net::socket::BACKLOG;
@@ -16,6 +16,7 @@ use super::os::identity::{Identity, elsewhere, identify, not_the_server};
 use super::os::locks;
 use super::os::progress::Look;
 use super::point::Guard;
+use super::random;
 use super::{sequoia, story};
 use crate::dialect::Dialect;
 use crate::error::Error;
@@ -23,6 +24,7 @@ use crate::limits::Limits;
 use crate::outcome::Suspicion;
 use crate::proto::end::{Done, Glance, Step, Times};
 use crate::proto::record::Record;
+use crate::proto::timing::Pause;
 use crate::proto::unresponsive::Spared;
 use crate::service::Service;
 use crate::status::Ending;
@@ -88,7 +90,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Ending, Error>
                 s.answered(lifetime, began.elapsed())
             }
             Step::Backoff(s) => {
-                sleep(pause.next()?).await;
+                sleep(random::pause(&mut pause)?).await;
                 s.over(began.elapsed())
             }
             Step::Done(Done::Ended { pid, sign }) => return Ok(Ending::Ended { pid, sign }),

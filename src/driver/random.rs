@@ -1,12 +1,14 @@
 //! Random bytes from the system. No other file of the driver draws any.
 
 use std::io;
+use std::time::Duration;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
 
 use crate::error::Error;
 use crate::proto::random::Random;
+use crate::proto::timing::Pause;
 
 /// Draws what one cookie or one nonce is made of.
 pub(crate) fn draw() -> Result<Random, Error> {
@@ -20,6 +22,12 @@ pub(super) fn bytes<const N: usize>() -> Result<[u8; N], Error> {
         .try_fill_bytes(&mut bytes)
         .map_err(|error| Error::System { stage: "Dial", source: io::Error::other(error) })?;
     Ok(bytes)
+}
+
+/// Returns the next of the pauses between tries.
+pub(super) fn pause(pause: &mut Pause) -> Result<Duration, Error> {
+    let [random] = bytes()?;
+    Ok(pause.next(random))
 }
 
 #[cfg(test)]

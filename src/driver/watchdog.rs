@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::hall::Told;
 use super::os::process::{self, Lines};
 use crate::error::Error;
-use crate::proto::start::{Order, REGISTERED};
+use crate::proto::start::{Order, is_registered};
 
 /// What the watchdog hears from the spawner.
 pub(super) struct Watchdog {
@@ -32,7 +32,7 @@ impl Watchdog {
                 // However this thread ends: nobody else would tell it.
                 let held = held.map(TellOnDrop);
                 let mut orders = Lines::of(orders);
-                watch(&mut orders, patience, tell_order, tell_registered);
+                watch(&mut orders, patience, || EndOnDrop, tell_order, tell_registered);
                 if held.is_some() {
                     orders.end();
                 }
@@ -70,19 +70,22 @@ impl Drop for EndOnDrop {
     }
 }
 
-fn watch(
+/// Watches until this server is registered. `end` makes what ends the process when the order has come: it is forgotten
+/// where the server is registered in time, and dropped otherwise.
+fn watch<E>(
     orders: &mut Lines,
     patience: Duration,
+    end: impl FnOnce() -> E,
     tell_order: oneshot::Sender<Order>,
     tell_registered: oneshot::Sender<()>,
 ) {
     let began = Instant::now();
     // Somebody typed `--spawned`: no server depends on it, so nothing has to end.
     let Some(order) = orders.next(began + patience, Order::read).flatten() else { return };
-    let end = EndOnDrop;
+    let end = end();
     let until = began + order.budget;
     let _ = tell_order.send(order);
-    if orders.next(until, |line| line == REGISTERED.as_bytes()) == Some(true) {
+    if orders.next(until, is_registered) == Some(true) {
         std::mem::forget(end);
         let _ = tell_registered.send(());
     }
@@ -90,7 +93,62 @@ fn watch(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::rc::Rc;
+
     use super::*;
+    use crate::proto::cookie::Cookie;
+    use crate::proto::start::REGISTERED;
+
+    /// Whether the process would have ended.
+    struct Ends(Rc<Cell<bool>>);
+
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            self.0.set(true);
+        }
+    }
+
+    /// Watches a spawner that writes this and keeps its end: whether an order came, whether *registered* did, and whether
+    /// the process would have ended.
+    fn watched(says: &[u8], patience: Duration) -> (bool, bool, bool) {
+        let (mut spawner, orders) = UnixStream::pair().unwrap();
+        let (tell_order, mut order) = oneshot::channel();
+        let (tell_registered, mut registered) = oneshot::channel();
+        spawner.write_all(says).unwrap();
+        let ended = Rc::new(Cell::new(false));
+        let end = || Ends(ended.clone());
+        watch(&mut Lines::of(orders.into()), patience, end, tell_order, tell_registered);
+        (order.try_recv().is_ok(), registered.try_recv().is_ok(), ended.get())
+    }
+
+    /// An order by a spawner that waits so long.
+    fn order(budget: Duration) -> Vec<u8> {
+        Order { cookie: Cookie::new([3; 32]), budget }.line().to_vec()
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_server_goes_on_only_at_the_line_that_says_registered() {
+        let says = |line: &str| watched(&[&order(LONG)[..], line.as_bytes()].concat(), LONG);
+        assert_eq!(says(REGISTERED), (true, true, false));
+        for other in ["\n", "hello\n", "Registered\n", "registered \n", "registered\r\n"] {
+            assert_eq!(says(other), (true, false, true), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_and_registered_are_awaited_no_longer_than_patience_and_budget() {
+        let short = Duration::from_millis(20);
+        let began = Instant::now();
+        assert_eq!(watched(b"", short), (false, false, false), "nobody depends on it");
+        assert_eq!(watched(b"rendezvous start", short), (false, false, false), "it is not whole");
+        assert_eq!(watched(&order(short), LONG), (true, false, true), "it is not registered");
+        assert!(began.elapsed() < LONG);
+    }
 
     #[test]
     fn a_held_server_is_told_however_its_watchdog_ends() {

@@ -28,7 +28,7 @@ pub use self::dial::{Dial, Hello, Proof, Prove, Welcome};
 pub use self::facts::Facts;
 use self::quest::Quest;
 pub use self::quest::{Goal, Policy, Versions};
-pub use self::start::{Await, Confirm, Fallback, Spawn, Verify, Write};
+pub use self::start::{Await, Confirm, Fallback, Looked, Spawn, Verify, Write};
 pub use self::verdict::{Came, Class, Lifetime, Refusal, Row};
 use self::verdict::{Verdict, verdict};
 use super::cookie::Cookie;
@@ -50,6 +50,13 @@ pub struct Holds {
     pub child: bool,
     /// A record in the point that is this child's: it has to be withdrawn.
     pub record: bool,
+}
+
+impl Holds {
+    /// Whether the record in the point is withdrawn when this is released: only the child's own, and only under the lock.
+    pub const fn withdraws(self) -> bool {
+        self.lock && self.record
+    }
 }
 
 /// The question that comes next. Each variant is an action of the protocol.

@@ -10,6 +10,7 @@
 //! the crate's SemVer promise until 1.0.
 
 pub mod address;
+pub mod child;
 pub mod connect;
 pub mod cookie;
 pub mod end;
@@ -26,4 +27,5 @@ pub mod sequoia;
 pub mod serve;
 pub mod serving;
 pub mod start;
+pub mod timing;
 pub mod unresponsive;

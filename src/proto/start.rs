@@ -24,6 +24,31 @@ const ORDER: &str = "rendezvous start ";
 pub const BUSY: &str = "rendezvous busy\n";
 /// The line that says *registered*: the record is written, serve.
 pub const REGISTERED: &str = "registered\n";
+
+/// Whether a line, its end included, says *registered*: exactly that one does.
+pub fn is_registered(line: &[u8]) -> bool {
+    line == REGISTERED.as_bytes()
+}
+
+/// What keeps a process from being started.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NotStarted {
+    /// The program: it is not there, not allowed, or no program. Another policy may do without it.
+    CannotExecute,
+    /// Something of ours.
+    Trouble,
+}
+
+impl NotStarted {
+    /// Judges the system's error. It may blame the program for a working directory that is missing: then the home is.
+    pub const fn of(blames_the_program: bool, home_is_there: bool) -> Self {
+        match (blames_the_program, home_is_there) {
+            (true, true) => NotStarted::CannotExecute,
+            (true, false) | (false, _) => NotStarted::Trouble,
+        }
+    }
+}
+
 /// No line is longer, in bytes.
 pub const LINE_MAX: usize = 2048;
 /// Reasons are cut to this many characters.
@@ -135,6 +160,28 @@ mod tests {
             for end in 0..whole.len() {
                 assert_eq!(Reply::read(&whole[..end]), None, "{end} bytes");
             }
+        }
+    }
+
+    #[test]
+    fn exactly_one_line_is_registered() {
+        assert!(is_registered(REGISTERED.as_bytes()));
+        for other in
+            ["", "\n", "registered", "registered\r\n", "Registered\n", " registered\n", "registered \n", "busy\n"]
+        {
+            assert!(!is_registered(other.as_bytes()), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_error_of_the_program_in_a_home_that_is_there_is_the_programs() {
+        for (blames_the_program, home_is_there, why) in [
+            (true, true, NotStarted::CannotExecute),
+            (true, false, NotStarted::Trouble),
+            (false, true, NotStarted::Trouble),
+            (false, false, NotStarted::Trouble),
+        ] {
+            assert_eq!(NotStarted::of(blames_the_program, home_is_there), why);
         }
     }
 

@@ -211,7 +211,7 @@ impl World {
                     };
                     match welcomed {
                         true => s.welcomed(Welcome { pid: 1, service: 0, uptime: 0, clients: 0 }),
-                        false => s.failed(Came::Unwelcome),
+                        false => s.failed(Came::HungUp),
                     }
                 }
                 Step::Fallback(_) => unreachable!("no client here uses Robust"),

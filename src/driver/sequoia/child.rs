@@ -12,13 +12,15 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::super::child::{EXIT_GRACE, NoChild, execute};
+use super::super::child::{NoChild, execute, failure};
 use super::super::log;
 use super::super::net::socket::BACKLOG;
 use super::super::reaper::{Process, Reaper};
 use crate::error::{Error, StartFailure};
 use crate::proto::cookie::Cookie;
+use crate::proto::sequoia::connect::Introduced;
 use crate::proto::sequoia::record::Record;
+use crate::proto::timing::EXIT_GRACE;
 use crate::service::Service;
 
 /// A listener for a server to be, and the first connection to it, on which the cookie was said.
@@ -84,20 +86,25 @@ impl Child {
     /// Awaits that it closes the connection on which it was told, its exit, or the end of its budget.
     pub(super) async fn heard(&mut self, budget: Duration) -> Result<(), StartFailure> {
         let (until, mut said) = (self.began + budget, [0; 64]);
-        tokio::select! {
+        let mut exited = None;
+        let introduced = tokio::select! {
             biased;
             end = self.introduction.read(&mut said) => match end {
-                Ok(0) => Ok(()),
-                Ok(bytes) => Err(StartFailure::Nonsense { bytes }),
+                Ok(0) => Introduced::Closed,
+                Ok(bytes) => Introduced::Spoke(bytes),
                 // The exit and the end of its sockets race: the exit says more, so it has a moment.
                 Err(_) => {
-                    let exit = timeout(EXIT_GRACE, &mut self.exit).await;
-                    Err(StartFailure::Exited(exit.ok().and_then(Result::ok).flatten()))
+                    exited = timeout(EXIT_GRACE, &mut self.exit).await.ok().and_then(Result::ok).flatten();
+                    Introduced::Broken
                 }
             },
-            status = &mut self.exit => Err(StartFailure::Exited(status.ok().flatten())),
-            () = sleep_until(until) => Err(StartFailure::Overdue(budget)),
-        }
+            status = &mut self.exit => {
+                exited = status.ok().flatten();
+                Introduced::Exited
+            }
+            () = sleep_until(until) => Introduced::Overdue,
+        };
+        introduced.failure().map_or(Ok(()), |why| Err(failure(why, exited, budget)))
     }
 
     /// From here on it is a server like any other.

@@ -4,7 +4,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use super::super::child::NoChild;
-use super::super::connect::{Pause, no_handler, not_held, serve_here, start_error, welcomed};
+use super::super::connect::{no_handler, not_held, serve_here, start_error, welcomed};
 use super::super::dial::{self, Trouble};
 use super::super::point::{self, Guard};
 use super::super::random;
@@ -17,6 +17,7 @@ use crate::outcome::Reason;
 use crate::proto::handshake::Welcome;
 use crate::proto::sequoia::connect::{Came, Done, Goal, Holds, Policy, Step};
 use crate::proto::sequoia::record::{Found, Record};
+use crate::proto::timing::{self, Pause};
 use crate::service::Service;
 use crate::stream::{Keeps, Socket, Stream};
 
@@ -121,7 +122,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                 }
             },
             Step::Clear(s) => {
-                if deadline.saturating_duration_since(Instant::now()) < limits.start {
+                if timing::is_too_late_to_start(deadline.saturating_duration_since(Instant::now()), limits.start) {
                     s.too_late()
                 } else {
                     story.starts(reason, true);
@@ -180,7 +181,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                     // What it waits for is still the connection.
                     story.at("Dial", None);
                 }
-                sleep(pause.next()?).await;
+                sleep(random::pause(&mut pause)?).await;
                 s.elapsed()
             }
             Step::Done(done) => return finish(service, done, held, story, failure),

@@ -50,7 +50,7 @@ impl Contact {
     }
 }
 
-/// The four questions of a dial know what they dial, and each can come to nothing.
+/// The questions before the proof know what they dial, and each can come to nothing.
 macro_rules! dialling {
     ($($step:ident),*) => {$(
         impl $step {
@@ -66,7 +66,7 @@ macro_rules! dialling {
         }
     )*};
 }
-dialling!(Dial, Hello, Prove, Welcome);
+dialling!(Dial, Hello, Prove);
 
 /// Connect to the record's address.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -142,6 +142,16 @@ pub struct Welcome {
 }
 
 impl Welcome {
+    /// The record that is being dialled.
+    pub fn record(&self) -> &Record {
+        &self.contact.record
+    }
+
+    /// The dial came to nothing, after the server proved that it knows the cookie.
+    pub fn failed(self, came: Came) -> Step {
+        self.contact.failed(came.after_the_proof())
+    }
+
     /// What to send.
     pub fn message(&self) -> [u8; CLIENT_PROOF] {
         self.proof.0

@@ -142,6 +142,28 @@ pub struct Fallback {
     pub(super) quest: Quest,
 }
 
+/// What a look before serving in this process came to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Looked {
+    /// No server is alive.
+    Free,
+    /// There may be one, or the lock that is held protects nothing.
+    NotFree,
+    /// The lifetime lock is still held: ask again after a pause.
+    Again,
+}
+
+impl Looked {
+    /// Judges whether the point's path leads to the locked file, what the lifetime lock says, and whether patience is over.
+    pub const fn of(is_current: bool, lifetime: Lifetime, is_over: bool) -> Self {
+        match (is_current, lifetime, is_over) {
+            (true, Lifetime::Free | Lifetime::Absent, _) => Looked::Free,
+            (true, Lifetime::Held, false) => Looked::Again,
+            (true, Lifetime::Held, true) | (true, Lifetime::CannotTell, _) | (false, _, _) => Looked::NotFree,
+        }
+    }
+}
+
 impl Fallback {
     /// No server is alive.
     pub fn free(self) -> Step {

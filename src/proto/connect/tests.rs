@@ -407,6 +407,41 @@ fn only_a_held_point_lock_leads_on_and_every_other_try_backs_off() {
 }
 
 #[test]
+fn a_server_that_hangs_up_after_its_proof_does_not_welcome() {
+    for came in
+        [Came::Trouble, Came::Refused, Came::Silence, Came::Garbage, Came::Impostor, Came::Unwelcome, Came::TooNew]
+    {
+        assert_eq!(came.after_the_proof(), came);
+    }
+    assert_eq!(Came::HungUp.after_the_proof(), Came::Unwelcome);
+}
+
+#[test]
+fn every_cell_of_a_look_before_serving_in_this_process() {
+    use Looked::{Again, Free, NotFree};
+    for (lifetime, current, elsewhere) in [
+        (Lifetime::Free, [Free, Free], NotFree),
+        (Lifetime::Absent, [Free, Free], NotFree),
+        (Lifetime::Held, [Again, NotFree], NotFree),
+        (Lifetime::CannotTell, [NotFree, NotFree], NotFree),
+    ] {
+        assert_eq!([false, true].map(|is_over| Looked::of(true, lifetime, is_over)), current, "{lifetime:?}");
+        assert_eq!([false, true].map(|is_over| Looked::of(false, lifetime, is_over)), [elsewhere; 2], "{lifetime:?}");
+    }
+}
+
+#[test]
+fn a_record_is_withdrawn_only_where_it_is_the_childs_own_and_under_the_lock() {
+    for lock in [false, true] {
+        for child in [false, true] {
+            for record in [false, true] {
+                assert_eq!(Holds { lock, child, record }.withdraws(), lock && record);
+            }
+        }
+    }
+}
+
+#[test]
 fn two_different_records_at_most_are_dialled_without_the_lock_and_none_of_them_twice() {
     let reads = |lock, found| {
         let read = path! { lock; Lock NOTHING => tried(Tried::Busy); Backoff NOTHING => elapsed(); };

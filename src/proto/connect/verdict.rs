@@ -161,6 +161,15 @@ pub enum Class {
 }
 
 impl Came {
+    /// Returns what this is where the server has proved itself: one that hangs up then knows the cookie, and does not
+    /// welcome.
+    pub const fn after_the_proof(self) -> Self {
+        match self {
+            Came::HungUp => Came::Unwelcome,
+            came => came,
+        }
+    }
+
     /// Returns what to make of this outcome: `docs/protocol.md`, "Dial outcomes".
     pub const fn class(self) -> Class {
         match self {

@@ -16,6 +16,7 @@
 //! *Refused* and *reset* mean that the server is dead: its listener was there before its record was, and never comes
 //! back. Silence means nothing; its queue may be full, for its servers take one client after the other.
 
+use crate::proto::child::Why;
 pub use crate::proto::connect::{Came, Policy};
 use crate::proto::cookie::Cookie;
 use crate::proto::lock::{Means, Tried};
@@ -349,6 +350,33 @@ impl Spawn {
     /// The program cannot be executed.
     pub fn cannot_execute(self) -> Step {
         self.quest.failed()
+    }
+}
+
+/// What came of the first connection of a child, on which it was told its cookie.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Introduced {
+    /// It closed it: it heard.
+    Closed,
+    /// It said so many bytes. No server of the dialect says any.
+    Spoke(usize),
+    /// It broke. A child that exits leaves it so.
+    Broken,
+    /// The child exited.
+    Exited,
+    /// The child's time is over.
+    Overdue,
+}
+
+impl Introduced {
+    /// Returns why the child is no server, where it is none.
+    pub const fn failure(self) -> Option<Why<'static>> {
+        match self {
+            Introduced::Closed => None,
+            Introduced::Spoke(bytes) => Some(Why::Nonsense { bytes }),
+            Introduced::Broken | Introduced::Exited => Some(Why::Exited),
+            Introduced::Overdue => Some(Why::Overdue),
+        }
     }
 }
 

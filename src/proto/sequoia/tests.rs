@@ -5,9 +5,10 @@ mod world;
 
 use core::num::NonZeroU16;
 
-use super::connect::{self, Came, Class, Done, Goal, Holds, Policy, Step, class};
+use super::connect::{self, Came, Class, Done, Goal, Holds, Introduced, Policy, Step, class};
 use super::record::{Found, Record};
 use super::serve::{self, Starter, checked};
+use crate::proto::child::Why;
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{Answer, Verdict};
 use crate::proto::lock::Tried;
@@ -162,6 +163,19 @@ fn a_busy_point_is_tried_again_and_is_no_silence() {
             assert_eq!(path! { backoff; Backoff NOTHING => elapsed(); }, Step::new(goal));
         }
         assert_eq!(path! { Step::new(goal); Lock NOTHING => tried(Tried::Failed); }, Step::Done(Done::Trouble));
+    }
+}
+
+#[test]
+fn only_a_first_connection_that_is_closed_says_that_a_child_heard() {
+    for (introduced, failure) in [
+        (Introduced::Closed, None),
+        (Introduced::Spoke(7), Some(Why::Nonsense { bytes: 7 })),
+        (Introduced::Broken, Some(Why::Exited)),
+        (Introduced::Exited, Some(Why::Exited)),
+        (Introduced::Overdue, Some(Why::Overdue)),
+    ] {
+        assert_eq!(introduced.failure(), failure);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group};
-use rendezvous_ipc::{Context, Descriptor, Error, How, Stream};
+use rendezvous_ipc::{Context, Descriptor, Error, Origin, Stream};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -26,7 +26,7 @@ fn runtime() -> Runtime {
 
 fn service(context: &Context) -> Result<Descriptor, Error> {
     let service = Descriptor::new(context, "bench")?.this_program([SERVE]);
-    Ok(service.stream_handler(async |_start| Ok(async |_peer, _stream: Stream| {})))
+    Ok(service.stream_handler(async |_server| Ok(async |_peer, _stream: Stream| {})))
 }
 
 /// The service of an ephemeral context. Its server ends with the context.
@@ -38,7 +38,7 @@ fn fast_path(criterion: &mut Criterion) {
     let runtime = runtime();
     let service = fresh();
     let started = runtime.block_on(service.connect()).expect("a server");
-    assert!(matches!(started.outcome().how, How::StartedExternal(_)));
+    assert!(matches!(started.outcome().origin, Origin::StartedExternal(_)));
     let mut group = criterion.benchmark_group("live");
     group.bench_function("connect", |b| {
         b.to_async(&runtime).iter(|| async { service.connect().await.expect("a connection") });

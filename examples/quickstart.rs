@@ -46,8 +46,11 @@ async fn main() -> Result<(), Error> {
 /// Where the service lives, how its server is started, and what the server does.
 fn service() -> Result<Descriptor, Error> {
     let context = Context::from_args("org.example.counter")?;
+    if context.is_spawned() {
+        rendezvous_ipc::log_to_stderr(); // which is the log beside the point
+    }
     let service = Descriptor::new(&context, "counter")?.this_program(["serve"]);
-    Ok(service.handler(async |_start| {
+    Ok(service.handler(async |_server| {
         let count = Rc::new(Cell::new(0));
         Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(count.clone())) })
     }))

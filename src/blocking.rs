@@ -3,7 +3,7 @@
 use tokio::runtime::{Handle, LocalRuntime};
 
 use crate::driver::local_runtime;
-use crate::{Connection, Descriptor, Error, Outcome, Stream};
+use crate::{Connection, Descriptor, Error, Outcome, Stage, Stream, Usage};
 
 impl Descriptor {
     /// Connects as [`connect`](Descriptor::connect) does, from a program without a runtime.
@@ -26,12 +26,9 @@ impl Descriptor {
     /// As of [`connect`](Descriptor::connect); and [`Error::Usage`] within a runtime, which it would block.
     pub fn connect_blocking(&self) -> Result<BlockingConnection, Error> {
         if Handle::try_current().is_ok() {
-            return Err(Error::Usage(
-                "within a runtime `connect().await`, or a thread of `std::thread`, instead of `connect_blocking()`"
-                    .into(),
-            ));
+            return Err(Error::Usage(Usage::WithinRuntime));
         }
-        let runtime = local_runtime().map_err(Error::system("Read"))?;
+        let runtime = local_runtime().map_err(Error::system(Stage::Read))?;
         let connection = runtime.block_on(self.connect())?;
         Ok(BlockingConnection { connection, runtime })
     }
@@ -65,6 +62,7 @@ impl BlockingConnection {
     /// # Errors
     /// [`Error::Disconnected`] where the connection ends before `body` does.
     #[cfg(feature = "capnp")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
     pub fn run<C: capnp::capability::FromClientHook, T>(self, body: impl AsyncFnOnce(C) -> T) -> Result<T, Error> {
         let BlockingConnection { connection, runtime } = self;
         runtime.block_on(connection.run(body))

@@ -2,13 +2,14 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use crate::ephemeral::Ephemeral;
-use crate::error::Error;
+use crate::error::{Error, Usage};
 use crate::os::{file, process};
-use crate::proto::connect::Policy;
+use crate::policy::Policy;
 
 /// A home directory for points, and a lib directory for programs.
 ///
@@ -18,7 +19,7 @@ use crate::proto::connect::Policy;
 /// ```
 /// # use rendezvous_ipc::{Context, Policy};
 /// let context = Context::from_args("org.example.counter")? // --home and --lib, where they are given
-///     .with_lib("/usr/lib/counter")?
+///     .with_lib("/usr/lib/counter")
 ///     .with_policy(Policy::Robust);
 /// # Ok::<(), rendezvous_ipc::Error>(())
 /// ```
@@ -43,12 +44,6 @@ pub(crate) enum Started {
     /// By a client of the dialect of sequoia, with the listener as standard input: a final `--socket 0`.
     Socket,
 }
-
-const USAGE: &str = "\
-usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral [true|false]]
-  --home DIRECTORY   where the points of services are (default: NAME in the user's data directory)
-  --lib DIRECTORY    where relative programs are looked for (default: this program's own directory)
-  --ephemeral        servers end with this program, and so does its home, unless one is given";
 
 impl Context {
     /// The default context of `name`, which names a directory, best in reverse domain notation. For programs that never
@@ -142,36 +137,34 @@ impl Context {
 
     /// Puts the home elsewhere. A relative path is taken from the current directory, now.
     ///
-    /// Descriptors that were made before keep the old one.
-    ///
-    /// # Errors
-    /// [`Error::File`] where the path is relative and there is no current directory.
+    /// Descriptors that were made before keep the old one. Where the path is relative and there is no current directory,
+    /// [`Descriptor::new`](crate::Descriptor::new) fails.
     ///
     /// ```
     /// # use rendezvous_ipc::Context;
-    /// let context = Context::new("org.example.counter")?.with_home("/srv/counter")?;
+    /// let context = Context::new("org.example.counter")?.with_home("/srv/counter");
     /// assert_eq!(context.home(), std::path::Path::new("/srv/counter"));
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
-    pub fn with_home(self, home: impl Into<PathBuf>) -> Result<Self, Error> {
-        Ok(Context { home: absolute(home.into())?, ..self })
+    #[must_use]
+    pub fn with_home(self, home: impl Into<PathBuf>) -> Self {
+        Context { home: absolute_if_known(home.into()), ..self }
     }
 
     /// Looks for relative programs elsewhere. A relative path is taken from the current directory, now.
     ///
-    /// A descriptor's [`program`](crate::Descriptor::program) goes by the lib that its context had when it was made.
-    ///
-    /// # Errors
-    /// [`Error::File`] where the path is relative and there is no current directory.
+    /// A descriptor's [`program`](crate::Descriptor::program) goes by the lib that its context had when it was made. Where the
+    /// path is relative and there is no current directory, programs have to be given by their whole paths.
     ///
     /// ```
     /// # use rendezvous_ipc::Context;
-    /// let context = Context::new("org.example.counter")?.with_lib("/usr/lib/counter")?;
+    /// let context = Context::new("org.example.counter")?.with_lib("/usr/lib/counter");
     /// assert_eq!(context.lib(), Some(std::path::Path::new("/usr/lib/counter")));
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
-    pub fn with_lib(self, lib: impl Into<PathBuf>) -> Result<Self, Error> {
-        Ok(Context { lib: Some(absolute(lib.into())?), ..self })
+    #[must_use]
+    pub fn with_lib(self, lib: impl Into<PathBuf>) -> Self {
+        Context { lib: Some(absolute_if_known(lib.into())), ..self }
     }
 
     /// Starts servers by another policy. [`Policy::External`] unless set. A server that is started does not inherit it.
@@ -204,6 +197,11 @@ impl Context {
         self.lib.as_deref()
     }
 
+    /// Fails where the home is relative, for there was no current directory.
+    pub(crate) fn check_home(&self) -> Result<(), Error> {
+        if self.home.is_absolute() { Ok(()) } else { Err(Error::file(&self.home, io::ErrorKind::NotFound.into())) }
+    }
+
     /// What holds the servers of an ephemeral context; `None` where that is over, too.
     pub(crate) fn hold(&self) -> Option<Arc<Ephemeral>> {
         match self.ephemeral.as_ref()? {
@@ -231,8 +229,8 @@ impl Context {
         self.started
     }
 
-    /// Whether a client started this process as a server.
-    pub(crate) fn spawned(&self) -> bool {
+    /// Whether a client started this process as a server, as the arguments of [`Context::from_args`] tell.
+    pub fn is_spawned(&self) -> bool {
         self.started != Started::Hand
     }
 
@@ -286,7 +284,7 @@ impl Args {
             };
             match args.next() {
                 Some(path) if !path.is_empty() => *directory = Some(path.into()),
-                _ => return Err(Error::Usage(USAGE.into())),
+                _ => return Err(Error::Usage(Usage::Arguments)),
             }
         }
         Ok(parsed)
@@ -313,17 +311,19 @@ pub(crate) fn component(name: &str) -> Result<&str, Error> {
     let plain = !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
     match short && plain {
         true => Ok(name),
-        false => {
-            Err(Error::Usage(format!("{name:?} cannot name a service: 1 to 200 bytes, no slash, no dot in front")))
-        }
+        false => Err(Error::Usage(Usage::Name(name.to_owned()))),
     }
 }
 
 fn data_directory() -> Result<PathBuf, Error> {
     let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share"))).ok_or_else(|| {
-        Error::Usage("there is no absolute home directory: set HOME or XDG_DATA_HOME, or give --home DIRECTORY".into())
-    })
+    let directory = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    directory.ok_or(Error::Usage(Usage::NoHome))
+}
+
+/// Returns the path as it is where there is no current directory.
+fn absolute_if_known(path: PathBuf) -> PathBuf {
+    absolute(path.clone()).unwrap_or(path)
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, Error> {
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_server_of_the_other_dialect_is_given_the_context_in_its_spelling() {
-        let context = Context::new("org.example.counter").unwrap().with_home("/h").unwrap().with_lib("/l").unwrap();
+        let context = Context::new("org.example.counter").unwrap().with_home("/h").with_lib("/l");
         let args: Vec<_> = context.to_sequoia_args().collect();
         assert_eq!(args, ["--home", "/h", "--lib", "/l", "--ephemeral", "false", "--socket", "0"]);
         let context = Context::ephemeral("org.example.counter").unwrap();
@@ -371,19 +371,19 @@ mod tests {
     #[test]
     fn a_flag_without_its_directory_is_told_the_usage() {
         for args in [&["--home"][..], &["--lib", ""]] {
-            assert!(matches!(parse(args), Err(Error::Usage(text)) if text.starts_with("usage:")));
+            assert!(matches!(parse(args), Err(Error::Usage(Usage::Arguments))));
         }
     }
 
     #[tokio::test]
     async fn where_this_program_is_not_known_a_relative_one_is_asked_for_its_directory() {
         let home = tempfile::tempdir().unwrap();
-        let context = Context::new("org.example.counter").unwrap().with_home(home.path()).unwrap();
+        let context = Context::new("org.example.counter").unwrap().with_home(home.path());
         let context = Context { lib: None, ..context };
         assert!(!context.to_args().any(|arg| arg == "--lib"));
         let service = crate::Descriptor::new(&context, "counter").unwrap();
         match service.clone().program("counterd", [""; 0]).connect().await {
-            Err(Error::Usage(text)) => assert!(text.contains("give --lib DIRECTORY, or its whole path"), "{text}"),
+            Err(Error::Usage(Usage::RelativeProgram)) => {}
             other => panic!("{other:?}"),
         }
         match service.program("/nowhere/counterd", [""; 0]).connect().await {

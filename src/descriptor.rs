@@ -7,14 +7,14 @@ use crate::connection::Connection;
 use crate::context::{self, Context};
 use crate::dialect::Dialect;
 use crate::driver;
-use crate::error::{BoxError, Error};
-use crate::handler::{Factory, Start};
+use crate::error::{BoxError, Error, Usage};
+use crate::handler::{Factory, ServerHandle};
 use crate::limits::Limits;
 use crate::os::process;
 use crate::peer::Peer;
-use crate::proto::connect::Policy;
-use crate::service::{NO_LIB, NO_PROGRAM, NOT_KNOWN, Program, Service};
-use crate::status::{Ending, Retired, Status};
+use crate::policy::Policy;
+use crate::service::{Program, Service};
+use crate::status::{Retirement, Status, Termination};
 use crate::stream::Stream;
 use crate::transport::Transport;
 
@@ -22,6 +22,9 @@ use crate::transport::Transport;
 ///
 /// The same value serves both sides. A client calls [`connect`](Descriptor::connect); the program that it starts
 /// builds the same descriptor and calls [`serve`](Descriptor::serve).
+///
+/// A setter takes the descriptor and returns it, and never fails: what makes no sense is [`Error::Usage`] at the call that
+/// needs it. [`Context`] has setters of the same kind, named `with_…` beside its getters.
 #[derive(Clone, Debug)]
 pub struct Descriptor {
     service: Service,
@@ -41,7 +44,8 @@ impl Descriptor {
     /// The descriptor holds a clone of the context, and with it the home that the context has now.
     ///
     /// # Errors
-    /// [`Error::Usage`] where `name` is not one path component, or ends in `.life`, `.log` or `.sock`.
+    /// [`Error::Usage`] where `name` is not one path component, or ends in `.life`, `.log` or `.sock`; [`Error::File`] where
+    /// the context was given a relative home and there is no current directory.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Error};
@@ -53,8 +57,9 @@ impl Descriptor {
     /// ```
     pub fn new(context: &Context, name: &str) -> Result<Self, Error> {
         context::component(name)?;
+        context.check_home()?;
         if [LIFE, LOG, SOCK].iter().any(|suffix| name.rsplit_once('.').is_some_and(|(_, end)| end == *suffix)) {
-            return Err(Error::Usage(format!("{name:?} cannot name a service: it ends as its other files do")));
+            return Err(Error::Usage(Usage::ReservedName(name.to_owned())));
         }
         let path = |suffix| context.home().join(format!("{name}.{suffix}"));
         let service = Service {
@@ -67,7 +72,7 @@ impl Descriptor {
             limits: Limits::default(),
             version: 0,
             newest: u32::MAX,
-            program: Err(NO_PROGRAM),
+            program: Err(Usage::NoProgram),
         };
         Ok(Descriptor { service, factory: None })
     }
@@ -80,7 +85,7 @@ impl Descriptor {
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor};
-    /// let context = Context::new("org.example.counter")?.with_lib("/usr/lib/counter")?;
+    /// let context = Context::new("org.example.counter")?.with_lib("/usr/lib/counter");
     /// // /usr/lib/counter/counterd serve --home … --lib /usr/lib/counter --spawned
     /// let service = Descriptor::new(&context, "counter")?.program("counterd", ["serve"]);
     /// # Ok::<(), rendezvous_ipc::Error>(())
@@ -88,10 +93,10 @@ impl Descriptor {
     #[must_use]
     pub fn program<A: Into<OsString>>(mut self, path: impl Into<PathBuf>, args: impl IntoIterator<Item = A>) -> Self {
         let (path, args) = (path.into(), args.into_iter().map(Into::into).collect());
-        self.service.program = match self.service.context.lib() {
+        self.service.program = match self.service.context.lib().filter(|lib| lib.is_absolute()) {
             Some(lib) => Ok(Program { path: lib.join(path), args }),
             None if path.is_absolute() => Ok(Program { path, args }),
-            None => Err(NO_LIB),
+            None => Err(Usage::RelativeProgram),
         };
         self
     }
@@ -117,7 +122,7 @@ impl Descriptor {
         match process::this_program() {
             Some(path) => self.program(path, args),
             None => {
-                self.service.program = Err(NOT_KNOWN);
+                self.service.program = Err(Usage::UnknownProgram);
                 self
             }
         }
@@ -142,7 +147,7 @@ impl Descriptor {
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Dialect};
     /// let home = "/home/ada/.sequoia";
-    /// let context = Context::from_args("org.sequoia-pgp.store")?.with_home(home)?.with_lib("/usr/lib/sequoia")?;
+    /// let context = Context::from_args("org.sequoia-pgp.store")?.with_home(home).with_lib("/usr/lib/sequoia");
     /// // The point and the program of a client that uses `sequoia-ipc`.
     /// let service = Descriptor::new(&context, "store.cookie")?
     ///     .dialect(Dialect::Sequoia)
@@ -157,20 +162,20 @@ impl Descriptor {
 
     /// Sets the limits. [`Limits`] says which of them the client goes by, and which the server.
     ///
-    /// # Errors
-    /// [`Error::Usage`] where they do not hang together; the text names the rule.
+    /// Limits that do not hang together are [`Error::Usage`] at the first call that needs them; the text names the rule.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Limits};
     /// # let context = Context::from_args("org.example.counter")?;
     /// let mut limits = Limits::default();
     /// limits.idle = None; // it stays
-    /// let service = Descriptor::new(&context, "counter")?.limits(limits)?;
+    /// let service = Descriptor::new(&context, "counter")?.limits(limits);
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
-    pub fn limits(mut self, limits: Limits) -> Result<Self, Error> {
-        self.service.limits = limits.checked()?;
-        Ok(self)
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.service.limits = limits;
+        self
     }
 
     /// The version of the service that this program offers, a number of your own that only grows. 0 unless set.
@@ -215,7 +220,7 @@ impl Descriptor {
     ///
     /// let service = Descriptor::new(&Context::from_args("org.example.greeter")?, "greeter")?
     ///     .this_program(["serve"])
-    ///     .stream_handler(async |_start| {
+    ///     .stream_handler(async |_server| {
     ///         Ok(async |_peer, mut stream: Stream| {
     ///             let _ = stream.write_all(b"hello").await;
     ///         })
@@ -225,7 +230,7 @@ impl Descriptor {
     #[must_use]
     pub fn stream_handler<B, S>(mut self, build: B) -> Self
     where
-        B: AsyncFn(Start) -> Result<S, BoxError> + Send + Sync + 'static,
+        B: AsyncFn(ServerHandle) -> Result<S, BoxError> + Send + Sync + 'static,
         S: AsyncFn(Peer, Stream) + 'static,
     {
         self.factory = Some(Factory::new(build));
@@ -238,10 +243,10 @@ impl Descriptor {
     /// is joined without taking any lock. By which policy one is started the context says.
     ///
     /// ```no_run
-    /// # use rendezvous_ipc::{Descriptor, Error, How};
+    /// # use rendezvous_ipc::{Descriptor, Error, Origin};
     /// # async fn run(service: Descriptor) -> Result<(), Error> {
     /// let connection = service.connect().await?;
-    /// if let How::StartedExternal(reason) = connection.outcome().how {
+    /// if let Origin::StartedExternal(reason) = connection.outcome().origin {
     ///     eprintln!("a server was started: {reason}");
     /// }
     /// # Ok(()) }
@@ -262,13 +267,13 @@ impl Descriptor {
     /// [`Policy::Robust`] without a handler is [`Policy::External`]: there is nothing to fall back to.
     ///
     /// ```
-    /// # use rendezvous_ipc::{Context, Descriptor, How, Policy, Stream};
+    /// # use rendezvous_ipc::{Context, Descriptor, Origin, Policy, Stream};
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rendezvous_ipc::Error> {
     /// # let context = Context::ephemeral("org.example.counter")?;
     /// let service = Descriptor::new(&context, "counter")?
-    ///     .stream_handler(async |_start| Ok(async |_peer, _stream: Stream| {}));
+    ///     .stream_handler(async |_server| Ok(async |_peer, _stream: Stream| {}));
     /// let connection = service.connect_with_policy(Policy::Internal).await?;
-    /// assert_eq!(connection.outcome().how, How::StartedInternal);
+    /// assert_eq!(connection.outcome().origin, Origin::StartedInternal);
     /// # Ok(()) }
     /// ```
     ///
@@ -278,15 +283,15 @@ impl Descriptor {
     /// # Cancel safety
     /// As of [`connect`](Descriptor::connect).
     pub async fn connect_with_policy(&self, policy: Policy) -> Result<Connection, Error> {
-        driver::connect(&self.service, policy, self.factory.as_ref()).await
+        driver::connect(self.service()?, policy.into(), self.factory.as_ref()).await
     }
 
     /// Turns this program into the server, and returns when it has retired.
     ///
     /// **Started for a client** it runs in the home directory, in a session of its own, with the umask 077, the
     /// environment of whoever happened to start it, nothing on standard input, and standard output and error in the
-    /// log beside the point, which is emptied when it has grown to 1 MiB. Print with `tracing` (with the feature `log`
-    /// a subscriber is set unless there is one) or `writeln!`, for on a full disk `println!` panics. Where its caller
+    /// log beside the point, which is emptied when it has grown to 1 MiB. Print with `tracing` (to the log by
+    /// `log_to_stderr`, with the feature `log`) or `writeln!`, for on a full disk `println!` panics. Where its caller
     /// left files open to it, it executes itself once more to be rid of them: call `serve` before anything that must
     /// not be done twice.
     ///
@@ -306,7 +311,7 @@ impl Descriptor {
     /// async fn main() -> Result<(), Error> {
     ///     let context = Context::from_args("org.example.counter")?;
     ///     let service = Descriptor::new(&context, "counter")?
-    ///         .stream_handler(async |_start| Ok(async |_peer, _stream: Stream| {}));
+    ///         .stream_handler(async |_server| Ok(async |_peer, _stream: Stream| {}));
     ///     service.serve().await
     /// }
     /// ```
@@ -320,8 +325,8 @@ impl Descriptor {
     /// # Cancel safety
     /// Dropped, the server retires on threads of its own; when it is through is not told.
     pub async fn serve(&self) -> Result<(), Error> {
-        let factory = self.factory.clone().ok_or_else(driver::no_handler)?;
-        driver::serve(self.service.clone(), factory).await
+        let factory = self.factory.clone().ok_or(Error::Usage(Usage::NoHandler))?;
+        driver::serve(self.service()?.clone(), factory).await
     }
 
     /// Looks at the service: starts nothing, changes nothing.
@@ -343,7 +348,7 @@ impl Descriptor {
     /// # Cancel safety
     /// Nothing is held at an await.
     pub async fn inspect(&self) -> Result<Status, Error> {
-        driver::inspect(&self.service).await
+        driver::inspect(self.service()?).await
     }
 
     /// Asks the server to retire, if there is one, and returns when it is about to exit.
@@ -351,11 +356,11 @@ impl Descriptor {
     /// Where there is none it waits for one that drains, so that after it nobody is there.
     ///
     /// ```
-    /// # use rendezvous_ipc::{Context, Descriptor, Retired};
+    /// # use rendezvous_ipc::{Context, Descriptor, Retirement};
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rendezvous_ipc::Error> {
     /// # let context = Context::ephemeral("org.example.counter")?;
     /// let service = Descriptor::new(&context, "counter")?;
-    /// assert_eq!(service.retire().await?, Retired::Absent);
+    /// assert_eq!(service.retire().await?, Retirement::NoServer);
     /// # Ok(()) }
     /// ```
     ///
@@ -366,8 +371,8 @@ impl Descriptor {
     ///
     /// # Cancel safety
     /// Dropped early, the server may retire or not.
-    pub async fn retire(&self) -> Result<Retired, Error> {
-        driver::retire(&self.service).await
+    pub async fn retire(&self) -> Result<Retirement, Error> {
+        driver::retire(self.service()?).await
     }
 
     /// Ends a server that does not answer, and returns when it is gone. A connect never does that by itself.
@@ -407,8 +412,8 @@ impl Descriptor {
     ///
     /// # Cancel safety
     /// Dropped early, the server was killed or not. No lock is left.
-    pub async fn end_unresponsive(&self) -> Result<Ending, Error> {
-        driver::end_unresponsive(&self.service).await
+    pub async fn end_unresponsive(&self) -> Result<Termination, Error> {
+        driver::end_unresponsive(self.service()?).await
     }
 
     /// The path of the point: the file that names the service. It may be looked at, and left alone.
@@ -416,7 +421,14 @@ impl Descriptor {
         &self.service.point
     }
 
+    /// Returns the service, if its limits hang together.
+    fn service(&self) -> Result<&Service, Error> {
+        self.service.limits.check()?;
+        Ok(&self.service)
+    }
+
     /// The path of the life file.
+    #[cfg(feature = "test-util")]
     pub(crate) fn life(&self) -> &std::path::Path {
         &self.service.life
     }

@@ -30,7 +30,7 @@ pub enum Dialect {
     /// What the dialect does not have: versions ([`version`](crate::Descriptor::version) and
     /// [`newest`](crate::Descriptor::newest) are [`Error::Usage`](crate::Error::Usage) at a connect), retirement by
     /// request ([`retire`](crate::Descriptor::retire) and
-    /// [`end_unresponsive`](crate::Descriptor::end_unresponsive) are, too; send the server a SIGTERM), PIDs (0 in an
+    /// [`end_unresponsive`](crate::Descriptor::end_unresponsive) are, too; send the server a SIGTERM), PIDs (`None` in an
     /// [`Outcome`](crate::Outcome) or an error, but of servers that this process started), Unix sockets. An ephemeral
     /// server is told so, and ends when its home is gone, or when it is idle. A server started by `sequoia-ipc`
     /// gets no arguments of yours: its program has to call [`serve`](crate::Descriptor::serve) whenever it is started.

@@ -1,24 +1,35 @@
 //! What can go wrong, and what to do about it.
 
+mod causes;
 pub(crate) mod remedy;
+mod start;
+#[cfg(test)]
+mod tests;
+mod usage;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::outcome::{Outcome, Suspicion};
-use crate::proto::handshake::Answer;
-use crate::proto::scope::Difference;
+pub(crate) use self::causes::{HandlerToo, NotBuilt};
+pub use self::causes::{NotHung, Unidentified, Untrusted};
+pub use self::start::{StartError, StartFailure};
+pub use self::usage::Usage;
+use crate::found::{Incompatibility, ScopeDifference};
+use crate::outcome::Outcome;
+use crate::pid::{InBrackets, Pid};
+use crate::stage::Stage;
+use crate::suspicion::Suspicion;
 
 /// The error of a handler, of whatever type it is: `?` makes one, and so does `"text".into()`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a call of this crate failed.
 ///
-/// `Display` says at which stage, with which path, what was found and what to do about it. `Debug` says
-/// the same with all sources, since that is what a `main` that returns an error prints.
+/// `Display` says at which stage, with which path, what was found and what to do about it, and leaves the causes to
+/// [`source`](std::error::Error::source). With `{:#}` the causes follow in the same line. `Debug` has a line for each of
+/// them, since that is what a `main` that returns an error prints.
 /// [The manual](crate::manual::errors) says of each variant what to do.
 ///
 /// ```
@@ -28,13 +39,15 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// let service = Descriptor::new(&context, "counter")?.program("/nowhere/counter", ["serve"]);
 /// let error = service.connect().await.unwrap_err();
 /// assert!(matches!(error, Error::Start(_)));
-/// assert!(error.to_string().starts_with("the server /nowhere/counter cannot be executed: "));
+/// assert_eq!(error.to_string(), "no server could be started");
+/// let all = "no server could be started: the server /nowhere/counter cannot be executed: No such file or directory";
+/// assert!(format!("{error:#}").starts_with(all));
 /// # Ok(()) }
 /// ```
 #[non_exhaustive]
 pub enum Error {
     /// The program was called, or the crate was used, in a way that makes no sense. The text says what would.
-    Usage(String),
+    Usage(Usage),
     /// A file could not be opened, locked, read or written, or a process not be started for want of something: our own
     /// trouble, which says nothing about a server.
     File {
@@ -48,14 +61,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What it is.
-        found: &'static str,
-        /// What to do.
-        remedy: &'static str,
+        found: Untrusted,
     },
     /// The system refused us something that is no file: a socket, a process, random bytes.
     System {
-        /// The step at which it was asked for, named as in the protocol.
-        stage: &'static str,
+        /// The step at which it was asked for.
+        stage: Stage,
         /// What the system said.
         source: io::Error,
     },
@@ -70,13 +81,13 @@ pub enum Error {
     },
     /// The server is alive and does not support what was asked for.
     Incompatible {
-        /// What it answered.
-        answer: Answer,
+        /// Why.
+        why: Incompatibility,
     },
     /// The server is alive, and offers a newer version of the service than this program understands.
     TooNew {
         /// Its process.
-        pid: u32,
+        pid: Option<Pid>,
         /// The version that it offers.
         offers: u32,
         /// The newest that this program understands.
@@ -94,9 +105,9 @@ pub enum Error {
         /// The point.
         path: PathBuf,
         /// The process that the record names, by its number there.
-        pid: u32,
+        pid: Option<Pid>,
         /// In which part its scope differs.
-        differs: Difference,
+        differs: ScopeDifference,
     },
     /// Nobody can tell whether a server is alive: the life file cannot be asked.
     CannotTell {
@@ -109,9 +120,9 @@ pub enum Error {
     /// as it may ([`Limits::clients`](crate::Limits::clients)). It was left alone.
     Unresponsive {
         /// Its process.
-        pid: u32,
+        pid: Option<Pid>,
         /// What was tried last, and what it came to.
-        suspicion: Suspicion,
+        suspicion: Box<Suspicion>,
         /// For how long it was tried.
         waited: Duration,
     },
@@ -119,32 +130,26 @@ pub enum Error {
     /// certain from other processes. Nothing was killed.
     Unidentified {
         /// The process that the record names.
-        pid: u32,
+        pid: Option<Pid>,
         /// Why that is not enough.
-        found: &'static str,
-        /// What to do.
-        remedy: &'static str,
+        found: Unidentified,
     },
     /// A server that was to be ended ([`end_unresponsive`](crate::Descriptor::end_unresponsive)) does not answer, and
     /// nothing shows that it hangs: it may be busy, or others may crowd it. Nothing was killed.
     NotHung {
         /// The process that the record names.
-        pid: u32,
+        pid: Option<Pid>,
         /// What was tried last, and what it came to.
         suspicion: Box<Suspicion>,
         /// For how long it was tried.
         waited: Duration,
         /// What was seen of it.
-        found: &'static str,
-        /// What to do.
-        remedy: &'static str,
+        found: NotHung,
     },
     /// The time that was given is over.
     Deadline {
-        /// The step at which it ended, named as in the protocol.
-        stage: &'static str,
-        /// What that step waits for.
-        waiting_for: &'static str,
+        /// The step at which it ended.
+        stage: Stage,
         /// How long it took.
         waited: Duration,
         /// What was tried until then, if anything.
@@ -154,8 +159,8 @@ pub enum Error {
     },
     /// [`serve`](crate::Descriptor::serve) found a live server of the same point.
     AlreadyRunning {
-        /// Its process; 0 where its dialect does not tell.
-        pid: u32,
+        /// Its process, where its dialect tells.
+        pid: Option<Pid>,
     },
     /// The handler could not be built: its factory failed, panicked, or took longer than
     /// [`Limits::start`](crate::Limits::start).
@@ -167,70 +172,14 @@ pub enum Error {
         /// What the connection said, if anything.
         source: Option<BoxError>,
     },
-    /// A call of the service failed.
+    /// A server is not to be found at a port, for nobody could tell in which network namespace it is.
+    UnknownNamespace,
+    /// A bug of this crate: what cannot be was so. Please report it, with the text.
+    Internal(String),
+    /// A call of the service failed. Only with the feature `capnp`.
     #[cfg(feature = "capnp")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
     Rpc(BoxError),
-}
-
-/// A server that could not be started: the inside of [`Error::Start`].
-///
-/// ```
-/// # use rendezvous_ipc::{Error, StartFailure};
-/// fn hint(error: &Error) -> Option<&'static str> {
-///     let Error::Start(start) = error else { return None };
-///     match &start.failure {
-///         StartFailure::CannotExecute(_) => Some("install the server"),
-///         StartFailure::Exited(_) if start.said.contains("licence") => Some("renew the licence"),
-///         _ => None,
-///     }
-/// }
-/// ```
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct StartError {
-    /// The program.
-    pub program: PathBuf,
-    /// How it failed.
-    pub failure: StartFailure,
-    /// What it printed to standard error, if anything: the beginning and the end where that is more than 2 KiB.
-    pub said: String,
-    /// Where all of it is: a file that is emptied when it has grown to 1 MiB.
-    pub log: PathBuf,
-}
-
-/// How the start of a server failed. [The manual](crate::manual::errors) says what to do.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartFailure {
-    /// The program cannot be executed: not there, not allowed, no program for this machine, or open for writing for as
-    /// long as a start may take.
-    CannotExecute(io::Error),
-    /// It said why it cannot serve: most often its handler's error, 400 characters at most.
-    Said(String),
-    /// It ended before it was ready; `None` where the system does not tell how.
-    Exited(Option<ExitStatus>),
-    /// It answered with something else than a server's reply, which is not kept: it may hold a record, and so a cookie.
-    Nonsense {
-        /// How many bytes of it were read.
-        bytes: usize,
-    },
-    /// It answered as a server of another version of this crate does, or cut its reply short.
-    OtherVersion,
-    /// It offers a version of the service that the client is not for.
-    Version {
-        /// What it offers.
-        offers: u32,
-        /// What the client is of.
-        wanted: u32,
-    },
-    /// It closed its standard output without a word, and went on.
-    Silent,
-    /// It was not ready in the time that a start may take.
-    Overdue(Duration),
-    /// It said *ready* and does not hold the lifetime lock: another program, or locks do not work here.
-    Unverified,
-    /// Every server that was started was gone again before it could be reached.
-    Vanished,
 }
 
 /// The process that held a lock which was waited for, when the wait was over. It may have released the lock by now.
@@ -239,10 +188,10 @@ pub enum StartFailure {
 pub enum Holder {
     /// It held the point lock: a client that starts a server, or a server that looks after its record. One that is
     /// stopped keeps it.
-    Point(u32),
+    Point(Pid),
     /// It held the lifetime lock: a server that starts or drains, or one that is stopped. Or it has a share in it, so that no
     /// server can have it, as a backup may.
-    Lifetime(u32),
+    Lifetime(Pid),
 }
 
 impl Error {
@@ -250,111 +199,133 @@ impl Error {
         Error::File { path: path.to_owned(), source }
     }
 
-    pub(crate) fn untrusted(path: &Path, found: &'static str, remedy: &'static str) -> Self {
-        Error::Untrusted { path: path.to_owned(), found, remedy }
+    pub(crate) fn untrusted(path: &Path, found: Untrusted) -> Self {
+        Error::Untrusted { path: path.to_owned(), found }
     }
 
-    pub(crate) fn system(stage: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn system(stage: Stage) -> impl FnOnce(io::Error) -> Self {
         move |source| Error::System { stage, source }
     }
-}
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Returns the error for something that is not there, although it must be.
+    pub(crate) fn missing(what: &str) -> Self {
+        Error::Internal(format!("{what} is not there"))
+    }
+
+    /// Writes what happened and what to do, without the causes.
+    fn message(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Usage(text) => f.write_str(text),
+            Error::Usage(usage) => write!(f, "{usage}"),
             Error::File { path, source } => {
-                write!(f, "{}: {source}", path.display())?;
-                remedy::of_file(source).iter().try_for_each(|remedy| write!(f, ": {remedy}"))
+                write!(f, "cannot use {}", path.display())?;
+                remedy::of_file(source).iter().try_for_each(|remedy| write!(f, " ({remedy})"))
             }
-            Error::Untrusted { path, found, remedy } => {
-                write!(f, "{} is {found} and was left alone: {remedy}", path.display())
+            Error::Untrusted { path, found } => {
+                write!(f, "{} is {found} and was left alone: {}", path.display(), found.remedy())
             }
             Error::System { stage, source } => {
-                write!(f, "at {stage}: {source}")?;
-                remedy::of_system(source).iter().try_for_each(|remedy| write!(f, ": {remedy}"))
+                write!(f, "the system refused what is needed at {stage}")?;
+                remedy::of_system(source).iter().try_for_each(|remedy| write!(f, " ({remedy})"))
             }
-            Error::Start(start) => start.fmt(f),
+            Error::Start(_) => f.write_str("no server could be started"),
             Error::Newer { path, format } => write!(
                 f,
                 "{} is served by a newer program (record format {format}): update this one, or retire that server",
                 path.display()
             ),
-            Error::Incompatible { answer } => write!(f, "the server is not for this program: {answer}"),
+            Error::Incompatible { why } => write!(f, "the server is not for this program: {why}"),
             Error::TooNew { pid, offers, newest } => write!(
                 f,
-                "the server (pid {pid}) offers version {offers} of the service, and this program understands \
-                 {newest} at most: update it"
+                "the server{} offers version {offers} of the service, and this program understands {newest} at most: \
+                 update it",
+                InBrackets(*pid)
             ),
             Error::OtherDialect { path } => {
                 write!(f, "{} belongs to servers of another dialect: use another name or home", path.display())
             }
             Error::ForeignScope { path, pid, differs } => {
                 let path = path.display();
-                write!(
-                    f,
-                    "{path} belongs to a server (pid {pid} there) that cannot be reached from here, for {differs}: "
-                )?;
+                let there = pid.map_or_else(String::new, |pid| format!(" (pid {pid} there)"));
+                write!(f, "{path} belongs to a server{there} that cannot be reached from here, for {differs}: ")?;
                 f.write_str(match differs {
-                    Difference::Machine | Difference::Boot => "use a home that is not shared",
-                    Difference::Namespace | Difference::UnknownNamespace => "have it listen at a Unix socket",
+                    ScopeDifference::Machine | ScopeDifference::Boot => "use a home that is not shared",
+                    ScopeDifference::Namespace | ScopeDifference::UnknownNamespace => "have it listen at a Unix socket",
                 })?;
                 write!(f, ", or, if this directory was copied, remove {path}")
             }
-            Error::CannotTell { path, source } => {
-                write!(f, "cannot tell whether a server is alive, for {} cannot be locked", path.display())?;
-                source.iter().try_for_each(|source| write!(f, ": {source}"))
+            Error::CannotTell { path, .. } => {
+                write!(f, "cannot tell whether a server is alive, for {} cannot be locked", path.display())
             }
             Error::Unresponsive { pid, suspicion, waited } if suspicion.lets_wait() => write!(
                 f,
-                "the server (pid {pid}) has no room for another client, or hangs: it proved itself, and let this one \
-                 wait for its welcome, {waited:.1?} in all"
+                "the server{} has no room for another client, or hangs: it proved itself, and let this one wait for its \
+                 welcome, {waited:.1?} in all",
+                InBrackets(*pid)
             ),
             Error::Unresponsive { pid, suspicion, waited } if suspicion.user.is_some() => write!(
                 f,
-                "the server (pid {pid}) is alive and out of reach: {suspicion}, tried for {waited:.1?}; if it gave up its \
-                 user after it was started, let it not, and if somebody else owns the home, use one of your own"
+                "the server{} is alive and out of reach: {suspicion}, tried for {waited:.1?}; if it gave up its user after it \
+                 was started, let it not, and if somebody else owns the home, use one of your own",
+                InBrackets(*pid)
             ),
             Error::Unresponsive { pid, suspicion, waited } if suspicion.socket.is_some() => write!(
                 f,
-                "the server (pid {pid}) is alive and out of reach: {suspicion}, tried for {waited:.1?}; change it to 0600, \
-                 as a server does that is not stopped and does not hang"
+                "the server{} is alive and out of reach: {suspicion}, tried for {waited:.1?}; change it to 0600, as a server \
+                 does that is not stopped and does not hang",
+                InBrackets(*pid)
             ),
             Error::Unresponsive { pid, suspicion, waited } => write!(
                 f,
-                "the server (pid {pid}) is alive and does not answer: {suspicion}, tried for {waited:.1?}; \
-                 if it is stopped, continue it, and if it hangs, end it"
+                "the server{} is alive and does not answer: {suspicion}, tried for {waited:.1?}; if it is stopped, continue \
+                 it, and if it hangs, end it",
+                InBrackets(*pid)
             ),
-            Error::Unidentified { pid, found, remedy } => {
-                write!(f, "the server (pid {pid}) does not answer and was not ended, for {found}: {remedy}")
-            }
-            Error::NotHung { pid, suspicion, waited, found, remedy } => write!(
+            Error::Unidentified { pid, found } => write!(
                 f,
-                "the server (pid {pid}) does not answer ({suspicion}, tried for {waited:.1?}) and was not ended, for \
-                 {found}: {remedy}"
+                "the server{} does not answer and was not ended, for {found}: {}",
+                InBrackets(*pid),
+                found.remedy()
             ),
-            Error::Deadline { stage, waiting_for, waited, suspicion, holder } => {
-                write!(f, "gave up after {waited:.1?} at {stage}, waiting for {waiting_for}")?;
+            Error::NotHung { pid, suspicion, waited, found } => write!(
+                f,
+                "the server{} does not answer ({suspicion}, tried for {waited:.1?}) and was not ended, for {found}: {}",
+                InBrackets(*pid),
+                found.remedy()
+            ),
+            Error::Deadline { stage, waited, suspicion, holder } => {
+                write!(f, "gave up after {waited:.1?} at {stage}, waiting for {}", stage.waits_for())?;
                 holder.iter().try_for_each(|holder| write!(f, ": {holder}"))?;
                 suspicion.iter().try_for_each(|suspicion| write!(f, " ({suspicion})"))
             }
-            Error::AlreadyRunning { pid: 0 } => f.write_str("a server is already running"),
-            Error::AlreadyRunning { pid } => write!(f, "a server is already running: pid {pid}"),
-            Error::Handler(error) => write!(f, "the handler could not be built: {error}"),
-            Error::Disconnected { outcome, source } => {
-                write!(f, "the connection ended before the answer came ({outcome})")?;
-                source.iter().try_for_each(|source| write!(f, ": {source}"))
+            Error::AlreadyRunning { pid } => {
+                f.write_str("a server is already running")?;
+                pid.iter().try_for_each(|pid| write!(f, ": pid {pid}"))
             }
+            Error::Handler(_) => f.write_str("the handler could not be built"),
+            Error::Disconnected { outcome, .. } => {
+                write!(f, "the connection ended before the answer came ({outcome})")
+            }
+            Error::UnknownNamespace => f.write_str(
+                "nobody can find a port whose network namespace is not known: mount /proc, or listen at a Unix socket",
+            ),
+            Error::Internal(what) => write!(f, "an internal error of rendezvous-ipc, please report it: {what}"),
             #[cfg(feature = "capnp")]
-            Error::Rpc(error) => error.fmt(f),
+            Error::Rpc(_) => f.write_str("a call of the service failed"),
         }
     }
 }
 
-/// Reads like [`Display`](fmt::Display): each variant names its sources there.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message(f)?;
+        causes_if_asked(self, f)
+    }
+}
+
+/// Has a line for each cause.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        report(self, f)
     }
 }
 
@@ -362,10 +333,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::File { source, .. } | Error::System { source, .. } => Some(source),
-            Error::Start(start) => match &start.failure {
-                StartFailure::CannotExecute(error) => Some(error),
-                _ => None,
-            },
+            Error::Start(start) => Some(&**start),
             Error::CannotTell { source, .. } => source.as_deref().map(|error| error as _),
             Error::Handler(error) => Some(&**error),
             Error::Disconnected { source, .. } => source.as_deref().map(|error| error as _),
@@ -376,55 +344,22 @@ impl std::error::Error for Error {
     }
 }
 
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let StartError { program, failure, said, log } = self;
-        write!(f, "the server {} {failure}", program.display())?;
-        if !said.is_empty() {
-            write!(f, "; it printed (see {}):\n{said}", log.display())?;
-        }
-        Ok(())
-    }
+/// Writes the causes of an error behind its message, where `{:#}` asks for them.
+fn causes_if_asked(error: &dyn std::error::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if f.alternate() { causes(error).try_for_each(|cause| write!(f, ": {cause}")) } else { Ok(()) }
 }
 
-impl fmt::Display for StartFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StartFailure::CannotExecute(error) => {
-                write!(f, "cannot be executed: {error}")?;
-                remedy::of_program(error).iter().try_for_each(|remedy| write!(f, ": {remedy}"))
-            }
-            StartFailure::Said(reason) => write!(f, "failed to start: {reason}"),
-            StartFailure::Exited(Some(status)) => {
-                write!(f, "{} before it was ready", describe(*status))
-            }
-            StartFailure::Exited(None) => f.write_str("ended before it was ready"),
-            StartFailure::Nonsense { bytes } => write!(
-                f,
-                "answered {bytes} bytes that are no server's reply, and not shown, for they may hold a secret: \
-                 does it call `serve` before it, or what wraps it, prints anything to standard output?"
-            ),
-            StartFailure::OtherVersion => f.write_str(
-                "answered in part, or as a server of another version of rendezvous-ipc does: \
-                 rebuild it, or this program",
-            ),
-            StartFailure::Version { offers, wanted } => {
-                write!(f, "offers version {offers} of the service, and this client is of version {wanted}: rebuild it")
-            }
-            StartFailure::Silent => f.write_str("closed its standard output without a reply"),
-            StartFailure::Overdue(budget) => write!(
-                f,
-                "was not ready within {budget:.1?}, and was ended: does it reach `serve`, and is its handler built in time?"
-            ),
-            StartFailure::Unverified => f.write_str(
-                "said that it is ready and does not hold the lifetime lock: \
-                 it serves another point, or file locks do not work in this directory",
-            ),
-            StartFailure::Vanished => {
-                f.write_str("was started again and again, and was gone before it could be reached")
-            }
-        }
+/// Writes an error with a line for each of its causes.
+fn report(error: &dyn std::error::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{error}")?;
+    if error.source().is_some() {
+        f.write_str("\n\nCaused by:")?;
     }
+    causes(error).try_for_each(|cause| write!(f, "\n    {cause}"))
+}
+
+fn causes<'a>(error: &'a (dyn std::error::Error + 'a)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |cause| cause.source())
 }
 
 impl fmt::Display for Holder {
@@ -434,21 +369,6 @@ impl fmt::Display for Holder {
             Holder::Lifetime(pid) => write!(f, "pid {pid} holds the lifetime lock"),
         }
     }
-}
-
-/// How a process ended, for people.
-fn describe(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("was killed by {}", status_text(status, signal)),
-        (None, Some(code)) => format!("exited with status {code}"),
-        (None, None) => format!("ended: {status}"),
-    }
-}
-
-fn status_text(status: ExitStatus, signal: i32) -> String {
-    // `ExitStatus` knows the signals' names: "signal: 9 (SIGKILL)".
-    status.to_string().strip_prefix("signal: ").map_or(format!("signal {signal}"), |text| format!("signal {text}"))
 }
 
 #[cfg(feature = "capnp")]

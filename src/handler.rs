@@ -21,15 +21,15 @@ pub(crate) type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<()>>;
 /// ```
 /// # use rendezvous_ipc::{Context, Descriptor, Stream};
 /// # let context = Context::new("org.example.store")?;
-/// let service = Descriptor::new(&context, "store")?.stream_handler(async |start| {
-///     let data = start.context().home().join("data");
+/// let service = Descriptor::new(&context, "store")?.stream_handler(async |server| {
+///     let data = server.context().home().join("data");
 ///     std::fs::create_dir_all(&data)?; // an error here is what the client is told
 ///     Ok(async move |_peer, _stream: Stream| println!("{}", data.display()))
 /// });
 /// # Ok::<(), rendezvous_ipc::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Start {
+pub struct ServerHandle {
     context: Context,
     server: Arc<Control>,
 }
@@ -40,14 +40,14 @@ struct Control {
     retire: Box<dyn Fn() + Send + Sync>,
 }
 
-impl Start {
+impl ServerHandle {
     pub(crate) fn new(
         context: Context,
         keep_alive: impl Fn() -> KeepAlive + Send + Sync + 'static,
         retire: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let server = Control { keep_alive: Box::new(keep_alive), retire: Box::new(retire) };
-        Start { context, server: Arc::new(server) }
+        ServerHandle { context, server: Arc::new(server) }
     }
 
     /// The context of the service.
@@ -60,10 +60,10 @@ impl Start {
     /// It does not hold up a server that was told to retire, nor an internal one whose last connection is gone.
     ///
     /// ```
-    /// # use rendezvous_ipc::Start;
+    /// # use rendezvous_ipc::ServerHandle;
     /// # async fn upload() {}
-    /// fn begin_upload(start: &Start) {
-    ///     let stay = start.keep_alive();
+    /// fn begin_upload(server: &ServerHandle) {
+    ///     let stay = server.keep_alive();
     ///     tokio::task::spawn_local(async move {
     ///         upload().await;
     ///         drop(stay); // from here on it may be idle
@@ -81,13 +81,13 @@ impl Start {
     }
 }
 
-impl fmt::Debug for Start {
+impl fmt::Debug for ServerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Start").field("context", &self.context).finish_non_exhaustive()
+        f.debug_struct("ServerHandle").field("context", &self.context).finish_non_exhaustive()
     }
 }
 
-/// Keeps an idle server alive while it lives: see [`Start::keep_alive`].
+/// Keeps an idle server alive while it lives: see [`ServerHandle::keep_alive`].
 #[must_use = "dropped, it keeps nothing"]
 pub struct KeepAlive {
     _kept: Box<dyn Any + Send + Sync>,
@@ -107,12 +107,12 @@ impl fmt::Debug for KeepAlive {
 
 /// What builds a handler: called once in a server.
 #[derive(Clone)]
-pub(crate) struct Factory(Arc<dyn Fn(Start) -> LocalFuture<Result<Sessions, BoxError>> + Send + Sync>);
+pub(crate) struct Factory(Arc<dyn Fn(ServerHandle) -> LocalFuture<Result<Sessions, BoxError>> + Send + Sync>);
 
 impl Factory {
     pub(crate) fn new<B, S>(build: B) -> Self
     where
-        B: AsyncFn(Start) -> Result<S, BoxError> + Send + Sync + 'static,
+        B: AsyncFn(ServerHandle) -> Result<S, BoxError> + Send + Sync + 'static,
         S: AsyncFn(Peer, Stream) + 'static,
     {
         let build = Arc::new(build);
@@ -130,7 +130,7 @@ impl Factory {
     }
 
     /// Builds the handler.
-    pub(crate) fn build(&self, start: Start) -> LocalFuture<Result<Sessions, BoxError>> {
+    pub(crate) fn build(&self, start: ServerHandle) -> LocalFuture<Result<Sessions, BoxError>> {
         (self.0)(start)
     }
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(not(any(feature = "tokio", test)), no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod proto;
 
@@ -23,10 +24,13 @@ mod ephemeral;
 #[cfg(feature = "tokio")]
 mod error;
 #[cfg(feature = "tokio")]
+mod found;
+#[cfg(feature = "tokio")]
 mod handler;
 #[cfg(feature = "tokio")]
 mod limits;
 #[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub mod manual;
 #[cfg(feature = "tokio")]
 mod os;
@@ -34,38 +38,55 @@ mod os;
 mod outcome;
 #[cfg(feature = "tokio")]
 mod peer;
+#[cfg(feature = "tokio")]
+mod pid;
+#[cfg(feature = "tokio")]
+mod policy;
 #[cfg(feature = "capnp")]
 mod rpc;
 #[cfg(feature = "tokio")]
 mod service;
 #[cfg(feature = "tokio")]
+mod stage;
+#[cfg(feature = "tokio")]
 mod status;
 #[cfg(feature = "tokio")]
 mod stream;
 #[cfg(feature = "tokio")]
+mod suspicion;
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub mod testing;
 #[cfg(feature = "tokio")]
 mod transport;
 
+#[cfg(feature = "log")]
+#[cfg_attr(docsrs, doc(cfg(feature = "log")))]
+pub use self::driver::log_to_stderr;
 #[cfg(feature = "capnp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
 pub use self::rpc::{Closed, Rpc};
 #[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use self::{
     blocking::BlockingConnection,
     connection::Connection,
     context::Context,
     descriptor::Descriptor,
     dialect::Dialect,
-    error::{BoxError, Error, Holder, StartError, StartFailure},
-    handler::{KeepAlive, Start},
+    error::{BoxError, Error, Holder, NotHung, StartError, StartFailure, Unidentified, Untrusted, Usage},
+    found::{Incompatibility, Malformed, ScopeDifference},
+    handler::{KeepAlive, ServerHandle},
     limits::Limits,
-    outcome::{Failed, How, Outcome, Reason, Suspicion},
+    outcome::{Failed, Origin, Outcome, Reason},
     peer::Peer,
-    proto::connect::Policy,
-    proto::unresponsive::Sign,
-    status::{Ending, Retired, Status},
+    pid::Pid,
+    policy::Policy,
+    stage::Stage,
+    status::{Retirement, Sign, Status, Termination},
     stream::Stream,
-    transport::Transport,
+    suspicion::{DialFailure, Suspicion},
+    transport::{Endpoint, Transport},
 };
 
 /// The README's example compiles.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, Usage};
 
 /// The limits of a service. The defaults suit a helper of interactive programs.
 ///
@@ -20,7 +20,7 @@ use crate::error::Error;
 /// limits.idle = Some(Duration::from_secs(60)); // `None`: it stays
 /// limits.clients = Some(8);
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct Limits {
     /// How long a connect may take in all; also a retire until it has told the server, and a server by hand until it
@@ -93,26 +93,23 @@ impl Limits {
         }
     }
 
-    pub(crate) fn checked(self) -> Result<Self, Error> {
-        let Limits { connect, start, patience, check, handshake, drain, idle, lobby, clients } = self;
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let Limits { connect, start, patience, check, handshake, drain, idle, lobby, clients } = *self;
         let times = [connect, start, patience, check, handshake, drain];
         if times.iter().any(Duration::is_zero) || lobby == 0 || clients == Some(0) {
-            return Err(Error::Usage("these limits do not hang together: none but idle may be zero".into()));
+            return Err(Error::Usage(Usage::Limits("none but idle may be zero")));
         }
         if times.iter().chain(&idle).any(|time| *time > YEAR) {
-            return Err(Error::Usage(
-                "these limits do not hang together: none may be longer than a year; for no end of idleness, `None`"
-                    .into(),
-            ));
+            return Err(Error::Usage(Usage::Limits("none may be longer than a year; for no end of idleness, `None`")));
         }
         let broken = [
-            (start + patience >= drain, "start + patience < drain"),
-            (drain + start + patience >= connect, "drain + start + patience < connect"),
-            (check > 2 * patience, "check ≤ 2 × patience"),
+            (start + patience >= drain, "start + patience < drain must hold"),
+            (drain + start + patience >= connect, "drain + start + patience < connect must hold"),
+            (check > 2 * patience, "check ≤ 2 × patience must hold"),
         ];
         match broken.iter().find(|(broken, _)| *broken) {
-            None => Ok(self),
-            Some((_, rule)) => Err(Error::Usage(format!("these limits do not hang together: {rule} must hold"))),
+            None => Ok(()),
+            Some((_, rule)) => Err(Error::Usage(Usage::Limits(rule))),
         }
     }
 }
@@ -123,13 +120,13 @@ mod tests {
 
     #[test]
     fn the_defaults_hang_together_and_so_do_their_fractions() {
-        Limits::default().checked().unwrap();
-        Limits::default().divided_by(20).checked().unwrap();
+        Limits::default().check().unwrap();
+        Limits::default().divided_by(20).check().unwrap();
     }
 
     #[test]
     fn limits_that_do_not_hang_together_are_refused_with_the_rule() {
-        let text = Limits { drain: Duration::from_secs(9), ..Limits::default() }.checked().unwrap_err().to_string();
+        let text = Limits { drain: Duration::from_secs(9), ..Limits::default() }.check().unwrap_err().to_string();
         assert!(text.contains("start + patience < drain"), "{text}");
     }
 
@@ -141,7 +138,7 @@ mod tests {
             (Limits { handshake: Duration::ZERO, ..Limits::default() }, "zero"),
             (Limits { lobby: 0, ..Limits::default() }, "zero"),
         ] {
-            let text = limits.checked().unwrap_err().to_string();
+            let text = limits.check().unwrap_err().to_string();
             assert!(text.contains(rule), "{text}");
         }
     }

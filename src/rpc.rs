@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use self::halves::{Incoming, halves};
 use crate::proto::message::MAX_WORDS;
 use crate::stream::Keeps;
-use crate::{BoxError, Connection, Descriptor, Error, Peer, Start, Stream};
+use crate::{BoxError, Connection, Descriptor, Error, Peer, ServerHandle, Stream};
 
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -40,21 +40,22 @@ impl Descriptor {
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/counter.rs"));
     /// # fn main() -> Result<(), rendezvous_ipc::Error> {
     /// # let context = Context::new("org.example.counter")?;
-    /// let service = Descriptor::new(&context, "counter")?.this_program(["serve"]).handler(async |_start| {
+    /// let service = Descriptor::new(&context, "counter")?.this_program(["serve"]).handler(async |_server| {
     ///     let count = Rc::new(Cell::new(0)); // of all clients
     ///     Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(count.clone())) })
     /// });
     /// # Ok(()) }
     /// ```
+    #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
     #[must_use]
     pub fn handler<B, H, C>(self, build: B) -> Self
     where
-        B: AsyncFn(Start) -> Result<H, BoxError> + Send + Sync + 'static,
+        B: AsyncFn(ServerHandle) -> Result<H, BoxError> + Send + Sync + 'static,
         H: Fn(&Peer) -> C + 'static,
         C: FromClientHook + 'static,
     {
-        self.stream_handler(async move |start| {
-            let handler = build(start).await?;
+        self.stream_handler(async move |server| {
+            let handler = build(server).await?;
             Ok(async move |peer: Peer, stream: Stream| {
                 let client = Client::new(handler(&peer).into_client_hook());
                 let (network, _keeps) = network(stream, Side::Server);
@@ -92,6 +93,7 @@ impl Connection {
     ///
     /// # Cancel safety
     /// Dropped, it ends the connection; the server cancels the calls that run.
+    #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
     pub async fn run<C: FromClientHook, T>(self, body: impl AsyncFnOnce(C) -> T) -> Result<T, Error> {
         let Connection { stream, outcome } = self;
         let (network, _keeps) = network(stream, Side::Client);
@@ -128,6 +130,7 @@ impl Connection {
     ///
     /// # Panics
     /// Where there is no local task set.
+    #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
     pub fn bootstrap<C: FromClientHook>(self) -> Rpc<C> {
         let (network, keeps) = network(self.stream, Side::Client);
         let mut rpc = RpcSystem::new(network, None);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::context::Context;
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::error::{Error, Usage};
 use crate::limits::Limits;
 use crate::proto::connect::Versions;
 use crate::transport::Transport;
@@ -23,7 +23,7 @@ pub(crate) struct Service {
     pub(crate) version: u32,
     pub(crate) newest: u32,
     /// Or why there is none.
-    pub(crate) program: Result<Program, &'static str>,
+    pub(crate) program: Result<Program, Usage>,
 }
 
 impl Service {
@@ -34,16 +34,9 @@ impl Service {
 
     /// The program that serves it.
     pub(crate) fn program(&self) -> Result<&Program, Error> {
-        self.program.as_ref().map_err(|why| Error::Usage((*why).into()))
+        self.program.as_ref().map_err(|why| Error::Usage(why.clone()))
     }
 }
-
-/// Why a service has no program.
-pub(crate) const NO_PROGRAM: &str = "this service has no program: give it one by `program` or `this_program`";
-pub(crate) const NO_LIB: &str = "this service has no program: it is relative, and the system does not say where this \
-     program is (is there no /proc?): give --lib DIRECTORY, or its whole path";
-pub(crate) const NOT_KNOWN: &str = "this service has no program: the system does not say which program this is (is there no \
-     /proc?): give its whole path by `program`";
 
 /// The program of a server.
 #[derive(Clone, Debug)]

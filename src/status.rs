@@ -3,12 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::outcome::Suspicion;
-use crate::proto::address::Address;
-use crate::proto::handshake::Answer;
-use crate::proto::record::Malformed;
-use crate::proto::scope::Difference;
-use crate::proto::unresponsive::Sign;
+use crate::found::{Incompatibility, Malformed, ScopeDifference};
+use crate::pid::Pid;
+use crate::proto::unresponsive;
+use crate::suspicion::Suspicion;
+use crate::transport::Endpoint;
 
 /// What is there: the answer of [`Descriptor::inspect`](crate::Descriptor::inspect), true when it was asked.
 ///
@@ -18,18 +17,18 @@ use crate::proto::unresponsive::Sign;
 /// # let context = Context::ephemeral("org.example.counter")?;
 /// # let service = Descriptor::new(&context, "counter")?;
 /// match service.inspect().await? {
-///     Status::Live { pid, clients, .. } => println!("pid {pid} serves {clients} clients"),
+///     Status::Live { clients, .. } => println!("it serves {clients} clients"),
 ///     status => println!("{status}"), // nothing there
 /// }
 /// # Ok(()) }
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Status {
     /// A server lives.
     Live {
         /// Its process.
-        pid: u32,
+        pid: Option<Pid>,
         /// The version of the service that it offers.
         version: u32,
         /// For how long it has served, in whole seconds.
@@ -40,7 +39,7 @@ pub enum Status {
     /// Somebody listens where the record says. [`Dialect::Sequoia`](crate::Dialect::Sequoia) tells no more.
     Listening {
         /// Where.
-        address: Address,
+        address: Endpoint,
     },
     /// There is no server, and no record of one.
     Absent,
@@ -48,18 +47,18 @@ pub enum Status {
     Malformed(Malformed),
     /// The server of the record is gone: it crashed, or the system was started anew.
     Gone {
-        /// Its process, once. The number may be another's by now. 0 where its dialect does not tell.
-        pid: u32,
+        /// Its process, once. The number may be another's by now. `None` where its dialect does not tell.
+        pid: Option<Pid>,
     },
     /// No record that counts, but somebody is at work on the point: a server that starts, drains or will restore its
     /// record, or a client that holds the point lock.
-    Between,
+    InTransition,
     /// A server holds its lifetime lock and does not answer: it is stopped, or it hangs.
     Unresponsive(Suspicion),
     /// A dial came to nothing, and whether a server lives could not be asked just now.
     Unknown(Suspicion),
     /// A live server that does not support to be asked.
-    Incompatible(Answer),
+    Incompatible(Incompatibility),
     /// The point holds the record of a newer version of this crate. Whether its server lives was not asked.
     Newer {
         /// The format of its record.
@@ -71,34 +70,34 @@ pub enum Status {
     /// [`Error::ForeignScope`](crate::Error::ForeignScope).
     ForeignScope {
         /// The process that the record names, by its number there.
-        pid: u32,
+        pid: Option<Pid>,
         /// In which part its scope differs.
-        differs: Difference,
+        differs: ScopeDifference,
     },
 }
 
 /// What came of asking a server to retire: the answer of [`Descriptor::retire`](crate::Descriptor::retire).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
-pub enum Retired {
-    /// It retired. Its process is about to exit, or goes on without serving if that is the program's way.
-    Retired {
-        /// The process.
-        pid: u32,
+pub enum Retirement {
+    /// The server retired. Its process is about to exit, or goes on without serving if that is the program's way.
+    Exited {
+        /// Its process.
+        pid: Option<Pid>,
     },
     /// There was no server.
-    Absent,
+    NoServer,
 }
 
 /// What came of ending a server that does not answer: the answer of
 /// [`Descriptor::end_unresponsive`](crate::Descriptor::end_unresponsive).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
-pub enum Ending {
+pub enum Termination {
     /// It was killed, and is gone: its lifetime lock was free after that.
-    Ended {
+    Killed {
         /// Its process, once. The number may be another's by now.
-        pid: u32,
+        pid: Pid,
         /// What showed that it made no progress.
         sign: Sign,
     },
@@ -106,13 +105,47 @@ pub enum Ending {
     LeftAlone(Status),
 }
 
+/// A sign that a server makes no progress.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Sign {
+    /// Its process was stopped.
+    Stopped,
+    /// The thread that serves had no time of a processor.
+    NoTime,
+    /// The queue at its port was full, and nobody was accepted.
+    FullQueue,
+}
+
+impl From<unresponsive::Sign> for Sign {
+    fn from(sign: unresponsive::Sign) -> Self {
+        match sign {
+            unresponsive::Sign::Stopped => Sign::Stopped,
+            unresponsive::Sign::NoTime => Sign::NoTime,
+            unresponsive::Sign::FullQueue => Sign::FullQueue,
+        }
+    }
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sign::Stopped => "it was stopped",
+            Sign::NoTime => "its serving thread had no time of a processor",
+            Sign::FullQueue => "the queue at its port was full, and nobody was accepted",
+        })
+    }
+}
+
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Status::Live { pid, version, uptime, clients } => {
+                f.write_str("live: ")?;
+                pid.iter().try_for_each(|pid| write!(f, "pid {pid}, "))?;
                 write!(
                     f,
-                    "live: pid {pid}, version {version}, for {} s, {clients} client{}",
+                    "version {version}, for {} s, {clients} client{}",
                     uptime.as_secs(),
                     if *clients == 1 { "" } else { "s" }
                 )
@@ -120,35 +153,41 @@ impl fmt::Display for Status {
             Status::Absent => f.write_str("nothing there"),
             Status::Malformed(malformed) => write!(f, "no server, and a damaged record: {malformed}"),
             Status::Listening { address } => write!(f, "somebody listens at {address}"),
-            Status::Gone { pid: 0 } => f.write_str("gone"),
-            Status::Gone { pid } => write!(f, "gone: pid {pid}"),
-            Status::Between => f.write_str("no record, but a server that starts or drains"),
+            Status::Gone { pid } => {
+                f.write_str("gone")?;
+                pid.iter().try_for_each(|pid| write!(f, ": pid {pid}"))
+            }
+            Status::InTransition => f.write_str("no record, but a server that starts or drains"),
             Status::Unresponsive(suspicion) => write!(f, "alive, and does not answer: {suspicion}"),
             Status::Unknown(suspicion) => write!(f, "perhaps gone: {suspicion}"),
-            Status::Incompatible(answer) => write!(f, "not for this program: {answer}"),
+            Status::Incompatible(why) => write!(f, "not for this program: {why}"),
             Status::Newer { format } => write!(f, "a newer program's (record format {format})"),
             Status::OtherDialect => f.write_str("another dialect's"),
             Status::ForeignScope { pid, differs } => {
-                write!(f, "a server (pid {pid} there) that cannot be reached from here, for {differs}")
+                let there = pid.map_or_else(String::new, |pid| format!(" (pid {pid} there)"));
+                write!(f, "a server{there} that cannot be reached from here, for {differs}")
             }
         }
     }
 }
 
-impl fmt::Display for Retired {
+impl fmt::Display for Retirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Retired::Retired { pid } => write!(f, "retired: pid {pid}"),
-            Retired::Absent => f.write_str("nothing there"),
+            Retirement::Exited { pid } => {
+                f.write_str("retired")?;
+                pid.iter().try_for_each(|pid| write!(f, ": pid {pid}"))
+            }
+            Retirement::NoServer => f.write_str("nothing there"),
         }
     }
 }
 
-impl fmt::Display for Ending {
+impl fmt::Display for Termination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Ending::Ended { pid, sign } => write!(f, "ended: pid {pid}, for {sign}"),
-            Ending::LeftAlone(status) => write!(f, "left alone: {status}"),
+            Termination::Killed { pid, sign } => write!(f, "ended: pid {pid}, for {sign}"),
+            Termination::LeftAlone(status) => write!(f, "left alone: {status}"),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! For the tests of programs that use this crate: a server in one line, and real failures on demand.
 //!
 //! Nothing here is simulated: the records are records, the strangers listen, and a stopped server is stopped.
+//!
+//! Only with the feature `test-util`.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,7 +13,7 @@ use crate::os::scope;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
-use crate::{Connection, Context, Descriptor, Error, Policy};
+use crate::{Connection, Context, Descriptor, Error, Pid, Policy, Stage};
 
 /// Connects to a server of its own, in this process and in an ephemeral context, which end with the connection.
 ///
@@ -21,7 +23,7 @@ use crate::{Connection, Context, Descriptor, Error, Policy};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let connection = testing::connect(|context| {
-///     Ok(Descriptor::new(context, "greeter")?.stream_handler(async |_start| {
+///     Ok(Descriptor::new(context, "greeter")?.stream_handler(async |_server| {
 ///         Ok(async |_peer, mut stream: Stream| drop(stream.write_all(b"hello").await))
 ///     }))
 /// })
@@ -57,15 +59,15 @@ pub async fn connect(service: impl FnOnce(&Context) -> Result<Descriptor, Error>
 /// [`Error::File`] where the point cannot be written or is locked just now, [`Error::System`] where there is no port
 /// to be had.
 pub fn leave_dead_record(service: &Descriptor) -> Result<(), Error> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("Listen"))?;
-    let address = listener.local_addr().map_err(Error::system("Listen"))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system(Stage::Listen))?;
+    let address = listener.local_addr().map_err(Error::system(Stage::Listen))?;
     drop(listener);
     leave_record(service, address)
 }
 
 fn leave_record(service: &Descriptor, address: std::net::SocketAddr) -> Result<(), Error> {
-    let address =
-        Address::new(address).map_err(|error| Error::System { stage: "Listen", source: io::Error::other(error) })?;
+    let address = Address::new(address)
+        .map_err(|error| Error::System { stage: Stage::Listen, source: io::Error::other(error) })?;
     let record = Record {
         scope: scope::here()?,
         address,
@@ -87,10 +89,10 @@ pub struct Stopped(#[expect(dead_code, reason = "it continues the process when i
 /// For servers of processes of their own: one of this process would stop the test with it.
 ///
 /// ```
-/// # use rendezvous_ipc::testing;
+/// # use rendezvous_ipc::{Pid, testing};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut server = std::process::Command::new("sleep").arg("60").spawn()?;
-/// let stopped = testing::stop(server.id())?;
+/// let stopped = testing::stop(Pid::new(server.id()).expect("a child has a number"))?;
 /// // … what does my program say now?
 /// drop(stopped);
 /// # server.kill()?; server.wait()?;
@@ -99,8 +101,8 @@ pub struct Stopped(#[expect(dead_code, reason = "it continues the process when i
 ///
 /// # Errors
 /// [`Error::System`] where there is no such process, or it is not ours to stop.
-pub fn stop(pid: u32) -> Result<Stopped, Error> {
-    StoppedProcess::stop(pid).map(Stopped).map_err(Error::system("Stop"))
+pub fn stop(pid: Pid) -> Result<Stopped, Error> {
+    StoppedProcess::stop(pid).map(Stopped).map_err(Error::system(Stage::Stop))
 }
 
 /// Somebody who has the port of a server that is gone, and says nothing to anybody, until this is dropped.
@@ -111,7 +113,7 @@ pub fn stop(pid: u32) -> Result<Stopped, Error> {
 /// # use rendezvous_ipc::{Context, Descriptor, Limits, Status, testing};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rendezvous_ipc::Error> {
 /// let context = Context::ephemeral("org.example.greeter")?;
-/// let service = Descriptor::new(&context, "greeter")?.limits(Limits::default().divided_by(10))?;
+/// let service = Descriptor::new(&context, "greeter")?.limits(Limits::default().divided_by(10));
 /// let _stranger = testing::Stranger::take_the_place_of(&service)?;
 /// assert!(matches!(service.inspect().await?, Status::Gone { .. })); // after some silence
 /// # Ok(()) }
@@ -127,8 +129,8 @@ impl Stranger {
     /// # Errors
     /// As of [`leave_dead_record`].
     pub fn take_the_place_of(service: &Descriptor) -> Result<Self, Error> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system("Listen"))?;
-        leave_record(service, listener.local_addr().map_err(Error::system("Listen"))?)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system(Stage::Listen))?;
+        leave_record(service, listener.local_addr().map_err(Error::system(Stage::Listen))?)?;
         Ok(Stranger { _listener: listener })
     }
 }

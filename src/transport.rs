@@ -1,4 +1,8 @@
-//! By what a server is reached.
+//! By what a server is reached, and where.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// By what a server is reached. It is the server's choice: a client goes by what the record says.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -11,4 +15,23 @@ pub enum Transport {
     Unix,
     /// A port of the loopback, which every user of the machine can reach, and none can use without the cookie.
     Tcp,
+}
+
+/// Where a server listens, or is said to.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// At this port of the loopback.
+    Tcp(SocketAddr),
+    /// At the socket at this path.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Tcp(address) => address.fmt(f),
+            Endpoint::Unix(path) => path.display().fmt(f),
+        }
+    }
 }

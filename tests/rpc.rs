@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rendezvous_ipc::{Closed, Connection, Descriptor, Error, How, Peer, Stream, testing};
+use rendezvous_ipc::{Closed, Connection, Descriptor, Error, Origin, Peer, Pid, Stream, testing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::LocalSet;
 use tokio::time::timeout;
@@ -37,7 +37,7 @@ impl counter::Server for Counter {
 
 async fn counting() -> Connection {
     let connection = testing::connect(|context| {
-        Ok(Descriptor::new(context, "counter")?.handler(async |_start| {
+        Ok(Descriptor::new(context, "counter")?.handler(async |_server| {
             let count = Rc::new(Cell::new(0));
             Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(count.clone())) })
         }))
@@ -52,7 +52,7 @@ async fn increment(counter: &counter::Client) -> Result<u64, capnp::Error> {
 #[tokio::test]
 async fn a_connection_runs_calls_in_the_callers_task() {
     let connection = counting().await;
-    assert_eq!(connection.outcome().how, How::StartedInternal);
+    assert_eq!(connection.outcome().origin, Origin::StartedInternal);
     let counts = connection.run(async |counter: counter::Client| {
         Ok::<_, capnp::Error>([increment(&counter).await?, increment(&counter).await?])
     });
@@ -114,15 +114,15 @@ async fn a_bootstrapped_connection_says_how_it_ended() {
 async fn a_connection_that_ends_before_the_answer_says_what_it_was_connected_to() {
     let connection = testing::connect(|context| {
         // The handler drops every connection.
-        Ok(Descriptor::new(context, "counter")?.stream_handler(async |_start| Ok(async |_peer, _stream: Stream| {})))
+        Ok(Descriptor::new(context, "counter")?.stream_handler(async |_server| Ok(async |_peer, _stream: Stream| {})))
     });
     let never = connection.await.unwrap().run(async |_: counter::Client| std::future::pending::<()>().await);
     let error = never.await.unwrap_err();
     let ended = "the connection ended before the answer came (started a server in this process)";
     assert!(error.to_string().starts_with(ended), "{error}");
-    let text = error.to_string();
+    let text = format!("{error:#}");
     let Error::Disconnected { outcome, source } = error else { panic!("{text}") };
-    assert_eq!(outcome.pid, std::process::id());
+    assert_eq!(outcome.pid, Pid::new(std::process::id()));
     assert_eq!(text.len() > ended.len(), source.is_some(), "a source is in the text: {text}");
 }
 
@@ -140,13 +140,13 @@ async fn a_call_that_fails_is_an_error_with_what_the_service_said() {
     }
     let connection = testing::connect(|context| {
         Ok(Descriptor::new(context, "counter")?
-            .handler(async |_start| Ok(|_: &Peer| -> counter::Client { capnp_rpc::new_client(Broken) })))
+            .handler(async |_server| Ok(|_: &Peer| -> counter::Client { capnp_rpc::new_client(Broken) })))
     });
     let call = async || -> Result<u64, Error> {
         Ok(connection.await?.run(async |counter: counter::Client| increment(&counter).await).await??)
     };
     let error = call().await.unwrap_err();
-    assert!(matches!(error, Error::Rpc(_)) && error.to_string().contains("no paper in the tray"), "{error}");
+    assert!(matches!(error, Error::Rpc(_)) && format!("{error:#}").contains("no paper in the tray"), "{error:#}");
     let source = std::error::Error::source(&error).unwrap();
     assert!(source.is::<capnp::Error>(), "{source}");
 }
@@ -155,7 +155,7 @@ async fn a_call_that_fails_is_an_error_with_what_the_service_said() {
 async fn a_message_without_end_ends_its_own_connection() {
     let context = rendezvous_ipc::Context::ephemeral("org.example.counter").unwrap();
     let service = Descriptor::new(&context.with_policy(rendezvous_ipc::Policy::Internal), "counter").unwrap();
-    let service = service.handler(async |_start| {
+    let service = service.handler(async |_server| {
         Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(Rc::new(Cell::new(0)))) })
     });
     let other = service.connect().await.unwrap();
@@ -172,7 +172,7 @@ async fn a_message_without_end_ends_its_own_connection() {
 fn a_program_without_a_runtime_connects_and_one_within_is_told() {
     let context = rendezvous_ipc::Context::ephemeral("org.example.counter").unwrap();
     let service = Descriptor::new(&context.with_policy(rendezvous_ipc::Policy::Internal), "counter").unwrap();
-    let service = service.handler(async |_start| {
+    let service = service.handler(async |_server| {
         Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(Rc::new(Cell::new(0)))) })
     });
     let connection = service.connect_blocking().unwrap();
@@ -195,7 +195,7 @@ async fn the_test_kit_makes_real_failures() {
         other => panic!("{other:?}"),
     }
     let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-    let stopped = testing::stop(child.id()).unwrap();
+    let stopped = testing::stop(Pid::new(child.id()).unwrap()).unwrap();
     let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while !state().contains(") T ") {

@@ -191,7 +191,7 @@ fn no_sample_panics_at_an_argument_that_is_not_utf_8() {
 
 #[test]
 fn every_error_has_a_test_that_makes_it_happen_and_stands_in_the_manual() {
-    let source = read("src/error.rs");
+    let source = read("src/error.rs") + &read("src/error/start.rs");
     let rows = rows();
     let manual = read("docs/manual/errors.md");
     for name in ["Error", "StartFailure"] {

@@ -25,7 +25,7 @@ impl counter::Server for Counter {
 /// Served in this process, in a home of its own.
 fn service() -> Result<Descriptor, rendezvous_ipc::Error> {
     let context = Context::ephemeral("org.example.counter")?.with_policy(Policy::Internal);
-    Ok(Descriptor::new(&context, "counter")?.handler(async |_start| {
+    Ok(Descriptor::new(&context, "counter")?.handler(async |_server| {
         let count = Rc::new(Cell::new(0));
         Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(count.clone())) })
     }))

@@ -12,10 +12,10 @@ use crate::process_capnp::process;
 /// The service, for a client in this home, or for a server in the home that the command line names.
 pub fn descriptor(socket: Socket, home: Option<&Path>) -> Result<Descriptor> {
     let context = match home {
-        Some(home) => Context::new("bench")?.with_home(home)?,
+        Some(home) => Context::new("bench")?.with_home(home),
         None => Context::from_args("bench")?,
     };
-    let handler = async |_start| Ok(|_: &Peer| -> process::Client { capnp_rpc::new_client(Pid) });
+    let handler = async |_server| Ok(|_: &Peer| -> process::Client { capnp_rpc::new_client(Pid) });
     let name = Contender::Ours(socket).name();
     let transport = match socket {
         Socket::Unix => Transport::Unix,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Trial};
 use rendezvous_ipc::proto::record as native;
 use rendezvous_ipc::proto::sequoia::record::{Found, Record};
-use rendezvous_ipc::{Context, Descriptor, Dialect, Error, How, Limits, Outcome, Peer, Reason, Status};
+use rendezvous_ipc::{Context, Descriptor, Dialect, Error, Limits, Origin, Outcome, Peer, Pid, Reason, Status};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -129,7 +129,7 @@ impl Home {
     }
 
     fn context(&self) -> Context {
-        Context::new("interop").unwrap().with_home(self.path()).unwrap().with_lib(self.lib()).unwrap()
+        Context::new("interop").unwrap().with_home(self.path()).with_lib(self.lib())
     }
 
     fn ours(&self, server: Whose) -> Descriptor {
@@ -221,7 +221,7 @@ fn service(context: &Context) -> Descriptor {
     // The idle time is in the home, because their clients pass no arguments.
     let idle = fs::read_to_string(context.home().join("idle")).ok().and_then(|idle| idle.trim().parse().ok());
     limits.idle = idle.map(Duration::from_millis).or(limits.idle);
-    Descriptor::new(context, peer::POINT).unwrap().dialect(Dialect::Sequoia).limits(limits).unwrap().handler(
+    Descriptor::new(context, peer::POINT).unwrap().dialect(Dialect::Sequoia).limits(limits).handler(
         async |start| {
             let context = start.context();
             let text = format!(
@@ -296,7 +296,7 @@ fn client(args: &[String]) {
     let (home, lib) = (Path::new(directory).join("home"), Path::new(directory).join("lib"));
     runtime().block_on(async {
         if client == "Ours" {
-            let context = Context::new("interop").unwrap().with_home(home).unwrap().with_lib(lib).unwrap();
+            let context = Context::new("interop").unwrap().with_home(home).with_lib(lib);
             let connection = service(&context).program(program, [""; 0]).connect().await.unwrap();
             let client = connection.bootstrap::<process::Client>();
             println!("{}", ask(&client).await.unwrap());
@@ -330,7 +330,7 @@ fn each_client_starts_each_server_and_both_join_it() {
     }
     let home = Home::new();
     let (outcome, pid) = home.connect(Theirs);
-    assert_eq!((outcome.how, outcome.pid), (How::StartedExternal(Reason::NoRecord), pid));
+    assert_eq!((outcome.origin, outcome.pid), (Origin::StartedExternal(Reason::NoRecord), Pid::new(pid)));
     assert_eq!(home.connect(Theirs).0.to_string(), "joined an external server");
 }
 
@@ -350,7 +350,7 @@ fn each_client_replaces_a_server_that_was_killed() {
     let home = Home::new();
     home.kill(home.ask(Theirs, Theirs));
     let (outcome, _) = home.connect(Ours);
-    assert_eq!(outcome.how, How::StartedExternal(Reason::ServerGone));
+    assert_eq!(outcome.origin, Origin::StartedExternal(Reason::ServerGone));
     assert!(outcome.suspicions[0].to_string().ends_with("Dial: refused"), "{}", outcome.suspicions[0]);
 }
 
@@ -404,8 +404,8 @@ fn each_server_is_told_the_same_of_its_context() {
     }
     // An ephemeral context of ours with a server of theirs.
     let home = Home::new();
-    let context = Context::ephemeral("interop").unwrap().with_home(home.path()).unwrap();
-    let service = service(&context.with_lib(home.lib()).unwrap()).program(home.program(Theirs), [""; 0]);
+    let context = Context::ephemeral("interop").unwrap().with_home(home.path());
+    let service = service(&context.with_lib(home.lib())).program(home.program(Theirs), [""; 0]);
     let pid = runtime().block_on(async { pid(service.connect().await.unwrap()).await.unwrap() });
     assert_eq!(home.started(pid), expected(&home, true));
 }
@@ -467,7 +467,7 @@ fn our_descriptor_of_the_dialect_leaves_a_native_point_alone() {
     let server = native_server(&home);
     refused();
     let retired = runtime().block_on(home.ours(Ours).dialect(Dialect::Native).retire()).unwrap();
-    assert!(matches!(retired, rendezvous_ipc::Retired::Retired { .. }), "{retired}");
+    assert!(matches!(retired, rendezvous_ipc::Retirement::Exited { .. }), "{retired}");
     server.join().unwrap().unwrap();
     for bytes in [native_record(), newer_record()] {
         home.leave(&bytes);

@@ -22,6 +22,7 @@ use crate::proto::record::Record;
 use crate::proto::start::{NotStarted, Order, REGISTERED};
 use crate::proto::timing::{EXIT_GRACE, Pause};
 use crate::service::Program;
+use crate::stage::Stage;
 
 /// A child that is not registered: dropping it kills it. A thread of its own reaps it in the end.
 pub(super) struct Child {
@@ -85,7 +86,7 @@ impl Child {
         budget: Duration,
     ) -> Result<Self, NoChild> {
         let began = Instant::now();
-        let ours = |error| NoChild::Ours(Error::System { stage: "Spawn", source: error });
+        let ours = |error| NoChild::Ours(Error::System { stage: Stage::Spawn, source: error });
         let (errors, log_begin) = log::open(log).map_err(NoChild::Ours)?;
         let (orders, stdin) = Orders::pair().map_err(ours)?;
         // The thread first: once there is a child, nothing may keep it from being reaped.
@@ -217,7 +218,7 @@ mod tests {
     fn a_home_that_is_missing_is_not_a_program_that_cannot_be_executed() {
         let directory = tempfile::tempdir().unwrap();
         let home = directory.path().join("home");
-        let context = Context::new("org.example.test").unwrap().with_home(&home).unwrap();
+        let context = Context::new("org.example.test").unwrap().with_home(&home);
         let program = Program { path: "program".into(), args: Vec::new() };
         let not_started = || {
             let error = Command::new(directory.path().join("program")).current_dir(&home).spawn().unwrap_err();

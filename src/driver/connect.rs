@@ -8,6 +8,7 @@ use super::dial::{self, Tag, Trouble};
 use super::internal;
 use super::life;
 use super::log;
+use super::net::socket;
 use super::os::scope;
 use super::point::{self, Guard};
 use super::random;
@@ -17,8 +18,9 @@ use super::{sequoia, serve};
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::dialect::Dialect;
-use crate::error::{Error, StartError, StartFailure};
+use crate::error::{Error, StartError, StartFailure, Usage};
 use crate::handler::Factory;
+use crate::pid::Pid;
 use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Looked, Policy, Refusal, Step};
 use crate::proto::handshake::{Intent, Nonce, Welcome};
 use crate::proto::record::Record;
@@ -26,13 +28,26 @@ use crate::proto::timing::{self, Pause};
 use crate::service::Service;
 use crate::stream::{Keeps, Socket, Stream};
 
-/// How a connect ended well.
-pub(super) enum Ended {
-    /// A server welcomed us.
-    Welcomed { welcome: Welcome, stream: Socket, lease: Option<Lease> },
-    /// To serve: the point is ours, and locked.
+/// A server that welcomed us.
+pub(super) struct Welcomed {
+    pub(super) welcome: Welcome,
+    pub(super) stream: Socket,
+    /// A use of it, where it is a server of this process.
+    pub(super) lease: Option<Lease>,
+}
+
+/// Whether a server by hand may serve.
+pub(super) enum Turn {
+    /// It may: the point is locked.
+    Ours(Guard),
+    /// Another server serves already.
+    Taken(Welcome),
+}
+
+/// How the machine ended well. Each goal has ends of its own.
+enum Ended {
+    Welcomed(Welcomed),
     Start(Guard),
-    /// To retire: there is nobody.
     Absent,
 }
 
@@ -40,43 +55,54 @@ pub(super) enum Ended {
 pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Connection, Error> {
     serve::client_only()?;
     let policy = match (policy, factory) {
-        (Policy::Internal, None) => return Err(no_handler()),
+        (Policy::Internal, None) => return Err(Error::Usage(Usage::NoHandler)),
         // What cannot be served here has nothing to fall back to.
         (Policy::Robust, None) => Policy::External,
         (policy, _) => policy,
     };
     if service.newest < service.version {
-        return Err(Error::Usage("a client understands its own version at least: `newest` is below `version`".into()));
+        return Err(Error::Usage(Usage::NewestBelowVersion));
     }
     if service.dialect == Dialect::Sequoia {
         return sequoia::connect(service, policy, factory).await;
     }
     let mut story = Story::new();
-    let ended = run(service, Goal::Connect(policy), factory, &mut story).await?;
-    welcomed(service, ended, &mut story)
+    match run(service, Goal::Connect(policy), factory, &mut story).await? {
+        Ended::Welcomed(welcomed) => Ok(connection(service, welcomed, &mut story)),
+        Ended::Start(_) | Ended::Absent => Err(Error::missing("the server that was connected to")),
+    }
+}
+
+/// Finds out whether a server by hand may serve.
+pub(super) async fn claim_turn(service: &Service) -> Result<Turn, Error> {
+    match run(service, Goal::Serve, None, &mut Story::new()).await? {
+        Ended::Start(point) => Ok(Turn::Ours(point)),
+        Ended::Welcomed(Welcomed { welcome, .. }) => Ok(Turn::Taken(welcome)),
+        Ended::Absent => Err(Error::missing("the point lock of a server by hand")),
+    }
+}
+
+/// Asks a server to retire. `None` where there is none.
+pub(super) async fn ask_to_retire(service: &Service) -> Result<Option<Welcomed>, Error> {
+    match run(service, Goal::Retire, None, &mut Story::new()).await? {
+        Ended::Welcomed(welcomed) => Ok(Some(welcomed)),
+        Ended::Absent => Ok(None),
+        Ended::Start(_) => Err(Error::missing("the server that was to retire")),
+    }
 }
 
 /// The connection to a server that welcomed us, in this process or in another.
-pub(super) fn welcomed(service: &Service, ended: Ended, story: &mut Story) -> Result<Connection, Error> {
-    match ended {
-        Ended::Welcomed { welcome, stream, lease } => {
-            let lease = lease.map(|lease| Box::new(lease) as _);
-            let keeps = Keeps { lease, _context: service.context.hold() };
-            Ok(Connection { stream: Stream::new(stream, keeps), outcome: story.outcome(welcome) })
-        }
-        Ended::Start(_) | Ended::Absent => Err(Error::Usage("this goal does not connect".into())),
-    }
+pub(super) fn connection(service: &Service, welcomed: Welcomed, story: &mut Story) -> Connection {
+    let Welcomed { welcome, stream, lease } = welcomed;
+    let lease = lease.map(|lease| Box::new(lease) as _);
+    let keeps = Keeps { lease, _context: service.context.hold() };
+    Connection { stream: Stream::new(stream, keeps), outcome: story.outcome(welcome) }
 }
 
 /// Runs the machine to its end, or to the deadline, whichever comes first.
 ///
 /// Dropped at any await, it releases what it holds: see [`Held`].
-pub(super) async fn run(
-    service: &Service,
-    goal: Goal,
-    factory: Option<&Factory>,
-    story: &mut Story,
-) -> Result<Ended, Error> {
+async fn run(service: &Service, goal: Goal, factory: Option<&Factory>, story: &mut Story) -> Result<Ended, Error> {
     let deadline = Instant::now() + service.limits.connect;
     let span =
         tracing::info_span!(target: "rendezvous_ipc::connect", "connect", point = %service.point.display(), ?goal);
@@ -197,7 +223,7 @@ async fn drive(
                         next
                     }
                     Err(trouble) => {
-                        let came = held.hang_up(s.record(), trouble, story);
+                        let came = held.hang_up(service, s.record(), trouble, story);
                         s.failed(came)
                     }
                 }
@@ -205,7 +231,7 @@ async fn drive(
             Step::Hello(s) => match dial::send(held.stream()?, &s.message(), until).await {
                 Ok(()) => s.sent(),
                 Err(trouble) => {
-                    let came = held.hang_up(s.record(), trouble, story);
+                    let came = held.hang_up(service, s.record(), trouble, story);
                     s.failed(came)
                 }
             },
@@ -214,7 +240,7 @@ async fn drive(
                 match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Came)) {
                     Ok(proof) => s.proved(proof),
                     Err(trouble) => {
-                        let came = held.hang_up(s.record(), trouble, story);
+                        let came = held.hang_up(service, s.record(), trouble, story);
                         s.failed(came)
                     }
                 }
@@ -234,7 +260,7 @@ async fn drive(
                         s.welcomed(welcome)
                     }
                     Err(trouble) => {
-                        let came = held.hang_up(s.record(), trouble, story);
+                        let came = held.hang_up(service, s.record(), trouble, story);
                         s.failed(came)
                     }
                 }
@@ -259,8 +285,11 @@ async fn drive(
                 if let Some((failure, log_begin)) = failure.take() {
                     story.not_started(&start_error(service, failure, log_begin));
                 }
-                let factory = factory.ok_or_else(no_handler)?;
-                return serve_here(service, factory, story).await.map_err(|error| story.both(error));
+                let factory = factory.ok_or(Error::Usage(Usage::NoHandler))?;
+                return serve_here(service, factory, story)
+                    .await
+                    .map(Ended::Welcomed)
+                    .map_err(|error| story.both(error));
             }
             Step::Done(done) => return finish(service, done, held, story, failure),
         };
@@ -268,26 +297,22 @@ async fn drive(
 }
 
 /// Serves in this process: joins its internal server, or starts it. The connect's deadline bounds it.
-pub(super) async fn serve_here(service: &Service, factory: &Factory, story: &mut Story) -> Result<Ended, Error> {
+pub(super) async fn serve_here(service: &Service, factory: &Factory, story: &mut Story) -> Result<Welcomed, Error> {
     story.here();
     loop {
         let (lease, joined, record) = internal::join(service, factory).await?;
         story.internal(joined);
         // It is our own, and no stranger: it may let us wait for a place.
         match dial::whole(&service.point, &record, Intent::Connect, service.limits.connect).await {
-            Ok((stream, welcome)) => return Ok(Ended::Welcomed { welcome, stream, lease: Some(lease) }),
+            Ok((stream, welcome)) => return Ok(Welcomed { welcome, stream, lease: Some(lease) }),
             Err((stage, trouble)) => {
-                let suspicion = trouble.suspicion(record.pid, record.address, stage);
-                story.suspect(suspicion.map_err(Error::system(stage))?);
+                let address = socket::endpoint(&service.point, record.address);
+                story.suspect(trouble.suspicion(Pid::new(record.pid), address, stage)?);
                 // One that retires just now has a successor. One that does not has let us go, and may have us yet.
                 sleep(timing::before_the_own_server_is_dialled_again(lease.is_told())).await;
             }
         }
     }
-}
-
-pub(crate) fn no_handler() -> Error {
-    Error::Usage("this service has no handler: give it one by `handler` or `stream_handler`".into())
 }
 
 pub(super) fn start_error(service: &Service, failure: StartFailure, log_begin: Option<u64>) -> StartError {
@@ -310,24 +335,24 @@ fn finish(
     let start_error = |failure, log_begin| Error::Start(Box::new(start_error(service, failure, log_begin)));
     Err(match done {
         Done::Welcomed(_, welcome) => match held.stream.take() {
-            Some(stream) => return Ok(Ended::Welcomed { welcome, stream, lease: None }),
-            None => not_held("a welcomed stream"),
+            Some(stream) => return Ok(Ended::Welcomed(Welcomed { welcome, stream, lease: None })),
+            None => Error::missing("a welcomed stream"),
         },
         Done::Start => match held.point.take() {
             Some(point) => return Ok(Ended::Start(point)),
-            None => not_held("the point lock"),
+            None => Error::missing("the point lock"),
         },
         Done::Absent => return Ok(Ended::Absent),
-        Done::Internal => not_held("the handler"),
+        Done::Internal => Error::missing("the handler"),
         Done::Refused(Refusal::Incompatible) => Error::Newer { path, format: story.newer() },
         Done::Refused(Refusal::OtherDialect) => Error::OtherDialect { path },
-        Done::Refused(Refusal::ForeignScope) => story.elsewhere(&path).unwrap_or_else(|| not_held("a record")),
+        Done::Refused(Refusal::ForeignScope) => story.elsewhere(&path).unwrap_or_else(|| Error::missing("a record")),
         Done::Refused(Refusal::CannotTell) => {
             Error::CannotTell { path: service.life.clone(), source: story.take_trouble().map(Box::new) }
         }
-        Done::Unsupported(answer) => Error::Incompatible { answer },
+        Done::Unsupported(answer) => Error::Incompatible { why: answer.into() },
         Done::TooNew(record) => {
-            Error::TooNew { pid: record.pid, offers: record.version, newest: service.versions().newest }
+            Error::TooNew { pid: Pid::new(record.pid), offers: record.version, newest: service.versions().newest }
         }
         Done::Failed => match failure {
             Some((failure, log_begin)) => start_error(failure, log_begin),
@@ -335,12 +360,8 @@ fn finish(
         },
         Done::Unverified => start_error(StartFailure::Unverified, failure.and_then(|(_, log_begin)| log_begin)),
         Done::TooLate => story.too_late(service),
-        Done::Trouble => story.take_trouble().unwrap_or_else(|| not_held("the error")),
+        Done::Trouble => story.take_trouble().unwrap_or_else(|| Error::missing("the error")),
     })
-}
-
-pub(super) fn not_held(what: &str) -> Error {
-    Error::System { stage: "Done", source: std::io::Error::other(format!("{what} is not there")) }
 }
 
 /// What a connect holds. Dropping it releases everything: the child that is not registered is killed, its
@@ -372,15 +393,15 @@ impl Held {
     }
 
     fn point(&mut self) -> Result<&mut Guard, Error> {
-        self.point.as_mut().ok_or_else(|| not_held("the point lock"))
+        self.point.as_mut().ok_or_else(|| Error::missing("the point lock"))
     }
 
     fn child(&mut self) -> Result<&mut Child, Error> {
-        self.child.as_mut().ok_or_else(|| not_held("the child"))
+        self.child.as_mut().ok_or_else(|| Error::missing("the child"))
     }
 
     fn stream(&mut self) -> Result<&mut Socket, Error> {
-        self.stream.as_mut().ok_or_else(|| not_held("the stream"))
+        self.stream.as_mut().ok_or_else(|| Error::missing("the stream"))
     }
 
     fn probe(&mut self, service: &Service, story: &mut Story) -> Result<Lifetime, Error> {
@@ -412,15 +433,15 @@ impl Held {
     }
 
     /// Ends a dial, and tells what it came to.
-    fn hang_up(&mut self, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
+    fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
         self.stream = None;
-        match trouble.suspicion(record.pid, record.address, story.stage()) {
+        let came = trouble.came();
+        let address = socket::endpoint(&service.point, record.address);
+        match trouble.suspicion(Pid::new(record.pid), address, story.stage()) {
             Ok(suspicion) => story.suspect(suspicion),
-            Err(error) => {
-                story.trouble(Error::System { stage: story.stage(), source: error });
-                Came::Trouble
-            }
+            Err(error) => story.trouble(error),
         }
+        came
     }
 }
 

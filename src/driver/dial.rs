@@ -11,13 +11,17 @@ use tokio::time::{Instant, timeout_at};
 
 use super::net::stream::{self, Unusable};
 use super::random;
-use crate::outcome::Suspicion;
+use crate::error::Error;
+use crate::pid::Pid;
 use crate::proto::address::Address;
 use crate::proto::connect::Came;
 use crate::proto::handshake::{Hello, Intent, Nonce, Welcome};
 use crate::proto::hex::Hex;
 use crate::proto::record::Record;
+use crate::stage::Stage;
 use crate::stream::Socket;
+use crate::suspicion::{DialFailure, Suspicion};
+use crate::transport::Endpoint;
 
 /// Connects to a server of a point.
 pub(super) async fn connect(point: &Path, address: Address, until: Instant) -> Result<Socket, Trouble> {
@@ -42,18 +46,18 @@ pub(super) async fn whole(
     record: &Record,
     intent: Intent,
     patience: Duration,
-) -> Result<(Socket, Welcome), (&'static str, Trouble)> {
+) -> Result<(Socket, Welcome), (Stage, Trouble)> {
     let at = |stage| move |trouble| (stage, trouble);
     let until = Instant::now() + patience;
-    let random = random::draw().map_err(|error| ("Dial", Trouble::Ours(io::Error::other(error))))?;
+    let random = random::draw().map_err(|error| (Stage::Dial, Trouble::Ours(io::Error::other(error))))?;
     let hello = Hello::new(intent, random);
-    let mut stream = connect(point, record.address, until).await.map_err(at("Dial"))?;
-    send(&mut stream, &hello.to_bytes(), until).await.map_err(at("Hello"))?;
-    let proof = receive(&mut stream, until).await.map_err(at("Prove"))?;
-    let proof = hello.judge(record, &proof).map_err(|rejected| ("Prove", Trouble::Came(rejected.into())))?;
-    send(&mut stream, &proof, until).await.map_err(at("Welcome"))?;
-    let welcome = receive(&mut stream, until).await.map_err(at("Welcome"))?;
-    let welcome = Welcome::from_bytes(&welcome).ok_or(("Welcome", Trouble::Came(Came::Garbage)))?;
+    let mut stream = connect(point, record.address, until).await.map_err(at(Stage::Dial))?;
+    send(&mut stream, &hello.to_bytes(), until).await.map_err(at(Stage::Hello))?;
+    let proof = receive(&mut stream, until).await.map_err(at(Stage::Prove))?;
+    let proof = hello.judge(record, &proof).map_err(|rejected| (Stage::Prove, Trouble::Came(rejected.into())))?;
+    send(&mut stream, &proof, until).await.map_err(at(Stage::Welcome))?;
+    let welcome = receive(&mut stream, until).await.map_err(at(Stage::Welcome))?;
+    let welcome = Welcome::from_bytes(&welcome).ok_or((Stage::Welcome, Trouble::Came(Came::Garbage)))?;
     Ok((stream, welcome))
 }
 
@@ -89,15 +93,27 @@ impl From<Unusable> for Trouble {
 }
 
 impl Trouble {
+    /// What the machine is told.
+    pub(super) fn came(&self) -> Came {
+        match self {
+            Trouble::Came(came) => *came,
+            Trouble::User(_) => Came::Impostor,
+            Trouble::Shut(_) => Came::NotWritable,
+            Trouble::Ours(_) => Came::Trouble,
+        }
+    }
+
     /// What a dial of this process came to, at this address and step; or our own trouble.
-    pub(super) fn suspicion(self, pid: u32, address: Address, stage: &'static str) -> io::Result<Suspicion> {
-        let (came, user, socket) = match self {
-            Trouble::Came(came) => (came, None, None),
-            Trouble::User(user) => (Came::Impostor, Some(user), None),
-            Trouble::Shut(socket) => (Came::NotWritable, None, Some(socket)),
-            Trouble::Ours(error) => return Err(error),
+    pub(super) fn suspicion(self, pid: Option<Pid>, address: Endpoint, stage: Stage) -> Result<Suspicion, Error> {
+        let came = self.came();
+        let (user, socket) = match self {
+            Trouble::Came(_) => (None, None),
+            Trouble::User(user) => (Some(user), None),
+            Trouble::Shut(socket) => (None, Some(socket)),
+            Trouble::Ours(source) => return Err(Error::System { stage, source }),
         };
-        Ok(Suspicion { pid, address, stage, came, user, socket })
+        let failure = DialFailure::of(came).ok_or_else(|| Error::missing("the reason of a dial that failed"))?;
+        Ok(Suspicion { pid, address, stage, failure, user, socket })
     }
 }
 

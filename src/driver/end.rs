@@ -7,30 +7,30 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::connect::not_held;
 use super::inspect::{Examined, examine};
 use super::life;
 use super::net::socket::BACKLOG;
 use super::net::stream;
-use super::os::identity::{Identity, elsewhere, identify, not_the_server};
+use super::os::identity::{Identity, identify, unidentified};
 use super::os::locks;
 use super::os::progress::Look;
 use super::point::Guard;
 use super::random;
 use super::{sequoia, story};
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::error::{Error, Unidentified};
 use crate::limits::Limits;
-use crate::outcome::Suspicion;
+use crate::pid::Pid;
 use crate::proto::end::{Done, Glance, Step, Times};
 use crate::proto::record::Record;
 use crate::proto::timing::Pause;
 use crate::proto::unresponsive::Spared;
 use crate::service::Service;
-use crate::status::Ending;
+use crate::status::Termination;
+use crate::suspicion::Suspicion;
 
 /// Kills the server of the record, if it holds its lifetime lock, does not answer, and makes no progress.
-pub(crate) async fn end_unresponsive(service: &Service) -> Result<Ending, Error> {
+pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, Error> {
     if service.dialect == Dialect::Sequoia {
         return Err(sequoia::no_retirement());
     }
@@ -72,7 +72,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Ending, Error>
             }
             Step::Owner(s) => match locks::is_anothers(&service.life, &service.point, seen.process()?.number) {
                 true => {
-                    seen.trouble = Some(not_the_server(s.pid()));
+                    seen.trouble = Some(unidentified(s.pid(), Unidentified::NotTheHolder));
                     s.anothers()
                 }
                 false => s.not_anothers(),
@@ -93,8 +93,11 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Ending, Error>
                 sleep(random::pause(&mut pause)?).await;
                 s.over(began.elapsed())
             }
-            Step::Done(Done::Ended { pid, sign }) => return Ok(Ending::Ended { pid, sign }),
-            Step::Done(Done::LeftAlone) => return Ok(Ending::LeftAlone(seen.look()?.status()?)),
+            Step::Done(Done::Ended { pid, sign }) => {
+                let pid = Pid::new(pid).ok_or_else(|| Error::missing("the number of the process that was killed"))?;
+                return Ok(Termination::Killed { pid, sign: sign.into() });
+            }
+            Step::Done(Done::LeftAlone) => return Ok(Termination::LeftAlone(seen.look()?.status()?)),
             Step::Done(Done::Spared(spared)) => {
                 return Err(spare(spared, seen.look()?.suspicion()?, began.elapsed()));
             }
@@ -103,7 +106,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Ending, Error>
             }
             Step::Done(Done::StillHeld(waited)) => return Err(story::still_held(waited)),
             Step::Done(Done::Unidentified | Done::Trouble) => {
-                return Err(seen.trouble.unwrap_or_else(|| not_held("the error")));
+                return Err(seen.trouble.unwrap_or_else(|| Error::missing("the error")));
             }
         };
     }
@@ -124,15 +127,15 @@ struct Seen {
 
 impl Seen {
     fn look(&mut self) -> Result<Examined, Error> {
-        self.look.take().ok_or_else(|| not_held("a look"))
+        self.look.take().ok_or_else(|| Error::missing("a look"))
     }
 
     fn point(&self) -> Result<&Guard, Error> {
-        self.point.as_ref().ok_or_else(|| not_held("the point lock"))
+        self.point.as_ref().ok_or_else(|| Error::missing("the point lock"))
     }
 
     fn process(&self) -> Result<&Identity, Error> {
-        self.process.as_ref().ok_or_else(|| not_held("the process"))
+        self.process.as_ref().ok_or_else(|| Error::missing("the process"))
     }
 
     /// Compares the process with the first glance, or keeps this one as the first.
@@ -150,21 +153,12 @@ impl Seen {
 /// Opens the process of a record, if it is the one that listens there.
 fn identify_server(service: &Service, record: &Record) -> Result<Identity, Error> {
     if stream::is_anothers(&service.point, record) {
-        return Err(elsewhere(record.pid));
+        return Err(unidentified(record.pid, Unidentified::OtherListener));
     }
     identify(record.pid, record.started)
 }
 
 /// Returns the error for a caller whose server may be well.
 fn spare(spared: Spared, suspicion: Suspicion, waited: Duration) -> Error {
-    const LATER: &str = "it may be busy, or others crowd it: try again when that is over, and if it hangs all the same, \
-                         end it by hand";
-    let (found, remedy) = match spared {
-        Spared::Acts => ("it hung up or said something else, and so it does something", LATER),
-        Spared::GoesOn => ("it goes on", LATER),
-        Spared::Closed => ("it is not stopped, and may be waiting for its last clients", "wait for its end"),
-        Spared::Shut => ("it is not stopped, and nobody can ask it", "change the mode of its socket to 0600"),
-        Spared::NotKnown => ("whether it goes on cannot be seen", "see what it does, and end it by hand"),
-    };
-    Error::NotHung { pid: suspicion.pid, suspicion: Box::new(suspicion), waited, found, remedy }
+    Error::NotHung { pid: suspicion.pid, suspicion: Box::new(suspicion), waited, found: spared.into() }
 }

@@ -14,9 +14,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::hall::{Counted, Hall, Told};
 use super::os::process;
 use crate::context::Context;
-use crate::error::Error;
-use crate::handler::{Factory, KeepAlive, Sessions, Start};
+use crate::error::{Error, NotBuilt};
+use crate::handler::{Factory, KeepAlive, ServerHandle, Sessions};
 use crate::peer::Peer;
+use crate::stage::Stage;
 use crate::stream::socket::Handover;
 use crate::stream::{Keeps, Stream};
 
@@ -25,9 +26,9 @@ use crate::stream::{Keeps, Stream};
 const WAITING: usize = 128;
 
 /// What a handler is given of its server.
-pub(super) fn handle(context: &Context, hall: &Arc<Hall>, told: &Told) -> Start {
+pub(super) fn handle(context: &Context, hall: &Arc<Hall>, told: &Told) -> ServerHandle {
     let (hall, told) = (hall.clone(), told.clone());
-    Start::new(context.clone(), move || KeepAlive::new(hall.keep()), move || told.tell())
+    ServerHandle::new(context.clone(), move || KeepAlive::new(hall.keep()), move || told.tell())
 }
 
 /// A client that was welcomed.
@@ -40,7 +41,7 @@ pub(super) struct Session {
 
 /// The thread of the handlers.
 pub(super) struct Handlers {
-    begin: Option<oneshot::Sender<(Factory, Start)>>,
+    begin: Option<oneshot::Sender<(Factory, ServerHandle)>>,
     sessions: mpsc::Sender<Session>,
     built: oneshot::Receiver<Result<(), Error>>,
     quit: oneshot::Sender<()>,
@@ -61,20 +62,20 @@ impl Handlers {
             let _tell_ended: oneshot::Sender<()> = tell_ended;
             match local_runtime() {
                 Ok(runtime) => runtime.block_on(run(begun, tell_built, waiting, quitting)),
-                Err(source) => drop(tell_built.send(Err(Error::System { stage: "Build", source }))),
+                Err(source) => drop(tell_built.send(Err(Error::System { stage: Stage::Build, source }))),
             }
         };
-        thread::Builder::new().name("rendezvous-handlers".into()).spawn(body).map_err(Error::system("Build"))?;
+        thread::Builder::new().name("rendezvous-handlers".into()).spawn(body).map_err(Error::system(Stage::Build))?;
         Ok(Handlers { begin: Some(begin), sessions, built, quit, ended })
     }
 
     /// Builds the handler, and returns when it is built.
-    pub(super) async fn build(&mut self, factory: Factory, start: Start) -> Result<(), Error> {
+    pub(super) async fn build(&mut self, factory: Factory, start: ServerHandle) -> Result<(), Error> {
         if let Some(begin) = self.begin.take() {
             // What keeps the thread from building it is told in its stead.
             let _ = begin.send((factory, start));
         }
-        (&mut self.built).await.unwrap_or_else(|_| Err(Error::Handler("it panicked".into())))
+        (&mut self.built).await.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Panicked.into())))
     }
 
     /// The same, for a server of a process of its own: until then, and for as long as it is not told to retire.
@@ -82,15 +83,15 @@ impl Handlers {
         &mut self,
         until: Instant,
         factory: &Factory,
-        start: Start,
+        start: ServerHandle,
         told: &Told,
     ) -> Result<(), Error> {
         tokio::select! {
             biased;
             built = timeout_at(until, self.build(factory.clone(), start)) => {
-                built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))
+                built.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Overdue.into())))
             }
-            () = told.told() => Err(Error::Handler("nobody waits for it any more".into())),
+            () = told.told() => Err(Error::Handler(NotBuilt::Abandoned.into())),
         }
     }
 
@@ -117,7 +118,7 @@ impl Handlers {
 }
 
 async fn run(
-    begun: oneshot::Receiver<(Factory, Start)>,
+    begun: oneshot::Receiver<(Factory, ServerHandle)>,
     tell_built: oneshot::Sender<Result<(), Error>>,
     waiting: mpsc::Receiver<Session>,
     mut quitting: oneshot::Receiver<()>,

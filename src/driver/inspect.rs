@@ -6,23 +6,25 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 
-use super::connect::{self, Ended, not_held};
+use super::connect::{self, Welcomed};
 use super::dial;
 use super::life;
+use super::net::socket;
 use super::os::scope;
 use super::point::{self, Guard};
 use super::sequoia;
-use super::story::{Story, still_there};
+use super::story::still_there;
 use crate::dialect::Dialect;
 use crate::error::Error;
-use crate::outcome::Suspicion;
-use crate::proto::connect::Goal;
+use crate::pid::Pid;
+use crate::proto::connect::Came;
 use crate::proto::handshake::{Intent, Welcome};
 use crate::proto::inspect::{Done, Step, Verdict};
 use crate::proto::record::Record;
 use crate::proto::retire::{self, Presence};
 use crate::service::Service;
-use crate::status::{Retired, Status};
+use crate::status::{Retirement, Status};
+use crate::suspicion::Suspicion;
 
 /// Looks at a point. Takes no lock, unless a dial came to nothing or there is nothing to dial.
 pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
@@ -58,7 +60,10 @@ pub(super) async fn examine(service: &Service, began: Instant) -> Result<Examine
             }
             Step::Dial(s) => match dial(service, s.record()).await? {
                 Ok(welcome) => s.welcomed(welcome),
-                Err(failed) => s.failed(suspicion.insert(failed).came),
+                Err((came, failed)) => {
+                    suspicion = Some(failed);
+                    s.failed(came)
+                }
             },
             Step::Lock(s) => {
                 point = point::try_lock_to_look(&service.point)?.locked();
@@ -76,15 +81,16 @@ pub(super) async fn examine(service: &Service, began: Instant) -> Result<Examine
 }
 
 fn held(point: &mut Option<Guard>) -> Result<&mut Guard, Error> {
-    point.as_mut().ok_or_else(|| not_held("the point lock"))
+    point.as_mut().ok_or_else(|| Error::missing("the point lock"))
 }
 
 /// Dials a server to ask for its status; our own trouble is an error.
-async fn dial(service: &Service, record: &Record) -> Result<Result<Welcome, Suspicion>, Error> {
+async fn dial(service: &Service, record: &Record) -> Result<Result<Welcome, (Came, Suspicion)>, Error> {
     match dial::whole(&service.point, record, Intent::Status, service.limits.patience).await {
         Ok((_, welcome)) => Ok(Ok(welcome)),
         Err((stage, trouble)) => {
-            trouble.suspicion(record.pid, record.address, stage).map(Err).map_err(Error::system(stage))
+            let (came, address) = (trouble.came(), socket::endpoint(&service.point, record.address));
+            Ok(Err((came, trouble.suspicion(Pid::new(record.pid), address, stage)?)))
         }
     }
 }
@@ -92,7 +98,7 @@ async fn dial(service: &Service, record: &Record) -> Result<Result<Welcome, Susp
 impl Examined {
     /// Returns the dial that failed, of a server that did not answer.
     pub(super) fn suspicion(self) -> Result<Suspicion, Error> {
-        self.suspicion.ok_or_else(|| not_held("a suspicion"))
+        self.suspicion.ok_or_else(|| Error::missing("a suspicion"))
     }
 
     /// Returns what to tell the caller.
@@ -100,39 +106,40 @@ impl Examined {
         Ok(match self.done.verdict {
             Verdict::Live(welcome) => Status::live(welcome),
             Verdict::Absent => Status::Absent,
-            Verdict::Malformed(malformed) => Status::Malformed(malformed),
-            Verdict::Gone { pid } => Status::Gone { pid },
-            Verdict::Between => Status::Between,
+            Verdict::Malformed(malformed) => Status::Malformed(malformed.into()),
+            Verdict::Gone { pid } => Status::Gone { pid: Pid::new(pid) },
+            Verdict::Between => Status::InTransition,
             Verdict::Unresponsive(_) => Status::Unresponsive(self.suspicion()?),
             Verdict::Unknown(_) => Status::Unknown(self.suspicion()?),
-            Verdict::Incompatible(answer) => Status::Incompatible(answer),
+            Verdict::Incompatible(answer) => Status::Incompatible(answer.into()),
             Verdict::Newer(format) => Status::Newer { format },
             Verdict::OtherDialect => Status::OtherDialect,
-            Verdict::ForeignScope { pid, differs } => Status::ForeignScope { pid, differs },
-            Verdict::CannotTell => return Err(self.trouble.unwrap_or_else(|| not_held("the error"))),
+            Verdict::ForeignScope { pid, differs } => {
+                Status::ForeignScope { pid: Pid::new(pid), differs: differs.into() }
+            }
+            Verdict::CannotTell => return Err(self.trouble.unwrap_or_else(|| Error::missing("the error"))),
         })
     }
 }
 
 /// Asks the server to retire, and waits until it is about to exit.
-pub(crate) async fn retire(service: &Service) -> Result<Retired, Error> {
+pub(crate) async fn retire(service: &Service) -> Result<Retirement, Error> {
     if service.dialect == Dialect::Sequoia {
         return Err(sequoia::no_retirement());
     }
     if retire::is_nobody(presence(&service.point), presence(&service.life)) {
-        return Ok(Retired::Absent);
+        return Ok(Retirement::NoServer);
     }
-    let mut story = Story::new();
-    match connect::run(service, Goal::Retire, None, &mut story).await? {
-        Ended::Welcomed { welcome, mut stream, .. } => {
+    match connect::ask_to_retire(service).await? {
+        Some(Welcomed { welcome, mut stream, .. }) => {
             let limits = &service.limits;
             let longest = retire::longest_wait(limits.drain, limits.patience);
             match timeout(longest, stream.read(&mut [0])).await {
-                Ok(_) => Ok(Retired::Retired { pid: welcome.pid }),
+                Ok(_) => Ok(Retirement::Exited { pid: Pid::new(welcome.pid) }),
                 Err(_) => Err(still_there(longest)),
             }
         }
-        Ended::Absent | Ended::Start(_) => Ok(Retired::Absent),
+        None => Ok(Retirement::NoServer),
     }
 }
 
@@ -147,6 +154,6 @@ fn presence(path: &Path) -> Presence {
 impl Status {
     fn live(welcome: Welcome) -> Self {
         let Welcome { pid, service, uptime, clients } = welcome;
-        Status::Live { pid, version: service, uptime: Duration::from_secs(uptime), clients }
+        Status::Live { pid: Pid::new(pid), version: service, uptime: Duration::from_secs(uptime), clients }
     }
 }

@@ -16,12 +16,13 @@ use super::random;
 use super::registry::{Lease, Registry, Running};
 use super::reserve::Reserve;
 use super::supervise;
-use crate::error::Error;
+use crate::error::{Error, NotBuilt};
 use crate::handler::Factory;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
 use crate::proto::serving::Retire;
 use crate::service::Service;
+use crate::stage::Stage;
 use crate::transport::Transport;
 
 static SERVERS: LazyLock<Arc<Registry>> = LazyLock::new(Arc::default);
@@ -38,11 +39,11 @@ fn start(service: &Service, factory: &Factory, running: Running) -> Result<(), E
     let body = move || {
         let result = match local_runtime() {
             Ok(runtime) => runtime.block_on(run(&service, factory, &running)),
-            Err(source) => Err(Error::System { stage: "Build", source }),
+            Err(source) => Err(Error::System { stage: Stage::Build, source }),
         };
         running.ended(result);
     };
-    thread::Builder::new().name("rendezvous-internal".into()).spawn(body).map(drop).map_err(Error::system("Build"))
+    thread::Builder::new().name("rendezvous-internal".into()).spawn(body).map(drop).map_err(Error::system(Stage::Build))
 }
 
 async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(), Error> {
@@ -76,7 +77,7 @@ async fn serve(
         built = timeout(service.limits.start, building.build(factory, start)) => built,
         () = told.told() => return Ok(()),
     };
-    built.unwrap_or_else(|_| Err(Error::Handler("it was not built in time".into())))?;
+    built.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Overdue.into())))?;
     let cookie = Cookie::drawn(random::draw()?);
     let (listener, host) = Host::listen(service, hall, told, building.sessions(), cookie, Reserve::none())?;
     hall.open();

@@ -26,6 +26,7 @@ use super::reserve::Reserve;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::peer::Peer;
+use crate::pid::Pid;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Prove, Welcome};
@@ -251,7 +252,7 @@ async fn greet(host: Rc<Host>, mut stream: Socket) -> Option<()> {
             host.welcome(&stream)?;
             let process = stream.peer();
             let number = host.welcomed.replace(host.welcomed.get() + 1) + 1;
-            let peer = Peer { number, process };
+            let peer = Peer { number, process: process.and_then(Pid::new) };
             tell("Welcome", &tag);
             seat.send(Session { peer, stream: stream.hand_over().ok()?, counted, place });
         }

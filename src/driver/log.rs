@@ -12,6 +12,7 @@ use super::os::file::{self, FileId, Mode};
 use super::os::stdio;
 use crate::error::{Error, remedy};
 use crate::proto::start::{LINE_MAX, Reply};
+use crate::stage::Stage;
 
 /// A log that has grown to this many bytes is emptied: at a start, and by a server that looks after it.
 const LOG_MAX: u64 = 1024 * 1024;
@@ -28,7 +29,7 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
         Ok(None) => return Err(Error::file(path, io::ErrorKind::NotFound.into())),
         Err(Error::File { source, .. }) if remedy::is_out_of_room(&source) => {
             tracing::warn!(target: "rendezvous_ipc::connect", log = %path.display(), error = %source, "no log");
-            return stdio::nowhere().map(|file| (file, 0)).map_err(Error::system("Spawn"));
+            return stdio::nowhere().map(|file| (file, 0)).map_err(Error::system(Stage::Spawn));
         }
         Err(error) => return Err(error),
     };
@@ -37,10 +38,25 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
     Ok((file, begin))
 }
 
-/// Lets what this process says by `tracing` go where it prints its errors, unless it has a subscriber already.
-pub(crate) fn subscribe() {
-    #[cfg(feature = "log")]
-    let _ = tracing::subscriber::set_global_default(
+/// Writes what this process says by `tracing` to standard error, unless it has a subscriber already. Returns whether it
+/// does so now.
+///
+/// For a server that a client started, standard error is the log beside the point. A program that sets a subscriber of
+/// its own does not call this. Without either, the server's own words are in no log; what the client has to know of a
+/// start that failed it is told all the same. Only with the feature `log`.
+///
+/// ```no_run
+/// # use rendezvous_ipc::{Context, Error};
+/// # fn main() -> Result<(), Error> {
+/// let context = Context::from_args("org.example.counter")?;
+/// if context.is_spawned() {
+///     rendezvous_ipc::log_to_stderr();
+/// }
+/// # Ok(()) }
+/// ```
+#[cfg(feature = "log")]
+pub fn log_to_stderr() -> bool {
+    tracing::subscriber::set_global_default(
         tracing_subscriber::fmt()
             .with_ansi(false)
             .with_target(false)
@@ -48,7 +64,8 @@ pub(crate) fn subscribe() {
             // It would report them by a print, which panics where nothing can be printed.
             .log_internal_errors(false)
             .finish(),
-    );
+    )
+    .is_ok()
 }
 
 /// How many lines could not be written since one was.
@@ -128,7 +145,9 @@ impl<'a> Log<'a> {
                 tracing::info!(target: "rendezvous_ipc::serve", "the log is a new file, for it was moved or removed");
             }
             // The next time, perhaps.
-            Err(error) => tracing::debug!(target: "rendezvous_ipc::serve", %error, "the log is not opened again"),
+            Err(error) => {
+                tracing::debug!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "the log is not opened again")
+            }
         }
     }
 }

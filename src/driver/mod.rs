@@ -28,10 +28,13 @@ mod supervise;
 mod sync;
 mod watchdog;
 
-pub(crate) use self::connect::{connect, no_handler};
+pub(crate) use self::connect::connect;
 pub(crate) use self::end::end_unresponsive;
 pub(crate) use self::handlers::local_runtime;
 pub(crate) use self::inspect::{inspect, retire};
+#[cfg(feature = "log")]
+pub use self::log::log_to_stderr;
 pub(crate) use self::serve::serve;
+#[cfg(feature = "test-util")]
 pub(crate) use self::{point::leave_record, random::draw};
 use crate::os;

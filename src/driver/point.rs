@@ -68,6 +68,7 @@ fn cannot_be_written(error: &io::Error) -> bool {
 
 /// Leaves a record, and a life file beside it, as a server that is gone would have: under the point lock, and in a home
 /// that may have to be made.
+#[cfg(feature = "test-util")]
 pub(crate) fn leave_record(path: &Path, life: &Path, record: &Record) -> Result<(), Error> {
     match try_lock_at_home(path, path.parent().unwrap_or(path))?.locked() {
         Some(mut point) => {

@@ -9,6 +9,7 @@ use rand::rngs::SysRng;
 use crate::error::Error;
 use crate::proto::random::Random;
 use crate::proto::timing::Pause;
+use crate::stage::Stage;
 
 /// Draws what one cookie or one nonce is made of.
 pub(crate) fn draw() -> Result<Random, Error> {
@@ -20,7 +21,7 @@ pub(super) fn bytes<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     SysRng
         .try_fill_bytes(&mut bytes)
-        .map_err(|error| Error::System { stage: "Dial", source: io::Error::other(error) })?;
+        .map_err(|error| Error::System { stage: Stage::Dial, source: io::Error::other(error) })?;
     Ok(bytes)
 }
 

@@ -158,13 +158,18 @@ impl Drop for Running {
     }
 }
 
-/// An error that several are told.
+/// Returns an error that several are told.
 fn again(error: &Error) -> Error {
     match error {
         Error::System { stage, source } => {
-            Error::System { stage, source: std::io::Error::new(source.kind(), source.to_string()) }
+            Error::System { stage: *stage, source: std::io::Error::new(source.kind(), source.to_string()) }
         }
-        Error::Handler(error) => Error::Handler(error.to_string().into()),
-        other => Error::Handler(other.to_string().into()),
+        Error::Handler(error) => Error::Handler(in_a_line(&**error).into()),
+        other => Error::Handler(format!("{other:#}").into()),
     }
+}
+
+fn in_a_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

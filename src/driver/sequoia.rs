@@ -9,13 +9,9 @@ mod serve;
 pub(super) use self::connect::connect;
 pub(super) use self::inspect::inspect;
 pub(super) use self::serve::run as serve;
-use crate::error::Error;
+use crate::error::{Error, Usage};
 
 /// What the dialect has no words for.
 pub(super) fn no_retirement() -> Error {
-    Error::Usage(
-        "a server of the sequoia dialect cannot be asked to retire, and says nothing of its process: find it, and send \
-         it a SIGTERM"
-            .into(),
-    )
+    Error::Usage(Usage::DialectWithoutRetirement)
 }

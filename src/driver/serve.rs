@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
-use super::connect::{self, Ended};
+use super::connect::{self, Turn};
 use super::hall::Told;
 use super::handlers::{self, Handlers};
 use super::life::Life;
 use super::lobby::{Host, Lobby};
-use super::log::{self, Log};
+use super::log::Log;
 use super::net::socket::{self, Listener};
 use super::os::file::FileId;
 use super::os::signals::{self, Signals};
@@ -25,22 +25,22 @@ use super::point::{self, Guard};
 use super::random;
 use super::reserve::Reserve;
 use super::sequoia;
-use super::serving::{Effects, Server, jitter, missing};
-use super::story::Story;
+use super::serving::{Effects, Server, jitter};
 use super::supervise;
 use super::watchdog::Watchdog;
 use crate::context::{self, Started};
 use crate::dialect::Dialect;
-use crate::error::{Error, Holder};
+use crate::error::{Error, Holder, Usage};
 use crate::handler::Factory;
+use crate::pid::Pid;
 use crate::proto::address::Address;
-use crate::proto::connect::Goal;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::{Found, Line};
 use crate::proto::serve::{LifeFile, Starter, Step};
 use crate::proto::serving::{Checked, Done};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
+use crate::stage::Stage;
 
 /// Whether this process, started as a server, has begun to serve.
 static SERVES: AtomicBool = AtomicBool::new(false);
@@ -51,24 +51,18 @@ static SERVES: AtomicBool = AtomicBool::new(false);
 pub(super) fn client_only() -> Result<(), Error> {
     match context::started_as_server() && !SERVES.load(Ordering::Relaxed) {
         false => Ok(()),
-        true => Err(Error::Usage(
-            "this process was started as a server (--spawned) and connects instead: call `serve` first".into(),
-        )),
+        true => Err(Error::Usage(Usage::ServerConnects)),
     }
 }
 
 /// Serves until the server has retired.
 pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {
-    if !service.context.spawned() && context::started_as_server() {
-        return Err(Error::Usage(
-            "this process was started as a server (--spawned), and its context does not know: \
-             make it by `Context::from_args`"
-                .into(),
-        ));
+    if !service.context.is_spawned() && context::started_as_server() {
+        return Err(Error::Usage(Usage::ContextWithoutArguments));
     }
-    if service.context.spawned() {
+    if service.context.is_spawned() {
         if SERVES.swap(true, Ordering::Relaxed) {
-            return Err(Error::Usage("this process was started to serve one service, and does so already".into()));
+            return Err(Error::Usage(Usage::ServesAlready));
         }
         signals::block_only_timers();
         process::raise_descriptors();
@@ -77,21 +71,18 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
         }
     }
     if (service.dialect == Dialect::Sequoia) != (service.context.started() == Started::Socket)
-        && service.context.spawned()
+        && service.context.is_spawned()
     {
-        return Err(Error::Usage(
-            "this process was started for a service of the other dialect: --spawned is native, --socket 0 sequoia"
-                .into(),
-        ));
+        return Err(Error::Usage(Usage::StartedForOtherDialect));
     }
     let told = Told::new();
     let (tell_ended, ended) = oneshot::channel();
     let stop = StopOnDrop(told.clone());
-    let spawned = service.context.spawned();
+    let spawned = service.context.is_spawned();
     let body = move || match handlers::local_runtime() {
         Ok(runtime) if service.dialect == Dialect::Sequoia => runtime.block_on(sequoia::serve(&service, factory, told)),
         Ok(runtime) => runtime.block_on(run(&service, factory, told)),
-        Err(error) => Err(Error::System { stage: "Watch", source: error }),
+        Err(error) => Err(Error::System { stage: Stage::Watch, source: error }),
     };
     thread::Builder::new()
         .name(progress::SERVING.into())
@@ -99,10 +90,10 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
             let result = supervise::caught_thread("the server's thread", body);
             let _ = tell_ended.send(result.unwrap_or_else(|dead| supervise::end(dead, spawned)));
         })
-        .map_err(Error::system("Watch"))?;
+        .map_err(Error::system(Stage::Watch))?;
     let ended = ended.await;
     drop(stop);
-    ended.unwrap_or_else(|_| Err(missing("the server's thread")))
+    ended.unwrap_or_else(|_| Err(Error::missing("the server's thread")))
 }
 
 /// A server whose `serve` is dropped retires.
@@ -116,11 +107,11 @@ impl Drop for StopOnDrop {
 
 async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
     // Before anything is written: the limits are those of whoever started this process.
-    let signals = Signals::new(service.context.spawned()).map_err(Error::system("Watch"))?;
+    let signals = Signals::new(service.context.is_spawned()).map_err(Error::system(Stage::Watch))?;
     let mut server = Server::new(service, told, Native::default());
-    if service.context.spawned() {
+    if service.context.is_spawned() {
         // Somebody waits: the threads come up side by side.
-        let (orders, replies) = stdio::take().map_err(Error::system("Watch"))?;
+        let (orders, replies) = stdio::take().map_err(Error::system(Stage::Watch))?;
         let held = service.context.is_ephemeral().then(|| server.told.clone());
         server.effects.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
         server.effects.replies = Some(File::from(replies));
@@ -128,7 +119,6 @@ async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Erro
         server.handlers = Handlers::start().ok();
         process::leave_session();
         server.log = Some(Log::own(&service.log));
-        log::subscribe();
     }
     server.run(signals, async |server| server.live(factory).await).await
 }
@@ -159,19 +149,17 @@ impl Drop for Native {
 impl Server<'_, Native> {
     /// From the beginning to *Done*.
     async fn live(&mut self, factory: Factory) -> Result<(), Error> {
-        let starter = if self.service.context.spawned() {
+        let starter = if self.service.context.is_spawned() {
             Starter::Spawner
         } else {
             let stopped = self.told.clone();
-            let mut story = Story::new();
-            let ended = tokio::select! {
-                ended = connect::run(self.service, Goal::Serve, None, &mut story) => ended,
+            let turn = tokio::select! {
+                turn = connect::claim_turn(self.service) => turn,
                 () = stopped.told() => return Ok(()),
             };
-            match ended? {
-                Ended::Start(point) => self.point = Some(point),
-                Ended::Welcomed { welcome, .. } => return Err(Error::AlreadyRunning { pid: welcome.pid }),
-                Ended::Absent => return Err(Error::Usage("to serve is not to retire".into())),
+            match turn? {
+                Turn::Ours(point) => self.point = Some(point),
+                Turn::Taken(welcome) => return Err(Error::AlreadyRunning { pid: Pid::new(welcome.pid) }),
             }
             self.cookie = Some(Cookie::drawn(random::draw()?));
             Starter::Hand
@@ -202,9 +190,7 @@ impl Server<'_, Native> {
                         Some(watchdog) => watchdog.order().await,
                         None => None,
                     };
-                    let order = order.ok_or_else(|| {
-                        Error::Usage("--spawned is for servers that a client starts; by hand, leave it out".into())
-                    })?;
+                    let order = order.ok_or(Error::Usage(Usage::StartedByHand("--spawned")))?;
                     budget = order.budget;
                     self.cookie = Some(order.cookie);
                     s.ordered()
@@ -236,7 +222,7 @@ impl Server<'_, Native> {
                 }
                 Step::Registered(s) => {
                     if let Some(watchdog) = self.effects.watchdog.take() {
-                        watchdog.registered().await.ok_or_else(|| missing("the watchdog"))?;
+                        watchdog.registered().await.ok_or_else(|| Error::missing("the watchdog"))?;
                     }
                     self.open_native()?;
                     s.registered()
@@ -249,7 +235,7 @@ impl Server<'_, Native> {
                     s.written()
                 }
                 Step::Refuse(s) => {
-                    match self.refused.as_ref().map(Error::to_string) {
+                    match self.refused.as_ref().map(|error| format!("{error:#}")) {
                         Some(reason) => self.effects.reply_reason(&reason),
                         None => drop(self.effects.reply(BUSY.as_bytes())),
                     }
@@ -259,14 +245,13 @@ impl Server<'_, Native> {
                     return match self.serve(step).await? {
                         Done::Retired(_) => Ok(()),
                         Done::Busy => Err(Error::Deadline {
-                            stage: "Claim",
-                            waiting_for: "the lifetime lock, which another server holds",
+                            stage: Stage::Claim,
                             waited: began.elapsed(),
                             suspicion: None,
                             holder: Holder::of_life(self.service),
                         }),
                         Done::Failed | Done::Untold => {
-                            Err(self.refused.take().unwrap_or_else(|| missing("the reason")))
+                            Err(self.refused.take().unwrap_or_else(|| Error::missing("the reason")))
                         }
                     };
                 }
@@ -284,15 +269,16 @@ impl Server<'_, Native> {
     }
 
     fn listen(&mut self) -> Result<(), Error> {
-        socket::sweep(self.effects.life.as_ref().ok_or_else(|| missing("the lifetime lock"))?, &self.service.point);
-        let cookie = self.cookie.take().ok_or_else(|| missing("the cookie"))?;
-        let sessions = self.handlers.as_ref().ok_or_else(|| missing("the handler"))?.sessions();
+        socket::sweep(
+            self.effects.life.as_ref().ok_or_else(|| Error::missing("the lifetime lock"))?,
+            &self.service.point,
+        );
+        let cookie = self.cookie.take().ok_or_else(|| Error::missing("the cookie"))?;
+        let sessions = self.handlers.as_ref().ok_or_else(|| Error::missing("the handler"))?.sessions();
         let reserve = Reserve::new();
         let (listener, host) = Host::listen(self.service, &self.hall, &self.told, sessions, cookie, reserve)?;
         if !host.record.scope.places(&host.record.address) {
-            let lost =
-                "nobody can find a port whose network namespace is not known: mount /proc, or listen at a Unix socket";
-            return Err(Error::System { stage: "Listen", source: std::io::Error::other(lost) });
+            return Err(Error::UnknownNamespace);
         }
         self.host = Some(host);
         self.effects.listener = Some(listener);
@@ -301,7 +287,7 @@ impl Server<'_, Native> {
 
     /// Serves from here on: nothing was accepted, and so nothing proved, before.
     fn open_native(&mut self) -> Result<(), Error> {
-        let listener = self.effects.listener.take().ok_or_else(|| missing("the listener"))?;
+        let listener = self.effects.listener.take().ok_or_else(|| Error::missing("the listener"))?;
         self.effects.written = FileId::at(&self.service.point).ok();
         self.open(listener)
     }
@@ -310,7 +296,7 @@ impl Server<'_, Native> {
 impl Native {
     fn reply(&mut self, line: &[u8]) -> Result<(), Error> {
         match self.replies.take() {
-            Some(mut replies) => replies.write_all(line).map_err(Error::system("Ready")),
+            Some(mut replies) => replies.write_all(line).map_err(Error::system(Stage::Ready)),
             None => Ok(()),
         }
     }
@@ -405,6 +391,6 @@ impl Effects for Native {
     }
 
     fn tell_failure(&mut self, error: &Error) {
-        self.reply_reason(&error.to_string());
+        self.reply_reason(&format!("{error:#}"));
     }
 }

@@ -138,7 +138,7 @@ impl<'a, E: Effects> Server<'a, E> {
         signals: Signals,
         live: impl AsyncFnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let (told, hurry, spawned) = (self.told.clone(), self.hurry.clone(), self.service.context.spawned());
+        let (told, hurry, spawned) = (self.told.clone(), self.hurry.clone(), self.service.context.is_spawned());
         let lives = async {
             let result = supervise::caught("the server's loop", live(&mut self)).await;
             if let Ok(Err(error)) | Err(error) = &result {
@@ -226,7 +226,7 @@ impl<'a, E: Effects> Server<'a, E> {
                         }
                         Ok(None) => s.busy(),
                         Err(error) => {
-                            tracing::warn!(target: "rendezvous_ipc::serve", %error, "the point cannot be locked");
+                            tracing::warn!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "the point cannot be locked");
                             s.failed()
                         }
                     };
@@ -307,7 +307,7 @@ impl<'a, E: Effects> Server<'a, E> {
         let host = self.host()?;
         let point = if locked { Some(self.point.as_mut().ok_or_else(no_lock)?) } else { None };
         Ok(self.effects.check(self.service, &host, point).unwrap_or_else(|error| {
-            tracing::warn!(target: "rendezvous_ipc::serve", %error, "the files cannot be looked at");
+            tracing::warn!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "the files cannot be looked at");
             Checked::CannotTell
         }))
     }
@@ -318,7 +318,7 @@ impl<'a, E: Effects> Server<'a, E> {
             Ok(LifeFile::Mine) => tracing::info!(target: "rendezvous_ipc::serve", "the life file was made again"),
             Ok(LifeFile::Lost | LifeFile::Unheld) => {}
             Err(error) => {
-                tracing::warn!(target: "rendezvous_ipc::serve", %error, "the life file is not made again");
+                tracing::warn!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "the life file is not made again");
             }
         }
         reclaimed.unwrap_or(LifeFile::Unheld)
@@ -328,7 +328,9 @@ impl<'a, E: Effects> Server<'a, E> {
         let host = self.host()?;
         match self.effects.restore(&host, self.point.as_mut().ok_or_else(no_lock)?) {
             Ok(()) => tracing::info!(target: "rendezvous_ipc::serve", "the record was restored"),
-            Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "not restored"),
+            Err(error) => {
+                tracing::warn!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "not restored")
+            }
         }
         Ok(())
     }
@@ -349,7 +351,7 @@ impl<'a, E: Effects> Server<'a, E> {
             () = self.hurry.notified() => {}
         }
         self.end_handlers(limits.patience.max(until - Instant::now())).await;
-        if self.service.context.spawned()
+        if self.service.context.is_spawned()
             && let Some(host) = &self.host
         {
             E::dismiss(host);
@@ -382,7 +384,7 @@ impl<'a, E: Effects> Server<'a, E> {
     }
 
     pub(super) fn host(&self) -> Result<Rc<E::Host>, Error> {
-        self.host.clone().ok_or_else(|| missing("the record"))
+        self.host.clone().ok_or_else(|| Error::missing("the record"))
     }
 
     pub(super) fn point(&mut self) -> Result<&mut Guard, Error> {
@@ -406,9 +408,5 @@ pub(super) fn jitter() -> Result<Duration, Error> {
 }
 
 fn no_lock() -> Error {
-    missing("the point lock")
-}
-
-pub(super) fn missing(what: &str) -> Error {
-    Error::System { stage: "Serve", source: std::io::Error::other(format!("{what} is not there")) }
+    Error::missing("the point lock")
 }

@@ -9,13 +9,17 @@ use tokio::time::Instant;
 
 use super::connect::Held;
 use super::os::locks;
-use crate::error::{Error, Holder, StartError};
-use crate::outcome::{Failed, How, Outcome, Reason, Suspicion};
-use crate::proto::connect::{Came, Row, Step};
+use crate::error::{Error, HandlerToo, Holder, StartError};
+use crate::found::Malformed;
+use crate::outcome::{Failed, Origin, Outcome, Reason};
+use crate::pid::Pid;
+use crate::proto::connect::{Row, Step};
 use crate::proto::handshake::Welcome;
-use crate::proto::record::{Found, Malformed, Record};
+use crate::proto::record::{Found, Record};
 use crate::proto::scope::Difference;
 use crate::service::Service;
+use crate::stage::Stage;
+use crate::suspicion::Suspicion;
 
 /// How many suspicions and failures are kept: the last ones.
 const KEPT: usize = 16;
@@ -23,12 +27,12 @@ const KEPT: usize = 16;
 /// The story of one connect, as it is told.
 pub(super) struct Story {
     began: Instant,
-    stage: &'static str,
+    stage: Stage,
     reason: Option<Reason>,
     malformed: Option<Malformed>,
     newer: u32,
-    started: Option<u32>,
-    internal: Option<How>,
+    started: Option<Pid>,
+    internal: Option<Origin>,
     suspicions: Vec<Suspicion>,
     failed: Vec<Failed>,
     /// Whether the last that was seen is a suspect whose lifetime lock is held.
@@ -43,7 +47,7 @@ impl Story {
     pub(super) fn new() -> Self {
         Story {
             began: Instant::now(),
-            stage: "Read",
+            stage: Stage::Read,
             reason: None,
             malformed: None,
             newer: 0,
@@ -59,10 +63,10 @@ impl Story {
 
     /// The one hook: every step passes here before its question is answered. So the next one says how it was.
     pub(super) fn step(&mut self, step: &Step, held: &Held) {
-        self.stage = step.name();
+        self.stage = Stage::from(step);
         tracing::debug!(
             target: "rendezvous_ipc::connect",
-            step = self.stage,
+            step = step.name(),
             record = step.facts().dialled.map(|record| record.pid),
             how = step.facts().how,
             row = step.facts().row.map(debug),
@@ -71,7 +75,7 @@ impl Story {
             from = held.connection().map(display),
             done = if let Step::Done(done) = step { done.name() } else { "" },
             "{}",
-            self.stage
+            step.name()
         );
         match step {
             Step::Backoff(backoff) => self.unresponsive = backoff.suspects().is_some(),
@@ -86,15 +90,15 @@ impl Story {
     }
 
     /// The same for a connect of the sequoia dialect, which knows of no process but its child.
-    pub(super) fn at(&mut self, stage: &'static str, child: Option<u32>) {
-        tracing::debug!(target: "rendezvous_ipc::connect", step = stage, child, "{stage}");
+    pub(super) fn at(&mut self, stage: Stage, name: &'static str, child: Option<u32>) {
+        tracing::debug!(target: "rendezvous_ipc::connect", step = name, child, "{name}");
         self.stage = stage;
     }
 
     /// What the point was found to hold, under the lock.
     pub(super) fn found(&mut self, found: &Found) {
         self.malformed = match found {
-            Found::Malformed(malformed) => Some(*malformed),
+            Found::Malformed(malformed) => Some((*malformed).into()),
             _ => None,
         };
         if let Found::Newer { format } = found {
@@ -137,46 +141,44 @@ impl Story {
     }
 
     /// A dial came to nothing: to this.
-    pub(super) fn suspect(&mut self, suspicion: Suspicion) -> Came {
+    pub(super) fn suspect(&mut self, suspicion: Suspicion) {
         tracing::info!(target: "rendezvous_ipc::connect", %suspicion);
-        let came = suspicion.came;
         if self.suspicions.last() != Some(&suspicion) {
             keep(&mut self.suspicions, suspicion);
         }
-        came
     }
 
     pub(super) fn busy(&mut self, pid: u32) {
         tracing::info!(target: "rendezvous_ipc::connect", pid, "the server found the lifetime lock held");
-        keep(&mut self.failed, Failed::Busy { pid });
+        Pid::new(pid).into_iter().for_each(|pid| keep(&mut self.failed, Failed::Busy { pid }));
     }
 
     pub(super) fn started(&mut self, pid: u32) {
-        self.started = Some(pid);
+        self.started = Pid::new(pid);
     }
 
     pub(super) fn not_started(&mut self, error: &StartError) {
-        tracing::warn!(target: "rendezvous_ipc::connect", %error, "falling back to this process");
-        keep(&mut self.failed, Failed::NotStarted(format!("the server {} {}", error.program.display(), error.failure)));
+        tracing::warn!(target: "rendezvous_ipc::connect", error = %format_args!("{error:#}"), "falling back to this process");
+        keep(&mut self.failed, Failed::NotStarted(error.in_short()));
     }
 
     /// From here on it is about a server in this process.
     pub(super) fn here(&mut self) {
-        self.stage = "Internal";
+        self.stage = Stage::Internal;
     }
 
     /// The error of a handler that could not be built here, with why it was not built elsewhere.
     pub(super) fn both(&self, error: Error) -> Error {
         match (error, self.failed.last()) {
             (Error::Handler(error), Some(failed)) => {
-                Error::Handler(format!("{error} (and before that, {failed})").into())
+                Error::Handler(Box::new(HandlerToo { failed: failed.clone(), error }))
             }
             (error, _) => error,
         }
     }
 
     pub(super) fn internal(&mut self, joined: bool) {
-        self.internal = Some(if joined { How::JoinedInternal } else { How::StartedInternal });
+        self.internal = Some(if joined { Origin::JoinedInternal } else { Origin::StartedInternal });
     }
 
     pub(super) fn trouble(&mut self, error: Error) {
@@ -187,20 +189,21 @@ impl Story {
         self.trouble.take()
     }
 
-    pub(super) fn stage(&self) -> &'static str {
+    pub(super) fn stage(&self) -> Stage {
         self.stage
     }
 
     /// How it ended well.
     pub(super) fn outcome(&mut self, welcome: Welcome) -> Outcome {
-        let how = match (self.internal, self.started, self.reason) {
-            (Some(how), _, _) => how,
-            (None, Some(pid), Some(reason)) if pid == welcome.pid => How::StartedExternal(reason),
-            _ => How::Joined,
+        let pid = Pid::new(welcome.pid);
+        let origin = match (self.internal, self.started, self.reason) {
+            (Some(origin), _, _) => origin,
+            (None, started @ Some(_), Some(reason)) if started == pid => Origin::StartedExternal(reason),
+            _ => Origin::Joined,
         };
         let outcome = Outcome {
-            how,
-            pid: welcome.pid,
+            origin,
+            pid,
             version: welcome.service,
             uptime: Duration::from_secs(welcome.uptime),
             clients: welcome.clients,
@@ -220,11 +223,12 @@ impl Story {
         let waited = self.began.elapsed();
         let suspicion = self.suspicions.last().cloned();
         match suspicion {
-            Some(suspicion) if self.unresponsive => Error::Unresponsive { pid: suspicion.pid, suspicion, waited },
+            Some(suspicion) if self.unresponsive => {
+                Error::Unresponsive { pid: suspicion.pid, suspicion: Box::new(suspicion), waited }
+            }
             _ => {
-                let waiting_for = waiting_for(self.stage);
-                let holder = if waiting_for == A_LOCK { Holder::of(service) } else { None };
-                Error::Deadline { stage: self.stage, waiting_for, waited, suspicion: suspicion.map(Box::new), holder }
+                let holder = if self.stage.waits_for_a_lock() { Holder::of(service) } else { None };
+                Error::Deadline { stage: self.stage, waited, suspicion: suspicion.map(Box::new), holder }
             }
         }
     }
@@ -232,7 +236,7 @@ impl Story {
     /// How it ended where the server of the record cannot be reached from here.
     pub(super) fn elsewhere(&self, point: &Path) -> Option<Error> {
         let (pid, differs) = self.elsewhere?;
-        Some(Error::ForeignScope { path: point.to_owned(), pid, differs })
+        Some(Error::ForeignScope { path: point.to_owned(), pid: Pid::new(pid), differs: differs.into() })
     }
 
     /// How it ended when there was too little time left for a start.
@@ -241,26 +245,24 @@ impl Story {
         let (waited, suspicion) = (self.began.elapsed(), suspicion.map(Box::new));
         // Somebody may share the lifetime lock: to ask for it that is free, and a server cannot have it.
         let holder = Holder::of(service);
-        Error::Deadline { stage: "Lock", waiting_for: waiting_for("Lock"), waited, suspicion, holder }
+        Error::Deadline { stage: Stage::Lock, waited, suspicion, holder }
     }
 }
 
 /// How it ended for who asked a server to retire and did not see its end.
 pub(super) fn still_there(waited: Duration) -> Error {
-    Error::Deadline { stage: "Drain", waiting_for: "the server's exit", waited, suspicion: None, holder: None }
+    Error::Deadline { stage: Stage::Drain, waited, suspicion: None, holder: None }
 }
 
 /// How it ended for who was to end a server and could not ask for its lifetime lock.
 pub(super) fn locked_out(service: &Service, waited: Duration, suspicion: Suspicion) -> Error {
     let (suspicion, holder) = (Some(Box::new(suspicion)), Holder::of(service));
-    Error::Deadline { stage: "Lock", waiting_for: waiting_for("Lock"), waited, suspicion, holder }
+    Error::Deadline { stage: Stage::Lock, waited, suspicion, holder }
 }
 
 /// How it ended for who killed a server whose lifetime lock did not become free.
 pub(super) fn still_held(waited: Duration) -> Error {
-    let waiting_for = "the lifetime lock of a server that was killed: it is not gone yet, or a process that it forked \
-                       has a share in the lock";
-    Error::Deadline { stage: "Kill", waiting_for, waited, suspicion: None, holder: None }
+    Error::Deadline { stage: Stage::Kill, waited, suspicion: None, holder: None }
 }
 
 fn keep<T>(list: &mut Vec<T>, item: T) {
@@ -270,28 +272,12 @@ fn keep<T>(list: &mut Vec<T>, item: T) {
     list.push(item);
 }
 
-fn waiting_for(stage: &str) -> &'static str {
-    match stage {
-        "Spawn" => "the program, which somebody has open for writing",
-        "Await" => "the started server's reply",
-        "Dial" | "Hello" | "Tell" => "a connection",
-        "Prove" => "the server's proof",
-        "Welcome" => "the server's welcome",
-        "Internal" => "the server in this process, which starts, ends, or has no place",
-        "Fallback" => "the end of a server that was killed",
-        "Wait" => "a server to make its life file again, which is not there",
-        _ => A_LOCK,
-    }
-}
-
-const A_LOCK: &str = "the lock, or a server that is starting or draining";
-
 impl Holder {
     fn of(service: &Service) -> Option<Self> {
-        locks::holder(&service.point).map(Holder::Point).or_else(|| Holder::of_life(service))
+        locks::holder(&service.point).and_then(Pid::new).map(Holder::Point).or_else(|| Holder::of_life(service))
     }
 
     pub(super) fn of_life(service: &Service) -> Option<Self> {
-        locks::holder(&service.life).map(Holder::Lifetime)
+        locks::holder(&service.life).and_then(Pid::new).map(Holder::Lifetime)
     }
 }

@@ -9,7 +9,6 @@
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
@@ -87,7 +86,7 @@ pub(super) fn end(dead: Error, spawned: bool) -> Result<(), Error> {
 }
 
 fn dead(what: &str, how: String) -> Error {
-    let error = Error::System { stage: "Serve", source: io::Error::other(format!("{what} {how}")) };
+    let error = Error::Internal(format!("{what} {how}"));
     tell(|| tracing::error!(target: "rendezvous_ipc::serve", %error, "a task is dead"));
     error
 }

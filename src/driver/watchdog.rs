@@ -13,6 +13,7 @@ use super::hall::Told;
 use super::os::process::{self, Lines};
 use crate::error::Error;
 use crate::proto::start::{Order, is_registered};
+use crate::stage::Stage;
 
 /// What the watchdog hears from the spawner.
 pub(super) struct Watchdog {
@@ -37,7 +38,7 @@ impl Watchdog {
                     orders.end();
                 }
             })
-            .map_err(Error::system("Watch"))?;
+            .map_err(Error::system(Stage::Watch))?;
         Ok(Watchdog { order, registered })
     }
 

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rendezvous_ipc::{Context, Descriptor, Error, How, Limits, Policy, Stream, Transport};
+use rendezvous_ipc::{Context, Descriptor, Error, Limits, Origin, Policy, Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::inject::{self, send};
@@ -56,13 +56,13 @@ pub fn limits(args: &[String]) -> Limits {
 pub fn service(context: &Context, args: &[String]) -> Descriptor {
     let passed = ["divided=", "idle=", "version=", "tcp"];
     let server = args.iter().filter(|arg| passed.iter().any(|name| arg.starts_with(name))).cloned();
-    let service = Descriptor::new(context, "point").unwrap().limits(limits(args)).unwrap();
+    let service = Descriptor::new(context, "point").unwrap().limits(limits(args));
     let tcp = args.iter().any(|arg| arg == "tcp");
     service
         .transport(if tcp { Transport::Tcp } else { Transport::Unix })
         .version(argument(args, "version=").unwrap_or(7) as u32)
         .this_program(["@serve".to_owned()].into_iter().chain(server))
-        .stream_handler(async |_start| {
+        .stream_handler(async |_server| {
             let guard = HandlerGuard::begin();
             if inject::fails() {
                 return Err("no paper in the tray".into());
@@ -78,7 +78,7 @@ pub fn service(context: &Context, args: &[String]) -> Descriptor {
 }
 
 pub fn context(home: &Path) -> Context {
-    Context::new("org.example.chaos").unwrap().with_home(home).unwrap()
+    Context::new("org.example.chaos").unwrap().with_home(home)
 }
 
 /// Sends `begin` when a handler starts, and `end` when all of its connections have ended.
@@ -147,8 +147,9 @@ async fn client(args: &[String]) {
     };
     inject::step(Role::Connect, "Leave");
     let outcome = connection.outcome();
-    let internal = matches!(outcome.how, How::JoinedInternal | How::StartedInternal);
-    send(&format!("connected {} {} {outcome}", outcome.pid, if internal { "internal" } else { "external" }));
+    let internal = matches!(outcome.origin, Origin::JoinedInternal | Origin::StartedInternal);
+    let pid = outcome.pid.expect("a server says its process");
+    send(&format!("connected {pid} {} {outcome}", if internal { "internal" } else { "external" }));
     let mut stream = connection.into_stream();
     if has("works") {
         while !inject::round().join(ENOUGH).exists() && ask(&mut stream).await.is_ok() {}

@@ -135,11 +135,12 @@ fn a_server_without_a_thread_leaves_its_place_to_the_next() {
     explore(2, || {
         let program = Program::default();
         let other = program.spawn(|program| {
-            let _ = wait(program.registry.join(Path::new("point"), |_running| Err(Error::Usage("no".into()))));
+            let _ =
+                wait(program.registry.join(Path::new("point"), |_running| Err(Error::AlreadyRunning { pid: None })));
         });
         // The thread finds the server that could not start, and gets its error, or comes after it.
         if let Err(error) = program.join(serves) {
-            assert!(error.to_string().ends_with("there is no thread for it"), "{error}");
+            assert!(format!("{error:#}").ends_with("there is no thread for it"), "{error:#}");
         }
         other.join().unwrap();
         program.uses();

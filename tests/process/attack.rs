@@ -15,9 +15,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, SERVER_PROOF};
-use rendezvous_ipc::{Descriptor, Ending, Error, How, Limits};
+use rendezvous_ipc::{Descriptor, Error, Limits, Origin, Termination};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::home::Named as _;
 use crate::home::{Home, LONG, connected, dial, eventually, runtime, uninterrupted, wait_until_stopped};
 use crate::program::{COUNT, ask, hello};
 
@@ -76,7 +77,7 @@ fn besiege(processes: usize, times: usize) {
     let (mut connects, mut endings) = (Vec::new(), Vec::new());
     for _ in 0..times {
         let ending = match runtime.block_on(service.end_unresponsive()) {
-            Ok(Ending::LeftAlone(_)) => "left alone",
+            Ok(Termination::LeftAlone(_)) => "left alone",
             Err(Error::NotHung { .. }) => "not hung",
             Err(Error::Deadline { .. }) => "no lock",
             other => panic!("{other:?}"),
@@ -84,7 +85,7 @@ fn besiege(processes: usize, times: usize) {
         endings.push(ending);
         let began = Instant::now();
         match runtime.block_on(service.connect()) {
-            Ok(connection) => assert_eq!(connection.outcome().pid, server.pid),
+            Ok(connection) => assert_eq!(connection.outcome().pid(), server.pid()),
             Err(error) => assert!(matches!(error, Error::Unresponsive { .. } | Error::Deadline { .. }), "{error}"),
         }
         connects.push(began.elapsed());
@@ -93,7 +94,7 @@ fn besiege(processes: usize, times: usize) {
     connects.sort_unstable();
     let (median, longest) = (connects[times / 2], connects[times - 1]);
     println!("besieged by {processes} processes: a connect takes {median:.2?}, {longest:.2?} at most; {endings:?}");
-    assert_eq!(home.processes(), [server.pid]);
+    assert_eq!(home.processes(), [server.pid()]);
     home.retire();
 }
 
@@ -184,7 +185,7 @@ async fn time_to_an_answer(service: &Descriptor, server: u32) -> Duration {
     let outcome = connection.outcome().clone();
     ask(&mut connection.into_stream(), COUNT).await.unwrap();
     let took = began.elapsed();
-    assert_eq!((outcome.how, outcome.pid, outcome.suspicions.len()), (How::Joined, server, 0), "{outcome}");
+    assert_eq!((outcome.origin, outcome.pid(), outcome.suspicions.len()), (Origin::Joined, server, 0), "{outcome}");
     took
 }
 
@@ -207,7 +208,7 @@ impl Situation {
         let service = home.service_by(&["@serve", "whole"]);
         let (outcome, _) = home.try_count(&service).unwrap();
         let attack = attack(&home.address());
-        Situation { name, bound, service, server: outcome.pid, times: Vec::new(), attack, home }
+        Situation { name, bound, service, server: outcome.pid(), times: Vec::new(), attack, home }
     }
 }
 
@@ -380,7 +381,7 @@ fn no_attack_keeps_an_idle_server() {
     let home = Home::new();
     let service = home.service_by(&["@serve", "idle=1000"]);
     let client = runtime().block_on(connected(&service));
-    let (server, address) = (client.outcome().pid, home.address());
+    let (server, address) = (client.outcome().pid(), home.address());
     let mut silent = Attacker::new(&["@silent", &address]);
     let mut flood = Attacker::new(&["@flood", &address]);
     silent.crowd(server);

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use rendezvous_ipc::{How, Reason};
+use rendezvous_ipc::{Origin, Reason};
 use rustix::process::Signal;
 
+use crate::home::Named as _;
 use crate::home::{Home, eventually, kill, printed, signal, stop};
 use crate::trace;
 
@@ -46,9 +47,9 @@ fn a_server_whose_life_file_another_has_locked_retires() {
     let (server, _) = home.count();
     let locked = replace(&home, true);
     home.wait_for_nobody();
-    assert_eq!(home.record().pid, server.pid, "the retiring server leaves the record");
+    assert_eq!(home.record().pid(), server.pid(), "the retiring server leaves the record");
     drop(locked);
-    assert!(matches!(home.try_count(&home.service()), Ok((outcome, 1)) if outcome.pid != server.pid));
+    assert!(matches!(home.try_count(&home.service()), Ok((outcome, 1)) if outcome.pid() != server.pid()));
     home.retire();
 }
 
@@ -63,7 +64,7 @@ fn a_server_whose_life_file_is_removed_or_replaced_makes_it_again_and_counts_on(
         eventually("the life file is recreated and locked", || is_held(&life(&home)));
         let (outcome, next) = home.count();
         count += 1;
-        assert_eq!((outcome.how, outcome.pid, next), (How::Joined, server.pid, count), "{what}");
+        assert_eq!((outcome.origin, outcome.pid(), next), (Origin::Joined, server.pid(), count), "{what}");
     }
     home.retire();
 }
@@ -71,14 +72,14 @@ fn a_server_whose_life_file_is_removed_or_replaced_makes_it_again_and_counts_on(
 fn who_cannot_reach_a_server_without_a_life_file_gives_it_the_time_to_make_it_again() {
     let home = Home::new();
     let (server, _) = home.count();
-    stop(server.pid);
+    stop(server.pid());
     fs::remove_file(life(&home)).unwrap();
     let log = home.directory().join("steps");
     let client = home.command(&["@client"]).env(trace::LOG, &log).spawn().unwrap();
     eventually("the client waits", || fs::read_to_string(&log).is_ok_and(|steps| steps.contains("Wait")));
-    signal(server.pid, Signal::CONT);
+    signal(server.pid(), Signal::CONT);
     let said = printed(&client.wait_with_output().unwrap());
-    assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid));
+    assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid()));
     home.retire();
 }
 
@@ -86,14 +87,14 @@ fn a_life_file_that_is_not_there_is_waited_for_only_beside_a_whole_record() {
     let home = Home::new();
     let (mut server, _) = home.count();
     for (record, reason) in [(true, Reason::ServerGone), (false, Reason::NoRecord)] {
-        kill(&home, server.pid);
+        kill(&home, server.pid());
         fs::remove_file(life(&home)).unwrap();
         if !record {
             fs::write(home.point(), b"").unwrap();
         }
         let begun = Instant::now();
         let (outcome, count) = home.count();
-        assert_eq!((outcome.how, count), (How::StartedExternal(reason), 1));
+        assert_eq!((outcome.origin, count), (Origin::StartedExternal(reason), 1));
         assert!(!record || begun.elapsed() > home.limits.check, "{:?}", begun.elapsed());
         server = outcome;
     }

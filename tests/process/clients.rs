@@ -7,9 +7,10 @@ use std::process::{Child, Stdio};
 use std::task::Poll;
 use std::time::Instant;
 
-use rendezvous_ipc::{How, Reason, Status};
+use rendezvous_ipc::{Origin, Reason, Status};
 use rustix::process::Signal;
 
+use crate::home::Named as _;
 use crate::home::{Home, connected, eventually, kill, output, printed, runtime, signal, stop};
 use crate::program::{COUNT, ask};
 
@@ -34,21 +35,21 @@ crate::trials![
 fn a_server_is_started_where_there_is_none_and_joined_after_that() {
     let home = Home::new();
     let (started, one) = home.count();
-    assert_eq!((started.how, one), (How::StartedExternal(Reason::NoRecord), 1));
-    assert_eq!(started.to_string(), format!("started an external server (no record): pid {}", started.pid));
+    assert_eq!((started.origin, one), (Origin::StartedExternal(Reason::NoRecord), 1));
+    assert_eq!(started.to_string(), format!("started an external server (no record): pid {}", started.pid()));
     let (joined, two) = home.count();
-    assert_eq!((joined.how, joined.pid, two), (How::Joined, started.pid, 2));
-    assert_eq!(home.processes(), [started.pid]);
+    assert_eq!((joined.origin, joined.pid(), two), (Origin::Joined, started.pid(), 2));
+    assert_eq!(home.processes(), [started.pid()]);
     home.retire();
 }
 
 fn a_killed_server_is_replaced_because_it_is_gone() {
     let home = Home::new();
     let (first, _) = home.count();
-    kill(&home, first.pid);
+    kill(&home, first.pid());
     let (second, count) = home.count();
-    assert_eq!((second.how, count), (How::StartedExternal(Reason::ServerGone), 1));
-    assert_ne!(first.pid, second.pid);
+    assert_eq!((second.origin, count), (Origin::StartedExternal(Reason::ServerGone), 1));
+    assert_ne!(first.pid(), second.pid());
     home.retire();
 }
 
@@ -109,13 +110,14 @@ fn a_thousand_connects_of_one_process_dropped_anywhere_leave_nothing_behind() {
 
 fn a_home_that_cannot_be_used_is_named() {
     let home = Home::new();
-    let context = home.context().with_home("/proc/rendezvous/home").unwrap();
+    let context = home.context().with_home("/proc/rendezvous/home");
     let error = home.fail(&crate::program::service(&context, home.limits, &["@serve"])).to_string();
-    assert!(error.starts_with("/proc/rendezvous: "), "{error}");
+    assert_eq!(error, "cannot use /proc/rendezvous");
     fs::write(home.path(), b"a file").unwrap();
-    let error = home.fail(&home.service()).to_string();
-    let remedy = "something above it is no directory: use another home";
-    assert_eq!(error, format!("{}: Not a directory (os error 20): {remedy}", home.point().display()));
+    let error = format!("{:#}", home.fail(&home.service()));
+    let remedy = "(something above it is no directory: use another home)";
+    let point = home.point();
+    assert_eq!(error, format!("cannot use {} {remedy}: Not a directory (os error 20)", point.display()));
     let mut homeless = home.command(&["@client"]);
     homeless = {
         let mut command = std::process::Command::new(homeless.get_program());
@@ -180,7 +182,7 @@ fn a_connect_dropped_at_any_await_leaves_nothing_behind() {
             fs2::FileExt::try_lock_exclusive(&lock).expect("the lock is free");
             fs2::FileExt::unlock(&lock).unwrap();
             eventually("only a registered server is left", || match std::fs::read(home.point()) {
-                Ok(record) if !record.is_empty() => home.processes() == [home.record().pid],
+                Ok(record) if !record.is_empty() => home.processes() == [home.record().pid()],
                 _ => home.processes().is_empty(),
             });
         }
@@ -209,7 +211,7 @@ fn a_client_killed_at_any_step_leaves_no_process_and_the_next_connect_succeeds()
         let begun = Instant::now();
         let (outcome, count) = home.count();
         assert_eq!(count, 1, "before {step}: {outcome}");
-        assert_eq!(outcome.how == How::Joined, registered, "before {step}: {outcome}");
+        assert_eq!(outcome.origin == Origin::Joined, registered, "before {step}: {outcome}");
         assert!(begun.elapsed() < home.limits.connect, "before {step}");
         home.retire();
     }
@@ -230,17 +232,17 @@ fn a_server_that_hangs_in_its_handler_ends_with_its_spawner() {
 fn a_stopped_server_is_not_replaced_and_the_error_names_it() {
     let home = Home::new();
     let (server, _) = home.count();
-    stop(server.pid);
+    stop(server.pid());
     let error = home.fail(&home.service()).to_string();
-    assert!(error.contains(&format!("pid {}", server.pid)) && error.contains("Prove: silence"), "{error}");
-    assert_eq!(home.processes(), [server.pid]);
+    assert!(error.contains(&format!("pid {}", server.pid())) && error.contains("Prove: silence"), "{error}");
+    assert_eq!(home.processes(), [server.pid()]);
     match runtime().block_on(home.service().inspect()).unwrap() {
-        Status::Unresponsive(suspicion) => assert_eq!(suspicion.pid, server.pid),
+        Status::Unresponsive(suspicion) => assert_eq!(suspicion.pid(), server.pid()),
         status => panic!("{status}"),
     }
-    signal(server.pid, Signal::CONT);
+    signal(server.pid(), Signal::CONT);
     let (joined, count) = home.count();
-    assert_eq!((joined.how, joined.pid, count), (How::Joined, server.pid, 2));
+    assert_eq!((joined.origin, joined.pid(), count), (Origin::Joined, server.pid(), 2));
     home.retire();
 }
 
@@ -262,10 +264,10 @@ fn a_client_short_of_descriptors_says_so_and_harms_nothing() {
         // With too few descriptors for the runtime, the client panics before it calls this crate.
         assert!(joined || text.contains("Too many open files") || text.is_empty(), "{descriptors}: {text}");
         failures += usize::from(text.contains("Too many open files"));
-        assert_eq!(home.record().pid, server.pid);
+        assert_eq!(home.record().pid(), server.pid());
     }
     assert!(failures > 0, "no client was short of descriptors");
-    assert_eq!(home.processes(), [server.pid]);
+    assert_eq!(home.processes(), [server.pid()]);
     home.retire();
 }
 
@@ -275,7 +277,7 @@ fn a_client_that_was_short_of_descriptors_once_connects_afterwards() {
     let said = printed(&output(home.command(&["@starved"])));
     let (short, joined) = said.split_once('\n').unwrap_or_else(|| panic!("{said}"));
     assert!(short.contains("Too many open files"), "{short}");
-    assert_eq!(joined, format!("joined an external server: pid {}", server.pid));
+    assert_eq!(joined, format!("joined an external server: pid {}", server.pid()));
     home.retire();
 }
 
@@ -283,9 +285,9 @@ fn the_outcome_tells_the_version_and_the_suspicions() {
     let home = Home::new();
     let (first, _) = home.count();
     assert_eq!((first.version, first.clients, first.suspicions.len()), (7, 1, 0));
-    kill(&home, first.pid);
+    kill(&home, first.pid());
     let (second, _) = home.count();
     let [suspicion] = &second.suspicions[..] else { panic!("{:?}", second.suspicions) };
-    assert_eq!(suspicion.to_string(), format!("pid {} at {}, Dial: refused", first.pid, suspicion.address));
+    assert_eq!(suspicion.to_string(), format!("pid {} at {}, Dial: refused", first.pid(), suspicion.address));
     home.retire();
 }

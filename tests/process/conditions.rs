@@ -127,10 +127,10 @@ fn rows_of_what_is_no_private_file(file: &'static str) -> Vec<Row> {
     rows.chain([closed]).collect()
 }
 
-const DENIED: &str = "Permission denied (os error 13): give yourself the right to it, or use another home";
+const DENIED: &str = "(give yourself the right to it, or use another home): Permission denied (os error 13)";
 
 fn rows_of_files() -> Vec<Row> {
-    let denied = |file: &str| format!("error: HOME/{file}: {DENIED}");
+    let denied = |file: &str| format!("error: cannot use HOME/{file} {DENIED}");
     let cannot_tell = "error: cannot tell whether a server is alive, for HOME/count.life cannot be locked: ";
     let file = |name: &'static str, bytes: &'static [u8], mode| {
         move |home: &Path| {
@@ -143,7 +143,7 @@ fn rows_of_files() -> Vec<Row> {
         row("`count` cannot be written, and has to be", denied("count"), file("count", b"", 0o400)).of(Whom::User),
         row(
             "`count.life` cannot be read",
-            format!("{cannot_tell}HOME/count.life: {DENIED}"),
+            format!("{cannot_tell}cannot use HOME/count.life {DENIED}"),
             file("count.life", b"", 0o000),
         )
         .of(Whom::User),
@@ -205,43 +205,43 @@ fn rows_of_homes() -> Vec<Row> {
             mode(0o755),
         )
         .of(Whom::Stranger),
-        row("the home cannot be written", format!("error: HOME/count: {DENIED}"), mode(0o500)).of(Whom::User),
-        row("the home cannot be looked into", format!("error: HOME/count: {DENIED}"), mode(0o000)).of(Whom::User),
+        row("the home cannot be written", format!("error: cannot use HOME/count {DENIED}"), mode(0o500)).of(Whom::User),
+        row("the home cannot be looked into", format!("error: cannot use HOME/count {DENIED}"), mode(0o000)).of(Whom::User),
         row("the home is a symbolic link to a directory", STARTED, |home| {
             create_home(&home.with_extension("elsewhere"));
             symlink(home.with_extension("elsewhere"), home).unwrap();
         }),
         row(
             "the home is a symbolic link that leads nowhere",
-            "error: HOME: File exists (os error 17): what stands there is no directory: remove it, or use another home",
+            "error: cannot use HOME (what stands there is no directory: remove it, or use another home): File exists (os error 17)",
             |home| symlink("/nowhere/at/all", home).unwrap(),
         ),
         row(
             "the home is a file",
-            "error: HOME/count: Not a directory (os error 20): something above it is no directory: use another home",
+            "error: cannot use HOME/count (something above it is no directory: use another home): Not a directory (os error 20)",
             |home| write(home, b"", 0o600),
         ),
         row(
             "the home is mounted to be read only",
-            "error: HOME/count: Read-only file system (os error 30): it cannot be written: use another home",
+            "error: cannot use HOME/count (it cannot be written: use another home): Read-only file system (os error 30)",
             create_home,
         )
         .of(Whom::Mounter("ro,size=64k")),
         row(
             "the disk is full",
-            "error: HOME/count: No space left on device (os error 28): make room there, or use another home",
+            "error: cannot use HOME/count (make room there, or use another home): No space left on device (os error 28)",
             create_home,
         )
         .of(Whom::Mounter("size=64k")),
         row(
             "files may be no longer than 100 bytes",
-            "error: HOME/count: the record did not fit: make room there, or use another home",
+            "error: cannot use HOME/count (make room there, or use another home): the record did not fit",
             |_| {},
         )
         .while_it("full-at=Write"),
         row(
             "no file may be written at all",
-            "error: HOME/count: File too large (os error 27): raise `ulimit -f`",
+            "error: cannot use HOME/count (raise `ulimit -f`): File too large (os error 27)",
             |_| {},
         )
         .while_it("mute-at=Write"),
@@ -262,27 +262,27 @@ fn rows_of_what_is_above() -> Vec<Row> {
         })
         .at("above/home")
         .of(Whom::Root),
-        row("what is above the home cannot be written", format!("error: HOME: {DENIED}"), above(0o500))
+        row("what is above the home cannot be written", format!("error: cannot use HOME {DENIED}"), above(0o500))
             .at("above/home")
             .of(Whom::User),
-        row("what is above the home cannot be looked into", format!("error: HOME/count: {DENIED}"), above(0o000))
+        row("what is above the home cannot be looked into", format!("error: cannot use HOME/count {DENIED}"), above(0o000))
             .at("above/home")
             .of(Whom::User),
         row(
             "what is above the home is a file",
-            "error: HOME/count: Not a directory (os error 20): something above it is no directory: use another home",
+            "error: cannot use HOME/count (something above it is no directory: use another home): Not a directory (os error 20)",
             |home| write(home.parent().unwrap(), b"", 0o600),
         )
         .at("above/home"),
         row(
             "a name in the path is longer than 255 bytes",
-            "error: HOME/count: File name too long (os error 36): use a shorter home or a shorter name",
+            "error: cannot use HOME/count (use a shorter home or a shorter name): File name too long (os error 36)",
             |_| {},
         )
         .at("x".repeat(256)),
         row(
             "the path is longer than 4,095 bytes",
-            "error: HOME/count: File name too long (os error 36): use a shorter home or a shorter name",
+            "error: cannot use HOME/count (use a shorter home or a shorter name): File name too long (os error 36)",
             |_| {},
         )
         .at(vec!["x".repeat(100); 41].join("/")),

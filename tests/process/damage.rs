@@ -5,8 +5,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
 use rendezvous_ipc::proto::record::Found;
-use rendezvous_ipc::{How, Reason};
+use rendezvous_ipc::{Origin, Reason};
 
+use crate::home::Named as _;
 use crate::home::{Home, Stranger, eventually, kill};
 
 crate::trials![
@@ -48,7 +49,7 @@ fn a_server_whose_point_is_damaged_is_joined_again_and_counts_on() {
         let begun = Instant::now();
         let (outcome, next) = home.count();
         count += 1;
-        assert_eq!((outcome.how, outcome.pid, next), (How::Joined, server.pid, count), "{how}");
+        assert_eq!((outcome.origin, outcome.pid(), next), (Origin::Joined, server.pid(), count), "{how}");
         assert!(begun.elapsed() < home.limits.check * 4, "{how}: {:?}", begun.elapsed());
         assert_eq!(home.record(), record, "{how}");
     }
@@ -59,16 +60,16 @@ fn a_damaged_point_without_a_server_is_cleared_and_one_is_started() {
     let home = Home::new();
     let (mut server, _) = home.count();
     for (how, bytes) in damages(&home.record().line()) {
-        kill(&home, server.pid);
+        kill(&home, server.pid());
         damage(&home, &bytes);
         let (outcome, count) = home.count();
-        match (outcome.how, &bytes) {
-            (How::StartedExternal(Reason::NoRecord), None) => {}
-            (How::StartedExternal(Reason::NoRecord), Some(bytes)) if bytes.is_empty() => {}
-            (How::StartedExternal(Reason::Malformed(_)), Some(bytes)) if !bytes.is_empty() => {}
+        match (outcome.origin, &bytes) {
+            (Origin::StartedExternal(Reason::NoRecord), None) => {}
+            (Origin::StartedExternal(Reason::NoRecord), Some(bytes)) if bytes.is_empty() => {}
+            (Origin::StartedExternal(Reason::Malformed(_)), Some(bytes)) if !bytes.is_empty() => {}
             (other, _) => panic!("{how}: {other:?}"),
         }
-        assert_eq!((count, home.processes()), (1, vec![outcome.pid]), "{how}");
+        assert_eq!((count, home.processes()), (1, vec![outcome.pid()]), "{how}");
         server = outcome;
     }
     home.retire();
@@ -80,10 +81,10 @@ fn a_stranger_on_a_dead_servers_port_hears_nothing_but_hellos() {
     let stranger = Stranger::silent();
     let stale = home.stale_record(&stranger);
     let cookie = *home.record().cookie.expose();
-    kill(&home, server.pid);
+    kill(&home, server.pid());
     fs::write(home.point(), stale).unwrap();
     let (outcome, count) = home.count();
-    assert_eq!((outcome.how, count), (How::StartedExternal(Reason::ServerGone), 1));
+    assert_eq!((outcome.origin, count), (Origin::StartedExternal(Reason::ServerGone), 1));
     for received in stranger.received() {
         assert_eq!((received.len(), &received[..4]), (39, &b"RDVZ"[..]), "the stranger receives only a hello");
         assert!(!received.windows(8).any(|window| cookie.windows(8).any(|part| part == window)));
@@ -98,7 +99,7 @@ fn an_old_record_whose_port_a_stranger_holds_costs_a_moment_and_not_the_server()
     fs::write(home.point(), home.stale_record(&stranger)).unwrap();
     let begun = Instant::now();
     let (outcome, count) = home.count();
-    assert_eq!((outcome.how, outcome.pid, count), (How::Joined, server.pid, 2));
+    assert_eq!((outcome.origin, outcome.pid(), count), (Origin::Joined, server.pid(), 2));
     assert!(begun.elapsed() < 2 * (home.limits.check + home.limits.patience), "{:?}", begun.elapsed());
     assert!(stranger.received().iter().all(|received| received.len() == 39));
     home.retire();
@@ -117,10 +118,10 @@ fn a_stranger_that_talks_or_hangs_up_is_a_suspicion() {
         let home = Home::new();
         let (server, _) = home.count();
         let stale = home.stale_record(&Stranger::new(greet));
-        kill(&home, server.pid);
+        kill(&home, server.pid());
         fs::write(home.point(), stale).unwrap();
         let (outcome, _) = home.count();
-        assert_eq!(outcome.how, How::StartedExternal(Reason::ServerGone), "{what}");
+        assert_eq!(outcome.origin, Origin::StartedExternal(Reason::ServerGone), "{what}");
         assert!(outcome.suspicions[0].to_string().contains(what), "{what}: {}", outcome.suspicions[0]);
         home.retire();
     }
@@ -140,7 +141,7 @@ fn a_copy_in_the_place_of_the_point_is_written_anew_by_its_server() {
     eventually("the record is whole", || matches!(Found::read(&fs::read(home.point()).unwrap()), Found::Record(_)));
     assert_eq!(home.record(), record);
     let (outcome, count) = home.count();
-    assert_eq!((outcome.how, outcome.pid, count), (How::Joined, server.pid, 2));
+    assert_eq!((outcome.origin, outcome.pid(), count), (Origin::Joined, server.pid(), 2));
     home.retire();
 }
 
@@ -154,6 +155,6 @@ fn a_point_with_another_name_is_refused_and_its_server_goes_on() {
     assert!(error.to_string().starts_with(&theirs), "{error}");
     fs::remove_file(&link).unwrap();
     let (outcome, count) = home.count();
-    assert_eq!((outcome.how, outcome.pid, count), (How::Joined, server.pid, 2));
+    assert_eq!((outcome.origin, outcome.pid(), count), (Origin::Joined, server.pid(), 2));
     home.retire();
 }

@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::handshake::SERVER_PROOF;
-use rendezvous_ipc::{Connection, Ending, How, Retired, Status};
+use rendezvous_ipc::{Connection, Origin, Retirement, Status, Termination};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::home::{Home, LONG, connected, dial, eventually, output, printed, runtime};
+use crate::home::Named as _;
+use crate::home::{Home, LONG, connected, dial, eventually, output, printed, process, runtime};
 use crate::program::{BULK, BULKY, COUNT, HOG, SPARE, ask, hello};
 
 crate::trials![
@@ -28,7 +29,7 @@ fn start(home: &Home, limit: &str) -> u32 {
     client.arg(std::env::current_exe().unwrap()).arg(home.path()).stdout(Stdio::piped());
     let said = printed(&output(client));
     assert!(said.starts_with("started an external server"), "{said}");
-    home.record().pid
+    home.record().pid()
 }
 
 /// The soft and the hard limit of a process.
@@ -53,7 +54,7 @@ async fn crowd(home: &Home) -> Vec<Connection> {
     let mut crowd = Vec::new();
     while let Ok(connection) = timeout(home.limits.patience, service.connect()).await {
         let connection = connection.unwrap();
-        assert_eq!(connection.outcome().how, How::Joined);
+        assert_eq!(connection.outcome().origin, Origin::Joined);
         crowd.push(connection);
     }
     crowd
@@ -70,13 +71,15 @@ fn a_server_whose_clients_take_all_descriptors_is_asked_and_told_and_not_ended()
         for _ in 0..20 {
             let began = Instant::now();
             match service.inspect().await.unwrap() {
-                Status::Live { pid, clients: counted, .. } => assert_eq!((pid, counted), (server, clients)),
+                Status::Live { pid, clients: counted, .. } => {
+                    assert_eq!((pid, counted), (Some(process(server)), clients))
+                }
                 status => panic!("{status}"),
             }
             assert!(began.elapsed() < home.limits.patience, "{:?}", began.elapsed());
         }
         let ending = service.end_unresponsive().await.unwrap();
-        assert!(matches!(ending, Ending::LeftAlone(Status::Live { .. })), "{ending}");
+        assert!(matches!(ending, Termination::LeftAlone(Status::Live { .. })), "{ending}");
         let error = service.connect().await.unwrap_err().to_string();
         assert!(error.contains("has no room for another client"), "{error}");
         let mut next = Box::pin(service.connect());
@@ -92,7 +95,7 @@ fn a_server_whose_clients_take_all_descriptors_is_asked_and_told_and_not_ended()
         assert!(timeout(home.limits.patience, &mut retired).await.is_err(), "the server waits for its clients");
         assert_eq!(fs::read(home.point()).unwrap(), b"", "the server has withdrawn its record");
         drop(counted);
-        assert_eq!(retired.await.unwrap(), Retired::Retired { pid: server });
+        assert_eq!(retired.await.unwrap(), Retirement::Exited { pid: Some(process(server)) });
     });
     home.wait_for_nobody();
 }
@@ -144,7 +147,7 @@ fn who_reads_slowly_gets_all_from_a_server_whose_handler_takes_all_descriptors()
             assert!(matches!(home.service().inspect().await.unwrap(), Status::Live { clients: 1, .. }));
         }
         drop(stream);
-        assert_eq!(home.service().retire().await.unwrap(), Retired::Retired { pid: server });
+        assert_eq!(home.service().retire().await.unwrap(), Retirement::Exited { pid: Some(process(server)) });
     });
     home.wait_for_nobody();
 }

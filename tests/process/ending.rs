@@ -9,14 +9,16 @@ use std::process::{Child, Command};
 use std::task::Poll;
 use std::time::Instant;
 
-use rendezvous_ipc::proto::connect::Came;
 use rendezvous_ipc::proto::record::Record;
 use rendezvous_ipc::proto::unresponsive::SILENCES;
-use rendezvous_ipc::{Descriptor, Ending, Error, How, Limits, Reason, Sign, Status};
+use rendezvous_ipc::{
+    Descriptor, DialFailure, Error, Limits, NotHung, Origin, Reason, Sign, Stage, Status, Termination,
+};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open};
 
 use crate::attack::Attacker;
-use crate::home::{Home, connected, dial, eventually, kill, runtime, signal, stop};
+use crate::home::Named as _;
+use crate::home::{Home, connected, dial, eventually, kill, process, runtime, signal, stop};
 
 crate::trials![
     a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another,
@@ -33,19 +35,19 @@ crate::trials![
     an_ending_dropped_at_any_await_leaves_no_lock,
 ];
 
-fn end(home: &Home) -> Result<Ending, Error> {
+fn end(home: &Home) -> Result<Termination, Error> {
     runtime().block_on(home.service().end_unresponsive())
 }
 
 fn a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another() {
     let home = Home::new();
     let (server, _) = home.count();
-    stop(server.pid);
+    stop(server.pid());
     let record = home.record();
     let begun = Instant::now();
     let ended = end(&home).unwrap();
-    assert_eq!(ended, Ending::Ended { pid: server.pid, sign: Sign::Stopped });
-    assert_eq!(ended.to_string(), format!("ended: pid {}, for it was stopped", server.pid));
+    assert_eq!(ended, Termination::Killed { pid: process(server.pid()), sign: Sign::Stopped });
+    assert_eq!(ended.to_string(), format!("ended: pid {}, for it was stopped", server.pid()));
     assert!(begun.elapsed() >= home.limits.patience * SILENCES, "after several silences: {:?}", begun.elapsed());
     assert!(begun.elapsed() < home.limits.connect, "{:?}", begun.elapsed());
     let life = fs::File::open(home.path().join("count.life")).unwrap();
@@ -54,7 +56,7 @@ fn a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another() {
     assert_eq!(home.record(), record, "the record was not cleared");
     home.wait_for_nobody();
     let (next, count) = home.count();
-    assert_eq!((next.how, count), (How::StartedExternal(Reason::ServerGone), 1));
+    assert_eq!((next.origin, count), (Origin::StartedExternal(Reason::ServerGone), 1));
     home.retire();
 }
 
@@ -65,16 +67,16 @@ fn a_server_whose_serving_thread_is_blocked_is_ended_at_a_socket_and_at_a_port()
         let (server, _) = home.try_count(&service).unwrap();
         wait_for_silence(&service);
         let ended = end(&home).unwrap();
-        assert_eq!(ended, Ending::Ended { pid: server.pid, sign: Sign::NoTime });
+        assert_eq!(ended, Termination::Killed { pid: process(server.pid()), sign: Sign::NoTime });
         let why = "its serving thread had no time of a processor";
-        assert_eq!(ended.to_string(), format!("ended: pid {}, for {why}", server.pid));
+        assert_eq!(ended.to_string(), format!("ended: pid {}, for {why}", server.pid()));
         home.wait_for_nobody();
     }
 }
 
 fn wait_for_silence(service: &Descriptor) {
     eventually("the serving thread does not answer", || match runtime().block_on(service.inspect()).unwrap() {
-        Status::Unresponsive(suspicion) => suspicion.came == Came::Silence,
+        Status::Unresponsive(suspicion) => suspicion.failure == DialFailure::TimedOut,
         _ => false,
     });
 }
@@ -86,24 +88,27 @@ fn a_server_whose_queue_is_full_and_does_not_move_is_ended() {
     wait_for_silence(&service);
     let mut crowd = Attacker::new(&["@crowd", &home.address()]);
     assert!(crowd.next() > 100, "connections wait in the queue");
-    assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid, sign: Sign::FullQueue });
+    assert_eq!(end(&home).unwrap(), Termination::Killed { pid: process(server.pid()), sign: Sign::FullQueue });
     home.wait_for_nobody();
 }
 
 fn a_server_that_answers_after_a_silence_is_not_ended() {
     let home = Home::new();
     let (server, _) = home.count();
-    stop(server.pid);
+    stop(server.pid());
     let left = runtime().block_on(async {
         let service = home.service();
         let second = async {
             // One thread runs all these timers: this one ends before that of the second dial.
             tokio::time::sleep(home.limits.patience * 3 / 2).await;
-            signal(server.pid, Signal::CONT);
+            signal(server.pid(), Signal::CONT);
         };
         tokio::join!(service.end_unresponsive(), second).0.unwrap()
     });
-    assert!(matches!(left, Ending::LeftAlone(Status::Live { pid, .. }) if pid == server.pid), "{left}");
+    assert!(
+        matches!(left, Termination::LeftAlone(Status::Live { pid, .. }) if pid == Some(process(server.pid()))),
+        "{left}"
+    );
     home.retire();
 }
 
@@ -116,7 +121,8 @@ fn a_server_that_goes_on_and_does_not_answer_is_not_ended_and_that_is_said() {
     let error = end(&home).unwrap_err();
     let text = error.to_string();
     let Error::NotHung { pid, suspicion, waited, found, .. } = error else { panic!("{text}") };
-    assert_eq!((pid, suspicion.came, found), (server.pid, Came::Silence, "it goes on"));
+    let pid = pid.unwrap().get();
+    assert_eq!((pid, suspicion.failure, found), (server.pid(), DialFailure::TimedOut, NotHung::Runs));
     assert!(waited >= home.limits.patience * SILENCES, "{text}");
     let why = format!("the server (pid {pid}) does not answer ({suspicion}, tried for {waited:.1?}) and was not ended");
     assert!(
@@ -130,7 +136,7 @@ fn a_server_that_goes_on_and_does_not_answer_is_not_ended_and_that_is_said() {
 fn a_server_that_drains_and_could_not_withdraw_its_record_is_not_ended() {
     let home = Home::new();
     let client = runtime().block_on(connected(&home.service()));
-    let pid = client.outcome().pid;
+    let pid = client.outcome().pid();
     let lock = fs::File::options().read(true).write(true).open(home.point()).unwrap();
     fs2::FileExt::lock_exclusive(&lock).unwrap();
     signal(pid, Signal::TERM);
@@ -139,8 +145,8 @@ fn a_server_that_drains_and_could_not_withdraw_its_record_is_not_ended() {
     fs2::FileExt::unlock(&lock).unwrap();
     match end(&home).unwrap_err() {
         Error::NotHung { pid: spared, suspicion, found, .. } => {
-            assert_eq!((spared, suspicion.came), (pid, Came::Refused));
-            assert_eq!(found, "it is not stopped, and may be waiting for its last clients");
+            assert_eq!((spared, suspicion.failure), (Some(process(pid)), DialFailure::Refused));
+            assert_eq!(found, NotHung::Draining);
         }
         other => panic!("{other}"),
     }
@@ -152,15 +158,15 @@ fn a_server_that_answers_is_not_ended() {
     let home = Home::new();
     let service = home.service_by(&["@serve", "clients=1"]);
     let client = runtime().block_on(connected(&service));
-    let pid = client.outcome().pid;
+    let pid = client.outcome().pid();
     // The server is full, but it answers.
     match end(&home).unwrap() {
-        Ending::LeftAlone(Status::Live { pid: left, clients: 1, .. }) => assert_eq!(left, pid),
+        Termination::LeftAlone(Status::Live { pid: left, clients: 1, .. }) => assert_eq!(left, Some(process(pid))),
         other => panic!("{other}"),
     }
     stop(pid);
     signal(pid, Signal::CONT);
-    assert!(matches!(end(&home).unwrap(), Ending::LeftAlone(Status::Live { .. })), "the server answers again");
+    assert!(matches!(end(&home).unwrap(), Termination::LeftAlone(Status::Live { .. })), "the server answers again");
     assert_eq!(home.processes(), [pid]);
     drop(client);
     home.retire();
@@ -171,7 +177,7 @@ fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
     let mut home = Home::new();
     home.server = &["@serve", "tcp"];
     let (server, _) = home.count();
-    stop(server.pid);
+    stop(server.pid());
     let record = home.record();
     let mut bystander = Bystander(Command::new("sleep").arg("600").spawn().unwrap());
     let gone = {
@@ -212,16 +218,20 @@ fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
         // The server that holds the lifetime lock is stopped, so it does not restore its own record.
         fs::write(home.point(), &*record.line()).unwrap();
         let error = end(&home).unwrap_err();
-        assert!(matches!(error, Error::Unidentified { pid, .. } if pid == record.pid), "{error}");
-        let text = format!("the server (pid {}) does not answer and was not ended, for {why}", record.pid);
+        assert!(
+            matches!(error, Error::Unidentified { pid, .. } if pid == rendezvous_ipc::Pid::new(record.pid())),
+            "{error}"
+        );
+        let named = rendezvous_ipc::Pid::new(record.pid()).map_or_else(String::new, |pid| format!(" (pid {pid})"));
+        let text = format!("the server{named} does not answer and was not ended, for {why}");
         assert!(error.to_string().starts_with(&text), "{error}");
     }
     assert_eq!(bystander.0.try_wait().unwrap(), None, "the bystander lives");
-    assert_eq!(home.processes(), [server.pid], "the server lives");
+    assert_eq!(home.processes(), [server.pid()], "the server lives");
     fs::write(home.point(), &*record.line()).unwrap();
     assert_eq!(
         end(&home).unwrap(),
-        Ending::Ended { pid: server.pid, sign: Sign::Stopped },
+        Termination::Killed { pid: process(server.pid()), sign: Sign::Stopped },
         "with its own record, the server is ended"
     );
 }
@@ -249,48 +259,50 @@ impl Drop for Bystander {
 
 fn a_server_that_is_gone_or_was_never_there_is_no_error_to_end() {
     let home = Home::new();
-    assert_eq!(end(&home).unwrap(), Ending::LeftAlone(Status::Absent));
+    assert_eq!(end(&home).unwrap(), Termination::LeftAlone(Status::Absent));
     assert!(!home.path().exists(), "no file was created");
     let (server, _) = home.count();
-    kill(&home, server.pid);
+    kill(&home, server.pid());
     let gone = end(&home).unwrap();
-    assert_eq!(gone, Ending::LeftAlone(Status::Gone { pid: server.pid }));
-    assert_eq!(gone.to_string(), format!("left alone: gone: pid {}", server.pid));
-    assert_eq!(home.record().pid, server.pid, "the record was not cleared");
+    assert_eq!(gone, Termination::LeftAlone(Status::Gone { pid: Some(process(server.pid())) }));
+    assert_eq!(gone.to_string(), format!("left alone: gone: pid {}", server.pid()));
+    assert_eq!(home.record().pid(), server.pid(), "the record was not cleared");
 }
 
 fn a_server_whose_lifetime_lock_cannot_be_asked_is_not_ended() {
     let mut home = Home::new();
     let (server, _) = home.count();
     home.limits = Limits::default().divided_by(16);
-    stop(server.pid);
+    stop(server.pid());
     let lock = fs::File::open(home.point()).unwrap();
     fs2::FileExt::lock_exclusive(&lock).unwrap();
     match end(&home) {
-        Err(Error::Deadline { stage: "Lock", suspicion: Some(suspicion), .. }) => assert_eq!(suspicion.pid, server.pid),
+        Err(Error::Deadline { stage: Stage::Lock, suspicion: Some(suspicion), .. }) => {
+            assert_eq!(suspicion.pid(), server.pid())
+        }
         other => panic!("{other:?}"),
     }
-    assert_eq!(home.processes(), [server.pid]);
+    assert_eq!(home.processes(), [server.pid()]);
     fs2::FileExt::unlock(&lock).unwrap();
-    assert_eq!(end(&home).unwrap(), Ending::Ended { pid: server.pid, sign: Sign::Stopped });
+    assert_eq!(end(&home).unwrap(), Termination::Killed { pid: process(server.pid()), sign: Sign::Stopped });
 }
 
 fn a_server_whose_lock_is_shared_by_a_fork_is_not_taken_for_gone() {
     let mut home = Home::new();
     let (server, _) = home.count();
     home.limits = Limits::default().divided_by(16);
-    stop(server.pid);
+    stop(server.pid());
     // A fork of the server would share the open file, and with it the lock.
-    let shared = shared_life(&home, server.pid);
+    let shared = shared_life(&home, server.pid());
     match end(&home) {
-        Err(Error::Deadline { stage: "Kill", waiting_for, .. }) => {
-            assert!(waiting_for.contains("forked"), "{waiting_for}")
+        Err(error @ Error::Deadline { stage: Stage::Kill, .. }) => {
+            assert!(error.to_string().contains("forked"), "{error}")
         }
         other => panic!("{other:?}"),
     }
     home.wait_for_nobody();
     drop(shared);
-    assert_eq!(end(&home).unwrap(), Ending::LeftAlone(Status::Gone { pid: server.pid }));
+    assert_eq!(end(&home).unwrap(), Termination::LeftAlone(Status::Gone { pid: Some(process(server.pid())) }));
 }
 
 fn shared_life(home: &Home, pid: u32) -> OwnedFd {
@@ -307,7 +319,7 @@ fn an_ending_dropped_at_any_await_leaves_no_lock() {
     let mut home = Home::new();
     home.limits = Limits::default().divided_by(16);
     for polls in 0.. {
-        let pid = home.count().0.pid;
+        let pid = home.count().0.pid();
         stop(pid);
         let done = runtime().block_on(async {
             let service = home.service();

@@ -9,6 +9,7 @@ use std::time::Instant;
 use rendezvous_ipc::Context;
 use rustix::process::Signal;
 
+use crate::home::Named as _;
 use crate::home::{Home, connected, eventually, runtime, signal};
 use crate::program::{COUNT, ask, service};
 
@@ -31,11 +32,11 @@ fn an_ephemeral_context_takes_its_servers_and_its_directory_with_it() {
     let service = service(&context, home.limits, &["@serve"]);
     let (one, two) = runtime().block_on(async {
         let connection = connected(&service).await;
-        let one = connection.outcome().pid;
+        let one = connection.outcome().pid();
         ask(&mut connection.into_stream(), COUNT).await.unwrap();
         signal(one, Signal::KILL);
         eventually("the first server is gone", || !alive(one));
-        (one, connected(&service).await.outcome().pid)
+        (one, connected(&service).await.outcome().pid())
     });
     assert_ne!(one, two);
     drop(context);
@@ -54,7 +55,7 @@ fn a_connection_keeps_its_ephemeral_context() {
         let directory = context.home().to_owned();
         let connection = connected(&service(&context, home.limits, &["@serve"])).await;
         drop(context);
-        let (pid, mut stream) = (connection.outcome().pid, connection.into_stream());
+        let (pid, mut stream) = (connection.outcome().pid(), connection.into_stream());
         assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1);
         assert!(alive(pid) && directory.is_dir());
         drop(stream);

@@ -12,13 +12,15 @@ use std::thread;
 
 use hmac::{Hmac, KeyInit, Mac};
 use rendezvous_ipc::proto::address::{Address, SocketName};
-use rendezvous_ipc::proto::connect::Came;
 use rendezvous_ipc::proto::handshake::{HELLO, PROTOCOL, Verdict};
 use rendezvous_ipc::proto::record::Record;
-use rendezvous_ipc::{Error, Holder, Limits, StartFailure, Status};
+use rendezvous_ipc::{
+    DialFailure, Error, Holder, Incompatibility, Limits, Stage, StartError, StartFailure, Status, Untrusted,
+};
 use sha2::{Digest, Sha256};
 
-use crate::home::{Home, eventually, kill, output, printed, runtime, stop};
+use crate::home::Named as _;
+use crate::home::{Home, eventually, kill, output, printed, process, runtime, stop};
 
 crate::trials![
     a_shortage_at_a_dial_is_told_with_its_step_and_a_remedy,
@@ -39,15 +41,18 @@ fn a_shortage_at_a_dial_is_told_with_its_step_and_a_remedy() {
     let (server, _) = home.count();
     let said = printed(&output(home.command(&["@client", "short-at=Dial"])));
     let remedy = "this process has too many files open: close some, or raise `ulimit -n`";
-    assert_eq!(said, format!("error: at Dial: Too many open files (os error 24): {remedy}"));
-    assert_eq!(home.record().pid, server.pid);
+    assert_eq!(
+        said,
+        format!("error: the system refused what is needed at Dial ({remedy}): Too many open files (os error 24)")
+    );
+    assert_eq!(home.record().pid(), server.pid());
     home.retire();
 }
 
 fn a_record_of_a_newer_format_is_left_alone_while_its_server_lives_and_cleared_when_it_is_gone() {
     let home = Home::new();
     let (server, _) = home.count();
-    stop(server.pid);
+    stop(server.pid());
     let newer = sealed("rendezvous 2 whatever a newer program writes ");
     fs::write(home.point(), &newer).unwrap();
     let error = home.fail(&home.service());
@@ -56,9 +61,9 @@ fn a_record_of_a_newer_format_is_left_alone_while_its_server_lives_and_cleared_w
     let served = format!("{} is served by a newer program (record format 2)", point.display());
     assert_eq!(error.to_string(), format!("{served}: update this one, or retire that server"));
     assert_eq!(fs::read(&point).unwrap(), newer);
-    kill(&home, server.pid);
+    kill(&home, server.pid());
     let (outcome, _) = home.count();
-    let started = format!("started an external server (server of a newer program gone): pid {}", outcome.pid);
+    let started = format!("started an external server (server of a newer program gone): pid {}", outcome.pid());
     assert_eq!(outcome.to_string(), started);
     home.retire();
 }
@@ -73,7 +78,7 @@ fn sealed(fields: &str) -> Vec<u8> {
 fn a_server_of_another_handshake_says_so_and_is_left_alone() {
     let home = Home::new();
     let (server, _) = home.count();
-    stop(server.pid);
+    stop(server.pid());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let record = Record { address: listener.local_addr().unwrap().to_string().parse().unwrap(), ..home.record() };
     let line = record.line().to_vec();
@@ -87,7 +92,9 @@ fn a_server_of_another_handshake_says_so_and_is_left_alone() {
     let no = format!("the server speaks version {} of the handshake, this program {PROTOCOL}", PROTOCOL + 1);
     assert_eq!(error.to_string(), format!("the server is not for this program: {no}"));
     match error {
-        Error::Incompatible { answer } => assert_eq!(answer.verdict, Verdict::VersionUnsupported),
+        Error::Incompatible { why: Incompatibility::Handshake { server, client: PROTOCOL } } => {
+            assert_eq!(server, PROTOCOL + 1);
+        }
         other => panic!("{other}"),
     }
     assert_eq!(
@@ -96,7 +103,7 @@ fn a_server_of_another_handshake_says_so_and_is_left_alone() {
     );
     older.join().unwrap();
     assert_eq!(fs::read(home.point()).unwrap(), line);
-    assert_eq!(home.processes(), [server.pid], "no process was started");
+    assert_eq!(home.processes(), [server.pid()], "no process was started");
 }
 
 /// Answers a hello like a server of another version: with a proof that refuses.
@@ -147,7 +154,7 @@ fn a_connect_that_never_gets_the_lock_says_what_it_waited_for_and_who_holds_it()
     let Error::Deadline { stage, waited, suspicion: None, holder, .. } = error else { panic!("{text}") };
     assert!(waited >= home.limits.connect, "{text}");
     let waiting = "waiting for the lock, or a server that is starting or draining";
-    assert_eq!(holder, Some(Holder::Point(std::process::id())), "{text}");
+    assert_eq!(holder, Some(Holder::Point(process(std::process::id()))), "{text}");
     let holds = format!("pid {} holds the point lock", std::process::id());
     assert_eq!(text, format!("gave up after {waited:.1?} at {stage}, {waiting}: {holds}"));
 }
@@ -156,28 +163,28 @@ fn a_connect_that_never_finds_the_lifetime_lock_free_says_who_holds_it() {
     let mut home = Home::new();
     let (server, _) = home.count();
     home.limits = Limits::default().divided_by(16);
-    stop(server.pid);
+    stop(server.pid());
     fs::write(home.point(), b"").unwrap();
     let error = home.fail(&home.service());
     let text = error.to_string();
     let Error::Deadline { holder, .. } = error else { panic!("{text}") };
-    assert_eq!(holder, Some(Holder::Lifetime(server.pid)), "{text}");
-    assert!(text.ends_with(&format!(": pid {} holds the lifetime lock", server.pid)), "{text}");
-    kill(&home, server.pid);
+    assert_eq!(holder, Some(Holder::Lifetime(process(server.pid()))), "{text}");
+    assert!(text.ends_with(&format!(": pid {} holds the lifetime lock", server.pid())), "{text}");
+    kill(&home, server.pid());
 }
 
 /// A backup that locks the files that it reads has this effect.
 fn a_connect_whose_servers_cannot_have_the_lifetime_lock_says_who_shares_it() {
     let mut home = Home::new();
     let (server, _) = home.count();
-    kill(&home, server.pid);
+    kill(&home, server.pid());
     let life = fs::File::open(home.path().join("count.life")).unwrap();
     fs2::FileExt::lock_shared(&life).unwrap();
     home.limits = Limits::default().divided_by(16);
     let error = home.fail(&home.service());
     let text = error.to_string();
     let Error::Deadline { holder, .. } = error else { panic!("{text}") };
-    assert_eq!(holder, Some(Holder::Lifetime(std::process::id())), "{text}");
+    assert_eq!(holder, Some(Holder::Lifetime(process(std::process::id()))), "{text}");
     fs2::FileExt::unlock(&life).unwrap();
     assert_eq!(home.count().1, 1);
     home.retire();
@@ -209,7 +216,7 @@ fn a_server_of_another_user_is_told_with_that_user() {
     let mut home = Home::new();
     let (server, _) = home.count();
     home.limits = Limits::default().divided_by(16);
-    stop(server.pid);
+    stop(server.pid());
     let name = SocketName([7; 8]);
     let (program, path) = (home.directory().join("program"), home.socket(name));
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
@@ -224,26 +231,30 @@ fn a_server_of_another_user_is_told_with_that_user() {
     let error = home.fail(&home.service());
     let text = error.to_string();
     let Error::Unresponsive { suspicion, .. } = error else { panic!("{text}") };
-    assert_eq!((suspicion.came, suspicion.user), (Came::Impostor, Some(65534)));
-    let there = format!("{}, Dial: a process of another user (uid 65534) listens there", record.address);
+    assert_eq!((suspicion.failure, suspicion.user), (DialFailure::Impostor, Some(65534)));
+    let there = format!("{}, Dial: a process of another user (uid 65534) listens there", path.display());
     assert!(text.contains(&there) && !text.contains("impostor"), "{text}");
     assert!(text.contains("is alive and out of reach") && text.ends_with("use one of your own"), "{text}");
     other.kill().unwrap();
     other.wait().unwrap();
-    kill(&home, server.pid);
+    kill(&home, server.pid());
 }
 
 fn an_unresponsive_server_is_told_with_its_last_outcome_and_how_long_it_was_tried() {
     let mut home = Home::new();
     let (server, _) = home.count();
     home.limits = Limits::default().divided_by(16);
-    stop(server.pid);
+    stop(server.pid());
     let error = home.fail(&home.service());
     let text = error.to_string();
     let Error::Unresponsive { pid, suspicion, waited } = error else { panic!("{text}") };
-    assert_eq!((pid, suspicion.pid, suspicion.stage, suspicion.came), (server.pid, pid, "Prove", Came::Silence));
+    let pid = pid.unwrap().get();
+    assert_eq!(
+        (pid, suspicion.pid(), suspicion.stage, suspicion.failure),
+        (server.pid(), pid, Stage::Prove, DialFailure::TimedOut)
+    );
     assert!(waited >= home.limits.connect, "{text}");
-    let last = format!("pid {pid} at {}, Prove: silence", home.record().address);
+    let last = format!("pid {pid} at {}, Prove: silence", suspicion.address);
     let alive = format!("the server (pid {pid}) is alive and does not answer: {last}, tried for {waited:.1?}");
     assert_eq!(text, format!("{alive}; if it is stopped, continue it, and if it hangs, end it"));
 }
@@ -252,14 +263,14 @@ fn servers_that_are_gone_at_once_are_given_up_after_three() {
     let home = Home::new();
     let (server, _) = home.count();
     let record = fs::read_to_string(home.point()).unwrap();
-    kill(&home, server.pid);
+    kill(&home, server.pid());
     let script = format!("RECORD='{record}' exec \"$0\" @vanishes \"$@\"");
     let program = std::env::current_exe().unwrap();
     let service = home.service().program("/bin/sh", ["-c", &script, program.to_str().unwrap()]);
     let error = home.fail(&service);
-    let gone = "the server /bin/sh was started again and again, and was gone before it could be reached";
-    assert!(error.to_string().starts_with(gone), "{error}");
     let Error::Start(start) = error else { panic!("{error}") };
+    let gone = "the server /bin/sh was started again and again, and was gone before it could be reached";
+    assert!(start.to_string().starts_with(gone), "{start}");
     assert!(matches!(start.failure, StartFailure::Vanished));
     home.wait_for_nobody();
     let log = fs::read_to_string(home.path().join("count.log")).unwrap();
@@ -270,17 +281,20 @@ fn servers_that_are_gone_at_once_are_given_up_after_three() {
 
 fn the_sources_of_an_error_lead_to_what_the_system_said() {
     let home = Home::new();
-    let elsewhere = home.context().with_home(home.directory().join("x".repeat(256))).unwrap();
+    let elsewhere = home.context().with_home(home.directory().join("x".repeat(256)));
     let long = home.fail(&crate::program::service(&elsewhere, home.limits, &["@serve"]));
     let missing = home.fail(&home.service().program("/nowhere/counter", ["@serve"]));
     fs::remove_file(home.path().join("count.life")).unwrap_or_default();
     fs::create_dir(home.path().join("count.life")).unwrap();
     let untold = home.fail(&home.service());
-    let io = |error: &Error| error.source().unwrap().downcast_ref::<std::io::Error>().and_then(|io| io.raw_os_error());
+    let io = |source: &dyn std::error::Error| {
+        source.source().unwrap().downcast_ref::<std::io::Error>().and_then(|io| io.raw_os_error())
+    };
     assert_eq!(io(&long), Some(36), "{long}");
-    assert_eq!(io(&missing), Some(2), "{missing}");
+    let start = missing.source().unwrap().downcast_ref::<StartError>().unwrap();
+    assert_eq!(io(start), Some(2), "{missing:#}");
     let within = untold.source().unwrap().downcast_ref::<Error>().unwrap();
-    assert!(matches!(within, Error::Untrusted { found: "a directory", .. }), "{untold}");
+    assert!(matches!(within, Error::Untrusted { found: Untrusted::Directory, .. }), "{untold}");
     assert!(
         within.source().is_none() && format!("{untold:?}").contains(&within.to_string()),
         "Debug prints the whole chain"

@@ -5,8 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
 use rendezvous_ipc::proto::address::Address;
-use rendezvous_ipc::{Error, How, Reason};
+use rendezvous_ipc::{Error, Origin, Reason};
 
+use crate::home::Named as _;
 use crate::home::{Home, kill, output, printed};
 
 crate::trials![
@@ -41,11 +42,11 @@ fn a_record_of_another_machine_is_cleared_where_locks_are_this_kernels_and_free(
         machine[0] ^= 1;
         machine
     });
-    kill(&home, server.pid);
+    kill(&home, server.pid());
     if record.scope.machine.is_some() {
         fs::write(home.point(), &*record.line()).unwrap();
         let (outcome, count) = home.count();
-        assert_eq!((outcome.how, count), (How::StartedExternal(Reason::MachineGone), 1), "{outcome}");
+        assert_eq!((outcome.origin, count), (Origin::StartedExternal(Reason::MachineGone), 1), "{outcome}");
         home.retire();
     }
 }
@@ -55,7 +56,7 @@ fn a_record_of_an_earlier_boot_is_cleared_when_its_server_is_gone() {
     let (server, _) = home.count();
     let mut record = home.record();
     record.scope.boot[0] ^= 1;
-    kill(&home, server.pid);
+    kill(&home, server.pid());
     fs::write(home.point(), &*record.line()).unwrap();
     let (outcome, count) = home.count();
     assert_eq!(count, 1);
@@ -110,5 +111,5 @@ fn the_error_of_a_home_names_what_stands_in_its_way() {
     let link = home.directory().join("link");
     symlink("/nowhere/at/all", &link).unwrap();
     let error = home.fail(&home.service()).to_string();
-    assert!(error.starts_with(&format!("{}: File exists", link.display())), "{error}");
+    assert!(error.starts_with(&format!("cannot use {} (what stands there", link.display())), "{error}");
 }

@@ -8,9 +8,10 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rendezvous_ipc::How;
+use rendezvous_ipc::Origin;
 use rustix::process::Signal;
 
+use crate::home::Named as _;
 use crate::home::{self, Home, eventually, output, runtime};
 
 crate::trials![
@@ -30,7 +31,7 @@ fn a_server_started_by_hand_registers_itself_and_is_joined() {
     let mut server = home.command(&["@serve"]).spawn().unwrap();
     registered(&home);
     let (outcome, count) = home.count();
-    assert_eq!((outcome.how, outcome.pid, count), (How::Joined, server.id(), 1));
+    assert_eq!((outcome.origin, outcome.pid(), count), (Origin::Joined, server.id(), 1));
     runtime().block_on(home.service().retire()).unwrap();
     assert!(server.wait().unwrap().success());
 }
@@ -48,8 +49,8 @@ fn a_second_server_by_hand_ends_with_the_pid_of_the_first() {
 fn a_server_by_hand_beside_a_started_one_ends_with_its_pid() {
     let home = Home::new();
     let (server, _) = home.count();
-    assert_eq!(second(&home), format!("a server is already running: pid {}", server.pid));
-    assert_eq!(home.count().0.pid, server.pid);
+    assert_eq!(second(&home), format!("a server is already running: pid {}", server.pid()));
+    assert_eq!(home.count().0.pid(), server.pid());
     home.retire();
 }
 
@@ -72,7 +73,7 @@ fn a_service_manager_is_told_when_it_serves() {
     let mut said = [0; 64];
     let len = home::uninterrupted(|| manager.recv(&mut said)).unwrap();
     assert_eq!(String::from_utf8_lossy(&said[..len]).trim(), "READY=1");
-    assert_eq!(home.count().0.pid, server.id(), "the server serves by then");
+    assert_eq!(home.count().0.pid(), server.id(), "the server serves by then");
     runtime().block_on(home.service().retire()).unwrap();
     assert!(server.wait().unwrap().success());
 }
@@ -110,8 +111,8 @@ fn a_serve_that_is_dropped_before_it_serves_never_does() {
     });
     fs2::FileExt::unlock(&lock).unwrap();
     let (outcome, _) = home.count();
-    assert!(matches!(outcome.how, How::StartedExternal(_)), "{outcome}");
-    assert_ne!(outcome.pid, std::process::id());
+    assert!(matches!(outcome.origin, Origin::StartedExternal(_)), "{outcome}");
+    assert_ne!(outcome.pid(), std::process::id());
     home.retire();
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::address::{Address, SocketName};
 use rendezvous_ipc::proto::record::{Found, Record};
-use rendezvous_ipc::{Connection, Context, Descriptor, Error, Limits, Outcome};
+use rendezvous_ipc::{Connection, Context, Descriptor, Error, Limits, Outcome, Suspicion};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -23,6 +23,34 @@ use crate::program::{self, COUNT, ask, limits};
 
 /// A bound that no wait should reach.
 pub const LONG: Duration = Duration::from_secs(30);
+
+/// What names a process. A test fails where it names none.
+pub trait Named {
+    fn pid(&self) -> u32;
+}
+
+impl Named for Outcome {
+    fn pid(&self) -> u32 {
+        self.pid.expect("a server says its process").get()
+    }
+}
+
+impl Named for Suspicion {
+    fn pid(&self) -> u32 {
+        self.pid.expect("a record names a process").get()
+    }
+}
+
+impl Named for Record {
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+}
+
+/// The process of this number.
+pub fn process(number: u32) -> rendezvous_ipc::Pid {
+    rendezvous_ipc::Pid::new(number).expect("a process has a number")
+}
 
 pub struct Home {
     directory: TempDir,
@@ -57,7 +85,7 @@ impl Home {
     }
 
     pub fn context(&self) -> Context {
-        Context::new("org.example.rendezvous.tests").unwrap().with_home(self.path()).unwrap()
+        Context::new("org.example.rendezvous.tests").unwrap().with_home(self.path())
     }
 
     /// The service, with a server that is started with these arguments.

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
+use crate::home::Named as _;
 use crate::home::{Home, eventually, kill, output, printed, signal, stop};
 
 crate::trials![
@@ -93,8 +94,8 @@ fn every_lock_is_asked_as_nfs_lets_it_be_asked() {
 fn left_by_a_dead_server() -> (Home, u32) {
     let home = Home::new();
     let (server, _) = home.count();
-    kill(&home, server.pid);
-    (home, server.pid)
+    kill(&home, server.pid());
+    (home, server.pid())
 }
 
 fn who_only_looks_can_do_so_where_nothing_can_be_written() {

@@ -6,9 +6,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rendezvous_ipc::{Descriptor, How};
+use rendezvous_ipc::{Descriptor, Origin};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
+use crate::home::Named as _;
 use crate::home::{Home, connected, eventually, output, printed, runtime, signal, stop};
 use crate::program::{self, COUNT, PRINT, ask};
 
@@ -88,8 +89,8 @@ pub fn full() {
     room.iter().for_each(|file| fs::remove_file(file).unwrap());
     runtime().block_on(async {
         let first = connected(&home.service()).await;
-        assert!(matches!(first.outcome().how, How::StartedExternal(_)), "{}", first.outcome());
-        let server = first.outcome().pid;
+        assert!(matches!(first.outcome().origin, Origin::StartedExternal(_)), "{}", first.outcome());
+        let server = first.outcome().pid();
         let mut first = first.into_stream();
         assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1);
         // Emptying the record frees its room, which is filled again before the server notices.
@@ -107,7 +108,7 @@ pub fn full() {
         ask(&mut first, PRINT).await.expect_err("a handler that prints has panicked");
         fs::remove_file(&full).unwrap();
         let next = connected(&home.service()).await;
-        assert_eq!((next.outcome().how, next.outcome().pid), (How::Joined, server));
+        assert_eq!((next.outcome().origin, next.outcome().pid()), (Origin::Joined, server));
         assert_eq!(ask(&mut next.into_stream(), COUNT).await.unwrap(), 3, "the server keeps its memory");
     });
     let missing = || fs::read_to_string(log(&home)).unwrap().matches("are missing here: ").count();
@@ -136,7 +137,7 @@ pub fn no_log() {
     }
     File::create(home.directory().join("one too many")).expect_err("the disk is full");
     let (outcome, count) = home.count();
-    assert!(matches!(outcome.how, How::StartedExternal(_)) && count == 1, "{outcome}");
+    assert!(matches!(outcome.origin, Origin::StartedExternal(_)) && count == 1, "{outcome}");
     assert!(!log(&home).exists());
     home.retire();
 }
@@ -149,7 +150,7 @@ fn a_small_limit_of_file_sizes_costs_a_server_its_log_and_nothing_else() {
     client.arg(std::env::current_exe().unwrap()).arg(home.path()).stdout(Stdio::piped());
     let said = printed(&output(client));
     assert!(said.starts_with("started an external server"), "{said}");
-    let server = home.record().pid;
+    let server = home.record().pid();
     let mut restored = 0;
     while fs::metadata(log(&home)).unwrap().len() < 512 {
         have_it_restored(&home);
@@ -157,7 +158,7 @@ fn a_small_limit_of_file_sizes_costs_a_server_its_log_and_nothing_else() {
         assert!(restored < 20, "the log fills up in time");
     }
     (0..3).for_each(|_| have_it_restored(&home));
-    assert_eq!((home.count().0.pid, fs::metadata(log(&home)).unwrap().len()), (server, 512));
+    assert_eq!((home.count().0.pid(), fs::metadata(log(&home)).unwrap().len()), (server, 512));
     let plenty = getrlimit(Resource::Fsize);
     let pid = Pid::from_raw(server as i32);
     prlimit(pid, Resource::Fsize, Rlimit { current: plenty.maximum, ..plenty }).unwrap();
@@ -181,7 +182,7 @@ fn a_server_that_cannot_print_goes_on_and_a_handler_that_does_ends_its_own_conne
     let service = printing_to(&home, Path::new("/dev/full"));
     runtime().block_on(async {
         let first = connected(&service).await;
-        let server = first.outcome().pid;
+        let server = first.outcome().pid();
         let (mut first, mut second) = (first.into_stream(), connected(&service).await.into_stream());
         // The server logs the restoration.
         have_it_restored(&home);
@@ -189,14 +190,14 @@ fn a_server_that_cannot_print_goes_on_and_a_handler_that_does_ends_its_own_conne
         have_it_restored(&home);
         assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1);
         let third = connected(&service).await;
-        assert_eq!((third.outcome().how, third.outcome().pid), (How::Joined, server));
+        assert_eq!((third.outcome().origin, third.outcome().pid()), (Origin::Joined, server));
     });
     home.retire();
 }
 
 fn a_log_that_is_moved_or_removed_is_opened_again_and_stays_bounded() {
     let home = Home::new();
-    let server = home.count().0.pid;
+    let server = home.count().0.pid();
     let (log, moved) = (log(&home), home.path().join("count.log.1"));
     let rotations: [(&str, &dyn Fn()); 3] = [
         ("moved", &|| fs::rename(&log, &moved).unwrap()),
@@ -219,13 +220,13 @@ fn a_log_that_is_moved_or_removed_is_opened_again_and_stays_bounded() {
     }
     assert!(fs::read_to_string(&log).unwrap().lines().count() < 9, "the log says little about it");
     let (outcome, count) = home.count();
-    assert_eq!((outcome.pid, count), (server, 2), "no client notices");
+    assert_eq!((outcome.pid(), count), (server, 2), "no client notices");
     home.retire();
 }
 
 fn a_log_that_cannot_be_opened_again_stays_bounded() {
     let home = Home::new();
-    let server = home.count().0.pid;
+    let server = home.count().0.pid();
     let other = home.directory().join("other");
     fs::write(&other, b"mine").unwrap();
     fs::rename(log(&home), home.path().join("count.log.1")).unwrap();
@@ -255,7 +256,7 @@ fn where_a_wrapper_has_its_server_print_is_left_alone() {
     let home = Home::new();
     let elsewhere = home.directory().join("elsewhere");
     let service = printing_to(&home, &elsewhere);
-    let server = runtime().block_on(connected(&service)).outcome().pid;
+    let server = runtime().block_on(connected(&service)).outcome().pid();
     File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
     // Two restored records show that the server has checked its files meanwhile.
     (0..2).for_each(|_| have_it_restored(&home));

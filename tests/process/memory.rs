@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::counter_capnp::counter;
+use crate::home::Named as _;
 use crate::home::{Home, LONG, connected, runtime};
 
 crate::trials![
@@ -27,7 +28,7 @@ const MIB: u64 = 1 << 20;
 
 /// A service that counts calls.
 pub fn count_calls(service: Descriptor) -> Descriptor {
-    service.handler(async |_start| {
+    service.handler(async |_server| {
         let count = Rc::new(Cell::new(0));
         Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(count.clone())) })
     })
@@ -127,7 +128,7 @@ fn what_a_client_only_announces_takes_no_memory() {
             for _ in 0..100 {
                 clients.push(connected(&service).await);
             }
-            let pid = clients[0].outcome().pid;
+            let pid = clients[0].outcome().pid();
             some_calls(&service).await;
             let before = resident(pid);
             let mut streams: Vec<Stream> = clients.into_iter().map(|client| client.into_stream()).collect();
@@ -152,7 +153,7 @@ fn a_client_that_reads_no_answers_is_not_read_and_gets_all_of_them_when_it_does(
         runtime().block_on(async {
             some_calls(&service).await;
             let client = connected(&service).await;
-            let pid = client.outcome().pid;
+            let pid = client.outcome().pid();
             let before = resident(pid);
             let (mut reader, mut writer) = tokio::io::split(client.into_stream());
             let (tell, mut sent) = watch::channel(0);
@@ -210,7 +211,7 @@ fn messages_of_every_length_arrive_whole_and_leave_nothing_behind() {
             some_calls(&service).await;
             for padding in [0, 1, 8_000, 8_100, 8_192, 20_000, 65_536, 100_000, 1 << 20, (8 << 20) - 100] {
                 let client = connected(&service).await;
-                let pid = client.outcome().pid;
+                let pid = client.outcome().pid();
                 let mut stream = client.into_stream();
                 let before = resident(pid);
                 // The end of the first message arrives together with the next messages.

@@ -4,9 +4,10 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use rendezvous_ipc::How;
+use rendezvous_ipc::Origin;
 use rustix::process::Signal;
 
+use crate::home::Named as _;
 use crate::home::{Home, connected, eventually, kill, output, printed, runtime, signal, stop};
 use crate::program::{WHO, ask};
 
@@ -93,7 +94,7 @@ fn a_client_in_a_pid_namespace_joins_the_server_outside() {
     let Some(client) = inside(PID, &home, &["@client"]) else { return };
     let (server, _) = home.count();
     let said = printed(&output(client));
-    assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid));
+    assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid()));
     home.retire();
 }
 
@@ -105,7 +106,7 @@ fn a_client_joins_a_server_in_a_pid_namespace() {
     runtime().block_on(async {
         let connection = connected(&home.service()).await;
         let outcome = connection.outcome().clone();
-        assert_eq!((outcome.how, outcome.pid), (How::Joined, 1), "{outcome}");
+        assert_eq!((outcome.origin, outcome.pid()), (Origin::Joined, 1), "{outcome}");
         assert_eq!(ask(&mut connection.into_stream(), WHO).await.unwrap(), 0, "the client's number is unknown there");
     });
     home.retire();
@@ -129,9 +130,9 @@ fn a_server_of_another_pid_namespace_is_not_ended_and_that_is_said() {
         let end = [&["@end"], &home.server[1..]].concat();
         let Some(end_inside) = inside(PID, &home, &end) else { return };
         let (outcome, _) = home.count();
-        stop(outcome.pid);
-        says(&printed(&output(end_inside)), outcome.pid, found);
-        signal(outcome.pid, Signal::CONT);
+        stop(outcome.pid());
+        says(&printed(&output(end_inside)), outcome.pid(), found);
+        signal(outcome.pid(), Signal::CONT);
         home.retire();
 
         home.below = "container".into();
@@ -161,7 +162,7 @@ fn a_number_that_proc_shows_of_another_pid_namespace_ends_nobody() {
     let home = at_ports();
     let Some(mut unshare) = unshare(PID_BY_OTHERS) else { return };
     let (server, _) = home.count();
-    stop(server.pid);
+    stop(server.pid());
     let script = r#"
         echo $(($2 - 1)) > /proc/sys/kernel/ns_last_pid
         sleep 60 & [ $! = "$2" ] || { echo not tried; exit; }
@@ -169,14 +170,14 @@ fn a_number_that_proc_shows_of_another_pid_namespace_ends_nobody() {
         kill -0 $! && echo it lives
     "#;
     unshare.args(["/bin/sh", "-c", script]).arg(std::env::current_exe().unwrap()).arg(home.path());
-    unshare.arg(server.pid.to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    unshare.arg(server.pid().to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let said = printed(&output(unshare));
     if said != "not tried" {
         assert!(said.contains("was not ended, for that number is another process's here"), "{said}");
         assert!(said.ends_with("it lives"), "{said}");
     }
-    assert_eq!(home.processes(), [server.pid]);
-    kill(&home, server.pid);
+    assert_eq!(home.processes(), [server.pid()]);
+    kill(&home, server.pid());
 }
 
 fn a_server_at_a_socket_is_joined_from_any_place_and_from_here_if_it_was_started_there() {
@@ -185,13 +186,13 @@ fn a_server_at_a_socket_is_joined_from_any_place_and_from_here_if_it_was_started
         let Some(client) = inside(place, &home, &["@client", "server:unix"]) else { continue };
         let (server, _) = home.count();
         let said = printed(&output(client));
-        assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid), "{place:?}");
+        assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid()), "{place:?}");
         home.retire();
         let Some(client) = inside(place, &home, &["@client", "server:unix"]) else { continue };
         let said = printed(&output(client));
         assert!(said.starts_with("started an external server"), "{place:?}: {said}");
         let (outcome, count) = home.count();
-        assert_eq!((outcome.how, count), (How::Joined, 2), "{place:?}: {outcome}");
+        assert_eq!((outcome.origin, count), (Origin::Joined, 2), "{place:?}: {outcome}");
         home.retire();
     }
 }
@@ -202,8 +203,10 @@ fn a_server_at_a_port_of_another_network_namespace_is_not_dialled_and_the_error_
     let (server, _) = home.count();
     let point = home.point().display().to_string();
     let said = printed(&output(client));
-    let theirs =
-        format!("error: {point} belongs to a server (pid {} there) that cannot be reached from here, for ", server.pid);
+    let theirs = format!(
+        "error: {point} belongs to a server (pid {} there) that cannot be reached from here, for ",
+        server.pid()
+    );
     let remedy = format!("have it listen at a Unix socket, or, if this directory was copied, remove {point}");
     assert_eq!(said, format!("{theirs}it is of another network namespace: {remedy}"));
     assert_eq!(home.count().1, 2, "the server was left alone");
@@ -216,7 +219,7 @@ fn a_server_at_a_port_is_joined_though_another_boot_is_seen() {
         let Some(client) = inside(place, &home, &["@client", "server:tcp"]) else { continue };
         let (server, _) = home.count();
         let said = printed(&output(client));
-        assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid), "{place:?}");
+        assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid()), "{place:?}");
         home.retire();
     }
 }
@@ -264,10 +267,10 @@ fn a_socket_that_only_proc_leads_to_is_our_own_trouble_without_it() {
     let said = printed(&output(client));
     assert_eq!(
         said,
-        format!("error: at Dial: File name too long (os error 36): {why}"),
+        format!("error: the system refused what is needed at Dial ({why}): File name too long (os error 36)"),
         "the error does not claim that the server is gone"
     );
-    assert_eq!(home.count().0.pid, server.pid);
+    assert_eq!(home.count().0.pid(), server.pid());
     home.retire();
 }
 

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rendezvous_ipc::{Connection, Descriptor, Error, How, Limits, Peer, Policy, Stream};
+use rendezvous_ipc::{Connection, Descriptor, Error, Limits, Origin, Peer, Policy, Stream};
 
-use crate::home::{Home, Stranger, kill, runtime, stop};
+use crate::home::Named as _;
+use crate::home::{Home, Stranger, kill, process, runtime, stop};
 use crate::program::{COUNT, RETIRE, ask};
 
 crate::trials![
@@ -37,13 +38,13 @@ fn an_internal_server_is_shared_by_all_connects_and_ends_with_the_last() {
     runtime().block_on(async {
         let one = connected(&service, Policy::Internal).await;
         let two = connected(&service, Policy::Internal).await;
-        assert_eq!((one.outcome().how, two.outcome().how), (How::StartedInternal, How::JoinedInternal));
+        assert_eq!((one.outcome().origin, two.outcome().origin), (Origin::StartedInternal, Origin::JoinedInternal));
         assert_eq!(one.outcome().to_string(), "started a server in this process");
         let (mut one, mut two) = (one.into_stream(), two.into_stream());
         assert_eq!((ask(&mut one, COUNT).await.unwrap(), ask(&mut two, COUNT).await.unwrap()), (1, 2));
         drop((one, two));
         let again = connected(&service, Policy::Internal).await;
-        assert_eq!(again.outcome().how, How::StartedInternal);
+        assert_eq!(again.outcome().origin, Origin::StartedInternal);
         assert_eq!(ask(&mut again.into_stream(), COUNT).await.unwrap(), 1, "a new server starts counting again");
     });
     assert!(home.processes().is_empty() && !home.path().exists(), "no process was started, and no file created");
@@ -108,7 +109,7 @@ fn an_internal_server_with_all_its_clients_lets_the_next_wait() {
         tokio::time::sleep(home.limits.patience * 2).await;
         assert!(!next.is_finished(), "the server is full, which is not a failure");
         drop(one);
-        assert_eq!(next.await.unwrap().outcome().how, How::JoinedInternal);
+        assert_eq!(next.await.unwrap().outcome().origin, Origin::JoinedInternal);
     });
 }
 
@@ -123,8 +124,8 @@ fn handlers_of_one_point_in_one_process_never_run_together() {
         }
     }
     let home = Home::new();
-    let service = Descriptor::new(&home.context(), "count").unwrap().limits(home.limits).unwrap();
-    let service = service.stream_handler(async |_start| {
+    let service = Descriptor::new(&home.context(), "count").unwrap().limits(home.limits);
+    let service = service.stream_handler(async |_server| {
         assert_eq!(ALIVE.fetch_add(1, Ordering::SeqCst), 0, "one handler at a time");
         let alive = Rc::new(Alive);
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -155,10 +156,11 @@ fn a_robust_client_is_no_substitute_for_a_newer_program() {
 
 fn when_neither_can_be_built_the_error_names_both() {
     let home = Home::new();
-    let service = home.service_by(&["@exits"]).stream_handler(async |_start| {
+    let service = home.service_by(&["@exits"]).stream_handler(async |_server| {
         Err::<fn(Peer, Stream) -> std::future::Ready<()>, _>("no paper in the tray".into())
     });
-    let error = runtime().block_on(service.connect_with_policy(Policy::Robust)).unwrap_err().to_string();
+    let error = runtime().block_on(service.connect_with_policy(Policy::Robust)).unwrap_err();
+    let error = format!("{error:#}");
     assert!(error.starts_with("the handler could not be built: no paper in the tray (and before that, "), "{error}");
     assert!(error.contains("exited with status 3"), "{error}");
 }
@@ -166,7 +168,7 @@ fn when_neither_can_be_built_the_error_names_both() {
 fn an_internal_server_needs_no_home() {
     let home = Home::new();
     // No user can create a directory there.
-    let elsewhere = home.context().with_home("/proc/rendezvous/home").unwrap();
+    let elsewhere = home.context().with_home("/proc/rendezvous/home");
     let service = crate::program::service(&elsewhere, home.limits, &["@serve"]);
     let error = home.try_count(&service).unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
@@ -181,7 +183,11 @@ fn a_registered_server_is_joined_whatever_the_policy() {
     let (server, _) = home.count();
     for policy in [Policy::External, Policy::Internal, Policy::Robust] {
         let connection = runtime().block_on(connected(&home.service(), policy));
-        assert_eq!((connection.outcome().how, connection.outcome().pid), (How::Joined, server.pid), "{policy:?}");
+        assert_eq!(
+            (connection.outcome().origin, connection.outcome().pid()),
+            (Origin::Joined, server.pid()),
+            "{policy:?}"
+        );
     }
     home.retire();
 }
@@ -216,7 +222,7 @@ fn robust_falls_back_after_each_listed_failure_and_says_which() {
         runtime().block_on(async {
             let connection = connected(&service, Policy::Robust).await;
             let outcome = connection.outcome().clone();
-            assert_eq!((outcome.how, outcome.pid), (How::StartedInternal, std::process::id()), "{what}");
+            assert_eq!((outcome.origin, outcome.pid()), (Origin::StartedInternal, std::process::id()), "{what}");
             let text = outcome.to_string();
             assert!(text.starts_with("started a server in this process (the server ") && text.contains(what), "{text}");
             assert_eq!(ask(&mut connection.into_stream(), COUNT).await.unwrap(), 1);
@@ -231,8 +237,8 @@ fn robust_never_starts_a_second_server_beside_one_that_may_live() {
     home.limits = Limits::default().divided_by(16);
     let robust = |service: Descriptor| runtime().block_on(service.connect_with_policy(Policy::Robust)).unwrap_err();
     let (server, _) = home.count();
-    stop(server.pid);
-    assert!(matches!(robust(home.service()), Error::Unresponsive { pid, .. } if pid == server.pid));
+    stop(server.pid());
+    assert!(matches!(robust(home.service()), Error::Unresponsive { pid, .. } if pid == Some(process(server.pid()))));
     fs::write(home.point(), b"").unwrap();
     assert!(matches!(robust(home.service()), Error::Deadline { .. }), "the lifetime lock is held");
     let lock = fs::File::open(home.point()).unwrap();
@@ -241,7 +247,7 @@ fn robust_never_starts_a_second_server_beside_one_that_may_live() {
     fs2::FileExt::unlock(&lock).unwrap();
     fs::set_permissions(home.point(), fs::Permissions::from_mode(0o644)).unwrap();
     assert!(matches!(robust(home.service()), Error::Untrusted { .. }), "a local error");
-    kill(&home, server.pid);
+    kill(&home, server.pid());
 }
 
 fn the_callers_policy_is_kept_on_every_path() {
@@ -257,21 +263,21 @@ fn the_callers_policy_is_kept_on_every_path() {
         for policy in [Policy::External, Policy::Internal, Policy::Robust] {
             let home = Home::new();
             let (server, _) = home.count();
-            kill(&home, server.pid);
+            kill(&home, server.pid());
             damage(&home);
             let missing = home.service().program("/nowhere/counter", ["@serve"]);
             match (policy, runtime().block_on(missing.connect_with_policy(policy))) {
                 (Policy::External, Err(Error::Start(_))) => {}
-                (Policy::Internal, Ok(connection)) if connection.outcome().how == How::StartedInternal => {
+                (Policy::Internal, Ok(connection)) if connection.outcome().origin == Origin::StartedInternal => {
                     assert!(connection.outcome().failed.is_empty(), "{what}: no process was started");
                 }
-                (Policy::Robust, Ok(connection)) if connection.outcome().how == How::StartedInternal => {
+                (Policy::Robust, Ok(connection)) if connection.outcome().origin == Origin::StartedInternal => {
                     assert_eq!(connection.outcome().failed.len(), 1, "{what}: a process was started");
                 }
                 (_, other) => panic!("{what}, {policy:?}: {other:?}"),
             }
             let connection = runtime().block_on(connected(&home.service(), policy));
-            let external = matches!(connection.outcome().how, How::StartedExternal(_));
+            let external = matches!(connection.outcome().origin, Origin::StartedExternal(_));
             assert_eq!(external, policy != Policy::Internal, "{what}, {policy:?}");
             assert_eq!(home.processes().len(), usize::from(external), "{what}, {policy:?}");
         }

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent};
 use rendezvous_ipc::proto::random::Random;
-use rendezvous_ipc::{Context, Descriptor, Dialect, Error, Limits, Peer, Policy, Start, Stream, Transport};
+use rendezvous_ipc::{Context, Descriptor, Dialect, Error, Limits, Peer, Policy, ServerHandle, Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::home::Named as _;
 use crate::trace;
 
 /// The requests that a client sends as a byte.
@@ -120,7 +121,7 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let version = args.iter().find_map(|arg| arg.strip_prefix("version=")?.parse().ok());
     let version = version.unwrap_or(if dialect == Dialect::Sequoia { 0 } else { 7 });
     let name = args.iter().find_map(|arg| arg.strip_prefix("name=")).unwrap_or("count");
-    let service = Descriptor::new(context, name).unwrap().dialect(dialect).version(version).limits(limits).unwrap();
+    let service = Descriptor::new(context, name).unwrap().dialect(dialect).version(version).limits(limits);
     let refuses = args.contains(&"refuses");
     let hangs = args.contains(&"hangs");
     let flushes = args.contains(&"flushes");
@@ -163,7 +164,7 @@ thread_local! {
     static HOGGED: RefCell<Vec<File>> = RefCell::default();
 }
 
-async fn count_bytes(start: &Start, count: &Cell<u64>, peer: Peer, mut stream: Stream) -> std::io::Result<()> {
+async fn count_bytes(start: &ServerHandle, count: &Cell<u64>, peer: Peer, mut stream: Stream) -> std::io::Result<()> {
     loop {
         match stream.read_u8().await? {
             COUNT => count.set(count.get() + 1),
@@ -181,7 +182,7 @@ async fn count_bytes(start: &Start, count: &Cell<u64>, peer: Peer, mut stream: S
                 let path = std::fs::read_to_string(start.context().home().join("terminal"))?;
                 std::mem::forget(std::fs::File::options().read(true).write(true).open(path)?);
             }
-            WHO => count.set(peer.process.unwrap_or(0).into()),
+            WHO => count.set(peer.process.map_or(0, |process| process.get().into())),
             START => count.set(std::process::Command::new("true").status()?.code().map_or(9, |code| code as u64)),
             // The child is not waited for: it outlives the server.
             BEAR => count.set(std::process::Command::new("sleep").arg("60").spawn()?.id().into()),
@@ -220,8 +221,11 @@ async fn serve(args: &[String]) {
     limits.clients = argument(args, "clients=").map(|clients| clients as usize);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
+    if context.is_spawned() {
+        rendezvous_ipc::log_to_stderr();
+    }
     if let Err(error) = service(&context, limits, &args).serve().await {
-        eprintln!("{error}");
+        eprintln!("{error:#}");
         std::process::exit(1);
     }
 }
@@ -252,13 +256,13 @@ async fn client(args: &[String]) {
         tracing::debug!(target: "rendezvous_ipc::connect", step = "Leave");
         match count {
             Ok(count) => println!("{outcome}, count {count}"),
-            Err(error) => println!("{outcome}, then {error}"),
+            Err(error) => println!("{outcome}, then {error:#}"),
         }
         Ok(())
     }
     .await;
     if let Err(error) = result {
-        println!("error: {error}");
+        println!("error: {error:#}");
         std::process::exit(1);
     }
 }
@@ -275,7 +279,7 @@ async fn look(args: &[String]) {
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
     match service(&context, limits_by(args), &server_of(args)).inspect().await {
         Ok(status) => println!("{status}"),
-        Err(error) => println!("error: {error}"),
+        Err(error) => println!("error: {error:#}"),
     }
 }
 
@@ -284,7 +288,7 @@ async fn end(args: &[String]) {
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
     match service(&context, limits_by(args), &server_of(args)).end_unresponsive().await {
         Ok(ending) => println!("{ending}"),
-        Err(error) => println!("error: {error}"),
+        Err(error) => println!("error: {error:#}"),
     }
 }
 
@@ -311,8 +315,8 @@ async fn thousand() {
     let mut connected = 0;
     for connect in connects {
         match connect.await.unwrap() {
-            Some(Ok(connection)) => connected += usize::from(connection.outcome().pid > 0),
-            Some(Err(error)) => println!("error: {error}"),
+            Some(Ok(connection)) => connected += usize::from(connection.outcome().pid() > 0),
+            Some(Err(error)) => println!("error: {error:#}"),
             None => {}
         }
     }
@@ -350,7 +354,7 @@ fn children() -> impl Iterator<Item = char> {
 async fn creator() {
     let context = Context::ephemeral("org.example.rendezvous.tests").unwrap();
     let connection = service(&context, limits(), &["@serve"]).connect().await.unwrap();
-    let pid = connection.outcome().pid;
+    let pid = connection.outcome().pid();
     // Without a client, only the context keeps the server for minutes.
     drop(connection);
     println!("{pid}\n{}", context.home().display());
@@ -374,7 +378,7 @@ async fn starved() {
     let plenty = getrlimit(Resource::Nofile);
     // Open descriptors stay open, but no more can be opened.
     setrlimit(Resource::Nofile, rustix::process::Rlimit { current: Some(3), ..plenty }).unwrap();
-    println!("error: {}", service.connect().await.expect_err("no descriptor is free"));
+    println!("error: {:#}", service.connect().await.expect_err("no descriptor is free"));
     setrlimit(Resource::Nofile, plenty).unwrap();
     println!("{}", service.connect().await.unwrap().outcome());
 }
@@ -390,7 +394,7 @@ fn blocking(args: &[String]) {
     setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..getrlimit(Resource::Nofile) }).unwrap();
     match service.connect_blocking() {
         Ok(connection) => println!("{}", connection.outcome()),
-        Err(error) => println!("error: {error}"),
+        Err(error) => println!("error: {error:#}"),
     }
 }
 

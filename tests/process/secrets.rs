@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use rendezvous_ipc::proto::handshake::{HELLO, SERVER_PROOF};
 use rendezvous_ipc::proto::random::Random;
 
+use crate::home::Named as _;
 use crate::home::{Home, Stranger, dial, eventually, kill, runtime, wait_until_stopped};
 use crate::program::hello;
 
@@ -33,7 +34,7 @@ fn no_two_servers_have_the_same_cookie() {
     for _ in 0..2 {
         let (server, _) = started.count();
         cookies.push(*started.record().cookie.expose());
-        kill(&started, server.pid);
+        kill(&started, server.pid());
     }
     let hand = Home::new();
     for _ in 0..2 {
@@ -53,7 +54,7 @@ fn no_two_dials_of_a_client_have_the_same_nonce() {
     let stale = home.stale_record(&stranger);
     let mut nonces = Vec::new();
     for _ in 0..2 {
-        kill(&home, server.pid);
+        kill(&home, server.pid());
         fs::write(home.point(), &stale).unwrap();
         (server, _) = home.count();
         let hellos = stranger.received().into_iter().filter(|hello| hello.len() == HELLO);
@@ -108,7 +109,7 @@ fn a_server_keeps_no_cookie_in_hexadecimal_whoever_started_it_and_whatever_it_re
     let hand = Home::new();
     let mut by_hand = hand.command(&["@serve"]).spawn().unwrap();
     eventually("the server is registered", || fs::read(hand.point()).is_ok_and(|record| !record.is_empty()));
-    for (home, pid) in [(&started, server.pid), (&hand, by_hand.id())] {
+    for (home, pid) in [(&started, server.pid()), (&hand, by_hand.id())] {
         let Some(found) = spelled(home, pid) else {
             println!("not tried: the server's memory cannot be read");
             break;

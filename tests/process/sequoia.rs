@@ -13,9 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::sequoia::record::{Found, Record};
-use rendezvous_ipc::{Context, Error, How, Limits, Policy, Reason, Status};
+use rendezvous_ipc::{Context, Error, Limits, Origin, Policy, Reason, Stage, Status};
 use rustix::process::Signal;
 
+use crate::home::Named as _;
 use crate::home::{Home, LONG, Stranger, eventually, output, printed, processes, runtime, signal, uninterrupted};
 use crate::program::{self, COUNT, ask};
 
@@ -126,16 +127,16 @@ fn ends(stream: &mut TcpStream) -> bool {
 fn a_server_of_the_dialect_is_started_where_there_is_none_and_joined_after_that() {
     let home = new();
     let (started, one) = home.count();
-    assert_eq!((started.how, one), (How::StartedExternal(Reason::NoRecord), 1));
-    assert_eq!(home.processes(), [started.pid]);
+    assert_eq!((started.origin, one), (Origin::StartedExternal(Reason::NoRecord), 1));
+    assert_eq!(home.processes(), [started.pid()]);
     let (joined, two) = home.count();
-    assert_eq!((joined.how, joined.pid, two), (How::Joined, 0, 2));
+    assert_eq!((joined.origin, joined.pid, two), (Origin::Joined, None, 2));
     assert_eq!(joined.to_string(), "joined an external server");
     assert_eq!(bytes(&home), *record(&home).bytes());
     let port = record(&home).port;
     kill(&home);
     let (next, count) = home.count();
-    assert_eq!((next.how, count), (How::StartedExternal(Reason::ServerGone), 1));
+    assert_eq!((next.origin, count), (Origin::StartedExternal(Reason::ServerGone), 1));
     assert!(next.suspicions[0].to_string().ends_with(&format!(":{port}, Dial: refused")));
     retire(&home);
 }
@@ -228,7 +229,7 @@ fn what_the_dialect_cannot_read_is_cleared_before_a_server_is_registered() {
     home.make();
     for damage in [&[7; 31][..], &[7; 5000], &[&[7; 32][..], b"127.0.0.1:99999"].concat()] {
         leave(&home, damage);
-        assert!(matches!(home.count().0.how, How::StartedExternal(Reason::Malformed(_))));
+        assert!(matches!(home.count().0.origin, Origin::StartedExternal(Reason::Malformed(_))));
         assert_eq!(bytes(&home), *record(&home).bytes(), "the record is the whole file");
         kill(&home);
     }
@@ -237,7 +238,7 @@ fn what_the_dialect_cannot_read_is_cleared_before_a_server_is_registered() {
 fn a_start_of_the_dialect_that_fails_says_why_and_leaves_nothing() {
     let home = with(Limits::default().divided_by(8));
     let missing = home.service().program("/nowhere/at/all", [""; 0]);
-    assert!(home.fail(&missing).to_string().contains("/nowhere/at/all cannot be executed"));
+    assert!(format!("{:#}", home.fail(&missing)).contains("/nowhere/at/all cannot be executed"));
     for (args, says) in [
         (&["@exits", "sequoia"][..], "exited with status 3 before it was ready; it printed"),
         (&["@exits", "sequoia"], "no space in the attic"),
@@ -246,7 +247,7 @@ fn a_start_of_the_dialect_that_fails_says_why_and_leaves_nothing() {
         (&["@serve", "sequoia", "refuses"], "no paper in\nthe tray"),
         (&["@serve", "sequoia", "hangs"], "was not ready within"),
     ] {
-        let error = home.fail(&home.service_by(args)).to_string();
+        let error = format!("{:#}", home.fail(&home.service_by(args)));
         assert!(error.contains(says), "{args:?}: {error}");
         home.wait_for_nobody();
         assert_eq!(bytes(&home), b"");
@@ -299,10 +300,10 @@ fn a_client_of_the_dialect_killed_at_any_step_leaves_one_server_and_the_next_con
         let (outcome, _) = home.count();
         assert!(begun.elapsed() < home.limits.connect, "before {step}");
         let registered = number > steps.iter().position(|step| *step == "Write").unwrap();
-        assert!(outcome.how == How::Joined || !registered, "before {step}: {outcome}");
+        assert!(outcome.origin == Origin::Joined || !registered, "before {step}: {outcome}");
         // A server that no client registered either registered itself, or finds another record and retires.
         eventually("one server is left", || home.processes().len() == 1);
-        assert_eq!(home.count().0.how, How::Joined);
+        assert_eq!(home.count().0.origin, Origin::Joined);
         retire(&home);
     }
 }
@@ -318,7 +319,7 @@ fn a_server_of_the_dialect_that_does_not_answer_is_not_replaced() {
     let queue: Vec<_> = std::iter::from_fn(|| TcpStream::connect_timeout(&address, short).ok()).collect();
     leave(&home, &leads_to(address.port()));
     let error = home.fail(&home.service());
-    assert!(matches!(error, Error::Deadline { stage: "Dial", .. }), "{error}");
+    assert!(matches!(error, Error::Deadline { stage: Stage::Dial, .. }), "{error}");
     assert!(error.to_string().contains(&format!("{address}, Dial: silence")), "{error}");
     assert!(matches!(runtime().block_on(home.service().inspect()).unwrap(), Status::Unknown(_)));
     assert_eq!((bytes(&home), home.processes()), (leads_to(address.port()), vec![]));
@@ -332,7 +333,7 @@ fn a_stranger_on_a_dead_servers_port_is_told_the_cookie_of_the_dialect() {
     let port = stranger.address.rsplit_once(':').unwrap().1.parse().unwrap();
     leave(&home, &leads_to(port));
     let connection = runtime().block_on(home.service().connect()).unwrap();
-    assert_eq!(connection.outcome().how, How::Joined, "the dialect cannot detect the stranger");
+    assert_eq!(connection.outcome().origin, Origin::Joined, "the dialect cannot detect the stranger");
     drop(connection);
     assert_eq!(stranger.received(), [vec![7; 32]]);
     assert_eq!(
@@ -346,7 +347,7 @@ fn a_server_of_the_dialect_by_hand_registers_itself_and_a_second_says_that_one_r
     let mut server = home.command(home.server).spawn().unwrap();
     eventually("the server is registered", || !bytes_or_none(&home).is_empty());
     let (outcome, count) = home.count();
-    assert_eq!((outcome.how, count), (How::Joined, 1));
+    assert_eq!((outcome.origin, count), (Origin::Joined, 1));
     let mut second = home.command(home.server);
     second.stderr(Stdio::piped());
     let second = output(second);
@@ -364,7 +365,7 @@ fn what_the_dialect_has_no_words_for_is_told() {
             (home.service().retire().await.unwrap_err(), "cannot be asked to retire"),
             (home.service().end_unresponsive().await.unwrap_err(), "cannot be asked to retire"),
         ] {
-            assert!(matches!(&error, Error::Usage(text) if text.contains(says)), "{error}");
+            assert!(matches!(&error, Error::Usage(usage) if usage.to_string().contains(says)), "{error}");
         }
     });
     assert!(!home.path().exists(), "no file was touched");
@@ -391,7 +392,7 @@ fn an_ephemeral_server_of_the_dialect_ends_when_its_home_is_gone() {
     let home = context.home().to_owned();
     let service = program::service(&context, program::limits(), &["@serve", "sequoia"]);
     let connection = runtime().block_on(service.connect()).unwrap();
-    assert_eq!(processes(&home), [connection.outcome().pid]);
+    assert_eq!(processes(&home), [connection.outcome().pid()]);
     drop((connection, service, context));
     assert!(!home.exists());
     eventually("the server is gone", || processes(&home).is_empty());
@@ -408,22 +409,22 @@ fn the_policies_of_the_dialect_are_kept() {
         })
     };
     // *Internal* creates no file.
-    assert_eq!(by(Policy::Internal).0.how, How::StartedInternal);
+    assert_eq!(by(Policy::Internal).0.origin, Origin::StartedInternal);
     assert!(!home.path().exists());
     // *Internal* clears nothing, and starts no process.
     home.make();
     leave(&home, b"nonsense");
-    assert_eq!(by(Policy::Internal).0.how, How::StartedInternal);
+    assert_eq!(by(Policy::Internal).0.origin, Origin::StartedInternal);
     assert_eq!((bytes(&home), home.processes()), (b"nonsense".to_vec(), vec![]));
     // It joins a live server.
-    let reason = Reason::Malformed(rendezvous_ipc::proto::record::Malformed::NoEnd);
-    assert_eq!(by(Policy::Robust).0.how, How::StartedExternal(reason));
-    assert_eq!((by(Policy::Internal).0.how, by(Policy::Internal).1), (How::Joined, 3));
+    let reason = Reason::Malformed(rendezvous_ipc::Malformed::NoEnd);
+    assert_eq!(by(Policy::Robust).0.origin, Origin::StartedExternal(reason));
+    assert_eq!((by(Policy::Internal).0.origin, by(Policy::Internal).1), (Origin::Joined, 3));
     retire(&home);
     // *Robust* falls back if the program fails.
     let fails = home.service_by(&["@exits", "sequoia"]);
     let fallen = runtime().block_on(async {
-        let handler = fails.stream_handler(async |_start| Ok(async |_peer, _stream| {}));
+        let handler = fails.stream_handler(async |_server| Ok(async |_peer, _stream| {}));
         handler.connect_with_policy(Policy::Robust).await.unwrap().outcome().to_string()
     });
     assert!(
@@ -442,7 +443,7 @@ fn a_server_of_the_dialect_restores_its_record_and_goes_where_another_stands() {
     }
     fs::remove_file(home.point()).unwrap();
     eventually("the record is restored", || bytes_or_none(&home) == mine);
-    assert_eq!((home.count().1, home.processes()), (2, vec![server.pid]));
+    assert_eq!((home.count().1, home.processes()), (2, vec![server.pid()]));
     // Another server's record ends it, even if that server is long dead.
     leave(&home, &leads_to(1));
     home.wait_for_nobody();
@@ -454,7 +455,7 @@ fn no_client_of_the_dialect_is_lost_to_an_idle_server() {
     let mut starts = 0;
     for _ in 0..200 {
         let (outcome, count) = home.count();
-        starts += usize::from(outcome.how != How::Joined);
+        starts += usize::from(outcome.origin != Origin::Joined);
         assert!(count >= 1);
         thread::sleep(Duration::from_millis(1));
     }

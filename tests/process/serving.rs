@@ -7,13 +7,15 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::address::Address;
-use rendezvous_ipc::{How, Retired, Status};
+use rendezvous_ipc::{Origin, Retirement, Status};
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use crate::home::Named as _;
 use crate::home::{
-    Home, LONG, connected, dial, eventually, kill, open_pending, output, printed, runtime, signal, stop, uninterrupted,
+    Home, LONG, connected, dial, eventually, kill, open_pending, output, printed, process, runtime, signal, stop,
+    uninterrupted,
 };
 use crate::program::{BEAR, BLOCK, COUNT, KEEP, PANIC, RETIRE, START, WAIT, ask};
 
@@ -92,7 +94,7 @@ async fn time_of_a_join(service: &rendezvous_ipc::Descriptor) -> Duration {
         let begun = Instant::now();
         let connection = connected(service).await;
         times.push(begun.elapsed());
-        assert_eq!(connection.outcome().how, How::Joined);
+        assert_eq!(connection.outcome().origin, Origin::Joined);
     }
     times.sort_unstable();
     times[4]
@@ -106,7 +108,7 @@ fn a_full_lobby_lets_the_oldest_go_and_a_client_in() {
         let address = home.address();
         let begun = Instant::now();
         let pending: Vec<_> = (0..50).map(|_| open_pending(&address, b"")).collect();
-        assert_eq!(connected(&service).await.outcome().how, How::Joined);
+        assert_eq!(connected(&service).await.outcome().origin, Origin::Joined);
         let mut oldest = &pending[0];
         oldest.set_read_timeout(Some(LONG)).unwrap();
         assert_eq!(uninterrupted(|| oldest.read(&mut [0])).unwrap(), 0, "the server closes the oldest connection");
@@ -127,7 +129,7 @@ fn silent_clients_do_not_starve_a_server_of_descriptors() {
     let address = home.address();
     let _pending: Vec<_> = (0..200).map(|_| open_pending(&address, b"")).collect();
     let (outcome, _) = home.count();
-    assert_eq!(outcome.how, How::Joined);
+    assert_eq!(outcome.origin, Origin::Joined);
     assert!(outcome.took < home.limits.patience * 3, "{:?}", outcome.took);
     let open = fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
     assert!(open < 110, "{open} of 128 are in use; half of them are not for pending connections");
@@ -145,7 +147,7 @@ fn a_server_has_its_whole_drain_to_say_goodbye() {
 fn a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer() {
     let home = Home::new();
     let service = idle(&home, "idle=500");
-    let server = runtime().block_on(connected(&service)).outcome().pid;
+    let server = runtime().block_on(connected(&service)).outcome().pid();
     stop(server);
     // The server is stopped for longer than the idle period.
     std::thread::sleep(Duration::from_millis(700));
@@ -174,7 +176,7 @@ fn a_late_timer_hears_out_once_and_not_for_ever() {
     let home = Home::new();
     // File checks are due more often than the idle end may be postponed.
     let service = home.service_by(&["@serve", "idle=300", "check=50"]);
-    let server = runtime().block_on(connected(&service)).outcome().pid;
+    let server = runtime().block_on(connected(&service)).outcome().pid();
     stop(server);
     std::thread::sleep(Duration::from_millis(500));
     signal(server, Signal::CONT);
@@ -259,7 +261,7 @@ fn a_server_with_all_its_clients_lets_the_next_wait() {
         );
         drop(one);
         let third = third.await.unwrap();
-        assert_eq!(third.outcome().how, How::Joined);
+        assert_eq!(third.outcome().origin, Origin::Joined);
         let error = service.connect().await.unwrap_err().to_string();
         assert!(error.contains("has no room for another client"), "{error}");
     });
@@ -291,7 +293,7 @@ fn a_child_of_a_handler_keeps_no_port_and_no_lock_of_its_server() {
     let home = Home::new();
     let (first, child) = runtime().block_on(async {
         let connection = connected(&home.service()).await;
-        let pid = connection.outcome().pid;
+        let pid = connection.outcome().pid();
         (pid, ask(&mut connection.into_stream(), BEAR).await.unwrap() as u32)
     });
     let address = home.address();
@@ -300,7 +302,7 @@ fn a_child_of_a_handler_keeps_no_port_and_no_lock_of_its_server() {
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     assert!(std::path::Path::new(&format!("/proc/{child}")).exists(), "the child lives");
     let (outcome, _) = home.count();
-    assert!(matches!(outcome.how, How::StartedExternal(_)), "{outcome}");
+    assert!(matches!(outcome.origin, Origin::StartedExternal(_)), "{outcome}");
     signal(child, Signal::KILL);
     home.retire();
 }
@@ -313,7 +315,7 @@ fn a_panic_ends_its_own_connection_only() {
         let mut two = connected(&service).await.into_stream();
         ask(&mut one, PANIC).await.expect_err("the client's connection ends");
         assert_eq!(ask(&mut two, COUNT).await.unwrap(), 1);
-        assert_eq!(connected(&service).await.outcome().how, How::Joined);
+        assert_eq!(connected(&service).await.outcome().origin, Origin::Joined);
         eventually_clients(&service, 1).await;
     });
     home.retire();
@@ -336,7 +338,7 @@ fn a_handler_that_blocks_holds_up_no_handshake() {
         let mut one = connected(&service).await.into_stream();
         one.write_u8(BLOCK).await.unwrap();
         let two = connected(&service).await;
-        assert_eq!(two.outcome().how, How::Joined);
+        assert_eq!(two.outcome().origin, Origin::Joined);
         assert!(matches!(service.inspect().await.unwrap(), Status::Live { clients: 2, .. }));
         // A blocked handler does not keep its process alive.
         service.retire().await.unwrap();
@@ -352,7 +354,7 @@ fn a_retiring_server_lets_its_clients_finish_and_takes_nobody_new() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut old = connected(&service).await;
-        let pid = old.outcome().pid;
+        let pid = old.outcome().pid();
         let mut stream = old.into_stream();
         stream.write_u8(WAIT).await.unwrap();
         let retiring = tokio::spawn({
@@ -360,7 +362,7 @@ fn a_retiring_server_lets_its_clients_finish_and_takes_nobody_new() {
             async move { service.retire().await }
         });
         eventually("the record is withdrawn", || fs::read(home.point()).unwrap().is_empty());
-        assert_eq!(service.inspect().await.unwrap(), Status::Between);
+        assert_eq!(service.inspect().await.unwrap(), Status::InTransition);
         let next = tokio::spawn({
             let service = service.clone();
             async move { service.connect().await }
@@ -371,9 +373,9 @@ fn a_retiring_server_lets_its_clients_finish_and_takes_nobody_new() {
         stream.write_u8(b'.').await.unwrap();
         assert_eq!(tokio::io::AsyncReadExt::read_u64(&mut stream).await.unwrap(), 0, "the call is answered");
         drop(stream);
-        assert_eq!(retiring.await.unwrap().unwrap(), Retired::Retired { pid });
+        assert_eq!(retiring.await.unwrap().unwrap(), Retirement::Exited { pid: Some(process(pid)) });
         old = next.await.unwrap().unwrap();
-        assert_ne!(old.outcome().pid, pid);
+        assert_ne!(old.outcome().pid(), pid);
     });
     home.retire();
 }
@@ -392,15 +394,23 @@ fn a_server_that_is_told_ends_within_its_drain_deadline() {
 
 fn to_retire_nothing_is_no_error() {
     let home = Home::new();
-    assert_eq!(runtime().block_on(home.service().retire()).unwrap(), Retired::Absent);
+    assert_eq!(runtime().block_on(home.service().retire()).unwrap(), Retirement::NoServer);
     assert!(home.processes().is_empty() && !home.path().exists(), "no process was started, and no file created");
     let (server, _) = home.count();
     fs::remove_file(home.point()).unwrap();
     let retired = runtime().block_on(home.service().retire()).unwrap();
-    assert_eq!(retired, Retired::Retired { pid: server.pid }, "a server whose point was deleted is found too");
+    assert_eq!(
+        retired,
+        Retirement::Exited { pid: Some(process(server.pid())) },
+        "a server whose point was deleted is found too"
+    );
     home.wait_for_nobody();
-    crate::home::kill(&home, home.count().0.pid);
-    assert_eq!(runtime().block_on(home.service().retire()).unwrap(), Retired::Absent, "a dead server counts as absent");
+    crate::home::kill(&home, home.count().0.pid());
+    assert_eq!(
+        runtime().block_on(home.service().retire()).unwrap(),
+        Retirement::NoServer,
+        "a dead server counts as absent"
+    );
 }
 
 fn a_status_is_no_client_and_starts_nothing() {
@@ -412,18 +422,18 @@ fn a_status_is_no_client_and_starts_nothing() {
     let (server, _) = home.count();
     runtime.block_on(eventually_clients(&service, 0));
     match runtime.block_on(service.inspect()).unwrap() {
-        Status::Live { pid, version: 7, .. } => assert_eq!(pid, server.pid),
+        Status::Live { pid, version: 7, .. } => assert_eq!(pid, Some(process(server.pid()))),
         status => panic!("{status}"),
     }
     let lock = fs::File::open(home.point()).unwrap();
     fs2::FileExt::lock_exclusive(&lock).unwrap();
     let record = fs::read(home.point()).unwrap();
     fs::write(home.point(), b"").unwrap();
-    assert_eq!(runtime.block_on(service.inspect()).unwrap(), Status::Between, "another process holds the lock");
+    assert_eq!(runtime.block_on(service.inspect()).unwrap(), Status::InTransition, "another process holds the lock");
     fs::write(home.point(), record).unwrap();
     fs2::FileExt::unlock(&lock).unwrap();
-    crate::home::kill(&home, server.pid);
-    assert_eq!(runtime.block_on(service.inspect()).unwrap(), Status::Gone { pid: server.pid });
+    crate::home::kill(&home, server.pid());
+    assert_eq!(runtime.block_on(service.inspect()).unwrap(), Status::Gone { pid: Some(process(server.pid())) });
     fs::write(home.point(), b"rubbish").unwrap();
     assert!(matches!(runtime.block_on(service.inspect()).unwrap(), Status::Malformed(_)));
     assert!(home.processes().is_empty());

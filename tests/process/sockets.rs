@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rendezvous_ipc::proto::address::Address;
-use rendezvous_ipc::proto::connect::Came;
-use rendezvous_ipc::{Error, How, Limits, Reason, Transport};
+use rendezvous_ipc::{DialFailure, Error, Limits, Origin, Reason, Stage, Transport};
 
+use crate::home::Named as _;
 use crate::home::{Home, connected, eventually, kill, open_pending, output, printed, runtime, signal, stop};
 use crate::program::{self, COUNT, ask};
 
@@ -64,7 +64,7 @@ fn the_sockets_that_dead_servers_left_are_swept_and_nothing_else_is() {
     for _ in 0..2 {
         let (server, _) = home.count();
         let left = home.address();
-        kill(&home, server.pid);
+        kill(&home, server.pid());
         assert!(Path::new(&left).exists(), "a killed server leaves its socket");
     }
     // A file with a socket's name, and sockets of another service or of none.
@@ -75,7 +75,7 @@ fn the_sockets_that_dead_servers_left_are_swept_and_nothing_else_is() {
     fs::write(&file, b"mine").unwrap();
     let _listening: Vec<_> = others.iter().map(|path| UnixListener::bind(path).unwrap()).collect();
     let (outcome, _) = home.count();
-    assert_eq!(outcome.how, How::StartedExternal(Reason::ServerGone));
+    assert_eq!(outcome.origin, Origin::StartedExternal(Reason::ServerGone));
     let mut there = others.to_vec();
     there.push(home.address().into());
     there.sort();
@@ -100,7 +100,7 @@ fn a_server_whose_socket_was_removed_or_replaced_makes_it_again_and_counts_on() 
             damage();
             let connection = connected(&home.service()).await;
             let outcome = connection.outcome().clone();
-            assert_eq!((outcome.how, outcome.pid), (How::Joined, record.pid), "{how}");
+            assert_eq!((outcome.origin, outcome.pid()), (Origin::Joined, record.pid()), "{how}");
             assert!(!outcome.suspicions.is_empty(), "{how}: an earlier dial has failed");
             assert_eq!(ask(&mut connection.into_stream(), COUNT).await.unwrap(), 2 * count as u64 + 1, "{how}");
             assert_eq!(
@@ -128,7 +128,7 @@ fn a_path_that_is_too_long_for_a_socket_is_long_enough_for_a_service() {
     symlink(home.path(), &short).unwrap();
     let long = std::mem::replace(&mut home.below, "home".into());
     let (outcome, count) = home.count();
-    assert_eq!((outcome.pid, count), (server.pid, 2));
+    assert_eq!((outcome.pid(), count), (server.pid(), 2));
     home.below = long;
     home.retire();
     assert_eq!(sockets(&short), [] as [&Path; 0]);
@@ -138,9 +138,9 @@ fn a_name_that_is_too_long_for_a_socket_is_served_at_a_port() {
     let home = home();
     let service = home.service_by(&["@serve", "unix", &format!("name={}", "n".repeat(200))]);
     let (started, _) = home.try_count(&service).unwrap();
-    assert!(matches!(started.how, How::StartedExternal(Reason::NoRecord)), "{started}");
+    assert!(matches!(started.origin, Origin::StartedExternal(Reason::NoRecord)), "{started}");
     let (joined, count) = home.try_count(&service).unwrap();
-    assert_eq!((joined.pid, count), (started.pid, 2));
+    assert_eq!((joined.pid(), count), (started.pid(), 2));
     assert_eq!(sockets(&home.path()), [] as [&Path; 0]);
     let log = fs::read_to_string(home.path().join(format!("{}.log", "n".repeat(200)))).unwrap();
     assert!(log.contains("WARN") && log.contains("File name too long"), "the log says so: {log}");
@@ -152,7 +152,7 @@ fn a_client_goes_by_the_record_and_not_by_its_own_transport() {
     let home = home();
     let (server, _) = home.count();
     let (outcome, count) = home.try_count(&home.service().transport(Transport::Tcp)).unwrap();
-    assert_eq!((outcome.pid, count), (server.pid, 2));
+    assert_eq!((outcome.pid(), count), (server.pid(), 2));
     home.retire();
 }
 
@@ -189,8 +189,8 @@ fn a_socket_that_cannot_be_made_is_an_error_and_no_port() {
     chmod(home.path(), 0o500);
     let said = printed(&output(as_user(&home, &["@client", "server:unix"])));
     chmod(home.path(), 0o700);
-    let why = ".sock: Permission denied (os error 13): give yourself the right to it, or use another home";
-    assert!(said.starts_with("error: the server ") && said.contains(why), "{said}");
+    let why = ".sock (give yourself the right to it, or use another home): Permission denied (os error 13)";
+    assert!(said.starts_with("error: no server could be started: ") && said.contains(why), "{said}");
     home.wait_for_nobody();
     assert_eq!(fs::read(home.point()).unwrap(), b"", "no server is registered");
 }
@@ -210,8 +210,8 @@ fn a_socket_for_which_there_is_no_room_is_an_error_and_no_port() {
         return println!("not tried: mounting is not permitted");
     }
     let said = printed(&output(on_a_small_disk("exec \"$0\" @client server:unix --home \"$1\"")));
-    let why = ".sock: No space left on device (os error 28): make room there, or use another home";
-    assert!(said.starts_with("error: the server ") && said.contains(why), "{said}");
+    let why = ".sock (make room there, or use another home): No space left on device (os error 28)";
+    assert!(said.starts_with("error: no server could be started: ") && said.contains(why), "{said}");
 }
 
 fn where_there_can_be_no_socket_a_server_listens_at_a_port_and_says_so() {
@@ -254,7 +254,7 @@ fn a_socket_that_lost_its_write_bit_is_a_suspicion_and_its_server_repairs_it() {
     let client = || printed(&output(as_user(&home, &["@client", "server:unix"])));
     let started = client();
     assert!(started.starts_with("started an external server"), "{started}");
-    let (socket, pid) = (home.address(), home.record().pid);
+    let (socket, pid) = (home.address(), home.record().pid());
     for mode in [0o400, 0o000] {
         stop(pid);
         chmod(&socket, mode);
@@ -287,8 +287,8 @@ fn a_socket_of_another_user_is_our_own_trouble() {
     assert!(started.starts_with("started an external server"), "{started}");
     std::os::unix::fs::chown(home.address(), Some(0), Some(0)).unwrap();
     let said = printed(&output(as_user(&home, &["@client", "server:unix"])));
-    assert_eq!(said, "error: at Dial: Permission denied (os error 13)");
-    signal(home.record().pid, rustix::process::Signal::TERM);
+    assert_eq!(said, "error: the system refused what is needed at Dial: Permission denied (os error 13)");
+    signal(home.record().pid(), rustix::process::Signal::TERM);
     home.wait_for_nobody();
 }
 
@@ -318,7 +318,7 @@ fn the_sockets_of_others_do_not_end_a_sweep() {
     assert_eq!(sockets(&home.path()), there, "the user's own sockets are removed, and those of others are left");
     let log = fs::read_to_string(home.path().join("count.log")).unwrap();
     assert!(log.contains("WARN") && log.contains("count=8"), "the log says so: {log}");
-    signal(home.record().pid, rustix::process::Signal::TERM);
+    signal(home.record().pid(), rustix::process::Signal::TERM);
     home.wait_for_nobody();
 }
 
@@ -326,18 +326,18 @@ fn who_finds_a_socket_full_tries_until_its_patience_is_over() {
     let mut home = home();
     let (server, _) = home.count();
     home.limits = Limits::default().divided_by(16);
-    stop(server.pid);
+    stop(server.pid());
     let address = home.address();
     let path = address.clone();
     let crowd =
         std::thread::spawn(move || (0..1025).map(|_| open_pending(&path, b"")).collect::<Vec<_>>()).join().unwrap();
     let error = home.fail(&home.service());
     let Error::Unresponsive { suspicion, .. } = error else { panic!("{error}") };
-    assert_eq!((suspicion.stage, suspicion.came), ("Dial", Came::Silence), "{suspicion}");
+    assert_eq!((suspicion.stage, suspicion.failure), (Stage::Dial, DialFailure::TimedOut), "{suspicion}");
     drop(crowd);
-    signal(server.pid, rustix::process::Signal::CONT);
+    signal(server.pid(), rustix::process::Signal::CONT);
     home.limits = program::limits();
-    assert_eq!(home.count().0.pid, server.pid);
+    assert_eq!(home.count().0.pid(), server.pid());
     home.retire();
 }
 

@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use rendezvous_ipc::{Descriptor, Error, How, Reason, StartFailure};
+use rendezvous_ipc::{Descriptor, Error, Origin, Reason, StartFailure, Usage};
 use rustix::process::Signal;
 
+use crate::home::Named as _;
 use crate::home::{Home, eventually, kill, output, printed, runtime, signal};
 
 crate::trials![
@@ -41,8 +42,8 @@ fn failure(home: &Home, service: &Descriptor) -> (StartFailure, String) {
     let begun = Instant::now();
     let error = home.fail(service);
     assert!(begun.elapsed() < home.limits.start + home.limits.patience, "{:?}: {error}", begun.elapsed());
-    let text = error.to_string();
-    let Error::Start(error) = error else { panic!("{text}") };
+    let Error::Start(error) = error else { panic!("{error}") };
+    let text = format!("{error:#}");
     home.wait_for_nobody();
     assert_eq!(fs::read(home.point()).unwrap(), b"", "no record is left");
     let lock = fs::File::open(home.point()).unwrap();
@@ -90,7 +91,7 @@ fn a_program_that_is_still_being_written_is_started_when_it_is_whole() {
             drop(installer);
             connecting.join().unwrap().unwrap().0
         });
-        assert_eq!(outcome.how, How::StartedExternal(Reason::NoRecord), "{args:?}");
+        assert_eq!(outcome.origin, Origin::StartedExternal(Reason::NoRecord), "{args:?}");
         home.processes().into_iter().for_each(|server| signal(server, Signal::TERM));
         home.wait_for_nobody();
     }
@@ -103,8 +104,8 @@ fn a_program_that_stays_open_for_writing_is_named() {
     let (failure, text) = failure(&home, &home.service().program(&program, ["@serve"]));
     assert!(begun.elapsed() >= home.limits.start, "{:?}: the program had its time", begun.elapsed());
     assert!(matches!(failure, StartFailure::CannotExecute(_)), "{text}");
-    let why = "Text file busy (os error 26): somebody had it open for writing for as long as a start may take: see that its installer ends";
-    assert!(text.ends_with(&format!("cannot be executed: {why}")), "{text}");
+    let why = "(somebody had it open for writing for as long as a start may take: see that its installer ends)";
+    assert!(text.ends_with(&format!("cannot be executed {why}: Text file busy (os error 26)")), "{text}");
 }
 
 fn a_program_that_exits_at_once_is_quoted_with_its_status() {
@@ -195,7 +196,7 @@ fn a_program_without_the_lifetime_lock_is_no_server() {
     let home = Home::new();
     let (server, _) = home.count();
     let record = fs::read_to_string(home.point()).unwrap();
-    kill(&home, server.pid);
+    kill(&home, server.pid());
     let script = format!("RECORD='{record}' exec \"$0\" @claims-nothing \"$@\"");
     let program = std::env::current_exe().unwrap();
     let args = ["-c", &script, program.to_str().unwrap()];
@@ -228,7 +229,7 @@ fn a_service_without_a_program_says_what_is_missing() {
     let home = Home::new();
     let service = Descriptor::new(&home.context(), "nobody").unwrap();
     match runtime().block_on(service.connect()) {
-        Err(Error::Usage(text)) => assert!(text.contains("has no program"), "{text}"),
+        Err(Error::Usage(usage)) => assert_eq!(usage, Usage::NoProgram),
         other => panic!("{other:?}"),
     }
 }
@@ -236,7 +237,7 @@ fn a_service_without_a_program_says_what_is_missing() {
 fn what_a_server_prints_goes_to_its_log_and_not_to_its_caller() {
     let home = Home::new();
     let (outcome, _) = home.try_count(&home.service_by(&["@serve", "prints"])).unwrap();
-    assert!(matches!(outcome.how, How::StartedExternal(_)));
+    assert!(matches!(outcome.origin, Origin::StartedExternal(_)));
     let log = fs::read_to_string(home.path().join("count.log")).unwrap();
     assert!(log.lines().any(|line| line == "to the log with it"), "{log}");
     home.retire();
@@ -245,10 +246,10 @@ fn what_a_server_prints_goes_to_its_log_and_not_to_its_caller() {
 fn a_server_is_started_with_the_callers_home() {
     let home = Home::new();
     let (server, _) = home.count();
-    assert_eq!(fs::read_link(format!("/proc/{}/cwd", server.pid)).unwrap(), home.path());
-    let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid)).unwrap();
+    assert_eq!(fs::read_link(format!("/proc/{}/cwd", server.pid())).unwrap(), home.path());
+    let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
     let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3).unwrap().to_owned();
-    assert_eq!(session, server.pid.to_string(), "the server has a session of its own");
+    assert_eq!(session, server.pid().to_string(), "the server has a session of its own");
     home.retire();
 }
 

@@ -7,13 +7,14 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rendezvous_ipc::proto::handshake::SERVER_PROOF;
-use rendezvous_ipc::{Descriptor, How, Policy};
+use rendezvous_ipc::{Descriptor, Origin, Policy};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::home::Named as _;
 use crate::home::{Home, LONG, connected, dial, eventually, output, runtime};
 use crate::program::{BOMB, COUNT, ask, hello};
 
@@ -123,7 +124,7 @@ fn a_task_that_accepts_and_panics_is_begun_anew_at_the_same_socket() {
     let service = home.service_by(&["@serve", ACCEPTING, "panics=1"]);
     runtime().block_on(async {
         let first = connected(&service).await;
-        let server = first.outcome().pid;
+        let server = first.outcome().pid();
         have_it_check(&home);
         let address = home.address();
         let_open(server, true);
@@ -135,7 +136,7 @@ fn a_task_that_accepts_and_panics_is_begun_anew_at_the_same_socket() {
         waits.read_exact(&mut [0; SERVER_PROOF]).expect("the client that waited meanwhile is answered");
         assert_eq!(ask(&mut first.into_stream(), COUNT).await.unwrap(), 1, "the connected client notices nothing");
         let next = connected(&service).await;
-        assert_eq!((next.outcome().how, next.outcome().pid), (How::Joined, server));
+        assert_eq!((next.outcome().origin, next.outcome().pid()), (Origin::Joined, server));
         assert_eq!(home.address(), address);
     });
     home.retire();
@@ -174,7 +175,7 @@ fn assert_it_drains_and_ends(home: &Home, service: &Descriptor, lose: impl FnOnc
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let first = connected(service).await;
-        let server = first.outcome().pid;
+        let server = first.outcome().pid();
         let mut first = first.into_stream();
         lose(server);
         let next = tokio::spawn({
@@ -187,9 +188,9 @@ fn assert_it_drains_and_ends(home: &Home, service: &Descriptor, lose: impl FnOnc
         assert!(!next.is_finished(), "its successor waits until it has drained");
         drop(first);
         let next = next.await.unwrap().unwrap();
-        assert!(matches!(next.outcome().how, How::StartedExternal(_)), "{}", next.outcome());
+        assert!(matches!(next.outcome().origin, Origin::StartedExternal(_)), "{}", next.outcome());
         assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it", "the handler has ended before");
-        assert_ne!(next.outcome().pid, server);
+        assert_ne!(next.outcome().pid(), server);
         eventually("the server's process has ended", || !home.processes().contains(&server));
         eventually_logged(home, "the process ends", 1);
         drop(next);
@@ -219,7 +220,10 @@ fn a_server_by_hand_whose_loop_panics_returns_that() {
         let ended = output(server);
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.status.code(), Some(1), "{said}");
-        assert!(said.ends_with("Serve: the server's loop panicked: this line must not be logged\n"), "{said}");
+        assert!(
+            said.ends_with("please report it: the server's loop panicked: this line must not be logged\n"),
+            "{said}"
+        );
         assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it", "{dialect}");
     }
 }
@@ -260,7 +264,7 @@ fn a_greeting_that_panics_ends_its_own_connection_only() {
     runtime().block_on(async {
         let first = connected(&service).await;
         assert!(!first.outcome().suspicions.is_empty(), "one dial failed: {}", first.outcome());
-        assert_eq!(connected(&service).await.outcome().how, How::Joined);
+        assert_eq!(connected(&service).await.outcome().origin, Origin::Joined);
     });
     assert!(!log(&home).contains("a task is dead"), "{}", log(&home));
     home.retire();

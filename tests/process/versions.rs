@@ -6,10 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rendezvous_ipc::{Descriptor, Error, How, Reason, StartFailure};
+use rendezvous_ipc::{Descriptor, Error, Origin, Reason, StartFailure};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::home::Named as _;
 use crate::home::{Home, connected, eventually, output, printed, runtime, signal};
 use crate::program::WAIT;
 
@@ -30,7 +31,7 @@ fn a_newer_client_replaces_an_older_server_when_its_clients_are_done() {
     let home = Home::new();
     runtime().block_on(async {
         let old = connected(&of(&home, 1)).await;
-        let pid = old.outcome().pid;
+        let pid = old.outcome().pid();
         let mut stream = old.into_stream();
         stream.write_u8(WAIT).await.unwrap();
         let newer = of(&home, 2);
@@ -41,8 +42,8 @@ fn a_newer_client_replaces_an_older_server_when_its_clients_are_done() {
         assert_eq!(stream.read_u64().await.unwrap(), 0, "the old server's client has ended");
         drop(stream);
         let new = replacing.await.unwrap();
-        assert_eq!((new.outcome().how, new.outcome().version), (How::StartedExternal(Reason::Replaced(1)), 2));
-        assert_ne!(new.outcome().pid, pid);
+        assert_eq!((new.outcome().origin, new.outcome().version), (Origin::StartedExternal(Reason::Replaced(1)), 2));
+        assert_ne!(new.outcome().pid(), pid);
     });
     home.retire();
 }
@@ -53,7 +54,11 @@ fn an_older_client_joins_a_newer_server_and_there_is_no_fight() {
         let new = connected(&of(&home, 2)).await;
         for version in [1, 2, 1, 2] {
             let next = connected(&of(&home, version)).await;
-            assert_eq!((next.outcome().how, next.outcome().pid), (How::Joined, new.outcome().pid), "version {version}");
+            assert_eq!(
+                (next.outcome().origin, next.outcome().pid()),
+                (Origin::Joined, new.outcome().pid()),
+                "version {version}"
+            );
         }
     });
     home.retire();
@@ -66,12 +71,12 @@ fn a_client_that_does_not_understand_a_newer_server_is_told_and_leaves_it_alone(
         match of(&home, 1).newest(3).connect().await {
             Err(error @ Error::TooNew { pid, offers: 5, newest: 3 }) => {
                 assert_eq!(pid, new.outcome().pid);
-                let offers = format!("the server (pid {pid}) offers version 5 of the service");
+                let offers = format!("the server (pid {}) offers version 5 of the service", new.outcome().pid());
                 assert_eq!(error.to_string(), format!("{offers}, and this program understands 3 at most: update it"));
             }
             other => panic!("{other:?}"),
         }
-        assert_eq!(connected(&of(&home, 5)).await.outcome().pid, new.outcome().pid);
+        assert_eq!(connected(&of(&home, 5)).await.outcome().pid(), new.outcome().pid());
     });
     home.retire();
 }
@@ -116,7 +121,7 @@ fn rebuilt_in(directory: &OsStr) {
     };
     let said = printed(&output(client(&[])));
     assert!(said.starts_with("started an external server"), "{said}");
-    let old = home.record().pid;
+    let old = home.record().pid();
     // Each of these runs from the file that is replaced under it.
     let joins = client(&["later"]).stdin(Stdio::piped()).spawn().unwrap();
     let starts = client(&["later"]).stdin(Stdio::piped()).spawn().unwrap();
@@ -128,13 +133,13 @@ fn rebuilt_in(directory: &OsStr) {
     rebuild();
     let said = printed(&joins.wait_with_output().unwrap());
     assert!(said.starts_with("joined an external server"), "{said}");
-    assert_eq!(home.record().pid, old);
+    assert_eq!(home.record().pid(), old);
     let waiting = starts.id();
     signal(old, Signal::KILL);
     eventually("only the waiting client is left", || home.processes() == [waiting]);
     let said = printed(&starts.wait_with_output().unwrap());
     assert!(said.starts_with("started an external server"), "{said}");
-    let exe = fs::read_link(format!("/proc/{}/exe", home.record().pid)).unwrap();
+    let exe = fs::read_link(format!("/proc/{}/exe", home.record().pid())).unwrap();
     assert_eq!(exe, program, "the new file, not the deleted one");
     home.retire();
 }

@@ -24,6 +24,7 @@ const BEFORE: &[Rung] = &[
     Rung("docs", "warnings denied", |_| {
         run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--no-deps", "--locked"]))
     }),
+    Rung("api", "the public API is the recorded one", |_| release::check_api()),
     Rung("nostd", "`proto` without std is linked and run", |_| nostd::check()),
     Rung("package", "what would be published builds", |_| release::package()),
     Rung("codegen", "the generated code is current", |_| codegen::check()),

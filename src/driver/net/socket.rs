@@ -12,14 +12,23 @@ use crate::error::Error;
 use crate::os::listener::{self, SocketFile, Unheard};
 use crate::os::stream;
 use crate::proto::address::{Address, SocketName};
+use crate::stage::Stage;
 use crate::stream::Socket;
-use crate::transport::Transport;
+use crate::transport::{Endpoint, Transport};
 
 /// Connections that may wait to be accepted: as many as the lobby takes in. Whom the system turns away at a port tries
 /// again after a second, which is most of a client's patience.
 pub(crate) const BACKLOG: u32 = 1024;
 /// What stands behind the point's name and a socket's own.
 const SUFFIX: &str = ".sock";
+
+/// Where a server of this point listens.
+pub(crate) fn endpoint(point: &Path, address: Address) -> Endpoint {
+    match address {
+        Address::Tcp(address) => Endpoint::Tcp(address.socket_addr()),
+        Address::Unix(name) => Endpoint::Unix(path(point, name)),
+    }
+}
 
 /// The path of a socket beside a point.
 pub(crate) fn path(point: &Path, name: SocketName) -> PathBuf {
@@ -81,7 +90,7 @@ impl Listener {
                 Err(Unheard::Wrong(error)) => return Err(Error::file(&path(point, name), error)),
             }
         }
-        Listener::at_port().map_err(Error::system("Listen"))
+        Listener::at_port().map_err(Error::system(Stage::Listen))
     }
 
     fn at_port() -> io::Result<(Self, Address)> {

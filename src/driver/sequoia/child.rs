@@ -22,6 +22,7 @@ use crate::proto::sequoia::connect::Introduced;
 use crate::proto::sequoia::record::Record;
 use crate::proto::timing::EXIT_GRACE;
 use crate::service::Service;
+use crate::stage::Stage;
 
 /// A listener for a server to be, and the first connection to it, on which the cookie was said.
 pub(super) struct Port {
@@ -59,7 +60,7 @@ impl Child {
     /// Starts a process, with the listener as its standard input.
     pub(super) async fn spawn(service: &Service, port: Port) -> Result<Self, NoChild> {
         let began = Instant::now();
-        let ours = |error| NoChild::Ours(Error::System { stage: "Spawn", source: error });
+        let ours = |error| NoChild::Ours(Error::System { stage: Stage::Spawn, source: error });
         let (program, context) = (service.program().map_err(NoChild::Ours)?, &service.context);
         let (errors, log_begin) = log::open(&service.log).map_err(NoChild::Ours)?;
         let Port { listener, introduction } = port;

@@ -4,14 +4,15 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
 use super::super::child::NoChild;
-use super::super::connect::{no_handler, not_held, serve_here, start_error, welcomed};
+use super::super::connect::{connection, serve_here, start_error};
 use super::super::dial::{self, Trouble};
+use super::super::net::socket;
 use super::super::point::{self, Guard};
 use super::super::random;
 use super::super::story::Story;
 use super::child::{Child, Port};
 use crate::connection::Connection;
-use crate::error::{Error, StartFailure};
+use crate::error::{Error, StartFailure, Usage};
 use crate::handler::Factory;
 use crate::outcome::Reason;
 use crate::proto::handshake::Welcome;
@@ -19,6 +20,7 @@ use crate::proto::sequoia::connect::{Came, Done, Goal, Holds, Policy, Step};
 use crate::proto::sequoia::record::{Found, Record};
 use crate::proto::timing::{self, Pause};
 use crate::service::Service;
+use crate::stage::Stage;
 use crate::stream::{Keeps, Socket, Stream};
 
 /// How a connect ended well.
@@ -40,7 +42,7 @@ pub(in crate::driver) async fn connect(
     factory: Option<&Factory>,
 ) -> Result<Connection, Error> {
     if (service.version, service.newest) != (0, u32::MAX) {
-        return Err(Error::Usage("the sequoia dialect has no versions of a service: leave them out".into()));
+        return Err(Error::Usage(Usage::DialectWithoutVersions));
     }
     let mut story = Story::new();
     let until = Instant::now() + service.limits.connect;
@@ -51,12 +53,13 @@ pub(in crate::driver) async fn connect(
             Ok(Connection { stream: Stream::new(stream, keeps), outcome: story.outcome(unknown) })
         }
         Ended::Internal => {
-            let factory = factory.ok_or_else(no_handler)?;
+            let factory = factory.ok_or(Error::Usage(Usage::NoHandler))?;
             let serving = tokio::time::timeout_at(until, serve_here(service, factory, &mut story)).await;
-            let ended = serving.unwrap_or_else(|_| Err(story.deadline(service))).map_err(|error| story.both(error))?;
-            welcomed(service, ended, &mut story)
+            let welcomed =
+                serving.unwrap_or_else(|_| Err(story.deadline(service))).map_err(|error| story.both(error))?;
+            Ok(connection(service, welcomed, &mut story))
         }
-        Ended::Live | Ended::Start(_) => Err(not_held("the connection")),
+        Ended::Live | Ended::Start(_) => Err(Error::missing("the connection")),
     }
 }
 
@@ -80,7 +83,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
     let mut reason = Reason::NoRecord;
     let mut step = Step::new(goal);
     loop {
-        story.at(step.name(), held.child.as_ref().map(Child::pid));
+        story.at(stage(&step), step.name(), held.child.as_ref().map(Child::pid));
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
         step = match step {
             Step::Lock(s) => {
@@ -95,7 +98,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
             Step::Read(s) => {
                 let found = held.point()?.found_as(Found::read)?;
                 reason = match &found {
-                    Found::Malformed(malformed) => Reason::Malformed(*malformed),
+                    Found::Malformed(malformed) => Reason::Malformed((*malformed).into()),
                     Found::Record(_) => Reason::ServerGone,
                     Found::Absent | Found::Empty | Found::OtherDialect => Reason::NoRecord,
                 };
@@ -109,7 +112,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                         s.connected()
                     }
                     Err(trouble) => {
-                        let came = held.hang_up(s.record(), trouble, story);
+                        let came = held.hang_up(service, s.record(), trouble, story);
                         s.failed(came)
                     }
                 }
@@ -117,7 +120,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
             Step::Tell(s) => match dial::send(held.stream()?, s.record().cookie.expose(), until).await {
                 Ok(()) => s.told(),
                 Err(trouble) => {
-                    let came = held.hang_up(s.record(), trouble, story);
+                    let came = held.hang_up(service, s.record(), trouble, story);
                     s.failed(came)
                 }
             },
@@ -131,12 +134,12 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                 }
             }
             Step::Introduce(s) => {
-                let (port, record) = Port::open(s.cookie()).await.map_err(Error::system("Introduce"))?;
+                let (port, record) = Port::open(s.cookie()).await.map_err(Error::system(Stage::Introduce))?;
                 held.port = Some(port);
                 s.introduced(record)
             }
             Step::Spawn(s) => {
-                let port = held.port.take().ok_or_else(|| not_held("the port"))?;
+                let port = held.port.take().ok_or_else(|| Error::missing("the port"))?;
                 match Child::spawn(service, port).await {
                     Ok(child) => {
                         held.child = Some(child);
@@ -150,7 +153,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                 }
             }
             Step::Await(s) => {
-                let child = held.child.as_mut().ok_or_else(|| not_held("the child"))?;
+                let child = held.child.as_mut().ok_or_else(|| Error::missing("the child"))?;
                 match child.heard(limits.start).await {
                     Ok(()) => s.heard(),
                     Err(reason) => {
@@ -161,7 +164,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
             }
             Step::Write(s) => {
                 held.point()?.write_line(&s.record().bytes())?;
-                let child = held.child.take().ok_or_else(|| not_held("the child"))?;
+                let child = held.child.take().ok_or_else(|| Error::missing("the child"))?;
                 failure = Some((StartFailure::Vanished, Some(child.log_begin())));
                 story.started(child.pid());
                 held.registered = Some((s.record().clone(), child.pid()));
@@ -179,7 +182,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
             Step::Backoff(s) => {
                 if s.is_silent() {
                     // What it waits for is still the connection.
-                    story.at("Dial", None);
+                    story.at(Stage::Dial, "Dial", None);
                 }
                 sleep(random::pause(&mut pause)?).await;
                 s.elapsed()
@@ -203,21 +206,23 @@ fn finish(
                 let ours = held.registered.take().filter(|(registered, _)| *registered == record);
                 return Ok(Ended::Connected(stream, ours.map_or(0, |(_, pid)| pid)));
             }
-            None => not_held("the stream"),
+            None => Error::missing("the stream"),
         },
         Done::Live(_) => return Ok(Ended::Live),
         Done::Start => match held.point.take() {
             Some(point) => return Ok(Ended::Start(point)),
-            None => not_held("the point lock"),
+            None => Error::missing("the point lock"),
         },
         Done::Internal => {
             failure.iter().for_each(|failure| story.not_started(failure));
             return Ok(Ended::Internal);
         }
         Done::OtherDialect => Error::OtherDialect { path: service.point.clone() },
-        Done::Failed => failure.map_or_else(|| not_held("the failure"), |failure| Error::Start(Box::new(failure))),
+        Done::Failed => {
+            failure.map_or_else(|| Error::missing("the failure"), |failure| Error::Start(Box::new(failure)))
+        }
         Done::TooLate => story.too_late(service),
-        Done::Trouble => story.take_trouble().unwrap_or_else(|| not_held("the error")),
+        Done::Trouble => story.take_trouble().unwrap_or_else(|| Error::missing("the error")),
     })
 }
 
@@ -239,22 +244,40 @@ impl Held {
     }
 
     fn point(&mut self) -> Result<&mut Guard, Error> {
-        self.point.as_mut().ok_or_else(|| not_held("the point lock"))
+        self.point.as_mut().ok_or_else(|| Error::missing("the point lock"))
     }
 
     fn stream(&mut self) -> Result<&mut Socket, Error> {
-        self.stream.as_mut().ok_or_else(|| not_held("the stream"))
+        self.stream.as_mut().ok_or_else(|| Error::missing("the stream"))
     }
 
     /// Ends a dial, and tells what it came to.
-    fn hang_up(&mut self, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
+    fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
         self.stream = None;
-        match trouble.suspicion(0, record.address(), story.stage()) {
+        let came = trouble.came();
+        match trouble.suspicion(None, socket::endpoint(&service.point, record.address()), story.stage()) {
             Ok(suspicion) => story.suspect(suspicion),
-            Err(error) => {
-                story.trouble(Error::System { stage: story.stage(), source: error });
-                Came::Trouble
-            }
+            Err(error) => story.trouble(error),
         }
+        came
+    }
+}
+
+/// The steps of a connect in the dialect by their own names.
+fn stage(step: &Step) -> Stage {
+    match step {
+        Step::Lock(_) => Stage::Lock,
+        Step::Read(_) => Stage::Read,
+        Step::Dial(_) => Stage::Dial,
+        Step::Tell(_) => Stage::Tell,
+        Step::Clear(_) => Stage::Clear,
+        Step::Introduce(_) => Stage::Introduce,
+        Step::Spawn(_) => Stage::Spawn,
+        Step::Await(_) => Stage::Await,
+        Step::Write(_) => Stage::Write,
+        Step::Kill(_) => Stage::Kill,
+        Step::Unlock(_) => Stage::Unlock,
+        Step::Backoff(_) => Stage::Backoff,
+        Step::Done(_) => Stage::Done,
     }
 }

@@ -2,13 +2,14 @@
 
 use tokio::time::Instant;
 
-use super::super::connect::not_held;
 use super::super::dial;
+use super::super::net::socket;
 use super::super::point;
 use crate::error::Error;
 use crate::proto::sequoia::inspect::{Verdict, dialled, found};
 use crate::proto::sequoia::record::Found;
 use crate::service::Service;
+use crate::stage::Stage;
 use crate::status::Status;
 
 /// Looks at a point. Takes no lock, and says nothing to whoever listens.
@@ -21,18 +22,20 @@ pub(in crate::driver) async fn inspect(service: &Service) -> Result<Status, Erro
             match dial::connect(&service.point, address, Instant::now() + service.limits.patience).await {
                 Ok(_) => dialled(address, Ok(())),
                 Err(trouble) => {
-                    let failed = trouble.suspicion(0, address, "Dial").map_err(Error::system("Dial"))?;
-                    dialled(address, Err(suspicion.insert(failed).came))
+                    let came = trouble.came();
+                    suspicion =
+                        Some(trouble.suspicion(None, socket::endpoint(&service.point, address), Stage::Dial)?);
+                    dialled(address, Err(came))
                 }
             }
         }
     };
     Ok(match verdict {
-        Verdict::Listening(address) => Status::Listening { address },
+        Verdict::Listening(address) => Status::Listening { address: socket::endpoint(&service.point, address) },
         Verdict::Absent => Status::Absent,
-        Verdict::Malformed(malformed) => Status::Malformed(malformed),
+        Verdict::Malformed(malformed) => Status::Malformed(malformed.into()),
         Verdict::OtherDialect => Status::OtherDialect,
-        Verdict::Gone => Status::Gone { pid: 0 },
-        Verdict::Unknown(_) => Status::Unknown(suspicion.ok_or_else(|| not_held("a suspicion"))?),
+        Verdict::Gone => Status::Gone { pid: None },
+        Verdict::Unknown(_) => Status::Unknown(suspicion.ok_or_else(|| Error::missing("a suspicion"))?),
     })
 }

@@ -16,11 +16,11 @@ use super::super::os::signals::Signals;
 use super::super::os::{cleaner, process, stdio, stream};
 use super::super::point::{self, Guard};
 use super::super::random;
-use super::super::serving::{Effects, Server, missing};
+use super::super::serving::{Effects, Server};
 use super::super::story::Story;
 use super::connect::{self, Ended};
 use super::lobby::{Host, hear};
-use crate::error::Error;
+use crate::error::{Error, Usage};
 use crate::handler::Factory;
 use crate::proto::cookie::Cookie;
 use crate::proto::sequoia::connect::Goal;
@@ -29,21 +29,21 @@ use crate::proto::sequoia::serve::{Starter, Step, checked};
 use crate::proto::serve::LifeFile;
 use crate::proto::serving::{Checked, Done};
 use crate::service::Service;
+use crate::stage::Stage;
 
 /// Serves until the server has retired.
 pub(in crate::driver) async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
-    let signals = Signals::new(service.context.spawned()).map_err(Error::system("Hear"))?;
+    let signals = Signals::new(service.context.is_spawned()).map_err(Error::system(Stage::Hear))?;
     let mut server = Server::new(service, told, Sequoia::default());
-    if service.context.spawned() {
+    if service.context.is_spawned() {
         let (log, _) = log::open(&service.log)?;
-        let listener = stdio::take_listener(log).map_err(Error::system("Hear"))?.ok_or_else(|| {
-            Error::Usage("--socket 0 is for servers that a client starts; by hand, leave it out".into())
-        })?;
+        let listener = stdio::take_listener(log)
+            .map_err(Error::system(Stage::Hear))?
+            .ok_or(Error::Usage(Usage::StartedByHand("--socket 0")))?;
         process::leave_session();
         server.log = Some(Log::own(&service.log));
-        log::subscribe();
-        listener.set_nonblocking(true).map_err(Error::system("Hear"))?;
-        server.effects.listener = Some(TcpListener::from_std(listener).map_err(Error::system("Hear"))?);
+        listener.set_nonblocking(true).map_err(Error::system(Stage::Hear))?;
+        server.effects.listener = Some(TcpListener::from_std(listener).map_err(Error::system(Stage::Hear))?);
     }
     server.run(signals, async |server| server.live(factory).await).await
 }
@@ -59,7 +59,7 @@ struct Sequoia {
 impl Server<'_, Sequoia> {
     /// From the beginning to *Done*.
     async fn live(&mut self, factory: Factory) -> Result<(), Error> {
-        let starter = if self.service.context.spawned() {
+        let starter = if self.service.context.is_spawned() {
             Starter::Client
         } else {
             let stopped = self.told.clone();
@@ -70,7 +70,9 @@ impl Server<'_, Sequoia> {
             };
             match ended? {
                 Ended::Start(point) => self.point = Some(point),
-                Ended::Live | Ended::Connected(..) | Ended::Internal => return Err(Error::AlreadyRunning { pid: 0 }),
+                Ended::Live | Ended::Connected(..) | Ended::Internal => {
+                    return Err(Error::AlreadyRunning { pid: None });
+                }
             }
             self.cookie = Some(Cookie::drawn(random::draw()?));
             Starter::Hand
@@ -92,7 +94,7 @@ impl Server<'_, Sequoia> {
                 Step::Hear(s) => match timeout_at(began + limits.start, self.hear()).await {
                     Ok(Ok(())) => s.heard(),
                     Ok(Err(source)) => {
-                        self.refused = Some(Error::System { stage: "Hear", source });
+                        self.refused = Some(Error::System { stage: Stage::Hear, source });
                         s.untold()
                     }
                     Err(_) => s.untold(),
@@ -119,7 +121,7 @@ impl Server<'_, Sequoia> {
                         s.listening()
                     }
                     Err(source) => {
-                        self.refused = Some(Error::System { stage: "Listen", source });
+                        self.refused = Some(Error::System { stage: Stage::Listen, source });
                         s.failed()
                     }
                 },
@@ -136,8 +138,7 @@ impl Server<'_, Sequoia> {
                         (Done::Retired(_), _) => Ok(()),
                         (_, Some(error)) => Err(error),
                         (Done::Untold | Done::Failed | Done::Busy, None) => Err(Error::Deadline {
-                            stage: "Hear",
-                            waiting_for: "a client that tells the cookie",
+                            stage: Stage::Hear,
                             waited: began.elapsed(),
                             suspicion: None,
                             holder: None,
@@ -165,18 +166,18 @@ impl Server<'_, Sequoia> {
 
     /// There is a listener and a handler.
     fn furnish(&mut self) -> Result<(), Error> {
-        let cookie = self.cookie.take().ok_or_else(|| missing("the cookie"))?;
-        let sessions = self.handlers.as_ref().ok_or_else(|| missing("the handler"))?.sessions();
-        let listener = self.effects.listener.as_ref().ok_or_else(|| missing("the listener"))?;
+        let cookie = self.cookie.take().ok_or_else(|| Error::missing("the cookie"))?;
+        let sessions = self.handlers.as_ref().ok_or_else(|| Error::missing("the handler"))?.sessions();
+        let listener = self.effects.listener.as_ref().ok_or_else(|| Error::missing("the listener"))?;
         let host = Host::new(listener, cookie, self.service.limits, self.hall.clone(), sessions);
-        self.host = Some(host.map_err(Error::system("Listen"))?);
+        self.host = Some(host.map_err(Error::system(Stage::Listen))?);
         Ok(())
     }
 
     /// Serves from here on.
     fn open_listener(&mut self) -> Result<(), Error> {
-        let listener = self.effects.listener.take().ok_or_else(|| missing("the listener"))?;
-        self.open(Listener::on(listener).map_err(Error::system("Listen"))?)
+        let listener = self.effects.listener.take().ok_or_else(|| Error::missing("the listener"))?;
+        self.open(Listener::on(listener).map_err(Error::system(Stage::Listen))?)
     }
 }
 

@@ -4,7 +4,9 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use super::stat;
-use crate::error::Error;
+use crate::error::{Error, Unidentified};
+use crate::pid::Pid as Number;
+use crate::stage::Stage;
 
 /// Names a process by its number and its start: what is named is that process, or nothing.
 ///
@@ -13,42 +15,32 @@ use crate::error::Error;
 /// is another process's here, which began at another time, or nobody's. It is read of the process that was opened, whatever
 /// `/proc` shows by the record's number: that may be another PID namespace.
 pub(crate) fn identify(pid: u32, started: u64) -> Result<Identity, Error> {
-    let unidentified = |found, remedy| Error::Unidentified { pid, found, remedy };
+    let unidentified = |found| unidentified(pid, found);
     let is_known_to_differ = |began| began != started && began != 0 && started != 0;
     if pid == std::process::id() && !is_known_to_differ(stat::began("self")) {
-        return Err(unidentified("it is this process", "let it return from `serve`, or exit"));
+        return Err(unidentified(Unidentified::ThisProcess));
     }
     let identity = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH).and_then(Identity::open);
     let identity = match identity {
         Ok(identity) => identity,
         // The latter two, by the kernel's version: it is a thread's.
         Err(Errno::SRCH | Errno::NOENT | Errno::INVAL) => {
-            return Err(unidentified("no process has that number here", NOT_HERE));
+            return Err(unidentified(Unidentified::NoProcess));
         }
-        Err(Errno::NOSYS | Errno::PERM) => return Err(unidentified("this system has no pidfd", BY_HAND)),
-        Err(error) => return Err(Error::System { stage: "Kill", source: error.into() }),
+        Err(Errno::NOSYS | Errno::PERM) => return Err(unidentified(Unidentified::NoPidfd)),
+        Err(error) => return Err(Error::System { stage: Stage::Kill, source: error.into() }),
     };
     match (stat::began(identity.number), started) {
-        (0, _) | (_, 0) => Err(unidentified("when it began is not known", BY_HAND)),
+        (0, _) | (_, 0) => Err(unidentified(Unidentified::UnknownStart)),
         (began, started) if began == started => Ok(identity),
-        _ => Err(unidentified("that number is another process's here", NOT_HERE)),
+        _ => Err(unidentified(Unidentified::OtherProcess)),
     }
 }
 
-/// Why a server is not ended at whose socket another process listens than the record's, as far as can be seen from here.
-pub(crate) fn elsewhere(pid: u32) -> Error {
-    let found = "the process that listens at its socket has another number here, or none, as one in a container has";
-    Error::Unidentified { pid, found, remedy: NOT_HERE }
+/// Returns the error for a server whose process cannot be told from others.
+pub(crate) fn unidentified(pid: u32, found: Unidentified) -> Error {
+    Error::Unidentified { pid: Number::new(pid), found }
 }
-
-/// Why a server is not ended whose process does not hold the lifetime lock.
-pub(crate) fn not_the_server(pid: u32) -> Error {
-    Error::Unidentified { pid, found: "the process of that number does not hold its lifetime lock", remedy: NOT_HERE }
-}
-
-const NOT_HERE: &str = "if it is in another PID namespace (a container), end it there; if not, try again in some seconds, for a \
-                        server that lives restores its record";
-const BY_HAND: &str = "see what it is, and end it by hand";
 
 /// A process, and no other, whatever becomes of its number.
 #[derive(Debug)]
@@ -73,7 +65,7 @@ impl Identity {
     pub(crate) fn kill(&self) -> Result<(), Error> {
         match rustix::process::pidfd_send_signal(&self.process, rustix::process::Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
-            Err(error) => Err(Error::System { stage: "Kill", source: error.into() }),
+            Err(error) => Err(Error::System { stage: Stage::Kill, source: error.into() }),
         }
     }
 }
@@ -85,6 +77,6 @@ impl Identity {
     }
 
     pub(crate) fn kill(&self) -> Result<(), Error> {
-        Err(Error::System { stage: "Kill", source: Errno::NOSYS.into() })
+        Err(Error::System { stage: Stage::Kill, source: Errno::NOSYS.into() })
     }
 }

@@ -176,17 +176,20 @@ impl Lines {
 }
 
 /// A process that is stopped for as long as this lives.
+#[cfg(feature = "test-util")]
 #[derive(Debug)]
 pub(crate) struct StoppedProcess(Pid);
 
+#[cfg(feature = "test-util")]
 impl StoppedProcess {
-    pub(crate) fn stop(pid: u32) -> io::Result<Self> {
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
+    pub(crate) fn stop(pid: crate::pid::Pid) -> io::Result<Self> {
+        let pid = i32::try_from(pid.get()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
         rustix::process::kill_process(pid, Signal::STOP)?;
         Ok(StoppedProcess(pid))
     }
 }
 
+#[cfg(feature = "test-util")]
 impl Drop for StoppedProcess {
     fn drop(&mut self) {
         let _ = rustix::process::kill_process(self.0, Signal::CONT);

@@ -1,0 +1,223 @@
+//! The causes of some errors: what was found, in words, and what to do about it.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::error::BoxError;
+use crate::outcome::Failed;
+
+/// Why a file or a directory was left alone: the inside of [`Error::Untrusted`](crate::Error::Untrusted).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Untrusted {
+    /// A symbolic link stands where a file should be.
+    SymbolicLink,
+    /// A directory stands where a file should be.
+    Directory,
+    /// A FIFO stands where a file should be.
+    Fifo,
+    /// A socket stands where a file should be.
+    Socket,
+    /// A device stands where a file should be.
+    Device,
+    /// The file is another user's.
+    OthersFile,
+    /// Others than its owner may use the file.
+    SharedFile,
+    /// The file has more than one name.
+    LinkedFile,
+    /// The directory is another user's.
+    OthersDirectory,
+    /// Others than its owner may write the directory.
+    SharedDirectory,
+}
+
+impl Untrusted {
+    /// Returns what to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Untrusted::SymbolicLink
+            | Untrusted::Directory
+            | Untrusted::Fifo
+            | Untrusted::Socket
+            | Untrusted::Device => "remove it",
+            Untrusted::OthersFile | Untrusted::OthersDirectory => "be that user, or use a home of your own",
+            Untrusted::SharedFile => "chmod 600 it",
+            Untrusted::LinkedFile => "remove it if its directory was copied by links",
+            Untrusted::SharedDirectory => "chmod go-w it, or use another home",
+        }
+    }
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Untrusted::SymbolicLink => "a symbolic link",
+            Untrusted::Directory => "a directory",
+            Untrusted::Fifo => "a FIFO",
+            Untrusted::Socket => "a socket",
+            Untrusted::Device => "a device",
+            Untrusted::OthersFile => "another user's file",
+            Untrusted::SharedFile => "a file that others may use",
+            Untrusted::LinkedFile => "a file with more than one name",
+            Untrusted::OthersDirectory => "another user's directory",
+            Untrusted::SharedDirectory => "a directory that others may write",
+        })
+    }
+}
+
+/// Why the process of a server cannot be told from others: the inside of
+/// [`Error::Unidentified`](crate::Error::Unidentified).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Unidentified {
+    /// It is this process.
+    ThisProcess,
+    /// No process here has the number of the record.
+    NoProcess,
+    /// Another process has the number of the record by now, or in this PID namespace.
+    OtherProcess,
+    /// Another process listens at the server's socket, as far as can be seen from here.
+    OtherListener,
+    /// The process does not hold the lifetime lock.
+    NotTheHolder,
+    /// When the process began is not known.
+    UnknownStart,
+    /// This system has no pidfd.
+    NoPidfd,
+}
+
+impl Unidentified {
+    /// Returns what to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Unidentified::ThisProcess => "let it return from `serve`, or exit",
+            Unidentified::NoProcess
+            | Unidentified::OtherProcess
+            | Unidentified::OtherListener
+            | Unidentified::NotTheHolder => {
+                "if it is in another PID namespace (a container), end it there; if not, try again in some seconds, for a \
+                 server that lives restores its record"
+            }
+            Unidentified::UnknownStart | Unidentified::NoPidfd => "see what it is, and end it by hand",
+        }
+    }
+}
+
+impl fmt::Display for Unidentified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unidentified::ThisProcess => "it is this process",
+            Unidentified::NoProcess => "no process has that number here",
+            Unidentified::OtherProcess => "that number is another process's here",
+            Unidentified::OtherListener => {
+                "the process that listens at its socket has another number here, or none, as one in a container has"
+            }
+            Unidentified::NotTheHolder => "the process of that number does not hold its lifetime lock",
+            Unidentified::UnknownStart => "when it began is not known",
+            Unidentified::NoPidfd => "this system has no pidfd",
+        })
+    }
+}
+
+/// Why a server that does not answer was not ended: the inside of [`Error::NotHung`](crate::Error::NotHung).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum NotHung {
+    /// It closed the connection, or said something else: it does something.
+    Reacts,
+    /// It goes on: its serving thread had time of a processor, or somebody was accepted.
+    Runs,
+    /// It is not stopped, and listens no more: it may be waiting for its last clients.
+    Draining,
+    /// It is not stopped, and the mode of its socket keeps everybody out.
+    OutOfReach,
+    /// Whether it goes on cannot be seen.
+    NotKnown,
+}
+
+impl NotHung {
+    /// Returns what to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            NotHung::Reacts | NotHung::Runs => {
+                "it may be busy, or others crowd it: try again when that is over, and if it hangs all the same, end it by \
+                 hand"
+            }
+            NotHung::Draining => "wait for its end",
+            NotHung::OutOfReach => "change the mode of its socket to 0600",
+            NotHung::NotKnown => "see what it does, and end it by hand",
+        }
+    }
+}
+
+impl From<crate::proto::unresponsive::Spared> for NotHung {
+    fn from(spared: crate::proto::unresponsive::Spared) -> Self {
+        use crate::proto::unresponsive::Spared;
+        match spared {
+            Spared::Acts => NotHung::Reacts,
+            Spared::GoesOn => NotHung::Runs,
+            Spared::Closed => NotHung::Draining,
+            Spared::Shut => NotHung::OutOfReach,
+            Spared::NotKnown => NotHung::NotKnown,
+        }
+    }
+}
+
+impl fmt::Display for NotHung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotHung::Reacts => "it hung up or said something else, and so it does something",
+            NotHung::Runs => "it goes on",
+            NotHung::Draining => "it is not stopped, and may be waiting for its last clients",
+            NotHung::OutOfReach => "it is not stopped, and nobody can ask it",
+            NotHung::NotKnown => "whether it goes on cannot be seen",
+        })
+    }
+}
+
+/// Why a handler was not built, where its factory does not say: the source of an
+/// [`Error::Handler`](crate::Error::Handler).
+#[derive(Debug)]
+pub(crate) enum NotBuilt {
+    /// Its factory panicked.
+    Panicked,
+    /// Its factory took too long.
+    Overdue,
+    /// The server was to retire before it was built.
+    Abandoned,
+}
+
+impl fmt::Display for NotBuilt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotBuilt::Panicked => "it panicked",
+            NotBuilt::Overdue => "it was not built in time",
+            NotBuilt::Abandoned => "nobody waits for it any more",
+        })
+    }
+}
+
+impl Error for NotBuilt {}
+
+/// A handler that was not built here, after a server had not started: the source of an
+/// [`Error::Handler`](crate::Error::Handler).
+#[derive(Debug)]
+pub(crate) struct HandlerToo {
+    /// The server that did not start.
+    pub(crate) failed: Failed,
+    /// Why the handler was not built here.
+    pub(crate) error: BoxError,
+}
+
+impl fmt::Display for HandlerToo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (and before that, {})", self.error, self.failed)
+    }
+}
+
+impl Error for HandlerToo {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}

@@ -1,0 +1,100 @@
+//! What a program or its user did that makes no sense.
+
+use std::fmt;
+
+/// What makes no sense, and what would: the inside of [`Error::Usage`](crate::Error::Usage).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Usage {
+    /// A flag has no directory behind it. The text is the usage of the flags that this crate reads.
+    Arguments,
+    /// The name of a context or a service is not one path component of 1 to 200 bytes without a dot in front.
+    Name(String),
+    /// The name of a service ends as its other files do: `.life`, `.log` or `.sock`.
+    ReservedName(String),
+    /// Neither `$XDG_DATA_HOME` nor `$HOME` is an absolute directory, and no home was given.
+    NoHome,
+    /// The limits break this rule.
+    Limits(&'static str),
+    /// The service has no handler.
+    NoHandler,
+    /// The service has no program.
+    NoProgram,
+    /// The service's program is relative, and the directory of programs is not known.
+    RelativeProgram,
+    /// The service's program is this one, and the system does not say which that is.
+    UnknownProgram,
+    /// `newest` is below `version`.
+    NewestBelowVersion,
+    /// A blocking call within a runtime.
+    WithinRuntime,
+    /// A process that was started as a server connects, and does not serve.
+    ServerConnects,
+    /// A process that was started as a server has a context that does not know of it.
+    ContextWithoutArguments,
+    /// A process that was started to serve one service serves another one, too.
+    ServesAlready,
+    /// A process that was started as a server of one dialect serves in the other.
+    StartedForOtherDialect,
+    /// `--spawned` or `--socket 0` was given by hand: the flag.
+    StartedByHand(&'static str),
+    /// The dialect of sequoia has no versions.
+    DialectWithoutVersions,
+    /// The dialect of sequoia has no retirement by request.
+    DialectWithoutRetirement,
+}
+
+const ARGUMENTS: &str = "\
+usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral [true|false]]
+  --home DIRECTORY   where the points of services are (default: NAME in the user's data directory)
+  --lib DIRECTORY    where relative programs are looked for (default: this program's own directory)
+  --ephemeral        servers end with this program, and so does its home, unless one is given";
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Usage::Arguments => ARGUMENTS,
+            Usage::Name(name) => {
+                return write!(f, "{name:?} cannot name a service: 1 to 200 bytes, no slash, no dot in front");
+            }
+            Usage::ReservedName(name) => {
+                return write!(f, "{name:?} cannot name a service: it ends as its other files do");
+            }
+            Usage::NoHome => "there is no absolute home directory: set HOME or XDG_DATA_HOME, or give --home DIRECTORY",
+            Usage::Limits(rule) => return write!(f, "these limits do not hang together: {rule}"),
+            Usage::NoHandler => "this service has no handler: give it one by `handler` or `stream_handler`",
+            Usage::NoProgram => "this service has no program: give it one by `program` or `this_program`",
+            Usage::RelativeProgram => {
+                "this service has no program: it is relative, and the system does not say where this program is (is \
+                 there no /proc?): give --lib DIRECTORY, or its whole path"
+            }
+            Usage::UnknownProgram => {
+                "this service has no program: the system does not say which program this is (is there no /proc?): give \
+                 its whole path by `program`"
+            }
+            Usage::NewestBelowVersion => "a client understands its own version at least: `newest` is below `version`",
+            Usage::WithinRuntime => {
+                "within a runtime `connect().await`, or a thread of `std::thread`, instead of `connect_blocking()`"
+            }
+            Usage::ServerConnects => {
+                "this process was started as a server (--spawned) and connects instead: call `serve` first"
+            }
+            Usage::ContextWithoutArguments => {
+                "this process was started as a server (--spawned), and its context does not know: make it by \
+                 `Context::from_args`"
+            }
+            Usage::ServesAlready => "this process was started to serve one service, and does so already",
+            Usage::StartedForOtherDialect => {
+                "this process was started for a service of the other dialect: --spawned is native, --socket 0 sequoia"
+            }
+            Usage::StartedByHand(flag) => {
+                return write!(f, "{flag} is for servers that a client starts; by hand, leave it out");
+            }
+            Usage::DialectWithoutVersions => "the sequoia dialect has no versions of a service: leave them out",
+            Usage::DialectWithoutRetirement => {
+                "a server of the sequoia dialect cannot be asked to retire, and says nothing of its process: find it, \
+                 and send it a SIGTERM"
+            }
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! What a dial came to that led to no server.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::found::Incompatibility;
+use crate::pid::Pid;
+use crate::proto::connect::Came;
+use crate::stage::Stage;
+use crate::transport::Endpoint;
+
+/// A dial that failed. It proves nothing: `pid 4711 at 127.0.0.1:40123, Prove: silence`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub struct Suspicion {
+    /// The process that the record named, which need not be the one that listens there; `None` where it names none.
+    pub pid: Option<Pid>,
+    /// Where it was dialled.
+    pub address: Endpoint,
+    /// The step at which it failed.
+    pub stage: Stage,
+    /// How it failed.
+    pub failure: DialFailure,
+    /// The user of the process that listens there, where that is another's: then it is an impostor.
+    pub user: Option<u32>,
+    /// The socket, where its mode keeps its own user out. Its server changes the mode back.
+    pub socket: Option<PathBuf>,
+}
+
+/// How a dial failed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum DialFailure {
+    /// Nobody listens there.
+    Refused,
+    /// The mode of the socket keeps its own user out.
+    NotWritable,
+    /// The other side said nothing in time.
+    TimedOut,
+    /// The other side closed the connection.
+    Closed,
+    /// The server proved itself, and closed the connection before it admitted this client.
+    NotAdmitted,
+    /// The other side said what no server says.
+    InvalidReply,
+    /// The other side does not know the cookie: it is another program.
+    Impostor,
+    /// The connection led back to this program.
+    SelfConnect,
+    /// The server lives, and does not support what it is asked for.
+    Unsupported(Incompatibility),
+    /// The server lives, and offers a newer version of the service than this program understands.
+    TooNew,
+}
+
+impl DialFailure {
+    /// Returns how a dial failed, or `None` where that was this process's own trouble.
+    pub(crate) fn of(came: Came) -> Option<Self> {
+        Some(match came {
+            Came::Trouble => return None,
+            Came::Refused => DialFailure::Refused,
+            Came::NotWritable => DialFailure::NotWritable,
+            Came::Silence => DialFailure::TimedOut,
+            Came::HungUp => DialFailure::Closed,
+            Came::Unwelcome => DialFailure::NotAdmitted,
+            Came::Garbage => DialFailure::InvalidReply,
+            Came::Impostor => DialFailure::Impostor,
+            Came::Myself => DialFailure::SelfConnect,
+            Came::Unsupported(answer) => DialFailure::Unsupported(answer.into()),
+            Came::TooNew => DialFailure::TooNew,
+        })
+    }
+}
+
+impl Suspicion {
+    /// Whether the server proved itself and only let the client wait: as a full one does.
+    pub(crate) fn lets_wait(&self) -> bool {
+        (self.stage, self.failure) == (Stage::Welcome, DialFailure::TimedOut)
+    }
+}
+
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Suspicion { pid, address, stage, failure, user, socket } = self;
+        pid.iter().try_for_each(|pid| write!(f, "pid {pid} at "))?;
+        write!(f, "{address}, {stage}: ")?;
+        match (user, socket) {
+            (Some(user), _) => write!(f, "a process of another user (uid {user}) listens there"),
+            (None, Some(socket)) => write!(f, "the mode of {} keeps its own user out", socket.display()),
+            (None, None) => failure.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for DialFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DialFailure::Refused => "refused",
+            DialFailure::NotWritable => "the socket's mode keeps its own user out",
+            DialFailure::TimedOut => "silence",
+            DialFailure::Closed => "hung up",
+            DialFailure::NotAdmitted => "hung up before the welcome",
+            DialFailure::InvalidReply => "garbage",
+            DialFailure::Impostor => "an impostor, which does not know the cookie",
+            DialFailure::SelfConnect => "reached ourselves",
+            DialFailure::Unsupported(why) => return why.fmt(f),
+            DialFailure::TooNew => "a newer version of the service",
+        })
+    }
+}

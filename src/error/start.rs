@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{causes_if_asked, remedy, report};
 
-/// A server that could not be started: the inside of [`Error::Start`].
+/// A server that could not be started: the inside of [`Error::Start`](crate::Error::Start).
 ///
 /// ```
 /// # use rendezvous_ipc::{Error, StartFailure};

@@ -22,7 +22,7 @@ const BEFORE: &[Rung] = &[
     }),
     Rung("features", "each combination builds", |_| release::features()),
     Rung("docs", "warnings denied", |_| {
-        run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--no-deps", "--locked"]))
+        run(cargo().env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--no-deps", "--all-features", "--locked"]))
     }),
     Rung("api", "the public API is the recorded one", |_| release::check_api()),
     Rung("nostd", "`proto` without std is linked and run", |_| nostd::check()),

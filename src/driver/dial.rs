@@ -66,7 +66,7 @@ pub(super) struct Tag(pub(super) Nonce);
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Hex(&self.0.bytes()[..8]).fmt(f)
+        fmt::LowerHex::fmt(&Hex(&self.0.bytes()[..8]), f)
     }
 }
 

@@ -47,7 +47,7 @@ impl SocketName {
 
 impl fmt::Display for SocketName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Hex(&self.0).fmt(f)
+        fmt::LowerHex::fmt(&Hex(&self.0), f)
     }
 }
 

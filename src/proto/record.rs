@@ -61,10 +61,10 @@ impl Record {
         let begin = line.len;
         let Record { scope, address, cookie, pid, started, version } = self;
         let cookie = Hex(cookie.expose());
-        let written = write!(line, "{TOKEN} {FORMAT} {DIALECT} {scope} {address} {cookie} {pid} {started} {version} ")
+        let written = write!(line, "{TOKEN} {FORMAT} {DIALECT} {scope} {address} {cookie:x} {pid} {started} {version} ")
             .and_then(|()| {
                 let checksum = checksum(&line[begin..]);
-                writeln!(line, "{}", Hex(&checksum))
+                writeln!(line, "{:x}", Hex(&checksum))
             });
         debug_assert!(written.is_ok(), "the longest record is far below the limit");
     }
@@ -281,7 +281,7 @@ pub(crate) mod tests {
     pub(crate) fn sealed(fields: &str) -> Vec<u8> {
         let mut text = String::from(fields);
         let checksum = checksum(text.as_bytes());
-        writeln!(text, "{}", Hex(&checksum)).unwrap();
+        writeln!(text, "{:x}", Hex(&checksum)).unwrap();
         text.into_bytes()
     }
 

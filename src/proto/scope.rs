@@ -143,9 +143,9 @@ impl Scope {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/", Hex(&self.boot), self.namespace)?;
+        write!(f, "{:x}/{}/", Hex(&self.boot), self.namespace)?;
         match &self.machine {
-            Some(machine) => Hex(machine).fmt(f),
+            Some(machine) => fmt::LowerHex::fmt(&Hex(machine), f),
             None => f.write_str("-"),
         }
     }

@@ -67,7 +67,7 @@ impl Order {
     /// The bytes to send.
     pub fn line(&self) -> Line {
         let mut line = Line::new();
-        let written = writeln!(line, "{ORDER}{} {}", Hex(self.cookie.expose()), self.budget.as_millis());
+        let written = writeln!(line, "{ORDER}{:x} {}", Hex(self.cookie.expose()), self.budget.as_millis());
         debug_assert!(written.is_ok(), "an order is short");
         line
     }

@@ -127,7 +127,7 @@ pub(crate) async fn retire(service: &Service) -> Result<Retirement, Error> {
     if service.dialect == Dialect::Sequoia {
         return Err(sequoia::no_retirement());
     }
-    if retire::is_nobody(presence(&service.point), presence(&service.life)) {
+    if retire::is_no_server(presence(&service.point), presence(&service.life)) {
         return Ok(Retirement::NoServer);
     }
     match connect::ask_to_retire(service).await? {

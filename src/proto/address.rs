@@ -1,4 +1,4 @@
-//! Where a server listens: on the loopback or at a socket beside the point, and nowhere else.
+//! The address of a server: a port of the loopback, or a Unix socket beside the point.
 
 use core::fmt::{self, Write};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,9 +7,9 @@ use core::str::FromStr;
 
 use super::hex::{self, Hex};
 
-/// Where a server listens.
+/// The address at which a server listens.
 ///
-/// [`FromStr`] and [`Display`](fmt::Display) are inverse both ways: of every address there is exactly one spelling.
+/// [`FromStr`] and [`Display`](fmt::Display) are inverse in both directions: every address has exactly one spelling.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Address {
     /// A TCP port: `127.0.0.1:4711`.
@@ -23,23 +23,23 @@ pub enum Address {
 pub struct Loopback(SocketAddr);
 
 impl Loopback {
-    /// The address to bind or to connect to.
+    /// Returns the address to bind or to connect to.
     pub fn socket_addr(&self) -> SocketAddr {
         self.0
     }
 }
 
-/// What tells the socket of one server from those of all others of its point: it is drawn for each.
+/// The name of a server's Unix socket, drawn at random for each server of a point.
 ///
-/// A name and no path: so a record stays short, and is true by whatever path one comes to its home.
+/// A record has this name and not a path. That keeps the record short, and true under every path to its directory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SocketName(pub [u8; SocketName::LEN]);
 
 impl SocketName {
-    /// The length of a name, in bytes; it has two digits for each.
+    /// The length of a name in bytes. Each byte is spelled with two digits.
     pub const LEN: usize = 8;
 
-    /// Reads the digits.
+    /// Parses a name from its digits.
     pub fn parse(digits: &str) -> Option<Self> {
         hex::decode(digits).map(SocketName)
     }
@@ -54,7 +54,7 @@ impl fmt::Display for SocketName {
 const UNIX: &str = "unix:";
 
 impl Address {
-    /// Takes a TCP address that is fit for a server.
+    /// Makes an address from a TCP address, if that is a port of the loopback.
     pub fn new(address: SocketAddr) -> Result<Self, AddressError> {
         let loopback = match address {
             SocketAddr::V4(v4) => v4.ip().is_loopback(),
@@ -67,12 +67,12 @@ impl Address {
         }
     }
 
-    /// A port of `127.0.0.1`.
+    /// Returns the address of a port of `127.0.0.1`.
     pub fn port(port: NonZeroU16) -> Self {
         Address::Tcp(Loopback((Ipv4Addr::LOCALHOST, port.get()).into()))
     }
 
-    /// The TCP address, where it is one.
+    /// Returns the TCP address, or `None` for a Unix socket.
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             Address::Tcp(Loopback(address)) => Some(*address),
@@ -80,8 +80,8 @@ impl Address {
         }
     }
 
-    /// The address in 18 bytes, for a proof: IPv4 as an IPv4-mapped IPv6 address, then the port; a socket's name behind
-    /// `unix`, with which no address of the loopback begins.
+    /// Encodes the address in 18 bytes, for a proof: an IPv6 address (IPv4 is mapped) and a port, or `unix` and the
+    /// name of the socket. No address of the loopback begins with the bytes of `unix`.
     pub(crate) fn to_bytes(self) -> [u8; 18] {
         let mut bytes = [0; 18];
         match self {
@@ -124,7 +124,7 @@ impl FromStr for Address {
     }
 }
 
-/// Whether `value` prints as exactly `text`.
+/// Returns whether `value` prints as exactly `text`.
 pub(crate) fn is_spelled(value: &dyn fmt::Display, text: &str) -> bool {
     struct Rest<'a>(&'a str);
     impl Write for Rest<'_> {
@@ -137,16 +137,16 @@ pub(crate) fn is_spelled(value: &dyn fmt::Display, text: &str) -> bool {
     write!(rest, "{value}").is_ok() && rest.0.is_empty()
 }
 
-/// Why something is no [`Address`].
+/// The reason why a text or a socket address is not an [`Address`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AddressError {
-    /// It does not read as `IP:PORT`, nor as `unix:NAME`.
+    /// The text is neither `IP:PORT` nor `unix:NAME`.
     NoAddress,
-    /// It is an address of a machine, not of the loopback.
+    /// The address is not of the loopback.
     NotLoopback,
-    /// Its port is 0.
+    /// The port is 0.
     NoPort,
-    /// It is an address, but not in its one canonical spelling.
+    /// The address is valid, but not in its canonical spelling.
     NotCanonical,
 }
 
@@ -175,18 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn an_address_error_says_what_is_wrong() {
+    fn an_address_error_shows_what_is_wrong() {
         assert_eq!(AddressError::NoPort.to_string(), "port 0");
     }
 
     #[test]
-    fn a_spelling_is_neither_longer_nor_shorter() {
+    fn a_spelling_matches_the_whole_text_only() {
         assert!(is_spelled(&12, "12"));
         assert!(!is_spelled(&12, "123") && !is_spelled(&12, "1") && !is_spelled(&12, ""));
     }
 
     #[test]
-    fn addresses_that_differ_differ_in_a_proof() {
+    fn different_addresses_have_different_bytes_in_a_proof() {
         let bytes = |text: &str| text.parse::<Address>().unwrap().to_bytes();
         let texts =
             ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.2:1", "[::1]:1", "unix:0000000000000001", "unix:0000000000000002"];
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_canonical_spelling_of_a_loopback_address_is_accepted() {
+    fn an_address_is_accepted_in_its_canonical_spelling_only() {
         use AddressError::*;
         for (text, error) in [
             ("", NoAddress),

@@ -1,4 +1,4 @@
-//! The secret that only one server and those who may read its point know.
+//! The cookie: the secret that a server shares with the users who may read its point.
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -9,11 +9,10 @@ use zeroize::Zeroize;
 use super::hex;
 use super::random::Random;
 
-/// 32 random bytes, drawn afresh at every start of a server.
+/// A server's secret: 32 random bytes, drawn at every start.
 ///
-/// Equality takes the same time whatever the bytes are, `Debug` shows nothing of them, and they are
-/// wiped when the value is dropped. A move may leave an unwiped copy behind: that is the
-/// compiler's, out of reach of safe code.
+/// Equality takes the same time for all values, `Debug` does not show the bytes, and the bytes are wiped when the value
+/// is dropped. A move may leave an unwiped copy on the stack, which safe code cannot reach.
 #[derive(Clone)]
 pub struct Cookie([u8; Cookie::LEN]);
 
@@ -21,22 +20,22 @@ impl Cookie {
     /// The length of a cookie in bytes.
     pub const LEN: usize = 32;
 
-    /// Makes the cookie of a new server.
+    /// Makes the cookie of a new server from random bytes.
     pub fn drawn(random: Random) -> Self {
         Cookie(random.used())
     }
 
-    /// Takes the bytes of a cookie that was read. A new one is [`Cookie::drawn`].
+    /// Makes a cookie from bytes that were read. Use [`Cookie::drawn`] for a new server.
     pub const fn new(bytes: [u8; Cookie::LEN]) -> Self {
         Cookie(bytes)
     }
 
-    /// The secret itself: for a record, for the pipe to a child, for the key of a proof.
+    /// Returns the secret bytes, for a record, for the pipe to a child, and for the key of a proof.
     pub const fn expose(&self) -> &[u8; Cookie::LEN] {
         &self.0
     }
 
-    /// Reads 64 lower-case hexadecimal digits.
+    /// Parses 64 lower-case hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Self> {
         hex::decode(text).map(Cookie)
     }
@@ -73,13 +72,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_nothing_of_the_cookie() {
+    fn debug_hides_the_bytes_of_a_cookie() {
         let shown = format!("{:?}", Cookie::new([0xab; 32]));
         assert_eq!(shown, "Cookie(…)");
     }
 
     #[test]
-    fn cookies_are_equal_when_every_byte_is() {
+    fn cookies_are_equal_if_all_bytes_are_equal() {
         let cookie = Cookie::new([7; 32]);
         assert_eq!(cookie, Cookie::new([7; 32]));
         for at in 0..Cookie::LEN {
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn only_64_lower_case_digits_are_a_cookie() {
+    fn a_cookie_parses_from_64_lower_case_digits_only() {
         let digits = "ab".repeat(32);
         assert_eq!(Cookie::from_hex(&digits), Some(Cookie::new([0xab; 32])));
         for wrong in [&digits[1..], &digits.to_uppercase(), &format!("{digits}0"), &digits.replace("a", "g")] {

@@ -1,4 +1,4 @@
-//! How a client and a server prove to each other that both know the cookie, which never crosses the wire.
+//! The handshake: client and server prove to each other that they know the cookie, without sending it.
 //!
 //! ```text
 //! client                                   server
@@ -8,14 +8,13 @@
 //!            pid, version, clients    ◀─    Welcome, in one step
 //! ```
 //!
-//! A proof is an HMAC-SHA256 keyed by the cookie over everything that was said and everything that both
-//! know about where they are, so a stranger, a relay from another address, a replay, a reflection, a
-//! downgrade and a connection to oneself all fail. A *no* of the server stands inside its proof: a
-//! stranger cannot say it.
+//! A proof is an HMAC-SHA256 keyed by the cookie. It covers the messages before it, the server's address and its scope.
+//! So these attacks fail: a process that does not know the cookie, a relay from another address, a replay, a
+//! reflection, a downgrade, and a connection to oneself. A server that refuses a client does so inside its proof, so a
+//! process that does not know the cookie cannot send a refusal.
 //!
-//! The sizes of all messages are fixed, so neither side ever reads a byte that belongs to what comes
-//! after the handshake. Hello's size, its first seven bytes and those of the server's proof are frozen
-//! for all versions.
+//! All messages have fixed sizes, so neither side reads a byte that belongs to the stream after the handshake. The size
+//! of Hello, its first seven bytes, and the size of the server's proof are frozen for all versions.
 
 use core::fmt;
 
@@ -44,10 +43,10 @@ const ANSWER: usize = 1 + 2 + 4;
 const MAC: usize = 32;
 const WELCOMED: u8 = b'W';
 
-/// Random bytes that make one handshake unlike every other.
+/// Random bytes that make a handshake unique.
 ///
-/// It is no secret: it crosses the wire. A fresh one is made only by [`Hello::new`] and [`Prove::hello`], of random bytes
-/// that nothing else can use.
+/// A nonce is not secret: each side sends its own. Only [`Hello::new`] and [`Prove::hello`] make new ones, from random
+/// bytes that they consume.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Nonce([u8; 32]);
 
@@ -56,20 +55,20 @@ impl Nonce {
         Nonce(random.used())
     }
 
-    /// The bytes that cross the wire.
+    /// Returns the bytes that are sent.
     pub const fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-/// What a client wants of a server.
+/// What a client asks of a server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Intent {
-    /// To be served. Only this is counted.
+    /// Service. The server counts only these clients.
     Connect = 1,
-    /// To know that the server lives, and how it is.
+    /// The server's status.
     Status = 2,
-    /// To have it retire; the connection stays open until the server is about to exit.
+    /// That the server retires. The connection stays open until the server is about to exit.
     Retire = 3,
 }
 
@@ -79,25 +78,25 @@ impl Intent {
     }
 }
 
-/// What the server answers to a hello, inside its proof.
+/// The server's answer to a hello, sent inside its proof.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Answer {
-    /// Whether it will go on.
+    /// Whether the server continues the handshake.
     pub verdict: Verdict,
-    /// The version of the handshake that it speaks.
+    /// The version of the handshake that the server speaks.
     pub protocol: u16,
-    /// The version of the service that it offers.
+    /// The version of the service that the server offers.
     pub service: u32,
 }
 
-/// Yes, or why not.
+/// Whether the server continues the handshake, or why it refuses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Verdict {
-    /// It goes on.
+    /// The server continues.
     Yes = 0,
-    /// It does not speak the client's version.
+    /// The server does not speak the client's version.
     VersionUnsupported = 1,
-    /// It does not know the client's intent.
+    /// The server does not know the client's intent.
     IntentUnsupported = 2,
 }
 
@@ -125,26 +124,26 @@ impl fmt::Display for Answer {
             Verdict::VersionUnsupported => {
                 write!(f, "the server speaks version {} of the handshake, this program {PROTOCOL}", self.protocol)
             }
-            Verdict::IntentUnsupported => f.write_str("the server does not know what this program asks for"),
+            Verdict::IntentUnsupported => f.write_str("the server does not know the request of this program"),
         }
     }
 }
 
-/// What a welcome says of the server.
+/// The server's last message, which describes the server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Welcome {
-    /// Its process.
+    /// The PID of the server.
     pub pid: u32,
-    /// The version of the service that it offers.
+    /// The version of the service that the server offers.
     pub service: u32,
-    /// For how long it has served, in whole seconds.
+    /// The time since the server began to serve, in whole seconds.
     pub uptime: u64,
-    /// How many clients it counts, a new one included.
+    /// The number of connected clients, the new one included.
     pub clients: u32,
 }
 
 impl Welcome {
-    /// The bytes to send.
+    /// Encodes the bytes to send.
     pub fn to_bytes(self) -> [u8; WELCOME] {
         let mut bytes = [WELCOMED; WELCOME];
         bytes[1..5].copy_from_slice(&self.pid.to_be_bytes());
@@ -154,7 +153,7 @@ impl Welcome {
         bytes
     }
 
-    /// Reads what a server sent; nothing else than a welcome is sent there.
+    /// Decodes a welcome, or returns `None` if the bytes are not one.
     pub fn from_bytes(bytes: &[u8; WELCOME]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
         let (pid, rest) = rest.split_first_chunk()?;
@@ -170,7 +169,7 @@ impl Welcome {
     }
 }
 
-/// The client's side: what it said.
+/// The client's side of a handshake: the hello that it sends.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Hello {
     intent: u8,
@@ -179,17 +178,17 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Says hello, with a nonce of its own.
+    /// Makes a hello with a new nonce.
     pub fn new(intent: Intent, random: Random) -> Self {
         Hello { intent: intent as u8, version: PROTOCOL, nonce: Nonce::drawn(random) }
     }
 
-    /// The nonce of this handshake.
+    /// Returns the client's nonce.
     pub fn nonce(&self) -> Nonce {
         self.nonce
     }
 
-    /// The bytes to send.
+    /// Encodes the bytes to send.
     pub fn to_bytes(&self) -> [u8; HELLO] {
         let mut bytes = [0; HELLO];
         bytes[..4].copy_from_slice(&MAGIC);
@@ -211,32 +210,32 @@ impl Hello {
         })
     }
 
-    /// Judges the server's proof and answers with the client's own.
+    /// Verifies the server's proof and returns the client's own.
     pub fn judge(&self, record: &Record, bytes: &[u8; SERVER_PROOF]) -> Result<[u8; CLIENT_PROOF], Rejected> {
         let (nonce, rest) = bytes.split_first_chunk().ok_or(Rejected::WrongProof)?;
         let (answer, proof) = rest.split_first_chunk().ok_or(Rejected::WrongProof)?;
-        let said = Said { hello: self, nonce: Nonce(*nonce), answer };
-        said.verify(record, Role::Server, proof)?;
+        let transcript = Transcript { hello: self, nonce: Nonce(*nonce), answer };
+        transcript.verify(record, Role::Server, proof)?;
         match Answer::from_bytes(*answer) {
-            Some(Answer { verdict: Verdict::Yes, .. }) => Ok(said.proof(record, Role::Client)),
-            Some(no) => Err(Rejected::Unsupported(no)),
+            Some(Answer { verdict: Verdict::Yes, .. }) => Ok(transcript.proof(record, Role::Client)),
+            Some(refusal) => Err(Rejected::Unsupported(refusal)),
             None => Err(Rejected::Garbage),
         }
     }
 }
 
-/// Why a client goes no further with what answered it.
+/// The reason why a client rejects the peer that answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Rejected {
-    /// It does not know the cookie: somebody else listens there.
+    /// The peer does not know the cookie: another program listens there.
     WrongProof,
-    /// It knows the cookie, and says what nobody says.
+    /// The peer knows the cookie, and sent an answer that this version does not define.
     Garbage,
-    /// It knows the cookie, and says no.
+    /// The peer knows the cookie, and refuses.
     Unsupported(Answer),
 }
 
-/// The server's side: a hello that came, and the nonce and the answer given to it.
+/// The server's side of a handshake: the hello that it received, its own nonce and its answer.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Prove {
     hello: Hello,
@@ -245,7 +244,7 @@ pub struct Prove {
 }
 
 impl Prove {
-    /// Takes a hello, or `None` where the bytes are none.
+    /// Decodes a hello and chooses the answer, or returns `None` if the bytes are not a hello.
     pub fn hello(bytes: &[u8; HELLO], random: Random, service: u32) -> Option<Self> {
         let hello = Hello::from_bytes(bytes)?;
         let verdict = match (hello.version, Intent::from_byte(hello.intent)) {
@@ -256,33 +255,33 @@ impl Prove {
         Some(Prove { hello, nonce: Nonce::drawn(random), answer: Answer { verdict, protocol: PROTOCOL, service } })
     }
 
-    /// The client's nonce.
+    /// Returns the client's nonce.
     pub fn nonce(&self) -> Nonce {
         self.hello.nonce
     }
 
-    /// The bytes to send.
+    /// Encodes the bytes to send.
     pub fn to_bytes(&self, record: &Record) -> [u8; SERVER_PROOF] {
         let answer = self.answer.to_bytes();
         let mut bytes = [0; SERVER_PROOF];
         bytes[..32].copy_from_slice(&self.nonce.0);
         bytes[32..32 + ANSWER].copy_from_slice(&answer);
-        bytes[32 + ANSWER..].copy_from_slice(&self.said(&answer).proof(record, Role::Server));
+        bytes[32 + ANSWER..].copy_from_slice(&self.transcript(&answer).proof(record, Role::Server));
         bytes
     }
 
-    /// Judges the client's proof: what it may now ask for, or `None` where it is refused.
+    /// Verifies the client's proof and returns its intent, or `None` if the client is refused.
     pub fn judge(&self, record: &Record, proof: &[u8; CLIENT_PROOF]) -> Option<Intent> {
         let answer = self.answer.to_bytes();
-        self.said(&answer).verify(record, Role::Client, proof).ok()?;
+        self.transcript(&answer).verify(record, Role::Client, proof).ok()?;
         match self.answer.verdict {
             Verdict::Yes => Intent::from_byte(self.hello.intent),
             Verdict::VersionUnsupported | Verdict::IntentUnsupported => None,
         }
     }
 
-    fn said<'a>(&'a self, answer: &'a [u8; ANSWER]) -> Said<'a> {
-        Said { hello: &self.hello, nonce: self.nonce, answer }
+    fn transcript<'a>(&'a self, answer: &'a [u8; ANSWER]) -> Transcript<'a> {
+        Transcript { hello: &self.hello, nonce: self.nonce, answer }
     }
 }
 
@@ -292,25 +291,25 @@ enum Role {
     Server = 2,
 }
 
-/// All that was said before the proofs, each side's own words and the other's.
-struct Said<'a> {
+/// The content of both sides' messages, which both proofs cover.
+struct Transcript<'a> {
     hello: &'a Hello,
     nonce: Nonce,
     answer: &'a [u8; ANSWER],
 }
 
-impl Said<'_> {
+impl Transcript<'_> {
     fn proof(&self, record: &Record, role: Role) -> [u8; MAC] {
         self.mac(record, role).finalize().into_bytes().into()
     }
 
-    /// In constant time.
+    /// Verifies a proof in constant time.
     fn verify(&self, record: &Record, role: Role, proof: &[u8]) -> Result<(), Rejected> {
         self.mac(record, role).verify_slice(proof).map_err(|_| Rejected::WrongProof)
     }
 
     fn mac(&self, record: &Record, role: Role) -> Hmac<Sha256> {
-        // A key shorter than the hash's block is the same key padded with zeros: so there is nothing to fail.
+        // HMAC pads a short key with zeros to the block size of the hash. A key of that size cannot be refused.
         let mut key = [0; 64];
         key[..Cookie::LEN].copy_from_slice(record.cookie.expose());
         let mut mac = Hmac::<Sha256>::new(&key.into());
@@ -345,7 +344,7 @@ mod tests {
     const OURS: Random = Random::drawn([5; 32]);
     const THEIRS: Random = Random::drawn([6; 32]);
 
-    /// A whole handshake up to the two proofs, with what each side believes the record to be.
+    /// Runs a handshake up to both proofs. Each side has its own idea of the record.
     fn run(client: &Record, server: &Record, intent: Intent) -> (Result<[u8; CLIENT_PROOF], Rejected>, Option<Intent>) {
         let hello = Hello::new(intent, OURS);
         let prove = Prove::hello(&hello.to_bytes(), THEIRS, server.version).unwrap();
@@ -355,14 +354,14 @@ mod tests {
     }
 
     #[test]
-    fn both_sides_that_know_the_cookie_agree_on_the_intent() {
+    fn two_sides_that_know_the_cookie_agree_on_the_intent() {
         for intent in [Intent::Connect, Intent::Status, Intent::Retire] {
             assert_eq!(run(&sample(), &sample(), intent).1, Some(intent));
         }
     }
 
     #[test]
-    fn a_server_of_another_cookie_address_or_scope_is_an_impostor() {
+    fn a_client_rejects_another_cookie_address_or_scope() {
         let mine = sample();
         for other in [
             Record { cookie: Cookie::new([4; 32]), ..mine.clone() },
@@ -378,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_changed_anywhere_is_wrong() {
+    fn a_proof_with_any_byte_changed_is_wrong() {
         let hello = Hello::new(Intent::Connect, OURS);
         let prove = Prove::hello(&hello.to_bytes(), THEIRS, 1).unwrap();
         let good = prove.to_bytes(&sample());
@@ -396,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_side_takes_its_own_proof_back() {
+    fn neither_side_accepts_its_own_proof() {
         let hello = Hello::new(Intent::Connect, OURS);
         let prove = Prove::hello(&hello.to_bytes(), THEIRS, 1).unwrap();
         let server = prove.to_bytes(&sample());
@@ -420,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_no_is_proved_and_a_client_that_got_one_is_refused() {
+    fn a_refusal_is_proved_and_ends_the_handshake() {
         let newer = Hello { version: 9, ..Hello::new(Intent::Connect, OURS) };
         let unknown = Hello { intent: 77, ..Hello::new(Intent::Connect, OURS) };
         for (hello, verdict) in [(newer, Verdict::VersionUnsupported), (unknown, Verdict::IntentUnsupported)] {
@@ -430,34 +429,34 @@ mod tests {
             assert_eq!(hello.judge(&sample(), &bytes), Err(Rejected::Unsupported(answer)));
             bytes[32] = Verdict::Yes as u8;
             assert_eq!(hello.judge(&sample(), &bytes), Err(Rejected::WrongProof));
-            let said = answer.to_bytes();
-            let proof = prove.said(&said).proof(&sample(), Role::Client);
+            let answer = answer.to_bytes();
+            let proof = prove.transcript(&answer).proof(&sample(), Role::Client);
             assert_eq!(prove.judge(&sample(), &proof), None);
         }
     }
 
     #[test]
-    fn a_no_says_both_versions() {
+    fn a_refusal_shows_both_versions() {
         let answer = Answer { verdict: Verdict::VersionUnsupported, protocol: 9, service: 3 };
         assert_eq!(answer.to_string(), "the server speaks version 9 of the handshake, this program 1");
     }
 
     #[test]
-    fn what_does_not_begin_as_a_hello_is_none() {
+    fn bytes_without_the_magic_are_not_a_hello() {
         let mut bytes = Hello::new(Intent::Connect, OURS).to_bytes();
         bytes[0] ^= 1;
         assert_eq!(Prove::hello(&bytes, THEIRS, 1), None);
     }
 
     #[test]
-    fn a_welcome_reads_back_and_garbage_is_none() {
+    fn a_welcome_decodes_and_garbage_does_not() {
         let welcome = Welcome { pid: 1, service: 2, uptime: 3, clients: 4 };
         assert_eq!(Welcome::from_bytes(&welcome.to_bytes()), Some(welcome));
         assert_eq!(Welcome::from_bytes(&[0; WELCOME]), None);
     }
 
     #[test]
-    fn nothing_that_is_sent_carries_the_cookie() {
+    fn no_message_contains_the_cookie() {
         let hello = Hello::new(Intent::Connect, OURS);
         let prove = Prove::hello(&hello.to_bytes(), THEIRS, 1).unwrap();
         let proof = hello.judge(&sample(), &prove.to_bytes(&sample())).unwrap();

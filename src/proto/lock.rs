@@ -1,40 +1,40 @@
-//! What a try of a lock came to, and what that means.
+//! The result of an attempt to take a lock, and its meaning.
 //!
-//! A lock is tried, never waited for. Only a lock of the file to which the path leads protects anything: a file that was
-//! removed or replaced can be locked, too, and its lock keeps nobody out.
+//! A process tries a lock and never blocks on it. A lock protects only if it is on the file to which the path leads: a
+//! file that was removed or replaced can be locked, too, but other processes do not open it any more.
 
 use super::connect::Lifetime;
 
-/// What one try of a lock came to.
+/// The result of one attempt to take a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Tried {
-    /// It is held now, and the path leads to the file that is locked.
+    /// The lock is held now, and the path leads to the locked file.
     Locked,
-    /// Somebody else holds it.
+    /// Another process holds the lock.
     Busy,
-    /// The file was locked, and given back: the path leads to another file by now, or to none.
+    /// The file was locked and unlocked again, because the path leads to another file by now, or to none.
     Elsewhere,
-    /// There is no file, and none was to be created.
+    /// There is no file, and the caller did not ask to create it.
     Absent,
-    /// It could not be tried. The driver has the error.
+    /// The attempt failed. The driver has the error.
     Failed,
 }
 
-/// What a try of the point lock means to a client and to a server.
+/// The meaning of an attempt to take the point lock, for a client or a server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Means {
     /// The point may be read and written.
     Held,
-    /// Try again later.
+    /// The caller tries again later.
     Later,
-    /// There is no point. Whoever creates the file tries again.
+    /// There is no point. A caller that creates the file tries again.
     NoPoint,
-    /// Our own trouble: it says nothing about anybody else.
+    /// A local error, which says nothing about other processes.
     Trouble,
 }
 
 impl Tried {
-    /// Returns what this means where the lock is the point lock.
+    /// Returns what this means if the lock is the point lock.
     pub const fn means(self) -> Means {
         match self {
             Tried::Locked => Means::Held,
@@ -44,8 +44,8 @@ impl Tried {
         }
     }
 
-    /// Returns what this means where the lock is the lifetime lock, shared and given back at once. A file that was replaced
-    /// meanwhile says nothing about the new one, and *held* is the answer that proves nothing.
+    /// Returns what this means if the lock is the lifetime lock, taken shared and released at once. If the file was
+    /// replaced meanwhile, the state of the new file's lock is unknown; *held* is the answer that proves nothing.
     pub const fn lifetime(self) -> Lifetime {
         match self {
             Tried::Locked => Lifetime::Free,
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_lock_of_the_file_to_which_the_path_leads_is_held_or_free() {
+    fn a_lock_counts_only_on_the_file_to_which_the_path_leads() {
         for (tried, means, lifetime) in [
             (Tried::Locked, Means::Held, Lifetime::Free),
             (Tried::Busy, Means::Later, Lifetime::Held),

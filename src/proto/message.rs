@@ -1,14 +1,16 @@
-//! How long a message of Cap'n Proto is, as far as what has come of it says so.
+//! The length of a Cap'n Proto message, computed from its first bytes.
 //!
-//! Not the protocol's own: a client's calls go this way once it is welcomed. It is here because it judges bytes of a peer.
+//! These are the messages that a client sends after the handshake. The function is here because it reads bytes of a
+//! peer.
 
-/// The longest message, in words of 8 bytes: an eighth of what capnp allows by itself. What is larger goes in pieces.
+/// The longest message, in words of 8 bytes: an eighth of the default limit of capnp. Larger data is sent in pieces.
 pub const MAX_WORDS: usize = 1024 * 1024;
-/// From so many segments on capnp refuses a message.
+/// capnp refuses a message with this many segments or more.
 const MAX_SEGMENTS: usize = 512;
 
-/// How long the message is that begins with these bytes. `None` where they are too few to say so. Where capnp refuses
-/// it, it is as long as what has come.
+/// Returns the length of the message that begins with `bytes`, or `None` if more bytes are needed to know it.
+///
+/// If capnp would refuse the message, its length is the number of bytes received, so that no caller waits for the rest.
 pub fn length(bytes: &[u8]) -> Option<usize> {
     let number = |at: usize| bytes.get(4 * at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize);
     let segments = number(0)?.saturating_add(1);
@@ -34,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn a_messages_length_is_known_when_its_table_has_come() {
+    fn a_message_has_a_length_once_its_table_is_complete() {
         for (table, length) in [
             (table(&[0, 0]), 8),
             (table(&[0, 3]), 8 + 24),
@@ -52,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_capnp_refuses_is_not_waited_for() {
+    fn a_message_that_capnp_refuses_needs_no_more_bytes() {
         for table in
             [table(&[511, 0]), table(&[u32::MAX, 0]), table(&[0, MAX_WORDS as u32 + 1]), table(&[1, 9, u32::MAX])]
         {

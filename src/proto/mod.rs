@@ -1,13 +1,18 @@
-//! The protocol, as machines that ask and are answered: no I/O, no clock, no threads, no allocation.
+//! The protocol, as state machines without I/O, clock, threads or allocation.
 //!
-//! [`connect`] is the client's machine, [`serve`] the server's, [`handshake`] what they say to each
-//! other, [`start`] what a spawner and its child say, [`record`] what stands in the point. [`inspect`] looks at a point, [`retire`]
-//! asks a server to go, [`end`] ends a server that does not answer, and [`unresponsive`] says when that is allowed.
-//! [`message`] says how long a client's message is. [`sequoia`] has all of that for the other dialect. The driver runs them
-//! over files, locks, sockets and processes; tests run them over nothing at all.
+//! Each step of a machine is a question to the driver; the driver's answer leads to the next step. The driver runs the
+//! machines over files, locks, sockets and processes. Tests run them over simulated answers.
 //!
-//! This module is public so that it can be tested, explored and fuzzed from outside, and is outside of
-//! the crate's SemVer promise until 1.0.
+//! - [`connect`] is the client's machine, [`serve`] the server's.
+//! - [`handshake`] has the messages between client and server, [`start`] those between a client and the server that it
+//!   starts, and [`record`] the content of a point.
+//! - [`inspect`] looks at a point, and [`retire`] has what a client decides that asks a server to retire.
+//! - [`end`] ends a server that does not answer, and [`unresponsive`] decides when that is allowed.
+//! - [`lock`] says what an attempt to take a lock means, and [`message`] how long a message of Cap'n Proto is.
+//! - [`sequoia`] has the machines and formats of the other dialect.
+//!
+//! This module is public so that other crates can test, explore and fuzz it. It is outside of the crate's SemVer
+//! promise until 1.0.
 
 pub mod address;
 pub mod child;

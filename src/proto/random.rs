@@ -1,27 +1,27 @@
-//! Random bytes, each used once.
+//! Random bytes that are used once.
 
 use core::fmt;
 
 use zeroize::Zeroize;
 
-/// 32 random bytes that nobody has used.
+/// 32 random bytes that have not been used yet.
 ///
-/// A [`Cookie`](super::cookie::Cookie) and the [`Nonce`](super::handshake::Nonce) of a handshake are made of them, by
-/// value: there is no `Clone`, so that two servers cannot have the same cookie, nor two handshakes the same nonce. They
-/// are wiped when the value is dropped.
+/// A [`Cookie`](super::cookie::Cookie) and the [`Nonce`](super::handshake::Nonce) of a handshake consume them. The type
+/// is not `Clone`, so two servers cannot get the same cookie, nor two handshakes the same nonce. The bytes are wiped
+/// when the value is dropped.
 pub struct Random([u8; Random::LEN]);
 
 impl Random {
     /// The number of bytes.
     pub const LEN: usize = 32;
 
-    /// Takes bytes that were just drawn. In this crate only the driver's source of random bytes calls this; a test or a
-    /// model calls it with bytes of its choice.
+    /// Wraps bytes that were just drawn. In this crate only the driver's source of random bytes calls this. A test or a
+    /// model passes bytes of its choice.
     pub const fn drawn(bytes: [u8; Random::LEN]) -> Self {
         Random(bytes)
     }
 
-    /// Returns the bytes. This is their one use.
+    /// Consumes the value and returns the bytes.
     pub(super) fn used(self) -> [u8; Random::LEN] {
         self.0
     }
@@ -46,14 +46,14 @@ mod tests {
     use crate::proto::handshake::{Hello, Intent};
 
     #[test]
-    fn a_cookie_and_a_nonce_are_all_of_their_random_bytes() {
+    fn a_cookie_and_a_nonce_use_all_of_their_random_bytes() {
         let bytes: [u8; Random::LEN] = core::array::from_fn(|at| at as u8);
         assert_eq!(Cookie::drawn(Random::drawn(bytes)).expose(), &bytes);
         assert_eq!(Hello::new(Intent::Connect, Random::drawn(bytes)).nonce().bytes(), &bytes);
     }
 
     #[test]
-    fn debug_shows_nothing_of_random_bytes() {
+    fn debug_hides_random_bytes() {
         assert_eq!(format!("{:?}", Random::drawn([0xab; 32])), "Random(…)");
     }
 }

@@ -1,15 +1,15 @@
-//! What a point holds: one self-checking line of text.
+//! The content of a point: one line of text with a checksum.
 //!
 //! ```text
 //! rendezvous 1 native SCOPE ADDRESS COOKIE PID STARTED VERSION CHECKSUM⏎
 //! ```
 //!
-//! The line is the whole file. Every prefix, extension, single-byte change and splice of two records is
-//! *malformed*: there is one spelling of each field, and the checksum covers all before it.
+//! The line is the whole file. Every prefix, extension, single-byte change and splice of two records is *malformed*:
+//! each field has one spelling, and the checksum covers all fields.
 //!
-//! Frozen for all formats to come: the token `rendezvous`, the format number behind it, and that the line
-//! ends with the checksum and is no longer than [`Record::MAX`]. So an older program tells a newer
-//! record from a damaged one, and leaves it alone.
+//! Some parts are frozen for all later formats: the token `rendezvous`, the format number after it, the checksum at the
+//! end of the line, and the limit of [`Record::MAX`] bytes. So an older program distinguishes a newer record from a
+//! damaged one, and leaves it alone.
 
 use core::fmt::{self, Write};
 use core::str;
@@ -28,88 +28,90 @@ const FORMAT: u32 = 1;
 const DIALECT: &str = "native";
 const CHECKSUM: usize = 16;
 
-/// How to reach a registered server, and how to know it again.
+/// How to reach a registered server, and how to recognize its process.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Record {
-    /// Where the address means anything.
+    /// Where the address is valid.
     pub scope: Scope,
-    /// Where the server listens.
+    /// The address at which the server listens.
     pub address: Address,
-    /// The secret that it shares with those who may read the point.
+    /// The secret that the server shares with the users who may read the point.
     pub cookie: Cookie,
-    /// Its process.
+    /// The PID of the server.
     pub pid: u32,
-    /// When that process began, in the system's own count: with the PID it names one process only.
+    /// The start time of that process, in the system's own unit. PID and start time identify one process.
     pub started: u64,
-    /// The version of the service that it offers: the user's own number.
+    /// The version of the service that the server offers, a number of the application.
     pub version: u32,
 }
 
 impl Record {
-    /// No record of any format is longer, in bytes.
+    /// The length limit of a record of any format, in bytes.
     pub const MAX: usize = 1024;
 
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
     pub fn line(&self) -> Line {
         let mut line = Line::new();
         self.write(&mut line);
         line
     }
 
-    /// Writes them behind what stands in a line already. A line that is moved may leave an unwiped copy behind.
+    /// Appends the bytes of the file to `line`. This takes a reference, because a line that is moved may leave an
+    /// unwiped copy.
     pub(crate) fn write(&self, line: &mut Line) {
         let begin = line.len;
         let Record { scope, address, cookie, pid, started, version } = self;
         let cookie = Hex(cookie.expose());
-        let written = write!(line, "{TOKEN} {FORMAT} {DIALECT} {scope} {address} {cookie:x} {pid} {started} {version} ")
-            .and_then(|()| {
-                let checksum = checksum(&line[begin..]);
-                writeln!(line, "{:x}", Hex(&checksum))
-            });
+        let written =
+            write!(line, "{TOKEN} {FORMAT} {DIALECT} {scope} {address} {cookie:x} {pid} {started} {version} ")
+                .and_then(|()| {
+                    let checksum = checksum(&line[begin..]);
+                    writeln!(line, "{:x}", Hex(&checksum))
+                });
         debug_assert!(written.is_ok(), "the longest record is far below the limit");
     }
 }
 
-/// What was found in a point.
+/// What a read of a point found.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Found {
     /// There is no file.
     Absent,
-    /// There is a file with nothing in it.
+    /// The file is empty.
     Empty,
-    /// No record that anyone wrote whole.
+    /// The file has bytes that are not a complete record.
     Malformed(Malformed),
-    /// A whole record of a format that this program does not know.
+    /// A complete record of a format that this program does not know.
     Newer {
         /// The record's format.
         format: u32,
     },
-    /// A whole record of another dialect: 32 bytes, then `127.0.0.1:PORT`.
+    /// A complete record of another dialect: 32 bytes, then `127.0.0.1:PORT`.
     OtherDialect,
-    /// A whole record.
+    /// A complete record.
     Record(Record),
 }
 
-/// What is wrong with a record.
+/// The reason why bytes are not a record.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// It is longer than [`Record::MAX`].
+    /// The file is longer than [`Record::MAX`].
     TooLong,
-    /// It does not begin as a record does.
+    /// The file does not begin with the token.
     NoRecord,
-    /// It does not end as a record does: it was cut, or something stands behind it.
+    /// The file does not end with a checksum and a newline: it is truncated, or has bytes after its end.
     NoEnd,
-    /// The checksum is another's: something in it was changed.
+    /// The checksum is wrong: a byte was changed.
     Checksum,
-    /// The named field does not read, or not in its one spelling.
+    /// The named field does not parse, or is not in its one spelling.
     Field(&'static str),
-    /// The address is none that a server could have.
+    /// The address is not one that a server can have.
     Address(AddressError),
 }
 
 impl Found {
-    /// Tells what the bytes of a point are. Give it all of them, or at least `Record::MAX + 1`.
+    /// Classifies the bytes of a point. The caller passes all of them, or the first `Record::MAX + 1` or more.
     pub fn read(bytes: &[u8]) -> Self {
         if bytes.is_empty() {
             return Found::Empty;
@@ -126,7 +128,7 @@ impl Found {
     }
 }
 
-/// The part that is frozen for all formats: token, format, checksum, end. Answers the format and, lazily, the record.
+/// Parses the frozen parts: token, format, checksum, end. Returns the format and, if it is ours, the record.
 fn framed(bytes: &[u8]) -> Result<(u32, Result<Record, Malformed>), Malformed> {
     if bytes.len() > Record::MAX {
         return Err(Malformed::TooLong);
@@ -168,7 +170,7 @@ fn parse<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Result<Record, Malfo
     }
 }
 
-/// The next field, a number in its one spelling.
+/// Parses the next field, a number in its one spelling.
 fn number<'a, N: str::FromStr + fmt::Display>(
     fields: &mut impl Iterator<Item = &'a str>,
     name: &'static str,
@@ -190,7 +192,7 @@ impl fmt::Display for Malformed {
         match self {
             Malformed::TooLong => write!(f, "longer than {} bytes", Record::MAX),
             Malformed::NoRecord => write!(f, "it does not begin with {TOKEN:?}"),
-            Malformed::NoEnd => f.write_str("it does not end as a record does"),
+            Malformed::NoEnd => f.write_str("it does not end with a checksum and a newline"),
             Malformed::Checksum => f.write_str("its checksum does not fit"),
             Malformed::Field(name) => write!(f, "its {name} does not read"),
             Malformed::Address(error) => write!(f, "its address is {error}"),
@@ -200,7 +202,7 @@ impl fmt::Display for Malformed {
 
 impl core::error::Error for Malformed {}
 
-/// The bytes of one record, wiped when dropped.
+/// The bytes of one record. They are wiped when the value is dropped.
 #[derive(Clone)]
 pub struct Line {
     bytes: [u8; Record::MAX],
@@ -208,7 +210,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// An empty one.
+    /// Makes an empty line.
     pub const fn new() -> Self {
         Line { bytes: [0; Record::MAX], len: 0 }
     }
@@ -277,7 +279,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// The line with its checksum made to fit again, as a careful forger would.
+    /// Returns the line with a checksum that fits, as a careful forger would make it.
     pub(crate) fn sealed(fields: &str) -> Vec<u8> {
         let mut text = String::from(fields);
         let checksum = checksum(text.as_bytes());
@@ -286,7 +288,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_was_written_reads_back_the_same() {
+    fn a_record_parses_from_its_own_line() {
         for record in [sample(), other(), Record { address: "[::1]:81".parse().unwrap(), ..sample() }] {
             assert_eq!(Found::read(&record.line()), Found::Record(record));
         }
@@ -340,14 +342,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_whole_record_of_a_newer_format_is_told_from_damage() {
+    fn a_newer_format_is_distinguished_from_damage() {
         assert_eq!(Found::read(&sealed("rendezvous 2 anything at all ")), Found::Newer { format: 2 });
         assert_eq!(Found::read(&sealed("rendezvous 0 native ")), Found::Malformed(Malformed::Field("format")));
         assert_eq!(Found::read(&sealed("rendezvous 02 native ")), Found::Malformed(Malformed::Field("format")));
     }
 
     #[test]
-    fn the_longest_record_is_as_long_as_it_may_be_and_no_longer() {
+    fn a_record_of_the_maximal_length_is_accepted_and_no_longer_one() {
         let head = "rendezvous 2 ";
         let rest = Record::MAX - head.len() - 2 * CHECKSUM - 2;
         let long = |rest| sealed(&format!("{head}{} ", "x".repeat(rest)));
@@ -357,13 +359,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_malformed_says_how() {
+    fn a_malformed_record_shows_the_reason() {
         assert_eq!(Malformed::TooLong.to_string(), "longer than 1024 bytes");
         assert_eq!(Malformed::Field("pid").to_string(), "its pid does not read");
     }
 
     #[test]
-    fn a_field_in_another_spelling_is_malformed_even_under_a_fitting_checksum() {
+    fn a_field_in_another_spelling_is_malformed_with_a_right_checksum() {
         let line = sample().line();
         let text = str::from_utf8(&line).unwrap();
         let fields = &text[..text.trim_end().rfind(' ').unwrap() + 1];
@@ -384,7 +386,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_whole_sequoia_record_is_another_dialect_and_a_torn_one_is_malformed() {
+    fn a_sequoia_record_is_another_dialect_and_a_torn_one_malformed() {
         let mut bytes = [0xaa; 32].to_vec();
         bytes.extend_from_slice(b"127.0.0.1:4711");
         assert_eq!(Found::read(&bytes), Found::OtherDialect);
@@ -394,7 +396,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn arbitrary_bytes_are_told_apart_without_a_panic() {
+    fn arbitrary_bytes_are_classified_without_a_panic() {
         assert_eq!(Found::read(b""), Found::Empty);
         assert_eq!(Found::read(&[b'r'; Record::MAX + 1]), Found::Malformed(Malformed::TooLong));
         assert_eq!(Found::read(b"rendezvous\xff\n"), Found::Malformed(Malformed::Checksum));
@@ -402,7 +404,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn debug_of_a_record_shows_no_cookie() {
+    fn debug_of_a_record_hides_the_cookie() {
         assert!(!format!("{:?} {:?}", sample(), sample().line()).contains("03"));
         assert_eq!(format!("{:?}", Line::new()), "Line(0 bytes)");
     }

@@ -1,29 +1,30 @@
-//! What a client decides that asks a server to retire, beside the machine of [`super::connect`].
+//! The decisions of a client that asks a server to retire, besides those of the machine in [`super::connect`].
 
 use core::time::Duration;
 
-/// Whether a file is there.
+/// Whether a file exists.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Presence {
-    /// It is.
+    /// The file exists.
     There,
-    /// It is not.
+    /// The file does not exist.
     NotThere,
-    /// The system does not say.
+    /// The system cannot tell.
     CannotTell,
 }
 
-/// Tells whether there is no server, from the point and the life file: nothing is created just to find nobody.
+/// Returns whether neither file exists, so that there is no server.
 ///
-/// A server that lives has a life file, whatever became of its point.
-pub const fn is_nobody(point: Presence, life: Presence) -> bool {
+/// A live server has a life file even if its point was removed. A client checks this first, so that it does not create
+/// files only to find no server.
+pub const fn is_no_server(point: Presence, life: Presence) -> bool {
     matches!((point, life), (Presence::NotThere, Presence::NotThere))
 }
 
-/// Returns how long the exit of a server that was asked to retire is awaited.
+/// Returns how long a client waits for the exit of a server that it asked to retire.
 ///
-/// The server tries for the point lock until its drain deadline, and drains for as long again. Both may be late by the
-/// patience for one message.
+/// The server tries to take the point lock until its drain deadline, and then drains for the same time again. Each of
+/// the two may be late by the patience for one message.
 pub const fn longest_wait(drain: Duration, patience: Duration) -> Duration {
     drain.saturating_add(patience).saturating_mul(2)
 }
@@ -33,18 +34,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_there_only_where_neither_point_nor_life_file_is() {
+    fn there_is_no_server_only_if_both_files_are_missing() {
         use Presence::*;
         for point in [There, NotThere, CannotTell] {
             for life in [There, NotThere, CannotTell] {
                 let neither = (point, life) == (NotThere, NotThere);
-                assert_eq!(is_nobody(point, life), neither, "{point:?} × {life:?}");
+                assert_eq!(is_no_server(point, life), neither, "{point:?} × {life:?}");
             }
         }
     }
 
     #[test]
-    fn an_exit_is_awaited_for_two_drains_and_never_overflows() {
+    fn the_wait_for_an_exit_is_two_drains_and_does_not_overflow() {
         let (drain, patience) = (Duration::from_secs(10), Duration::from_secs(2));
         assert_eq!(longest_wait(drain, patience), Duration::from_secs(24));
         assert_eq!(longest_wait(Duration::MAX, patience), Duration::MAX);

@@ -1,4 +1,4 @@
-//! Where an address means anything: one boot of one machine, one network namespace of it.
+//! The scope of an address: one boot of one machine, and one network namespace.
 
 use core::fmt;
 
@@ -6,47 +6,49 @@ use super::address::{Address, is_spelled};
 use super::hex::{self, Hex};
 use super::record::Record;
 
-/// The place in which a server's loopback address is its own.
+/// The part of the world in which a loopback address belongs to one server.
 ///
-/// Another container's `127.0.0.1:4711` is somebody else, and so is this machine's after a reboot.
+/// In another container, or after a reboot, `127.0.0.1:4711` belongs to another program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Scope {
-    /// Drawn by the kernel at each boot; zeros where the system tells none.
+    /// The boot ID, which the kernel draws at each boot. Zeros if the system has none.
     pub boot: [u8; 16],
-    /// The network namespace; 0 where it is not known.
+    /// The network namespace. 0 if it is not known.
     pub namespace: u64,
-    /// A digest of the machine's identity, where it has one.
+    /// A digest of the machine ID, if the machine has one.
     pub machine: Option<[u8; 16]>,
 }
 
-/// Where somebody stands who reads a record.
+/// The place of the process that reads a record.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Place {
-    /// The scope there.
+    /// The scope of that process.
     pub scope: Scope,
-    /// The home's file system, and so its locks, are known to be this kernel's alone. Where another machine may hold
-    /// them, or they may be no locks between machines, a record of another machine is left alone.
+    /// Whether the file system of the point, and so its locks, are known to belong to this kernel alone. If not, other
+    /// machines may hold the locks, or the locks may not work between machines, so a record of another machine is left
+    /// alone.
     pub local: bool,
 }
 
-/// What a record is worth to who stands at a place, before anything was asked.
+/// Whether the address of a record leads to its server, as far as the scopes show.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reach {
-    /// Its address leads to its server, or to a dead server's place: dial it.
+    /// The address leads to the server, or to no server if it is dead: dial it.
     Direct,
-    /// Its port is its server's only if the other boot that it names is this one. A lifetime lock that is held says so.
+    /// The record names another boot, and its port belongs to its server only if that boot is this one. A lifetime lock
+    /// that is held shows that it is.
     Doubtful,
-    /// From here its port is somebody else's, or nobody can tell whose.
+    /// From here the port belongs to another program, or its owner cannot be known.
     Apart,
 }
 
-/// In which part a record's scope differs from a place.
+/// The part in which the scope of a record differs from a place.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Difference {
     /// The machine.
     Machine,
-    /// The boot, of this machine or of one that tells no identity.
+    /// The boot, of this machine or of a machine without an ID.
     Boot,
     /// The network namespace.
     Namespace,
@@ -55,7 +57,8 @@ pub enum Difference {
 }
 
 impl Scope {
-    /// Whether others can tell from this scope whose an address is: a port is its server's in one network namespace only.
+    /// Returns whether other processes can know from this scope which server has `address`. A port belongs to a server
+    /// in one network namespace only, so that namespace has to be known.
     pub fn places(&self, address: &Address) -> bool {
         matches!(address, Address::Unix(_)) || self.namespace != UNKNOWN
     }
@@ -64,10 +67,10 @@ impl Scope {
 const UNKNOWN: u64 = 0;
 
 impl Place {
-    /// What a record is worth from here.
+    /// Returns whether the address of `record` leads to its server from here.
     ///
-    /// A socket is a file beside the point, so it leads to its server from wherever the point is seen. A port needs its
-    /// network namespace to be known, and this one.
+    /// A Unix socket is a file beside the point, so it leads to its server wherever the point can be read. A port does
+    /// so only in its network namespace, which has to be known.
     pub fn reach(&self, record: &Record) -> Reach {
         match (&record.address, self.differs(&record.scope)) {
             (Address::Unix(_), _) | (_, None) => Reach::Direct,
@@ -79,12 +82,13 @@ impl Place {
         }
     }
 
-    /// Whether a record may be of another machine that shares the home: one whose locks cannot be believed here.
+    /// Returns whether a record may be of another machine that shares the file system, so that the locks prove nothing.
     pub fn is_foreign(&self, theirs: &Scope) -> bool {
         !self.local && self.is_other_machine(theirs)
     }
 
-    /// In which part a record's scope differs from here, if it does; the one that says best what keeps us from its server.
+    /// Returns the part in which the scope of a record differs from this place, if it does. If several differ, it is
+    /// the one that best explains why the server cannot be reached.
     pub fn differs(&self, theirs: &Scope) -> Option<Difference> {
         let ours = &self.scope;
         if self.is_foreign(theirs) {
@@ -102,8 +106,10 @@ impl Place {
         }
     }
 
-    /// The boot is compared before the machine: two containers of one kernel may have different machine ids, or share one
-    /// with their host. Without both machine ids another boot is taken for one of this machine.
+    /// Returns whether the scope is of another machine: both boot and machine ID differ.
+    ///
+    /// The machine ID alone is not enough: two containers of one kernel may have different machine IDs, or share one
+    /// with their host. If a machine ID is missing, another boot counts as one of this machine.
     fn is_other_machine(&self, theirs: &Scope) -> bool {
         let ours = &self.scope;
         theirs.boot != ours.boot
@@ -127,7 +133,7 @@ impl fmt::Display for Difference {
 }
 
 impl Scope {
-    /// Reads `BOOT/NAMESPACE/MACHINE` in its one spelling.
+    /// Parses `BOOT/NAMESPACE/MACHINE` in its one spelling.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('/');
         let boot = hex::decode(parts.next()?)?;
@@ -169,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_of_the_table_of_scopes() {
+    fn each_pair_of_scopes_has_its_reach_and_difference() {
         let rebooted = Scope { boot: [3; 16], ..HERE };
         let nowhere = Scope { namespace: 0, ..HERE };
         for (theirs, differs, local, shared) in [
@@ -194,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_equals_nothing_not_even_itself() {
+    fn an_unknown_namespace_equals_no_namespace() {
         let nowhere = Scope { namespace: 0, ..HERE };
         let place = Place { scope: nowhere, local: true };
         assert_eq!(place.reach(&at_port(nowhere)), Reach::Apart);

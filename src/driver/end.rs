@@ -73,9 +73,9 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, E
             Step::Owner(s) => match locks::is_anothers(&service.life, &service.point, seen.process()?.number) {
                 true => {
                     seen.trouble = Some(unidentified(s.pid(), Unidentified::NotTheHolder));
-                    s.anothers()
+                    s.held_by_another()
                 }
-                false => s.not_anothers(),
+                false => s.not_held_by_another(),
             },
             Step::Kill(s) => {
                 seen.process()?.kill()?;

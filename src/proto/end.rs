@@ -1,4 +1,4 @@
-//! The end of a server that does not answer: the machine behind `end_unresponsive`.
+//! The machine that kills a server that does not answer: `end_unresponsive`.
 //!
 //! ```text
 //!   Look ──silent──▶ Identify ─▶ Watch ──it hangs──▶ Owner ─▶ Kill ─▶ Probe ──free──▶ Done
@@ -8,14 +8,18 @@
 //!    └──────────────────────┴──── Rest
 //! ```
 //!
-//! A *Look* is a whole look at the point: [`super::inspect`]. A server is ended only after several looks in a row that
-//! found the same record, its lifetime lock held, and a dial that failed; when its process was identified, showed a sign
-//! of no progress from the first of these looks to the last ([`super::unresponsive`]), and holds the lifetime lock itself.
+//! A *Look* is a complete inspection of the point: [`super::inspect`]. The machine kills a server only if
 //!
-//! Nothing is held between two looks, so another process gets the point lock meanwhile. From the look that decides until
-//! the server is gone the point lock is held, so no successor can be taken for it. Nothing is cleared and nothing started.
+//! - several looks in a row found the same record, its lifetime lock held, and a failed dial,
+//! - its process was identified, and showed a sign of no progress from the first of these looks to the last
+//!   ([`super::unresponsive`]), and
+//! - no other process is known to hold the lifetime lock.
 //!
-//! Times are told with the answers: how much time is over since the call began.
+//! No lock is held between two looks, so other processes can take the point lock. From the deciding look until the
+//! server is gone, the point lock is held, so no successor can be mistaken for the server. The machine does not clear
+//! the record, and starts no server.
+//!
+//! An answer's `elapsed` is the time since the call began.
 
 use core::time::Duration;
 
@@ -24,29 +28,29 @@ use super::inspect;
 use super::record::{Found, Record};
 use super::unresponsive::{Seen, Sign, Spared, Verdict};
 
-/// How long the steps may take.
+/// The time limits of the steps.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Times {
-    /// For how long the point is looked at.
+    /// How long the machine looks at the point.
     pub connect: Duration,
-    /// How far two looks at a silent server are apart at least.
+    /// The minimal time between two looks at a silent server.
     pub patience: Duration,
-    /// How long the lifetime lock of a server that was killed is awaited.
+    /// How long the machine waits for the lifetime lock of a server that was killed.
     pub drain: Duration,
 }
 
-/// What a look at the point means for a server that is to be ended.
+/// The meaning of a look at the point.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Heard<'a> {
-    /// The server of this record holds its lifetime lock, and the dial came to this.
+    /// The server of this record holds its lifetime lock, and the dial failed like this.
     Silence(&'a Record, Came),
-    /// The dial failed, and the lifetime lock could not be asked. That may change.
+    /// The dial failed, and the lifetime lock could not be probed. That may change.
     NotKnown,
     /// There is no server that does not answer.
     Else,
 }
 
-/// Returns what a look means: status × record × lock.
+/// Returns what a look means, from its result, the record and the lock.
 ///
 /// Without the point lock, a server may be retiring or just registered, so such a look counts for nothing.
 pub const fn heard(look: &inspect::Done) -> Heard<'_> {
@@ -58,14 +62,14 @@ pub const fn heard(look: &inspect::Done) -> Heard<'_> {
     }
 }
 
-/// What the system shows of a process that does not answer. `None`: the system does not tell.
+/// An observation of a process that does not answer. `None` means that the system does not tell.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Glance {
-    /// Whether it is stopped now.
+    /// Whether the process is stopped now.
     pub stopped: Option<bool>,
-    /// Whether the thread that serves had any time of a processor since the first glance.
+    /// Whether the serving thread got any CPU time since the first glance.
     pub ran: Option<bool>,
-    /// At a port: whether its queue had room at one of the two times, or anybody who waited there was accepted.
+    /// For a port: whether its accept queue had room at the first glance or now, or a waiting connection was accepted.
     pub moved: Option<bool>,
 }
 
@@ -84,27 +88,27 @@ pub enum Step {
     Done(Done),
 }
 
-/// How it ended.
+/// The result of the machine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Done {
-    /// The server was killed, and is gone.
+    /// The server was killed and is gone.
     Ended {
-        /// Its process, once.
+        /// The PID that the server had.
         pid: u32,
-        /// What showed that it made no progress.
+        /// The sign that the server made no progress.
         sign: Sign,
     },
-    /// Nothing was done: the last look found no server that does not answer.
+    /// The server was not killed: the last look found no server that does not answer.
     LeftAlone,
-    /// Nothing was done: the server may be well.
+    /// The server was not killed: it may be healthy.
     Spared(Spared),
-    /// Nothing was done: the dial failed, and the lifetime lock could not be asked in time.
+    /// The server was not killed: the dial failed, and the lifetime lock could not be probed in time.
     LockedOut,
-    /// Nothing was done: the process of the record cannot be told for certain. The driver knows why.
+    /// The server was not killed: its process could not be identified. The driver has the reason.
     Unidentified,
-    /// The server was killed, and something still holds its lifetime lock after this time.
+    /// The server was killed, and after this time its lifetime lock is still held.
     StillHeld(Duration),
-    /// The lifetime lock cannot be asked. The driver knows why.
+    /// The probe of the lifetime lock failed. The driver has the error.
     Trouble,
 }
 
@@ -114,8 +118,7 @@ impl Step {
         Step::Look(Look { times, silent: None, began: Duration::ZERO })
     }
 
-    /// Tells whether the point lock of the last look is held while this question is open. The driver releases it where
-    /// it is not.
+    /// Returns whether the point lock of the last look is held during this step. If not, the driver releases it.
     pub const fn holds_lock(&self) -> bool {
         match self {
             Step::Look(_) | Step::Rest(_) | Step::Done(_) => false,
@@ -125,7 +128,7 @@ impl Step {
     }
 }
 
-/// A server that does not answer, and what was seen of it since it first did not.
+/// A server that does not answer, with the observations since its first silence.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Silent {
     record: Record,
@@ -138,7 +141,7 @@ impl Silent {
         Silent { record, silences: 0, stopped: Some(true) }
     }
 
-    /// Counts one more silence, and judges all that was seen.
+    /// Counts one more silence and judges all observations.
     fn watched(&mut self, came: Came, glance: Glance) -> Verdict {
         self.silences += 1;
         self.stopped = self.stopped.zip(glance.stopped).map(|(before, now)| before && now);
@@ -156,13 +159,13 @@ pub struct Look {
 }
 
 impl Look {
-    /// The look came to this.
+    /// The result of the look.
     pub fn saw(self, look: &inspect::Done, elapsed: Duration) -> Step {
         let Look { times, silent, began } = self;
         match heard(look) {
             Heard::Silence(record, came) => match silent {
                 Some(silent) if silent.record == *record => Step::Watch(Watch { times, silent, came, began }),
-                // Of another server, whatever was seen before says nothing.
+                // This is another server, so the earlier observations do not count.
                 _ => Step::Identify(Identify {
                     watch: Watch { times, silent: Silent::new(record.clone()), came, began },
                 }),
@@ -174,7 +177,7 @@ impl Look {
     }
 }
 
-/// Open the process of the record, so that its number cannot become another's.
+/// Open the process of the record, so that its PID cannot come to mean another process.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Identify {
     watch: Watch,
@@ -186,18 +189,18 @@ impl Identify {
         &self.watch.silent.record
     }
 
-    /// It is open, and it is the record's as far as can be seen.
+    /// The process is open, and nothing shows that it is not the record's.
     pub fn identified(self) -> Step {
         Step::Watch(self.watch)
     }
 
-    /// It is another process, or whose it is cannot be told.
+    /// The PID is of another process, or its process cannot be identified.
     pub fn not_identified(self) -> Step {
         Step::Done(Done::Unidentified)
     }
 }
 
-/// See what the process does.
+/// Observe the process.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Watch {
     times: Times,
@@ -212,17 +215,17 @@ impl Watch {
         &self.silent.record
     }
 
-    /// Tells whether this is the first glance at this process: all later ones are compared with it.
+    /// Returns whether this is the first glance at this process. All later ones are compared with it.
     pub fn is_first(&self) -> bool {
         self.silent.silences == 0
     }
 
-    /// The process does this.
+    /// The observation.
     pub fn saw(self, glance: Glance, elapsed: Duration) -> Step {
         let Watch { times, mut silent, came, began } = self;
         match silent.watched(came, glance) {
             Verdict::End(sign) => {
-                Step::Owner(Owner { doomed: Doomed { pid: silent.record.pid, sign, drain: times.drain } })
+                Step::Owner(Owner { hung: Hung { pid: silent.record.pid, sign, drain: times.drain } })
             }
             Verdict::Spare(spared) => Step::Done(Done::Spared(spared)),
             Verdict::LookAgain if elapsed < times.connect => {
@@ -233,7 +236,7 @@ impl Watch {
     }
 }
 
-/// Wait before the next look, holding nothing. A dial that is refused is refused at once: looks are apart all the same.
+/// Wait before the next look, without a lock. The wait is needed because a refused dial returns at once.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Rest {
     until: Duration,
@@ -242,83 +245,83 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// Returns until when, since the call began.
+    /// Returns the end of the wait, as a time since the call began.
     pub const fn until(&self) -> Duration {
         self.until
     }
 
-    /// The time is over.
+    /// The wait is over.
     pub fn over(self, elapsed: Duration) -> Step {
         Step::Look(Look { times: self.times, silent: Some(self.silent), began: elapsed })
     }
 }
 
-/// A server that hangs.
+/// A server that hangs and will be killed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Doomed {
+struct Hung {
     pid: u32,
     sign: Sign,
     drain: Duration,
 }
 
-/// See whether another process than the one that was opened holds the lifetime lock: two processes of two PID namespaces may
-/// have one number and one start.
+/// Check whether another process than the opened one holds the lifetime lock. Processes in different PID namespaces may
+/// have the same PID and start time.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Owner {
-    doomed: Doomed,
+    hung: Hung,
 }
 
 impl Owner {
-    /// Returns the number of the process that was opened.
+    /// Returns the PID of the opened process.
     pub const fn pid(&self) -> u32 {
-        self.doomed.pid
+        self.hung.pid
     }
 
-    /// It holds the lock itself, or the system does not tell.
-    pub fn not_anothers(self) -> Step {
-        Step::Kill(Kill { doomed: self.doomed })
+    /// The opened process holds the lock, or the system does not tell.
+    pub fn not_held_by_another(self) -> Step {
+        Step::Kill(Kill { hung: self.hung })
     }
 
     /// Another process holds the lock.
-    pub fn anothers(self) -> Step {
+    pub fn held_by_another(self) -> Step {
         Step::Done(Done::Unidentified)
     }
 }
 
-/// Kill the process that was opened.
+/// Kill the opened process.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Kill {
-    doomed: Doomed,
+    hung: Hung,
 }
 
 impl Kill {
-    /// Returns its number.
+    /// Returns the PID of the process.
     pub const fn pid(&self) -> u32 {
-        self.doomed.pid
+        self.hung.pid
     }
 
-    /// Returns what showed that it made no progress.
+    /// Returns the sign that the server made no progress.
     pub const fn sign(&self) -> Sign {
-        self.doomed.sign
+        self.hung.sign
     }
 
-    /// It was killed. Its locks are free when its last thread is gone.
+    /// The process was killed. Its locks are released when its last thread is gone.
     pub fn killed(self, elapsed: Duration) -> Step {
-        Step::Probe(Probe { doomed: self.doomed, killed: elapsed })
+        Step::Probe(Probe { hung: self.hung, killed: elapsed })
     }
 }
 
-/// Ask the lifetime lock of a server that was killed.
+/// Probe the lifetime lock of a server that was killed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Probe {
-    doomed: Doomed,
+    hung: Hung,
     killed: Duration,
 }
 
 impl Probe {
-    /// The lock said this.
+    /// The result of the probe.
     pub fn answered(self, lifetime: Lifetime, elapsed: Duration) -> Step {
-        let Doomed { pid, sign, drain } = self.doomed;
+        let Hung { pid, sign, drain } = self.hung;
         let waited = elapsed.saturating_sub(self.killed);
         match lifetime {
             Lifetime::Free | Lifetime::Absent => Step::Done(Done::Ended { pid, sign }),
@@ -342,7 +345,7 @@ enum After {
 }
 
 impl Backoff {
-    /// The time is over.
+    /// The wait is over.
     pub fn over(self, elapsed: Duration) -> Step {
         match self.next {
             After::Look(times, silent) => Step::Look(Look { times, silent, began: elapsed }),

@@ -1,4 +1,4 @@
-//! A look at a point: which server is there, if any, and what is known of it.
+//! The machine that inspects a point: it finds out which server is there, if any, and what is known of it.
 //!
 //! ```text
 //!   Read ──dialable──▶ Dial ──welcomed──▶ Done
@@ -11,11 +11,12 @@
 //!                     at the deadline
 //! ```
 //!
-//! A look changes nothing: it does not create a point to lock it, and it clears and starts nothing. A record that can be
-//! dialled is dialled first, so a look at a server that answers takes no lock. What the lifetime lock says counts only for
-//! a record that is still there under the point lock.
+//! An inspection changes nothing: it does not create a point in order to lock it, it does not clear a record, and it
+//! starts no server. A record that can be dialled is dialled first, so no lock is taken if the server answers. The
+//! state of the lifetime lock counts only for a record that is still there under the point lock.
 //!
-//! Each [`Step`] is a question, as in [`super::connect`]. One table decides what comes next: [`Sight`] × [`Asked`] → [`Next`].
+//! Each [`Step`] is a question to the driver, as in [`super::connect`]. One table, [`next`], decides what comes next:
+//! [`Sight`] × [`Asked`] → [`Next`].
 
 use core::time::Duration;
 
@@ -24,12 +25,12 @@ use super::handshake::{Answer, Welcome};
 use super::record::{Found, Malformed, Record};
 use super::scope::{Difference, Place};
 
-/// What a point holds, and what came of dialling it.
+/// The content of a point, and the result of dialling it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Sight<'a> {
     /// There is no file.
     Absent,
-    /// There is a file with nothing in it.
+    /// The file is empty.
     Empty,
     /// The record is damaged.
     Malformed(Malformed),
@@ -39,59 +40,59 @@ pub enum Sight<'a> {
     OtherDialect,
     /// The record can be dialled, and was not dialled yet.
     Fresh(&'a Record),
-    /// The record is of another machine, in a home whose locks may be no locks between machines.
+    /// The record is of another machine, on a file system whose locks may not work between machines.
     Foreign(&'a Record, Difference),
-    /// The record names a port that is somebody else's from here, or nobody knows whose.
+    /// The record names a port that belongs to another program here, or whose owner cannot be known.
     Apart(&'a Record, Difference),
-    /// The record names a port that is its server's only if the other boot that it names is this one.
+    /// The record names another boot, and its port belongs to its server only if that boot is this one.
     Doubtful(&'a Record),
     /// The record was dialled, and the dial failed.
     Suspected(&'a Record, Came),
 }
 
-/// What is known of the lifetime lock.
+/// The knowledge about the lifetime lock.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Asked {
-    /// Nobody has tried to ask it.
+    /// No probe was attempted yet.
     NotYet,
-    /// It cannot be asked: another process holds the point lock, there is no point, or the point goes on changing.
-    InVain,
-    /// It was asked under the point lock, and said this.
-    Said(Lifetime),
+    /// A probe is not possible: another process holds the point lock, there is no point, or the point keeps changing.
+    Unavailable,
+    /// A probe under the point lock had this result.
+    Answered(Lifetime),
 }
 
-/// What a look does next.
+/// The next action of an inspection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Next<'a> {
     /// Dial this record.
     Dial(&'a Record),
-    /// Try the point lock, to ask the lifetime lock.
+    /// Try the point lock, to probe the lifetime lock.
     Lock,
-    /// Nothing: the look is over.
+    /// Nothing. The inspection is complete.
     Done(Verdict),
 }
 
-/// What a look comes to.
+/// The result of an inspection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Verdict {
-    /// The server of the record lives, and this is its welcome.
+    /// The server of the record is alive and sent this welcome.
     Live(Welcome),
-    /// There is no server, and no record of one.
+    /// There is neither a server nor a record.
     Absent,
     /// There is no server, and the record is damaged.
     Malformed(Malformed),
     /// The server of the record is gone.
     Gone {
-        /// Its process, once.
+        /// The PID that the server had.
         pid: u32,
     },
-    /// There is no record that counts, and somebody is at work on the point.
+    /// There is no usable record, and another process is working on the point.
     Between,
     /// The dial failed, and a server holds the lifetime lock.
     Unresponsive(Came),
-    /// The dial failed, and the lifetime lock could not be asked, or there is no life file just now.
+    /// The dial failed, and the lifetime lock could not be probed, or there is no life file at the moment.
     Unknown(Came),
-    /// The server of the record lives, and cannot be asked by this program.
+    /// The server of the record is alive, but does not support this program's request.
     Incompatible(Answer),
     /// The record has a newer format than ours.
     Newer(u32),
@@ -99,49 +100,49 @@ pub enum Verdict {
     OtherDialect,
     /// The server of the record cannot be reached from here.
     ForeignScope {
-        /// Its process, by its number there.
+        /// The PID of the server in its own scope.
         pid: u32,
-        /// In which part its scope differs from here.
+        /// The part in which its scope differs from this place.
         differs: Difference,
     },
-    /// The lifetime lock cannot be asked at all. The driver knows why.
+    /// The probe of the lifetime lock failed. The driver has the error.
     CannotTell,
 }
 
-/// Returns what a look does next: sight × what is known of the lifetime lock.
+/// Returns the next action of an inspection, from what was seen and what is known of the lifetime lock.
 pub const fn next(sight: Sight<'_>, asked: Asked) -> Next<'_> {
     use Asked::*;
     use Lifetime::*;
     use Next::*;
     match (sight, asked) {
-        // Nothing but that is understood of these two records.
+        // Nothing else is known of these two records.
         (Sight::Newer(format), _) => Done(Verdict::Newer(format)),
         (Sight::OtherDialect, _) => Done(Verdict::OtherDialect),
         (Sight::Fresh(record), _) => Dial(record),
         (_, NotYet) => Lock,
-        (_, Said(CannotTell)) => Done(Verdict::CannotTell),
+        (_, Answered(CannotTell)) => Done(Verdict::CannotTell),
 
-        (Sight::Absent, InVain | Said(Free | Absent)) => Done(Verdict::Absent),
-        (Sight::Absent, Said(Held)) => Done(Verdict::Between),
-        (Sight::Empty, Said(Free | Absent)) => Done(Verdict::Absent),
-        (Sight::Empty, InVain | Said(Held)) => Done(Verdict::Between),
-        (Sight::Malformed(malformed), Said(Free | Absent)) => Done(Verdict::Malformed(malformed)),
-        (Sight::Malformed(_), InVain | Said(Held)) => Done(Verdict::Between),
+        (Sight::Absent, Unavailable | Answered(Free | Absent)) => Done(Verdict::Absent),
+        (Sight::Absent, Answered(Held)) => Done(Verdict::Between),
+        (Sight::Empty, Answered(Free | Absent)) => Done(Verdict::Absent),
+        (Sight::Empty, Unavailable | Answered(Held)) => Done(Verdict::Between),
+        (Sight::Malformed(malformed), Answered(Free | Absent)) => Done(Verdict::Malformed(malformed)),
+        (Sight::Malformed(_), Unavailable | Answered(Held)) => Done(Verdict::Between),
 
-        // Its server may live although the lock is free here.
+        // Its server may be alive although the lock is free on this machine.
         (Sight::Foreign(record, differs), _) => Done(Verdict::ForeignScope { pid: record.pid, differs }),
-        (Sight::Apart(record, _), Said(Free)) => Done(Verdict::Gone { pid: record.pid }),
-        // A server may be making its life file again: *absent* is no proof beside a whole record.
-        (Sight::Apart(record, differs), InVain | Said(Held | Absent)) => {
+        (Sight::Apart(record, _), Answered(Free)) => Done(Verdict::Gone { pid: record.pid }),
+        // A server may be restoring its life file, so with a complete record *absent* proves nothing.
+        (Sight::Apart(record, differs), Unavailable | Answered(Held | Absent)) => {
             Done(Verdict::ForeignScope { pid: record.pid, differs })
         }
-        // It is of another boot, unless a held lock says otherwise.
-        (Sight::Doubtful(record), Said(Free | Absent)) => Done(Verdict::Gone { pid: record.pid }),
-        (Sight::Doubtful(record), Said(Held)) => Dial(record),
-        (Sight::Doubtful(_), InVain) => Done(Verdict::Between),
-        (Sight::Suspected(record, _), Said(Free)) => Done(Verdict::Gone { pid: record.pid }),
-        (Sight::Suspected(_, came), Said(Held)) => Done(Verdict::Unresponsive(came)),
-        (Sight::Suspected(_, came), InVain | Said(Absent)) => Done(Verdict::Unknown(came)),
+        // The record is of another boot, unless the lock is held.
+        (Sight::Doubtful(record), Answered(Free | Absent)) => Done(Verdict::Gone { pid: record.pid }),
+        (Sight::Doubtful(record), Answered(Held)) => Dial(record),
+        (Sight::Doubtful(_), Unavailable) => Done(Verdict::Between),
+        (Sight::Suspected(record, _), Answered(Free)) => Done(Verdict::Gone { pid: record.pid }),
+        (Sight::Suspected(_, came), Answered(Held)) => Done(Verdict::Unresponsive(came)),
+        (Sight::Suspected(_, came), Unavailable | Answered(Absent)) => Done(Verdict::Unknown(came)),
     }
 }
 
@@ -158,7 +159,8 @@ pub enum Step {
 }
 
 impl Step {
-    /// Returns the first step of a look from this place. A point that changes is read again until `connect` is over.
+    /// Returns the first step of an inspection from this place. A point that changes is read again until `connect` is
+    /// over.
     pub const fn new(here: Place, connect: Duration) -> Self {
         Step::Read(Read { look: Look { here, connect } })
     }
@@ -168,25 +170,25 @@ impl Step {
         match self {
             Step::Read(_) | Step::Lock(_) => false,
             Step::Reread(_) | Step::Probe(_) => true,
-            Step::Dial(dial) => matches!(dial.seen.asked, Asked::Said(_)),
+            Step::Dial(dial) => matches!(dial.seen.asked, Asked::Answered(_)),
             Step::Done(done) => done.held,
         }
     }
 }
 
-/// From where a look is taken, and for how long.
+/// The place of an inspection and its time limit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Look {
     here: Place,
     connect: Duration,
 }
 
-/// What was seen so far.
+/// The observations so far.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Seen {
     look: Look,
     found: Found,
-    /// What the dial came to, if the record was dialled.
+    /// The failure of the dial, if the record was dialled.
     came: Option<Came>,
     asked: Asked,
 }
@@ -220,11 +222,11 @@ impl Seen {
     }
 
     fn done(self, verdict: Verdict) -> Step {
-        Step::Done(Done { verdict, held: matches!(self.asked, Asked::Said(_)), found: self.found })
+        Step::Done(Done { verdict, held: matches!(self.asked, Asked::Answered(_)), found: self.found })
     }
 }
 
-/// Read the point: no lock, nothing created.
+/// Read the point, without a lock, and without creating it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Read {
     look: Look,
@@ -237,7 +239,7 @@ impl Read {
     }
 }
 
-/// Dial the record, with the intent *status*.
+/// Dial the record with the intent *status*.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Dial {
     record: Record,
@@ -245,7 +247,7 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// Returns what to dial.
+    /// Returns the record to dial.
     pub fn record(&self) -> &Record {
         &self.record
     }
@@ -264,21 +266,21 @@ impl Dial {
     }
 }
 
-/// Try the point lock. A point that is not there is not created to be locked.
+/// Try the point lock, without creating the point.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Lock {
     seen: Seen,
 }
 
 impl Lock {
-    /// It is held now.
+    /// The lock is held now.
     pub fn got(self) -> Step {
         Step::Reread(Reread { seen: self.seen })
     }
 
-    /// Another process holds it, or there is no point.
+    /// Another process holds the lock, or there is no point.
     pub fn not_got(self) -> Step {
-        Seen { asked: Asked::InVain, ..self.seen }.step()
+        Seen { asked: Asked::Unavailable, ..self.seen }.step()
     }
 }
 
@@ -289,7 +291,7 @@ pub struct Reread {
 }
 
 impl Reread {
-    /// The point holds this; so much time is over since the call began.
+    /// The point holds this. `elapsed` is the time since the call began.
     pub fn found(self, found: Found, elapsed: Duration) -> Step {
         let Reread { seen } = self;
         if found == seen.found {
@@ -297,32 +299,32 @@ impl Reread {
         } else if elapsed < seen.look.connect {
             Step::Read(Read { look: seen.look })
         } else {
-            Seen { asked: Asked::InVain, ..seen }.step()
+            Seen { asked: Asked::Unavailable, ..seen }.step()
         }
     }
 }
 
-/// Ask the lifetime lock: a shared try-lock, given back at once.
+/// Probe the lifetime lock: try it shared, and release it at once.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Probe {
     seen: Seen,
 }
 
 impl Probe {
-    /// The lock said this.
+    /// The result of the probe.
     pub fn answered(self, lifetime: Lifetime) -> Step {
-        Seen { asked: Asked::Said(lifetime), ..self.seen }.step()
+        Seen { asked: Asked::Answered(lifetime), ..self.seen }.step()
     }
 }
 
-/// How a look ended.
+/// The end of an inspection.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Done {
-    /// What it came to.
+    /// The result.
     pub verdict: Verdict,
-    /// What the point held.
+    /// The content of the point.
     pub found: Found,
-    /// Whether the point lock is held: then nothing of this has changed yet.
+    /// Whether the point lock is held, so that the result is still true.
     pub held: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a spawner and the server that it starts say to each other, a line of text each, over two pipes.
+//! The messages between a client that starts a server and that server: lines of text over two pipes.
 //!
 //! ```text
 //! spawner ─▶ stdin    rendezvous start COOKIE BUDGET⏎           the budget in milliseconds
@@ -6,8 +6,8 @@
 //! spawner ─▶ stdin    registered⏎
 //! ```
 //!
-//! A line without its end is nothing. The server answers with the whole record, for it alone knows what
-//! it is: behind a wrapper the spawner's child is another process, and a rebuilt program another version.
+//! A line without its newline is not a message. The server replies with the whole record, because only the server knows
+//! its own PID and version: the spawner's child may be a wrapper, and a program that was rebuilt has another version.
 
 use core::fmt::Write;
 use core::str;
@@ -20,27 +20,28 @@ use super::record::{Found, Line, Record};
 
 const ORDER: &str = "rendezvous start ";
 
-/// The line that says *busy*: somebody else holds the lifetime lock.
+/// The server's line *busy*: another process holds the lifetime lock.
 pub const BUSY: &str = "rendezvous busy\n";
-/// The line that says *registered*: the record is written, serve.
+/// The spawner's line *registered*: the record is written, and the server may serve.
 pub const REGISTERED: &str = "registered\n";
 
-/// Whether a line, its end included, says *registered*: exactly that one does.
+/// Returns whether a line, including its newline, is exactly *registered*.
 pub fn is_registered(line: &[u8]) -> bool {
     line == REGISTERED.as_bytes()
 }
 
-/// What keeps a process from being started.
+/// The reason why a process could not be started.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum NotStarted {
-    /// The program: it is not there, not allowed, or no program. Another policy may do without it.
+    /// The program is missing, is not executable, or is not a program. A policy that starts no program may still work.
     CannotExecute,
-    /// Something of ours.
+    /// A local error.
     Trouble,
 }
 
 impl NotStarted {
-    /// Judges the system's error. It may blame the program for a working directory that is missing: then the home is.
+    /// Classifies the system's error. The system also blames the program if the working directory is missing, which is
+    /// the directory of the point.
     pub const fn of(blames_the_program: bool, home_is_there: bool) -> Self {
         match (blames_the_program, home_is_there) {
             (true, true) => NotStarted::CannotExecute,
@@ -49,22 +50,22 @@ impl NotStarted {
     }
 }
 
-/// No line is longer, in bytes.
+/// The length limit of a line, in bytes.
 pub const LINE_MAX: usize = 2048;
-/// Reasons are cut to this many characters.
+/// The length limit of a reason, in characters. A longer reason is truncated.
 pub const REASON_MAX: usize = 400;
 
-/// The spawner's first line.
+/// The spawner's first line, which orders the child to serve.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Order {
     /// The new server's cookie.
     pub cookie: Cookie,
-    /// How long the spawner waits for the answer.
+    /// How long the spawner waits for the reply.
     pub budget: Duration,
 }
 
 impl Order {
-    /// The bytes to send.
+    /// Encodes the line to send.
     pub fn line(&self) -> Line {
         let mut line = Line::new();
         let written = writeln!(line, "{ORDER}{:x} {}", Hex(self.cookie.expose()), self.budget.as_millis());
@@ -72,7 +73,7 @@ impl Order {
         line
     }
 
-    /// Reads a whole line, its end included.
+    /// Parses a line, including its newline.
     pub fn read(line: &[u8]) -> Option<Self> {
         let text = str::from_utf8(line).ok()?.strip_prefix(ORDER)?.strip_suffix('\n')?;
         let (cookie, budget) = text.split_once(' ')?;
@@ -81,33 +82,33 @@ impl Order {
     }
 }
 
-/// The server's line.
+/// The server's reply.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Reply<'a> {
-    /// It holds the lifetime lock, has a handler and listens.
+    /// The server holds the lifetime lock, has a handler and listens.
     Ready(Record),
-    /// It could not, and says why.
+    /// The server could not start, for this reason.
     Failed(&'a str),
-    /// It could not get the lifetime lock.
+    /// The server could not get the lifetime lock.
     Busy,
 }
 
 impl<'a> Reply<'a> {
-    /// What stands before every reply.
+    /// The beginning of every reply.
     pub const TOKEN: &'static str = "rendezvous ";
-    /// What stands before the record of a *ready*.
+    /// The beginning of a *ready*, before the record.
     pub const READY: &'static str = "rendezvous ready ";
-    /// What stands before the reason of a *failed*.
+    /// The beginning of a *failed*, before the reason.
     pub const FAILED: &'static str = "rendezvous failed ";
 
-    /// Writes the bytes that say *ready* into an empty line.
+    /// Writes *ready* and a record into an empty line.
     pub fn ready(record: &Record, line: &mut Line) {
         let written = line.write_str(Self::READY);
         debug_assert!(written.is_ok(), "it is empty");
         record.write(line);
     }
 
-    /// Reads a whole line, its end included.
+    /// Parses a line, including its newline.
     pub fn read(line: &'a [u8]) -> Option<Self> {
         if let Some(record) = line.strip_prefix(Self::READY.as_bytes()) {
             return match Found::read(record) {
@@ -120,7 +121,7 @@ impl<'a> Reply<'a> {
             return Some(Reply::Busy);
         }
         let reason = text.strip_prefix(Self::FAILED)?.strip_suffix('\n')?;
-        // Whoever wrote the beginning of this line was not the server whose record stands in it.
+        // Another process wrote the beginning of this line, and the server a *ready* behind it.
         (!reason.contains(Self::READY)).then_some(Reply::Failed(reason))
     }
 }
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_reads_back_and_a_part_of_it_is_nothing() {
+    fn an_order_parses_and_a_prefix_of_it_does_not() {
         let line = order().line();
         assert_eq!(Order::read(&line), Some(order()));
         for end in 0..line.len() {
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_reads_back_and_a_part_of_it_is_nothing() {
+    fn a_reply_parses_and_a_prefix_of_it_does_not() {
         let ready = ready();
         assert_eq!(Reply::read(&ready), Some(Reply::Ready(sample())));
         let failed = b"rendezvous failed no room\n";
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_line_is_registered() {
+    fn only_the_exact_line_is_registered() {
         assert!(is_registered(REGISTERED.as_bytes()));
         for other in
             ["", "\n", "registered", "registered\r\n", "Registered\n", " registered\n", "registered \n", "busy\n"]
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_error_of_the_program_in_a_home_that_is_there_is_the_programs() {
+    fn an_error_is_of_the_program_only_if_the_home_exists() {
         for (blames_the_program, home_is_there, why) in [
             (true, true, NotStarted::CannotExecute),
             (true, false, NotStarted::Trouble),
@@ -186,14 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_reply() {
+    fn other_lines_are_not_replies() {
         for nonsense in [&b"hello world\n"[..], b"\n", b"busy\n", b"rendezvous ready 127.0.0.1:4711\n", b"\xff\n"] {
             assert_eq!(Reply::read(nonsense), None);
         }
     }
 
     #[test]
-    fn a_reply_in_which_another_stands_is_none() {
+    fn a_reply_that_contains_another_does_not_parse() {
         for before in ["hello ", Reply::FAILED, "rendezvous failed no licence", Reply::READY] {
             assert_eq!(Reply::read(&[before.as_bytes(), &ready()].concat()), None, "{before}");
         }

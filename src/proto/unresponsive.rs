@@ -1,28 +1,28 @@
-//! Whether a server that does not answer may be ended.
+//! The decision whether a server that does not answer may be killed.
 //!
-//! Silence alone is no reason: a server that is well is silent, too, where others crowd its port, or where it has to share
-//! its processor with many. So there have to be several silences in a row, and one sign that it makes no progress, which
-//! was there from the first to the last. What is not known is no sign.
+//! Silence alone is not enough: a healthy server does not answer either while its port is crowded or its processor is
+//! overloaded. So several dials in a row have to fail, and a sign that the server makes no progress has to last from
+//! the first to the last of them. An unknown observation is not a sign.
 
 use core::fmt;
 
 use super::connect::Came;
 
-/// So many dials in a row have to come to nothing.
+/// The number of dials in a row that have to fail.
 pub const SILENCES: u32 = 3;
 
-/// What was seen of a server that does not answer, from the first dial that came to nothing to the last.
+/// The observations of a server that does not answer, from the first failed dial to the last.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Seen {
-    /// How many dials came to nothing, one after the other.
+    /// The number of failed dials in a row.
     pub silences: u32,
-    /// What the last of them came to.
+    /// The failure of the last dial.
     pub came: Came,
-    /// Whether its process was stopped each time that it was looked at.
+    /// Whether the process was stopped at every observation.
     pub stopped: Option<bool>,
-    /// Whether the thread that serves had any time of a processor.
+    /// Whether the serving thread got any CPU time.
     pub ran: Option<bool>,
-    /// At a port: whether its queue had room at some time, or anybody who waited there was accepted.
+    /// For a port: whether its accept queue had room at some time, or a waiting connection was accepted.
     pub moved: Option<bool>,
 }
 
@@ -30,50 +30,50 @@ pub struct Seen {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Sign {
-    /// Its process was stopped.
+    /// The process was stopped.
     Stopped,
-    /// The thread that serves had no time of a processor.
+    /// The serving thread got no CPU time.
     NoTime,
-    /// The queue at its port was full, and nobody was accepted.
+    /// The accept queue of its port was full, and no connection was accepted.
     FullQueue,
 }
 
-/// What the sight of a server comes to.
+/// The decision about a server that does not answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Verdict {
-    /// It is not enough yet.
+    /// The observations are not enough yet.
     LookAgain,
-    /// It hangs.
+    /// The server hangs.
     End(Sign),
-    /// It may be well.
+    /// The server may be healthy.
     Spare(Spared),
 }
 
-/// Why a server is spared that does not answer.
+/// The reason why a server that does not answer is left alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Spared {
-    /// It said something else, or hung up: it does something.
+    /// The server sent something else, or closed the connection, so it is active.
     Acts,
-    /// Nobody listens where it did: it may be waiting for its last clients.
+    /// The server does not listen any more. It may be waiting for its last clients.
     Closed,
-    /// Nobody can reach it, for the mode of its socket.
+    /// The mode of the server's socket keeps clients out.
     Shut,
-    /// It goes on.
+    /// The server makes progress.
     GoesOn,
-    /// The system does not tell whether it goes on.
+    /// The system does not tell whether the server makes progress.
     NotKnown,
 }
 
 impl Seen {
-    /// The table.
+    /// Returns the decision for these observations.
     pub fn verdict(&self) -> Verdict {
         let Seen { silences, came, stopped, ran, moved } = *self;
         match (came, stopped, ran, moved) {
             (Came::Silence | Came::Refused | Came::NotWritable, ..) if silences < SILENCES => Verdict::LookAgain,
             (Came::Silence | Came::Refused | Came::NotWritable, Some(true), ..) => Verdict::End(Sign::Stopped),
-            // A server that drains listens no more, and has nothing to do until its clients are done.
+            // A server that drains does not listen, and may have nothing to do until its clients leave.
             (Came::Refused, ..) => Verdict::Spare(Spared::Closed),
-            // Nobody has asked it anything.
+            // No client could ask the server anything.
             (Came::NotWritable, ..) => Verdict::Spare(Spared::Shut),
             (Came::Silence, _, Some(false), _) => Verdict::End(Sign::NoTime),
             (Came::Silence, .., Some(false)) => Verdict::End(Sign::FullQueue),
@@ -89,8 +89,8 @@ impl fmt::Display for Sign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Sign::Stopped => "it was stopped",
-            Sign::NoTime => "its serving thread had no time of a processor",
-            Sign::FullQueue => "the queue at its port was full, and nobody was accepted",
+            Sign::NoTime => "its serving thread got no CPU time",
+            Sign::FullQueue => "the accept queue of its port was full, and no connection was accepted",
         })
     }
 }
@@ -101,7 +101,7 @@ mod tests {
 
     const KNOWN: [Option<bool>; 3] = [None, Some(false), Some(true)];
 
-    /// All that can be seen, and what it comes to.
+    /// Returns every combination of observations, with its decision.
     fn all() -> impl Iterator<Item = (Seen, Verdict)> {
         let came = [
             Came::Silence,
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_ended_before_several_silences_or_without_a_sign() {
+    fn no_server_is_killed_before_enough_silences_or_without_a_sign() {
         for (seen, verdict) in all() {
             let sign = seen.stopped == Some(true) || seen.ran == Some(false) || seen.moved == Some(false);
             if let Verdict::End(_) = verdict {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_does_something_is_spared_at_once() {
+    fn an_active_server_is_spared_at_once() {
         let quiet = |came| matches!(came, Came::Silence | Came::Refused | Came::NotWritable);
         for (seen, verdict) in all().filter(|(seen, _)| !quiet(seen.came)) {
             assert_eq!(verdict, Verdict::Spare(Spared::Acts), "{seen:?}");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn each_sign_is_enough_after_silences_and_named() {
+    fn each_sign_suffices_after_enough_silences_and_is_named() {
         let enough =
             |stopped, ran, moved| Seen { silences: SILENCES, came: Came::Silence, stopped, ran, moved }.verdict();
         assert_eq!(enough(Some(true), Some(false), Some(false)), Verdict::End(Sign::Stopped));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_can_connect_only_a_stopped_server_is_ended() {
+    fn without_a_connection_only_a_stopped_server_is_killed() {
         for (came, spared) in [(Came::Refused, Spared::Closed), (Came::NotWritable, Spared::Shut)] {
             for (seen, verdict) in all().filter(|(seen, _)| seen.came == came && seen.silences >= SILENCES) {
                 let stopped = seen.stopped == Some(true);

@@ -68,7 +68,7 @@ fn a_server_whose_serving_thread_is_blocked_is_ended_at_a_socket_and_at_a_port()
         wait_for_silence(&service);
         let ended = end(&home).unwrap();
         assert_eq!(ended, Termination::Killed { pid: process(server.pid()), sign: Sign::NoTime });
-        let why = "its serving thread had no time of a processor";
+        let why = "its serving thread got no CPU time";
         assert_eq!(ended.to_string(), format!("ended: pid {}, for {why}", server.pid()));
         home.wait_for_nobody();
     }

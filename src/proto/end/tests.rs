@@ -1,5 +1,5 @@
-//! The table, cell by cell; a walk to each end; and every step that can be reached at all, beside a second account of what
-//! was seen.
+//! Tests of the table, of one path to each end, and of every reachable step against a second account of the
+//! observations.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ const LIFETIMES: [Lifetime; 4] = [Lifetime::Free, Lifetime::Held, Lifetime::Abse
 const STOPPED: Glance = Glance { stopped: Some(true), ran: None, moved: None };
 const RUNS: Glance = Glance { stopped: Some(false), ran: Some(true), moved: None };
 
-/// The question of a step that must be this one.
+/// Unwraps a step of the expected kind.
 macro_rules! at {
     ($step:expr, $variant:ident) => {
         match $step {
@@ -90,13 +90,13 @@ fn once(step: Step, record: Record, came: Came, glance: Glance, now: Duration) -
     }
 }
 
-/// Several looks at one silent server that does this.
+/// Several looks at one silent server, with the same glance each.
 fn several(looks: u32, came: Came, glance: Glance) -> Step {
     (0..looks).fold(Step::new(TIMES), |step, _| once(step, sample(), came, glance, secs(1)))
 }
 
 #[test]
-fn every_cell_of_the_table_of_status_record_and_lock() {
+fn each_result_record_and_lock_has_its_meaning() {
     let silences = [sample(), successor()].map(|record| CAME.map(|came| silent(record.clone(), came))).concat();
     let mut seen = [0; 3];
     for look in looks() {
@@ -118,10 +118,10 @@ fn every_cell_of_the_table_of_status_record_and_lock() {
 }
 
 #[test]
-fn a_server_that_hangs_is_killed_and_awaited() {
+fn a_server_that_hangs_is_killed_and_its_lock_waited_for() {
     let owner = at!(several(SILENCES, Came::Silence, STOPPED), Owner);
     assert_eq!(owner.pid(), 815);
-    let kill = at!(owner.clone().not_anothers(), Kill);
+    let kill = at!(owner.clone().not_held_by_another(), Kill);
     assert_eq!((kill.pid(), kill.sign()), (815, Sign::Stopped));
     let killed = secs(5);
     let probe = at!(kill.killed(killed), Probe);
@@ -134,17 +134,17 @@ fn a_server_that_hangs_is_killed_and_awaited() {
     assert_eq!(at!(backoff, Backoff).over(secs(6)), Step::Probe(probe.clone()));
     let late = probe.answered(Lifetime::Held, killed + TIMES.drain);
     assert_eq!(late, Step::Done(Done::StillHeld(TIMES.drain)), "counted from the kill");
-    assert_eq!(owner.anothers(), Step::Done(Done::Unidentified));
+    assert_eq!(owner.held_by_another(), Step::Done(Done::Unidentified));
 }
 
 #[test]
-fn a_process_that_is_not_the_servers_is_left_alone() {
+fn another_process_than_the_servers_is_left_alone() {
     let identify = at!(Step::new(TIMES), Look).saw(&silent(sample(), Came::Silence), secs(0));
     assert_eq!(at!(identify, Identify).not_identified(), Step::Done(Done::Unidentified));
 }
 
 #[test]
-fn a_server_that_may_be_well_is_spared() {
+fn a_server_that_may_be_healthy_is_spared() {
     let spared = |step| match step {
         Step::Done(Done::Spared(spared)) => spared,
         other => panic!("{other:?}"),
@@ -158,7 +158,7 @@ fn a_server_that_may_be_well_is_spared() {
 }
 
 #[test]
-fn a_process_counts_as_stopped_only_if_each_glance_says_so() {
+fn a_process_counts_as_stopped_only_if_every_glance_shows_it() {
     for odd in 0..SILENCES {
         for glance in [Glance { stopped: Some(false), ..STOPPED }, Glance { stopped: None, ..STOPPED }] {
             let step = (0..SILENCES).fold(Step::new(TIMES), |step, look| {
@@ -170,7 +170,7 @@ fn a_process_counts_as_stopped_only_if_each_glance_says_so() {
 }
 
 #[test]
-fn another_record_begins_anew_and_a_look_without_the_lock_does_not() {
+fn another_record_restarts_the_count_and_a_missed_lock_does_not() {
     let twice = several(SILENCES - 1, Came::Silence, STOPPED);
     let next = at!(twice.clone(), Look).saw(&silent(successor(), Came::Silence), secs(1));
     let identify = at!(next, Identify);
@@ -186,7 +186,7 @@ fn another_record_begins_anew_and_a_look_without_the_lock_does_not() {
 }
 
 #[test]
-fn looks_are_apart_and_come_to_an_end_at_the_deadline() {
+fn looks_are_apart_and_end_at_the_deadline() {
     let (early, late) = (TIMES.connect - Duration::from_nanos(1), TIMES.connect);
     let watch = |now| {
         let identify = at!(Step::new(TIMES), Look).saw(&silent(sample(), Came::Refused), now);
@@ -208,13 +208,13 @@ fn looks_are_apart_and_come_to_an_end_at_the_deadline() {
     assert!(matches!(at_the_deadline, Step::Owner(_)), "what is enough is enough");
 }
 
-/// A second account of what was seen of the server of the last record, kept without the machine.
+/// A second account of the observations of the last record's server, kept without the machine.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Account {
     /// The record of each look in a row that found a held lock and a silent server.
     looks: Vec<(u32, Came)>,
     identified: bool,
-    /// What each glance at the process showed: whether it was stopped.
+    /// Whether the process was stopped at each glance.
     stopped: Vec<Option<bool>>,
     last: Option<(Option<bool>, Option<bool>)>,
     is_owner: bool,
@@ -254,7 +254,7 @@ impl Account {
     }
 }
 
-/// Every answer to a step, beside the account of it.
+/// Returns the steps after each possible answer to a step, with their accounts.
 fn answers(step: &Step, account: &Account, looks: &[inspect::Done]) -> Vec<(Step, Account)> {
     let times = [secs(0), TIMES.connect];
     let same = |step| (step, account.clone());
@@ -279,7 +279,10 @@ fn answers(step: &Step, account: &Account, looks: &[inspect::Done]) -> Vec<(Step
         }
         Step::Rest(s) => vec![same(s.over(secs(0)))],
         Step::Owner(s) => {
-            vec![(s.clone().not_anothers(), Account { is_owner: true, ..account.clone() }), same(s.anothers())]
+            vec![
+                (s.clone().not_held_by_another(), Account { is_owner: true, ..account.clone() }),
+                same(s.held_by_another()),
+            ]
         }
         Step::Kill(s) => vec![same(s.killed(secs(0)))],
         Step::Probe(s) => LIFETIMES
@@ -291,9 +294,9 @@ fn answers(step: &Step, account: &Account, looks: &[inspect::Done]) -> Vec<(Step
     }
 }
 
-/// Nothing is ended that answered, that does not hold its lock, whose record is another's, or without a sign.
+/// No server is killed that answered, that does not hold its lock, whose record changed, or that showed no sign.
 #[test]
-fn no_order_of_looks_ends_a_server_that_may_be_well() {
+fn no_sequence_of_looks_kills_a_server_that_may_be_healthy() {
     let looks: Vec<_> = looks()
         .into_iter()
         // One of each kind is enough: the table above has them all.
@@ -317,7 +320,7 @@ fn no_order_of_looks_ends_a_server_that_may_be_well() {
             _ => {}
         }
         for next in answers(&step, &account, &looks) {
-            // All that is killed is held from the look on that decided.
+            // The point lock is held from the deciding look to the kill.
             assert!(!matches!(next.0, Step::Owner(_) | Step::Kill(_) | Step::Probe(_)) || next.0.holds_lock());
             if known.insert(next.clone()) {
                 open.push(next);

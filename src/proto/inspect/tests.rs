@@ -14,7 +14,7 @@ const WELCOME: Welcome = Welcome { pid: 815, service: 1, uptime: 3, clients: 0 }
 const NO: Answer = Answer { verdict: handshake::Verdict::VersionUnsupported, protocol: 9, service: 9 };
 const DAMAGED: Found = Found::Malformed(Malformed::NoEnd);
 
-/// The question of a step that must be this one.
+/// Unwraps a step of the expected kind.
 macro_rules! at {
     ($step:expr, $variant:ident) => {
         match $step {
@@ -28,27 +28,27 @@ fn place(local: bool) -> Place {
     Place { scope: sample().scope, local }
 }
 
-/// A record at a port, from here.
+/// A record of a port, of this place.
 fn here() -> Record {
     sample()
 }
 
-/// A record at a port, of another boot of this machine.
+/// A record of a port, of another boot of this machine.
 fn rebooted() -> Record {
     Record { scope: Scope { boot: [9; 16], ..sample().scope }, ..sample() }
 }
 
-/// A record at a port, of another network namespace.
+/// A record of a port, of another network namespace.
 fn apart() -> Record {
     Record { scope: Scope { namespace: 7, ..sample().scope }, ..sample() }
 }
 
-/// A record at a port, of another machine.
+/// A record of a port, of another machine.
 fn foreign() -> Record {
     Record { scope: Scope { boot: [9; 16], machine: Some([9; 16]), ..sample().scope }, ..sample() }
 }
 
-/// A record at a socket, of another machine.
+/// A record of a Unix socket, of another machine.
 fn foreign_socket() -> Record {
     Record { address: "unix:00112233aabbccdd".parse().unwrap(), ..foreign() }
 }
@@ -73,13 +73,13 @@ fn look(local: bool, found: Found) -> Step {
     at!(Step::new(place(local), CONNECT), Read).found(found)
 }
 
-/// Goes on with a look under the lock, where nothing has changed.
+/// Continues an inspection under the lock, with the point unchanged.
 fn locked(step: Step, found: Found, lifetime: Lifetime) -> Step {
     at!(at!(at!(step, Lock).got(), Reread).found(found, SOON), Probe).answered(lifetime)
 }
 
 #[test]
-fn every_cell_of_the_table_of_sights_and_the_lifetime_lock() {
+fn each_sight_and_lock_state_leads_to_its_next_action() {
     use Next::{Dial, Lock};
     let done = Next::Done;
     let record = &sample();
@@ -109,7 +109,7 @@ fn every_cell_of_the_table_of_sights_and_the_lifetime_lock() {
         (Sight::Doubtful(record),             [Lock,  between,  gone,    dial,    gone,    error]),
         (Sight::Suspected(record, came),      [Lock,  unknown,  gone,    silent,  unknown, error]),
     ];
-    let asked = [Asked::NotYet, Asked::InVain].into_iter().chain(LIFETIMES.map(Asked::Said));
+    let asked = [Asked::NotYet, Asked::Unavailable].into_iter().chain(LIFETIMES.map(Asked::Answered));
     for (sight, row) in table {
         for (asked, expected) in asked.clone().zip(row) {
             assert_eq!(next(sight, asked), expected, "{sight:?} × {asked:?}");
@@ -118,7 +118,7 @@ fn every_cell_of_the_table_of_sights_and_the_lifetime_lock() {
 }
 
 #[test]
-fn what_a_point_holds_is_seen_from_where_it_is_read() {
+fn the_content_of_a_point_is_judged_from_the_readers_place() {
     let seen = |local, found, came| {
         let look = Look { here: place(local), connect: CONNECT };
         Seen { look, found, came, asked: Asked::NotYet }
@@ -162,7 +162,7 @@ fn what_a_point_holds_is_seen_from_where_it_is_read() {
 }
 
 #[test]
-fn a_server_that_answers_is_seen_without_the_lock() {
+fn a_server_that_answers_is_found_without_the_lock() {
     let dial = at!(look(true, Found::Record(here())), Dial);
     assert_eq!(dial.record(), &here());
     let live = at!(dial.clone().welcomed(WELCOME), Done);
@@ -172,7 +172,7 @@ fn a_server_that_answers_is_seen_without_the_lock() {
 }
 
 #[test]
-fn a_record_of_others_is_told_without_dial_and_lock() {
+fn a_record_of_others_is_reported_without_dial_and_lock() {
     for (found, verdict) in
         [(Found::Newer { format: 9 }, Verdict::Newer(9)), (Found::OtherDialect, Verdict::OtherDialect)]
     {
@@ -181,7 +181,7 @@ fn a_record_of_others_is_told_without_dial_and_lock() {
 }
 
 #[test]
-fn a_point_without_a_record_is_told_by_the_lock() {
+fn a_point_without_a_record_is_judged_by_the_lock() {
     for (found, free, not_got) in [
         (Found::Absent, Verdict::Absent, Verdict::Absent),
         (Found::Empty, Verdict::Absent, Verdict::Between),
@@ -196,7 +196,7 @@ fn a_point_without_a_record_is_told_by_the_lock() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_told_by_the_lock() {
+fn a_server_that_does_not_answer_is_judged_by_the_lock() {
     let found = Found::Record(here());
     let suspected = at!(look(true, found.clone()), Dial).failed(Came::Silence);
     let to = |lifetime| at!(locked(suspected.clone(), found.clone(), lifetime), Done).verdict;
@@ -209,7 +209,7 @@ fn a_server_that_does_not_answer_is_told_by_the_lock() {
 }
 
 #[test]
-fn a_record_of_another_boot_is_dialled_only_under_a_lock_that_is_held() {
+fn a_record_of_another_boot_is_dialled_only_if_its_lock_is_held() {
     let found = Found::Record(rebooted());
     let to = |lifetime| locked(look(true, found.clone()), found.clone(), lifetime);
     assert_eq!(at!(to(Lifetime::Free), Done).verdict, Verdict::Gone { pid: 815 });
@@ -247,7 +247,7 @@ fn a_point_that_changes_is_read_again_until_the_deadline() {
     assert_eq!((done.verdict, done.held), (Verdict::Unknown(Came::HungUp), false), "the lock says nothing of it");
 }
 
-/// Every answer to a step.
+/// Returns the steps after each possible answer to a step.
 fn answers(step: &Step) -> Vec<Step> {
     const CAME: [Came; 4] = [Came::Silence, Came::Refused, Came::Unsupported(NO), Came::TooNew];
     match step.clone() {
@@ -263,7 +263,7 @@ fn answers(step: &Step) -> Vec<Step> {
 }
 
 #[test]
-fn no_look_at_all_says_more_than_what_was_asked() {
+fn no_inspection_reports_more_than_it_observed() {
     for local in [true, false] {
         let mut open = vec![Step::new(place(local), CONNECT)];
         let mut known: HashSet<Step> = open.iter().cloned().collect();

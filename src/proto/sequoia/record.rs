@@ -1,4 +1,4 @@
-//! What a point of the dialect holds: a cookie as it is, and an address behind it.
+//! The content of a point of the dialect: the raw bytes of a cookie, then an address.
 
 use core::fmt::Write;
 use core::num::NonZeroU16;
@@ -10,22 +10,22 @@ use crate::proto::record::{self as native, Line, Malformed};
 
 const HOST: &str = "127.0.0.1:";
 
-/// How to reach a server of the dialect. Nothing in it checks itself.
+/// How to reach a server of the dialect. The format has no checksum.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Record {
-    /// What a client has to say.
+    /// The secret that a client has to send.
     pub cookie: Cookie,
-    /// Where the server listens.
+    /// The port at which the server listens.
     pub port: NonZeroU16,
 }
 
 impl Record {
-    /// Where the server listens.
+    /// Returns the address at which the server listens.
     pub fn address(&self) -> Address {
         Address::port(self.port)
     }
 
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
     pub fn bytes(&self) -> Line {
         let mut line = Line::new();
         let written = line.push(self.cookie.expose()).and_then(|()| write!(line, "{HOST}{}", self.port));
@@ -33,7 +33,7 @@ impl Record {
         line
     }
 
-    /// Reads the bytes of a whole record.
+    /// Parses the bytes of a complete record.
     pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
         let (cookie, address) = bytes.split_first_chunk::<{ Cookie::LEN }>().ok_or(Malformed::NoEnd)?;
         let port = str::from_utf8(address).ok().and_then(|address| address.strip_prefix(HOST));
@@ -42,23 +42,23 @@ impl Record {
     }
 }
 
-/// What was found in a point.
+/// What a read of a point found.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Found {
     /// There is no file.
     Absent,
-    /// There is a file with nothing in it.
+    /// The file is empty.
     Empty,
-    /// No record that anyone wrote whole.
+    /// The file has bytes that are not a complete record.
     Malformed(Malformed),
-    /// A whole record of the native dialect, of whatever format.
+    /// A complete record of the native dialect, of any format.
     OtherDialect,
-    /// A whole record, as far as anyone can tell: a port that was cut is a port.
+    /// A record that looks complete. A truncated port cannot be detected: it is a valid port, too.
     Record(Record),
 }
 
 impl Found {
-    /// Tells what the bytes of a point are. Give it all of them, or at least `native::Record::MAX + 1`.
+    /// Classifies the bytes of a point. The caller passes all of them, or the first `native::Record::MAX + 1` or more.
     pub fn read(bytes: &[u8]) -> Self {
         match native::Found::read(bytes) {
             native::Found::Absent | native::Found::Empty => Found::Empty,
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_spelling_that_its_programs_write_is_a_sequoia_record() {
+    fn a_sequoia_record_has_one_spelling_of_its_address() {
         for address in [
             "",
             "127.0.0.1",
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_native_record_of_any_format_is_another_dialect_and_a_torn_one_is_malformed() {
+    fn a_native_record_is_another_dialect_and_a_torn_one_malformed() {
         let line = sample().line();
         assert_eq!(Found::read(&line), Found::OtherDialect);
         assert_eq!(Found::read(&native::tests::sealed("rendezvous 7 anything at all ")), Found::OtherDialect);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_of_a_sequoia_record_shows_no_cookie() {
+    fn debug_of_a_sequoia_record_hides_the_cookie() {
         assert_eq!(format!("{:?}", record(4711)), "Record { cookie: Cookie(…), port: 4711 }");
     }
 }

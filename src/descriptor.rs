@@ -380,7 +380,7 @@ impl Descriptor {
     /// It is the choice of a user, or of a program that knows its server, after [`Error::Unresponsive`]: what the
     /// server has in memory is lost, and its clients with it. A server that answers within [`Limits::patience`] is
     /// left alone. One that holds its lifetime lock and does not, three times in a row, is killed by SIGKILL if it makes no
-    /// progress: it was stopped all the time, or its serving thread had no time of a processor, or the queue at its port was
+    /// progress: it was stopped all the time, or its serving thread got no CPU time, or the queue at its port was
     /// full and nobody was accepted. The answer says which. What its handler has started goes on. Nothing else is
     /// changed: the next connect finds the server gone.
     ///

@@ -111,7 +111,7 @@ pub enum Termination {
 pub enum Sign {
     /// Its process was stopped.
     Stopped,
-    /// The thread that serves had no time of a processor.
+    /// The serving thread got no CPU time.
     NoTime,
     /// The queue at its port was full, and nobody was accepted.
     FullQueue,
@@ -131,7 +131,7 @@ impl fmt::Display for Sign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Sign::Stopped => "it was stopped",
-            Sign::NoTime => "its serving thread had no time of a processor",
+            Sign::NoTime => "its serving thread got no CPU time",
             Sign::FullQueue => "the queue at its port was full, and nobody was accepted",
         })
     }

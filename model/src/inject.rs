@@ -2,6 +2,7 @@
 
 use rendezvous_ipc::proto::connect::{Came, Lifetime, Step};
 use rendezvous_ipc::proto::handshake::{self, Intent, Prove};
+use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::{serve, serving};
 
@@ -148,7 +149,7 @@ impl World {
         if let serve::Step::Serving(step) = step.clone() {
             return match step {
                 serving::Step::Lock(step) if purpose == "Idle" => {
-                    answers(Fault::Shortage, "CannotLock", step.failed().into());
+                    answers(Fault::Shortage, "CannotLock", step.tried(Tried::Failed).into());
                 }
                 serving::Step::Reclaim(step) => answers(Fault::Shortage, "CannotReclaim", step.failed().into()),
                 serving::Step::Backoff(step) => answers(Fault::Deadline, "Overdue", step.overdue().into()),

@@ -1,7 +1,8 @@
 //! The server's steps, and how the world answers them.
 
-use rendezvous_ipc::proto::serve::{LifeFile, Step};
-use rendezvous_ipc::proto::serving::{Checked, Step as Serving};
+use rendezvous_ipc::proto::lock::Tried;
+use rendezvous_ipc::proto::serve::{LifeFile, Step, may_withdraw};
+use rendezvous_ipc::proto::serving::{Checked, Due, Step as Serving};
 
 use crate::world::{Actor, Conn, Content, Life, Moves, Pipe, Reply, Said, World};
 
@@ -81,14 +82,15 @@ impl World {
         match step {
             // A check that would find all well is left out: it changes nothing.
             Serving::Serve(step) => {
+                let due = Due { shutdown: server.told, ..Due::default() };
                 if server.told {
-                    return moves.push(name, me, |world| world.steps(s, step.told()));
+                    return moves.push(name, me, |world| world.steps(s, step.due(due)));
                 }
                 if self.files[self.current] != Content::Record(s) || !server.listens || self.robbed(s) {
-                    moves.push(name, me, |world| world.steps(s, step.clone().check()));
+                    moves.push(name, me, |world| world.steps(s, step.clone().due(Due { check: true, ..due })));
                 }
                 if self.counted(s) == 0 {
-                    moves.push(name, me, |world| world.steps(s, step.idle()));
+                    moves.push(name, me, |world| world.steps(s, step.due(Due { idle: true, ..due })));
                 }
             }
             // Whose socket is gone listens at it again, unless it has to go itself. Who waited at the old one, unheard, may
@@ -116,11 +118,10 @@ impl World {
                 if free {
                     world.locks[world.current] = Some(me);
                 }
-                world.steps(s, if free { step.got() } else { step.busy() });
+                world.steps(s, step.tried(if free { Tried::Locked } else { Tried::Busy }));
             }),
             Serving::Backoff(step) => {
-                let next = if server.told { step.told() } else { step.elapsed() };
-                moves.push(name, me, |world| world.steps(s, next));
+                moves.push(name, me, |world| world.steps(s, step.again(server.told)));
             }
             Serving::Recheck(step) => moves.push(name, me, |world| {
                 let checked = world.checked(s, world.files[world.inode(me)]);
@@ -139,7 +140,7 @@ impl World {
                 world.steps(s, if shut { step.shut() } else { step.counted() });
             }),
             Serving::Withdraw(step) => moves.push(name, me, |world| {
-                if world.files[world.inode(me)] == Content::Record(s) {
+                if may_withdraw(&world.found(world.files[world.inode(me)]), &world.record(s)) {
                     world.write(me, Content::Empty);
                 }
                 world.steps(s, step.withdrawn());

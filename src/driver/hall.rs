@@ -3,133 +3,106 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::sync::{Instant, Mutex, MutexGuard, Notify, timeout_at, watch};
-use crate::proto::serving::{Gate, Retire};
-
-/// A timer that is this late was not ours to keep: the process was stopped, or starved.
-const LATE: Duration = Duration::from_millis(100);
+use super::clock::{at, now};
+use super::sync::{Mutex, MutexGuard, Notify, timeout_at, watch};
+use crate::proto::serving::{Occupancy, Retire, Shutdown};
 
 /// Whether somebody asked for the server's retirement, and when first.
 #[derive(Clone)]
-pub(super) struct Told(watch::Sender<Option<Instant>>);
+pub(super) struct Told(watch::Sender<Shutdown>);
 
 impl Told {
     pub(super) fn new() -> Self {
-        Told(watch::Sender::new(None))
+        Told(watch::Sender::new(Shutdown::new()))
     }
 
     pub(super) fn tell(&self) {
-        self.0.send_if_modified(|told| told.replace(told.unwrap_or_else(Instant::now)).is_none());
+        self.0.send_if_modified(|shutdown| shutdown.request(now()));
+    }
+
+    /// Takes a signal: the first asks for the retirement, another for the end of the drain.
+    pub(super) fn signal(&self) {
+        self.0.send_if_modified(|shutdown| shutdown.signal(now()));
     }
 
     /// Returns when somebody asked for it, also if that was long ago.
     pub(super) async fn told(&self) {
         // It cannot fail: the sender is here.
-        let _ = self.0.subscribe().wait_for(Option::is_some).await;
+        let _ = self.0.subscribe().wait_for(|shutdown| shutdown.requested().is_some()).await;
     }
 
-    pub(super) fn at(&self) -> Option<Instant> {
-        *self.0.borrow()
+    /// Returns when the clients that are left are not to be waited for.
+    pub(super) async fn forced(&self) {
+        let _ = self.0.subscribe().wait_for(Shutdown::is_forced).await;
+    }
+
+    pub(super) fn at(&self) -> Option<Duration> {
+        self.0.borrow().requested()
+    }
+
+    pub(super) fn is_forced(&self) -> bool {
+        self.0.borrow().is_forced()
     }
 }
 
-/// The gate of a server, shared by the thread that admits and the one whose sessions end.
+/// The occupancy of a server, shared by the thread that admits and the one whose sessions end.
 pub(super) struct Hall {
-    state: Mutex<State>,
+    state: Mutex<Occupancy>,
     changed: Notify,
-}
-
-struct State {
-    gate: Gate,
-    /// How many reasons a handler has to stay, besides clients.
-    kept: u32,
-    /// When the idle period began: at registration, and when the last client and the last reason were gone.
-    empty_since: Instant,
-    /// Until when those are heard out who waited while the timer was late.
-    heard_out: Option<Instant>,
-}
-
-impl State {
-    /// The idle period begins anew.
-    fn rest(&mut self) {
-        self.empty_since = Instant::now();
-        self.heard_out = None;
-    }
-
-    fn is_empty(&self) -> bool {
-        self.gate.counted() == 0 && self.kept == 0
-    }
 }
 
 impl Hall {
     pub(super) fn new() -> Arc<Self> {
-        let state = State { gate: Gate::new(), kept: 0, empty_since: Instant::now(), heard_out: None };
-        Arc::new(Hall { state: Mutex::new(state), changed: Notify::new() })
+        Arc::new(Hall { state: Mutex::new(Occupancy::new()), changed: Notify::new() })
     }
 
     pub(super) fn open(&self) {
-        self.state().gate.open();
-        self.rest();
+        self.state().open(now());
     }
 
     /// The idle period begins anew.
     pub(super) fn rest(&self) {
-        self.state().rest();
+        self.state().rest(now());
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.state().gate.is_open()
+        self.state().is_open()
     }
 
     pub(super) fn counted(&self) -> u32 {
-        self.state().gate.counted()
+        self.state().counted()
     }
 
-    /// *Look*: whether the gate is shut now. A reason to stay counts as a client does.
+    /// *Look*: whether the gate is shut now.
     pub(super) fn look(&self, why: Retire) -> bool {
-        let mut state = self.state();
-        (why != Retire::Idle || state.kept == 0) && state.gate.look(why)
+        self.state().look(why)
     }
 
     /// Counts a client for as long as the answer lives, or refuses it.
     pub(super) fn admit(self: &Arc<Self>) -> Option<Counted> {
-        self.state().gate.admit().then(|| Counted(self.clone()))
+        self.state().admit().then(|| Counted(self.clone()))
     }
 
-    /// Returns when nobody has been counted for `period`.
-    ///
-    /// After a long stop or a suspended night the timer is over before those who waited meanwhile are heard: then they
-    /// have `patience` to become clients.
+    /// Returns when nobody has been counted for `period`, as [`Occupancy::is_idle`] has it.
     pub(super) async fn idle(&self, period: Option<Duration>, patience: Duration) {
         loop {
-            let (empty, since, heard_out) = {
-                let state = self.state();
-                (state.is_empty(), state.empty_since, state.heard_out)
-            };
-            let Some(period) = period.filter(|_| empty) else {
-                self.changed.notified().await;
-                continue;
-            };
-            let until = heard_out.unwrap_or(since + period);
-            if timeout_at(until, self.changed.notified()).await.is_ok() {
-                continue;
+            // Arrivals do not notify: that would cost a wake-up for each. So it is asked again when the timer is over.
+            let idle_at = self.state().idle_at(period);
+            match idle_at {
+                None => self.changed.notified().await,
+                Some(idle_at) => {
+                    let is_over = timeout_at(at(idle_at), self.changed.notified()).await.is_err();
+                    if is_over && self.state().is_idle(period, patience, now()) {
+                        return;
+                    }
+                }
             }
-            let mut state = self.state();
-            // Who comes does not say so here: it would be one more wake-up for each.
-            let came = !state.is_empty() || state.heard_out.is_some() != heard_out.is_some();
-            if came || heard_out.is_none() && state.empty_since.elapsed() < period {
-                continue;
-            }
-            if heard_out.is_some() || until.elapsed() < LATE {
-                return;
-            }
-            state.heard_out = Some(Instant::now() + patience);
         }
     }
 
     /// Keeps an idle server for as long as the answer lives.
     pub(super) fn keep(self: &Arc<Self>) -> Kept {
-        self.state().kept += 1;
+        self.state().add_reason();
         Kept(self.clone())
     }
 
@@ -140,8 +113,16 @@ impl Hall {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Occupancy> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn left(&self, leave: impl FnOnce(&mut Occupancy) -> bool) {
+        // The lock is released before anybody is woken.
+        let look_again = leave(&mut self.state());
+        if look_again {
+            self.changed.notify_one();
+        }
     }
 }
 
@@ -150,7 +131,7 @@ pub(super) struct Counted(Arc<Hall>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.left(|state| state.gate.leave());
+        self.0.left(|state| state.leave(now()));
     }
 }
 
@@ -159,21 +140,6 @@ pub(super) struct Kept(Arc<Hall>);
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.0.left(|state| state.kept -= 1);
-    }
-}
-
-impl Hall {
-    fn left(&self, leave: impl FnOnce(&mut State)) {
-        let mut state = self.state();
-        leave(&mut state);
-        let nobody = state.gate.counted() == 0;
-        if state.is_empty() {
-            state.rest();
-        }
-        drop(state);
-        if nobody {
-            self.changed.notify_one();
-        }
+        self.0.left(|state| state.drop_reason(now()));
     }
 }

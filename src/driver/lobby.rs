@@ -32,15 +32,13 @@ use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Prove, Welcome};
 use crate::proto::record::Record;
 use crate::proto::scope::Place;
+use crate::proto::serving::pending::{self, Room};
 use crate::service::Service;
 use crate::stream::Socket;
 
 /// After an error of accept (no descriptors, most likely), how long until the next try: a small part of a client's
 /// patience, and twenty tries a second cost nothing.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How many connections that asked for the server's retirement are kept until its exit. Each takes a descriptor that
-/// nothing frees before; who is not kept hears that it is over before it is.
-const WITNESSES: usize = 64;
 
 /// What a server answers its clients with.
 pub(super) struct Host {
@@ -155,8 +153,7 @@ impl<G> Drop for Lobby<G> {
 }
 
 async fn accept(incoming: Rc<Incoming>, host: Rc<impl Greet>, guests: Guests) {
-    // Connections that say nothing may take half of what the process can open, and no more.
-    let room = host.limits().lobby.min(process::descriptors() / 2).max(1);
+    let cap = pending::cap(host.limits().lobby, process::descriptors());
     host.reserve().fill();
     loop {
         match incoming.accept().await {
@@ -168,10 +165,10 @@ async fn accept(incoming: Rc<Incoming>, host: Rc<impl Greet>, guests: Guests) {
                 while guests.front().is_some_and(AbortHandle::is_finished) {
                     guests.pop_front();
                 }
-                if guests.len() >= room {
+                if pending::is_full(guests.len(), cap) {
                     guests.retain(|guest| !guest.is_finished());
                 }
-                if guests.len() >= room {
+                if pending::is_full(guests.len(), cap) {
                     let_the_oldest_go(&mut guests);
                 }
                 guests.push_back(guest);
@@ -189,11 +186,14 @@ async fn accept(incoming: Rc<Incoming>, host: Rc<impl Greet>, guests: Guests) {
     }
 }
 
-/// Frees a descriptor for the connection that waits to be accepted; answers whether it could. A few connections in their
-/// handshake are left alone: most likely they are clients. Of many the oldest is closed, for the new one has the same right.
+/// Frees a descriptor for the connection that waits to be accepted. Answers whether it could.
 fn make_room(reserve: &Reserve, guests: &mut VecDeque<AbortHandle>) -> bool {
     guests.retain(|guest| !guest.is_finished());
-    guests.len() <= reserve.size() && reserve.lend(1) || let_the_oldest_go(guests) || reserve.lend(1)
+    match pending::make_room(guests.len(), reserve.size(), reserve.can_lend()) {
+        Room::Lend => reserve.lend(1),
+        Room::DropOldest => let_the_oldest_go(guests),
+        Room::Nothing => false,
+    }
 }
 
 /// Ends the greeting that has taken longest, of those that are not finished. Answers whether there was one.
@@ -267,7 +267,7 @@ async fn greet(host: Rc<Host>, mut stream: Socket) -> Option<()> {
             host.told.tell();
             tell("Welcome", &tag);
             let mut witnesses = host.witnesses.borrow_mut();
-            if witnesses.len() < WITNESSES {
+            if pending::keeps_retire_waiter(witnesses.len()) {
                 witnesses.push(stream);
             }
         }

@@ -4,6 +4,7 @@
 //! two loops that put a step's question to them and give the answer back.
 
 mod child;
+mod clock;
 mod connect;
 mod dial;
 mod end;

@@ -54,6 +54,11 @@ impl Reserve {
         }
     }
 
+    /// Whether there is one to give up.
+    pub(super) fn can_lend(&self) -> bool {
+        !self.kept.borrow().is_empty()
+    }
+
     /// Closes so many, as far as there are any, so that whatever is opened next has room. Answers whether there was one.
     pub(super) fn lend(&self, files: usize) -> bool {
         let mut kept = self.kept.borrow_mut();

@@ -35,9 +35,9 @@ use crate::handler::Factory;
 use crate::pid::Pid;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
-use crate::proto::record::{Found, Line};
-use crate::proto::serve::{LifeFile, Starter, Step};
-use crate::proto::serving::{Checked, Done};
+use crate::proto::record::Line;
+use crate::proto::serve::{LifeFile, Starter, Step, may_withdraw};
+use crate::proto::serving::{Checked, Done, LifetimeLock};
 use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
 use crate::stage::Stage;
@@ -196,8 +196,7 @@ impl Server<'_, Native> {
                     s.ordered()
                 }
                 Step::Claim(s) => {
-                    // Half of the time: *busy* has to be said before the spawner gives up.
-                    self.effects.life = self.claim(began + budget / 2).await?;
+                    self.effects.life = self.claim(began + s.share(budget)).await?;
                     if self.effects.life.is_some() { s.claimed() } else { s.busy() }
                 }
                 Step::Build(s) => match self.build(&factory, began + budget).await {
@@ -363,11 +362,8 @@ impl Effects for Native {
 
     async fn settle(_host: &Host, _patience: Duration) {}
 
-    fn withdraw(host: &Host, point: &mut Guard) {
-        let mine = Found::Record(host.record.clone());
-        if point.found().is_ok_and(|found| found == mine) {
-            let _ = point.clear();
-        }
+    fn may_withdraw(host: &Host, point: &mut Guard) -> Result<bool, Error> {
+        Ok(may_withdraw(&point.found()?, &host.record))
     }
 
     /// The clients that asked for the retirement are kept in it.
@@ -379,10 +375,12 @@ impl Effects for Native {
         host.dismiss_witnesses();
     }
 
-    fn release(&mut self, handler_runs: bool) {
-        match self.life.take() {
-            Some(life) if handler_runs => life.leave(),
-            life => drop(life),
+    fn release(&mut self, lock: LifetimeLock) {
+        if let Some(life) = self.life.take() {
+            match lock {
+                LifetimeLock::Release => drop(life),
+                LifetimeLock::Leave => life.leave(),
+            }
         }
     }
 

@@ -4,20 +4,18 @@
 //! program has, and whatever its handlers do, a handshake is answered.
 
 use std::convert::Infallible;
-use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use super::clock::{at, now};
 use super::hall::{Hall, Told};
 use super::handlers::{Handlers, handle};
 use super::lobby::{Greet, Lobby};
 use super::log::Log;
 use super::net::socket::Listener;
-use super::os::lock::TryLock;
 use super::os::signals::Signals;
 use super::point::{self, Guard};
 use super::random;
@@ -25,8 +23,9 @@ use super::supervise;
 use crate::error::Error;
 use crate::handler::Factory;
 use crate::proto::cookie::Cookie;
+use crate::proto::lock::Tried;
 use crate::proto::serve::LifeFile;
-use crate::proto::serving::{Checked, Done, Retire, Step};
+use crate::proto::serving::{Checked, Done, Draining, Due, LifetimeLock, Retire, Step, Tries};
 use crate::service::Service;
 
 /// What a dialect does at a step of the serving machine. All else is the same in both, and stands in [`Server`].
@@ -64,8 +63,8 @@ pub(super) trait Effects: Sized {
     /// Look: returns when the clients that have to be counted before are counted.
     async fn settle(host: &Self::Host, patience: Duration);
 
-    /// Withdraw: truncates the point if the record in it is this server's.
-    fn withdraw(host: &Self::Host, point: &mut Guard);
+    /// Withdraw: returns whether this server may withdraw what the point holds.
+    fn may_withdraw(host: &Self::Host, point: &mut Guard) -> Result<bool, Error>;
 
     /// Close: returns what is needed until the end of the drain. The rest is dropped.
     fn close(host: Rc<Self::Host>) -> Option<Rc<Self::Host>>;
@@ -74,8 +73,8 @@ pub(super) trait Effects: Sized {
     /// this server.
     fn dismiss(host: &Self::Host);
 
-    /// Release: releases the lifetime lock, or leaves it to the process while code of the handler runs.
-    fn release(&mut self, handler_runs: bool);
+    /// Release: releases the lifetime lock, or leaves it to the process.
+    fn release(&mut self, lock: LifetimeLock);
 
     /// Drops what was not served yet, after the loop panicked.
     fn abandon(&mut self);
@@ -103,11 +102,8 @@ pub(super) struct Server<'a, E: Effects> {
     dead: Option<Error>,
     /// Code of the handler cannot be stopped.
     handler_runs: bool,
-    next_check: Instant,
-    /// When the point lock was first tried for what is being done now.
-    tried: Option<Instant>,
-    /// Do not wait for clients.
-    hurry: Rc<Notify>,
+    next_check: Duration,
+    tries: Tries,
 }
 
 impl<'a, E: Effects> Server<'a, E> {
@@ -126,9 +122,8 @@ impl<'a, E: Effects> Server<'a, E> {
             lobby: None,
             dead: None,
             handler_runs: false,
-            next_check: Instant::now(),
-            tried: None,
-            hurry: Rc::default(),
+            next_check: now(),
+            tries: Tries::default(),
         }
     }
 
@@ -138,7 +133,7 @@ impl<'a, E: Effects> Server<'a, E> {
         signals: Signals,
         live: impl AsyncFnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let (told, hurry, spawned) = (self.told.clone(), self.hurry.clone(), self.service.context.is_spawned());
+        let (told, spawned) = (self.told.clone(), self.service.context.is_spawned());
         let lives = async {
             let result = supervise::caught("the server's loop", live(&mut self)).await;
             if let Ok(Err(error)) | Err(error) = &result {
@@ -153,7 +148,7 @@ impl<'a, E: Effects> Server<'a, E> {
         tokio::select! {
             biased;
             result = lives => result,
-            never = obey(signals, told, hurry) => match never {},
+            never = obey(signals, told) => match never {},
         }
     }
 
@@ -172,7 +167,7 @@ impl<'a, E: Effects> Server<'a, E> {
         let host = self.host()?;
         self.hall.open();
         self.lobby = Some(Lobby::open(listener, host));
-        self.next_check = Instant::now() + self.service.limits.check;
+        self.next_check = now() + self.service.limits.check;
         Ok(())
     }
 
@@ -191,60 +186,25 @@ impl<'a, E: Effects> Server<'a, E> {
             );
             debug_assert_eq!(step.holds().lock, self.point.is_some(), "at {}", step.name());
             debug_assert!(self.effects.holds_life().is_none_or(|life| life == step.holds().life), "at {}", step.name());
+            self.tries.comes_to(&step, now());
             step = match step {
-                Step::Serve(s) => {
-                    self.tried = None;
-                    let host = self.host()?;
-                    host.reserve().fill();
-                    let limits = &self.service.limits;
-                    let idle = async {
-                        E::may_be_idle(&host, limits.patience).await;
-                        self.hall.idle(limits.idle, limits.patience).await;
-                    };
-                    // In this order: a server that is idle and finds the point lock busy for ever still looks after
-                    // its files, and one that is told does nothing else first.
-                    tokio::select! {
-                        biased;
-                        () = self.told.told() => s.told(),
-                        () = sleep_until(self.next_check) => s.check(),
-                        () = idle => s.idle(),
-                        dead = supervise::lost(&mut self.lobby, &mut self.handlers) => {
-                            self.dead = Some(dead);
-                            self.told.tell();
-                            s.told()
-                        }
-                    }
-                }
+                Step::Serve(s) => s.due(self.wait().await?),
                 Step::Check(s) => s.checked(self.check()?),
                 Step::Lock(s) => {
-                    self.tried.get_or_insert_with(Instant::now);
-                    self.lend();
-                    let next = match point::try_lock(&self.service.point).map(TryLock::locked) {
-                        Ok(Some(point)) => {
-                            self.point = Some(point);
-                            s.got()
-                        }
-                        Ok(None) => s.busy(),
-                        Err(error) => {
-                            tracing::warn!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "the point cannot be locked");
-                            s.failed()
-                        }
-                    };
-                    // An idle server that stays begins its idle period anew, however short that is.
-                    if matches!(next, Step::Serve(_)) {
+                    let tried = self.try_lock();
+                    if s.rests(tried) {
                         self.hall.rest();
                         sleep(jitter()?).await;
                     }
-                    next
+                    s.tried(tried)
                 }
                 Step::Backoff(s) => {
-                    let told_at = self.told.at();
-                    let until = told_at.or(self.tried).unwrap_or(self.next_check) + self.service.limits.drain;
-                    if self.effects.is_gone(self.service) || Instant::now() >= until {
+                    let (requested, gone) = (self.told.at(), self.effects.is_gone(self.service));
+                    if self.tries.are_over(requested, gone, self.service.limits.drain, now()) {
                         s.overdue()
                     } else {
                         sleep(jitter()?).await;
-                        if told_at.is_some() { s.told() } else { s.elapsed() }
+                        s.again(requested.is_some())
                     }
                 }
                 Step::Recheck(s) => s.checked(self.checked(true)?),
@@ -263,7 +223,10 @@ impl<'a, E: Effects> Server<'a, E> {
                 }
                 Step::Withdraw(s) => {
                     let host = self.host()?;
-                    E::withdraw(&host, self.point()?);
+                    let point = self.point()?;
+                    if E::may_withdraw(&host, point).is_ok_and(|may| may) {
+                        let _ = point.clear();
+                    }
                     s.withdrawn()
                 }
                 Step::Close(s) => {
@@ -291,8 +254,46 @@ impl<'a, E: Effects> Server<'a, E> {
         }
     }
 
+    /// Waits until something is due. Clients come and go meanwhile.
+    async fn wait(&mut self) -> Result<Due, Error> {
+        let host = self.host()?;
+        host.reserve().fill();
+        let limits = &self.service.limits;
+        let idle = async {
+            E::may_be_idle(&host, limits.patience).await;
+            self.hall.idle(limits.idle, limits.patience).await;
+        };
+        let idle = tokio::select! {
+            biased;
+            () = self.told.told() => false,
+            () = sleep_until(at(self.next_check)) => false,
+            () = idle => true,
+            dead = supervise::lost(&mut self.lobby, &mut self.handlers) => {
+                self.dead = Some(dead);
+                self.told.tell();
+                false
+            }
+        };
+        Ok(Due { shutdown: self.told.at().is_some(), check: now() >= self.next_check, idle })
+    }
+
+    fn try_lock(&mut self) -> Tried {
+        self.lend();
+        match point::try_lock(&self.service.point) {
+            Ok(lock) => {
+                let tried = lock.tried();
+                self.point = lock.locked();
+                tried
+            }
+            Err(error) => {
+                tracing::warn!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "the point cannot be locked");
+                Tried::Failed
+            }
+        }
+    }
+
     fn check(&mut self) -> Result<Checked, Error> {
-        self.next_check = Instant::now() + self.service.limits.check;
+        self.next_check = now() + self.service.limits.check;
         self.lend();
         self.log.iter_mut().for_each(Log::look_after);
         E::touch(self.service, &*self.host()?);
@@ -345,12 +346,14 @@ impl<'a, E: Effects> Server<'a, E> {
     /// Waits for the clients that are left, then ends them, and the handler with them.
     async fn drain(&mut self) {
         let limits = &self.service.limits;
-        let until = Instant::now() + limits.drain;
-        tokio::select! {
-            _ = timeout_at(until, self.hall.empty()) => {}
-            () = self.hurry.notified() => {}
+        let draining = Draining::new(now(), limits.drain);
+        while draining.waits(self.hall.counted(), self.told.is_forced(), now()) {
+            tokio::select! {
+                _ = timeout_at(at(draining.until()), self.hall.empty()) => {}
+                () = self.told.forced() => {}
+            }
         }
-        self.end_handlers(limits.patience.max(until - Instant::now())).await;
+        self.end_handlers(draining.left_for_the_handler(limits.patience, now())).await;
         if self.service.context.is_spawned()
             && let Some(host) = &self.host
         {
@@ -380,7 +383,7 @@ impl<'a, E: Effects> Server<'a, E> {
     async fn release(&mut self) {
         self.point = None;
         self.end_handlers(self.service.limits.patience).await;
-        self.effects.release(self.handler_runs);
+        self.effects.release(LifetimeLock::after(self.handler_runs));
     }
 
     pub(super) fn host(&self) -> Result<Rc<E::Host>, Error> {
@@ -392,13 +395,12 @@ impl<'a, E: Effects> Server<'a, E> {
     }
 }
 
-/// A signal tells the server to retire; another, not to wait for its clients.
-async fn obey(mut signals: Signals, told: Told, hurry: Rc<Notify>) -> Infallible {
-    signals.next().await;
-    told.tell();
-    signals.next().await;
-    hurry.notify_one();
-    pending().await
+/// Takes signals, for as long as the server lives.
+async fn obey(mut signals: Signals, told: Told) -> Infallible {
+    loop {
+        signals.next().await;
+        told.signal();
+    }
 }
 
 /// One to two milliseconds.

@@ -16,7 +16,7 @@ mod startup;
 
 use super::serving::{self, Done, Facts, Holds};
 
-pub use self::check::LifeFile;
+pub use self::check::{LifeFile, may_withdraw};
 pub use self::startup::{Build, Claim, Listen, Ready, Refuse, Registered, Watch, Write};
 
 /// Who started this server.

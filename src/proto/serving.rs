@@ -13,11 +13,19 @@
 //!
 //! Connections are machines of their own ([`super::handshake`]); they meet this one at the gate alone.
 
+mod due;
 mod facts;
 mod gate;
+mod occupancy;
+pub mod pending;
+mod shutdown;
 
+pub use self::due::Due;
 pub use self::facts::Facts;
 pub use self::gate::{Gate, Retire};
+pub use self::occupancy::Occupancy;
+pub use self::shutdown::{Draining, LifetimeLock, Shutdown, Tries};
+use super::lock::{Means, Tried};
 
 /// What a server holds at a step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -183,6 +191,20 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// What a try came to. The file is created where there is none, so *no point* is one more reason to try again.
+    pub fn tried(self, tried: Tried) -> Step {
+        match tried.means() {
+            Means::Held => self.got(),
+            Means::Later | Means::NoPoint => self.busy(),
+            Means::Trouble => self.failed(),
+        }
+    }
+
+    /// Returns whether the idle period begins anew with this answer: an idle server finds the point lock busy, and stays.
+    pub fn rests(&self, tried: Tried) -> bool {
+        self.purpose == Purpose::Idle && matches!(tried.means(), Means::Later | Means::NoPoint)
+    }
+
     /// It is held now.
     pub fn got(self) -> Step {
         match self.purpose {

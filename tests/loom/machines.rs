@@ -15,7 +15,7 @@ use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
 use rendezvous_ipc::proto::serve::{self, LifeFile, Starter};
-use rendezvous_ipc::proto::serving::{self, Checked, Gate};
+use rendezvous_ipc::proto::serving::{self, Checked, Due, Gate};
 
 use crate::explore;
 
@@ -284,13 +284,11 @@ impl World {
         use serving::Step;
         let (who, server) = (Actor::Server(slot), &self.servers[slot]);
         match step {
-            Step::Serve(s) => server.wait(|state| match state {
-                State { told: true, .. } => Some(s.clone().told()),
-                State { check: true, .. } => {
-                    state.check = false;
-                    Some(s.clone().check())
-                }
-                state => (self.goes_idle && slot == 0 && state.gate.counted() == 0).then(|| s.clone().idle()),
+            Step::Serve(s) => server.wait(|state| {
+                let idle = self.goes_idle && slot == 0 && state.gate.counted() == 0;
+                let due = Due { shutdown: state.told, check: state.check, idle };
+                state.check &= due.shutdown;
+                (due != Due::default()).then(|| s.clone().due(due))
             }),
             Step::Check(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), true, &record(slot), &PLACE)),
             Step::Lock(s) => {
@@ -298,11 +296,11 @@ impl World {
                 if !*lock {
                     thread::yield_now();
                 }
-                if *lock { s.got() } else { s.busy() }
+                s.tried(if *lock { Tried::Locked } else { Tried::Busy })
             }
             Step::Backoff(s) => {
                 thread::yield_now();
-                if server.state().told { s.told() } else { s.elapsed() }
+                s.again(server.state().told)
             }
             Step::Recheck(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), true, &record(slot), &PLACE)),
             Step::Reclaim(s) => s.claimed(),
@@ -320,7 +318,7 @@ impl World {
                 }
             }
             Step::Withdraw(s) => {
-                if self.found() == Found::Record(record(slot)) {
+                if serve::may_withdraw(&self.found(), &record(slot)) {
                     self.write(who, None);
                 }
                 s.withdrawn()

@@ -1,6 +1,8 @@
 //! Explores what is concurrent within a process: the driver's own sources, compiled with a `sync` module made of loom.
 
 // Sources of the driver, unchanged. The modules that they use are replaced here under the same names.
+#[path = "../../src/driver/clock.rs"]
+mod clock;
 #[path = "../../src/driver/hall.rs"]
 #[allow(dead_code)]
 mod hall;

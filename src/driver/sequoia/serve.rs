@@ -25,9 +25,9 @@ use crate::handler::Factory;
 use crate::proto::cookie::Cookie;
 use crate::proto::sequoia::connect::Goal;
 use crate::proto::sequoia::record::Found;
-use crate::proto::sequoia::serve::{Starter, Step, checked};
+use crate::proto::sequoia::serve::{Starter, Step, checked, may_withdraw};
 use crate::proto::serve::LifeFile;
-use crate::proto::serving::{Checked, Done};
+use crate::proto::serving::{Checked, Done, LifetimeLock};
 use crate::service::Service;
 use crate::stage::Stage;
 
@@ -232,11 +232,8 @@ impl Effects for Sequoia {
         host.settle(patience).await;
     }
 
-    fn withdraw(host: &Host, point: &mut Guard) {
-        let mine = Found::Record(host.record.clone());
-        if point.found_as(Found::read).is_ok_and(|found| found == mine) {
-            let _ = point.clear();
-        }
+    fn may_withdraw(host: &Host, point: &mut Guard) -> Result<bool, Error> {
+        Ok(may_withdraw(&point.found_as(Found::read)?, &host.record))
     }
 
     /// It has a descriptor of the listener, which has to be closed.
@@ -248,7 +245,7 @@ impl Effects for Sequoia {
     fn dismiss(_host: &Host) {}
 
     /// There is no lifetime lock.
-    fn release(&mut self, _handler_runs: bool) {}
+    fn release(&mut self, _lock: LifetimeLock) {}
 
     fn abandon(&mut self) {
         (self.introduction, self.listener) = (None, None);

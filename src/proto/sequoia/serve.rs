@@ -165,3 +165,8 @@ pub fn checked(found: &Found, mine: &Record) -> Checked {
         Found::Record(_) | Found::OtherDialect => Checked::Lost,
     }
 }
+
+/// *Withdraw*: returns whether a server may withdraw what the point holds. It may withdraw its own record, and nothing else.
+pub fn may_withdraw(found: &Found, mine: &Record) -> bool {
+    matches!(found, Found::Record(record) if record == mine)
+}

@@ -7,7 +7,7 @@ use core::num::NonZeroU16;
 
 use super::connect::{self, Came, Class, Done, Goal, Holds, Introduced, Policy, Step, class};
 use super::record::{Found, Record};
-use super::serve::{self, Starter, checked};
+use super::serve::{self, Starter, checked, may_withdraw};
 use crate::proto::child::Why;
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{Answer, Verdict};
@@ -299,11 +299,14 @@ fn a_sequoia_server_serves_when_it_heard_its_cookie_or_wrote_its_record() {
 fn a_sequoia_server_restores_what_is_damaged_and_goes_where_another_is_registered() {
     for found in nobody() {
         assert_eq!(checked(&found, &record(1)), Checked::Damaged);
+        assert!(!may_withdraw(&found, &record(1)));
     }
     assert_eq!(checked(&found(1), &record(1)), Checked::Mine);
+    assert!(may_withdraw(&found(1), &record(1)));
     let other_port = Found::Record(Record { port: record(2).port, ..record(1) });
     for other in [found(2), other_port, Found::OtherDialect] {
         assert_eq!(checked(&other, &record(1)), Checked::Lost);
+        assert!(!may_withdraw(&other, &record(1)));
     }
 }
 

@@ -30,3 +30,8 @@ impl Checked {
         }
     }
 }
+
+/// *Withdraw*: returns whether a server may withdraw what the point holds. It may withdraw its own record, and nothing else.
+pub fn may_withdraw(found: &Found, mine: &Record) -> bool {
+    matches!(found, Found::Record(record) if record == mine)
+}

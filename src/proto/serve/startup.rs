@@ -1,5 +1,7 @@
 //! A server's start, up to *Serve*.
 
+use core::time::Duration;
+
 use super::{Done, Starter, Step, serving};
 
 /// Start the watchdog, which ends this process unless it is registered in time; read the spawner's order.
@@ -20,6 +22,12 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Returns which part of the time for the whole start may be spent on it. It is half: *busy* has to be said before the
+    /// spawner gives up.
+    pub fn share(&self, budget: Duration) -> Duration {
+        budget / 2
+    }
+
     /// It is held now, to the end.
     pub fn claimed(self) -> Step {
         Step::Build(Build { starter: self.starter })

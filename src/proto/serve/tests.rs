@@ -2,6 +2,7 @@
 //! client that comes and goes at any of them.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::time::Duration;
 
 use super::*;
 use crate::proto::cookie::Cookie;
@@ -84,6 +85,16 @@ fn a_server_that_does_not_get_the_lifetime_lock_is_busy_and_builds_nothing() {
 }
 
 #[test]
+fn a_claim_leaves_the_spawner_time_to_hear_that_it_is_busy() {
+    for step in [Step::new(Starter::Hand), path! { Step: Step::new(Starter::Spawner); Watch NOTHING => ordered(); }] {
+        let Step::Claim(claim) = step else { panic!("{}", step.name()) };
+        for (budget, share) in [(0, 0), (1, 0), (10_000, 5_000)] {
+            assert_eq!(claim.share(Duration::from_millis(budget)).as_millis(), share, "of {budget}");
+        }
+    }
+}
+
+#[test]
 fn a_spawned_server_without_a_handler_or_a_port_says_so_before_it_lets_go() {
     let claimed = path! { Step: Step::new(Starter::Spawner); Watch NOTHING => ordered(); Claim NOTHING => claimed(); };
     let no_handler = path! { Step: claimed.clone(); Build LIFE => failed(); };
@@ -131,6 +142,7 @@ fn every_cell_of_the_table_of_life_file_and_point() {
     ];
     let [local, shared] = [true, false].map(|local| Place { scope: mine.scope, local });
     for (found, checked) in table {
+        assert_eq!(may_withdraw(&found, &mine), checked == Checked::Mine, "{found:?}");
         for here in [local, shared] {
             assert_eq!(Checked::of(LifeFile::Mine, &found, true, &mine, &here), checked, "{found:?}");
             assert_eq!(Checked::of(LifeFile::Lost, &found, true, &mine, &here), Checked::Lost, "{found:?}");

@@ -161,6 +161,33 @@ fn a_server_that_is_told_to_retire_while_it_waits_to_restore_does_so() {
     assert_eq!(path! { restoring(); Lock LIFE => busy(); Backoff LIFE => told(); }, told());
 }
 
+#[test]
+fn every_cell_of_what_a_try_of_the_point_lock_comes_to() {
+    use Purpose::{Idle, Restore, Told};
+    for (purpose, tried, next, rests) in [
+        (Idle, Tried::Locked, "Look", false),
+        (Idle, Tried::Busy, "Serve", true),
+        (Idle, Tried::Elsewhere, "Serve", true),
+        (Idle, Tried::Absent, "Serve", true),
+        (Idle, Tried::Failed, "Look", false),
+        (Told, Tried::Locked, "Look", false),
+        (Told, Tried::Busy, "Backoff", false),
+        (Told, Tried::Elsewhere, "Backoff", false),
+        (Told, Tried::Absent, "Backoff", false),
+        (Told, Tried::Failed, "Backoff", false),
+        (Restore, Tried::Locked, "Recheck", false),
+        (Restore, Tried::Busy, "Backoff", false),
+        (Restore, Tried::Elsewhere, "Backoff", false),
+        (Restore, Tried::Absent, "Backoff", false),
+        (Restore, Tried::Failed, "Backoff", false),
+    ] {
+        let lock = Lock { purpose };
+        assert_eq!(lock.rests(tried), rests, "{purpose:?}, {tried:?}");
+        let step = lock.tried(tried);
+        assert_eq!((step.name(), step.holds().lock), (next, tried == Tried::Locked), "{purpose:?}, {tried:?}");
+    }
+}
+
 // Retiring.
 
 #[test]

@@ -1,0 +1,231 @@
+//! The request to retire, and how long a server goes on after it.
+//!
+//! Nothing here has a clock: a moment is told as the time since some beginning.
+
+use core::time::Duration;
+
+use super::{Backoff, Step};
+
+/// Whether a server was asked to retire, when first, and whether it is to wait for its clients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Shutdown {
+    requested: Option<Duration>,
+    signalled: bool,
+    forced: bool,
+}
+
+impl Shutdown {
+    /// Nobody asked for anything.
+    pub const fn new() -> Self {
+        Shutdown { requested: None, signalled: false, forced: false }
+    }
+
+    /// Asks the server to retire. Answers whether this is the first request: a later one postpones nothing.
+    pub fn request(&mut self, now: Duration) -> bool {
+        let first = self.requested.is_none();
+        self.requested.get_or_insert(now);
+        first
+    }
+
+    /// Takes a signal: the first asks the server to retire, another not to wait for its clients. Answers whether anything
+    /// changed that somebody waits for.
+    pub fn signal(&mut self, now: Duration) -> bool {
+        if self.signalled {
+            return !core::mem::replace(&mut self.forced, true);
+        }
+        self.signalled = true;
+        self.request(now)
+    }
+
+    /// Returns when the server was first asked to retire.
+    pub const fn requested(&self) -> Option<Duration> {
+        self.requested
+    }
+
+    /// Returns whether the server is not to wait for its clients.
+    pub const fn is_forced(&self) -> bool {
+        self.forced
+    }
+}
+
+/// Since when a server tries the point lock for what it does now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tries {
+    since: Option<Duration>,
+}
+
+impl Tries {
+    /// The server comes to a step. *Lock* begins the tries, unless they have begun; *Serve* ends them.
+    pub fn comes_to(&mut self, step: &Step, now: Duration) {
+        match step {
+            Step::Serve(_) => self.since = None,
+            Step::Lock(_) => self.since = self.since.or(Some(now)),
+            _ => {}
+        }
+    }
+
+    /// Returns whether *Backoff* gives up: the home is gone, so that there is nothing to lock and nothing to withdraw; or
+    /// `drain` is over since the request to retire, or without one since the first try.
+    pub fn are_over(&self, requested: Option<Duration>, home_is_gone: bool, drain: Duration, now: Duration) -> bool {
+        let began = requested.or(self.since).unwrap_or(now);
+        home_is_gone || now >= began.saturating_add(drain)
+    }
+}
+
+impl Backoff {
+    /// The pause is over: tries again, from now on to retire if that was requested.
+    pub fn again(self, requested: bool) -> Step {
+        if requested { self.told() } else { self.elapsed() }
+    }
+}
+
+/// How long *Drain* waits for the clients that are left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Draining {
+    until: Duration,
+}
+
+impl Draining {
+    /// Begins now.
+    pub const fn new(now: Duration, drain: Duration) -> Self {
+        Draining { until: now.saturating_add(drain) }
+    }
+
+    /// Returns the deadline.
+    pub const fn until(&self) -> Duration {
+        self.until
+    }
+
+    /// Returns whether the wait goes on: somebody is counted, nobody forces the end, and it is not too late.
+    pub fn waits(&self, counted: u32, forced: bool, now: Duration) -> bool {
+        counted > 0 && !forced && now < self.until
+    }
+
+    /// Returns how long the handler may take to end: what is left of the drain, and never less than `patience`.
+    pub fn left_for_the_handler(&self, patience: Duration, now: Duration) -> Duration {
+        patience.max(self.until.saturating_sub(now))
+    }
+}
+
+/// What becomes of the lifetime lock at *Release*.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LifetimeLock {
+    /// It is released: a successor may begin.
+    Release,
+    /// It is left to the process: code of the handler cannot be stopped, and runs until the process ends.
+    Leave,
+}
+
+impl LifetimeLock {
+    /// Returns what becomes of it: no successor may begin while code of the handler runs.
+    pub const fn after(handler_runs: bool) -> Self {
+        if handler_runs { LifetimeLock::Leave } else { LifetimeLock::Release }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Lock, Purpose, Serve, Unlock};
+    use super::*;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn asking_again_postpones_nothing() {
+        let mut shutdown = Shutdown::new();
+        assert_eq!(shutdown.requested(), None);
+        assert!(shutdown.request(s(3)));
+        assert!(!shutdown.request(s(5)));
+        assert!(!shutdown.signal(s(7)), "a signal asks, too");
+        assert_eq!((shutdown.requested(), shutdown.is_forced()), (Some(s(3)), false));
+    }
+
+    #[test]
+    fn a_second_signal_forces_the_end_whoever_asked_first() {
+        for asked in [false, true] {
+            let mut shutdown = Shutdown::new();
+            assert!(!asked || shutdown.request(s(1)));
+            assert_eq!(shutdown.signal(s(2)), !asked);
+            assert!(!shutdown.is_forced());
+            assert!(shutdown.signal(s(3)) && shutdown.is_forced());
+            assert!(!shutdown.signal(s(4)) && shutdown.is_forced());
+            assert_eq!(shutdown.requested(), Some(s(if asked { 1 } else { 2 })));
+        }
+    }
+
+    #[test]
+    fn tries_begin_at_the_first_lock_and_end_at_serve() {
+        let serve = Step::Serve(Serve(()));
+        let lock = Step::Lock(Lock { purpose: Purpose::Restore });
+        let backoff = Step::Backoff(Backoff { purpose: Purpose::Restore });
+        let unlock = Step::Unlock(Unlock { then: super::super::Then::Serve });
+        let mut tries = Tries::default();
+        for (step, now, since) in [
+            (&serve, 1, None),
+            (&lock, 2, Some(s(2))),
+            (&backoff, 3, Some(s(2))),
+            (&lock, 4, Some(s(2))),
+            (&unlock, 5, Some(s(2))),
+            (&serve, 6, None),
+            (&lock, 7, Some(s(7))),
+        ] {
+            tries.comes_to(step, s(now));
+            assert_eq!(tries.since, since, "at {now}");
+        }
+    }
+
+    #[test]
+    fn a_told_server_counts_from_the_request_and_another_from_its_first_try() {
+        let tries = Tries { since: Some(s(10)) };
+        for (requested, now, over) in [
+            (None, 10, false),
+            (None, 14, false),
+            (None, 15, true),
+            (Some(s(7)), 11, false),
+            (Some(s(7)), 12, true),
+            (Some(s(12)), 15, false),
+            (Some(s(12)), 16, false),
+            (Some(s(12)), 17, true),
+        ] {
+            assert_eq!(tries.are_over(requested, false, s(5), s(now)), over, "{requested:?}, at {now}");
+            assert!(tries.are_over(requested, true, s(5), s(now)), "without a home there is nothing to lock");
+        }
+        assert!(!tries.are_over(None, false, Duration::MAX, s(100)), "no deadline that can come");
+    }
+
+    #[test]
+    fn a_request_in_back_off_is_not_forgotten() {
+        for purpose in [Purpose::Told, Purpose::Restore] {
+            for (requested, next) in [(false, purpose), (true, Purpose::Told)] {
+                assert_eq!(Backoff { purpose }.again(requested), Step::Lock(Lock { purpose: next }), "{purpose:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_drain_ends_with_the_last_client_by_force_or_at_its_deadline() {
+        let draining = Draining::new(s(10), s(5));
+        assert_eq!(draining.until(), s(15));
+        for (counted, forced, now, waits) in [
+            (1, false, 10, true),
+            (2, false, 14, true),
+            (1, false, 15, false),
+            (1, true, 10, false),
+            (0, false, 10, false),
+            (0, true, 10, false),
+        ] {
+            assert_eq!(draining.waits(counted, forced, s(now)), waits, "{counted} clients, {forced}, at {now}");
+        }
+        for (now, left) in [(10, 5), (12, 3), (14, 2), (20, 2)] {
+            assert_eq!(draining.left_for_the_handler(s(2), s(now)), s(left), "at {now}");
+        }
+    }
+
+    #[test]
+    fn a_lifetime_lock_outlives_code_that_cannot_be_stopped() {
+        assert_eq!(LifetimeLock::after(false), LifetimeLock::Release);
+        assert_eq!(LifetimeLock::after(true), LifetimeLock::Leave);
+    }
+}

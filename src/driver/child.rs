@@ -9,6 +9,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::effects;
 use super::log;
 use super::os::heard::Heard;
 use super::os::process::{self, Orders};
@@ -21,7 +22,7 @@ use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
 use crate::proto::start::{NotStarted, Order, REGISTERED};
 use crate::proto::timing::{EXIT_GRACE, Pause};
-use crate::service::Program;
+use crate::service::{Program, Service};
 use crate::stage::Stage;
 
 /// A child that is not registered: dropping it kills it. A thread of its own reaps it in the end.
@@ -32,6 +33,7 @@ pub(super) struct Child {
     began: Instant,
     registered: bool,
     orders: Option<Orders>,
+    context: Context,
     replies: pipe::Receiver,
     exit: oneshot::Receiver<Option<ExitStatus>>,
     log_begin: u64,
@@ -78,13 +80,8 @@ pub(super) async fn execute(command: &mut Command, until: Instant) -> io::Result
 
 impl Child {
     /// Starts a process, and gives it its cookie and what is left of the budget.
-    pub(super) async fn spawn(
-        program: &Program,
-        context: &Context,
-        log: &std::path::Path,
-        cookie: &Cookie,
-        budget: Duration,
-    ) -> Result<Self, NoChild> {
+    pub(super) async fn spawn(service: &Service, cookie: &Cookie, budget: Duration) -> Result<Self, NoChild> {
+        let (program, context, log) = (service.program().map_err(NoChild::Ours)?, &service.context, &service.log);
         let began = Instant::now();
         let ours = |error| NoChild::Ours(Error::System { stage: Stage::Spawn, source: error });
         let (errors, log_begin) = log::open(log).map_err(NoChild::Ours)?;
@@ -112,20 +109,21 @@ impl Child {
         // A child that is dead already is noticed by its exit, which says more than this error does.
         let order = Order { cookie: cookie.clone(), budget: budget.saturating_sub(began.elapsed()) };
         let _ = orders.send(&order.line());
-        Ok(Child { process, pid, began, registered: false, orders: Some(orders), replies, exit, log_begin })
+        let (orders, context) = (Some(orders), context.clone());
+        Ok(Child { process, pid, began, registered: false, orders, context, replies, exit, log_begin })
     }
+}
 
-    pub(super) fn pid(&self) -> u32 {
+impl effects::Child for Child {
+    fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Where its part of the log begins.
-    pub(super) fn log_begin(&self) -> u64 {
+    fn log_begin(&self) -> u64 {
         self.log_begin
     }
 
-    /// Awaits its reply, its exit, or the end of its budget.
-    pub(super) async fn reply(&mut self, budget: Duration) -> Awaited {
+    async fn reply(&mut self, budget: Duration) -> Awaited {
         let until = self.began + budget;
         let (mut said, mut exited) = (Heard::new(), None);
         let end = tokio::select! {
@@ -155,13 +153,13 @@ impl Child {
         }
     }
 
-    /// Says *registered*: from here on it is a server like any other. One of an ephemeral context is held by it.
-    pub(super) fn confirm(mut self, context: &Context) {
+    /// A server of an ephemeral context is held by its standard input.
+    fn confirm(mut self) {
         self.registered = true;
         if let Some(orders) = self.orders.take() {
             // Whether it arrived, the dial finds out.
             let _ = orders.send(REGISTERED.as_bytes());
-            if let Some(ephemeral) = context.hold() {
+            if let Some(ephemeral) = self.context.hold() {
                 ephemeral.hold(orders);
             }
         }

@@ -1,30 +1,27 @@
-//! The client's loop: puts the machine's questions to files, sockets and processes.
+//! A connect: runs the client's loop over this system until the deadline, and serves in this process where it has to.
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
-use super::child::{Awaited, Child, NoChild};
-use super::dial::{self, Tag, Trouble};
+use super::connecting::{self, Failure, Held};
+use super::dial;
 use super::internal;
-use super::life;
 use super::log;
 use super::net::socket;
 use super::os::scope;
-use super::point::{self, Guard};
-use super::random;
+use super::point::Guard;
 use super::registry::Lease;
 use super::story::Story;
+use super::system::System;
 use super::{sequoia, serve};
 use crate::connection::Connection;
-use crate::context::Context;
 use crate::dialect::Dialect;
 use crate::error::{Error, StartError, StartFailure, Usage};
 use crate::handler::Factory;
 use crate::pid::Pid;
-use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Looked, Policy, Refusal, Step};
-use crate::proto::handshake::{Intent, Nonce, Welcome};
-use crate::proto::record::Record;
-use crate::proto::timing::{self, Pause};
+use crate::proto::connect::{Done, Goal, Policy, Refusal};
+use crate::proto::handshake::{Intent, Welcome};
+use crate::proto::timing;
 use crate::service::Service;
 use crate::stream::{Keeps, Socket, Stream};
 
@@ -103,196 +100,26 @@ pub(super) fn connection(service: &Service, welcomed: Welcomed, story: &mut Stor
 ///
 /// Dropped at any await, it releases what it holds: see [`Held`].
 async fn run(service: &Service, goal: Goal, factory: Option<&Factory>, story: &mut Story) -> Result<Ended, Error> {
-    let deadline = Instant::now() + service.limits.connect;
     let span =
         tracing::info_span!(target: "rendezvous_ipc::connect", "connect", point = %service.point.display(), ?goal);
-    let driving = drive(service, goal, factory, deadline, story).instrument(span);
+    let driving = attempt(service, goal, factory, story).instrument(span);
     let ended = timeout(service.limits.connect, driving).await;
     ended.unwrap_or_else(|_| Err(story.deadline(service)))
 }
 
-async fn drive(
-    service: &Service,
-    goal: Goal,
-    factory: Option<&Factory>,
-    deadline: Instant,
-    story: &mut Story,
-) -> Result<Ended, Error> {
-    let limits = &service.limits;
-    let mut held = Held::default();
-    let mut until = deadline;
-    let mut pause = Pause::default();
-    let mut failure = None;
-    let mut step = Step::new(goal, scope::place(service.context.home())?, service.versions());
-    loop {
-        story.step(&step, &held);
-        debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
-        step = match step {
-            Step::Read(s) => s.found(point::read(&service.point)?),
-            Step::Lock(s) => {
-                let locked = point::try_lock_at_home(&service.point, service.context.home())?;
-                let tried = locked.tried();
-                held.point = locked.locked();
-                s.tried(tried)
+async fn attempt(service: &Service, goal: Goal, factory: Option<&Factory>, story: &mut Story) -> Result<Ended, Error> {
+    let here = scope::place(service.context.home())?;
+    let mut system = System::new(service);
+    let driven = connecting::drive(&mut system, service, (goal, here), service.limits.connect, story).await?;
+    match driven.done {
+        Done::Internal => {
+            if let Some((failure, log_begin)) = driven.failure {
+                story.not_started(&start_error(service, failure, log_begin));
             }
-            Step::Reread(s) => {
-                let found = held.point()?.found()?;
-                story.found(&found);
-                s.found(found)
-            }
-            Step::Probe(s) => {
-                let lifetime = held.probe(service, story)?;
-                if s.is_free(lifetime) {
-                    story.free(s.row(), s.elsewhere());
-                }
-                s.answered(lifetime)
-            }
-            Step::Clear(s) => {
-                if timing::is_too_late_to_start(deadline.saturating_duration_since(Instant::now()), limits.start) {
-                    s.too_late()
-                } else {
-                    held.point()?.clear()?;
-                    s.cleared(random::draw()?)
-                }
-            }
-            Step::Spawn(s) => {
-                let program = service.program()?;
-                match Child::spawn(program, &service.context, &service.log, s.cookie(), limits.start).await {
-                    Ok(child) => {
-                        held.child = Some(child);
-                        s.spawned()
-                    }
-                    Err(NoChild::CannotExecute(error)) => {
-                        failure = Some((StartFailure::CannotExecute(error), None));
-                        s.cannot_execute()
-                    }
-                    Err(NoChild::Ours(error)) => return Err(error),
-                }
-            }
-            Step::Await(s) => {
-                let child = held.child()?;
-                let (reply, pid) = (child.reply(limits.start).await, child.pid());
-                match reply {
-                    Awaited::Ready(record) => {
-                        story.started(record.pid);
-                        let wanted = service.version;
-                        let reason = match record.version < wanted {
-                            true => StartFailure::Version { offers: record.version, wanted },
-                            false => StartFailure::Unverified,
-                        };
-                        failure = Some((reason, Some(child.log_begin())));
-                        s.ready(record)
-                    }
-                    Awaited::Busy => {
-                        story.busy(pid);
-                        s.busy()
-                    }
-                    Awaited::Failed(reason) => {
-                        failure = Some((reason, Some(child.log_begin())));
-                        s.failed()
-                    }
-                }
-            }
-            Step::Verify(s) => s.answered(held.probe(service, story)?),
-            Step::Write(s) => {
-                held.point()?.write(s.record())?;
-                held.written = true;
-                s.written()
-            }
-            Step::Confirm(s) => {
-                held.confirm(&service.context);
-                failure = None;
-                s.confirmed()
-            }
-            Step::Fallback(s) => {
-                if held.freed(service, story).await? {
-                    s.free()
-                } else {
-                    s.not_free()
-                }
-            }
-            Step::Dial(s) => {
-                until = Instant::now() + limits.patience;
-                match dial::connect(&service.point, s.record().address, until).await {
-                    Ok(stream) => {
-                        held.stream = Some(stream);
-                        let next = s.connected(random::draw()?);
-                        if let Step::Hello(hello) = &next {
-                            held.nonce = Some(hello.nonce());
-                        }
-                        next
-                    }
-                    Err(trouble) => {
-                        let came = held.hang_up(service, s.record(), trouble, story);
-                        s.failed(came)
-                    }
-                }
-            }
-            Step::Hello(s) => match dial::send(held.stream()?, &s.message(), until).await {
-                Ok(()) => s.sent(),
-                Err(trouble) => {
-                    let came = held.hang_up(service, s.record(), trouble, story);
-                    s.failed(came)
-                }
-            },
-            Step::Prove(s) => {
-                let received = dial::receive(held.stream()?, until).await;
-                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Came)) {
-                    Ok(proof) => s.proved(proof),
-                    Err(trouble) => {
-                        let came = held.hang_up(service, s.record(), trouble, story);
-                        s.failed(came)
-                    }
-                }
-            }
-            Step::Welcome(s) => {
-                let stream = held.stream()?;
-                let received = match dial::send(stream, &s.message(), until).await {
-                    Ok(()) => dial::receive(stream, until).await,
-                    Err(trouble) => Err(trouble),
-                };
-                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Came)) {
-                    Ok(welcome) => {
-                        if s.replaces() {
-                            story.replaces(s.record());
-                            held.stream = None;
-                        }
-                        s.welcomed(welcome)
-                    }
-                    Err(trouble) => {
-                        let came = held.hang_up(service, s.record(), trouble, story);
-                        s.failed(came)
-                    }
-                }
-            }
-            Step::Kill(s) => {
-                held.child = None;
-                s.killed()
-            }
-            Step::Unlock(s) => {
-                held.point = None;
-                s.unlocked()
-            }
-            Step::Backoff(s) => {
-                sleep(random::pause(&mut pause)?).await;
-                s.elapsed()
-            }
-            Step::Wait(s) => {
-                sleep(timing::wait_for_a_life_file(limits.check, limits.patience)).await;
-                s.elapsed()
-            }
-            Step::Done(Done::Internal) => {
-                if let Some((failure, log_begin)) = failure.take() {
-                    story.not_started(&start_error(service, failure, log_begin));
-                }
-                let factory = factory.ok_or(Error::Usage(Usage::NoHandler))?;
-                return serve_here(service, factory, story)
-                    .await
-                    .map(Ended::Welcomed)
-                    .map_err(|error| story.both(error));
-            }
-            Step::Done(done) => return finish(service, done, held, story, failure),
-        };
+            let factory = factory.ok_or(Error::Usage(Usage::NoHandler))?;
+            serve_here(service, factory, story).await.map(Ended::Welcomed).map_err(|error| story.both(error))
+        }
+        done => finish(service, done, driven.held, story, driven.failure),
     }
 }
 
@@ -327,9 +154,9 @@ pub(super) fn start_error(service: &Service, failure: StartFailure, log_begin: O
 fn finish(
     service: &Service,
     done: Done,
-    mut held: Held,
+    mut held: Held<System<'_>>,
     story: &mut Story,
-    failure: Option<(StartFailure, Option<u64>)>,
+    failure: Option<Failure>,
 ) -> Result<Ended, Error> {
     let path = service.point.clone();
     let start_error = |failure, log_begin| Error::Start(Box::new(start_error(service, failure, log_begin)));
@@ -362,95 +189,4 @@ fn finish(
         Done::TooLate => story.too_late(service),
         Done::Trouble => story.take_trouble().unwrap_or_else(|| Error::missing("the error")),
     })
-}
-
-/// What a connect holds. Dropping it releases everything: the child that is not registered is killed, its
-/// record withdrawn, and the lock released after that.
-#[derive(Default)]
-pub(super) struct Held {
-    stream: Option<Socket>,
-    /// What makes this handshake unlike every other.
-    nonce: Option<Nonce>,
-    child: Option<Child>,
-    /// The point holds the record of the child.
-    written: bool,
-    point: Option<Guard>,
-}
-
-impl Held {
-    fn holds(&self) -> Holds {
-        Holds { lock: self.point.is_some(), child: self.child.is_some(), record: self.written }
-    }
-
-    /// The process that was started and is not registered.
-    pub(super) fn child_pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::pid)
-    }
-
-    /// By what the server's log names the connection, too.
-    pub(super) fn connection(&self) -> Option<Tag> {
-        self.stream.as_ref().and(self.nonce).map(Tag)
-    }
-
-    fn point(&mut self) -> Result<&mut Guard, Error> {
-        self.point.as_mut().ok_or_else(|| Error::missing("the point lock"))
-    }
-
-    fn child(&mut self) -> Result<&mut Child, Error> {
-        self.child.as_mut().ok_or_else(|| Error::missing("the child"))
-    }
-
-    fn stream(&mut self) -> Result<&mut Socket, Error> {
-        self.stream.as_mut().ok_or_else(|| Error::missing("the stream"))
-    }
-
-    fn probe(&mut self, service: &Service, story: &mut Story) -> Result<Lifetime, Error> {
-        let (lifetime, why) = life::probe(self.point()?, &service.life);
-        why.into_iter().for_each(|error| story.trouble(error));
-        Ok(lifetime)
-    }
-
-    /// Whether nobody is alive, looked at until `patience` is over.
-    async fn freed(&mut self, service: &Service, story: &mut Story) -> Result<bool, Error> {
-        let until = Instant::now() + service.limits.patience;
-        let mut pause = Pause::default();
-        let is_current = self.point()?.is_current()?;
-        loop {
-            match Looked::of(is_current, self.probe(service, story)?, Instant::now() >= until) {
-                Looked::Free => return Ok(true),
-                Looked::NotFree => return Ok(false),
-                Looked::Again => sleep(random::pause(&mut pause)?).await,
-            }
-        }
-    }
-
-    /// The child is a server like any other from here on.
-    fn confirm(&mut self, context: &Context) {
-        self.written = false;
-        if let Some(child) = self.child.take() {
-            child.confirm(context);
-        }
-    }
-
-    /// Ends a dial, and tells what it came to.
-    fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
-        self.stream = None;
-        let came = trouble.came();
-        let address = socket::endpoint(&service.point, record.address);
-        match trouble.suspicion(Pid::new(record.pid), address, story.stage()) {
-            Ok(suspicion) => story.suspect(suspicion),
-            Err(error) => story.trouble(error),
-        }
-        came
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let withdraws = self.holds().withdraws();
-        self.child = None;
-        if let (true, Some(point)) = (withdraws, &mut self.point) {
-            let _ = point.clear();
-        }
-    }
 }

@@ -6,7 +6,9 @@
 mod child;
 mod clock;
 mod connect;
+mod connecting;
 mod dial;
+mod effects;
 mod end;
 mod hall;
 mod handlers;
@@ -27,6 +29,7 @@ mod serving;
 mod story;
 mod supervise;
 mod sync;
+mod system;
 mod watchdog;
 
 pub(crate) use self::connect::connect;

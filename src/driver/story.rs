@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::connect::Held;
+use super::dial::{Tag, Trouble};
 use super::os::locks;
 use crate::error::{Error, HandlerToo, Holder, StartError};
 use crate::found::Malformed;
 use crate::outcome::{Failed, Origin, Outcome, Reason};
 use crate::pid::Pid;
-use crate::proto::connect::{Row, Step};
+use crate::proto::connect::{Came, Row, Step};
 use crate::proto::handshake::Welcome;
 use crate::proto::record::{Found, Record};
 use crate::proto::scope::Difference;
 use crate::service::Service;
 use crate::stage::Stage;
 use crate::suspicion::Suspicion;
+use crate::transport::Endpoint;
 
 /// How many suspicions and failures are kept: the last ones.
 const KEPT: usize = 16;
@@ -62,7 +63,7 @@ impl Story {
     }
 
     /// The one hook: every step passes here before its question is answered. So the next one says how it was.
-    pub(super) fn step(&mut self, step: &Step, held: &Held) {
+    pub(super) fn step(&mut self, step: &Step, child: Option<u32>, connection: Option<Tag>) {
         self.stage = Stage::from(step);
         tracing::debug!(
             target: "rendezvous_ipc::connect",
@@ -71,8 +72,8 @@ impl Story {
             how = step.facts().how,
             row = step.facts().row.map(debug),
             then = step.facts().then,
-            child = held.child_pid(),
-            from = held.connection().map(display),
+            child,
+            from = connection.map(display),
             done = if let Step::Done(done) = step { done.name() } else { "" },
             "{}",
             step.name()
@@ -181,16 +182,22 @@ impl Story {
         self.internal = Some(if joined { Origin::JoinedInternal } else { Origin::StartedInternal });
     }
 
+    /// A dial of this process came to nothing, at this address: keeps why, and returns what the machine makes of it.
+    pub(super) fn hung_up(&mut self, trouble: Trouble, pid: Option<Pid>, address: Endpoint) -> Came {
+        let came = trouble.came();
+        match trouble.suspicion(pid, address, self.stage) {
+            Ok(suspicion) => self.suspect(suspicion),
+            Err(error) => self.trouble(error),
+        }
+        came
+    }
+
     pub(super) fn trouble(&mut self, error: Error) {
         self.trouble = Some(error);
     }
 
     pub(super) fn take_trouble(&mut self) -> Option<Error> {
         self.trouble.take()
-    }
-
-    pub(super) fn stage(&self) -> Stage {
-        self.stage
     }
 
     /// How it ended well.

@@ -1,15 +1,16 @@
 //! The client's loop in the dialect: puts the machine's questions to files, sockets and processes.
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::super::child::NoChild;
 use super::super::connect::{connection, serve_here, start_error};
-use super::super::dial::{self, Trouble};
+use super::super::dial::Trouble;
+use super::super::effects::Effects;
 use super::super::net::socket;
-use super::super::point::{self, Guard};
-use super::super::random;
+use super::super::point::Guard;
 use super::super::story::Story;
+use super::super::system::System;
 use super::child::{Child, Port};
 use crate::connection::Connection;
 use crate::error::{Error, StartFailure, Usage};
@@ -67,15 +68,15 @@ pub(in crate::driver) async fn connect(
 ///
 /// Dropped at any await, it releases what it holds: see [`Held`].
 pub(super) async fn run(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended, Error> {
-    let deadline = Instant::now() + service.limits.connect;
     let span =
         tracing::info_span!(target: "rendezvous_ipc::connect", "sequoia", point = %service.point.display(), ?goal);
-    let ended = timeout(service.limits.connect, drive(service, goal, deadline, story).instrument(span)).await;
+    let ended = timeout(service.limits.connect, drive(service, goal, story).instrument(span)).await;
     ended.unwrap_or_else(|_| Err(story.deadline(service)))
 }
 
-async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Story) -> Result<Ended, Error> {
+async fn drive(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended, Error> {
     let limits = &service.limits;
+    let (mut system, deadline) = (System::new(service), limits.connect);
     let mut held = Held::default();
     let mut until = deadline;
     let mut pause = Pause::default();
@@ -87,10 +88,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
         step = match step {
             Step::Lock(s) => {
-                let locked = match s.creates() {
-                    true => point::try_lock_at_home(&service.point, service.context.home())?,
-                    false => point::try_lock_to_look(&service.point)?,
-                };
+                let locked = system.try_lock(s.creates())?;
                 let tried = locked.tried();
                 held.point = locked.locked();
                 s.tried(tried)
@@ -105,8 +103,8 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                 s.found(found)
             }
             Step::Dial(s) => {
-                until = Instant::now() + limits.patience;
-                match dial::connect(&service.point, s.record().address(), until).await {
+                until = system.now() + limits.patience;
+                match system.connect(s.record().address(), until).await {
                     Ok(stream) => {
                         held.stream = Some(stream);
                         s.connected()
@@ -117,7 +115,7 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                     }
                 }
             }
-            Step::Tell(s) => match dial::send(held.stream()?, s.record().cookie.expose(), until).await {
+            Step::Tell(s) => match system.send(held.stream()?, s.record().cookie.expose(), until).await {
                 Ok(()) => s.told(),
                 Err(trouble) => {
                     let came = held.hang_up(service, s.record(), trouble, story);
@@ -125,12 +123,12 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                 }
             },
             Step::Clear(s) => {
-                if timing::is_too_late_to_start(deadline.saturating_duration_since(Instant::now()), limits.start) {
+                if timing::is_too_late_to_start(deadline.saturating_sub(system.now()), limits.start) {
                     s.too_late()
                 } else {
                     story.starts(reason, true);
                     held.point()?.clear()?;
-                    s.cleared(random::draw()?)
+                    s.cleared(system.random()?)
                 }
             }
             Step::Introduce(s) => {
@@ -184,7 +182,8 @@ async fn drive(service: &Service, goal: Goal, deadline: Instant, story: &mut Sto
                     // What it waits for is still the connection.
                     story.at(Stage::Dial, "Dial", None);
                 }
-                sleep(random::pause(&mut pause)?).await;
+                let pause = pause.next(system.jitter()?);
+                system.pause(pause).await;
                 s.elapsed()
             }
             Step::Done(done) => return finish(service, done, held, story, failure),
@@ -254,12 +253,7 @@ impl Held {
     /// Ends a dial, and tells what it came to.
     fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
         self.stream = None;
-        let came = trouble.came();
-        match trouble.suspicion(None, socket::endpoint(&service.point, record.address()), story.stage()) {
-            Ok(suspicion) => story.suspect(suspicion),
-            Err(error) => story.trouble(error),
-        }
-        came
+        story.hung_up(trouble, None, socket::endpoint(&service.point, record.address()))
     }
 }
 

@@ -1,0 +1,302 @@
+//! The client's loop: puts the machine's questions to whatever provides the effects, and gives the answers back.
+
+use std::time::Duration;
+
+use super::child::{Awaited, NoChild};
+use super::dial::{Tag, Trouble};
+use super::effects::{Child, Effects, Point};
+use super::net::socket;
+use super::story::Story;
+use crate::error::{Error, StartFailure};
+use crate::pid::Pid;
+use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Looked, Step};
+use crate::proto::handshake::Nonce;
+use crate::proto::record::{Found, Line, Record};
+use crate::proto::scope::Place;
+use crate::proto::timing::{self, Pause};
+use crate::service::Service;
+
+/// Why a start failed, and where the child's part of the log begins.
+pub(super) type Failure = (StartFailure, Option<u64>);
+
+/// How the machine came to its end, and what is held then.
+pub(super) struct Driven<E: Effects> {
+    pub(super) done: Done,
+    pub(super) held: Held<E>,
+    pub(super) failure: Option<Failure>,
+}
+
+/// Runs the machine to its end.
+///
+/// Dropped at any await, it releases what it holds: see [`Held`]. `deadline` is when whoever drives this gives up.
+pub(super) async fn drive<E: Effects>(
+    effects: &mut E,
+    service: &Service,
+    (goal, here): (Goal, Place),
+    deadline: Duration,
+    story: &mut Story,
+) -> Result<Driven<E>, Error> {
+    let limits = &service.limits;
+    let mut held = Held::<E>::default();
+    // By when the dial that is going on has to come to something.
+    let mut until = deadline;
+    let mut pause = Pause::default();
+    let mut failure = None;
+    let mut step = Step::new(goal, here, service.versions());
+    loop {
+        story.step(&step, held.child_pid(), held.connection());
+        debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
+        step = match step {
+            Step::Read(s) => s.found(effects.read(Found::read)?.unwrap_or(Found::Absent)),
+            Step::Lock(s) => {
+                let locked = effects.try_lock(true)?;
+                let tried = locked.tried();
+                held.point = locked.locked();
+                s.tried(tried)
+            }
+            Step::Reread(s) => {
+                let found = held.point()?.read(Found::read)?;
+                story.found(&found);
+                s.found(found)
+            }
+            Step::Probe(s) => {
+                let lifetime = held.probe(effects, story)?;
+                if s.is_free(lifetime) {
+                    story.free(s.row(), s.elsewhere());
+                }
+                s.answered(lifetime)
+            }
+            Step::Clear(s) => {
+                if timing::is_too_late_to_start(deadline.saturating_sub(effects.now()), limits.start) {
+                    s.too_late()
+                } else {
+                    held.point()?.clear()?;
+                    s.cleared(effects.random()?)
+                }
+            }
+            Step::Spawn(s) => match effects.spawn(s.cookie(), limits.start).await {
+                Ok(child) => {
+                    held.child = Some(child);
+                    s.spawned()
+                }
+                Err(NoChild::CannotExecute(error)) => {
+                    failure = Some((StartFailure::CannotExecute(error), None));
+                    s.cannot_execute()
+                }
+                Err(NoChild::Ours(error)) => return Err(error),
+            },
+            Step::Await(s) => {
+                let child = held.child()?;
+                let (reply, pid) = (child.reply(limits.start).await, child.pid());
+                match reply {
+                    Awaited::Ready(record) => {
+                        story.started(record.pid);
+                        let wanted = service.version;
+                        let reason = match record.version < wanted {
+                            true => StartFailure::Version { offers: record.version, wanted },
+                            false => StartFailure::Unverified,
+                        };
+                        failure = Some((reason, Some(child.log_begin())));
+                        s.ready(record)
+                    }
+                    Awaited::Busy => {
+                        story.busy(pid);
+                        s.busy()
+                    }
+                    Awaited::Failed(reason) => {
+                        failure = Some((reason, Some(child.log_begin())));
+                        s.failed()
+                    }
+                }
+            }
+            Step::Verify(s) => s.answered(held.probe(effects, story)?),
+            Step::Write(s) => {
+                let mut line = Line::new();
+                s.record().write(&mut line);
+                held.point()?.write(&line)?;
+                held.written = true;
+                s.written()
+            }
+            Step::Confirm(s) => {
+                held.confirm();
+                failure = None;
+                s.confirmed()
+            }
+            Step::Fallback(s) => {
+                if held.freed(effects, limits.patience, story).await? {
+                    s.free()
+                } else {
+                    s.not_free()
+                }
+            }
+            Step::Dial(s) => {
+                until = effects.now() + limits.patience;
+                match effects.connect(s.record().address, until).await {
+                    Ok(stream) => {
+                        held.stream = Some(stream);
+                        let next = s.connected(effects.random()?);
+                        if let Step::Hello(hello) = &next {
+                            held.nonce = Some(hello.nonce());
+                        }
+                        next
+                    }
+                    Err(trouble) => {
+                        let came = held.hang_up(service, s.record(), trouble, story);
+                        s.failed(came)
+                    }
+                }
+            }
+            Step::Hello(s) => match effects.send(held.stream()?, &s.message(), until).await {
+                Ok(()) => s.sent(),
+                Err(trouble) => {
+                    let came = held.hang_up(service, s.record(), trouble, story);
+                    s.failed(came)
+                }
+            },
+            Step::Prove(s) => {
+                let received = effects.receive(held.stream()?, until).await;
+                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Came)) {
+                    Ok(proof) => s.proved(proof),
+                    Err(trouble) => {
+                        let came = held.hang_up(service, s.record(), trouble, story);
+                        s.failed(came)
+                    }
+                }
+            }
+            Step::Welcome(s) => {
+                let stream = held.stream()?;
+                let received = match effects.send(stream, &s.message(), until).await {
+                    Ok(()) => effects.receive(stream, until).await,
+                    Err(trouble) => Err(trouble),
+                };
+                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Came)) {
+                    Ok(welcome) => {
+                        if s.replaces() {
+                            story.replaces(s.record());
+                            held.stream = None;
+                        }
+                        s.welcomed(welcome)
+                    }
+                    Err(trouble) => {
+                        let came = held.hang_up(service, s.record(), trouble, story);
+                        s.failed(came)
+                    }
+                }
+            }
+            Step::Kill(s) => {
+                held.child = None;
+                s.killed()
+            }
+            Step::Unlock(s) => {
+                held.point = None;
+                s.unlocked()
+            }
+            Step::Backoff(s) => {
+                let pause = pause.next(effects.jitter()?);
+                effects.pause(pause).await;
+                s.elapsed()
+            }
+            Step::Wait(s) => {
+                effects.pause(timing::wait_for_a_life_file(limits.check, limits.patience)).await;
+                s.elapsed()
+            }
+            Step::Done(done) => return Ok(Driven { done, held, failure }),
+        };
+    }
+}
+
+/// What a connect holds. Dropping it releases everything: the child that is not registered is killed, its
+/// record withdrawn, and the lock released after that.
+pub(super) struct Held<E: Effects> {
+    pub(super) stream: Option<E::Stream>,
+    /// What makes this handshake unlike every other.
+    nonce: Option<Nonce>,
+    child: Option<E::Child>,
+    /// The point holds the record of the child.
+    written: bool,
+    pub(super) point: Option<E::Point>,
+}
+
+impl<E: Effects> Default for Held<E> {
+    fn default() -> Self {
+        Held { stream: None, nonce: None, child: None, written: false, point: None }
+    }
+}
+
+impl<E: Effects> Held<E> {
+    fn holds(&self) -> Holds {
+        Holds { lock: self.point.is_some(), child: self.child.is_some(), record: self.written }
+    }
+
+    /// The process that was started and is not registered.
+    fn child_pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::pid)
+    }
+
+    /// By what the server's log names the connection, too.
+    fn connection(&self) -> Option<Tag> {
+        self.stream.as_ref().and(self.nonce).map(Tag)
+    }
+
+    fn point(&mut self) -> Result<&mut E::Point, Error> {
+        self.point.as_mut().ok_or_else(|| Error::missing("the point lock"))
+    }
+
+    fn child(&mut self) -> Result<&mut E::Child, Error> {
+        self.child.as_mut().ok_or_else(|| Error::missing("the child"))
+    }
+
+    fn stream(&mut self) -> Result<&mut E::Stream, Error> {
+        self.stream.as_mut().ok_or_else(|| Error::missing("the stream"))
+    }
+
+    fn probe(&mut self, effects: &mut E, story: &mut Story) -> Result<Lifetime, Error> {
+        let (lifetime, why) = effects.probe(self.point()?);
+        why.into_iter().for_each(|error| story.trouble(error));
+        Ok(lifetime)
+    }
+
+    /// Whether nobody is alive, looked at until `patience` is over.
+    async fn freed(&mut self, effects: &mut E, patience: Duration, story: &mut Story) -> Result<bool, Error> {
+        let until = effects.now() + patience;
+        let mut pause = Pause::default();
+        let is_current = self.point()?.is_current()?;
+        loop {
+            match Looked::of(is_current, self.probe(effects, story)?, effects.now() >= until) {
+                Looked::Free => return Ok(true),
+                Looked::NotFree => return Ok(false),
+                Looked::Again => {
+                    let pause = pause.next(effects.jitter()?);
+                    effects.pause(pause).await;
+                }
+            }
+        }
+    }
+
+    /// The child is a server like any other from here on.
+    fn confirm(&mut self) {
+        self.written = false;
+        if let Some(child) = self.child.take() {
+            child.confirm();
+        }
+    }
+
+    /// Ends a dial, and tells what it came to.
+    fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
+        self.stream = None;
+        story.hung_up(trouble, Pid::new(record.pid), socket::endpoint(&service.point, record.address))
+    }
+}
+
+impl<E: Effects> Drop for Held<E> {
+    fn drop(&mut self) {
+        let withdraws = self.holds().withdraws();
+        self.child = None;
+        if let (true, Some(point)) = (withdraws, &mut self.point) {
+            let _ = point.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,395 @@
+//! The loop over a world that is a script: which effect comes when, with how much time, and what is released when it is
+//! dropped. Every await of the loop is one of these effects.
+
+use std::cell::{Cell, RefCell};
+use std::future::pending;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context as Task, Poll, Waker};
+
+use super::*;
+use crate::context::Context;
+use crate::dialect::Dialect;
+use crate::error::Usage;
+use crate::limits::Limits;
+use crate::os::lock::TryLock;
+use crate::proto::address::Address;
+use crate::proto::connect::Policy;
+use crate::proto::cookie::Cookie;
+use crate::proto::handshake::{self, CLIENT_PROOF, HELLO};
+use crate::proto::random::Random;
+use crate::proto::record::tests::sample;
+use crate::transport::Transport;
+
+const EXTERNAL: Goal = Goal::Connect(Policy::External);
+const ROBUST: Goal = Goal::Connect(Policy::Robust);
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// The world: one point, one life file, and at most one server.
+struct World {
+    /// What was done, in this order.
+    did: RefCell<Vec<String>>,
+    now: Cell<Duration>,
+    /// How many times random bytes were drawn: each draw is of one byte value.
+    drawn: Cell<u8>,
+    point: RefCell<Vec<u8>>,
+    lifetime: Cell<Lifetime>,
+    /// Whether the point's path leads to what is locked.
+    is_current: Cell<bool>,
+    /// Whether the program can be executed.
+    executes: Cell<bool>,
+    /// The server that listens, and how many messages it answers.
+    server: RefCell<Option<Record>>,
+    answers: Cell<usize>,
+    /// Whether something holds the lifetime lock after a start that failed.
+    lives_on: Cell<bool>,
+    /// The effect that never comes to an end, and how often it does before.
+    hangs: Cell<(&'static str, usize)>,
+}
+
+impl World {
+    /// Nobody serves, and nothing was ever written.
+    fn empty() -> Rc<Self> {
+        Rc::new(World {
+            did: RefCell::default(),
+            now: Cell::default(),
+            drawn: Cell::new(0),
+            point: RefCell::default(),
+            lifetime: Cell::new(Lifetime::Free),
+            is_current: Cell::new(true),
+            executes: Cell::new(true),
+            server: RefCell::default(),
+            answers: Cell::new(usize::MAX),
+            lives_on: Cell::new(false),
+            hangs: Cell::new(("", 0)),
+        })
+    }
+
+    /// A server is registered. It answers so many messages of each connection.
+    fn served(answers: usize) -> Rc<Self> {
+        let world = World::empty();
+        *world.point.borrow_mut() = sample().line().to_vec();
+        *world.server.borrow_mut() = Some(sample());
+        world.lifetime.set(Lifetime::Held);
+        world.answers.set(answers);
+        world
+    }
+
+    fn did(&self, what: impl Into<String>) {
+        self.did.borrow_mut().push(what.into());
+    }
+
+    /// Does something that may wait.
+    async fn waits(&self, name: &'static str, until: Duration) {
+        self.did(format!("{name} {}", until.as_millis()));
+        match self.hangs.get() {
+            (hangs, 0) if hangs == name => pending().await,
+            (hangs, times) if hangs == name => self.hangs.set((hangs, times - 1)),
+            _ => {}
+        }
+    }
+
+    fn done(&self) -> String {
+        self.did.borrow().join(", ")
+    }
+}
+
+struct Script(Rc<World>);
+struct Lock(Rc<World>);
+struct Process(Rc<World>, Record, bool);
+struct Connected {
+    record: Record,
+    prove: Option<handshake::Prove>,
+    answers: Vec<Vec<u8>>,
+}
+
+impl Effects for Script {
+    type Point = Lock;
+    type Child = Process;
+    type Stream = Connected;
+
+    fn now(&self) -> Duration {
+        self.0.now.get()
+    }
+
+    fn random(&mut self) -> Result<Random, Error> {
+        self.0.did("random");
+        self.0.drawn.set(self.0.drawn.get() + 1);
+        Ok(Random::drawn([self.0.drawn.get(); 32]))
+    }
+
+    fn jitter(&mut self) -> Result<u8, Error> {
+        Ok(255)
+    }
+
+    async fn pause(&mut self, pause: Duration) {
+        self.0.waits("pause", pause).await;
+        self.0.now.set(self.0.now.get() + pause);
+    }
+
+    fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<Option<F>, Error> {
+        self.0.did("read");
+        Ok(Some(read(&self.0.point.borrow())))
+    }
+
+    fn try_lock(&mut self, creates: bool) -> Result<TryLock<Lock>, Error> {
+        assert!(creates);
+        self.0.did("lock");
+        Ok(TryLock::Locked(Lock(self.0.clone())))
+    }
+
+    fn probe(&mut self, _: &Lock) -> (Lifetime, Option<Error>) {
+        self.0.did("probe");
+        (self.0.lifetime.get(), None)
+    }
+
+    async fn spawn(&mut self, cookie: &Cookie, budget: Duration) -> Result<Process, NoChild> {
+        self.0.waits("spawn", budget).await;
+        if !self.0.executes.get() {
+            self.0.lifetime.set(if self.0.lives_on.get() { Lifetime::Held } else { Lifetime::Free });
+            return Err(NoChild::CannotExecute(std::io::ErrorKind::NotFound.into()));
+        }
+        let record = Record { cookie: cookie.clone(), ..sample() };
+        self.0.lifetime.set(Lifetime::Held);
+        *self.0.server.borrow_mut() = Some(record.clone());
+        Ok(Process(self.0.clone(), record, false))
+    }
+
+    async fn connect(&mut self, _: Address, until: Duration) -> Result<Connected, Trouble> {
+        self.0.waits("connect", until).await;
+        match &*self.0.server.borrow() {
+            Some(record) => Ok(Connected { record: record.clone(), prove: None, answers: Vec::new() }),
+            None => Err(Trouble::Came(Came::Refused)),
+        }
+    }
+
+    async fn send(&mut self, stream: &mut Connected, message: &[u8], until: Duration) -> Result<(), Trouble> {
+        self.0.waits("send", until).await;
+        let answer = match &stream.prove {
+            None => {
+                let hello: [u8; HELLO] = message.try_into().unwrap();
+                let prove = handshake::Prove::hello(&hello, Random::drawn([99; 32]), 7).unwrap();
+                self.0.did(format!("nonce {}", prove.nonce().bytes()[0]));
+                let answer = prove.to_bytes(&stream.record).to_vec();
+                stream.prove = Some(prove);
+                answer
+            }
+            Some(prove) => {
+                let proof: [u8; CLIENT_PROOF] = message.try_into().unwrap();
+                prove.judge(&stream.record, &proof).expect("it knows the cookie");
+                handshake::Welcome { pid: 7, service: 7, uptime: 0, clients: 1 }.to_bytes().to_vec()
+            }
+        };
+        stream.answers.push(answer);
+        Ok(())
+    }
+
+    async fn receive<const N: usize>(&mut self, stream: &mut Connected, until: Duration) -> Result<[u8; N], Trouble> {
+        self.0.waits("receive", until).await;
+        match stream.answers.len() <= self.0.answers.get() {
+            true => Ok(stream.answers.last().unwrap()[..].try_into().unwrap()),
+            false => {
+                self.0.now.set(until);
+                Err(Trouble::Came(Came::Silence))
+            }
+        }
+    }
+}
+
+impl Point for Lock {
+    fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<F, Error> {
+        self.0.did("reread");
+        Ok(read(&self.0.point.borrow()))
+    }
+
+    fn is_current(&self) -> Result<bool, Error> {
+        self.0.did("current");
+        Ok(self.0.is_current.get())
+    }
+
+    fn clear(&mut self) -> Result<(), Error> {
+        self.0.did("clear");
+        self.0.point.borrow_mut().clear();
+        Ok(())
+    }
+
+    fn write(&mut self, line: &Line) -> Result<(), Error> {
+        self.0.did("write");
+        *self.0.point.borrow_mut() = line.to_vec();
+        Ok(())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.0.did("unlock");
+    }
+}
+
+impl Child for Process {
+    fn pid(&self) -> u32 {
+        self.1.pid
+    }
+
+    fn log_begin(&self) -> u64 {
+        0
+    }
+
+    async fn reply(&mut self, budget: Duration) -> Awaited {
+        self.0.waits("reply", budget).await;
+        Awaited::Ready(self.1.clone())
+    }
+
+    fn confirm(mut self) {
+        self.0.did("confirm");
+        self.2 = true;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.2 {
+            self.0.did("kill");
+        }
+    }
+}
+
+fn service() -> Service {
+    Service {
+        context: Context::new("org.example.test").unwrap().with_home("/nowhere"),
+        point: "/nowhere/point".into(),
+        life: "/nowhere/point.life".into(),
+        log: "/nowhere/point.log".into(),
+        transport: Transport::Tcp,
+        dialect: Dialect::Native,
+        limits: Limits::default(),
+        version: 0,
+        newest: u32::MAX,
+        program: Err(Usage::NoProgram),
+    }
+}
+
+/// Drives the loop until it is done, or as far as it gets without what hangs; then it is dropped.
+fn driven(world: &Rc<World>, goal: Goal, deadline: Duration) -> Option<Done> {
+    let (service, mut story) = (service(), Story::new());
+    let mut script = Script(world.clone());
+    let here = Place { scope: sample().scope, local: true };
+    let driving = pin!(drive(&mut script, &service, (goal, here), deadline, &mut story));
+    match driving.poll(&mut Task::from_waker(Waker::noop())) {
+        Poll::Ready(driven) => Some(driven.unwrap_or_else(|error| panic!("{error}")).done),
+        Poll::Pending => None,
+    }
+}
+
+fn welcomed(done: Option<Done>) -> bool {
+    matches!(done, Some(Done::Welcomed(..)))
+}
+
+#[test]
+fn a_server_is_started_under_the_lock_and_dialled_before_it_is_released() {
+    let world = World::empty();
+    assert!(welcomed(driven(&world, EXTERNAL, CONNECT)));
+    assert_eq!(
+        world.done(),
+        "read, lock, reread, probe, clear, random, spawn 8000, reply 8000, probe, write, confirm, connect 1500, random, \
+         send 1500, nonce 2, receive 1500, send 1500, receive 1500, unlock"
+    );
+}
+
+#[test]
+fn a_registered_server_is_joined_without_the_lock() {
+    let world = World::served(usize::MAX);
+    assert!(welcomed(driven(&world, EXTERNAL, CONNECT)));
+    assert_eq!(world.done(), "read, connect 1500, random, send 1500, nonce 1, receive 1500, send 1500, receive 1500");
+}
+
+#[test]
+fn every_await_of_a_dial_has_the_patience_of_that_dial() {
+    for (answers, first) in [
+        (0, "connect 1500, random, send 1500, nonce 1, receive 1500, lock"),
+        (1, "connect 1500, random, send 1500, nonce 1, receive 1500, send 1500, receive 1500, lock"),
+    ] {
+        let world = World::served(answers);
+        world.hangs.set(("pause", 0));
+        assert_eq!(driven(&world, EXTERNAL, CONNECT), None);
+        assert!(world.done().starts_with(&format!("read, {first}")), "{}", world.done());
+        assert_eq!(world.now.get(), Duration::from_millis(1500), "it gave up then");
+    }
+}
+
+#[test]
+fn every_dial_has_a_nonce_and_a_time_of_its_own() {
+    let world = World::served(0);
+    world.hangs.set(("pause", 1));
+    assert_eq!(driven(&world, EXTERNAL, CONNECT), None);
+    let (first, second) = ("connect 1500, random, send 1500, nonce 1", "connect 3001, random, send 3001, nonce 2");
+    let did = world.done();
+    assert!(did.contains(first) && did.contains(second), "{did}");
+}
+
+#[test]
+fn whatever_is_awaited_a_dropped_connect_releases_what_it_holds() {
+    for (hangs, released) in [
+        ("spawn", "spawn 8000, unlock"),
+        ("reply", "reply 8000, kill, unlock"),
+        ("connect", "confirm, connect 1500, unlock"),
+        ("send", "send 1500, unlock"),
+        ("receive", "receive 1500, unlock"),
+    ] {
+        let world = World::empty();
+        world.hangs.set((hangs, 0));
+        assert_eq!(driven(&world, EXTERNAL, CONNECT), None);
+        assert!(world.done().ends_with(released), "{hangs}: {}", world.done());
+    }
+    let world = World::served(0);
+    world.hangs.set(("pause", 0));
+    assert_eq!(driven(&world, EXTERNAL, CONNECT), None);
+    assert!(world.done().ends_with("probe, unlock, pause 1"), "nothing is held: {}", world.done());
+}
+
+#[test]
+fn what_is_held_is_released_in_order_and_a_childs_record_is_withdrawn() {
+    let held = |world: &Rc<World>, written| {
+        let mut held = Held::<Script>::default();
+        held.point = Some(Lock(world.clone()));
+        held.child = Some(Process(world.clone(), sample(), false));
+        held.written = written;
+        held
+    };
+    let world = World::empty();
+    drop(held(&world, true));
+    assert_eq!(world.done(), "kill, clear, unlock");
+    let world = World::empty();
+    drop(held(&world, false));
+    assert_eq!(world.done(), "kill, unlock", "what is not the child's stays");
+}
+
+#[test]
+fn no_start_begins_with_less_time_than_it_may_take() {
+    let world = World::empty();
+    assert_eq!(driven(&world, EXTERNAL, Duration::from_millis(7999)), Some(Done::TooLate));
+    assert_eq!(world.done(), "read, lock, reread, probe, unlock");
+    assert!(welcomed(driven(&World::empty(), EXTERNAL, Duration::from_millis(8000))));
+}
+
+#[test]
+fn a_fallback_looks_at_the_path_and_waits_for_the_lifetime_lock_with_patience() {
+    let fallback = |is_current, lives_on, pauses| {
+        let world = World::empty();
+        world.executes.set(false);
+        world.is_current.set(is_current);
+        world.lives_on.set(lives_on);
+        world.hangs.set(("pause", pauses));
+        (driven(&world, ROBUST, CONNECT), world.done(), world.now.get())
+    };
+    let (done, did, _) = fallback(true, false, 0);
+    assert_eq!(done, Some(Done::Internal), "{did}");
+    assert!(did.ends_with("spawn 8000, current, probe, unlock"), "{did}");
+    let (done, did, _) = fallback(false, false, 0);
+    assert_eq!(done, None, "it backs off: {did}");
+    assert!(did.ends_with("spawn 8000, current, probe, unlock, pause 1"), "{did}");
+    // 1, 2, 4, 8, 16, 32 and then 50 milliseconds each, until patience is over.
+    let (done, did, waited) = fallback(true, true, 35);
+    assert_eq!((done, waited), (None, Duration::from_millis(63 + 29 * 50)), "{did}");
+    assert!(did.ends_with("pause 50, probe, unlock, pause 1"), "{did}");
+}

@@ -1,0 +1,98 @@
+//! The effects that the client's loop asks for: the page that a port reads.
+//!
+//! The loop decides nothing and waits for nothing by itself: each step of the machine is an effect and its answer. A
+//! driver for another runtime, another system or a simulated world provides these traits and gets the loop.
+//!
+//! # Rules
+//! - **Everything is bounded.** What may wait is given the time by which it has to be done, and answers by then. Times are
+//!   counted from the beginning of the connect.
+//! - **Everything can be dropped.** The loop may be dropped while an effect waits. What it holds is then released by the
+//!   `Drop` of a [`Point`], a [`Child`] and a stream: the child is killed first, the lock goes last.
+//! - **An error is our own trouble** and ends the connect with it. What is said about a server, a lock or a program is an
+//!   answer.
+
+use std::time::Duration;
+
+use super::child::{Awaited, NoChild};
+use super::dial::Trouble;
+use crate::error::Error;
+use crate::os::lock::TryLock;
+use crate::proto::address::Address;
+use crate::proto::connect::Lifetime;
+use crate::proto::cookie::Cookie;
+use crate::proto::random::Random;
+use crate::proto::record::Line;
+
+/// What a client does to the world.
+pub(super) trait Effects {
+    /// The point lock while it is held.
+    type Point: Point;
+    /// A process that was started and is not registered.
+    type Child: Child;
+    /// A connection. Dropping it closes it.
+    type Stream;
+
+    /// Returns the time since the connect began.
+    fn now(&self) -> Duration;
+
+    /// Draws the bytes of one cookie or one nonce.
+    fn random(&mut self) -> Result<Random, Error>;
+
+    /// Draws the byte by which a pause is cut.
+    fn jitter(&mut self) -> Result<u8, Error>;
+
+    /// Waits for so long.
+    async fn pause(&mut self, pause: Duration);
+
+    /// Reads the point, without its lock, and creates nothing. `None`: there is no file.
+    fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<Option<F>, Error>;
+
+    /// Tries the point lock, once. Where `creates` says so, a file and a home that are not there are made.
+    fn try_lock(&mut self, creates: bool) -> Result<TryLock<Self::Point>, Error>;
+
+    /// Asks the lifetime lock, by a shared try that is given back at once. *Cannot tell* comes with the reason.
+    fn probe(&mut self, point: &Self::Point) -> (Lifetime, Option<Error>);
+
+    /// Starts a process and gives it its cookie. A program that somebody is writing is tried again until `budget` is over.
+    async fn spawn(&mut self, cookie: &Cookie, budget: Duration) -> Result<Self::Child, NoChild>;
+
+    /// Connects to a server.
+    async fn connect(&mut self, address: Address, until: Duration) -> Result<Self::Stream, Trouble>;
+
+    /// Sends a message.
+    async fn send(&mut self, stream: &mut Self::Stream, message: &[u8], until: Duration) -> Result<(), Trouble>;
+
+    /// Receives a message of a fixed size, and not a byte more.
+    async fn receive<const N: usize>(&mut self, stream: &mut Self::Stream, until: Duration)
+    -> Result<[u8; N], Trouble>;
+}
+
+/// The point, under its lock. Dropping it releases the lock.
+pub(super) trait Point {
+    /// Reads what the point holds.
+    fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<F, Error>;
+
+    /// Whether the point's path leads to the file that is locked.
+    fn is_current(&self) -> Result<bool, Error>;
+
+    /// Withdraws whatever the point holds.
+    fn clear(&mut self) -> Result<(), Error>;
+
+    /// Writes a record into the empty point, in one write. If not all of it can be written, nothing of it stays.
+    fn write(&mut self, line: &Line) -> Result<(), Error>;
+}
+
+/// A process that is not registered. Dropping it kills it.
+pub(super) trait Child {
+    /// Returns its process.
+    fn pid(&self) -> u32;
+
+    /// Returns where its part of the log begins.
+    fn log_begin(&self) -> u64;
+
+    /// Awaits its reply, its exit, and the end of its budget, which began with its start.
+    async fn reply(&mut self, budget: Duration) -> Awaited;
+
+    /// Says *registered*: from here on it is a server like any other, and lives on.
+    fn confirm(self);
+}

@@ -15,7 +15,7 @@ View == <<[c \in Clients |-> [cl[c] EXCEPT !.suspect = Met(c)]],
 CrashFaults   == {"kill client", "kill server", "stop client", "stop server", "torn", "deadline"}
 ProgramFaults == {"cannot start", "fails", "hangs", "nonsense", "kill server"}
 MostFaults    == CrashFaults \cup ProgramFaults \cup
-                 {"emptied", "pipe kept", "foreign", "stranger", "backlog", "shortage", "guest"}
+                 {"emptied", "pipe kept", "foreign", "stranger", "backlog", "shortage", "mute client"}
 AllFaults     == MostFaults \cup {"deleted"}
 SocketFaults  == (MostFaults \ {"stranger"}) \cup {"unlinked"}
 EveryFault    == AllFaults \cup {"old copy"}
@@ -23,12 +23,12 @@ EveryFault    == AllFaults \cup {"old copy"}
 \* Each transition is printed when it is first taken: README.md draws exactly these. It leaves out that a client or a
 \* server can be killed, and that a client can give up, at any step.
 ASSUME TLCSet(1, {})
-Told(way) == way \in TLCGet(1) \/ (TLCSet(1, TLCGet(1) \cup {way}) /\ PrintT(way))
+Printed(way) == way \in TLCGet(1) \/ (TLCSet(1, TLCGet(1) \cup {way}) /\ PrintT(way))
 Tell ==
     /\ \A c \in Clients : cl'[c].pc # cl[c].pc /\ (cl'[c].pc = "Out" => cl[c].pc = "Done")
-                        /\ cl'[c].out \notin {"Deadline", "Trouble"} => Told(<<"client", cl[c].pc, cl'[c].pc>>)
+                        /\ cl'[c].out \notin {"Deadline", "Trouble"} => Printed(<<"client", cl[c].pc, cl'[c].pc>>)
     /\ \A s \in Slots : sv'[s].pc # sv[s].pc /\ "Dying" \notin {sv[s].pc, sv'[s].pc}
-                        => Told(<<"server", sv[s].pc, sv'[s].pc>>)
+                        => Printed(<<"server", sv[s].pc, sv'[s].pc>>)
 
 \* The window that OneHandler leaves open after a life file was removed is reached.
 NoWindow == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t

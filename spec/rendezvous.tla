@@ -87,8 +87,8 @@ Idler == [pc |-> "Out", goal |-> "None", suspect |-> None, dials |-> 0, starts |
           free |-> FALSE, listed |-> FALSE, out |-> ""]
 
 FreeSlot == [pc |-> "Free", hand |-> FALSE, pipe |-> "none", reply |-> "", listen |-> FALSE, reg |-> FALSE,
-             open |-> FALSE, told |-> FALSE, why |-> "", held |-> FALSE, purpose |-> "", then |-> "",
-             hung |-> FALSE, guest |-> FALSE]
+             open |-> FALSE, requested |-> FALSE, why |-> "", held |-> FALSE, purpose |-> "", then |-> "",
+             hung |-> FALSE, mute |-> FALSE]
 
 NoConn == [to |-> None, st |-> "none", eof |-> FALSE]
 
@@ -126,7 +126,7 @@ Unheld     == life \in {None, Absent}
 \* The steps at which a server has taken the lifetime lock.
 LifeHolds(s) == sv[s].pc \notin {"Free", "Watch", "Claim", "Dying"} /\ sv[s].then # "Busy"
 \* Its life file was removed or replaced since then.
-Robbed(s)  == LifeHolds(s) /\ life # s
+LifeFileGone(s)  == LifeHolds(s) /\ life # s
 
 Inode(x)  == IF plock[1] = x THEN 1 ELSE 0
 Holds(x)  == \E i \in Inodes : plock[i] = x
@@ -211,12 +211,12 @@ Read(c) ==
            again == found \in Slots /\ found = cl[c].suspect /\ (cl[c].again \/ ~Rule("suspect"))
            free  == /\ found \in Slots /\ found # cl[c].suspect /\ (cl[c].dials < 2 \/ ~Rule("two free dials"))
                     /\ Reach(PlaceOf(c), found) = "Direct"
-           quest == [cl[c] EXCEPT !.again = FALSE]
+           attempt == [cl[c] EXCEPT !.again = FALSE]
            counted == IF Rule("two free dials") THEN cl[c].dials + 1 ELSE 0
        IN cl' = [cl EXCEPT ![c] =
-              CASE again -> [quest EXCEPT !.pc = "Dial", !.how = "Again", !.rec = found]
-                [] free  -> [quest EXCEPT !.pc = "Dial", !.how = "Free", !.rec = found, !.dials = counted]
-                [] OTHER -> (IF cl[c].goal = "Internal" THEN Over(c, "Internal") ELSE [quest EXCEPT !.pc = "Lock"])]
+              CASE again -> [attempt EXCEPT !.pc = "Dial", !.how = "Again", !.rec = found]
+                [] free  -> [attempt EXCEPT !.pc = "Dial", !.how = "Free", !.rec = found, !.dials = counted]
+                [] OTHER -> (IF cl[c].goal = "Internal" THEN Over(c, "Internal") ELSE [attempt EXCEPT !.pc = "Lock"])]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
 Lock(c) ==
@@ -263,30 +263,30 @@ Decision(row, free) ==
 Wanting(c) == life = Absent /\ cl[c].row \in {"Suspected", "Apart", "Newer"} /\ ~cl[c].waited /\ Rule("wait")
 
 \* The attempt ends as soon as the client holds nothing; it forgets what decided until now.
-Ends(quest, out) == [quest EXCEPT !.then = out, !.suspect = None, !.waited = FALSE, !.dials = 0, !.starts = 0]
+Ends(attempt, out) == [attempt EXCEPT !.then = out, !.suspect = None, !.waited = FALSE, !.dials = 0, !.starts = 0]
 
 \* What the policy makes of a start that failed.
-Failed(c, quest) ==
-    IF cl[c].goal = "Robust" THEN [quest EXCEPT !.then = "Fallback", !.listed = TRUE] ELSE Ends(quest, "Failed")
+Failed(c, attempt) ==
+    IF cl[c].goal = "Robust" THEN [attempt EXCEPT !.then = "Fallback", !.listed = TRUE] ELSE Ends(attempt, "Failed")
 
-KillOr(quest, child) ==
-    [quest EXCEPT !.pc = IF child THEN "Kill" ELSE (IF quest.then = "Fallback" THEN "Fallback" ELSE "Unlock")]
+KillOr(attempt, child) ==
+    [attempt EXCEPT !.pc = IF child THEN "Kill" ELSE (IF attempt.then = "Fallback" THEN "Fallback" ELSE "Unlock")]
 
 Probe(c) ==
     /\ In(c, "Probe")
     /\ LET free    == life \in {None, Absent, c} \/ ~Rule("probe")
            verdict == IF Wanting(c) THEN "Wait" ELSE Decision(cl[c].row, free)
-           quest   == [cl[c] EXCEPT !.row = "", !.free = life \in {None, Absent, c} /\ ~Wanting(c),
+           attempt   == [cl[c] EXCEPT !.row = "", !.free = life \in {None, Absent, c} /\ ~Wanting(c),
                                     !.waited = @ /\ life = Absent,
                                     !.again = Wanting(c) /\ cl[c].row = "Suspected"]
-           unlock  == [quest EXCEPT !.pc = "Unlock"]
+           unlock  == [attempt EXCEPT !.pc = "Unlock"]
        IN /\ cl' = [cl EXCEPT ![c] =
                 CASE verdict = "Start" /\ cl[c].goal = "Retire"   -> Ends(unlock, "Absent")
                   [] verdict = "Start" /\ cl[c].goal # "Retire" /\ cl[c].starts = Starts
-                                                                  -> KillOr(Failed(c, quest), FALSE)
+                                                                  -> KillOr(Failed(c, attempt), FALSE)
                   [] verdict = "Start" /\ cl[c].goal # "Retire" /\ cl[c].starts # Starts
-                                                                  -> [quest EXCEPT !.pc = "Clear"]
-                  [] verdict = "Dial"             -> [quest EXCEPT !.pc = "Dial", !.how = "Holding", !.rec = Mine(c)]
+                                                                  -> [attempt EXCEPT !.pc = "Clear"]
+                  [] verdict = "Dial"             -> [attempt EXCEPT !.pc = "Dial", !.how = "Holding", !.rec = Mine(c)]
                   [] verdict \notin {"Start", "Dial"} /\ cl[c].goal = "Robust" /\ ~Rule("listed")
                                                                   -> Ends(unlock, "Internal")
                   [] verdict # "Start" /\ (cl[c].goal = "Robust" => Rule("listed"))
@@ -338,9 +338,9 @@ Await(c) ==
     /\ In(c, "Await")
     /\ LET s     == cl[c].child
            reply == sv[s].reply
-           quest == [cl[c] EXCEPT !.then = "Backoff", !.starts = @ - 1]
+           attempt == [cl[c] EXCEPT !.then = "Backoff", !.starts = @ - 1]
        IN \/ reply = "Ready" /\ cl' = [cl EXCEPT ![c].pc = "Verify"]
-          \/ reply = "Busy" /\ cl' = [cl EXCEPT ![c] = KillOr(quest, TRUE)]
+          \/ reply = "Busy" /\ cl' = [cl EXCEPT ![c] = KillOr(attempt, TRUE)]
           \/ reply \in {"Failed", "Nonsense"} /\ cl' = [cl EXCEPT ![c] = KillOr(Failed(c, cl[c]), TRUE)]
           \/ reply = "Ready" /\ sv[s].pc = "Free" /\ cl' = [cl EXCEPT ![c] = KillOr(Failed(c, cl[c]), TRUE)]
           \/ reply = "" /\ (~Alive(s) \/ sv[s].hung \/ s \in stopped)
@@ -364,12 +364,12 @@ Write(c) ==
 Confirm(c) ==
     /\ In(c, "Confirm")
     /\ LET s == cl[c].child
-           quest == [cl[c] EXCEPT !.pc = "Dial", !.rec = s, !.child = None]
+           attempt == [cl[c] EXCEPT !.pc = "Dial", !.rec = s, !.child = None]
        IN /\ sv' = [sv EXCEPT ![s] = IF Alive(s) THEN [@ EXCEPT !.pipe = "reg", !.reply = ""]
                                      ELSE IF sv[s].pc = "Free" THEN FreeSlot ELSE @]
           /\ (IF Rule("dial holding")
-              THEN cl' = [cl EXCEPT ![c] = [quest EXCEPT !.how = "Holding"]] /\ UNCHANGED point
-              ELSE cl' = [cl EXCEPT ![c] = quest] /\ LetGo(c, file))
+              THEN cl' = [cl EXCEPT ![c] = [attempt EXCEPT !.how = "Holding"]] /\ UNCHANGED point
+              ELSE cl' = [cl EXCEPT ![c] = attempt] /\ LetGo(c, file))
     /\ UNCHANGED <<conn, life, env>>
 
 \* Looks again before the client serves in its own process.
@@ -396,9 +396,9 @@ Unlock(c) ==
     /\ LetGo(c, file)
     /\ life' = IF life = c THEN None ELSE life
     /\ LET then  == cl[c].then
-           quest == [cl[c] EXCEPT !.pc = IF then = "Wait" THEN "Wait" ELSE "Backoff", !.then = "", !.free = FALSE,
+           attempt == [cl[c] EXCEPT !.pc = IF then = "Wait" THEN "Wait" ELSE "Backoff", !.then = "", !.free = FALSE,
                                   !.again = @ \/ then = "Again"]
-       IN cl' = [cl EXCEPT ![c] = IF then \in {"Backoff", "Again", "Wait"} THEN quest ELSE Over(c, then)]
+       IN cl' = [cl EXCEPT ![c] = IF then \in {"Backoff", "Again", "Wait"} THEN attempt ELSE Over(c, then)]
     /\ UNCHANGED <<sv, conn, env>>
 
 \* Waits while holding nothing. This does not count as an attempt.
@@ -413,7 +413,7 @@ Backoff(c) ==
 \* Waits, while holding nothing, for longer than a server needs to check its files. Only a stopped server takes longer.
 Wait(c) ==
     /\ In(c, "Wait")
-    /\ ~\E s \in Slots : Serving(s) /\ s \notin stopped /\ Robbed(s) /\ Rule("reclaim")
+    /\ ~\E s \in Slots : Serving(s) /\ s \notin stopped /\ LifeFileGone(s) /\ Rule("reclaim")
     /\ cl' = [cl EXCEPT ![c].pc = "Read", ![c].waited = TRUE]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
@@ -423,11 +423,11 @@ Wait(c) ==
 (***************************************************************************)
 
 Suspecting(c) ==
-    LET quest == [cl[c] EXCEPT !.suspect = cl[c].rec, !.rec = None, !.how = "Free",
+    LET attempt == [cl[c] EXCEPT !.suspect = cl[c].rec, !.rec = None, !.how = "Free",
                                !.waited = @ /\ cl[c].suspect = cl[c].rec] IN
-    CASE Holding(c)                                -> [quest EXCEPT !.pc = "Probe", !.row = "Suspected"]
+    CASE Holding(c)                                -> [attempt EXCEPT !.pc = "Probe", !.row = "Suspected"]
       [] ~Holding(c) /\ cl[c].goal = "Internal"    -> Over(c, "Internal")
-      [] ~Holding(c) /\ cl[c].goal # "Internal"    -> [quest EXCEPT !.pc = "Lock"]
+      [] ~Holding(c) /\ cl[c].goal # "Internal"    -> [attempt EXCEPT !.pc = "Lock"]
 
 \* The dial failed.
 Suspect(c) ==
@@ -487,8 +487,8 @@ Waiting(c) == [cl[c] EXCEPT !.pc = IF Holding(c) THEN "Unlock" ELSE "Backoff", !
 
 Welcome(c) ==
     /\ In(c, "Welcome")
-    /\ LET told == conn[c].st = "welcome" \/ ~Rule("welcome") \/ Believed(c)
-       IN \/ told /\ cl' = [cl EXCEPT ![c] = Joined(c)] /\ conn' = conn
+    /\ LET welcomed == conn[c].st = "welcome" \/ ~Rule("welcome") \/ Believed(c)
+       IN \/ welcomed /\ cl' = [cl EXCEPT ![c] = Joined(c)] /\ conn' = conn
           \/ conn[c].st = "full" /\ cl' = [cl EXCEPT ![c] = Waiting(c)] /\ conn' = [conn EXCEPT ![c] = NoConn]
           \/ conn[c].eof /\ Suspect(c)
           \/ conn[c].st \notin {"welcome", "full"} /\ Patience(c)
@@ -577,9 +577,9 @@ Watchdog(s) ==
 \* One question with several answers. A check that would find nothing wrong is left out: it changes nothing.
 Serve(s) ==
     /\ At(s, "Serve")
-    /\ \/ sv[s].told /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = "Told"]
-       \/ ~sv[s].told /\ (file[cur] # s \/ ~sv[s].listen \/ Robbed(s)) /\ Goes(s, "Check")
-       \/ ~sv[s].told /\ Counted(s) = {} /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = "Idle"]
+    /\ \/ sv[s].requested /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = "Requested"]
+       \/ ~sv[s].requested /\ (file[cur] # s \/ ~sv[s].listen \/ LifeFileGone(s)) /\ Goes(s, "Check")
+       \/ ~sv[s].requested /\ Counted(s) = {} /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = "Idle"]
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
 Hangup(s, these) == [c \in Clients |-> IF c \in these /\ conn[c].to = s THEN [conn[c] EXCEPT !.eof = TRUE] ELSE conn[c]]
@@ -590,7 +590,7 @@ Unheard(s) == IF sv[s].listen THEN {} ELSE {c \in Clients : conn[c].st \in {"ope
 \* The table of life file x record. A server whose life file another holds is lost. One that nobody holds it makes and
 \* locks again.
 Checked(s, found) ==
-    IF Robbed(s) /\ Rule("reclaim") THEN (IF found \in Others \/ ~Unheld THEN "Lost" ELSE "Robbed")
+    IF LifeFileGone(s) /\ Rule("reclaim") THEN (IF found \in Others \/ ~Unheld THEN "Lost" ELSE "LifeFileGone")
     ELSE IF found = s THEN "Mine" ELSE IF found \in Others THEN "Lost" ELSE "Damaged"
 
 Leaves(s, why) == [sv[s] EXCEPT !.pc = "Look", !.why = why, !.held = FALSE, !.purpose = "", !.then = ""]
@@ -605,7 +605,7 @@ Check(s) ==
           /\ sv' = [sv EXCEPT ![s] =
               CASE checked = "Lost" -> Leaves(s, "Lost")
                 [] checked = "Mine" \/ (checked = "Damaged" /\ ~Rule("restore")) -> [heard EXCEPT !.pc = "Serve"]
-                [] checked = "Robbed" -> [heard EXCEPT !.pc = "Lock", !.purpose = "Restore"]
+                [] checked = "LifeFileGone" -> [heard EXCEPT !.pc = "Lock", !.purpose = "Restore"]
                 [] checked = "Damaged" /\ Rule("restore") ->
                    (IF Rule("restore under lock") THEN [heard EXCEPT !.pc = "Lock", !.purpose = "Restore"]
                                                   ELSE [heard EXCEPT !.pc = "Restore"])]
@@ -617,7 +617,7 @@ ServerLock(s) ==
     /\ LET purpose == sv[s].purpose
            free    == plock[cur] = None
            blind   == purpose = "Idle" /\ ~Rule("retire under lock")
-           hasty   == purpose = "Told" /\ ~Rule("told is patient")
+           hasty   == purpose = "Requested" /\ ~Rule("request is patient")
        IN /\ sv' = [sv EXCEPT ![s] =
                 CASE blind                                 -> Leaves(s, purpose)
                   [] ~blind /\ free /\ purpose = "Restore" -> [@ EXCEPT !.pc = "Recheck", !.purpose = ""]
@@ -630,7 +630,7 @@ ServerLock(s) ==
 
 ServerBackoff(s) ==
     /\ At(s, "Backoff")
-    /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = IF sv[s].told THEN "Told" ELSE @]
+    /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = IF sv[s].requested THEN "Requested" ELSE @]
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
 Recheck(s) ==
@@ -638,7 +638,7 @@ Recheck(s) ==
     /\ LET checked == Checked(s, Mine(s))
        IN sv' = [sv EXCEPT ![s] =
               CASE checked = "Damaged" -> [@ EXCEPT !.pc = "Restore"]
-                [] checked = "Robbed"  -> [@ EXCEPT !.pc = "Reclaim"]
+                [] checked = "LifeFileGone"  -> [@ EXCEPT !.pc = "Reclaim"]
                 [] checked = "Mine"    -> [@ EXCEPT !.pc = "Unlock", !.then = "Serve"]
                 [] checked = "Lost"    -> [@ EXCEPT !.pc = "Unlock", !.then = "Lost"]]
     /\ UNCHANGED <<cl, conn, point, life, env>>
@@ -660,8 +660,8 @@ Restore(s) ==
 Look(s) ==
     /\ At(s, "Look")
     /\ LET held  == sv[s].held
-           guest == sv[s].guest /\ ~Rule("counted only")
-           stays == sv[s].why = "Idle" /\ Rule("look") /\ (Counted(s) # {} \/ guest)
+           mute == sv[s].mute /\ ~Rule("counted only")
+           stays == sv[s].why = "Idle" /\ Rule("look") /\ (Counted(s) # {} \/ mute)
            stay  == [sv[s] EXCEPT !.why = "", !.held = FALSE]
        IN sv' = [sv EXCEPT ![s] =
               CASE stays /\ held   -> [stay EXCEPT !.pc = "Unlock", !.then = "Serve"]
@@ -680,7 +680,7 @@ Withdraw(s) ==
 Close(s) ==
     /\ At(s, "Close")
     /\ sv' = [sv EXCEPT ![s].pc = IF sv[s].held THEN "Unlock" ELSE "Drain", ![s].then = IF sv[s].held THEN "Drain" ELSE "",
-                        ![s].listen = FALSE, ![s].guest = FALSE, ![s].held = FALSE]
+                        ![s].listen = FALSE, ![s].mute = FALSE, ![s].held = FALSE]
     /\ conn' = Hangup(s, {c \in Clients : conn[c].st # "welcome"})
     /\ life' = IF Rule("lock until drained") THEN life ELSE None
     /\ UNCHANGED <<cl, point, env>>
@@ -742,7 +742,7 @@ Admit(s, c) ==
     /\ Greets(s) /\ conn[c].to = s /\ conn[c].st = "proved" /\ ~conn[c].eof
     /\ LET open == sv[s].open \/ (sv[s].reg /\ ~Rule("shut")) \/ (~sv[s].reg /\ ~Rule("registered"))
        IN /\ conn' = [conn EXCEPT ![c] = IF open THEN [@ EXCEPT !.st = "welcome"] ELSE [@ EXCEPT !.eof = TRUE]]
-          /\ sv' = [sv EXCEPT ![s].told = @ \/ (open /\ cl[c].goal = "Retire")]
+          /\ sv' = [sv EXCEPT ![s].requested = @ \/ (open /\ cl[c].goal = "Retire")]
     /\ UNCHANGED <<cl, point, life, env>>
 
 \* Hangs up on a client that does not complete the handshake in time.
@@ -851,7 +851,7 @@ CannotReclaim(s) ==
 Overdue(s) ==
     /\ At(s, "Backoff")
     /\ Fault("deadline")
-    /\ sv' = [sv EXCEPT ![s] = IF sv[s].purpose = "Told" THEN Leaves(s, "Told") ELSE [@ EXCEPT !.pc = "Serve", !.purpose = ""]]
+    /\ sv' = [sv EXCEPT ![s] = IF sv[s].purpose = "Requested" THEN Leaves(s, "Requested") ELSE [@ EXCEPT !.pc = "Serve", !.purpose = ""]]
     /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
 TooLate(c) ==
@@ -923,10 +923,10 @@ Full(s, c) ==
     /\ UNCHANGED <<cl, sv, point, life, port, from, stopped>>
 
 \* A process connects to a server and says nothing.
-Guest(s) ==
-    /\ sv[s].listen /\ Alive(s) /\ ~sv[s].guest
-    /\ Fault("guest")
-    /\ sv' = [sv EXCEPT ![s].guest = TRUE]
+MuteClient(s) ==
+    /\ sv[s].listen /\ Alive(s) /\ ~sv[s].mute
+    /\ Fault("mute client")
+    /\ sv' = [sv EXCEPT ![s].mute = TRUE]
     /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
 \* The backlog is full for longer than patience.
@@ -987,7 +987,7 @@ ClientFault(c) ==
     \/ KillClient(c) \/ StopClient(c) \/ Giveup(c) \/ TooLate(c) \/ Trouble(c) \/ CannotTell(c) \/ CannotStart(c) \/ Backlog(c)
 
 ServerFault(s) ==
-    \/ KillServer(s) \/ StopServer(s) \/ CannotLock(s) \/ CannotReclaim(s) \/ Overdue(s) \/ Unlink(s) \/ Stranger(s) \/ Guest(s) \/ NoHandler(s)
+    \/ KillServer(s) \/ StopServer(s) \/ CannotLock(s) \/ CannotReclaim(s) \/ Overdue(s) \/ Unlink(s) \/ Stranger(s) \/ MuteClient(s) \/ NoHandler(s)
     \/ Hang(s) \/ Nonsense(s) \/ Keep(s)
 
 FileFault == Copy \/ Tear \/ Empty \/ Strange \/ PutBack \/ Delete \/ Vanish \/ Replace
@@ -1036,8 +1036,8 @@ SingleServing == \A s, t \in Slots : Serving(s) /\ Serving(t) => s = t
 \* Handler code runs in at most one process, from before Build to the end of its drain. Removing the life file opens a
 \* window until it is made again: an orphan may claim it. A server that retires no longer checks its files.
 TakesLife == Faults \cap {"life removed", "life replaced"} # {}
-Unguarded(s) == TakesLife /\ Robbed(s) /\ sv[s].reg /\ ~sv[s].open
-Window(s, t) == Unguarded(s) \/ (TakesLife /\ Robbed(s) /\ ~sv[t].reg)
+Unguarded(s) == TakesLife /\ LifeFileGone(s) /\ sv[s].reg /\ ~sv[s].open
+Window(s, t) == Unguarded(s) \/ (TakesLife /\ LifeFileGone(s) /\ ~sv[t].reg)
 OneHandler == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t \/ Window(s, t) \/ Window(t, s)
 
 \* A step changes the file, and it is not a fault of the file.
@@ -1103,7 +1103,7 @@ ServerHolds(s) ==
 HoldsTable ==
     /\ \A c \in Clients : Holds(c) <=> ClientHolds(c)
     /\ \A s \in Slots : sv[s].pc # "Dying" => (Holds(s) <=> ServerHolds(s)) /\ (life = s => LifeHolds(s))
-    /\ \A s \in Slots : Robbed(s) => ~Calm /\ TakesLife
+    /\ \A s \in Slots : LifeFileGone(s) => ~Calm /\ TakesLife
     /\ \A c \in Clients : (cl[c].child # None) <=> (cl[c].pc \in {"Await", "Verify", "Write", "Confirm", "Kill"})
     /\ \A c \in Clients : life # c
 
@@ -1163,7 +1163,7 @@ Convergence ==
 RetiredExits == \A s \in Slots : (sv[s].reg /\ ~sv[s].open) ~> (sv[s].pc = "Free")
 
 \* A server whose life file was removed or replaced makes it again or retires.
-LifeRestored == \A s \in Slots : Robbed(s) ~> ~Robbed(s)
+LifeRestored == \A s \in Slots : LifeFileGone(s) ~> ~LifeFileGone(s)
 
 \* A server that counts no client retires in the end, whatever other processes connect.
 IdleEnds == \A s \in Slots : (Serving(s) /\ Counted(s) = {}) ~> (~Serving(s) \/ Counted(s) # {})

@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_own_flags_are_read_and_spawned_counts_only_at_the_end() {
+    fn only_known_flags_are_read_and_spawned_only_at_the_end() {
         let args = parse(&["serve", "--spawned", "--home", "/h", "--verbose", "--lib", "l"]).ok().unwrap();
         assert_eq!((args.home, args.lib, args.started), (Some("/h".into()), Some("l".into()), Started::Hand));
         assert_eq!(parse(&["serve", "--spawned"]).ok().unwrap().started, Started::Spawned);
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_this_program_is_not_known_a_relative_one_is_asked_for_its_directory() {
+    async fn a_relative_program_needs_a_directory_if_our_own_is_unknown() {
         let home = tempfile::tempdir().unwrap();
         let context = Context::new("org.example.counter").unwrap().with_home(home.path());
         let context = Context { lib: None, ..context };

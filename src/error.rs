@@ -117,7 +117,7 @@ pub enum Error {
         source: Option<Box<Error>>,
     },
     /// A server holds its lifetime lock and does not welcome us: it is stopped, it hangs, or it serves as many clients
-    /// as it may ([`Limits::clients`](crate::Limits::clients)). It was left alone.
+    /// as it may ([`Limits::max_clients`](crate::Limits::max_clients)). It was left alone.
     Unresponsive {
         /// Its process.
         pid: Option<Pid>,

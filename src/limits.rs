@@ -43,10 +43,10 @@ pub struct Limits {
     pub idle: Option<Duration>,
     /// The server's: how many connections without a welcome it keeps, but for half of what its process may open; the
     /// oldest goes first. 1,024.
-    pub lobby: usize,
+    pub max_pending: usize,
     /// The server's: how many clients it serves at once; the next wait for their welcome, up to their `connect`.
     /// `None`: as many as it has descriptors for.
-    pub clients: Option<usize>,
+    pub max_clients: Option<usize>,
 }
 
 const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -63,8 +63,8 @@ impl Default for Limits {
             drain: Duration::from_secs(10),
             idle: Some(Duration::from_secs(600)),
             // Far more than come at once, and each costs a descriptor and some 2 KiB.
-            lobby: 1024,
-            clients: None,
+            max_pending: 1024,
+            max_clients: None,
         }
     }
 }
@@ -94,9 +94,9 @@ impl Limits {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let Limits { connect, start, patience, check, handshake, drain, idle, lobby, clients } = *self;
+        let Limits { connect, start, patience, check, handshake, drain, idle, max_pending, max_clients } = *self;
         let times = [connect, start, patience, check, handshake, drain];
-        if times.iter().any(Duration::is_zero) || lobby == 0 || clients == Some(0) {
+        if times.iter().any(Duration::is_zero) || max_pending == 0 || max_clients == Some(0) {
             return Err(Error::Usage(Usage::Limits("none but idle may be zero")));
         }
         if times.iter().chain(&idle).any(|time| *time > YEAR) {
@@ -119,24 +119,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_hang_together_and_so_do_their_fractions() {
+    fn the_default_limits_and_their_fractions_are_consistent() {
         Limits::default().check().unwrap();
         Limits::default().divided_by(20).check().unwrap();
     }
 
     #[test]
-    fn limits_that_do_not_hang_together_are_refused_with_the_rule() {
+    fn inconsistent_limits_are_refused_with_the_rule_they_break() {
         let text = Limits { drain: Duration::from_secs(9), ..Limits::default() }.check().unwrap_err().to_string();
         assert!(text.contains("start + patience < drain"), "{text}");
     }
 
     #[test]
-    fn limits_that_are_nothing_or_for_ever_are_refused() {
+    fn limits_of_zero_or_above_a_year_are_refused() {
         for (limits, rule) in [
             (Limits { idle: Some(Duration::MAX), ..Limits::default() }, "longer than a year"),
             (Limits { connect: Duration::MAX, start: Duration::MAX, ..Limits::default() }, "longer than a year"),
             (Limits { handshake: Duration::ZERO, ..Limits::default() }, "zero"),
-            (Limits { lobby: 0, ..Limits::default() }, "zero"),
+            (Limits { max_pending: 0, ..Limits::default() }, "zero"),
         ] {
             let text = limits.check().unwrap_err().to_string();
             assert!(text.contains(rule), "{text}");

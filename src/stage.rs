@@ -70,11 +70,11 @@ pub enum Stage {
     /// A server that retires waits for its last clients.
     Drain,
     /// In the dialect of sequoia, a client says the cookie.
-    Tell,
+    SendCookie,
     /// In the dialect of sequoia, a client makes the port of the server that it starts.
     Introduce,
     /// In the dialect of sequoia, a server is told its cookie.
-    Hear,
+    ReceiveCookie,
     /// A test stops a process.
     Stop,
 }
@@ -85,7 +85,7 @@ impl Stage {
         match self {
             Stage::Spawn => "the program, which somebody has open for writing",
             Stage::Await => "the started server's reply",
-            Stage::Dial | Stage::Hello | Stage::Tell => "a connection",
+            Stage::Dial | Stage::Hello | Stage::SendCookie => "a connection",
             Stage::Prove => "the server's proof",
             Stage::Welcome => "the server's welcome",
             Stage::Internal => "the server in this process, which starts, ends, or has no place",
@@ -97,7 +97,7 @@ impl Stage {
                 "the lifetime lock of a server that was killed: it is not gone yet, or a process that it forked has a \
                  share in the lock"
             }
-            Stage::Hear => "a client that tells the cookie",
+            Stage::ReceiveCookie => "a client that tells the cookie",
             _ => "the lock, or a server that is starting or draining",
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::found::Incompatibility;
 use crate::pid::Pid;
-use crate::proto::connect::Came;
+use crate::proto::connect;
 use crate::stage::Stage;
 use crate::transport::Endpoint;
 
@@ -55,19 +55,19 @@ pub enum DialFailure {
 
 impl DialFailure {
     /// Returns how a dial failed, or `None` where that was this process's own trouble.
-    pub(crate) fn of(came: Came) -> Option<Self> {
-        Some(match came {
-            Came::Trouble => return None,
-            Came::Refused => DialFailure::Refused,
-            Came::NotWritable => DialFailure::NotWritable,
-            Came::Silence => DialFailure::TimedOut,
-            Came::HungUp => DialFailure::Closed,
-            Came::Unwelcome => DialFailure::NotAdmitted,
-            Came::Garbage => DialFailure::InvalidReply,
-            Came::Impostor => DialFailure::Impostor,
-            Came::Myself => DialFailure::SelfConnect,
-            Came::Unsupported(answer) => DialFailure::Unsupported(answer.into()),
-            Came::TooNew => DialFailure::TooNew,
+    pub(crate) fn of(failure: connect::DialFailure) -> Option<Self> {
+        Some(match failure {
+            connect::DialFailure::Local => return None,
+            connect::DialFailure::Refused => DialFailure::Refused,
+            connect::DialFailure::NotWritable => DialFailure::NotWritable,
+            connect::DialFailure::TimedOut => DialFailure::TimedOut,
+            connect::DialFailure::Closed => DialFailure::Closed,
+            connect::DialFailure::NotAdmitted => DialFailure::NotAdmitted,
+            connect::DialFailure::InvalidReply => DialFailure::InvalidReply,
+            connect::DialFailure::Impostor => DialFailure::Impostor,
+            connect::DialFailure::SelfConnect => DialFailure::SelfConnect,
+            connect::DialFailure::Unsupported(answer) => DialFailure::Unsupported(answer.into()),
+            connect::DialFailure::TooNew => DialFailure::TooNew,
         })
     }
 }

@@ -16,7 +16,7 @@ fn quickstart(home: &Path, command: &[&str]) -> String {
 }
 
 #[test]
-fn the_quickstart_starts_joins_tells_and_stops() {
+fn the_quickstart_starts_joins_reports_and_stops() {
     goes_well(tempfile::tempdir().unwrap().path());
 }
 

@@ -111,7 +111,7 @@ async fn a_bootstrapped_connection_says_how_it_ended() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_before_the_answer_says_what_it_was_connected_to() {
+async fn the_error_of_a_lost_connection_names_its_server() {
     let connection = testing::connect(|context| {
         // The handler drops every connection.
         Ok(Descriptor::new(context, "counter")?.stream_handler(async |_server| Ok(async |_peer, _stream: Stream| {})))
@@ -169,7 +169,7 @@ async fn a_message_without_end_ends_its_own_connection() {
 }
 
 #[test]
-fn a_program_without_a_runtime_connects_and_one_within_is_told() {
+fn a_blocking_connect_works_and_is_an_error_inside_a_runtime() {
     let context = rendezvous_ipc::Context::ephemeral("org.example.counter").unwrap();
     let service = Descriptor::new(&context.with_policy(rendezvous_ipc::Policy::Internal), "counter").unwrap();
     let service = service.handler(async |_server| {

@@ -102,7 +102,7 @@ fn the_protocol_page_has_every_step_record_lock_and_outcome() {
         ("## Steps of a client", "connect", "Step"),
         ("## Steps of a server", "serv", "Step"),
         ("## Record and lifetime lock", "connect", "Row"),
-        ("## Dial outcomes", "connect", "Came"),
+        ("## Dial outcomes", "connect", "DialFailure"),
     ] {
         let (_, text) = page.split_once(&format!("{section}\n")).unwrap_or_else(|| panic!("{section}"));
         let text = text.split("\n## ").next().unwrap_or_default();

@@ -4,7 +4,7 @@
 //! the script all answers are good, and the connect must end.
 
 use arbitrary::Arbitrary;
-use rendezvous_ipc::proto::connect::{Came, Done, Goal, Holds, Lifetime, Policy, Refusal, Step, Versions};
+use rendezvous_ipc::proto::connect::{DialFailure, Done, Goal, Holds, Lifetime, Policy, Refusal, Step, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{self, Intent, SERVER_PROOF, Verdict};
 use rendezvous_ipc::proto::lock::Tried;
@@ -455,7 +455,7 @@ impl World {
                 let record = s.record().clone();
                 let failure = match self.dial_failure(answer, &record) {
                     // The impostor does not know the cookie.
-                    Some(Came::Impostor) => s.judge(&[0; SERVER_PROOF]).expect_err("no server's proof"),
+                    Some(DialFailure::Impostor) => s.judge(&[0; SERVER_PROOF]).expect_err("no server's proof"),
                     Some(failure) => failure,
                     None => match s.judge(&self.proof(&record)) {
                         Ok(proof) => return s.proved(proof),
@@ -493,25 +493,25 @@ impl World {
     }
 
     /// Whether the dial fails. A failure is a suspicion, except for a local error and a proved refusal.
-    fn dial_failure(&mut self, answer: Answer, record: &Record) -> Option<Came> {
+    fn dial_failure(&mut self, answer: Answer, record: &Record) -> Option<DialFailure> {
         let failure = match answer {
             Answer::Good | Answer::File(_) | Answer::Ready { .. } => return None,
-            Answer::LocalError => Came::Trouble,
-            Answer::Bad | Answer::DialFailure(Failure::Refused) => Came::Refused,
-            Answer::DialFailure(Failure::Myself) => Came::Myself,
-            Answer::DialFailure(Failure::Silence) => Came::Silence,
-            Answer::DialFailure(Failure::HungUp) => Came::HungUp,
-            Answer::DialFailure(Failure::Unwelcome) => Came::Unwelcome,
-            Answer::DialFailure(Failure::Garbage) => Came::Garbage,
-            Answer::DialFailure(Failure::Impostor) => Came::Impostor,
+            Answer::LocalError => DialFailure::Local,
+            Answer::Bad | Answer::DialFailure(Failure::Refused) => DialFailure::Refused,
+            Answer::DialFailure(Failure::Myself) => DialFailure::SelfConnect,
+            Answer::DialFailure(Failure::Silence) => DialFailure::TimedOut,
+            Answer::DialFailure(Failure::HungUp) => DialFailure::Closed,
+            Answer::DialFailure(Failure::Unwelcome) => DialFailure::NotAdmitted,
+            Answer::DialFailure(Failure::Garbage) => DialFailure::InvalidReply,
+            Answer::DialFailure(Failure::Impostor) => DialFailure::Impostor,
             Answer::DialFailure(Failure::Unsupported) => {
                 let verdict = Verdict::VersionUnsupported;
-                Came::Unsupported(handshake::Answer { verdict, protocol: 9, service: 0 })
+                DialFailure::Unsupported(handshake::Answer { verdict, protocol: 9, service: 0 })
             }
         };
         match failure {
-            Came::Trouble => self.end = Some("trouble"),
-            Came::Unsupported(_) => self.end = Some("unsupported"),
+            DialFailure::Local => self.end = Some("trouble"),
+            DialFailure::Unsupported(_) => self.end = Some("unsupported"),
             _ => {
                 self.waited &= self.suspect.as_ref() == Some(record);
                 self.suspect = Some(record.clone());

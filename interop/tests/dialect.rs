@@ -64,7 +64,7 @@ trials![
     our_server_goes_by_the_context_of_their_client,
     a_native_descriptor_leaves_their_point_alone,
     our_descriptor_of_the_dialect_leaves_a_native_point_alone,
-    their_client_takes_a_native_record_for_a_damaged_one_at_which_our_server_goes,
+    their_client_takes_a_native_record_for_a_damaged_one,
     twenty_clients_of_both_crates_at_once_share_one_server_of_either,
     our_server_serves_their_clients_side_by_side,
     our_client_waits_for_its_turn_at_their_server,
@@ -72,7 +72,7 @@ trials![
     their_server_by_hand_beside_ours_sees_that_one_runs,
     no_client_of_theirs_is_lost_to_an_idle_server_of_ours,
     a_server_of_ours_whose_point_they_empty_writes_its_record_again,
-    we_look_at_their_server_and_say_what_can_be_known,
+    inspecting_their_server_reports_what_can_be_known,
 ];
 
 /// The home of a service, and how both crates reach it.
@@ -504,7 +504,7 @@ fn newer_record() -> Vec<u8> {
     bytes
 }
 
-fn their_client_takes_a_native_record_for_a_damaged_one_at_which_our_server_goes() {
+fn their_client_takes_a_native_record_for_a_damaged_one() {
     for server in BOTH {
         let home = Home::new();
         let native = native_server(&home);
@@ -602,7 +602,7 @@ fn a_server_of_ours_whose_point_they_empty_writes_its_record_again() {
     eventually("the server retires", || home.processes() == [other]);
 }
 
-fn we_look_at_their_server_and_say_what_can_be_known() {
+fn inspecting_their_server_reports_what_can_be_known() {
     let home = Home::new();
     let inspect = || runtime().block_on(home.ours(Theirs).inspect()).unwrap();
     assert_eq!(inspect(), Status::Absent);

@@ -1,7 +1,7 @@
 //! The client's steps, and how the world answers them.
 
 use rendezvous_ipc::proto::child;
-use rendezvous_ipc::proto::connect::{Came, Goal, Lifetime, Looked, Policy, Step};
+use rendezvous_ipc::proto::connect::{DialFailure, Goal, Lifetime, Looked, Policy, Step};
 use rendezvous_ipc::proto::handshake::{self, SERVER_PROOF, WELCOME};
 use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
@@ -133,8 +133,9 @@ impl World {
             Step::Backoff(step) => moves.push(name, me, |world| world.goes(c, step.elapsed())),
             // For longer than a server takes to make its life file again, unless it is stopped.
             Step::Wait(step) => {
-                let makes =
-                    |s: &usize| self.servers[*s].serving() && self.serving_step(*s).is_some() && self.robbed(*s);
+                let makes = |s: &usize| {
+                    self.servers[*s].serving() && self.serving_step(*s).is_some() && self.life_file_gone(*s)
+                };
                 if !(0..self.servers.len()).any(|s| makes(&s)) {
                     moves.push(name, me, |world| world.goes(c, step.elapsed()));
                 }
@@ -150,12 +151,12 @@ impl World {
                     world.conns[c] =
                         Some(Conn { to: slot, said: Said::Nothing, eof: false, bytes: Vec::new(), prove: None });
                 } else {
-                    world.suspects(c, step.failed(Came::Refused));
+                    world.suspects(c, step.failed(DialFailure::Refused));
                 }
             }),
             Step::Hello(step) => moves.push(name, me, |world| {
                 if world.conn(c).eof {
-                    return world.suspects(c, step.failed(Came::HungUp));
+                    return world.suspects(c, step.failed(DialFailure::Closed));
                 }
                 world.says(c, Said::Hello, step.message().to_vec());
                 world.goes(c, step.sent());
@@ -173,14 +174,14 @@ impl World {
                     });
                 }
                 if conn.eof {
-                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(Came::HungUp)));
+                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(DialFailure::Closed)));
                 }
                 if self.servers[conn.to].stranger == Some(Manner::Liar) {
-                    let came = step.judge(&[0; SERVER_PROOF]).expect_err("a stranger does not know the cookie");
-                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(came)));
+                    let failure = step.judge(&[0; SERVER_PROOF]).expect_err("a stranger does not know the cookie");
+                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(failure)));
                 }
                 if self.silent(self.dialled(c)) {
-                    moves.push(name, me, |world| world.suspects(c, step.failed(Came::Silence)));
+                    moves.push(name, me, |world| world.suspects(c, step.failed(DialFailure::TimedOut)));
                 }
             }
             Step::Welcome(step) => {
@@ -191,10 +192,10 @@ impl World {
                     moves.push(name, me, |world| world.goes(c, step.clone().welcomed(welcome)));
                 }
                 if conn.eof {
-                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(Came::HungUp)));
+                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(DialFailure::Closed)));
                 }
                 if conn.said != Said::Welcome && self.silent(self.dialled(c)) {
-                    moves.push(name, me, |world| world.suspects(c, step.failed(Came::Silence)));
+                    moves.push(name, me, |world| world.suspects(c, step.failed(DialFailure::TimedOut)));
                 }
             }
             Step::Done(_) => unreachable!("who is done is over"),

@@ -1,6 +1,6 @@
 //! Injects faults: the moves of a world in which something goes wrong.
 
-use rendezvous_ipc::proto::connect::{Came, Lifetime, Step};
+use rendezvous_ipc::proto::connect::{DialFailure, Lifetime, Step};
 use rendezvous_ipc::proto::handshake::{self, Intent, Prove};
 use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
@@ -55,7 +55,8 @@ impl World {
                 faults.push(Fault::CannotStart, "CannotStart", me, |world| world.goes(c, step.cannot_execute()));
             }
             Step::Dial(step) if self.servers[self.dialled(c)].listens => {
-                faults.push(Fault::Backlog, "Backlog", me, |world| world.suspects(c, step.failed(Came::Silence)));
+                faults
+                    .push(Fault::Backlog, "Backlog", me, |world| world.suspects(c, step.failed(DialFailure::TimedOut)));
             }
             _ => {}
         }
@@ -87,10 +88,10 @@ impl World {
     /// Our own trouble: while it dials the machine says what comes of it, and an unlock on the way out is part of it.
     fn troubled(&mut self, c: usize, step: Step) {
         let next = match step {
-            Step::Dial(step) => step.failed(Came::Trouble),
-            Step::Hello(step) => step.failed(Came::Trouble),
-            Step::Prove(step) => step.failed(Came::Trouble),
-            Step::Welcome(step) => step.failed(Came::Trouble),
+            Step::Dial(step) => step.failed(DialFailure::Local),
+            Step::Hello(step) => step.failed(DialFailure::Local),
+            Step::Prove(step) => step.failed(DialFailure::Local),
+            Step::Welcome(step) => step.failed(DialFailure::Local),
             _ => return self.give_up(c, "Trouble"),
         };
         self.suspects(c, next);
@@ -132,9 +133,9 @@ impl World {
         if server.alive() && server.listens {
             faults.push(Fault::Unlinked, "Unlink", me, |world| world.servers[s].listens = false);
         }
-        if server.alive() && server.listens && !server.guest {
-            faults.push(Fault::Guest, "Guest", me, |world| {
-                world.servers[s].guest = true;
+        if server.alive() && server.listens && !server.mute {
+            faults.push(Fault::MuteClient, "MuteClient", me, |world| {
+                world.servers[s].mute = true;
                 world.reflects(s);
             });
         }

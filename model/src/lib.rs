@@ -10,7 +10,7 @@
 mod client;
 mod fault;
 pub mod graph;
-mod greet;
+mod handshake;
 mod inject;
 pub mod property;
 pub mod script;

@@ -74,7 +74,7 @@ fn one_handler(world: &World) -> bool {
     let handling: Vec<usize> = servers(world).filter(handles).collect();
     // A life file that is removed opens a window until it is made again: an orphan may claim it.
     let window = |s: usize, t: usize| {
-        unguarded(world, s) || (world.life_may_go && world.robbed(s) && !world.servers[t].registered)
+        unguarded(world, s) || (world.life_may_go && world.life_file_gone(s) && !world.servers[t].registered)
     };
     handling.iter().all(|&s| handling.iter().all(|&t| s == t || window(s, t) || window(t, s)))
 }
@@ -82,7 +82,7 @@ fn one_handler(world: &World) -> bool {
 /// A server that retires looks after its files no more: nobody makes its life file again.
 fn unguarded(world: &World, s: usize) -> bool {
     let server = &world.servers[s];
-    world.life_may_go && world.robbed(s) && server.registered && !server.gate.is_open()
+    world.life_may_go && world.life_file_gone(s) && server.registered && !server.gate.is_open()
 }
 
 fn cookie_secrecy(world: &World) -> bool {
@@ -109,7 +109,8 @@ fn holds_table(world: &World) -> bool {
     }) && servers(world).filter(|&s| !world.servers[s].dying).all(|s| {
         let me = Actor::Server(s);
         let holds = world.servers[s].step.as_ref().map(serve::Step::holds).unwrap_or_default();
-        let life = holds.life == (world.life == Life::Held(s)) || (world.life_may_go && !world.calm && world.robbed(s));
+        let life = holds.life == (world.life == Life::Held(s))
+            || (world.life_may_go && !world.calm && world.life_file_gone(s));
         holds.lock == world.holds(me) && life
     })
 }

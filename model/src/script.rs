@@ -43,13 +43,13 @@ const BOOKKEEPING: [&str; 3] = ["left", "rounds", "clean"];
 
 /// Runs a scenario, and writes it with what each line changed. Every world on the way is judged.
 pub fn run(text: &str) -> Result<String, String> {
-    let mut told = String::new();
+    let mut out = String::new();
     let mut stage: Option<Stage> = None;
     for (at, line) in text.lines().enumerate() {
         if line.starts_with(' ') {
             continue;
         }
-        let _ = writeln!(told, "{line}");
+        let _ = writeln!(out, "{line}");
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -59,26 +59,26 @@ pub fn run(text: &str) -> Result<String, String> {
             Some(stage) => {
                 let before = stage.world.view();
                 stage.play(line).map_err(wrong)?;
-                told.push_str(&outcome(&before, &stage.world.view()));
+                out.push_str(&outcome(&before, &stage.world.view()));
             }
         }
     }
-    stage.map(|_| told).ok_or_else(|| GIVEN.into())
+    stage.map(|_| out).ok_or_else(|| GIVEN.into())
 }
 
 /// A line for each whom something happened to.
 fn outcome(before: &View, after: &View) -> String {
-    let mut told = String::new();
+    let mut out = String::new();
     let mut about = None;
     for (path, change) in before.changed(after).filter(|(path, _)| !BOOKKEEPING.contains(path)) {
         let (whose, what) = path.rsplit_once(' ').unwrap_or(("", path));
         let _ = match about == Some(whose) {
-            true => write!(told, " · {what}: {change}"),
-            false => write!(told, "\n    {path}: {change}"),
+            true => write!(out, " · {what}: {change}"),
+            false => write!(out, "\n    {path}: {change}"),
         };
         about = Some(whose);
     }
-    if told.is_empty() { told } else { told.split_off(1) + "\n" }
+    if out.is_empty() { out } else { out.split_off(1) + "\n" }
 }
 
 struct Stage {
@@ -235,6 +235,6 @@ impl Move {
     fn goes_idle(&self, from: &World) -> bool {
         let Some(Actor::Server(s)) = self.who.filter(|_| self.action == "Serve") else { return false };
         let idle = |step: &Step| step.facts().purpose == "Idle";
-        !from.servers[s].told && self.to.servers[s].step.as_ref().is_some_and(idle)
+        !from.servers[s].requested && self.to.servers[s].step.as_ref().is_some_and(idle)
     }
 }

@@ -82,11 +82,11 @@ impl World {
         match step {
             // A check that would find all well is left out: it changes nothing.
             Serving::Serve(step) => {
-                let due = Due { shutdown: server.told, ..Due::default() };
-                if server.told {
+                let due = Due { shutdown: server.requested, ..Due::default() };
+                if server.requested {
                     return moves.push(name, me, |world| world.steps(s, step.due(due)));
                 }
-                if self.files[self.current] != Content::Record(s) || !server.listens || self.robbed(s) {
+                if self.files[self.current] != Content::Record(s) || !server.listens || self.life_file_gone(s) {
                     moves.push(name, me, |world| world.steps(s, step.clone().due(Due { check: true, ..due })));
                 }
                 if self.counted(s) == 0 {
@@ -121,7 +121,7 @@ impl World {
                 world.steps(s, step.tried(if free { Tried::Locked } else { Tried::Busy }));
             }),
             Serving::Backoff(step) => {
-                moves.push(name, me, |world| world.steps(s, step.again(server.told)));
+                moves.push(name, me, |world| world.steps(s, step.again(server.requested)));
             }
             Serving::Recheck(step) => moves.push(name, me, |world| {
                 let checked = world.checked(s, world.files[world.inode(me)]);
@@ -148,7 +148,7 @@ impl World {
             Serving::Close(step) => moves.push(name, me, |world| {
                 world.hangs_up(s, |said| said != Said::Welcome);
                 let server = &mut world.servers[s];
-                (server.listens, server.guest) = (false, false);
+                (server.listens, server.mute) = (false, false);
                 world.steps(s, step.closed());
             }),
             Serving::Unlock(step) => moves.push(name, me, |world| {
@@ -223,14 +223,14 @@ impl World {
     }
 
     /// Whether its life file was removed or replaced.
-    pub(crate) fn robbed(&self, s: usize) -> bool {
+    pub(crate) fn life_file_gone(&self, s: usize) -> bool {
         let server = &self.servers[s];
         let holds = server.step.as_ref().is_some_and(|step| step.holds().life);
         holds && !server.dying && self.life != Life::Held(s)
     }
 
     fn checked(&self, s: usize, content: Content) -> Checked {
-        let life = match (self.robbed(s), self.life.unheld()) {
+        let life = match (self.life_file_gone(s), self.life.unheld()) {
             (false, _) => LifeFile::Mine,
             (true, true) => LifeFile::Unheld,
             (true, false) => LifeFile::Lost,

@@ -102,7 +102,7 @@ fn view_server(me: Actor, server: &Server, view: &mut View) {
     let why = match facts.why {
         None => "",
         Some(Retire::Idle) => "Idle",
-        Some(Retire::Told) => "Told",
+        Some(Retire::Requested) => "Requested",
         Some(Retire::Lost) => "Lost",
     };
     let pipe = match server.pipe {
@@ -134,13 +134,13 @@ fn view_server(me: Actor, server: &Server, view: &mut View) {
     set("listen", &truth(server.listens));
     set("reg", &truth(server.registered));
     set("open", &truth(server.gate.is_open()));
-    set("told", &truth(server.told));
+    set("requested", &truth(server.requested));
     set("why", &why);
     set("held", &truth(facts.held));
     set("purpose", &facts.purpose);
     set("then", &facts.then);
     set("hung", &truth(server.hung));
-    set("guest", &truth(server.guest));
+    set("mute", &truth(server.mute));
 }
 
 const NONE: &str = "none";

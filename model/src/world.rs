@@ -200,9 +200,9 @@ pub struct Server {
     pub listens: bool,
     pub registered: bool,
     pub gate: Gate,
-    pub told: bool,
+    pub requested: bool,
     pub hung: bool,
-    pub guest: bool,
+    pub mute: bool,
     /// The stranger that took its port after it was gone.
     pub stranger: Option<Manner>,
     /// Where it was started: its record says so, and outlives it.
@@ -233,9 +233,9 @@ impl Server {
             listens: false,
             registered: false,
             gate: Gate::new(),
-            told: false,
+            requested: false,
             hung: false,
-            guest: false,
+            mute: false,
             stranger: None,
             from,
             cookie,
@@ -373,7 +373,7 @@ impl World {
         for s in 0..self.servers.len() {
             self.server(s, &mut moves);
             for c in 0..self.clients.len() {
-                self.greet(s, c, &mut moves);
+                self.handshake(s, c, &mut moves);
             }
         }
         for &who in &self.stopped {

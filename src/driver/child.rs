@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::effects;
-use super::log;
-use super::os::heard::Heard;
+use super::files::log;
+use super::os::line_buffer::LineBuffer;
 use super::os::process::{self, Orders};
 use super::random;
 use super::reaper::{Process, Reaper};
@@ -125,7 +125,7 @@ impl effects::Child for Child {
 
     async fn reply(&mut self, budget: Duration) -> Awaited {
         let until = self.began + budget;
-        let (mut said, mut exited) = (Heard::new(), None);
+        let (mut said, mut exited) = (LineBuffer::new(), None);
         let end = tokio::select! {
             biased;
             heard = listen(&mut said, &mut self.replies) => match heard {
@@ -175,7 +175,7 @@ impl Drop for Child {
 }
 
 /// Listens until a line is whole, or nothing more will come. Can be dropped and called again.
-async fn listen(said: &mut Heard, replies: &mut (impl AsyncRead + Unpin)) -> End {
+async fn listen(said: &mut LineBuffer, replies: &mut (impl AsyncRead + Unpin)) -> End {
     loop {
         if said.line().is_some() || said.room().is_empty() {
             return End::Line;
@@ -206,7 +206,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_line_is_awaited_for_no_more_bytes_than_it_may_have() {
-        let mut said = Heard::new();
+        let mut said = LineBuffer::new();
         let endless = &mut tokio::io::repeat(b'.');
         let end = timeout(Duration::from_secs(1), listen(&mut said, endless)).await.expect("it has an end");
         assert_eq!((end, said.bytes().len()), (End::Line, LINE_MAX));

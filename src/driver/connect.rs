@@ -4,14 +4,14 @@ use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
 use super::connecting::{self, Failure, Held};
-use super::dial;
+use super::files::log;
+use super::files::point::Guard;
 use super::internal;
-use super::log;
+use super::net::dial;
 use super::net::socket;
 use super::os::scope;
-use super::point::Guard;
 use super::registry::Lease;
-use super::story::Story;
+use super::report::Report;
 use super::system::System;
 use super::{sequoia, serve};
 use crate::connection::Connection;
@@ -63,16 +63,16 @@ pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&
     if service.dialect == Dialect::Sequoia {
         return sequoia::connect(service, policy, factory).await;
     }
-    let mut story = Story::new();
-    match run(service, Goal::Connect(policy), factory, &mut story).await? {
-        Ended::Welcomed(welcomed) => Ok(connection(service, welcomed, &mut story)),
+    let mut report = Report::new();
+    match run(service, Goal::Connect(policy), factory, &mut report).await? {
+        Ended::Welcomed(welcomed) => Ok(connection(service, welcomed, &mut report)),
         Ended::Start(_) | Ended::Absent => Err(Error::missing("the server that was connected to")),
     }
 }
 
 /// Finds out whether a server by hand may serve.
 pub(super) async fn claim_turn(service: &Service) -> Result<Turn, Error> {
-    match run(service, Goal::Serve, None, &mut Story::new()).await? {
+    match run(service, Goal::Serve, None, &mut Report::new()).await? {
         Ended::Start(point) => Ok(Turn::Ours(point)),
         Ended::Welcomed(Welcomed { welcome, .. }) => Ok(Turn::Taken(welcome)),
         Ended::Absent => Err(Error::missing("the point lock of a server by hand")),
@@ -81,7 +81,7 @@ pub(super) async fn claim_turn(service: &Service) -> Result<Turn, Error> {
 
 /// Asks a server to retire. `None` where there is none.
 pub(super) async fn ask_to_retire(service: &Service) -> Result<Option<Welcomed>, Error> {
-    match run(service, Goal::Retire, None, &mut Story::new()).await? {
+    match run(service, Goal::Retire, None, &mut Report::new()).await? {
         Ended::Welcomed(welcomed) => Ok(Some(welcomed)),
         Ended::Absent => Ok(None),
         Ended::Start(_) => Err(Error::missing("the server that was to retire")),
@@ -89,52 +89,57 @@ pub(super) async fn ask_to_retire(service: &Service) -> Result<Option<Welcomed>,
 }
 
 /// The connection to a server that welcomed us, in this process or in another.
-pub(super) fn connection(service: &Service, welcomed: Welcomed, story: &mut Story) -> Connection {
+pub(super) fn connection(service: &Service, welcomed: Welcomed, report: &mut Report) -> Connection {
     let Welcomed { welcome, stream, lease } = welcomed;
     let lease = lease.map(|lease| Box::new(lease) as _);
     let keeps = Keeps { lease, _context: service.context.hold() };
-    Connection { stream: Stream::new(stream, keeps), outcome: story.outcome(welcome) }
+    Connection { stream: Stream::new(stream, keeps), outcome: report.outcome(welcome) }
 }
 
 /// Runs the machine to its end, or to the deadline, whichever comes first.
 ///
 /// Dropped at any await, it releases what it holds: see [`Held`].
-async fn run(service: &Service, goal: Goal, factory: Option<&Factory>, story: &mut Story) -> Result<Ended, Error> {
+async fn run(service: &Service, goal: Goal, factory: Option<&Factory>, report: &mut Report) -> Result<Ended, Error> {
     let span =
         tracing::info_span!(target: "rendezvous_ipc::connect", "connect", point = %service.point.display(), ?goal);
-    let driving = attempt(service, goal, factory, story).instrument(span);
+    let driving = attempt(service, goal, factory, report).instrument(span);
     let ended = timeout(service.limits.connect, driving).await;
-    ended.unwrap_or_else(|_| Err(story.deadline(service)))
+    ended.unwrap_or_else(|_| Err(report.deadline(service)))
 }
 
-async fn attempt(service: &Service, goal: Goal, factory: Option<&Factory>, story: &mut Story) -> Result<Ended, Error> {
+async fn attempt(
+    service: &Service,
+    goal: Goal,
+    factory: Option<&Factory>,
+    report: &mut Report,
+) -> Result<Ended, Error> {
     let here = scope::place(service.context.home())?;
     let mut system = System::new(service);
-    let driven = connecting::drive(&mut system, service, (goal, here), service.limits.connect, story).await?;
+    let driven = connecting::drive(&mut system, service, (goal, here), service.limits.connect, report).await?;
     match driven.done {
         Done::Internal => {
             if let Some((failure, log_begin)) = driven.failure {
-                story.not_started(&start_error(service, failure, log_begin));
+                report.not_started(&start_error(service, failure, log_begin));
             }
             let factory = factory.ok_or(Error::Usage(Usage::NoHandler))?;
-            serve_here(service, factory, story).await.map(Ended::Welcomed).map_err(|error| story.both(error))
+            serve_here(service, factory, report).await.map(Ended::Welcomed).map_err(|error| report.both(error))
         }
-        done => finish(service, done, driven.held, story, driven.failure),
+        done => finish(service, done, driven.held, report, driven.failure),
     }
 }
 
 /// Serves in this process: joins its internal server, or starts it. The connect's deadline bounds it.
-pub(super) async fn serve_here(service: &Service, factory: &Factory, story: &mut Story) -> Result<Welcomed, Error> {
-    story.here();
+pub(super) async fn serve_here(service: &Service, factory: &Factory, report: &mut Report) -> Result<Welcomed, Error> {
+    report.here();
     loop {
         let (lease, joined, record) = internal::join(service, factory).await?;
-        story.internal(joined);
+        report.internal(joined);
         // It is our own, and no stranger: it may let us wait for a place.
         match dial::whole(&service.point, &record, Intent::Connect, service.limits.connect).await {
             Ok((stream, welcome)) => return Ok(Welcomed { welcome, stream, lease: Some(lease) }),
             Err((stage, trouble)) => {
                 let address = socket::endpoint(&service.point, record.address);
-                story.suspect(trouble.suspicion(Pid::new(record.pid), address, stage)?);
+                report.suspect(trouble.suspicion(Pid::new(record.pid), address, stage)?);
                 // One that retires just now has a successor. One that does not has let us go, and may have us yet.
                 sleep(timing::before_the_own_server_is_dialled_again(lease.is_told())).await;
             }
@@ -155,7 +160,7 @@ fn finish(
     service: &Service,
     done: Done,
     mut held: Held<System<'_>>,
-    story: &mut Story,
+    report: &mut Report,
     failure: Option<Failure>,
 ) -> Result<Ended, Error> {
     let path = service.point.clone();
@@ -171,11 +176,11 @@ fn finish(
         },
         Done::Absent => return Ok(Ended::Absent),
         Done::Internal => Error::missing("the handler"),
-        Done::Refused(Refusal::Incompatible) => Error::Newer { path, format: story.newer() },
+        Done::Refused(Refusal::Incompatible) => Error::Newer { path, format: report.newer() },
         Done::Refused(Refusal::OtherDialect) => Error::OtherDialect { path },
-        Done::Refused(Refusal::ForeignScope) => story.elsewhere(&path).unwrap_or_else(|| Error::missing("a record")),
+        Done::Refused(Refusal::ForeignScope) => report.elsewhere(&path).unwrap_or_else(|| Error::missing("a record")),
         Done::Refused(Refusal::CannotTell) => {
-            Error::CannotTell { path: service.life.clone(), source: story.take_trouble().map(Box::new) }
+            Error::CannotTell { path: service.life.clone(), source: report.take_trouble().map(Box::new) }
         }
         Done::Unsupported(answer) => Error::Incompatible { why: answer.into() },
         Done::TooNew(record) => {
@@ -186,7 +191,7 @@ fn finish(
             None => start_error(StartFailure::Vanished, None),
         },
         Done::Unverified => start_error(StartFailure::Unverified, failure.and_then(|(_, log_begin)| log_begin)),
-        Done::TooLate => story.too_late(service),
-        Done::Trouble => story.take_trouble().unwrap_or_else(|| Error::missing("the error")),
+        Done::TooLate => report.too_late(service),
+        Done::Trouble => report.take_trouble().unwrap_or_else(|| Error::missing("the error")),
     })
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::child::{Awaited, NoChild};
-use super::dial::{Tag, Trouble};
 use super::effects::{Child, Effects, Point};
+use super::net::dial::{Tag, Trouble};
 use super::net::socket;
-use super::story::Story;
+use super::report::Report;
 use crate::error::{Error, StartFailure};
 use crate::pid::Pid;
-use crate::proto::connect::{Came, Done, Goal, Holds, Lifetime, Looked, Step};
+use crate::proto::connect::{DialFailure, Done, Goal, Holds, Lifetime, Looked, Step};
 use crate::proto::handshake::Nonce;
 use crate::proto::record::{Found, Line, Record};
 use crate::proto::scope::Place;
@@ -34,7 +34,7 @@ pub(super) async fn drive<E: Effects>(
     service: &Service,
     (goal, here): (Goal, Place),
     deadline: Duration,
-    story: &mut Story,
+    report: &mut Report,
 ) -> Result<Driven<E>, Error> {
     let limits = &service.limits;
     let mut held = Held::<E>::default();
@@ -44,7 +44,7 @@ pub(super) async fn drive<E: Effects>(
     let mut failure = None;
     let mut step = Step::new(goal, here, service.versions());
     loop {
-        story.step(&step, held.child_pid(), held.connection());
+        report.step(&step, held.child_pid(), held.connection());
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
         step = match step {
             Step::Read(s) => s.found(effects.read(Found::read)?.unwrap_or(Found::Absent)),
@@ -56,13 +56,13 @@ pub(super) async fn drive<E: Effects>(
             }
             Step::Reread(s) => {
                 let found = held.point()?.read(Found::read)?;
-                story.found(&found);
+                report.found(&found);
                 s.found(found)
             }
             Step::Probe(s) => {
-                let lifetime = held.probe(effects, story)?;
+                let lifetime = held.probe(effects, report)?;
                 if s.is_free(lifetime) {
-                    story.free(s.row(), s.elsewhere());
+                    report.free(s.row(), s.elsewhere());
                 }
                 s.answered(lifetime)
             }
@@ -90,7 +90,7 @@ pub(super) async fn drive<E: Effects>(
                 let (reply, pid) = (child.reply(limits.start).await, child.pid());
                 match reply {
                     Awaited::Ready(record) => {
-                        story.started(record.pid);
+                        report.started(record.pid);
                         let wanted = service.version;
                         let reason = match record.version < wanted {
                             true => StartFailure::Version { offers: record.version, wanted },
@@ -100,7 +100,7 @@ pub(super) async fn drive<E: Effects>(
                         s.ready(record)
                     }
                     Awaited::Busy => {
-                        story.busy(pid);
+                        report.busy(pid);
                         s.busy()
                     }
                     Awaited::Failed(reason) => {
@@ -109,7 +109,7 @@ pub(super) async fn drive<E: Effects>(
                     }
                 }
             }
-            Step::Verify(s) => s.answered(held.probe(effects, story)?),
+            Step::Verify(s) => s.answered(held.probe(effects, report)?),
             Step::Write(s) => {
                 let mut line = Line::new();
                 s.record().write(&mut line);
@@ -123,7 +123,7 @@ pub(super) async fn drive<E: Effects>(
                 s.confirmed()
             }
             Step::Fallback(s) => {
-                if held.freed(effects, limits.patience, story).await? {
+                if held.freed(effects, limits.patience, report).await? {
                     s.free()
                 } else {
                     s.not_free()
@@ -141,25 +141,25 @@ pub(super) async fn drive<E: Effects>(
                         next
                     }
                     Err(trouble) => {
-                        let came = held.hang_up(service, s.record(), trouble, story);
-                        s.failed(came)
+                        let failure = held.hang_up(service, s.record(), trouble, report);
+                        s.failed(failure)
                     }
                 }
             }
             Step::Hello(s) => match effects.send(held.stream()?, &s.message(), until).await {
                 Ok(()) => s.sent(),
                 Err(trouble) => {
-                    let came = held.hang_up(service, s.record(), trouble, story);
-                    s.failed(came)
+                    let failure = held.hang_up(service, s.record(), trouble, report);
+                    s.failed(failure)
                 }
             },
             Step::Prove(s) => {
                 let received = effects.receive(held.stream()?, until).await;
-                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Came)) {
+                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Failed)) {
                     Ok(proof) => s.proved(proof),
                     Err(trouble) => {
-                        let came = held.hang_up(service, s.record(), trouble, story);
-                        s.failed(came)
+                        let failure = held.hang_up(service, s.record(), trouble, report);
+                        s.failed(failure)
                     }
                 }
             }
@@ -169,17 +169,17 @@ pub(super) async fn drive<E: Effects>(
                     Ok(()) => effects.receive(stream, until).await,
                     Err(trouble) => Err(trouble),
                 };
-                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Came)) {
+                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Failed)) {
                     Ok(welcome) => {
                         if s.replaces() {
-                            story.replaces(s.record());
+                            report.replaces(s.record());
                             held.stream = None;
                         }
                         s.welcomed(welcome)
                     }
                     Err(trouble) => {
-                        let came = held.hang_up(service, s.record(), trouble, story);
-                        s.failed(came)
+                        let failure = held.hang_up(service, s.record(), trouble, report);
+                        s.failed(failure)
                     }
                 }
             }
@@ -250,19 +250,19 @@ impl<E: Effects> Held<E> {
         self.stream.as_mut().ok_or_else(|| Error::missing("the stream"))
     }
 
-    fn probe(&mut self, effects: &mut E, story: &mut Story) -> Result<Lifetime, Error> {
+    fn probe(&mut self, effects: &mut E, report: &mut Report) -> Result<Lifetime, Error> {
         let (lifetime, why) = effects.probe(self.point()?);
-        why.into_iter().for_each(|error| story.trouble(error));
+        why.into_iter().for_each(|error| report.trouble(error));
         Ok(lifetime)
     }
 
     /// Whether nobody is alive, looked at until `patience` is over.
-    async fn freed(&mut self, effects: &mut E, patience: Duration, story: &mut Story) -> Result<bool, Error> {
+    async fn freed(&mut self, effects: &mut E, patience: Duration, report: &mut Report) -> Result<bool, Error> {
         let until = effects.now() + patience;
         let mut pause = Pause::default();
         let is_current = self.point()?.is_current()?;
         loop {
-            match Looked::of(is_current, self.probe(effects, story)?, effects.now() >= until) {
+            match Looked::of(is_current, self.probe(effects, report)?, effects.now() >= until) {
                 Looked::Free => return Ok(true),
                 Looked::NotFree => return Ok(false),
                 Looked::Again => {
@@ -282,9 +282,9 @@ impl<E: Effects> Held<E> {
     }
 
     /// Ends a dial, and tells what it came to.
-    fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
+    fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, report: &mut Report) -> DialFailure {
         self.stream = None;
-        story.hung_up(trouble, Pid::new(record.pid), socket::endpoint(&service.point, record.address))
+        report.hung_up(trouble, Pid::new(record.pid), socket::endpoint(&service.point, record.address))
     }
 }
 

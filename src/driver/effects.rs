@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use super::child::{Awaited, NoChild};
-use super::dial::Trouble;
+use super::net::dial::Trouble;
 use crate::error::Error;
 use crate::os::lock::TryLock;
 use crate::proto::address::Address;

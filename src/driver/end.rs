@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::files::life;
+use super::files::point::Guard;
 use super::inspect::{Examined, examine};
-use super::life;
 use super::net::socket::BACKLOG;
 use super::net::stream;
 use super::os::identity::{Identity, identify, unidentified};
 use super::os::locks;
 use super::os::progress::Look;
-use super::point::Guard;
 use super::random;
-use super::{sequoia, story};
+use super::{report, sequoia};
 use crate::dialect::Dialect;
 use crate::error::{Error, Unidentified};
 use crate::limits::Limits;
@@ -102,9 +102,9 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, E
                 return Err(spare(spared, seen.look()?.suspicion()?, began.elapsed()));
             }
             Step::Done(Done::LockedOut) => {
-                return Err(story::locked_out(service, began.elapsed(), seen.look()?.suspicion()?));
+                return Err(report::locked_out(service, began.elapsed(), seen.look()?.suspicion()?));
             }
-            Step::Done(Done::StillHeld(waited)) => return Err(story::still_held(waited)),
+            Step::Done(Done::StillHeld(waited)) => return Err(report::still_held(waited)),
             Step::Done(Done::Unidentified | Done::Trouble) => {
                 return Err(seen.trouble.unwrap_or_else(|| Error::missing("the error")));
             }

@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::hall::{Counted, Hall, Told};
+use super::admission::{Admission, Counted};
 use super::os::process;
+use super::shutdown::Shutdown;
 use crate::context::Context;
 use crate::error::{Error, NotBuilt};
 use crate::handler::{Factory, KeepAlive, ServerHandle, Sessions};
@@ -26,9 +27,9 @@ use crate::stream::{Keeps, Stream};
 const WAITING: usize = 128;
 
 /// What a handler is given of its server.
-pub(super) fn handle(context: &Context, hall: &Arc<Hall>, told: &Told) -> ServerHandle {
-    let (hall, told) = (hall.clone(), told.clone());
-    ServerHandle::new(context.clone(), move || KeepAlive::new(hall.keep()), move || told.tell())
+pub(super) fn handle(context: &Context, admission: &Arc<Admission>, shutdown: &Shutdown) -> ServerHandle {
+    let (admission, shutdown) = (admission.clone(), shutdown.clone());
+    ServerHandle::new(context.clone(), move || KeepAlive::new(admission.keep()), move || shutdown.request())
 }
 
 /// A client that was welcomed.
@@ -84,14 +85,14 @@ impl Handlers {
         until: Instant,
         factory: &Factory,
         start: ServerHandle,
-        told: &Told,
+        shutdown: &Shutdown,
     ) -> Result<(), Error> {
         tokio::select! {
             biased;
             built = timeout_at(until, self.build(factory.clone(), start)) => {
                 built.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Overdue.into())))
             }
-            () = told.told() => Err(Error::Handler(NotBuilt::Abandoned.into())),
+            () = shutdown.requested() => Err(Error::Handler(NotBuilt::Abandoned.into())),
         }
     }
 

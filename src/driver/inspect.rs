@@ -7,17 +7,17 @@ use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 
 use super::connect::{self, Welcomed};
-use super::dial;
-use super::life;
+use super::files::life;
+use super::files::point::{self, Guard};
+use super::net::dial;
 use super::net::socket;
 use super::os::scope;
-use super::point::{self, Guard};
+use super::report::still_there;
 use super::sequoia;
-use super::story::still_there;
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::pid::Pid;
-use crate::proto::connect::Came;
+use crate::proto::connect::DialFailure;
 use crate::proto::handshake::{Intent, Welcome};
 use crate::proto::inspect::{Done, Step, Verdict};
 use crate::proto::record::Record;
@@ -60,9 +60,9 @@ pub(super) async fn examine(service: &Service, began: Instant) -> Result<Examine
             }
             Step::Dial(s) => match dial(service, s.record()).await? {
                 Ok(welcome) => s.welcomed(welcome),
-                Err((came, failed)) => {
+                Err((failure, failed)) => {
                     suspicion = Some(failed);
-                    s.failed(came)
+                    s.failed(failure)
                 }
             },
             Step::Lock(s) => {
@@ -85,12 +85,12 @@ fn held(point: &mut Option<Guard>) -> Result<&mut Guard, Error> {
 }
 
 /// Dials a server to ask for its status; our own trouble is an error.
-async fn dial(service: &Service, record: &Record) -> Result<Result<Welcome, (Came, Suspicion)>, Error> {
+async fn dial(service: &Service, record: &Record) -> Result<Result<Welcome, (DialFailure, Suspicion)>, Error> {
     match dial::whole(&service.point, record, Intent::Status, service.limits.patience).await {
         Ok((_, welcome)) => Ok(Ok(welcome)),
         Err((stage, trouble)) => {
-            let (came, address) = (trouble.came(), socket::endpoint(&service.point, record.address));
-            Ok(Err((came, trouble.suspicion(Pid::new(record.pid), address, stage)?)))
+            let (failure, address) = (trouble.failure(), socket::endpoint(&service.point, record.address));
+            Ok(Err((failure, trouble.suspicion(Pid::new(record.pid), address, stage)?)))
         }
     }
 }

@@ -9,9 +9,9 @@ use std::thread;
 
 use tokio::time::timeout;
 
-use super::hall::Hall;
+use super::acceptor::{Acceptor, ServerState};
+use super::admission::Admission;
 use super::handlers::{Handlers, handle, local_runtime};
-use super::lobby::{Host, Lobby};
 use super::random;
 use super::registry::{Lease, Registry, Running};
 use super::reserve::Reserve;
@@ -47,14 +47,15 @@ fn start(service: &Service, factory: &Factory, running: Running) -> Result<(), E
 }
 
 async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(), Error> {
-    let (limits, told) = (&service.limits, running.told());
-    let hall = Hall::new();
+    let (limits, shutdown) = (&service.limits, running.shutdown());
+    let admission = Admission::new();
     let mut handlers = Some(Handlers::start()?);
-    let serves = supervise::caught("the internal server", serve(service, factory, &hall, running, &mut handlers)).await;
+    let serves =
+        supervise::caught("the internal server", serve(service, factory, &admission, running, &mut handlers)).await;
     // Whatever became of this server, the next join waits for its successor.
-    told.tell();
-    let _shut = hall.look(Retire::Told);
-    let _ = timeout(limits.drain, hall.empty()).await;
+    shutdown.request();
+    let _shut = admission.look(Retire::Requested);
+    let _ = timeout(limits.drain, admission.empty()).await;
     // However long it takes: who comes next waits until then, or until its own deadline.
     if let Some(handlers) = handlers {
         handlers.ended().await;
@@ -66,30 +67,31 @@ async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(
 async fn serve(
     service: &Service,
     factory: Factory,
-    hall: &Arc<Hall>,
+    admission: &Arc<Admission>,
     running: &Running,
     handlers: &mut Option<Handlers>,
 ) -> Result<(), Error> {
-    let (start, told) = (handle(&service.context, hall, running.told()), running.told());
+    let (start, shutdown) = (handle(&service.context, admission, running.shutdown()), running.shutdown());
     let Some(building) = handlers.as_mut() else { return Ok(()) };
     let built = tokio::select! {
         biased;
         built = timeout(service.limits.start, building.build(factory, start)) => built,
-        () = told.told() => return Ok(()),
+        () = shutdown.requested() => return Ok(()),
     };
     built.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Overdue.into())))?;
     let cookie = Cookie::drawn(random::draw()?);
-    let (listener, host) = Host::listen(service, hall, told, building.sessions(), cookie, Reserve::none())?;
-    hall.open();
-    let record = host.record.clone();
-    let mut lobby = Some(Lobby::open(listener, host));
+    let (listener, state) =
+        ServerState::listen(service, admission, shutdown, building.sessions(), cookie, Reserve::none())?;
+    admission.open();
+    let record = state.record.clone();
+    let mut acceptor = Some(Acceptor::open(listener, state));
     running.serves(record);
     let served = tokio::select! {
         biased;
-        () = told.told() => Ok(()),
-        dead = supervise::lost(&mut lobby, handlers) => Err(dead),
+        () = shutdown.requested() => Ok(()),
+        dead = supervise::lost(&mut acceptor, handlers) => Err(dead),
     };
     // Before the lobby is dropped: a client that is not counted by now is not welcomed.
-    let _shut = hall.look(Retire::Told);
+    let _shut = admission.look(Retire::Requested);
     served
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use super::hall::Told;
+use super::shutdown::Shutdown;
 use super::sync::{AtomicU32, Mutex, MutexGuard, Ordering, watch};
 use crate::error::Error;
 use crate::proto::record::Record;
@@ -22,7 +22,7 @@ pub(super) struct Registry(Mutex<Servers>);
 struct Server {
     /// How many connects and connections use it. Changed only under the lock: none never becomes one.
     users: AtomicU32,
-    told: Told,
+    shutdown: Shutdown,
     state: watch::Sender<State>,
 }
 
@@ -89,14 +89,14 @@ impl Registry {
         let mut servers = self.servers();
         let lease = |server: &Arc<Server>| Lease { registry: self.clone(), server: server.clone() };
         match servers.get(point) {
-            Some(server) if server.told.at().is_some() => Entered::Retiring(server.clone()),
+            Some(server) if server.shutdown.at().is_some() => Entered::Retiring(server.clone()),
             Some(server) => {
                 server.users.fetch_add(1, Ordering::Relaxed);
                 Entered::Joined(lease(server))
             }
             None => {
                 let state = watch::Sender::new(State::Starting);
-                let server = Arc::new(Server { users: AtomicU32::new(1), told: Told::new(), state });
+                let server = Arc::new(Server { users: AtomicU32::new(1), shutdown: Shutdown::new(), state });
                 servers.insert(point.to_owned(), server.clone());
                 let (registry, point) = (self.clone(), point.to_owned());
                 Entered::Founded(lease(&server), Running { registry, point, server, end: None })
@@ -120,7 +120,7 @@ impl Server {
 impl Lease {
     /// Whether the server takes nobody new: its handler had it retire.
     pub(super) fn is_told(&self) -> bool {
-        self.server.told.at().is_some()
+        self.server.shutdown.at().is_some()
     }
 }
 
@@ -128,14 +128,14 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let _servers = self.registry.servers();
         if self.server.users.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.server.told.tell();
+            self.server.shutdown.request();
         }
     }
 }
 
 impl Running {
-    pub(super) fn told(&self) -> &Told {
-        &self.server.told
+    pub(super) fn shutdown(&self) -> &Shutdown {
+        &self.server.shutdown
     }
 
     pub(super) fn serves(&self, record: Record) {

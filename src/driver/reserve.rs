@@ -8,7 +8,7 @@ use std::fs::File;
 
 use tokio::time::sleep;
 
-use super::lobby::ACCEPT_PAUSE;
+use super::acceptor::ACCEPT_PAUSE;
 use super::os::{process, stdio};
 
 /// For as many handshakes as go on at once: each takes a millisecond.

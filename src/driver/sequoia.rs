@@ -1,9 +1,9 @@
 //! The other dialect over files, locks, sockets and processes: the machines of [`crate::proto::sequoia`].
 
+mod acceptor;
 mod child;
 mod connect;
 mod inspect;
-mod lobby;
 mod serve;
 
 pub(super) use self::connect::connect;

@@ -11,21 +11,21 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
+use super::acceptor::{Acceptor, ServerState};
 use super::connect::{self, Turn};
-use super::hall::Told;
+use super::files::life::Life;
+use super::files::log::Log;
+use super::files::point::{self, Guard};
 use super::handlers::{self, Handlers};
-use super::life::Life;
-use super::lobby::{Host, Lobby};
-use super::log::Log;
 use super::net::socket::{self, Listener};
 use super::os::file::FileId;
 use super::os::signals::{self, Signals};
 use super::os::{cleaner, inherited, process, progress, stdio};
-use super::point::{self, Guard};
 use super::random;
 use super::reserve::Reserve;
 use super::sequoia;
 use super::serving::{Effects, Server, jitter};
+use super::shutdown::Shutdown;
 use super::supervise;
 use super::watchdog::Watchdog;
 use crate::context::{self, Started};
@@ -75,13 +75,15 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
     {
         return Err(Error::Usage(Usage::StartedForOtherDialect));
     }
-    let told = Told::new();
+    let shutdown = Shutdown::new();
     let (tell_ended, ended) = oneshot::channel();
-    let stop = StopOnDrop(told.clone());
+    let stop = StopOnDrop(shutdown.clone());
     let spawned = service.context.is_spawned();
     let body = move || match handlers::local_runtime() {
-        Ok(runtime) if service.dialect == Dialect::Sequoia => runtime.block_on(sequoia::serve(&service, factory, told)),
-        Ok(runtime) => runtime.block_on(run(&service, factory, told)),
+        Ok(runtime) if service.dialect == Dialect::Sequoia => {
+            runtime.block_on(sequoia::serve(&service, factory, shutdown))
+        }
+        Ok(runtime) => runtime.block_on(run(&service, factory, shutdown)),
         Err(error) => Err(Error::System { stage: Stage::Watch, source: error }),
     };
     thread::Builder::new()
@@ -97,22 +99,22 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
 }
 
 /// A server whose `serve` is dropped retires.
-struct StopOnDrop(Told);
+struct StopOnDrop(Shutdown);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
-        self.0.tell();
+        self.0.request();
     }
 }
 
-async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
+async fn run(service: &Service, factory: Factory, shutdown: Shutdown) -> Result<(), Error> {
     // Before anything is written: the limits are those of whoever started this process.
     let signals = Signals::new(service.context.is_spawned()).map_err(Error::system(Stage::Watch))?;
-    let mut server = Server::new(service, told, Native::default());
+    let mut server = Server::new(service, shutdown, Native::default());
     if service.context.is_spawned() {
         // Somebody waits: the threads come up side by side.
         let (orders, replies) = stdio::take().map_err(Error::system(Stage::Watch))?;
-        let held = service.context.is_ephemeral().then(|| server.told.clone());
+        let held = service.context.is_ephemeral().then(|| server.shutdown.clone());
         server.effects.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
         server.effects.replies = Some(File::from(replies));
         // Without one now, *Build* tries again, and says why there is none.
@@ -141,7 +143,7 @@ impl Drop for Native {
         if thread::panicking()
             && let Some(life) = self.life.take()
         {
-            life.leave();
+            life.keep_until_exit();
         }
     }
 }
@@ -152,10 +154,10 @@ impl Server<'_, Native> {
         let starter = if self.service.context.is_spawned() {
             Starter::Spawner
         } else {
-            let stopped = self.told.clone();
+            let stopped = self.shutdown.clone();
             let turn = tokio::select! {
                 turn = connect::claim_turn(self.service) => turn,
-                () = stopped.told() => return Ok(()),
+                () = stopped.requested() => return Ok(()),
             };
             match turn? {
                 Turn::Ours(point) => self.point = Some(point),
@@ -215,7 +217,7 @@ impl Server<'_, Native> {
                 },
                 Step::Ready(s) => {
                     let mut line = Line::new();
-                    Reply::ready(&self.host()?.record, &mut line);
+                    Reply::ready(&self.state()?.record, &mut line);
                     self.effects.reply(&line)?;
                     s.said()
                 }
@@ -227,7 +229,7 @@ impl Server<'_, Native> {
                     s.registered()
                 }
                 Step::Write(s) => {
-                    let record = self.host()?.record.clone();
+                    let record = self.state()?.record.clone();
                     self.point()?.write(&record)?;
                     self.open_native()?;
                     process::notify_service_manager();
@@ -249,7 +251,7 @@ impl Server<'_, Native> {
                             suspicion: None,
                             holder: Holder::of_life(self.service),
                         }),
-                        Done::Failed | Done::Untold => {
+                        Done::Failed | Done::NoCookie => {
                             Err(self.refused.take().unwrap_or_else(|| Error::missing("the reason")))
                         }
                     };
@@ -275,11 +277,12 @@ impl Server<'_, Native> {
         let cookie = self.cookie.take().ok_or_else(|| Error::missing("the cookie"))?;
         let sessions = self.handlers.as_ref().ok_or_else(|| Error::missing("the handler"))?.sessions();
         let reserve = Reserve::new();
-        let (listener, host) = Host::listen(self.service, &self.hall, &self.told, sessions, cookie, reserve)?;
-        if !host.record.scope.places(&host.record.address) {
+        let (listener, state) =
+            ServerState::listen(self.service, &self.admission, &self.shutdown, sessions, cookie, reserve)?;
+        if !state.record.scope.places(&state.record.address) {
             return Err(Error::UnknownNamespace);
         }
-        self.host = Some(host);
+        self.state = Some(state);
         self.effects.listener = Some(listener);
         Ok(())
     }
@@ -309,7 +312,7 @@ impl Native {
 }
 
 impl Effects for Native {
-    type Host = Host;
+    type ServerState = ServerState;
 
     /// The point and the life file, say.
     const FILES: usize = 2;
@@ -318,17 +321,17 @@ impl Effects for Native {
         Some(self.life.is_some())
     }
 
-    async fn may_be_idle(_host: &Host, _patience: Duration) {}
+    async fn may_be_idle(_host: &ServerState, _patience: Duration) {}
 
-    fn touch(service: &Service, host: &Host) {
+    fn touch(service: &Service, state: &ServerState) {
         let Service { context, point, life, log, .. } = service;
         [context.home(), point, life, log].into_iter().for_each(cleaner::touch);
-        if let Address::Unix(name) = host.record.address {
+        if let Address::Unix(name) = state.record.address {
             cleaner::touch(&socket::path(point, name));
         }
     }
 
-    fn check(&self, service: &Service, host: &Host, point: Option<&mut Guard>) -> Result<Checked, Error> {
+    fn check(&self, service: &Service, state: &ServerState, point: Option<&mut Guard>) -> Result<Checked, Error> {
         let (found, file) = match point {
             Some(point) => (point.found(), point.id()),
             None => (point::read(&service.point), FileId::at(&service.point).ok()),
@@ -337,13 +340,13 @@ impl Effects for Native {
             LifeFile::Lost => Ok(Checked::Lost),
             life => {
                 let in_place = file.is_some() && file == self.written;
-                Ok(Checked::of(life, &found?, in_place, &host.record, &host.here))
+                Ok(Checked::of(life, &found?, in_place, &state.record, &state.here))
             }
         }
     }
 
-    fn repair(lobby: &mut Lobby<Host>) {
-        lobby.look_after_file();
+    fn repair(acceptor: &mut Acceptor<ServerState>) {
+        acceptor.look_after_file();
     }
 
     fn is_gone(&self, _service: &Service) -> bool {
@@ -354,32 +357,32 @@ impl Effects for Native {
         self.life.as_mut().map_or(Ok(LifeFile::Lost), Life::reclaim)
     }
 
-    fn restore(&mut self, host: &Host, point: &mut Guard) -> Result<(), Error> {
-        let restored = point.clear().and_then(|()| point.write(&host.record));
+    fn restore(&mut self, state: &ServerState, point: &mut Guard) -> Result<(), Error> {
+        let restored = point.clear().and_then(|()| point.write(&state.record));
         self.written = point.id();
         restored
     }
 
-    async fn settle(_host: &Host, _patience: Duration) {}
+    async fn settle(_host: &ServerState, _patience: Duration) {}
 
-    fn may_withdraw(host: &Host, point: &mut Guard) -> Result<bool, Error> {
-        Ok(may_withdraw(&point.found()?, &host.record))
+    fn may_withdraw(state: &ServerState, point: &mut Guard) -> Result<bool, Error> {
+        Ok(may_withdraw(&point.found()?, &state.record))
     }
 
     /// The clients that asked for the retirement are kept in it.
-    fn close(host: Rc<Host>) -> Option<Rc<Host>> {
-        Some(host)
+    fn close(state: Rc<ServerState>) -> Option<Rc<ServerState>> {
+        Some(state)
     }
 
-    fn dismiss(host: &Host) {
-        host.dismiss_witnesses();
+    fn release_retire_waiters(state: &ServerState) {
+        state.release_retire_waiters();
     }
 
     fn release(&mut self, lock: LifetimeLock) {
         if let Some(life) = self.life.take() {
             match lock {
                 LifetimeLock::Release => drop(life),
-                LifetimeLock::Leave => life.leave(),
+                LifetimeLock::Leave => life.keep_until_exit(),
             }
         }
     }

@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
+use super::acceptor::{Acceptor, Handshake};
+use super::admission::Admission;
 use super::clock::{at, now};
-use super::hall::{Hall, Told};
+use super::files::log::Log;
+use super::files::point::{self, Guard};
 use super::handlers::{Handlers, handle};
-use super::lobby::{Greet, Lobby};
-use super::log::Log;
 use super::net::socket::Listener;
 use super::os::signals::Signals;
-use super::point::{self, Guard};
 use super::random;
+use super::shutdown::Shutdown;
 use super::supervise;
 use crate::error::Error;
 use crate::handler::Factory;
@@ -31,7 +32,7 @@ use crate::service::Service;
 /// What a dialect does at a step of the serving machine. All else is the same in both, and stands in [`Server`].
 pub(super) trait Effects: Sized {
     /// What answers the clients.
-    type Host: Greet;
+    type ServerState: Handshake;
 
     /// How many files *Check* and *Lock* open at once, at most.
     const FILES: usize;
@@ -40,16 +41,16 @@ pub(super) trait Effects: Sized {
     fn holds_life(&self) -> Option<bool>;
 
     /// Serve: returns when the idle period may end.
-    async fn may_be_idle(host: &Self::Host, patience: Duration);
+    async fn may_be_idle(state: &Self::ServerState, patience: Duration);
 
     /// Check: marks this server's files as used, lest a cleaner of temporary files take them for forgotten.
-    fn touch(service: &Service, host: &Self::Host);
+    fn touch(service: &Service, state: &Self::ServerState);
 
     /// Check, and with the locked point Recheck: returns what the files say.
-    fn check(&self, service: &Service, host: &Self::Host, point: Option<&mut Guard>) -> Result<Checked, Error>;
+    fn check(&self, service: &Service, state: &Self::ServerState, point: Option<&mut Guard>) -> Result<Checked, Error>;
 
     /// Check: repairs the listener's file, where it has one.
-    fn repair(lobby: &mut Lobby<Self::Host>);
+    fn repair(acceptor: &mut Acceptor<Self::ServerState>);
 
     /// Backoff: returns whether the home is gone. Then there is nothing to lock, and nothing to withdraw.
     fn is_gone(&self, service: &Service) -> bool;
@@ -58,20 +59,20 @@ pub(super) trait Effects: Sized {
     fn reclaim(&mut self) -> Result<LifeFile, Error>;
 
     /// Restore: truncates the point and writes the record of this server again.
-    fn restore(&mut self, host: &Self::Host, point: &mut Guard) -> Result<(), Error>;
+    fn restore(&mut self, state: &Self::ServerState, point: &mut Guard) -> Result<(), Error>;
 
     /// Look: returns when the clients that have to be counted before are counted.
-    async fn settle(host: &Self::Host, patience: Duration);
+    async fn settle(state: &Self::ServerState, patience: Duration);
 
     /// Withdraw: returns whether this server may withdraw what the point holds.
-    fn may_withdraw(host: &Self::Host, point: &mut Guard) -> Result<bool, Error>;
+    fn may_withdraw(state: &Self::ServerState, point: &mut Guard) -> Result<bool, Error>;
 
     /// Close: returns what is needed until the end of the drain. The rest is dropped.
-    fn close(host: Rc<Self::Host>) -> Option<Rc<Self::Host>>;
+    fn close(state: Rc<Self::ServerState>) -> Option<Rc<Self::ServerState>>;
 
     /// Drain: leaves the connections of clients that asked for the retirement to the process, where that is nothing but
     /// this server.
-    fn dismiss(host: &Self::Host);
+    fn release_retire_waiters(state: &Self::ServerState);
 
     /// Release: releases the lifetime lock, or leaves it to the process.
     fn release(&mut self, lock: LifetimeLock);
@@ -87,17 +88,17 @@ pub(super) trait Effects: Sized {
 pub(super) struct Server<'a, E: Effects> {
     pub(super) service: &'a Service,
     pub(super) effects: E,
-    pub(super) told: Told,
+    pub(super) shutdown: Shutdown,
     /// What a started server prints to. By hand, that is nobody else's.
     pub(super) log: Option<Log<'a>>,
     pub(super) cookie: Option<Cookie>,
-    pub(super) hall: Arc<Hall>,
+    pub(super) admission: Arc<Admission>,
     pub(super) handlers: Option<Handlers>,
-    pub(super) host: Option<Rc<E::Host>>,
+    pub(super) state: Option<Rc<E::ServerState>>,
     pub(super) point: Option<Guard>,
     /// Why the start failed.
     pub(super) refused: Option<Error>,
-    lobby: Option<Lobby<E::Host>>,
+    acceptor: Option<Acceptor<E::ServerState>>,
     /// Which task it lost, and so retires.
     dead: Option<Error>,
     /// Code of the handler cannot be stopped.
@@ -107,19 +108,19 @@ pub(super) struct Server<'a, E: Effects> {
 }
 
 impl<'a, E: Effects> Server<'a, E> {
-    pub(super) fn new(service: &'a Service, told: Told, effects: E) -> Self {
+    pub(super) fn new(service: &'a Service, shutdown: Shutdown, effects: E) -> Self {
         Server {
             service,
             effects,
-            told,
+            shutdown,
             log: None,
             cookie: None,
-            hall: Hall::new(),
+            admission: Admission::new(),
             handlers: None,
-            host: None,
+            state: None,
             point: None,
             refused: None,
-            lobby: None,
+            acceptor: None,
             dead: None,
             handler_runs: false,
             next_check: now(),
@@ -133,7 +134,7 @@ impl<'a, E: Effects> Server<'a, E> {
         signals: Signals,
         live: impl AsyncFnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let (told, spawned) = (self.told.clone(), self.service.context.is_spawned());
+        let (shutdown, spawned) = (self.shutdown.clone(), self.service.context.is_spawned());
         let lives = async {
             let result = supervise::caught("the server's loop", live(&mut self)).await;
             if let Ok(Err(error)) | Err(error) = &result {
@@ -148,25 +149,25 @@ impl<'a, E: Effects> Server<'a, E> {
         tokio::select! {
             biased;
             result = lives => result,
-            never = obey(signals, told) => match never {},
+            never = follow_signals(signals, shutdown) => match never {},
         }
     }
 
     /// Builds the handler.
     pub(super) async fn build(&mut self, factory: &Factory, until: Instant) -> Result<(), Error> {
-        let start = handle(&self.service.context, &self.hall, &self.told);
+        let start = handle(&self.service.context, &self.admission, &self.shutdown);
         let handlers = match self.handlers.take() {
             Some(handlers) => handlers,
             None => Handlers::start()?,
         };
-        self.handlers.insert(handlers).build_by(until, factory, start, &self.told).await
+        self.handlers.insert(handlers).build_by(until, factory, start, &self.shutdown).await
     }
 
     /// Serves from here on: nothing was accepted before.
     pub(super) fn open(&mut self, listener: Listener) -> Result<(), Error> {
-        let host = self.host()?;
-        self.hall.open();
-        self.lobby = Some(Lobby::open(listener, host));
+        let state = self.state()?;
+        self.admission.open();
+        self.acceptor = Some(Acceptor::open(listener, state));
         self.next_check = now() + self.service.limits.check;
         Ok(())
     }
@@ -193,13 +194,13 @@ impl<'a, E: Effects> Server<'a, E> {
                 Step::Lock(s) => {
                     let tried = self.try_lock();
                     if s.rests(tried) {
-                        self.hall.rest();
+                        self.admission.rest();
                         sleep(jitter()?).await;
                     }
                     s.tried(tried)
                 }
                 Step::Backoff(s) => {
-                    let (requested, gone) = (self.told.at(), self.effects.is_gone(self.service));
+                    let (requested, gone) = (self.shutdown.at(), self.effects.is_gone(self.service));
                     if self.tries.are_over(requested, gone, self.service.limits.drain, now()) {
                         s.overdue()
                     } else {
@@ -218,20 +219,20 @@ impl<'a, E: Effects> Server<'a, E> {
                     s.restored()
                 }
                 Step::Look(s) => {
-                    E::settle(&*self.host()?, self.service.limits.patience).await;
-                    if self.hall.look(s.why()) { s.shut() } else { s.counted() }
+                    E::settle(&*self.state()?, self.service.limits.patience).await;
+                    if self.admission.look(s.why()) { s.shut() } else { s.counted() }
                 }
                 Step::Withdraw(s) => {
-                    let host = self.host()?;
+                    let state = self.state()?;
                     let point = self.point()?;
-                    if E::may_withdraw(&host, point).is_ok_and(|may| may) {
+                    if E::may_withdraw(&state, point).is_ok_and(|may| may) {
                         let _ = point.clear();
                     }
                     s.withdrawn()
                 }
                 Step::Close(s) => {
-                    self.lobby = None;
-                    self.host = self.host.take().and_then(E::close);
+                    self.acceptor = None;
+                    self.state = self.state.take().and_then(E::close);
                     s.closed()
                 }
                 Step::Unlock(s) => {
@@ -256,25 +257,25 @@ impl<'a, E: Effects> Server<'a, E> {
 
     /// Waits until something is due. Clients come and go meanwhile.
     async fn wait(&mut self) -> Result<Due, Error> {
-        let host = self.host()?;
-        host.reserve().fill();
+        let state = self.state()?;
+        state.reserve().fill();
         let limits = &self.service.limits;
         let idle = async {
-            E::may_be_idle(&host, limits.patience).await;
-            self.hall.idle(limits.idle, limits.patience).await;
+            E::may_be_idle(&state, limits.patience).await;
+            self.admission.idle(limits.idle, limits.patience).await;
         };
         let idle = tokio::select! {
             biased;
-            () = self.told.told() => false,
+            () = self.shutdown.requested() => false,
             () = sleep_until(at(self.next_check)) => false,
             () = idle => true,
-            dead = supervise::lost(&mut self.lobby, &mut self.handlers) => {
+            dead = supervise::lost(&mut self.acceptor, &mut self.handlers) => {
                 self.dead = Some(dead);
-                self.told.tell();
+                self.shutdown.request();
                 false
             }
         };
-        Ok(Due { shutdown: self.told.at().is_some(), check: now() >= self.next_check, idle })
+        Ok(Due { shutdown: self.shutdown.at().is_some(), check: now() >= self.next_check, idle })
     }
 
     fn try_lock(&mut self) -> Tried {
@@ -296,18 +297,18 @@ impl<'a, E: Effects> Server<'a, E> {
         self.next_check = now() + self.service.limits.check;
         self.lend();
         self.log.iter_mut().for_each(Log::look_after);
-        E::touch(self.service, &*self.host()?);
+        E::touch(self.service, &*self.state()?);
         let checked = self.checked(false)?;
         if checked != Checked::Lost {
-            self.lobby.iter_mut().for_each(E::repair);
+            self.acceptor.iter_mut().for_each(E::repair);
         }
         Ok(checked)
     }
 
     fn checked(&mut self, locked: bool) -> Result<Checked, Error> {
-        let host = self.host()?;
+        let state = self.state()?;
         let point = if locked { Some(self.point.as_mut().ok_or_else(no_lock)?) } else { None };
-        Ok(self.effects.check(self.service, &host, point).unwrap_or_else(|error| {
+        Ok(self.effects.check(self.service, &state, point).unwrap_or_else(|error| {
             tracing::warn!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "the files cannot be looked at");
             Checked::CannotTell
         }))
@@ -326,8 +327,8 @@ impl<'a, E: Effects> Server<'a, E> {
     }
 
     fn restore(&mut self) -> Result<(), Error> {
-        let host = self.host()?;
-        match self.effects.restore(&host, self.point.as_mut().ok_or_else(no_lock)?) {
+        let state = self.state()?;
+        match self.effects.restore(&state, self.point.as_mut().ok_or_else(no_lock)?) {
             Ok(()) => tracing::info!(target: "rendezvous_ipc::serve", "the record was restored"),
             Err(error) => {
                 tracing::warn!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "not restored")
@@ -338,8 +339,8 @@ impl<'a, E: Effects> Server<'a, E> {
 
     /// Gives up descriptors of the reserve, so that there are as many for what this server opens itself.
     fn lend(&self) {
-        if let Some(host) = &self.host {
-            host.reserve().lend(E::FILES);
+        if let Some(state) = &self.state {
+            state.reserve().lend(E::FILES);
         }
     }
 
@@ -347,25 +348,25 @@ impl<'a, E: Effects> Server<'a, E> {
     async fn drain(&mut self) {
         let limits = &self.service.limits;
         let draining = Draining::new(now(), limits.drain);
-        while draining.waits(self.hall.counted(), self.told.is_forced(), now()) {
+        while draining.waits(self.admission.counted(), self.shutdown.is_forced(), now()) {
             tokio::select! {
-                _ = timeout_at(at(draining.until()), self.hall.empty()) => {}
-                () = self.told.forced() => {}
+                _ = timeout_at(at(draining.until()), self.admission.empty()) => {}
+                () = self.shutdown.forced() => {}
             }
         }
         self.end_handlers(draining.left_for_the_handler(limits.patience, now())).await;
         if self.service.context.is_spawned()
-            && let Some(host) = &self.host
+            && let Some(state) = &self.state
         {
-            E::dismiss(host);
+            E::release_retire_waiters(state);
         }
     }
 
     /// Ends what a loop that panicked has left. Its clients are served until the end of the drain.
     async fn abandon(&mut self) {
-        (self.point, self.lobby) = (None, None);
+        (self.point, self.acceptor) = (None, None);
         self.effects.abandon();
-        let _shut = self.hall.look(Retire::Told);
+        let _shut = self.admission.look(Retire::Requested);
         self.drain().await;
     }
 
@@ -386,8 +387,8 @@ impl<'a, E: Effects> Server<'a, E> {
         self.effects.release(LifetimeLock::after(self.handler_runs));
     }
 
-    pub(super) fn host(&self) -> Result<Rc<E::Host>, Error> {
-        self.host.clone().ok_or_else(|| Error::missing("the record"))
+    pub(super) fn state(&self) -> Result<Rc<E::ServerState>, Error> {
+        self.state.clone().ok_or_else(|| Error::missing("the record"))
     }
 
     pub(super) fn point(&mut self) -> Result<&mut Guard, Error> {
@@ -396,10 +397,10 @@ impl<'a, E: Effects> Server<'a, E> {
 }
 
 /// Takes signals, for as long as the server lives.
-async fn obey(mut signals: Signals, told: Told) -> Infallible {
+async fn follow_signals(mut signals: Signals, shutdown: Shutdown) -> Infallible {
     loop {
         signals.next().await;
-        told.signal();
+        shutdown.signal();
     }
 }
 

@@ -13,8 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
+use super::acceptor::{Acceptor, Handshake};
 use super::handlers::Handlers;
-use super::lobby::{Greet, Lobby};
 use crate::error::Error;
 
 /// Awaits a loop that others depend on. Its panic is told, and is an error.
@@ -34,11 +34,11 @@ pub(super) fn caught_thread<T>(what: &str, work: impl FnOnce() -> T) -> Result<T
 
 /// Returns when a task is dead without which a server serves nobody, and says which. Until then it begins to accept anew
 /// where that has come to its end.
-pub(super) async fn lost<G: Greet>(lobby: &mut Option<Lobby<G>>, handlers: &mut Option<Handlers>) -> Error {
+pub(super) async fn lost<G: Handshake>(acceptor: &mut Option<Acceptor<G>>, handlers: &mut Option<Handlers>) -> Error {
     loop {
         let accepting = async {
-            match lobby.as_mut() {
-                Some(lobby) => lobby.accepts_no_more().await,
+            match acceptor.as_mut() {
+                Some(acceptor) => acceptor.accepts_no_more().await,
                 None => std::future::pending().await,
             }
         };
@@ -60,7 +60,7 @@ pub(super) async fn lost<G: Greet>(lobby: &mut Option<Lobby<G>>, handlers: &mut 
             Err(error) => error.try_into_panic().map_or_else(|error| error.to_string(), panicked),
         };
         let dead = dead("the task that accepts", how);
-        if !lobby.as_mut().is_some_and(Lobby::accept_again) {
+        if !acceptor.as_mut().is_some_and(Acceptor::accept_again) {
             return dead;
         }
     }

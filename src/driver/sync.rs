@@ -1,4 +1,4 @@
-//! What threads share in `hall`, `reaper` and `registry`.
+//! What threads share in `admission`, `reaper` and `registry`.
 //!
 //! `tests/loom` includes these files beside a `sync` of its own, made of what loom explores.
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::child::{Child, NoChild};
-use super::dial::{self, Trouble};
 use super::effects::{self, Effects};
-use super::point::{self, Guard};
-use super::{life, random};
+use super::files::life;
+use super::files::point::{self, Guard};
+use super::net::dial::{self, Trouble};
+use super::random;
 use crate::error::Error;
 use crate::os::lock::TryLock;
 use crate::proto::address::Address;

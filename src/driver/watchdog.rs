@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::hall::Told;
 use super::os::process::{self, Lines};
+use super::shutdown::Shutdown;
 use crate::error::Error;
 use crate::proto::start::{Order, is_registered};
 use crate::stage::Stage;
@@ -24,14 +24,14 @@ pub(super) struct Watchdog {
 impl Watchdog {
     /// Starts to watch. An order that does not come within `patience` never will. A server that is held tells itself
     /// to retire when the spawner's end is gone.
-    pub(super) fn start(orders: OwnedFd, patience: Duration, held: Option<Told>) -> Result<Self, Error> {
+    pub(super) fn start(orders: OwnedFd, patience: Duration, held: Option<Shutdown>) -> Result<Self, Error> {
         let (tell_order, order) = oneshot::channel();
         let (tell_registered, registered) = oneshot::channel();
         thread::Builder::new()
             .name("rendezvous-watchdog".into())
             .spawn(move || {
                 // However this thread ends: nobody else would tell it.
-                let held = held.map(TellOnDrop);
+                let held = held.map(RequestOnDrop);
                 let mut orders = Lines::of(orders);
                 watch(&mut orders, patience, || EndOnDrop, tell_order, tell_registered);
                 if held.is_some() {
@@ -54,11 +54,11 @@ impl Watchdog {
 }
 
 /// Has a server retire.
-struct TellOnDrop(Told);
+struct RequestOnDrop(Shutdown);
 
-impl Drop for TellOnDrop {
+impl Drop for RequestOnDrop {
     fn drop(&mut self) {
-        self.0.tell();
+        self.0.request();
     }
 }
 
@@ -152,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn a_held_server_is_told_however_its_watchdog_ends() {
-        let told = Told::new();
-        let held = TellOnDrop(told.clone());
+    fn a_request_reaches_a_server_however_its_watchdog_ends() {
+        let shutdown = Shutdown::new();
+        let held = RequestOnDrop(shutdown.clone());
         let watchdog = thread::spawn(move || {
             let _held = held;
             panic!("it reads what nobody wrote");
         });
         watchdog.join().unwrap_err();
-        assert!(told.at().is_some());
+        assert!(shutdown.at().is_some());
     }
 }

@@ -152,7 +152,10 @@ fn a_process_that_is_not_known_is_left_out_of_the_words() {
 
 #[test]
 fn each_stage_is_shown_by_its_name_and_only_some_wait_for_a_lock() {
-    assert_eq!((Stage::Reread.to_string(), Stage::Hear.to_string()), ("Reread".into(), "Hear".into()));
+    assert_eq!(
+        (Stage::Reread.to_string(), Stage::ReceiveCookie.to_string()),
+        ("Reread".into(), "ReceiveCookie".into())
+    );
     assert!(Stage::Lock.waits_for_a_lock() && Stage::Backoff.waits_for_a_lock());
     assert!(!Stage::Dial.waits_for_a_lock() && !Stage::Internal.waits_for_a_lock());
 }

@@ -1,6 +1,6 @@
 //! What is particular to an operating system. Each system has the same files with the same functions.
 
-pub(crate) mod heard;
+pub(crate) mod line_buffer;
 pub(crate) mod lock;
 #[cfg(unix)]
 mod unix;

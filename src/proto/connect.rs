@@ -17,19 +17,19 @@
 //! relies on the driver to answer truly, and on locks that are locks. Only what decides is in a step.
 //! Why it all came about is the driver's story.
 
+mod attempt;
 mod dial;
 mod facts;
-mod quest;
 mod start;
 mod verdict;
 
-use self::dial::{Contact, How};
+use self::attempt::Attempt;
+pub use self::attempt::{Goal, Policy, Versions};
 pub use self::dial::{Dial, Hello, Proof, Prove, Welcome};
+use self::dial::{DialMode, Dialing};
 pub use self::facts::Facts;
-use self::quest::Quest;
-pub use self::quest::{Goal, Policy, Versions};
 pub use self::start::{Await, Confirm, Fallback, Looked, Spawn, Verify, Write};
-pub use self::verdict::{Came, Class, Lifetime, Refusal, Row};
+pub use self::verdict::{Class, DialFailure, Lifetime, Refusal, Row};
 use self::verdict::{Verdict, verdict};
 use super::cookie::Cookie;
 use super::handshake;
@@ -115,8 +115,9 @@ pub enum Done {
 impl Step {
     /// The first step.
     pub fn new(goal: Goal, here: Place, versions: Versions) -> Self {
-        let quest = Quest { goal, here, versions, replaced: None, suspect: None, waited: false, dials: 0, starts: 0 };
-        Step::Read(Read { quest, again: false })
+        let attempt =
+            Attempt { goal, here, versions, replaced: None, suspect: None, waited: false, dials: 0, starts: 0 };
+        Step::Read(Read { attempt, again: false })
     }
 
     /// The name of this step's action in the protocol.
@@ -153,10 +154,10 @@ impl Step {
             Step::Await(_) | Step::Verify(_) | Step::Write(_) | Step::Kill(_) => (true, true, false),
             Step::Confirm(_) => (true, true, true),
             Step::Fallback(_) | Step::Unlock(_) => (true, false, false),
-            Step::Dial(Dial { contact })
-            | Step::Hello(Hello { contact, .. })
-            | Step::Prove(Prove { contact, .. })
-            | Step::Welcome(Welcome { contact, .. }) => (matches!(contact.how, How::Holding), false, false),
+            Step::Dial(Dial { dialing })
+            | Step::Hello(Hello { dialing, .. })
+            | Step::Prove(Prove { dialing, .. })
+            | Step::Welcome(Welcome { dialing, .. }) => (matches!(dialing.how, DialMode::Holding), false, false),
             Step::Done(done) => (matches!(done, Done::Start), false, false),
         };
         Holds { lock, child, record }
@@ -166,7 +167,7 @@ impl Step {
 /// Read the point: no lock, nothing created, at most [`Record::MAX`]` + 1` bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Read {
-    quest: Quest,
+    attempt: Attempt,
     /// The suspect is dialled again if it is still there.
     again: bool,
 }
@@ -174,16 +175,16 @@ pub struct Read {
 impl Read {
     /// What the point holds.
     pub fn found(self, found: Found) -> Step {
-        let Read { mut quest, again } = self;
+        let Read { mut attempt, again } = self;
         match found {
-            Found::Record(record) if again && quest.suspect.as_ref() == Some(&record) => {
-                Step::Dial(Dial { contact: Contact { quest, record, how: How::Again } })
+            Found::Record(record) if again && attempt.suspect.as_ref() == Some(&record) => {
+                Step::Dial(Dial { dialing: Dialing { attempt, record, how: DialMode::Again } })
             }
-            Found::Record(record) if quest.dialable(&record) => {
-                quest.dials += 1;
-                Step::Dial(Dial { contact: Contact { quest, record, how: How::Free } })
+            Found::Record(record) if attempt.dialable(&record) => {
+                attempt.dials += 1;
+                Step::Dial(Dial { dialing: Dialing { attempt, record, how: DialMode::Free } })
             }
-            _ => quest.without_a_server(),
+            _ => attempt.without_a_server(),
         }
     }
 }
@@ -191,16 +192,16 @@ impl Read {
 /// Try the point lock, creating the file where there is none; its path must still lead to the locked file.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Lock {
-    quest: Quest,
+    attempt: Attempt,
 }
 
 impl Lock {
     /// What the try came to.
     pub fn tried(self, tried: Tried) -> Step {
-        let Lock { quest } = self;
+        let Lock { attempt } = self;
         match tried.means() {
-            Means::Held => Step::Reread(Reread { quest }),
-            Means::Later | Means::NoPoint => Step::Backoff(Backoff { quest, again: false }),
+            Means::Held => Step::Reread(Reread { attempt }),
+            Means::Later | Means::NoPoint => Step::Backoff(Backoff { attempt, again: false }),
             Means::Trouble => Step::Done(Done::Trouble),
         }
     }
@@ -209,19 +210,19 @@ impl Lock {
 /// Read the point again, under the lock.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reread {
-    quest: Quest,
+    attempt: Attempt,
 }
 
 impl Reread {
     /// What the point holds.
     pub fn found(self, found: Found) -> Step {
-        let Reread { quest } = self;
-        match (quest.row(&found), found) {
+        let Reread { attempt } = self;
+        match (attempt.row(&found), found) {
             (Row::Fresh, Found::Record(record)) => {
-                Step::Dial(Dial { contact: Contact { quest, record, how: How::Holding } })
+                Step::Dial(Dial { dialing: Dialing { attempt, record, how: DialMode::Holding } })
             }
-            (row, Found::Record(record)) => Step::Probe(Probe { quest, row, record: Some(record) }),
-            (row, _) => Step::Probe(Probe { quest, row, record: None }),
+            (row, Found::Record(record)) => Step::Probe(Probe { attempt, row, record: Some(record) }),
+            (row, _) => Step::Probe(Probe { attempt, row, record: None }),
         }
     }
 }
@@ -229,7 +230,7 @@ impl Reread {
 /// Ask the lifetime lock: a shared try-lock, given back at once.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Probe {
-    quest: Quest,
+    attempt: Attempt,
     row: Row,
     /// The record that was read, if there is one.
     record: Option<Record>,
@@ -244,7 +245,7 @@ impl Probe {
     /// The process of the record that was read, and in which part its scope differs from here, if it does.
     pub fn elsewhere(&self) -> Option<(u32, Difference)> {
         let record = self.record.as_ref()?;
-        Some((record.pid, self.quest.here.differs(&record.scope)?))
+        Some((record.pid, self.attempt.here.differs(&record.scope)?))
     }
 
     /// Whether that says that no server is alive: *free* does, and so does a life file that is not there and that nobody
@@ -255,7 +256,7 @@ impl Probe {
 
     fn verdict(&self, lifetime: Lifetime) -> Verdict {
         match verdict(self.row, lifetime) {
-            Verdict::Wait if self.quest.waited => Verdict::Start,
+            Verdict::Wait if self.attempt.waited => Verdict::Start,
             verdict => verdict,
         }
     }
@@ -263,20 +264,20 @@ impl Probe {
     /// What the lock said.
     pub fn answered(self, lifetime: Lifetime) -> Step {
         let verdict = self.verdict(lifetime);
-        let Probe { mut quest, row, record } = self;
-        quest.waited &= lifetime == Lifetime::Absent;
+        let Probe { mut attempt, row, record } = self;
+        attempt.waited &= lifetime == Lifetime::Absent;
         match verdict {
-            Verdict::Start if quest.goal == Goal::Retire => unlock(Then::Done(Done::Absent)),
-            Verdict::Start if quest.starts == STARTS => quest.failed(false),
-            Verdict::Start => Step::Clear(Clear { quest }),
+            Verdict::Start if attempt.goal == Goal::Retire => unlock(Then::Done(Done::Absent)),
+            Verdict::Start if attempt.starts == STARTS => attempt.failed(false),
+            Verdict::Start => Step::Clear(Clear { attempt }),
             Verdict::DialHolding => match record {
-                Some(record) => Step::Dial(Dial { contact: Contact { quest, record, how: How::Holding } }),
+                Some(record) => Step::Dial(Dial { dialing: Dialing { attempt, record, how: DialMode::Holding } }),
                 // Only a record is dialled; reading again loses nothing.
-                None => unlock(Then::Backoff(quest, false)),
+                None => unlock(Then::Backoff(attempt, false)),
             },
-            Verdict::BackOff => unlock(Then::Backoff(quest, false)),
-            Verdict::DialAgain => unlock(Then::Backoff(quest, true)),
-            Verdict::Wait => unlock(Then::Wait(quest, row == Row::Suspected)),
+            Verdict::BackOff => unlock(Then::Backoff(attempt, false)),
+            Verdict::DialAgain => unlock(Then::Backoff(attempt, true)),
+            Verdict::Wait => unlock(Then::Wait(attempt, row == Row::Suspected)),
             Verdict::Refuse(refusal) => unlock(Then::Done(Done::Refused(refusal))),
         }
     }
@@ -285,15 +286,15 @@ impl Probe {
 /// Withdraw what the point holds. It is dead: the lifetime lock was free.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Clear {
-    quest: Quest,
+    attempt: Attempt,
 }
 
 impl Clear {
     /// The point is empty; `random` was drawn for the cookie of the server that comes next.
     pub fn cleared(self, random: Random) -> Step {
-        match self.quest.goal {
+        match self.attempt.goal {
             Goal::Serve => Step::Done(Done::Start),
-            _ => Step::Spawn(Spawn { quest: self.quest, cookie: Cookie::drawn(random) }),
+            _ => Step::Spawn(Spawn { attempt: self.attempt, cookie: Cookie::drawn(random) }),
         }
     }
 
@@ -311,14 +312,14 @@ pub struct Kill {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum After {
-    Fallback(Quest),
+    Fallback(Attempt),
     Unlock(Then),
 }
 
 impl After {
     fn step(self) -> Step {
         match self {
-            After::Fallback(quest) => Step::Fallback(Fallback { quest }),
+            After::Fallback(attempt) => Step::Fallback(Fallback { attempt }),
             After::Unlock(then) => unlock(then),
         }
     }
@@ -340,9 +341,9 @@ pub struct Unlock {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Then {
     /// Back off, then read again; whether a suspect that is still there is dialled again.
-    Backoff(Quest, bool),
+    Backoff(Attempt, bool),
     /// Wait for a life file, then read again; whether a suspect that is still there is dialled again.
-    Wait(Quest, bool),
+    Wait(Attempt, bool),
     Done(Done),
 }
 
@@ -353,8 +354,8 @@ fn unlock(then: Then) -> Step {
 impl Then {
     fn step(self) -> Step {
         match self {
-            Then::Backoff(quest, again) => Step::Backoff(Backoff { quest, again }),
-            Then::Wait(quest, again) => Step::Wait(Wait { quest, again }),
+            Then::Backoff(attempt, again) => Step::Backoff(Backoff { attempt, again }),
+            Then::Wait(attempt, again) => Step::Wait(Wait { attempt, again }),
             Then::Done(done) => Step::Done(done),
         }
     }
@@ -370,20 +371,20 @@ impl Unlock {
 /// Wait a little, holding nothing. That is no attempt.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Backoff {
-    quest: Quest,
+    attempt: Attempt,
     again: bool,
 }
 
 impl Backoff {
     /// Whether this connect waits for a server that holds its lifetime lock and does not answer.
     pub fn suspects(&self) -> Option<&Record> {
-        self.quest.suspect.as_ref().filter(|_| self.again)
+        self.attempt.suspect.as_ref().filter(|_| self.again)
     }
 
     /// The time is over.
     pub fn elapsed(self) -> Step {
-        let Backoff { quest, again } = self;
-        Step::Read(Read { quest, again })
+        let Backoff { attempt, again } = self;
+        Step::Read(Read { attempt, again })
     }
 }
 
@@ -391,15 +392,15 @@ impl Backoff {
 /// point lock to make it again.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Wait {
-    quest: Quest,
+    attempt: Attempt,
     again: bool,
 }
 
 impl Wait {
     /// The time is over. A life file that is not there now is not missed by anybody.
     pub fn elapsed(self) -> Step {
-        let Wait { quest, again } = self;
-        Step::Read(Read { quest: Quest { waited: true, ..quest }, again })
+        let Wait { attempt, again } = self;
+        Step::Read(Read { attempt: Attempt { waited: true, ..attempt }, again })
     }
 }
 

@@ -23,7 +23,7 @@
 
 use core::time::Duration;
 
-use super::connect::{Came, Lifetime};
+use super::connect::{DialFailure, Lifetime};
 use super::inspect;
 use super::record::{Found, Record};
 use super::unresponsive::{Seen, Sign, Spared, Verdict};
@@ -43,7 +43,7 @@ pub struct Times {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Heard<'a> {
     /// The server of this record holds its lifetime lock, and the dial failed like this.
-    Silence(&'a Record, Came),
+    Silence(&'a Record, DialFailure),
     /// The dial failed, and the lifetime lock could not be probed. That may change.
     NotKnown,
     /// There is no server that does not answer.
@@ -56,7 +56,7 @@ pub enum Heard<'a> {
 pub const fn heard(look: &inspect::Done) -> Heard<'_> {
     use inspect::Verdict::*;
     match (look.verdict, &look.found, look.held) {
-        (Unresponsive(came), Found::Record(record), true) => Heard::Silence(record, came),
+        (Unresponsive(failure), Found::Record(record), true) => Heard::Silence(record, failure),
         (Unknown(_), _, _) => Heard::NotKnown,
         _ => Heard::Else,
     }
@@ -142,11 +142,11 @@ impl Silent {
     }
 
     /// Counts one more silence and judges all observations.
-    fn watched(&mut self, came: Came, glance: Glance) -> Verdict {
+    fn watched(&mut self, failure: DialFailure, glance: Glance) -> Verdict {
         self.silences += 1;
         self.stopped = self.stopped.zip(glance.stopped).map(|(before, now)| before && now);
         let Glance { ran, moved, .. } = glance;
-        Seen { silences: self.silences, came, stopped: self.stopped, ran, moved }.verdict()
+        Seen { silences: self.silences, failure, stopped: self.stopped, ran, moved }.verdict()
     }
 }
 
@@ -163,11 +163,11 @@ impl Look {
     pub fn saw(self, look: &inspect::Done, elapsed: Duration) -> Step {
         let Look { times, silent, began } = self;
         match heard(look) {
-            Heard::Silence(record, came) => match silent {
-                Some(silent) if silent.record == *record => Step::Watch(Watch { times, silent, came, began }),
+            Heard::Silence(record, failure) => match silent {
+                Some(silent) if silent.record == *record => Step::Watch(Watch { times, silent, failure, began }),
                 // This is another server, so the earlier observations do not count.
                 _ => Step::Identify(Identify {
-                    watch: Watch { times, silent: Silent::new(record.clone()), came, began },
+                    watch: Watch { times, silent: Silent::new(record.clone()), failure, began },
                 }),
             },
             Heard::NotKnown if elapsed < times.connect => Step::Backoff(Backoff { next: After::Look(times, silent) }),
@@ -205,7 +205,7 @@ impl Identify {
 pub struct Watch {
     times: Times,
     silent: Silent,
-    came: Came,
+    failure: DialFailure,
     began: Duration,
 }
 
@@ -222,8 +222,8 @@ impl Watch {
 
     /// The observation.
     pub fn saw(self, glance: Glance, elapsed: Duration) -> Step {
-        let Watch { times, mut silent, came, began } = self;
-        match silent.watched(came, glance) {
+        let Watch { times, mut silent, failure, began } = self;
+        match silent.watched(failure, glance) {
             Verdict::End(sign) => {
                 Step::Owner(Owner { hung: Hung { pid: silent.record.pid, sign, drain: times.drain } })
             }

@@ -219,7 +219,7 @@ impl Hello {
         match Answer::from_bytes(*answer) {
             Some(Answer { verdict: Verdict::Yes, .. }) => Ok(transcript.proof(record, Role::Client)),
             Some(refusal) => Err(Rejected::Unsupported(refusal)),
-            None => Err(Rejected::Garbage),
+            None => Err(Rejected::InvalidReply),
         }
     }
 }
@@ -230,7 +230,7 @@ pub enum Rejected {
     /// The peer does not know the cookie: another program listens there.
     WrongProof,
     /// The peer knows the cookie, and sent an answer that this version does not define.
-    Garbage,
+    InvalidReply,
     /// The peer knows the cookie, and refuses.
     Unsupported(Answer),
 }

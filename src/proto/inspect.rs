@@ -20,7 +20,7 @@
 
 use core::time::Duration;
 
-use super::connect::{Came, Lifetime, Row};
+use super::connect::{DialFailure, Lifetime, Row};
 use super::handshake::{Answer, Welcome};
 use super::record::{Found, Malformed, Record};
 use super::scope::{Difference, Place};
@@ -47,7 +47,7 @@ pub enum Sight<'a> {
     /// The record names another boot, and its port belongs to its server only if that boot is this one.
     Doubtful(&'a Record),
     /// The record was dialled, and the dial failed.
-    Suspected(&'a Record, Came),
+    Suspected(&'a Record, DialFailure),
 }
 
 /// The knowledge about the lifetime lock.
@@ -89,9 +89,9 @@ pub enum Verdict {
     /// There is no usable record, and another process is working on the point.
     Between,
     /// The dial failed, and a server holds the lifetime lock.
-    Unresponsive(Came),
+    Unresponsive(DialFailure),
     /// The dial failed, and the lifetime lock could not be probed, or there is no life file at the moment.
-    Unknown(Came),
+    Unknown(DialFailure),
     /// The server of the record is alive, but does not support this program's request.
     Incompatible(Answer),
     /// The record has a newer format than ours.
@@ -141,8 +141,8 @@ pub const fn next(sight: Sight<'_>, asked: Asked) -> Next<'_> {
         (Sight::Doubtful(record), Answered(Held)) => Dial(record),
         (Sight::Doubtful(_), Unavailable) => Done(Verdict::Between),
         (Sight::Suspected(record, _), Answered(Free)) => Done(Verdict::Gone { pid: record.pid }),
-        (Sight::Suspected(_, came), Answered(Held)) => Done(Verdict::Unresponsive(came)),
-        (Sight::Suspected(_, came), Unavailable | Answered(Absent)) => Done(Verdict::Unknown(came)),
+        (Sight::Suspected(_, failure), Answered(Held)) => Done(Verdict::Unresponsive(failure)),
+        (Sight::Suspected(_, failure), Unavailable | Answered(Absent)) => Done(Verdict::Unknown(failure)),
     }
 }
 
@@ -189,7 +189,7 @@ struct Seen {
     look: Look,
     found: Found,
     /// The failure of the dial, if the record was dialled.
-    came: Option<Came>,
+    failure: Option<DialFailure>,
     asked: Asked,
 }
 
@@ -204,11 +204,11 @@ impl Seen {
             Found::Record(record) => record,
         };
         let here = &self.look.here;
-        match (Row::of(here, record, self.came.is_some()), here.differs(&record.scope), self.came) {
+        match (Row::of(here, record, self.failure.is_some()), here.differs(&record.scope), self.failure) {
             (Row::Fresh, _, _) => Sight::Fresh(record),
             (Row::Foreign, Some(differs), _) => Sight::Foreign(record, differs),
             (Row::Apart, Some(differs), _) => Sight::Apart(record, differs),
-            (_, _, Some(came)) => Sight::Suspected(record, came),
+            (_, _, Some(failure)) => Sight::Suspected(record, failure),
             (_, _, None) => Sight::Doubtful(record),
         }
     }
@@ -235,7 +235,7 @@ pub struct Read {
 impl Read {
     /// The point holds this.
     pub fn found(self, found: Found) -> Step {
-        Seen { look: self.look, found, came: None, asked: Asked::NotYet }.step()
+        Seen { look: self.look, found, failure: None, asked: Asked::NotYet }.step()
     }
 }
 
@@ -258,10 +258,10 @@ impl Dial {
     }
 
     /// The dial failed.
-    pub fn failed(self, came: Came) -> Step {
-        match came {
-            Came::Unsupported(answer) => self.seen.done(Verdict::Incompatible(answer)),
-            _ => Seen { came: Some(came), ..self.seen }.step(),
+    pub fn failed(self, failure: DialFailure) -> Step {
+        match failure {
+            DialFailure::Unsupported(answer) => self.seen.done(Verdict::Incompatible(answer)),
+            _ => Seen { failure: Some(failure), ..self.seen }.step(),
         }
     }
 }

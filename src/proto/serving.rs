@@ -66,7 +66,7 @@ pub enum Done {
     /// It has no handler, or nowhere to listen.
     Failed,
     /// In the dialect of sequoia: no client told it a cookie.
-    Untold,
+    NoCookie,
 }
 
 impl Step {
@@ -142,8 +142,8 @@ impl Serve {
     }
 
     /// Somebody asked this server to retire.
-    pub fn told(self) -> Step {
-        Step::Lock(Lock { purpose: Purpose::Told })
+    pub fn requested(self) -> Step {
+        Step::Lock(Lock { purpose: Purpose::Requested })
     }
 }
 
@@ -155,7 +155,7 @@ pub enum Checked {
     /// The point is gone, damaged, or holds an old record: it is mine to restore.
     Damaged,
     /// The life file is gone, or is one that nobody has locked: it is mine to make again.
-    Robbed,
+    LifeFileGone,
     /// The life file is another's, or the point is somebody else's.
     Lost,
     /// Reading failed; that says nothing.
@@ -171,7 +171,7 @@ impl Check {
     pub fn checked(self, checked: Checked) -> Step {
         match checked {
             Checked::Mine | Checked::CannotTell => Step::Serve(Serve(())),
-            Checked::Damaged | Checked::Robbed => Step::Lock(Lock { purpose: Purpose::Restore }),
+            Checked::Damaged | Checked::LifeFileGone => Step::Lock(Lock { purpose: Purpose::Restore }),
             Checked::Lost => Step::Look(Look { why: Retire::Lost, held: false }),
         }
     }
@@ -180,7 +180,7 @@ impl Check {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Purpose {
     Idle,
-    Told,
+    Requested,
     Restore,
 }
 
@@ -209,7 +209,7 @@ impl Lock {
     pub fn got(self) -> Step {
         match self.purpose {
             Purpose::Idle => Step::Look(Look { why: Retire::Idle, held: true }),
-            Purpose::Told => Step::Look(Look { why: Retire::Told, held: true }),
+            Purpose::Requested => Step::Look(Look { why: Retire::Requested, held: true }),
             Purpose::Restore => Step::Recheck(Recheck(())),
         }
     }
@@ -245,15 +245,15 @@ impl Backoff {
     }
 
     /// Somebody asked this server to retire, or did so before.
-    pub fn told(self) -> Step {
-        Step::Lock(Lock { purpose: Purpose::Told })
+    pub fn requested(self) -> Step {
+        Step::Lock(Lock { purpose: Purpose::Requested })
     }
 
     /// The drain deadline is over, which only a fault can explain: a server that was told goes without
     /// withdrawing, one that restores leaves it to the next Check.
     pub fn overdue(self) -> Step {
         match self.purpose {
-            Purpose::Told => Step::Look(Look { why: Retire::Told, held: false }),
+            Purpose::Requested => Step::Look(Look { why: Retire::Requested, held: false }),
             _ => Step::Serve(Serve(())),
         }
     }
@@ -268,7 +268,7 @@ impl Recheck {
     pub fn checked(self, checked: Checked) -> Step {
         let then = match checked {
             Checked::Damaged => return Step::Restore(Restore(())),
-            Checked::Robbed => return Step::Reclaim(Reclaim(())),
+            Checked::LifeFileGone => return Step::Reclaim(Reclaim(())),
             Checked::Mine | Checked::CannotTell => Then::Serve,
             Checked::Lost => Then::Lost,
         };

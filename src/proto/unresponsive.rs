@@ -6,7 +6,7 @@
 
 use core::fmt;
 
-use super::connect::Came;
+use super::connect::DialFailure;
 
 /// The number of dials in a row that have to fail.
 pub const SILENCES: u32 = 3;
@@ -17,7 +17,7 @@ pub struct Seen {
     /// The number of failed dials in a row.
     pub silences: u32,
     /// The failure of the last dial.
-    pub came: Came,
+    pub failure: DialFailure,
     /// Whether the process was stopped at every observation.
     pub stopped: Option<bool>,
     /// Whether the serving thread got any CPU time.
@@ -67,19 +67,23 @@ pub enum Spared {
 impl Seen {
     /// Returns the decision for these observations.
     pub fn verdict(&self) -> Verdict {
-        let Seen { silences, came, stopped, ran, moved } = *self;
-        match (came, stopped, ran, moved) {
-            (Came::Silence | Came::Refused | Came::NotWritable, ..) if silences < SILENCES => Verdict::LookAgain,
-            (Came::Silence | Came::Refused | Came::NotWritable, Some(true), ..) => Verdict::End(Sign::Stopped),
+        let Seen { silences, failure, stopped, ran, moved } = *self;
+        match (failure, stopped, ran, moved) {
+            (DialFailure::TimedOut | DialFailure::Refused | DialFailure::NotWritable, ..) if silences < SILENCES => {
+                Verdict::LookAgain
+            }
+            (DialFailure::TimedOut | DialFailure::Refused | DialFailure::NotWritable, Some(true), ..) => {
+                Verdict::End(Sign::Stopped)
+            }
             // A server that drains does not listen, and may have nothing to do until its clients leave.
-            (Came::Refused, ..) => Verdict::Spare(Spared::Closed),
+            (DialFailure::Refused, ..) => Verdict::Spare(Spared::Closed),
             // No client could ask the server anything.
-            (Came::NotWritable, ..) => Verdict::Spare(Spared::Shut),
-            (Came::Silence, _, Some(false), _) => Verdict::End(Sign::NoTime),
-            (Came::Silence, .., Some(false)) => Verdict::End(Sign::FullQueue),
-            (Came::Silence, _, Some(true), _) => Verdict::Spare(Spared::GoesOn),
-            (Came::Silence, .., Some(true)) => Verdict::Spare(Spared::GoesOn),
-            (Came::Silence, _, None, None) => Verdict::Spare(Spared::NotKnown),
+            (DialFailure::NotWritable, ..) => Verdict::Spare(Spared::Shut),
+            (DialFailure::TimedOut, _, Some(false), _) => Verdict::End(Sign::NoTime),
+            (DialFailure::TimedOut, .., Some(false)) => Verdict::End(Sign::FullQueue),
+            (DialFailure::TimedOut, _, Some(true), _) => Verdict::Spare(Spared::GoesOn),
+            (DialFailure::TimedOut, .., Some(true)) => Verdict::Spare(Spared::GoesOn),
+            (DialFailure::TimedOut, _, None, None) => Verdict::Spare(Spared::NotKnown),
             _ => Verdict::Spare(Spared::Acts),
         }
     }
@@ -103,21 +107,21 @@ mod tests {
 
     /// Returns every combination of observations, with its decision.
     fn all() -> impl Iterator<Item = (Seen, Verdict)> {
-        let came = [
-            Came::Silence,
-            Came::Refused,
-            Came::NotWritable,
-            Came::HungUp,
-            Came::Unwelcome,
-            Came::Garbage,
-            Came::Impostor,
+        let failure = [
+            DialFailure::TimedOut,
+            DialFailure::Refused,
+            DialFailure::NotWritable,
+            DialFailure::Closed,
+            DialFailure::NotAdmitted,
+            DialFailure::InvalidReply,
+            DialFailure::Impostor,
         ];
-        came.into_iter().flat_map(|came| {
+        failure.into_iter().flat_map(|failure| {
             (1..=SILENCES + 1).flat_map(move |silences| {
                 KNOWN.into_iter().flat_map(move |stopped| {
                     KNOWN.into_iter().flat_map(move |ran| {
                         KNOWN.into_iter().map(move |moved| {
-                            let seen = Seen { silences, came, stopped, ran, moved };
+                            let seen = Seen { silences, failure, stopped, ran, moved };
                             (seen, seen.verdict())
                         })
                     })
@@ -132,23 +136,28 @@ mod tests {
             let sign = seen.stopped == Some(true) || seen.ran == Some(false) || seen.moved == Some(false);
             if let Verdict::End(_) = verdict {
                 assert!(seen.silences >= SILENCES && sign, "{seen:?}");
-                assert!(matches!(seen.came, Came::Silence | Came::Refused | Came::NotWritable), "{seen:?}");
+                assert!(
+                    matches!(seen.failure, DialFailure::TimedOut | DialFailure::Refused | DialFailure::NotWritable),
+                    "{seen:?}"
+                );
             }
         }
     }
 
     #[test]
     fn an_active_server_is_spared_at_once() {
-        let quiet = |came| matches!(came, Came::Silence | Came::Refused | Came::NotWritable);
-        for (seen, verdict) in all().filter(|(seen, _)| !quiet(seen.came)) {
+        let quiet =
+            |failure| matches!(failure, DialFailure::TimedOut | DialFailure::Refused | DialFailure::NotWritable);
+        for (seen, verdict) in all().filter(|(seen, _)| !quiet(seen.failure)) {
             assert_eq!(verdict, Verdict::Spare(Spared::Acts), "{seen:?}");
         }
     }
 
     #[test]
     fn each_sign_suffices_after_enough_silences_and_is_named() {
-        let enough =
-            |stopped, ran, moved| Seen { silences: SILENCES, came: Came::Silence, stopped, ran, moved }.verdict();
+        let enough = |stopped, ran, moved| {
+            Seen { silences: SILENCES, failure: DialFailure::TimedOut, stopped, ran, moved }.verdict()
+        };
         assert_eq!(enough(Some(true), Some(false), Some(false)), Verdict::End(Sign::Stopped));
         assert_eq!(enough(Some(false), Some(false), None), Verdict::End(Sign::NoTime));
         assert_eq!(enough(Some(false), Some(true), Some(false)), Verdict::End(Sign::FullQueue));
@@ -162,8 +171,8 @@ mod tests {
 
     #[test]
     fn without_a_connection_only_a_stopped_server_is_killed() {
-        for (came, spared) in [(Came::Refused, Spared::Closed), (Came::NotWritable, Spared::Shut)] {
-            for (seen, verdict) in all().filter(|(seen, _)| seen.came == came && seen.silences >= SILENCES) {
+        for (failure, spared) in [(DialFailure::Refused, Spared::Closed), (DialFailure::NotWritable, Spared::Shut)] {
+            for (seen, verdict) in all().filter(|(seen, _)| seen.failure == failure && seen.silences >= SILENCES) {
                 let stopped = seen.stopped == Some(true);
                 let expected = if stopped { Verdict::End(Sign::Stopped) } else { Verdict::Spare(spared) };
                 assert_eq!(verdict, expected, "{seen:?}");

@@ -95,13 +95,13 @@ impl AsyncRead for Incoming {
             if let Some(turn) = &this.turn {
                 ready!(turn.poll_ours(cx));
             }
-            let came = this.end - this.begin;
+            let failure = this.end - this.begin;
             match length(&this.buffer[this.begin..this.end]) {
-                Some(length) if length <= came => this.given = length,
+                Some(length) if length <= failure => this.given = length,
                 length => {
-                    if !ready!(this.poll_more(cx, length.map(|length| length - came)))? {
+                    if !ready!(this.poll_more(cx, length.map(|length| length - failure)))? {
                         // The end, or the end in the middle of a message: capnp says so.
-                        this.given = came;
+                        this.given = failure;
                         break;
                     }
                 }

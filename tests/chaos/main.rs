@@ -51,18 +51,18 @@ fn trials() -> Vec<Trial> {
         };
     }
     trials![
-        whatever_befalls_a_herd_it_comes_to_one_server_and_leaves_nothing_behind,
-        clients_that_come_at_once_share_one_server_whatever_they_find,
+        a_herd_under_faults_ends_with_one_server_and_leaves_nothing,
+        clients_at_once_share_one_server_whatever_they_find,
         a_server_is_replaced_under_load_and_nobody_who_works_notices,
     ]
 }
 
-fn whatever_befalls_a_herd_it_comes_to_one_server_and_leaves_nothing_behind() -> Result<(), String> {
+fn a_herd_under_faults_ends_with_one_server_and_leaves_nothing() -> Result<(), String> {
     let (_, failed) = rounds(1, 0..20, 4, |_| {});
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
-fn clients_that_come_at_once_share_one_server_whatever_they_find() -> Result<(), String> {
+fn clients_at_once_share_one_server_whatever_they_find() -> Result<(), String> {
     herd::ALL
         .into_iter()
         .try_for_each(|finds| herd::herd(20, finds).map(drop).map_err(|error| format!("{finds:?}: {error}")))

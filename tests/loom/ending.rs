@@ -7,7 +7,7 @@ use crate::os::process::{self, Child, State};
 use crate::reaper::Reaper;
 
 #[test]
-fn a_child_is_reaped_once_and_its_number_is_not_killed_after_that() {
+fn a_child_is_reaped_once_and_its_pid_is_never_killed_afterwards() {
     explore(3, || {
         let (reaper, exit) = Reaper::start().unwrap();
         let child = reaper.take(Child);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Condvar, Mutex, MutexGuard};
 use loom::thread;
 use rendezvous_ipc::proto::address::Address;
-use rendezvous_ipc::proto::connect::{self, Came, Goal, Lifetime, Policy, Step, Versions};
+use rendezvous_ipc::proto::connect::{self, DialFailure, Goal, Lifetime, Policy, Step, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{Intent, Prove, Welcome};
 use rendezvous_ipc::proto::lock::Tried;
@@ -59,7 +59,7 @@ struct State {
     registered: bool,
     listens: bool,
     gate: Gate,
-    told: bool,
+    requested: bool,
     /// It is time to check its files.
     check: bool,
 }
@@ -176,7 +176,7 @@ impl World {
                     dials += 1;
                     match self.dialled(s.record()).state().listens {
                         true => s.connected(Random::drawn([me; 32])),
-                        false => s.failed(Came::Refused),
+                        false => s.failed(DialFailure::Refused),
                     }
                 }
                 Step::Hello(s) => {
@@ -193,7 +193,7 @@ impl World {
                             prove = Some(answer);
                             s.proved(proof)
                         }
-                        false => s.failed(Came::HungUp),
+                        false => s.failed(DialFailure::Closed),
                     }
                 }
                 Step::Welcome(s) => {
@@ -204,14 +204,14 @@ impl World {
                         Intent::Status => server.state().gate.is_open(),
                         Intent::Retire => {
                             let mut state = server.state();
-                            state.told |= state.gate.is_open();
+                            state.requested |= state.gate.is_open();
                             server.changed.notify_all();
                             state.gate.is_open()
                         }
                     };
                     match welcomed {
                         true => s.welcomed(Welcome { pid: 1, service: 0, uptime: 0, clients: 0 }),
-                        false => s.failed(Came::HungUp),
+                        false => s.failed(DialFailure::Closed),
                     }
                 }
                 Step::Fallback(_) => unreachable!("no client here uses Robust"),
@@ -286,7 +286,7 @@ impl World {
         match step {
             Step::Serve(s) => server.wait(|state| {
                 let idle = self.goes_idle && slot == 0 && state.gate.counted() == 0;
-                let due = Due { shutdown: state.told, check: state.check, idle };
+                let due = Due { shutdown: state.requested, check: state.check, idle };
                 state.check &= due.shutdown;
                 (due != Due::default()).then(|| s.clone().due(due))
             }),
@@ -300,7 +300,7 @@ impl World {
             }
             Step::Backoff(s) => {
                 thread::yield_now();
-                s.again(server.state().told)
+                s.again(server.state().requested)
             }
             Step::Recheck(s) => s.checked(Checked::of(LifeFile::Mine, &self.found(), true, &record(slot), &PLACE)),
             Step::Reclaim(s) => s.claimed(),
@@ -360,14 +360,14 @@ impl World {
         let server = &self.servers[server.unwrap_or_else(|| panic!("the connect ended with {done:?}"))];
         server.change(|state| {
             assert!(state.gate.counted() > 0, "the server counts the client");
-            assert!(state.told || state.gate.is_open(), "the server is open, as no client asked it to retire");
+            assert!(state.requested || state.gate.is_open(), "the server is open, as no client asked it to retire");
             state.gate.leave();
         });
     }
 
     /// Asks all servers to retire, and checks that they do and leave nothing.
     fn ends(&self) {
-        self.servers.iter().for_each(|server| server.change(|state| state.told = true));
+        self.servers.iter().for_each(|server| server.change(|state| state.requested = true));
         let threads = std::mem::take(&mut *self.threads.lock().unwrap());
         threads.into_iter().for_each(|server| server.join().unwrap());
         let held = (*self.lock.lock().unwrap(), *self.life.lock().unwrap(), *self.point.lock().unwrap());
@@ -387,7 +387,7 @@ fn slot(record: &Record) -> usize {
 }
 
 #[test]
-fn two_clients_at_once_are_served_though_the_server_goes_idle_between_them() {
+fn two_clients_are_served_though_the_server_goes_idle_between_them() {
     explore(2, || {
         let world = Arc::new(World { goes_idle: true, ..World::default() });
         let other = thread::spawn({
@@ -423,7 +423,7 @@ fn a_client_and_a_server_by_hand_at_once_come_to_one_server() {
 }
 
 #[test]
-fn a_client_that_comes_while_another_has_the_server_retire_is_served() {
+fn a_client_is_served_while_another_makes_the_server_retire() {
     explore(1, || {
         let world = Arc::new(World { goes_idle: true, ..World::default() });
         let teller = thread::spawn({

@@ -1,16 +1,19 @@
 //! Explores what is concurrent within a process: the driver's own sources, compiled with a `sync` module made of loom.
 
 // Sources of the driver, unchanged. The modules that they use are replaced here under the same names.
+#[path = "../../src/driver/admission.rs"]
+#[allow(dead_code)]
+mod admission;
 #[path = "../../src/driver/clock.rs"]
 mod clock;
-#[path = "../../src/driver/hall.rs"]
-#[allow(dead_code)]
-mod hall;
 mod os;
 #[path = "../../src/driver/reaper.rs"]
 mod reaper;
 #[path = "../../src/driver/registry.rs"]
 mod registry;
+#[path = "../../src/driver/shutdown.rs"]
+#[allow(dead_code)]
+mod shutdown;
 mod sync;
 
 mod error {

@@ -6,105 +6,106 @@ use std::time::Duration;
 use loom::thread;
 use rendezvous_ipc::proto::serving::Retire;
 
-use crate::hall::{Hall, Told};
+use crate::admission::Admission;
+use crate::shutdown::Shutdown;
 use crate::{explore, wait};
 
-fn open() -> Arc<Hall> {
-    let hall = Hall::new();
-    hall.open();
-    hall
+fn open() -> Arc<Admission> {
+    let admission = Admission::new();
+    admission.open();
+    admission
 }
 
 /// Runs a server that retires as soon as it is idle.
-fn retires(hall: &Hall) {
+fn retires(admission: &Admission) {
     loop {
-        wait(hall.idle(Some(Duration::ZERO), Duration::ZERO));
-        if hall.look(Retire::Idle) {
+        wait(admission.idle(Some(Duration::ZERO), Duration::ZERO));
+        if admission.look(Retire::Idle) {
             break;
         }
     }
-    assert_eq!(hall.counted(), 0, "the server retired while a client was counted");
+    assert_eq!(admission.counted(), 0, "the server retired while a client was counted");
 }
 
 #[test]
 fn nobody_is_welcomed_by_a_server_that_went_idle() {
     explore(3, || {
-        let hall = open();
-        let client = |hall: Arc<Hall>| {
-            if let Some(_counted) = hall.admit() {
-                assert!(hall.is_open(), "a counted client keeps the server open");
+        let admission = open();
+        let client = |admission: Arc<Admission>| {
+            if let Some(_counted) = admission.admit() {
+                assert!(admission.is_open(), "a counted client keeps the server open");
             }
         };
         let clients = [0, 1].map(|_| {
-            let hall = hall.clone();
-            thread::spawn(move || client(hall))
+            let admission = admission.clone();
+            thread::spawn(move || client(admission))
         });
-        retires(&hall);
-        assert!(hall.admit().is_none(), "no client enters after that");
+        retires(&admission);
+        assert!(admission.admit().is_none(), "no client enters after that");
         clients.into_iter().for_each(|client| client.join().unwrap());
-        assert_eq!(hall.counted(), 0);
+        assert_eq!(admission.counted(), 0);
     });
 }
 
 #[test]
-fn the_last_who_leaves_lets_an_idle_server_go_and_no_one_before() {
+fn an_idle_server_ends_when_its_last_client_leaves_and_not_before() {
     explore(3, || {
-        let hall = open();
+        let admission = open();
         for _ in 0..2 {
-            let counted = hall.admit().expect("the server is open");
-            let hall = hall.clone();
+            let counted = admission.admit().expect("the server is open");
+            let admission = admission.clone();
             thread::spawn(move || {
-                assert!(hall.is_open());
+                assert!(admission.is_open());
                 drop(counted);
             });
         }
         // If the last client did not wake it, the server would never retire, which loom reports as a deadlock.
-        retires(&hall);
+        retires(&admission);
     });
 }
 
 #[test]
 fn a_reason_to_stay_outlives_its_client() {
     explore(3, || {
-        let hall = open();
+        let admission = open();
         let session = thread::spawn({
-            let hall = hall.clone();
+            let admission = admission.clone();
             move || {
-                if let Some(counted) = hall.admit() {
-                    let kept = hall.keep();
+                if let Some(counted) = admission.admit() {
+                    let kept = admission.keep();
                     drop(counted);
-                    assert!(hall.is_open(), "the server stays open while its work goes on");
+                    assert!(admission.is_open(), "the server stays open while its work goes on");
                     drop(kept);
                 }
             }
         });
-        retires(&hall);
+        retires(&admission);
         session.join().unwrap();
     });
 }
 
 #[test]
-fn a_told_server_takes_nobody_new_and_knows_whom_it_has_to_drain() {
+fn a_server_asked_to_retire_takes_nobody_new_and_drains_its_clients() {
     explore(3, || {
-        let (hall, told) = (open(), Told::new());
+        let (admission, shutdown) = (open(), Shutdown::new());
         let client = thread::spawn({
-            let (hall, told) = (hall.clone(), told.clone());
+            let (admission, shutdown) = (admission.clone(), shutdown.clone());
             move || {
-                let counted = hall.admit();
+                let counted = admission.admit();
                 // A client asks its server to retire.
-                told.tell();
+                shutdown.request();
                 drop(counted);
             }
         });
         let handler = thread::spawn({
-            let told = told.clone();
-            move || told.tell()
+            let shutdown = shutdown.clone();
+            move || shutdown.request()
         });
-        wait(told.told());
-        assert!(told.at().is_some() && hall.look(Retire::Told));
-        assert!(hall.admit().is_none(), "no new client enters");
-        wait(hall.empty());
-        assert_eq!(hall.counted(), 0, "all clients have left");
+        wait(shutdown.requested());
+        assert!(shutdown.at().is_some() && admission.look(Retire::Requested));
+        assert!(admission.admit().is_none(), "no new client enters");
+        wait(admission.empty());
+        assert_eq!(admission.counted(), 0, "all clients have left");
         client.join().unwrap();
         handler.join().unwrap();
     });

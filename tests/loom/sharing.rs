@@ -60,14 +60,14 @@ impl Program {
 /// A server that serves until it is asked to retire.
 fn serves(_: usize, running: &Running) -> Result<(), Error> {
     running.serves(record());
-    wait(running.told().told());
+    wait(running.shutdown().requested());
     Ok(())
 }
 
 /// A server whose handler has it retire, if it is the first.
 fn retires(number: usize, running: &Running) -> Result<(), Error> {
     if number == 0 {
-        running.told().tell();
+        running.shutdown().request();
     }
     serves(number, running)
 }
@@ -84,7 +84,7 @@ fn record() -> Record {
 }
 
 #[test]
-fn who_comes_when_the_last_user_leaves_is_served_by_one_that_stays() {
+fn a_connect_that_arrives_at_the_end_gets_a_server_that_stays() {
     explore(2, || {
         let program = Program::default();
         let other = program.spawn(Program::uses);
@@ -95,7 +95,7 @@ fn who_comes_when_the_last_user_leaves_is_served_by_one_that_stays() {
 }
 
 #[test]
-fn two_who_come_at_once_share_one_server_and_the_last_ends_it() {
+fn two_threads_at_once_share_one_server_and_the_last_ends_it() {
     explore(3, || {
         let program = Program::default();
         let (lease, ..) = program.join(serves).expect("a server is joined");
@@ -109,7 +109,7 @@ fn two_who_come_at_once_share_one_server_and_the_last_ends_it() {
 }
 
 #[test]
-fn a_server_that_its_handler_retires_has_a_successor_and_never_runs_beside_it() {
+fn a_server_retired_by_its_handler_never_runs_beside_its_successor() {
     explore(2, || {
         let program = Program::default();
         let joins: fn(&Program) = |program| drop(program.join(retires).expect("a server is joined"));
@@ -120,7 +120,7 @@ fn a_server_that_its_handler_retires_has_a_successor_and_never_runs_beside_it() 
 }
 
 #[test]
-fn a_server_that_fails_is_told_to_all_who_came_and_leaves_its_place() {
+fn a_failed_internal_server_reports_to_all_clients_and_is_removed() {
     explore(3, || {
         let program = Program::default();
         let fails: fn(&Program) = |program| drop(program.join(fails).err().expect("the server fails"));
@@ -131,7 +131,7 @@ fn a_server_that_fails_is_told_to_all_who_came_and_leaves_its_place() {
 }
 
 #[test]
-fn a_server_without_a_thread_leaves_its_place_to_the_next() {
+fn an_internal_server_without_a_thread_is_replaced_by_the_next() {
     explore(2, || {
         let program = Program::default();
         let other = program.spawn(|program| {

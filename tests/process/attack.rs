@@ -25,9 +25,9 @@ use crate::program::{COUNT, ask, hello};
 crate::trials![
     a_client_gets_its_answer_beside_the_silent_the_wrong_and_the_stopped,
     no_attack_keeps_an_idle_server,
-    who_sends_by_the_megabyte_is_read_no_further_than_it_is_wrong,
-    who_sends_a_byte_now_and_then_has_no_more_time_than_others,
-    a_well_server_is_not_ended_whoever_besieges_its_port,
+    a_client_that_sends_megabytes_is_read_only_to_its_first_error,
+    a_client_that_sends_byte_by_byte_gets_no_more_time,
+    a_healthy_server_is_not_killed_while_its_port_is_flooded,
 ];
 
 /// Silent connections: slightly fewer than a server keeps.
@@ -45,7 +45,7 @@ pub fn attack(args: &[String]) {
     besiege(64, 8);
 }
 
-fn a_well_server_is_not_ended_whoever_besieges_its_port() {
+fn a_healthy_server_is_not_killed_while_its_port_is_flooded() {
     besiege(12, 3);
 }
 
@@ -392,7 +392,7 @@ fn no_attack_keeps_an_idle_server() {
     assert!(flood.next() > 10, "the flood has reached the server");
 }
 
-fn who_sends_by_the_megabyte_is_read_no_further_than_it_is_wrong() {
+fn a_client_that_sends_megabytes_is_read_only_to_its_first_error() {
     let home = Home::new();
     home.count();
     let address = home.address();
@@ -406,7 +406,7 @@ fn who_sends_by_the_megabyte_is_read_no_further_than_it_is_wrong() {
     home.retire();
 }
 
-fn who_sends_a_byte_now_and_then_has_no_more_time_than_others() {
+fn a_client_that_sends_byte_by_byte_gets_no_more_time() {
     let home = Home::new();
     home.count();
     let (address, deadline) = (home.address(), home.limits.handshake);

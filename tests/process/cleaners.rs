@@ -15,9 +15,9 @@ use crate::trace;
 
 crate::trials![
     a_server_whose_life_file_another_has_locked_retires,
-    a_server_whose_life_file_is_removed_or_replaced_makes_it_again_and_counts_on,
-    who_cannot_reach_a_server_without_a_life_file_gives_it_the_time_to_make_it_again,
-    a_life_file_that_is_not_there_is_waited_for_only_beside_a_whole_record,
+    a_server_makes_its_life_file_again_and_keeps_its_memory,
+    a_client_gives_a_server_time_to_make_its_life_file_again,
+    a_client_waits_for_a_life_file_only_beside_a_whole_record,
     a_server_whose_home_is_removed_retires,
     a_server_marks_its_files_as_used,
 ];
@@ -53,7 +53,7 @@ fn a_server_whose_life_file_another_has_locked_retires() {
     home.retire();
 }
 
-fn a_server_whose_life_file_is_removed_or_replaced_makes_it_again_and_counts_on() {
+fn a_server_makes_its_life_file_again_and_keeps_its_memory() {
     let home = Home::new();
     let (server, mut count) = home.count();
     for what in ["removed", "replaced"] {
@@ -69,7 +69,7 @@ fn a_server_whose_life_file_is_removed_or_replaced_makes_it_again_and_counts_on(
     home.retire();
 }
 
-fn who_cannot_reach_a_server_without_a_life_file_gives_it_the_time_to_make_it_again() {
+fn a_client_gives_a_server_time_to_make_its_life_file_again() {
     let home = Home::new();
     let (server, _) = home.count();
     stop(server.pid());
@@ -83,7 +83,7 @@ fn who_cannot_reach_a_server_without_a_life_file_gives_it_the_time_to_make_it_ag
     home.retire();
 }
 
-fn a_life_file_that_is_not_there_is_waited_for_only_beside_a_whole_record() {
+fn a_client_waits_for_a_life_file_only_beside_a_whole_record() {
     let home = Home::new();
     let (mut server, _) = home.count();
     for (record, reason) in [(true, Reason::ServerGone), (false, Reason::NoRecord)] {

@@ -19,12 +19,12 @@ crate::trials![
     a_killed_server_is_replaced_because_it_is_gone,
     fifty_clients_at_once_share_one_server,
     fifty_clients_and_three_servers_by_hand_at_once_share_one_server,
-    a_thousand_connects_of_one_process_dropped_anywhere_leave_nothing_behind,
+    a_thousand_connects_dropped_anywhere_leave_nothing_behind,
     a_home_that_cannot_be_used_is_named,
     a_connect_works_in_every_kind_of_runtime,
     a_connect_is_send,
     a_connect_dropped_at_any_await_leaves_nothing_behind,
-    a_client_killed_at_any_step_leaves_no_process_and_the_next_connect_succeeds,
+    a_client_killed_at_any_step_leaves_no_process_and_no_obstacle,
     a_server_that_hangs_in_its_handler_ends_with_its_spawner,
     a_stopped_server_is_not_replaced_and_the_error_names_it,
     a_client_short_of_descriptors_says_so_and_harms_nothing,
@@ -98,7 +98,7 @@ fn fifty_clients_and_three_servers_by_hand_at_once_share_one_server() {
     runtime().block_on(home.service().retire()).unwrap();
 }
 
-fn a_thousand_connects_of_one_process_dropped_anywhere_leave_nothing_behind() {
+fn a_thousand_connects_dropped_anywhere_leave_nothing_behind() {
     let home = Home::new();
     let said = printed(&output(home.command(&["@thousand"])));
     assert!(said.contains("zombies 0\nleft over 0") && !said.contains("error"), "{said}");
@@ -196,7 +196,7 @@ fn a_connect_dropped_at_any_await_leaves_nothing_behind() {
     home.retire();
 }
 
-fn a_client_killed_at_any_step_leaves_no_process_and_the_next_connect_succeeds() {
+fn a_client_killed_at_any_step_leaves_no_process_and_no_obstacle() {
     let steps = [
         "Read", "Lock", "Reread", "Probe", "Clear", "Spawn", "Await", "Verify", "Write", "Confirm", "Dial", "Hello",
         "Prove", "Welcome", "Unlock", "Done",

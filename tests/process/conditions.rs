@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::home::{Home, eventually, printed, processes};
 
-crate::trials![what_a_user_sees_of_each_condition_of_the_files_is_what_the_page_says];
+crate::trials![each_condition_of_the_files_is_reported_as_the_page_says];
 
 /// A condition of the files, and what a user sees in it: one row of the page.
 struct Row {
@@ -317,7 +317,7 @@ fn run_with(program: &str, path: &Path, args: &[&str]) {
     assert!(Command::new(program).args(["-m", "600"]).arg(path).args(args).status().unwrap().success(), "{program}");
 }
 
-fn what_a_user_sees_of_each_condition_of_the_files_is_what_the_page_says() {
+fn each_condition_of_the_files_is_reported_as_the_page_says() {
     let rows = rows();
     let root = rustix::process::geteuid().is_root();
     let mounts = root && Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());

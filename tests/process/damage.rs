@@ -11,12 +11,12 @@ use crate::home::Named as _;
 use crate::home::{Home, Stranger, eventually, kill};
 
 crate::trials![
-    a_copy_in_the_place_of_the_point_is_written_anew_by_its_server,
+    a_server_rewrites_a_copy_that_replaced_its_point,
     a_point_with_another_name_is_refused_and_its_server_goes_on,
-    a_server_whose_point_is_damaged_is_joined_again_and_counts_on,
+    a_server_with_a_damaged_point_is_joined_with_its_memory,
     a_damaged_point_without_a_server_is_cleared_and_one_is_started,
     a_stranger_on_a_dead_servers_port_hears_nothing_but_hellos,
-    an_old_record_whose_port_a_stranger_holds_costs_a_moment_and_not_the_server,
+    a_stranger_on_an_old_records_port_costs_no_server,
     a_stranger_that_talks_or_hangs_up_is_a_suspicion,
 ];
 
@@ -40,7 +40,7 @@ fn damage(home: &Home, bytes: &Option<Vec<u8>>) {
     }
 }
 
-fn a_server_whose_point_is_damaged_is_joined_again_and_counts_on() {
+fn a_server_with_a_damaged_point_is_joined_with_its_memory() {
     let home = Home::new();
     let (server, mut count) = home.count();
     let record = home.record();
@@ -92,7 +92,7 @@ fn a_stranger_on_a_dead_servers_port_hears_nothing_but_hellos() {
     home.retire();
 }
 
-fn an_old_record_whose_port_a_stranger_holds_costs_a_moment_and_not_the_server() {
+fn a_stranger_on_an_old_records_port_costs_no_server() {
     let home = Home::new();
     let (server, _) = home.count();
     let stranger = Stranger::silent();
@@ -127,7 +127,7 @@ fn a_stranger_that_talks_or_hangs_up_is_a_suspicion() {
     }
 }
 
-fn a_copy_in_the_place_of_the_point_is_written_anew_by_its_server() {
+fn a_server_rewrites_a_copy_that_replaced_its_point() {
     let home = Home::new();
     let (server, _) = home.count();
     let record = home.record();

@@ -16,10 +16,10 @@ use crate::program::{BULK, BULKY, COUNT, HOG, SPARE, ask, hello};
 
 crate::trials![
     a_started_server_may_open_more_files_than_its_first_client,
-    a_server_whose_clients_take_all_descriptors_is_asked_and_told_and_not_ended,
-    a_server_restores_its_record_when_its_clients_take_all_descriptors,
-    the_last_descriptor_is_not_taken_from_who_has_it_when_nobody_waits,
-    who_reads_slowly_gets_all_from_a_server_whose_handler_takes_all_descriptors,
+    a_server_without_descriptors_answers_and_retires,
+    a_server_restores_its_record_while_clients_hold_all_descriptors,
+    the_last_descriptor_is_not_taken_back_while_nobody_waits,
+    a_slow_reader_gets_everything_from_a_server_without_descriptors,
 ];
 
 /// Starts a server through a client with this limit of open files.
@@ -60,7 +60,7 @@ async fn crowd(home: &Home) -> Vec<Connection> {
     crowd
 }
 
-fn a_server_whose_clients_take_all_descriptors_is_asked_and_told_and_not_ended() {
+fn a_server_without_descriptors_answers_and_retires() {
     let home = Home::new();
     let server = start(&home, "-n 64");
     runtime().block_on(async {
@@ -100,7 +100,7 @@ fn a_server_whose_clients_take_all_descriptors_is_asked_and_told_and_not_ended()
     home.wait_for_nobody();
 }
 
-fn a_server_restores_its_record_when_its_clients_take_all_descriptors() {
+fn a_server_restores_its_record_while_clients_hold_all_descriptors() {
     let home = Home::new();
     start(&home, "-n 64");
     runtime().block_on(async {
@@ -112,7 +112,7 @@ fn a_server_restores_its_record_when_its_clients_take_all_descriptors() {
     home.wait_for_nobody();
 }
 
-fn the_last_descriptor_is_not_taken_from_who_has_it_when_nobody_waits() {
+fn the_last_descriptor_is_not_taken_back_while_nobody_waits() {
     let home = Home::new();
     start(&home, "-n 128");
     runtime().block_on(async {
@@ -131,7 +131,7 @@ fn the_last_descriptor_is_not_taken_from_who_has_it_when_nobody_waits() {
     home.retire();
 }
 
-fn who_reads_slowly_gets_all_from_a_server_whose_handler_takes_all_descriptors() {
+fn a_slow_reader_gets_everything_from_a_server_without_descriptors() {
     let home = Home::new();
     let server = start(&home, "-n 128");
     runtime().block_on(async {

@@ -21,15 +21,15 @@ use crate::home::Named as _;
 use crate::home::{Home, connected, dial, eventually, kill, process, runtime, signal, stop};
 
 crate::trials![
-    a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another,
-    a_server_whose_serving_thread_is_blocked_is_ended_at_a_socket_and_at_a_port,
+    a_stopped_server_is_killed_on_demand_and_then_replaced,
+    a_blocked_server_is_killed_at_a_socket_and_at_a_port,
     a_server_that_answers_is_not_ended,
     a_server_that_answers_after_a_silence_is_not_ended,
-    a_server_that_goes_on_and_does_not_answer_is_not_ended_and_that_is_said,
+    a_busy_server_that_does_not_answer_is_reported_and_not_killed,
     a_server_that_drains_and_could_not_withdraw_its_record_is_not_ended,
     a_server_whose_queue_is_full_and_does_not_move_is_ended,
-    a_number_that_is_anothers_by_now_is_killed_by_nobody,
-    a_server_that_is_gone_or_was_never_there_is_no_error_to_end,
+    a_pid_that_was_used_again_is_not_killed,
+    ending_a_server_that_is_gone_or_never_was_succeeds,
     a_server_whose_lifetime_lock_cannot_be_asked_is_not_ended,
     a_server_whose_lock_is_shared_by_a_fork_is_not_taken_for_gone,
     an_ending_dropped_at_any_await_leaves_no_lock,
@@ -39,7 +39,7 @@ fn end(home: &Home) -> Result<Termination, Error> {
     runtime().block_on(home.service().end_unresponsive())
 }
 
-fn a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another() {
+fn a_stopped_server_is_killed_on_demand_and_then_replaced() {
     let home = Home::new();
     let (server, _) = home.count();
     stop(server.pid());
@@ -60,7 +60,7 @@ fn a_stopped_server_is_ended_by_choice_and_the_next_connect_starts_another() {
     home.retire();
 }
 
-fn a_server_whose_serving_thread_is_blocked_is_ended_at_a_socket_and_at_a_port() {
+fn a_blocked_server_is_killed_at_a_socket_and_at_a_port() {
     for transport in ["unix", "tcp"] {
         let home = Home::new();
         let service = home.service_by(&["@serve", "block-at=Check", transport]);
@@ -112,7 +112,7 @@ fn a_server_that_answers_after_a_silence_is_not_ended() {
     home.retire();
 }
 
-fn a_server_that_goes_on_and_does_not_answer_is_not_ended_and_that_is_said() {
+fn a_busy_server_that_does_not_answer_is_reported_and_not_killed() {
     let mut home = Home::new();
     let service = home.service_by(&["@serve", "busy-at=Check"]);
     let (server, _) = home.try_count(&service).unwrap();
@@ -172,7 +172,7 @@ fn a_server_that_answers_is_not_ended() {
     home.retire();
 }
 
-fn a_number_that_is_anothers_by_now_is_killed_by_nobody() {
+fn a_pid_that_was_used_again_is_not_killed() {
     // The kernel names the process that listens at a Unix socket.
     let mut home = Home::new();
     home.server = &["@serve", "tcp"];
@@ -257,7 +257,7 @@ impl Drop for Bystander {
     }
 }
 
-fn a_server_that_is_gone_or_was_never_there_is_no_error_to_end() {
+fn ending_a_server_that_is_gone_or_never_was_succeeds() {
     let home = Home::new();
     assert_eq!(end(&home).unwrap(), Termination::LeftAlone(Status::Absent));
     assert!(!home.path().exists(), "no file was created");

@@ -14,7 +14,7 @@ use crate::home::{Home, connected, eventually, runtime, signal};
 use crate::program::{COUNT, ask, service};
 
 crate::trials![
-    an_ephemeral_context_takes_its_servers_and_its_directory_with_it,
+    dropping_an_ephemeral_context_ends_its_servers_and_directory,
     the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed,
     a_connection_keeps_its_ephemeral_context,
     an_ephemeral_home_is_for_its_owner_alone_whatever_the_umask,
@@ -25,7 +25,7 @@ fn alive(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
-fn an_ephemeral_context_takes_its_servers_and_its_directory_with_it() {
+fn dropping_an_ephemeral_context_ends_its_servers_and_directory() {
     let home = Home::new();
     let context = Context::ephemeral("org.example.rendezvous.tests").unwrap();
     let directory = context.home().to_owned();

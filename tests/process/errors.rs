@@ -24,15 +24,15 @@ use crate::home::{Home, eventually, kill, output, printed, process, runtime, sto
 
 crate::trials![
     a_shortage_at_a_dial_is_told_with_its_step_and_a_remedy,
-    a_record_of_a_newer_format_is_left_alone_while_its_server_lives_and_cleared_when_it_is_gone,
+    a_record_of_a_newer_format_is_cleared_only_without_its_server,
     a_server_of_another_handshake_says_so_and_is_left_alone,
-    a_connect_that_never_gets_the_lock_says_what_it_waited_for_and_who_holds_it,
-    a_connect_that_never_finds_the_lifetime_lock_free_says_who_holds_it,
-    a_connect_whose_servers_cannot_have_the_lifetime_lock_says_who_shares_it,
-    a_client_without_a_runtime_and_few_descriptors_is_told_and_does_not_panic,
+    a_connect_that_never_gets_the_lock_names_the_lock_and_its_holder,
+    a_connect_that_waits_for_the_lifetime_lock_names_its_holder,
+    a_connect_names_the_process_that_shares_the_lifetime_lock,
+    a_blocking_connect_without_descriptors_is_an_error_and_no_panic,
     a_server_of_another_user_is_told_with_that_user,
-    an_unresponsive_server_is_told_with_its_last_outcome_and_how_long_it_was_tried,
-    servers_that_are_gone_at_once_are_given_up_after_three,
+    the_error_of_an_unresponsive_server_has_its_outcome_and_time,
+    a_connect_gives_up_after_three_servers_that_end_at_once,
     the_sources_of_an_error_lead_to_what_the_system_said,
 ];
 
@@ -49,7 +49,7 @@ fn a_shortage_at_a_dial_is_told_with_its_step_and_a_remedy() {
     home.retire();
 }
 
-fn a_record_of_a_newer_format_is_left_alone_while_its_server_lives_and_cleared_when_it_is_gone() {
+fn a_record_of_a_newer_format_is_cleared_only_without_its_server() {
     let home = Home::new();
     let (server, _) = home.count();
     stop(server.pid());
@@ -141,7 +141,7 @@ fn refuse(listener: &TcpListener, record: &Record) {
     client.write_all(&[&nonce[..], &answer, &mac.finalize().into_bytes()].concat()).unwrap();
 }
 
-fn a_connect_that_never_gets_the_lock_says_what_it_waited_for_and_who_holds_it() {
+fn a_connect_that_never_gets_the_lock_names_the_lock_and_its_holder() {
     let mut home = Home::new();
     home.limits = Limits::default().divided_by(16);
     home.make();
@@ -159,7 +159,7 @@ fn a_connect_that_never_gets_the_lock_says_what_it_waited_for_and_who_holds_it()
     assert_eq!(text, format!("gave up after {waited:.1?} at {stage}, {waiting}: {holds}"));
 }
 
-fn a_connect_that_never_finds_the_lifetime_lock_free_says_who_holds_it() {
+fn a_connect_that_waits_for_the_lifetime_lock_names_its_holder() {
     let mut home = Home::new();
     let (server, _) = home.count();
     home.limits = Limits::default().divided_by(16);
@@ -174,7 +174,7 @@ fn a_connect_that_never_finds_the_lifetime_lock_free_says_who_holds_it() {
 }
 
 /// A backup that locks the files that it reads has this effect.
-fn a_connect_whose_servers_cannot_have_the_lifetime_lock_says_who_shares_it() {
+fn a_connect_names_the_process_that_shares_the_lifetime_lock() {
     let mut home = Home::new();
     let (server, _) = home.count();
     kill(&home, server.pid());
@@ -190,7 +190,7 @@ fn a_connect_whose_servers_cannot_have_the_lifetime_lock_says_who_shares_it() {
     home.retire();
 }
 
-fn a_client_without_a_runtime_and_few_descriptors_is_told_and_does_not_panic() {
+fn a_blocking_connect_without_descriptors_is_an_error_and_no_panic() {
     let home = Home::new();
     home.count();
     let mut joined = 0;
@@ -240,7 +240,7 @@ fn a_server_of_another_user_is_told_with_that_user() {
     kill(&home, server.pid());
 }
 
-fn an_unresponsive_server_is_told_with_its_last_outcome_and_how_long_it_was_tried() {
+fn the_error_of_an_unresponsive_server_has_its_outcome_and_time() {
     let mut home = Home::new();
     let (server, _) = home.count();
     home.limits = Limits::default().divided_by(16);
@@ -259,7 +259,7 @@ fn an_unresponsive_server_is_told_with_its_last_outcome_and_how_long_it_was_trie
     assert_eq!(text, format!("{alive}; if it is stopped, continue it, and if it hangs, end it"));
 }
 
-fn servers_that_are_gone_at_once_are_given_up_after_three() {
+fn a_connect_gives_up_after_three_servers_that_end_at_once() {
     let home = Home::new();
     let (server, _) = home.count();
     let record = fs::read_to_string(home.point()).unwrap();

@@ -12,10 +12,10 @@ use crate::home::{Home, kill, output, printed};
 
 crate::trials![
     a_record_of_another_dialect_is_left_alone,
-    a_record_of_another_machine_is_cleared_where_locks_are_this_kernels_and_free,
+    a_foreign_record_is_cleared_where_local_locks_are_free,
     a_record_of_an_earlier_boot_is_cleared_when_its_server_is_gone,
     the_home_and_its_files_are_for_their_owner_alone,
-    the_home_and_its_files_are_of_use_to_their_owner_whatever_the_umask_of_who_made_them,
+    the_owner_can_use_the_home_and_its_files_whatever_the_umask,
     the_error_of_a_home_names_what_stands_in_its_way,
 ];
 
@@ -33,7 +33,7 @@ fn a_record_of_another_dialect_is_left_alone() {
     let _ = server;
 }
 
-fn a_record_of_another_machine_is_cleared_where_locks_are_this_kernels_and_free() {
+fn a_foreign_record_is_cleared_where_local_locks_are_free() {
     let home = Home::new();
     let (server, _) = home.count();
     let mut record = home.record();
@@ -77,7 +77,7 @@ fn the_home_and_its_files_are_for_their_owner_alone() {
     home.retire();
 }
 
-fn the_home_and_its_files_are_of_use_to_their_owner_whatever_the_umask_of_who_made_them() {
+fn the_owner_can_use_the_home_and_its_files_whatever_the_umask() {
     for umask in ["000", "277", "777"] {
         let mut home = Home::new();
         home.below = "above/home".into();

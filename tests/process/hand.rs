@@ -22,8 +22,8 @@ crate::trials![
     a_signal_tells_a_server_by_hand_to_retire,
     a_program_that_goes_on_after_it_served_is_seen_to_retire,
     a_serve_that_is_dropped_before_it_serves_never_does,
-    what_a_server_by_hand_prints_to_is_its_own_however_long,
-    spawned_typed_by_hand_is_told_what_is_wrong,
+    the_output_of_a_server_by_hand_is_not_bounded,
+    a_spawned_flag_typed_by_hand_is_an_error_that_explains_it,
 ];
 
 fn a_server_started_by_hand_registers_itself_and_is_joined() {
@@ -116,7 +116,7 @@ fn a_serve_that_is_dropped_before_it_serves_never_does() {
     home.retire();
 }
 
-fn what_a_server_by_hand_prints_to_is_its_own_however_long() {
+fn the_output_of_a_server_by_hand_is_not_bounded() {
     let home = Home::new();
     let mut output = tempfile::NamedTempFile::new().unwrap();
     let long = vec![b'.'; 3 << 20];
@@ -135,7 +135,7 @@ fn registered(home: &Home) {
     eventually("the server is registered", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
 }
 
-fn spawned_typed_by_hand_is_told_what_is_wrong() {
+fn a_spawned_flag_typed_by_hand_is_an_error_that_explains_it() {
     let home = Home::new();
     let mut command = home.command(&["@serve"]);
     command.arg("--spawned").stderr(Stdio::piped());

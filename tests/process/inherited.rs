@@ -13,9 +13,9 @@ use crate::program::{BEAR, COUNT, TERMINAL, ask};
 
 crate::trials![
     a_server_blocks_no_signal_that_its_first_client_blocked,
-    a_server_that_executes_itself_once_more_leaves_no_trace_of_it,
+    executing_a_server_again_leaves_no_trace_in_its_environment,
     a_server_executes_itself_no_more_than_once,
-    a_server_lives_through_timers_of_whoever_executed_it,
+    a_server_survives_timers_that_its_starter_left,
     a_server_goes_on_when_a_terminal_that_it_opened_is_gone,
     a_server_by_hand_keeps_what_it_blocks,
 ];
@@ -71,7 +71,7 @@ fn a_server_blocks_no_signal_that_its_first_client_blocked() {
     }
 }
 
-fn a_server_that_executes_itself_once_more_leaves_no_trace_of_it() {
+fn executing_a_server_again_leaves_no_trace_in_its_environment() {
     for dialect in ["native", "sequoia"] {
         let home = Home::new();
         let lock = tempfile::NamedTempFile::new().unwrap();
@@ -102,7 +102,7 @@ fn a_server_executes_itself_no_more_than_once() {
     }
 }
 
-fn a_server_lives_through_timers_of_whoever_executed_it() {
+fn a_server_survives_timers_that_its_starter_left() {
     if !Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_ok_and(|python| python.success()) {
         return println!("not tried: python3, which would set the timers, is missing");
     }

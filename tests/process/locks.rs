@@ -12,9 +12,9 @@ use crate::home::Named as _;
 use crate::home::{Home, eventually, kill, output, printed, signal, stop};
 
 crate::trials![
-    every_lock_is_asked_as_nfs_lets_it_be_asked,
-    who_only_looks_can_do_so_where_nothing_can_be_written,
-    who_only_looks_can_do_so_where_nothing_can_be_written_not_even_by_root,
+    every_lock_is_taken_in_a_way_that_works_on_nfs,
+    a_look_works_where_nothing_can_be_written,
+    a_look_works_on_a_read_only_file_system,
 ];
 
 /// NFS grants exclusive locks only on files that are open for writing, and shared ones on files open for reading.
@@ -45,7 +45,7 @@ fn nfs(directory: &Path) -> Option<PathBuf> {
     made.then_some(library)
 }
 
-fn every_lock_is_asked_as_nfs_lets_it_be_asked() {
+fn every_lock_is_taken_in_a_way_that_works_on_nfs() {
     for dialect in [None, Some("server:sequoia")] {
         let home = Home::new();
         let Some(library) = nfs(home.directory()) else { return };
@@ -98,7 +98,7 @@ fn left_by_a_dead_server() -> (Home, u32) {
     (home, server.pid())
 }
 
-fn who_only_looks_can_do_so_where_nothing_can_be_written() {
+fn a_look_works_where_nothing_can_be_written() {
     let (home, pid) = left_by_a_dead_server();
     fs::set_permissions(home.point(), fs::Permissions::from_mode(0o400)).unwrap();
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o500)).unwrap();
@@ -130,7 +130,7 @@ fn who_only_looks_can_do_so_where_nothing_can_be_written() {
 
 const NOBODY: u32 = 65534;
 
-fn who_only_looks_can_do_so_where_nothing_can_be_written_not_even_by_root() {
+fn a_look_works_on_a_read_only_file_system() {
     let mounts = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
     if !mounts.is_ok_and(|status| status.success()) {
         return println!("not tried: mounting is not permitted");

@@ -15,13 +15,13 @@ use crate::program::{self, COUNT, PRINT, ask};
 
 crate::trials![
     a_full_disk_costs_a_server_its_log_and_nothing_else,
-    a_start_without_room_for_a_log_has_none,
+    a_server_starts_without_a_log_if_no_file_can_be_made,
     a_small_limit_of_file_sizes_costs_a_server_its_log_and_nothing_else,
-    a_server_that_cannot_print_goes_on_and_a_handler_that_does_ends_its_own_connection,
+    a_server_survives_an_output_that_cannot_be_written,
     a_log_that_is_moved_or_removed_is_opened_again_and_stays_bounded,
     a_log_that_cannot_be_opened_again_stays_bounded,
     the_log_of_a_server_of_the_dialect_is_opened_again_and_stays_bounded,
-    where_a_wrapper_has_its_server_print_is_left_alone,
+    the_output_that_a_wrapper_gave_its_server_is_left_alone,
 ];
 
 /// More than a log may hold.
@@ -118,7 +118,7 @@ pub fn full() {
     home.retire();
 }
 
-fn a_start_without_room_for_a_log_has_none() {
+fn a_server_starts_without_a_log_if_no_file_can_be_made() {
     // One inode is the mounted directory, two are this test's, and two are left for the server's files except the log.
     match on_a_small_disk("nr_inodes=5", "@no-log") {
         Some(well) => assert!(well, "its output is above"),
@@ -177,7 +177,7 @@ fn printing_to(home: &Home, file: &Path) -> Descriptor {
         .program("/bin/sh", ["-c", &script, program.to_str().unwrap(), "@serve"])
 }
 
-fn a_server_that_cannot_print_goes_on_and_a_handler_that_does_ends_its_own_connection() {
+fn a_server_survives_an_output_that_cannot_be_written() {
     let home = Home::new();
     let service = printing_to(&home, Path::new("/dev/full"));
     runtime().block_on(async {
@@ -252,7 +252,7 @@ fn the_log_of_a_server_of_the_dialect_is_opened_again_and_stays_bounded() {
     home.wait_for_nobody();
 }
 
-fn where_a_wrapper_has_its_server_print_is_left_alone() {
+fn the_output_that_a_wrapper_gave_its_server_is_left_alone() {
     let home = Home::new();
     let elsewhere = home.directory().join("elsewhere");
     let service = printing_to(&home, &elsewhere);

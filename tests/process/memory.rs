@@ -18,9 +18,9 @@ use crate::home::Named as _;
 use crate::home::{Home, LONG, connected, runtime};
 
 crate::trials![
-    what_a_client_only_announces_takes_no_memory,
-    a_client_that_reads_no_answers_is_not_read_and_gets_all_of_them_when_it_does,
-    a_client_that_goes_and_has_read_no_answers_is_not_counted_any_more,
+    an_announced_message_takes_no_memory_until_it_arrives,
+    a_client_that_reads_no_answers_is_not_read_until_it_does,
+    a_client_that_leaves_without_reading_is_no_longer_counted,
     messages_of_every_length_arrive_whole_and_leave_nothing_behind,
 ];
 
@@ -118,7 +118,7 @@ async fn some_calls(service: &Descriptor) {
     calls.await.unwrap().unwrap();
 }
 
-fn what_a_client_only_announces_takes_no_memory() {
+fn an_announced_message_takes_no_memory_until_it_arrives() {
     for transport in TRANSPORTS {
         let home = home(transport);
         let service = home.service();
@@ -145,7 +145,7 @@ fn what_a_client_only_announces_takes_no_memory() {
     }
 }
 
-fn a_client_that_reads_no_answers_is_not_read_and_gets_all_of_them_when_it_does() {
+fn a_client_that_reads_no_answers_is_not_read_until_it_does() {
     const CALLS: u32 = 60_000;
     for transport in TRANSPORTS {
         let home = home(transport);
@@ -185,7 +185,7 @@ fn a_client_that_reads_no_answers_is_not_read_and_gets_all_of_them_when_it_does(
     }
 }
 
-fn a_client_that_goes_and_has_read_no_answers_is_not_counted_any_more() {
+fn a_client_that_leaves_without_reading_is_no_longer_counted() {
     for transport in TRANSPORTS {
         let home = home(transport);
         let service = home.service();

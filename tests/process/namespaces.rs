@@ -14,13 +14,13 @@ use crate::program::{WHO, ask};
 crate::trials![
     a_client_in_a_pid_namespace_joins_the_server_outside,
     a_client_joins_a_server_in_a_pid_namespace,
-    a_server_of_another_pid_namespace_is_not_ended_and_that_is_said,
-    a_number_that_proc_shows_of_another_pid_namespace_ends_nobody,
-    whoever_joins_looks_or_retires_needs_neither_proc_nor_a_program,
-    without_proc_no_server_listens_at_a_port_and_the_error_says_why,
-    a_socket_that_only_proc_leads_to_is_our_own_trouble_without_it,
-    a_server_at_a_socket_is_joined_from_any_place_and_from_here_if_it_was_started_there,
-    a_server_at_a_port_of_another_network_namespace_is_not_dialled_and_the_error_says_what_differs,
+    a_server_of_another_pid_namespace_is_not_killed_but_reported,
+    no_process_is_killed_by_a_pid_of_another_namespace,
+    joining_looking_and_retiring_need_neither_proc_nor_a_program,
+    a_server_needs_proc_to_listen_at_a_port_and_the_error_says_so,
+    a_socket_reached_only_by_proc_is_an_error_without_proc,
+    a_server_at_a_socket_is_joined_across_namespaces_and_boots,
+    a_port_of_another_network_namespace_is_an_error_and_not_dialled,
     a_server_at_a_port_is_joined_though_another_boot_is_seen,
     a_server_is_started_where_there_are_no_devices,
 ];
@@ -113,7 +113,7 @@ fn a_client_joins_a_server_in_a_pid_namespace() {
     server.wait().unwrap();
 }
 
-fn a_server_of_another_pid_namespace_is_not_ended_and_that_is_said() {
+fn a_server_of_another_pid_namespace_is_not_killed_but_reported() {
     let says = |said: &str, pid: u32, found: &[&str]| {
         let found = found.iter().any(|found| {
             let why = "if it is in another PID namespace (a container), end it there";
@@ -158,7 +158,7 @@ fn process_of_this_program(home: &Home) -> u32 {
 }
 
 /// Inside, the server's number is another process's, but `/proc` shows the server under it.
-fn a_number_that_proc_shows_of_another_pid_namespace_ends_nobody() {
+fn no_process_is_killed_by_a_pid_of_another_namespace() {
     let home = at_ports();
     let Some(mut unshare) = unshare(PID_BY_OTHERS) else { return };
     let (server, _) = home.count();
@@ -180,7 +180,7 @@ fn a_number_that_proc_shows_of_another_pid_namespace_ends_nobody() {
     kill(&home, server.pid());
 }
 
-fn a_server_at_a_socket_is_joined_from_any_place_and_from_here_if_it_was_started_there() {
+fn a_server_at_a_socket_is_joined_across_namespaces_and_boots() {
     for place in [NETWORK, HARDENED, REBOOTED] {
         let home = at_sockets();
         let Some(client) = inside(place, &home, &["@client", "server:unix"]) else { continue };
@@ -197,7 +197,7 @@ fn a_server_at_a_socket_is_joined_from_any_place_and_from_here_if_it_was_started
     }
 }
 
-fn a_server_at_a_port_of_another_network_namespace_is_not_dialled_and_the_error_says_what_differs() {
+fn a_port_of_another_network_namespace_is_an_error_and_not_dialled() {
     let home = at_ports();
     let Some(client) = inside(NETWORK, &home, &["@client", "server:tcp"]) else { return };
     let (server, _) = home.count();
@@ -224,7 +224,7 @@ fn a_server_at_a_port_is_joined_though_another_boot_is_seen() {
     }
 }
 
-fn whoever_joins_looks_or_retires_needs_neither_proc_nor_a_program() {
+fn joining_looking_and_retiring_need_neither_proc_nor_a_program() {
     let home = at_sockets();
     let Some(mut unshare) = unshare(NO_PROC) else { return };
     let script = r#"
@@ -250,7 +250,7 @@ fn whoever_joins_looks_or_retires_needs_neither_proc_nor_a_program() {
     assert!(no_program.starts_with(why), "{no_program}");
 }
 
-fn without_proc_no_server_listens_at_a_port_and_the_error_says_why() {
+fn a_server_needs_proc_to_listen_at_a_port_and_the_error_says_so() {
     let home = at_ports();
     let Some(mut server) = inside(NO_PROC, &home, &["@serve", "tcp"]) else { return };
     let said = server.stderr(Stdio::piped()).output().unwrap().stderr;
@@ -258,7 +258,7 @@ fn without_proc_no_server_listens_at_a_port_and_the_error_says_why() {
     assert!(said.contains("nobody can find a port whose network namespace is not known: mount /proc"), "{said}");
 }
 
-fn a_socket_that_only_proc_leads_to_is_our_own_trouble_without_it() {
+fn a_socket_reached_only_by_proc_is_an_error_without_proc() {
     let mut home = at_sockets();
     home.below = std::path::Path::new(&"a".repeat(100)).join("b".repeat(100));
     let Some(client) = inside(NO_PROC, &home, &["@client"]) else { return };

@@ -14,12 +14,12 @@ use crate::program::{COUNT, RETIRE, ask};
 
 crate::trials![
     an_internal_server_is_shared_by_all_connects_and_ends_with_the_last,
-    who_comes_when_the_last_user_leaves_is_served,
+    a_connect_that_arrives_as_the_last_user_leaves_is_served,
     an_internal_server_that_retires_costs_no_connect,
-    an_internal_server_with_all_its_clients_lets_the_next_wait,
+    a_full_internal_server_lets_the_next_client_wait,
     handlers_of_one_point_in_one_process_never_run_together,
     a_robust_client_is_no_substitute_for_a_newer_program,
-    when_neither_can_be_built_the_error_names_both,
+    the_error_names_both_failures_if_the_fallback_fails_too,
     an_internal_server_needs_no_home,
     a_registered_server_is_joined_whatever_the_policy,
     robust_falls_back_after_each_listed_failure_and_says_which,
@@ -50,7 +50,7 @@ fn an_internal_server_is_shared_by_all_connects_and_ends_with_the_last() {
     assert!(home.processes().is_empty() && !home.path().exists(), "no process was started, and no file created");
 }
 
-fn who_comes_when_the_last_user_leaves_is_served() {
+fn a_connect_that_arrives_as_the_last_user_leaves_is_served() {
     let home = Home::new();
     let service = home.service();
     multi().block_on(async {
@@ -96,9 +96,9 @@ fn an_internal_server_that_retires_costs_no_connect() {
     });
 }
 
-fn an_internal_server_with_all_its_clients_lets_the_next_wait() {
+fn a_full_internal_server_lets_the_next_client_wait() {
     let mut home = Home::new();
-    home.limits.clients = Some(1);
+    home.limits.max_clients = Some(1);
     let service = home.service();
     multi().block_on(async {
         let one = connected(&service, Policy::Internal).await;
@@ -154,7 +154,7 @@ fn a_robust_client_is_no_substitute_for_a_newer_program() {
     );
 }
 
-fn when_neither_can_be_built_the_error_names_both() {
+fn the_error_names_both_failures_if_the_fallback_fails_too() {
     let home = Home::new();
     let service = home.service_by(&["@exits"]).stream_handler(async |_server| {
         Err::<fn(Peer, Stream) -> std::future::Ready<()>, _>("no paper in the tray".into())

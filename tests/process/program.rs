@@ -217,8 +217,8 @@ async fn serve(args: &[String]) {
     let mut limits = limits_by(args);
     limits.idle = argument(args, "idle=").map(Duration::from_millis).or(limits.idle);
     limits.check = argument(args, "check=").map_or(limits.check, Duration::from_millis);
-    limits.lobby = argument(args, "lobby=").map_or(limits.lobby, |lobby| lobby as usize);
-    limits.clients = argument(args, "clients=").map(|clients| clients as usize);
+    limits.max_pending = argument(args, "max_pending=").map_or(limits.max_pending, |max_pending| max_pending as usize);
+    limits.max_clients = argument(args, "clients=").map(|clients| clients as usize);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
     if context.is_spawned() {

@@ -36,7 +36,7 @@ const KINDS: [(&str, Play); 15] = [
     ("damage", damage),
     ("unlink", unlink),
     ("dialect", dialect),
-    ("told", told),
+    ("retire", retire),
     ("hand", hand),
     ("robust", robust),
 ];
@@ -199,7 +199,7 @@ fn dialect(run: &mut Run) {
 }
 
 /// A server is asked to retire while clients connect.
-fn told(run: &mut Run) {
+fn retire(run: &mut Run) {
     run.client(&[]);
     run.wait(60);
     run.part("@retire", &[]);

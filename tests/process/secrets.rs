@@ -16,8 +16,8 @@ crate::trials![
     no_two_servers_have_the_same_cookie,
     no_two_dials_of_a_client_have_the_same_nonce,
     no_two_proofs_of_a_server_have_the_same_nonce,
-    a_server_keeps_no_cookie_in_hexadecimal_whoever_started_it_and_whatever_it_restored,
-    a_client_keeps_no_cookie_in_hexadecimal_whether_it_started_the_server_or_joined_it,
+    no_server_keeps_a_cookie_in_hexadecimal,
+    no_client_keeps_a_cookie_in_hexadecimal,
 ];
 
 /// Checks that all differ from each other, and from bytes that were never drawn.
@@ -103,7 +103,7 @@ fn spelled(home: &Home, pid: u32) -> Option<usize> {
     Some(found)
 }
 
-fn a_server_keeps_no_cookie_in_hexadecimal_whoever_started_it_and_whatever_it_restored() {
+fn no_server_keeps_a_cookie_in_hexadecimal() {
     let started = Home::new();
     let (server, _) = started.count();
     let hand = Home::new();
@@ -125,7 +125,7 @@ fn a_server_keeps_no_cookie_in_hexadecimal_whoever_started_it_and_whatever_it_re
     assert!(by_hand.wait().unwrap().success());
 }
 
-fn a_client_keeps_no_cookie_in_hexadecimal_whether_it_started_the_server_or_joined_it() {
+fn no_client_keeps_a_cookie_in_hexadecimal() {
     let home = Home::new();
     for _ in ["starts", "joins"] {
         let mut client = home.command(&["@client", "stop-at=Leave"]).spawn().unwrap();

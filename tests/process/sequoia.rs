@@ -21,24 +21,24 @@ use crate::home::{Home, LONG, Stranger, eventually, output, printed, processes, 
 use crate::program::{self, COUNT, ask};
 
 crate::trials![
-    a_server_of_the_dialect_is_started_where_there_is_none_and_joined_after_that,
+    a_dialect_server_is_started_once_and_then_joined,
     twenty_clients_of_the_dialect_at_once_share_one_server,
     the_first_connection_decides_the_cookie_and_no_later_one_does,
-    wrong_slow_and_silent_clients_of_the_dialect_hold_up_nobody_and_do_not_keep_a_server,
-    who_says_no_cookie_has_the_time_of_a_handshake,
-    a_full_lobby_of_the_dialect_lets_the_oldest_go_and_a_client_in,
-    what_the_dialect_cannot_read_is_cleared_before_a_server_is_registered,
+    bad_dialect_clients_delay_nobody_and_keep_no_server,
+    a_dialect_client_without_a_cookie_has_the_time_of_a_handshake,
+    a_full_dialect_acceptor_drops_the_oldest_and_lets_a_client_in,
+    an_unreadable_point_of_the_dialect_is_cleared_before_a_start,
     a_start_of_the_dialect_that_fails_says_why_and_leaves_nothing,
     a_connect_of_the_dialect_dropped_at_any_await_leaves_nothing_behind,
-    a_client_of_the_dialect_killed_at_any_step_leaves_one_server_and_the_next_connect_succeeds,
+    a_dialect_client_killed_at_any_step_leaves_one_server,
     a_server_of_the_dialect_that_does_not_answer_is_not_replaced,
-    a_stranger_on_a_dead_servers_port_is_told_the_cookie_of_the_dialect,
-    a_server_of_the_dialect_by_hand_registers_itself_and_a_second_says_that_one_runs,
-    what_the_dialect_has_no_words_for_is_told,
-    flags_of_the_wrong_dialect_are_told_what_is_wrong,
+    a_stranger_on_a_dead_servers_port_gets_the_dialects_cookie,
+    a_second_dialect_server_by_hand_reports_that_one_runs,
+    an_option_without_meaning_in_the_dialect_is_an_error,
+    a_flag_of_the_wrong_dialect_is_an_error_that_explains_it,
     an_ephemeral_server_of_the_dialect_ends_when_its_home_is_gone,
     the_policies_of_the_dialect_are_kept,
-    a_server_of_the_dialect_restores_its_record_and_goes_where_another_stands,
+    a_dialect_server_restores_its_record_unless_another_is_there,
     no_client_of_the_dialect_is_lost_to_an_idle_server,
 ];
 
@@ -124,7 +124,7 @@ fn ends(stream: &mut TcpStream) -> bool {
     matches!(uninterrupted(|| stream.read(&mut [0])), Ok(0))
 }
 
-fn a_server_of_the_dialect_is_started_where_there_is_none_and_joined_after_that() {
+fn a_dialect_server_is_started_once_and_then_joined() {
     let home = new();
     let (started, one) = home.count();
     assert_eq!((started.origin, one), (Origin::StartedExternal(Reason::NoRecord), 1));
@@ -181,7 +181,7 @@ fn bytes_or_none(home: &Home) -> Vec<u8> {
     fs::read(home.point()).unwrap_or_default()
 }
 
-fn wrong_slow_and_silent_clients_of_the_dialect_hold_up_nobody_and_do_not_keep_a_server() {
+fn bad_dialect_clients_delay_nobody_and_keep_no_server() {
     let home = served_by(&["@serve", "sequoia", "idle=300"]);
     home.count();
     let port = record(&home).port.get();
@@ -201,7 +201,7 @@ fn wrong_slow_and_silent_clients_of_the_dialect_hold_up_nobody_and_do_not_keep_a
     drop((silent, slow));
 }
 
-fn who_says_no_cookie_has_the_time_of_a_handshake() {
+fn a_dialect_client_without_a_cookie_has_the_time_of_a_handshake() {
     let home = new();
     home.count();
     let begun = Instant::now();
@@ -212,8 +212,8 @@ fn who_says_no_cookie_has_the_time_of_a_handshake() {
     retire(&home);
 }
 
-fn a_full_lobby_of_the_dialect_lets_the_oldest_go_and_a_client_in() {
-    let home = served_by(&["@serve", "sequoia", "lobby=4", "whole"]);
+fn a_full_dialect_acceptor_drops_the_oldest_and_lets_a_client_in() {
+    let home = served_by(&["@serve", "sequoia", "max_pending=4", "whole"]);
     home.count();
     let begun = Instant::now();
     let port = record(&home).port.get();
@@ -224,7 +224,7 @@ fn a_full_lobby_of_the_dialect_lets_the_oldest_go_and_a_client_in() {
     retire(&home);
 }
 
-fn what_the_dialect_cannot_read_is_cleared_before_a_server_is_registered() {
+fn an_unreadable_point_of_the_dialect_is_cleared_before_a_start() {
     let home = new();
     home.make();
     for damage in [&[7; 31][..], &[7; 5000], &[&[7; 32][..], b"127.0.0.1:99999"].concat()] {
@@ -290,8 +290,9 @@ fn dropped_after(home: &Home, polls: usize) -> bool {
     })
 }
 
-fn a_client_of_the_dialect_killed_at_any_step_leaves_one_server_and_the_next_connect_succeeds() {
-    let steps = ["Lock", "Read", "Clear", "Introduce", "Spawn", "Await", "Write", "Dial", "Tell", "Unlock", "Done"];
+fn a_dialect_client_killed_at_any_step_leaves_one_server() {
+    let steps =
+        ["Lock", "Read", "Clear", "Introduce", "Spawn", "Await", "Write", "Dial", "SendCookie", "Unlock", "Done"];
     for (number, step) in steps.into_iter().enumerate() {
         let home = new();
         let client = output(home.command(&["@client", "server:sequoia", &format!("kill-at={step}")]));
@@ -326,7 +327,7 @@ fn a_server_of_the_dialect_that_does_not_answer_is_not_replaced() {
     drop(queue);
 }
 
-fn a_stranger_on_a_dead_servers_port_is_told_the_cookie_of_the_dialect() {
+fn a_stranger_on_a_dead_servers_port_gets_the_dialects_cookie() {
     let home = new();
     home.make();
     let stranger = Stranger::silent();
@@ -342,7 +343,7 @@ fn a_stranger_on_a_dead_servers_port_is_told_the_cookie_of_the_dialect() {
     );
 }
 
-fn a_server_of_the_dialect_by_hand_registers_itself_and_a_second_says_that_one_runs() {
+fn a_second_dialect_server_by_hand_reports_that_one_runs() {
     let home = new();
     let mut server = home.command(home.server).spawn().unwrap();
     eventually("the server is registered", || !bytes_or_none(&home).is_empty());
@@ -356,7 +357,7 @@ fn a_server_of_the_dialect_by_hand_registers_itself_and_a_second_says_that_one_r
     assert!(server.wait().unwrap().success());
 }
 
-fn what_the_dialect_has_no_words_for_is_told() {
+fn an_option_without_meaning_in_the_dialect_is_an_error() {
     let home = new();
     runtime().block_on(async {
         for (error, says) in [
@@ -371,7 +372,7 @@ fn what_the_dialect_has_no_words_for_is_told() {
     assert!(!home.path().exists(), "no file was touched");
 }
 
-fn flags_of_the_wrong_dialect_are_told_what_is_wrong() {
+fn a_flag_of_the_wrong_dialect_is_an_error_that_explains_it() {
     let home = new();
     home.make();
     for (args, says) in [
@@ -433,7 +434,7 @@ fn the_policies_of_the_dialect_are_kept() {
     );
 }
 
-fn a_server_of_the_dialect_restores_its_record_and_goes_where_another_stands() {
+fn a_dialect_server_restores_its_record_unless_another_is_there() {
     let home = new();
     let (server, _) = home.count();
     let mine = bytes(&home);

@@ -21,26 +21,26 @@ use crate::program::{BEAR, BLOCK, COUNT, KEEP, PANIC, RETIRE, START, WAIT, ask};
 
 crate::trials![
     an_idle_server_retires_and_one_with_a_client_does_not,
-    silent_slow_wrong_and_dead_clients_hold_up_nobody_and_do_not_keep_a_server,
-    a_full_lobby_lets_the_oldest_go_and_a_client_in,
+    bad_clients_delay_nobody_and_keep_no_server,
+    a_full_acceptor_drops_the_oldest_connection_and_lets_a_client_in,
     silent_clients_do_not_starve_a_server_of_descriptors,
     a_server_has_its_whole_drain_to_say_goodbye,
-    a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer,
-    a_late_timer_hears_out_once_and_not_for_ever,
-    a_greeting_in_a_lobby_with_room_has_its_time,
+    a_continued_server_hears_waiting_clients_before_its_idle_timer,
+    a_late_idle_timer_grants_patience_only_once,
+    a_handshake_has_its_full_time_while_the_acceptor_has_room,
     an_idle_server_retires_although_nobody_can_open_its_point,
-    a_full_house_can_still_be_told_to_retire,
+    a_full_server_can_still_be_asked_to_retire,
     a_handler_can_keep_an_idle_server_and_have_it_retire,
-    a_server_with_all_its_clients_lets_the_next_wait,
-    what_a_server_makes_is_for_its_owner_alone,
+    a_full_server_lets_the_next_client_wait,
+    files_that_a_server_makes_are_for_its_owner_alone,
     a_handler_can_start_processes_whatever_its_caller_ignores,
     a_child_of_a_handler_keeps_no_port_and_no_lock_of_its_server,
     a_panic_ends_its_own_connection_only,
     a_handler_that_blocks_holds_up_no_handshake,
     a_retiring_server_lets_its_clients_finish_and_takes_nobody_new,
     a_server_that_is_told_ends_within_its_drain_deadline,
-    to_retire_nothing_is_no_error,
-    a_status_is_no_client_and_starts_nothing,
+    retiring_nothing_is_no_error,
+    a_status_query_is_no_client_and_starts_nothing,
 ];
 
 fn idle(home: &Home, idle: &str) -> rendezvous_ipc::Descriptor {
@@ -59,7 +59,7 @@ fn an_idle_server_retires_and_one_with_a_client_does_not() {
     assert_eq!(fs::read(home.point()).unwrap(), b"", "the record is withdrawn");
 }
 
-fn silent_slow_wrong_and_dead_clients_hold_up_nobody_and_do_not_keep_a_server() {
+fn bad_clients_delay_nobody_and_keep_no_server() {
     let home = Home::new();
     let service = idle(&home, "idle=1000");
     runtime().block_on(async {
@@ -100,9 +100,9 @@ async fn time_of_a_join(service: &rendezvous_ipc::Descriptor) -> Duration {
     times[4]
 }
 
-fn a_full_lobby_lets_the_oldest_go_and_a_client_in() {
+fn a_full_acceptor_drops_the_oldest_connection_and_lets_a_client_in() {
     let home = Home::new();
-    let service = home.service_by(&["@serve", "lobby=8"]);
+    let service = home.service_by(&["@serve", "max_pending=8"]);
     runtime().block_on(async {
         let _first = connected(&service).await;
         let address = home.address();
@@ -144,7 +144,7 @@ fn a_server_has_its_whole_drain_to_say_goodbye() {
     assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it");
 }
 
-fn a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer() {
+fn a_continued_server_hears_waiting_clients_before_its_idle_timer() {
     let home = Home::new();
     let service = idle(&home, "idle=500");
     let server = runtime().block_on(connected(&service)).outcome().pid();
@@ -172,7 +172,7 @@ fn a_client_that_waited_for_a_stopped_server_is_heard_before_the_idle_timer() {
     home.wait_for_nobody();
 }
 
-fn a_late_timer_hears_out_once_and_not_for_ever() {
+fn a_late_idle_timer_grants_patience_only_once() {
     let home = Home::new();
     // File checks are due more often than the idle end may be postponed.
     let service = home.service_by(&["@serve", "idle=300", "check=50"]);
@@ -183,9 +183,9 @@ fn a_late_timer_hears_out_once_and_not_for_ever() {
     home.wait_for_nobody();
 }
 
-fn a_greeting_in_a_lobby_with_room_has_its_time() {
+fn a_handshake_has_its_full_time_while_the_acceptor_has_room() {
     let home = Home::new();
-    let service = home.service_by(&["@serve", "lobby=8"]);
+    let service = home.service_by(&["@serve", "max_pending=8"]);
     runtime().block_on(async {
         let _first = connected(&service).await;
         let mut slow = open_pending(&home.address(), b"");
@@ -207,7 +207,7 @@ fn an_idle_server_retires_although_nobody_can_open_its_point() {
     home.wait_for_nobody();
 }
 
-fn a_full_house_can_still_be_told_to_retire() {
+fn a_full_server_can_still_be_asked_to_retire() {
     let home = Home::new();
     let service = home.service();
     runtime().block_on(async {
@@ -248,7 +248,7 @@ fn a_handler_can_keep_an_idle_server_and_have_it_retire() {
     home.wait_for_nobody();
 }
 
-fn a_server_with_all_its_clients_lets_the_next_wait() {
+fn a_full_server_lets_the_next_client_wait() {
     let home = Home::new();
     let service = home.service_by(&["@serve", "clients=2"]);
     runtime().block_on(async {
@@ -268,7 +268,7 @@ fn a_server_with_all_its_clients_lets_the_next_wait() {
     home.retire();
 }
 
-fn what_a_server_makes_is_for_its_owner_alone() {
+fn files_that_a_server_makes_are_for_its_owner_alone() {
     let home = Home::new();
     drop(runtime().block_on(connected(&home.service_by(&["@serve", "flushes", "idle=100"]))));
     home.wait_for_nobody();
@@ -392,7 +392,7 @@ fn a_server_that_is_told_ends_within_its_drain_deadline() {
     home.wait_for_nobody();
 }
 
-fn to_retire_nothing_is_no_error() {
+fn retiring_nothing_is_no_error() {
     let home = Home::new();
     assert_eq!(runtime().block_on(home.service().retire()).unwrap(), Retirement::NoServer);
     assert!(home.processes().is_empty() && !home.path().exists(), "no process was started, and no file created");
@@ -413,7 +413,7 @@ fn to_retire_nothing_is_no_error() {
     );
 }
 
-fn a_status_is_no_client_and_starts_nothing() {
+fn a_status_query_is_no_client_and_starts_nothing() {
     let home = Home::new();
     let runtime = runtime();
     let service = home.service();

@@ -17,18 +17,18 @@ use crate::program::{self, COUNT, ask};
 
 crate::trials![
     a_socket_is_for_its_user_alone_and_gone_when_its_server_is,
-    the_sockets_that_dead_servers_left_are_swept_and_nothing_else_is,
-    a_server_whose_socket_was_removed_or_replaced_makes_it_again_and_counts_on,
+    only_the_sockets_of_dead_servers_are_swept,
+    a_server_makes_its_socket_again_and_keeps_its_memory,
     a_path_that_is_too_long_for_a_socket_is_long_enough_for_a_service,
     a_name_that_is_too_long_for_a_socket_is_served_at_a_port,
     a_client_goes_by_the_record_and_not_by_its_own_transport,
     a_socket_that_cannot_be_made_is_an_error_and_no_port,
-    a_socket_for_which_there_is_no_room_is_an_error_and_no_port,
-    where_there_can_be_no_socket_a_server_listens_at_a_port_and_says_so,
-    a_socket_that_lost_its_write_bit_is_a_suspicion_and_its_server_repairs_it,
-    a_socket_of_another_user_is_our_own_trouble,
-    the_sockets_of_others_do_not_end_a_sweep,
-    who_finds_a_socket_full_tries_until_its_patience_is_over,
+    a_socket_without_space_on_disk_is_an_error_and_no_port,
+    a_server_listens_at_a_port_if_no_socket_is_possible_and_warns,
+    a_server_repairs_a_socket_that_lost_its_write_bit,
+    a_socket_of_another_user_is_an_error_and_no_suspicion,
+    another_users_socket_does_not_end_a_sweep,
+    a_client_tries_a_full_socket_until_its_patience_ends,
     another_users_process_is_no_client_whatever_it_can_reach,
 ];
 
@@ -59,7 +59,7 @@ fn a_socket_is_for_its_user_alone_and_gone_when_its_server_is() {
     assert_eq!(sockets(&home.path()), [] as [&Path; 0]);
 }
 
-fn the_sockets_that_dead_servers_left_are_swept_and_nothing_else_is() {
+fn only_the_sockets_of_dead_servers_are_swept() {
     let home = home();
     for _ in 0..2 {
         let (server, _) = home.count();
@@ -84,7 +84,7 @@ fn the_sockets_that_dead_servers_left_are_swept_and_nothing_else_is() {
     home.retire();
 }
 
-fn a_server_whose_socket_was_removed_or_replaced_makes_it_again_and_counts_on() {
+fn a_server_makes_its_socket_again_and_keeps_its_memory() {
     let home = home();
     runtime().block_on(async {
         let mut first = connected(&home.service()).await.into_stream();
@@ -195,7 +195,7 @@ fn a_socket_that_cannot_be_made_is_an_error_and_no_port() {
     assert_eq!(fs::read(home.point()).unwrap(), b"", "no server is registered");
 }
 
-fn a_socket_for_which_there_is_no_room_is_an_error_and_no_port() {
+fn a_socket_without_space_on_disk_is_an_error_and_no_port() {
     let place = tempfile::tempdir().unwrap();
     let on_a_small_disk = |program: &str| {
         // The directory itself, and the three files.
@@ -214,7 +214,7 @@ fn a_socket_for_which_there_is_no_room_is_an_error_and_no_port() {
     assert!(said.starts_with("error: no server could be started: ") && said.contains(why), "{said}");
 }
 
-fn where_there_can_be_no_socket_a_server_listens_at_a_port_and_says_so() {
+fn a_server_listens_at_a_port_if_no_socket_is_possible_and_warns() {
     // A file system without sockets is rarely available, so the system call is made to fail as it does on one.
     let strace = |error: &str| {
         let mut strace = Command::new("strace");
@@ -248,7 +248,7 @@ fn where_there_can_be_no_socket_a_server_listens_at_a_port_and_says_so() {
     }
 }
 
-fn a_socket_that_lost_its_write_bit_is_a_suspicion_and_its_server_repairs_it() {
+fn a_server_repairs_a_socket_that_lost_its_write_bit() {
     let home = home();
     home.make();
     let client = || printed(&output(as_user(&home, &["@client", "server:unix"])));
@@ -277,7 +277,7 @@ fn a_socket_that_lost_its_write_bit_is_a_suspicion_and_its_server_repairs_it() {
 }
 
 /// Only root can give a socket to another user.
-fn a_socket_of_another_user_is_our_own_trouble() {
+fn a_socket_of_another_user_is_an_error_and_no_suspicion() {
     if !rustix::process::geteuid().is_root() {
         return println!("not tried: this user is not root");
     }
@@ -293,7 +293,7 @@ fn a_socket_of_another_user_is_our_own_trouble() {
 }
 
 /// Only root can act as two users.
-fn the_sockets_of_others_do_not_end_a_sweep() {
+fn another_users_socket_does_not_end_a_sweep() {
     if !rustix::process::geteuid().is_root() {
         return println!("not tried: this user is not root");
     }
@@ -322,7 +322,7 @@ fn the_sockets_of_others_do_not_end_a_sweep() {
     home.wait_for_nobody();
 }
 
-fn who_finds_a_socket_full_tries_until_its_patience_is_over() {
+fn a_client_tries_a_full_socket_until_its_patience_ends() {
     let mut home = home();
     let (server, _) = home.count();
     home.limits = Limits::default().divided_by(16);

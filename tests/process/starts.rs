@@ -20,18 +20,18 @@ crate::trials![
     a_program_that_stays_open_for_writing_is_named,
     a_program_that_exits_at_once_is_quoted_with_its_status,
     a_program_that_dies_by_a_signal_is_told_with_it,
-    a_program_that_talks_nonsense_is_not_quoted_and_told_what_to_do,
-    nothing_of_a_record_is_quoted_whatever_a_wrapper_makes_of_it,
-    a_reply_of_another_version_is_not_quoted_for_it_may_hold_a_cookie,
-    a_program_that_never_answers_is_ended_when_its_time_is_over,
+    the_error_of_an_invalid_reply_quotes_nothing_and_has_a_remedy,
+    no_part_of_a_record_that_a_wrapper_changed_is_quoted,
+    a_reply_of_another_version_may_hold_a_cookie_and_is_not_quoted,
+    a_program_that_never_answers_is_killed_at_its_deadline,
     a_program_that_closes_its_output_is_told_at_once,
-    a_program_that_hangs_in_its_handler_is_ended_when_its_time_is_over,
+    a_program_whose_handler_hangs_is_killed_at_its_deadline,
     a_handler_that_cannot_be_built_says_why,
     a_program_without_the_lifetime_lock_is_no_server,
     a_program_that_connects_instead_of_serving_is_told_at_once,
-    a_server_whose_context_does_not_know_is_told_at_once,
+    a_server_with_a_context_of_its_own_is_reported_at_once,
     a_service_without_a_program_says_what_is_missing,
-    what_a_server_prints_goes_to_its_log_and_not_to_its_caller,
+    the_output_of_a_server_goes_to_its_log_and_not_to_its_caller,
     a_server_is_started_with_the_callers_home,
     a_server_keeps_no_file_lock_or_pipe_of_its_callers_caller,
     a_server_whose_program_is_gone_keeps_no_inherited_file_either,
@@ -122,7 +122,7 @@ fn a_program_that_dies_by_a_signal_is_told_with_it() {
     assert!(text.contains("was killed by signal 6 (SIGABRT)"), "{text}");
 }
 
-fn a_program_that_talks_nonsense_is_not_quoted_and_told_what_to_do() {
+fn the_error_of_an_invalid_reply_quotes_nothing_and_has_a_remedy() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@talks"]));
     assert!(matches!(failure, StartFailure::Nonsense { bytes: 12 }), "{text}");
@@ -131,7 +131,7 @@ fn a_program_that_talks_nonsense_is_not_quoted_and_told_what_to_do() {
     assert!(text.ends_with(why), "{text}");
 }
 
-fn nothing_of_a_record_is_quoted_whatever_a_wrapper_makes_of_it() {
+fn no_part_of_a_record_that_a_wrapper_changed_is_quoted() {
     let program = std::env::current_exe().unwrap();
     // What a wrapper does to its order or to its server's reply, and how the client classifies the result.
     for (wrapper, taken_for) in [
@@ -154,7 +154,7 @@ fn nothing_of_a_record_is_quoted_whatever_a_wrapper_makes_of_it() {
     }
 }
 
-fn a_reply_of_another_version_is_not_quoted_for_it_may_hold_a_cookie() {
+fn a_reply_of_another_version_may_hold_a_cookie_and_is_not_quoted() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@talks-of-tomorrow"]));
     assert!(matches!(failure, StartFailure::OtherVersion) && !text.contains("SECRET"), "{text}");
@@ -164,7 +164,7 @@ fn a_reply_of_another_version_is_not_quoted_for_it_may_hold_a_cookie() {
     );
 }
 
-fn a_program_that_never_answers_is_ended_when_its_time_is_over() {
+fn a_program_that_never_answers_is_killed_at_its_deadline() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@says-nothing"]));
     assert!(matches!(failure, StartFailure::Overdue(budget) if budget == home.limits.start), "{text}");
@@ -179,7 +179,7 @@ fn a_program_that_closes_its_output_is_told_at_once() {
     assert!(text.ends_with("closed its standard output without a reply"), "{text}");
 }
 
-fn a_program_that_hangs_in_its_handler_is_ended_when_its_time_is_over() {
+fn a_program_whose_handler_hangs_is_killed_at_its_deadline() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@serve", "hangs"]));
     assert!(matches!(failure, StartFailure::Overdue(_) | StartFailure::Said(_) | StartFailure::Exited(_)), "{text}");
@@ -219,7 +219,7 @@ fn a_program_that_connects_instead_of_serving_is_told_at_once() {
     assert!(text.contains("connects instead: call `serve` first"), "{text}");
 }
 
-fn a_server_whose_context_does_not_know_is_told_at_once() {
+fn a_server_with_a_context_of_its_own_is_reported_at_once() {
     let home = Home::new();
     let (_, text) = failure(&home, &home.service_by(&["@unaware"]));
     assert!(text.contains("make it by `Context::from_args`"), "{text}");
@@ -234,7 +234,7 @@ fn a_service_without_a_program_says_what_is_missing() {
     }
 }
 
-fn what_a_server_prints_goes_to_its_log_and_not_to_its_caller() {
+fn the_output_of_a_server_goes_to_its_log_and_not_to_its_caller() {
     let home = Home::new();
     let (outcome, _) = home.try_count(&home.service_by(&["@serve", "prints"])).unwrap();
     assert!(matches!(outcome.origin, Origin::StartedExternal(_)));

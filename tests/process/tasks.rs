@@ -19,14 +19,14 @@ use crate::home::{Home, LONG, connected, dial, eventually, output, runtime};
 use crate::program::{BOMB, COUNT, ask, hello};
 
 crate::trials![
-    a_task_that_accepts_and_panics_is_begun_anew_at_the_same_socket,
-    a_task_that_accepts_and_panics_again_and_again_ends_its_server_when_its_clients_are_done,
-    a_loop_that_panics_ends_its_server_when_its_clients_are_done,
-    a_loop_of_the_dialect_that_panics_ends_its_server_when_its_clients_are_done,
+    an_accepting_task_that_panics_restarts_at_the_same_socket,
+    an_accepting_task_that_keeps_panicking_ends_its_server_in_time,
+    a_server_with_a_panicked_loop_ends_after_its_clients,
+    a_dialect_server_with_a_panicked_loop_ends_after_its_clients,
     a_server_by_hand_whose_loop_panics_returns_that,
     a_server_without_its_handlers_thread_ends,
     an_internal_server_without_its_handlers_thread_is_replaced,
-    a_greeting_that_panics_ends_its_own_connection_only,
+    a_handshake_that_panics_ends_only_its_own_connection,
     a_server_that_may_not_ask_for_its_limits_serves,
 ];
 
@@ -119,7 +119,7 @@ fn have_it_check(home: &Home) {
     eventually("the record is restored", || !fs::read(home.point()).unwrap().is_empty());
 }
 
-fn a_task_that_accepts_and_panics_is_begun_anew_at_the_same_socket() {
+fn an_accepting_task_that_panics_restarts_at_the_same_socket() {
     let home = Home::new();
     let service = home.service_by(&["@serve", ACCEPTING, "panics=1"]);
     runtime().block_on(async {
@@ -142,7 +142,7 @@ fn a_task_that_accepts_and_panics_is_begun_anew_at_the_same_socket() {
     home.retire();
 }
 
-fn a_task_that_accepts_and_panics_again_and_again_ends_its_server_when_its_clients_are_done() {
+fn an_accepting_task_that_keeps_panicking_ends_its_server_in_time() {
     let home = Home::new();
     let service = home.service_by(&["@serve", ACCEPTING, "flushes"]);
     let short_of_all = |server| {
@@ -161,7 +161,7 @@ fn a_task_that_accepts_and_panics_again_and_again_ends_its_server_when_its_clien
     assert_it_drains_and_ends(&home, &service, short_of_all);
 }
 
-fn a_loop_that_panics_ends_its_server_when_its_clients_are_done() {
+fn a_server_with_a_panicked_loop_ends_after_its_clients() {
     let home = Home::new();
     let service = home.service_by(&["@serve", "panics-at=Check", "flushes"]);
     assert_it_drains_and_ends(&home, &service, |_| {
@@ -200,7 +200,7 @@ fn assert_it_drains_and_ends(home: &Home, service: &Descriptor, lose: impl FnOnc
     home.wait_for_nobody();
 }
 
-fn a_loop_of_the_dialect_that_panics_ends_its_server_when_its_clients_are_done() {
+fn a_dialect_server_with_a_panicked_loop_ends_after_its_clients() {
     let home = Home::new();
     let service = home.service_by(&["@serve", "sequoia", "panics-at=Check", "flushes"]);
     runtime().block_on(async {
@@ -258,7 +258,7 @@ fn an_internal_server_without_its_handlers_thread_is_replaced() {
     });
 }
 
-fn a_greeting_that_panics_ends_its_own_connection_only() {
+fn a_handshake_that_panics_ends_only_its_own_connection() {
     let home = Home::new();
     let service = home.service_by(&["@serve", "panics-at=Answer", "panics=1"]);
     runtime().block_on(async {

@@ -17,9 +17,9 @@ use crate::program::WAIT;
 crate::trials![
     a_newer_client_replaces_an_older_server_when_its_clients_are_done,
     an_older_client_joins_a_newer_server_and_there_is_no_fight,
-    a_client_that_does_not_understand_a_newer_server_is_told_and_leaves_it_alone,
+    an_older_client_gets_an_error_and_leaves_a_newer_server_alone,
     a_program_older_than_its_client_is_no_server_for_it,
-    a_program_that_was_rebuilt_joins_the_old_server_and_starts_the_new_one,
+    a_rebuilt_program_joins_the_old_server_and_starts_the_new_one,
     a_program_that_was_rebuilt_is_found_in_a_directory_that_is_not_utf_8,
 ];
 
@@ -64,7 +64,7 @@ fn an_older_client_joins_a_newer_server_and_there_is_no_fight() {
     home.retire();
 }
 
-fn a_client_that_does_not_understand_a_newer_server_is_told_and_leaves_it_alone() {
+fn an_older_client_gets_an_error_and_leaves_a_newer_server_alone() {
     let home = Home::new();
     runtime().block_on(async {
         let new = connected(&of(&home, 5)).await;
@@ -97,7 +97,7 @@ fn a_program_older_than_its_client_is_no_server_for_it() {
 }
 
 /// The running executable is replaced, as by a linker: the old file has no name any more.
-fn a_program_that_was_rebuilt_joins_the_old_server_and_starts_the_new_one() {
+fn a_rebuilt_program_joins_the_old_server_and_starts_the_new_one() {
     rebuilt_in("programs".as_ref());
 }
 

@@ -131,7 +131,7 @@ fn changed<const N: usize>(bytes: [u8; N]) -> impl Iterator<Item = [u8; N]> {
 
 proptest! {
     #[test]
-    fn whatever_bytes_come_are_read_as_by_the_book(
+    fn any_bytes_are_read_as_the_oracle_reads_them(
         bytes in vec(any::<u8>(), 0..1200), text in "(rendezvous ([0-9]{1,3}|start|ready|failed) )?[ -~]{0,1200}[ \n]?"
     ) {
         for bytes in [&bytes[..], text.as_bytes()] {
@@ -179,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fields_other_spelling_is_no_record_even_under_a_fitting_checksum(
+    fn no_misspelled_field_is_accepted_even_under_a_valid_checksum(
         record in records(), field in 0..9usize, before in "|[+0]|1 |[ -~]{0,8}", after in "|/| 1|[ -~]{0,8}"
     ) {
         let line = record.line().to_vec();
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_is_done_to_a_record_makes_another(script in damages()) {
+    fn no_change_of_a_record_makes_another_record(script in damages()) {
         script.run();
     }
 
@@ -229,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn a_splice_of_two_records_is_malformed(
+    fn a_record_spliced_from_two_is_malformed(
         one in records(), two in records(), head in any::<prop::sample::Index>(), tail in any::<prop::sample::Index>()
     ) {
         let (one, two) = (one.line(), two.line());
@@ -247,7 +247,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_stranger_answers_is_no_proof(
+    fn no_answer_of_a_stranger_is_a_proof(
         record in records(), intent in intents(), nonce in nonces(), bytes in vec(any::<u8>(), SERVER_PROOF)
     ) {
         let bytes: [u8; SERVER_PROOF] = bytes.try_into().unwrap();
@@ -291,7 +291,7 @@ proptest! {
     }
 
     #[test]
-    fn who_does_not_know_the_very_record_is_refused(
+    fn a_client_with_another_record_is_refused(
         record in records(), intent in intents(), nonce in nonces(), theirs in nonces()
     ) {
         let hello = Hello::new(intent, Random::drawn(nonce));

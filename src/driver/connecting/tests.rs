@@ -159,7 +159,7 @@ impl Effects for Script {
         self.0.waits("connect", until).await;
         match &*self.0.server.borrow() {
             Some(record) => Ok(Connected { record: record.clone(), prove: None, answers: Vec::new() }),
-            None => Err(Trouble::Came(Came::Refused)),
+            None => Err(Trouble::Failed(DialFailure::Refused)),
         }
     }
 
@@ -190,7 +190,7 @@ impl Effects for Script {
             true => Ok(stream.answers.last().unwrap()[..].try_into().unwrap()),
             false => {
                 self.0.now.set(until);
-                Err(Trouble::Came(Came::Silence))
+                Err(Trouble::Failed(DialFailure::TimedOut))
             }
         }
     }
@@ -271,10 +271,10 @@ fn service() -> Service {
 
 /// Drives the loop until it is done, or as far as it gets without what hangs; then it is dropped.
 fn driven(world: &Rc<World>, goal: Goal, deadline: Duration) -> Option<Done> {
-    let (service, mut story) = (service(), Story::new());
+    let (service, mut report) = (service(), Report::new());
     let mut script = Script(world.clone());
     let here = Place { scope: sample().scope, local: true };
-    let driving = pin!(drive(&mut script, &service, (goal, here), deadline, &mut story));
+    let driving = pin!(drive(&mut script, &service, (goal, here), deadline, &mut report));
     match driving.poll(&mut Task::from_waker(Waker::noop())) {
         Poll::Ready(driven) => Some(driven.unwrap_or_else(|error| panic!("{error}")).done),
         Poll::Pending => None,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::driver::life::Life;
+use crate::driver::files::life::Life;
 use crate::driver::random;
 use crate::error::Error;
 use crate::os::listener::{self, SocketFile, Unheard};

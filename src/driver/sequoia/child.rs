@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::super::child::{NoChild, execute, failure};
-use super::super::log;
+use super::super::files::log;
 use super::super::net::socket::BACKLOG;
 use super::super::reaper::{Process, Reaper};
 use crate::error::{Error, StartFailure};
@@ -85,7 +85,7 @@ impl Child {
     }
 
     /// Awaits that it closes the connection on which it was told, its exit, or the end of its budget.
-    pub(super) async fn heard(&mut self, budget: Duration) -> Result<(), StartFailure> {
+    pub(super) async fn received(&mut self, budget: Duration) -> Result<(), StartFailure> {
         let (until, mut said) = (self.began + budget, [0; 64]);
         let mut exited = None;
         let introduced = tokio::select! {

@@ -5,11 +5,11 @@ use tracing::Instrument;
 
 use super::super::child::NoChild;
 use super::super::connect::{connection, serve_here, start_error};
-use super::super::dial::Trouble;
 use super::super::effects::Effects;
+use super::super::files::point::Guard;
+use super::super::net::dial::Trouble;
 use super::super::net::socket;
-use super::super::point::Guard;
-use super::super::story::Story;
+use super::super::report::Report;
 use super::super::system::System;
 use super::child::{Child, Port};
 use crate::connection::Connection;
@@ -17,7 +17,7 @@ use crate::error::{Error, StartFailure, Usage};
 use crate::handler::Factory;
 use crate::outcome::Reason;
 use crate::proto::handshake::Welcome;
-use crate::proto::sequoia::connect::{Came, Done, Goal, Holds, Policy, Step};
+use crate::proto::sequoia::connect::{DialFailure, Done, Goal, Holds, Policy, Step};
 use crate::proto::sequoia::record::{Found, Record};
 use crate::proto::timing::{self, Pause};
 use crate::service::Service;
@@ -45,20 +45,20 @@ pub(in crate::driver) async fn connect(
     if (service.version, service.newest) != (0, u32::MAX) {
         return Err(Error::Usage(Usage::DialectWithoutVersions));
     }
-    let mut story = Story::new();
+    let mut report = Report::new();
     let until = Instant::now() + service.limits.connect;
-    match run(service, Goal::Connect(policy), &mut story).await? {
+    match run(service, Goal::Connect(policy), &mut report).await? {
         Ended::Connected(stream, pid) => {
             let keeps = Keeps { lease: None, _context: service.context.hold() };
             let unknown = Welcome { pid, service: 0, uptime: 0, clients: 0 };
-            Ok(Connection { stream: Stream::new(stream, keeps), outcome: story.outcome(unknown) })
+            Ok(Connection { stream: Stream::new(stream, keeps), outcome: report.outcome(unknown) })
         }
         Ended::Internal => {
             let factory = factory.ok_or(Error::Usage(Usage::NoHandler))?;
-            let serving = tokio::time::timeout_at(until, serve_here(service, factory, &mut story)).await;
+            let serving = tokio::time::timeout_at(until, serve_here(service, factory, &mut report)).await;
             let welcomed =
-                serving.unwrap_or_else(|_| Err(story.deadline(service))).map_err(|error| story.both(error))?;
-            Ok(connection(service, welcomed, &mut story))
+                serving.unwrap_or_else(|_| Err(report.deadline(service))).map_err(|error| report.both(error))?;
+            Ok(connection(service, welcomed, &mut report))
         }
         Ended::Live | Ended::Start(_) => Err(Error::missing("the connection")),
     }
@@ -67,14 +67,14 @@ pub(in crate::driver) async fn connect(
 /// Runs the machine to its end, or to the deadline, whichever comes first.
 ///
 /// Dropped at any await, it releases what it holds: see [`Held`].
-pub(super) async fn run(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended, Error> {
+pub(super) async fn run(service: &Service, goal: Goal, report: &mut Report) -> Result<Ended, Error> {
     let span =
         tracing::info_span!(target: "rendezvous_ipc::connect", "sequoia", point = %service.point.display(), ?goal);
-    let ended = timeout(service.limits.connect, drive(service, goal, story).instrument(span)).await;
-    ended.unwrap_or_else(|_| Err(story.deadline(service)))
+    let ended = timeout(service.limits.connect, drive(service, goal, report).instrument(span)).await;
+    ended.unwrap_or_else(|_| Err(report.deadline(service)))
 }
 
-async fn drive(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended, Error> {
+async fn drive(service: &Service, goal: Goal, report: &mut Report) -> Result<Ended, Error> {
     let limits = &service.limits;
     let (mut system, deadline) = (System::new(service), limits.connect);
     let mut held = Held::default();
@@ -84,7 +84,7 @@ async fn drive(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended
     let mut reason = Reason::NoRecord;
     let mut step = Step::new(goal);
     loop {
-        story.at(stage(&step), step.name(), held.child.as_ref().map(Child::pid));
+        report.at(stage(&step), step.name(), held.child.as_ref().map(Child::pid));
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
         step = match step {
             Step::Lock(s) => {
@@ -110,23 +110,23 @@ async fn drive(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended
                         s.connected()
                     }
                     Err(trouble) => {
-                        let came = held.hang_up(service, s.record(), trouble, story);
-                        s.failed(came)
+                        let failure = held.hang_up(service, s.record(), trouble, report);
+                        s.failed(failure)
                     }
                 }
             }
-            Step::Tell(s) => match system.send(held.stream()?, s.record().cookie.expose(), until).await {
-                Ok(()) => s.told(),
+            Step::SendCookie(s) => match system.send(held.stream()?, s.record().cookie.expose(), until).await {
+                Ok(()) => s.sent(),
                 Err(trouble) => {
-                    let came = held.hang_up(service, s.record(), trouble, story);
-                    s.failed(came)
+                    let failure = held.hang_up(service, s.record(), trouble, report);
+                    s.failed(failure)
                 }
             },
             Step::Clear(s) => {
                 if timing::is_too_late_to_start(deadline.saturating_sub(system.now()), limits.start) {
                     s.too_late()
                 } else {
-                    story.starts(reason, true);
+                    report.starts(reason, true);
                     held.point()?.clear()?;
                     s.cleared(system.random()?)
                 }
@@ -152,8 +152,8 @@ async fn drive(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended
             }
             Step::Await(s) => {
                 let child = held.child.as_mut().ok_or_else(|| Error::missing("the child"))?;
-                match child.heard(limits.start).await {
-                    Ok(()) => s.heard(),
+                match child.received(limits.start).await {
+                    Ok(()) => s.received(),
                     Err(reason) => {
                         failure = Some((reason, Some(child.log_begin())));
                         s.failed()
@@ -164,7 +164,7 @@ async fn drive(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended
                 held.point()?.write_line(&s.record().bytes())?;
                 let child = held.child.take().ok_or_else(|| Error::missing("the child"))?;
                 failure = Some((StartFailure::Vanished, Some(child.log_begin())));
-                story.started(child.pid());
+                report.started(child.pid());
                 held.registered = Some((s.record().clone(), child.pid()));
                 child.register();
                 s.written()
@@ -180,13 +180,13 @@ async fn drive(service: &Service, goal: Goal, story: &mut Story) -> Result<Ended
             Step::Backoff(s) => {
                 if s.is_silent() {
                     // What it waits for is still the connection.
-                    story.at(Stage::Dial, "Dial", None);
+                    report.at(Stage::Dial, "Dial", None);
                 }
                 let pause = pause.next(system.jitter()?);
                 system.pause(pause).await;
                 s.elapsed()
             }
-            Step::Done(done) => return finish(service, done, held, story, failure),
+            Step::Done(done) => return finish(service, done, held, report, failure),
         };
     }
 }
@@ -195,7 +195,7 @@ fn finish(
     service: &Service,
     done: Done,
     mut held: Held,
-    story: &mut Story,
+    report: &mut Report,
     failure: Option<(StartFailure, Option<u64>)>,
 ) -> Result<Ended, Error> {
     let failure = failure.map(|(failure, log_begin)| start_error(service, failure, log_begin));
@@ -213,15 +213,15 @@ fn finish(
             None => Error::missing("the point lock"),
         },
         Done::Internal => {
-            failure.iter().for_each(|failure| story.not_started(failure));
+            failure.iter().for_each(|failure| report.not_started(failure));
             return Ok(Ended::Internal);
         }
         Done::OtherDialect => Error::OtherDialect { path: service.point.clone() },
         Done::Failed => {
             failure.map_or_else(|| Error::missing("the failure"), |failure| Error::Start(Box::new(failure)))
         }
-        Done::TooLate => story.too_late(service),
-        Done::Trouble => story.take_trouble().unwrap_or_else(|| Error::missing("the error")),
+        Done::TooLate => report.too_late(service),
+        Done::Trouble => report.take_trouble().unwrap_or_else(|| Error::missing("the error")),
     })
 }
 
@@ -251,9 +251,9 @@ impl Held {
     }
 
     /// Ends a dial, and tells what it came to.
-    fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, story: &mut Story) -> Came {
+    fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, report: &mut Report) -> DialFailure {
         self.stream = None;
-        story.hung_up(trouble, None, socket::endpoint(&service.point, record.address()))
+        report.hung_up(trouble, None, socket::endpoint(&service.point, record.address()))
     }
 }
 
@@ -263,7 +263,7 @@ fn stage(step: &Step) -> Stage {
         Step::Lock(_) => Stage::Lock,
         Step::Read(_) => Stage::Read,
         Step::Dial(_) => Stage::Dial,
-        Step::Tell(_) => Stage::Tell,
+        Step::SendCookie(_) => Stage::SendCookie,
         Step::Clear(_) => Stage::Clear,
         Step::Introduce(_) => Stage::Introduce,
         Step::Spawn(_) => Stage::Spawn,

@@ -2,9 +2,9 @@
 
 use tokio::time::Instant;
 
-use super::super::dial;
+use super::super::files::point;
+use super::super::net::dial;
 use super::super::net::socket;
-use super::super::point;
 use crate::error::Error;
 use crate::proto::sequoia::inspect::{Verdict, dialled, found};
 use crate::proto::sequoia::record::Found;
@@ -22,10 +22,10 @@ pub(in crate::driver) async fn inspect(service: &Service) -> Result<Status, Erro
             match dial::connect(&service.point, address, Instant::now() + service.limits.patience).await {
                 Ok(_) => dialled(address, Ok(())),
                 Err(trouble) => {
-                    let came = trouble.came();
+                    let failure = trouble.failure();
                     suspicion =
                         Some(trouble.suspicion(None, socket::endpoint(&service.point, address), Stage::Dial)?);
-                    dialled(address, Err(came))
+                    dialled(address, Err(failure))
                 }
             }
         }

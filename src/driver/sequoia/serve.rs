@@ -7,19 +7,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
-use super::super::hall::Told;
-use super::super::lobby::Lobby;
-use super::super::log::{self, Log};
+use super::super::acceptor::Acceptor;
+use super::super::files::log::{self, Log};
+use super::super::files::point::{self, Guard};
 use super::super::net::socket::{self, Listener};
 use super::super::os::file::is_gone;
 use super::super::os::signals::Signals;
 use super::super::os::{cleaner, process, stdio, stream};
-use super::super::point::{self, Guard};
 use super::super::random;
+use super::super::report::Report;
 use super::super::serving::{Effects, Server};
-use super::super::story::Story;
+use super::super::shutdown::Shutdown;
+use super::acceptor::{ServerState, receive_cookie};
 use super::connect::{self, Ended};
-use super::lobby::{Host, hear};
 use crate::error::{Error, Usage};
 use crate::handler::Factory;
 use crate::proto::cookie::Cookie;
@@ -32,18 +32,18 @@ use crate::service::Service;
 use crate::stage::Stage;
 
 /// Serves until the server has retired.
-pub(in crate::driver) async fn run(service: &Service, factory: Factory, told: Told) -> Result<(), Error> {
-    let signals = Signals::new(service.context.is_spawned()).map_err(Error::system(Stage::Hear))?;
-    let mut server = Server::new(service, told, Sequoia::default());
+pub(in crate::driver) async fn run(service: &Service, factory: Factory, shutdown: Shutdown) -> Result<(), Error> {
+    let signals = Signals::new(service.context.is_spawned()).map_err(Error::system(Stage::ReceiveCookie))?;
+    let mut server = Server::new(service, shutdown, Sequoia::default());
     if service.context.is_spawned() {
         let (log, _) = log::open(&service.log)?;
         let listener = stdio::take_listener(log)
-            .map_err(Error::system(Stage::Hear))?
+            .map_err(Error::system(Stage::ReceiveCookie))?
             .ok_or(Error::Usage(Usage::StartedByHand("--socket 0")))?;
         process::leave_session();
         server.log = Some(Log::own(&service.log));
-        listener.set_nonblocking(true).map_err(Error::system(Stage::Hear))?;
-        server.effects.listener = Some(TcpListener::from_std(listener).map_err(Error::system(Stage::Hear))?);
+        listener.set_nonblocking(true).map_err(Error::system(Stage::ReceiveCookie))?;
+        server.effects.listener = Some(TcpListener::from_std(listener).map_err(Error::system(Stage::ReceiveCookie))?);
     }
     server.run(signals, async |server| server.live(factory).await).await
 }
@@ -62,11 +62,11 @@ impl Server<'_, Sequoia> {
         let starter = if self.service.context.is_spawned() {
             Starter::Client
         } else {
-            let stopped = self.told.clone();
-            let mut story = Story::new();
+            let stopped = self.shutdown.clone();
+            let mut report = Report::new();
             let ended = tokio::select! {
-                ended = connect::run(self.service, Goal::Serve, &mut story) => ended,
-                () = stopped.told() => return Ok(()),
+                ended = connect::run(self.service, Goal::Serve, &mut report) => ended,
+                () = stopped.requested() => return Ok(()),
             };
             match ended? {
                 Ended::Start(point) => self.point = Some(point),
@@ -91,13 +91,13 @@ impl Server<'_, Sequoia> {
                 debug_assert_eq!(step.holds_lock(), self.point.is_some(), "at {}", step.name());
             }
             step = match step {
-                Step::Hear(s) => match timeout_at(began + limits.start, self.hear()).await {
-                    Ok(Ok(())) => s.heard(),
+                Step::ReceiveCookie(s) => match timeout_at(began + limits.start, self.receive_cookie()).await {
+                    Ok(Ok(())) => s.received(),
                     Ok(Err(source)) => {
-                        self.refused = Some(Error::System { stage: Stage::Hear, source });
-                        s.untold()
+                        self.refused = Some(Error::System { stage: Stage::ReceiveCookie, source });
+                        s.no_cookie()
                     }
-                    Err(_) => s.untold(),
+                    Err(_) => s.no_cookie(),
                 },
                 Step::Build(s) => match self.build_and_furnish(&factory, began + limits.start).await {
                     Ok(()) => s.built(),
@@ -126,7 +126,7 @@ impl Server<'_, Sequoia> {
                     }
                 },
                 Step::Write(s) => {
-                    let line = self.host()?.record.bytes();
+                    let line = self.state()?.record.bytes();
                     self.point()?.write_line(&line)?;
                     self.open_listener()?;
                     process::notify_service_manager();
@@ -137,8 +137,8 @@ impl Server<'_, Sequoia> {
                     return match (done, self.refused.take()) {
                         (Done::Retired(_), _) => Ok(()),
                         (_, Some(error)) => Err(error),
-                        (Done::Untold | Done::Failed | Done::Busy, None) => Err(Error::Deadline {
-                            stage: Stage::Hear,
+                        (Done::NoCookie | Done::Failed | Done::Busy, None) => Err(Error::Deadline {
+                            stage: Stage::ReceiveCookie,
                             waited: began.elapsed(),
                             suspicion: None,
                             holder: None,
@@ -150,11 +150,11 @@ impl Server<'_, Sequoia> {
     }
 
     /// The first connection says what the cookie is.
-    async fn hear(&mut self) -> std::io::Result<()> {
+    async fn receive_cookie(&mut self) -> std::io::Result<()> {
         let listener = self.effects.listener.as_ref().ok_or(std::io::ErrorKind::NotConnected)?;
         let (introduction, _) = listener.accept().await?;
         stream::reset_at_close(&introduction, true)?;
-        self.cookie = Some(hear(&introduction).await?);
+        self.cookie = Some(receive_cookie(&introduction).await?);
         self.effects.introduction = Some(introduction);
         Ok(())
     }
@@ -169,8 +169,8 @@ impl Server<'_, Sequoia> {
         let cookie = self.cookie.take().ok_or_else(|| Error::missing("the cookie"))?;
         let sessions = self.handlers.as_ref().ok_or_else(|| Error::missing("the handler"))?.sessions();
         let listener = self.effects.listener.as_ref().ok_or_else(|| Error::missing("the listener"))?;
-        let host = Host::new(listener, cookie, self.service.limits, self.hall.clone(), sessions);
-        self.host = Some(host.map_err(Error::system(Stage::Listen))?);
+        let state = ServerState::new(listener, cookie, self.service.limits, self.admission.clone(), sessions);
+        self.state = Some(state.map_err(Error::system(Stage::Listen))?);
         Ok(())
     }
 
@@ -182,7 +182,7 @@ impl Server<'_, Sequoia> {
 }
 
 impl Effects for Sequoia {
-    type Host = Host;
+    type ServerState = ServerState;
 
     const FILES: usize = 1;
 
@@ -192,15 +192,15 @@ impl Effects for Sequoia {
 
     /// A client of `sequoia-ipc` that started this server connects when it has released the point lock, and has
     /// `patience` for that.
-    async fn may_be_idle(host: &Host, patience: Duration) {
-        host.first(patience).await;
+    async fn may_be_idle(state: &ServerState, patience: Duration) {
+        state.first(patience).await;
     }
 
-    fn touch(service: &Service, _host: &Host) {
+    fn touch(service: &Service, _host: &ServerState) {
         [service.context.home(), &service.point, &service.log].into_iter().for_each(cleaner::touch);
     }
 
-    fn check(&self, service: &Service, host: &Host, point: Option<&mut Guard>) -> Result<Checked, Error> {
+    fn check(&self, service: &Service, state: &ServerState, point: Option<&mut Guard>) -> Result<Checked, Error> {
         if is_gone(service.context.home()) {
             return Ok(Checked::Lost);
         }
@@ -208,10 +208,10 @@ impl Effects for Sequoia {
             Some(point) => point.found_as(Found::read)?,
             None => point::read_as(&service.point, Found::read)?.unwrap_or(Found::Absent),
         };
-        Ok(checked(&found, &host.record))
+        Ok(checked(&found, &state.record))
     }
 
-    fn repair(_lobby: &mut Lobby<Host>) {}
+    fn repair(_lobby: &mut Acceptor<ServerState>) {}
 
     fn is_gone(&self, service: &Service) -> bool {
         is_gone(service.context.home())
@@ -222,27 +222,27 @@ impl Effects for Sequoia {
         Ok(LifeFile::Unheld)
     }
 
-    fn restore(&mut self, host: &Host, point: &mut Guard) -> Result<(), Error> {
+    fn restore(&mut self, state: &ServerState, point: &mut Guard) -> Result<(), Error> {
         point.clear()?;
-        point.write_line(&host.record.bytes())
+        point.write_line(&state.record.bytes())
     }
 
     /// All who said their cookie are let in.
-    async fn settle(host: &Host, patience: Duration) {
-        host.settle(patience).await;
+    async fn settle(state: &ServerState, patience: Duration) {
+        state.settle(patience).await;
     }
 
-    fn may_withdraw(host: &Host, point: &mut Guard) -> Result<bool, Error> {
-        Ok(may_withdraw(&point.found_as(Found::read)?, &host.record))
+    fn may_withdraw(state: &ServerState, point: &mut Guard) -> Result<bool, Error> {
+        Ok(may_withdraw(&point.found_as(Found::read)?, &state.record))
     }
 
     /// It has a descriptor of the listener, which has to be closed.
-    fn close(_host: Rc<Host>) -> Option<Rc<Host>> {
+    fn close(_host: Rc<ServerState>) -> Option<Rc<ServerState>> {
         None
     }
 
     /// Nobody of the dialect asks for a retirement.
-    fn dismiss(_host: &Host) {}
+    fn release_retire_waiters(_host: &ServerState) {}
 
     /// There is no lifetime lock.
     fn release(&mut self, _lock: LifetimeLock) {}

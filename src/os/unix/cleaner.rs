@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_aged_is_marked_as_used_and_what_has_not_is_left_alone() {
+    fn only_an_aged_file_is_marked_as_used() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("life");
         let file = File::create(&path).unwrap();
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_of_ours_that_is_cleaned_is_locked_for_all_to_share_and_another_is_not() {
+    fn only_a_home_of_ours_is_locked_against_cleaners() {
         let home = super::super::file::create_temporary("home").unwrap();
         let held = keep_out(home.path()).expect("it is below the directory of temporary files");
         let also = keep_out(home.path()).expect("another server of the same home");

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_leads_nowhere_is_a_no_and_one_that_cannot_be_followed_is_an_error() {
+    fn a_path_may_lead_elsewhere_and_a_path_below_a_file_is_an_error() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("point");
         let file = open(&path, Mode::Create).unwrap().unwrap();

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_of_a_file_to_which_the_path_does_not_lead_is_given_back() {
+    fn a_lock_is_released_if_the_path_leads_to_another_file() {
         let home = tempfile::tempdir().unwrap();
         let (path, old) = (home.path().join("point"), home.path().join("old"));
         let opened = |path| file::open(path, Mode::Create).unwrap().unwrap();

@@ -61,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_table_is_too_strange_for_it(before in ".{0,200}", behind in "[ 0-9A-Z:\\->\\n]{0,200}") {
+        fn the_length_of_any_segment_table_is_read_without_a_panic(before in ".{0,200}", behind in "[ 0-9A-Z:\\->\\n]{0,200}") {
             read(&before, "fe:00:4711");
             read(&behind, "fe:00:4711");
             let table = format!("{before}\n1: FLOCK  ADVISORY  WRITE 815 fe:00:1111 0 EOF\n{behind}");

@@ -17,7 +17,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::unix::pipe;
 
-use crate::os::heard::Heard;
+use crate::os::line_buffer::LineBuffer;
 
 /// The spawner's end of a child's standard input.
 ///
@@ -136,12 +136,12 @@ pub(crate) fn end_this_process() {
 /// What somebody says, line by line.
 pub(crate) struct Lines {
     input: OwnedFd,
-    heard: Heard,
+    heard: LineBuffer,
 }
 
 impl Lines {
     pub(crate) fn of(input: OwnedFd) -> Self {
-        Lines { input, heard: Heard::new() }
+        Lines { input, heard: LineBuffer::new() }
     }
 
     /// Reads the next line, its end included; `None` where there is none, where it is too long or takes too long.

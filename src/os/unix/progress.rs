@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_holds_those_whom_nobody_has_accepted() {
+    fn a_queue_counts_the_connections_that_are_not_accepted() {
         let Queue { full, waiting } = look(TABLE, 2).queue.unwrap();
         assert!(full);
         assert_eq!(waiting.into_iter().collect::<Vec<_>>(), ["0100007F:A001", "0100007F:A002"]);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_moves_when_somebody_leaves_it_and_not_when_somebody_comes() {
+    fn a_queue_moves_when_a_connection_leaves_it_not_when_one_arrives() {
         let then = look(TABLE, 2);
         assert_eq!(look(TABLE, 2).moved_since(&then), Some(false));
         let more = format!("{TABLE}   7: 0100007F:1267 0100007F:A007 01 0:0 0:0 0     0        0 0 1 0\n");
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_table_is_too_strange_for_it(table in ".{0,200}", fields in "[ 0-9A-F:\\n]{0,200}") {
+        fn the_length_of_any_segment_table_is_read_without_a_panic(table in ".{0,200}", fields in "[ 0-9A-F:\\n]{0,200}") {
             look(&table, 2);
             look(&fields, 2);
             // A line of our port that is cut short, or whose fields are others.
@@ -164,7 +164,7 @@ mod tests {
         }
 
         #[test]
-        fn a_thread_whose_time_is_not_told_has_no_time(schedule in ".{0,100}", numbers in "[ 0-9\\n]{0,100}") {
+        fn an_unreadable_schedstat_has_no_time(schedule in ".{0,100}", numbers in "[ 0-9\\n]{0,100}") {
             for schedule in [schedule, numbers] {
                 let words: Vec<_> = schedule.split_whitespace().map(str::parse::<u64>).collect();
                 let told = match words[..] {
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_process_is_not_stopped_and_a_thread_that_serves_is_seen_to_run_and_to_rest() {
+    fn this_process_is_not_stopped_and_its_thread_runs_and_rests() {
         use std::sync::mpsc;
         let (work, works) = mpsc::channel::<()>();
         let (tell, told) = mpsc::channel();

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_link_to_a_namespace_has_no_number() {
+    fn a_link_to_something_else_has_no_namespace_number() {
         for link in ["", "net:[]", "net:[1", "mnt:[1]", "net:[-1]", "/net:[1]"] {
             assert_eq!(number(link), None, "{link:?}");
         }

@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_and_the_start_of_a_process_are_read_whatever_its_program_is_called() {
+    fn a_process_is_read_whatever_its_program_is_called() {
         for name in [&b"sleep"[..], b"a) T (b", b"\xff\xfe)", b"", b") T 1 2 3"] {
             for (state, stopped) in [("S", false), ("T", true), ("t", true), ("R", false)] {
                 let stat = Stat::read(&spelled(name, state, "815")).unwrap();
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_state_of_a_process_tells_nothing() {
+    fn an_unknown_process_state_reveals_nothing() {
         let whole = spelled(b"sleep", "S", "815");
         let began = whole.windows(4).position(|bytes| bytes == b" 815").unwrap();
         for end in 0..=began + 1 {
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_process_goes_on_and_began() {
+    fn this_process_makes_progress_and_has_a_start_time() {
         let (own, by_number) = (Stat::of("self").unwrap(), Stat::of(std::process::id()).unwrap());
         assert!(own.began > 0 && own.began == by_number.began && !own.is_stopped(), "{own:?}");
         assert_eq!(Stat::of(0), None);
@@ -81,7 +81,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_are_too_strange_for_it(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn the_length_of_any_message_is_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             Stat::read(&bytes);
             Stat::read(&spelled(&bytes, "S", "815"));
         }

@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_whose_process_has_no_number_here_has_none() {
+    fn a_peer_of_another_pid_namespace_has_no_pid() {
         // At a port the system knows no peer: it says 0, as it does of a process in another PID namespace.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_to_read_is_woken_although_its_stream_waits_for_room_meanwhile() {
+    async fn a_reader_is_woken_while_its_stream_waits_for_room() {
         const MUCH: usize = 1 << 20;
         let (ours, mut theirs) = pair();
         // Shared by two tasks, as its halves are.
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_of_whom_nothing_is_known_is_lost_and_accepting_goes_on() {
+    async fn a_connection_with_an_unknown_peer_is_dropped_and_others_are_not() {
         // A listener at a port, taken for one at a socket.
         let ports = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         ports.set_nonblocking(true).unwrap();

@@ -1,21 +1,21 @@
 //! The four questions of a dial: connect, say hello, await the proof, await the welcome.
 
-use super::verdict::{Came, Class};
-use super::{Done, Goal, Probe, Quest, Step, Then, unlock};
+use super::verdict::{Class, DialFailure};
+use super::{Attempt, Done, Goal, Probe, Step, Then, unlock};
 use crate::proto::handshake::{self, CLIENT_PROOF, HELLO, Nonce, SERVER_PROOF, WELCOME};
 use crate::proto::random::Random;
 use crate::proto::record::Record;
 
 /// A record that is being dialled.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Contact {
-    pub(super) quest: Quest,
+pub(super) struct Dialing {
+    pub(super) attempt: Attempt,
     pub(super) record: Record,
-    pub(super) how: How,
+    pub(super) how: DialMode,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum How {
+pub(super) enum DialMode {
     /// Without the lock.
     Free,
     /// Without the lock, a suspect whose lifetime lock was held.
@@ -24,27 +24,27 @@ pub(super) enum How {
     Holding,
 }
 
-impl Contact {
+impl Dialing {
     /// Returns the step after a dial that failed: `docs/protocol.md`, "Dial outcomes".
-    fn failed(self, came: Came) -> Step {
-        let Contact { mut quest, record, how } = self;
-        let end = match came {
-            Came::Unsupported(answer) => Done::Unsupported(answer),
-            Came::TooNew => Done::TooNew(record.clone()),
+    fn failed(self, failure: DialFailure) -> Step {
+        let Dialing { mut attempt, record, how } = self;
+        let end = match failure {
+            DialFailure::Unsupported(answer) => Done::Unsupported(answer),
+            DialFailure::TooNew => Done::TooNew(record.clone()),
             _ => Done::Trouble,
         };
-        quest.waited &= quest.suspect.as_ref() == Some(&record);
-        match (came.class(), how) {
-            (Class::Ours | Class::Incompatible, How::Holding) => unlock(Then::Done(end)),
-            (Class::Ours | Class::Incompatible, How::Free | How::Again) => Step::Done(end),
-            (Class::Suspicion, How::Holding) => {
-                quest.suspect = Some(record.clone());
-                let row = quest.row_of(&record);
-                Step::Probe(Probe { quest, row, record: Some(record) })
+        attempt.waited &= attempt.suspect.as_ref() == Some(&record);
+        match (failure.class(), how) {
+            (Class::Ours | Class::Incompatible, DialMode::Holding) => unlock(Then::Done(end)),
+            (Class::Ours | Class::Incompatible, DialMode::Free | DialMode::Again) => Step::Done(end),
+            (Class::Suspicion, DialMode::Holding) => {
+                attempt.suspect = Some(record.clone());
+                let row = attempt.row_of(&record);
+                Step::Probe(Probe { attempt, row, record: Some(record) })
             }
-            (Class::Suspicion, How::Free | How::Again) => {
-                quest.suspect = Some(record);
-                quest.without_a_server()
+            (Class::Suspicion, DialMode::Free | DialMode::Again) => {
+                attempt.suspect = Some(record);
+                attempt.without_a_server()
             }
         }
     }
@@ -56,12 +56,12 @@ macro_rules! dialling {
         impl $step {
             /// The record that is being dialled.
             pub fn record(&self) -> &Record {
-                &self.contact.record
+                &self.dialing.record
             }
 
             /// The dial came to nothing.
-            pub fn failed(self, came: Came) -> Step {
-                self.contact.failed(came)
+            pub fn failed(self, failure: DialFailure) -> Step {
+                self.dialing.failed(failure)
             }
         }
     )*};
@@ -71,22 +71,22 @@ dialling!(Dial, Hello, Prove);
 /// Connect to the record's address.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Dial {
-    pub(super) contact: Contact,
+    pub(super) dialing: Dialing,
 }
 
 impl Dial {
     /// Something accepted; `random` was drawn for this handshake.
     pub fn connected(self, random: Random) -> Step {
-        let Dial { contact } = self;
-        let hello = handshake::Hello::new(contact.quest.intent(&contact.record), random);
-        Step::Hello(Hello { contact, hello })
+        let Dial { dialing } = self;
+        let hello = handshake::Hello::new(dialing.attempt.intent(&dialing.record), random);
+        Step::Hello(Hello { dialing, hello })
     }
 }
 
 /// Say hello.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Hello {
-    pub(super) contact: Contact,
+    pub(super) dialing: Dialing,
     hello: handshake::Hello,
 }
 
@@ -103,15 +103,15 @@ impl Hello {
 
     /// It was sent.
     pub fn sent(self) -> Step {
-        let Hello { contact, hello } = self;
-        Step::Prove(Prove { contact, hello })
+        let Hello { dialing, hello } = self;
+        Step::Prove(Prove { dialing, hello })
     }
 }
 
 /// Await the server's proof.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Prove {
-    pub(super) contact: Contact,
+    pub(super) dialing: Dialing,
     hello: handshake::Hello,
 }
 
@@ -121,35 +121,35 @@ pub struct Proof([u8; CLIENT_PROOF]);
 
 impl Prove {
     /// Judges what came; [`Prove::proved`] or [`Prove::failed`] goes on.
-    pub fn judge(&self, bytes: &[u8; SERVER_PROOF]) -> Result<Proof, Came> {
-        let Contact { quest, record, .. } = &self.contact;
+    pub fn judge(&self, bytes: &[u8; SERVER_PROOF]) -> Result<Proof, DialFailure> {
+        let Dialing { attempt, record, .. } = &self.dialing;
         let proof = self.hello.judge(record, bytes)?;
-        let connects = matches!(quest.goal, Goal::Connect(_));
-        if connects && record.version > quest.versions.newest { Err(Came::TooNew) } else { Ok(Proof(proof)) }
+        let connects = matches!(attempt.goal, Goal::Connect(_));
+        if connects && record.version > attempt.versions.newest { Err(DialFailure::TooNew) } else { Ok(Proof(proof)) }
     }
 
     /// The server knows the cookie.
     pub fn proved(self, proof: Proof) -> Step {
-        Step::Welcome(Welcome { contact: self.contact, proof })
+        Step::Welcome(Welcome { dialing: self.dialing, proof })
     }
 }
 
 /// Send the client's proof and await the welcome.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Welcome {
-    pub(super) contact: Contact,
+    pub(super) dialing: Dialing,
     proof: Proof,
 }
 
 impl Welcome {
     /// The record that is being dialled.
     pub fn record(&self) -> &Record {
-        &self.contact.record
+        &self.dialing.record
     }
 
     /// The dial came to nothing, after the server proved that it knows the cookie.
-    pub fn failed(self, came: Came) -> Step {
-        self.contact.failed(came.after_the_proof())
+    pub fn failed(self, failure: DialFailure) -> Step {
+        self.dialing.failed(failure.after_the_proof())
     }
 
     /// What to send.
@@ -158,29 +158,29 @@ impl Welcome {
     }
 
     /// Judges what came; [`Welcome::welcomed`] or [`Welcome::failed`] goes on.
-    pub fn judge(&self, bytes: &[u8; WELCOME]) -> Result<handshake::Welcome, Came> {
-        handshake::Welcome::from_bytes(bytes).ok_or(Came::Garbage)
+    pub fn judge(&self, bytes: &[u8; WELCOME]) -> Result<handshake::Welcome, DialFailure> {
+        handshake::Welcome::from_bytes(bytes).ok_or(DialFailure::InvalidReply)
     }
 
     /// Whether it is an older server that is asked to retire.
     pub fn replaces(&self) -> bool {
-        let Contact { quest, record, .. } = &self.contact;
-        quest.intent(record) != quest.goal.intent()
+        let Dialing { attempt, record, .. } = &self.dialing;
+        attempt.intent(record) != attempt.goal.intent()
     }
 
     /// The server counts this client, or does what it asked for.
     pub fn welcomed(self, welcome: handshake::Welcome) -> Step {
         let replaces = self.replaces();
-        let Contact { mut quest, record, how } = self.contact;
+        let Dialing { mut attempt, record, how } = self.dialing;
         let then = if replaces {
-            quest.replaced = Some(record);
-            Then::Backoff(quest, false)
+            attempt.replaced = Some(record);
+            Then::Backoff(attempt, false)
         } else {
             Then::Done(Done::Welcomed(record, welcome))
         };
         match how {
-            How::Holding => unlock(then),
-            How::Free | How::Again => then.step(),
+            DialMode::Holding => unlock(then),
+            DialMode::Free | DialMode::Again => then.step(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a step remembers, for the table that ties the machine's states to the spec's: see `model/`.
 
-use super::dial::{Contact, How};
-use super::quest::Quest;
+use super::attempt::Attempt;
+use super::dial::{DialMode, Dialing};
 use super::*;
 
 /// What decides at a step, beside its name, in the words of the spec.
@@ -31,54 +31,56 @@ impl Step {
     /// What this step remembers.
     pub fn facts(&self) -> Facts<'_> {
         match self {
-            Step::Read(Read { quest, again })
-            | Step::Backoff(Backoff { quest, again })
-            | Step::Wait(Wait { quest, again }) => Facts { again: *again, ..quest.facts() },
-            Step::Lock(Lock { quest })
-            | Step::Reread(Reread { quest })
-            | Step::Clear(Clear { quest })
-            | Step::Spawn(Spawn { quest, .. })
-            | Step::Await(Await { quest, .. })
-            | Step::Verify(Verify { quest, .. })
-            | Step::Write(Write { quest, .. })
-            | Step::Confirm(Confirm { quest, .. }) => quest.facts(),
-            Step::Probe(Probe { quest, row, .. }) => Facts { row: Some(*row), ..quest.facts() },
-            Step::Fallback(Fallback { quest }) | Step::Kill(Kill { next: After::Fallback(quest) }) => {
-                Facts { then: "Fallback", ..quest.facts() }
+            Step::Read(Read { attempt, again })
+            | Step::Backoff(Backoff { attempt, again })
+            | Step::Wait(Wait { attempt, again }) => Facts { again: *again, ..attempt.facts() },
+            Step::Lock(Lock { attempt })
+            | Step::Reread(Reread { attempt })
+            | Step::Clear(Clear { attempt })
+            | Step::Spawn(Spawn { attempt, .. })
+            | Step::Await(Await { attempt, .. })
+            | Step::Verify(Verify { attempt, .. })
+            | Step::Write(Write { attempt, .. })
+            | Step::Confirm(Confirm { attempt, .. }) => attempt.facts(),
+            Step::Probe(Probe { attempt, row, .. }) => Facts { row: Some(*row), ..attempt.facts() },
+            Step::Fallback(Fallback { attempt }) | Step::Kill(Kill { next: After::Fallback(attempt) }) => {
+                Facts { then: "Fallback", ..attempt.facts() }
             }
-            Step::Dial(Dial { contact })
-            | Step::Hello(Hello { contact, .. })
-            | Step::Prove(Prove { contact, .. })
-            | Step::Welcome(Welcome { contact, .. }) => contact.facts(),
+            Step::Dial(Dial { dialing })
+            | Step::Hello(Hello { dialing, .. })
+            | Step::Prove(Prove { dialing, .. })
+            | Step::Welcome(Welcome { dialing, .. }) => dialing.facts(),
             Step::Kill(Kill { next: After::Unlock(then) }) | Step::Unlock(Unlock { then }) => then.facts(),
             Step::Done(_) => Facts::default(),
         }
     }
 }
 
-impl Quest {
+impl Attempt {
     fn facts(&self) -> Facts<'_> {
-        let Quest { suspect, dials, starts, waited, .. } = self;
+        let Attempt { suspect, dials, starts, waited, .. } = self;
         Facts { suspect: suspect.as_ref(), dials: *dials, starts: *starts, waited: *waited, ..Facts::default() }
     }
 }
 
-impl Contact {
+impl Dialing {
     fn facts(&self) -> Facts<'_> {
         let how = match self.how {
-            How::Free => "Free",
-            How::Again => "Again",
-            How::Holding => "Holding",
+            DialMode::Free => "Free",
+            DialMode::Again => "Again",
+            DialMode::Holding => "Holding",
         };
-        Facts { dialled: Some(&self.record), how, ..self.quest.facts() }
+        Facts { dialled: Some(&self.record), how, ..self.attempt.facts() }
     }
 }
 
 impl Then {
     fn facts(&self) -> Facts<'_> {
         match self {
-            Then::Backoff(quest, again) => Facts { then: if *again { "Again" } else { "Backoff" }, ..quest.facts() },
-            Then::Wait(quest, again) => Facts { then: "Wait", again: *again, ..quest.facts() },
+            Then::Backoff(attempt, again) => {
+                Facts { then: if *again { "Again" } else { "Backoff" }, ..attempt.facts() }
+            }
+            Then::Wait(attempt, again) => Facts { then: "Wait", again: *again, ..attempt.facts() },
             Then::Done(done) => Facts { then: done.name(), ..Facts::default() },
         }
     }

@@ -1,12 +1,12 @@
 //! Starting a server: the process, its reply, its record, and what to do where that fails.
 
-use super::dial::{Contact, How};
-use super::{After, Dial, Done, Goal, Kill, Lifetime, Policy, Quest, Refusal, Step, Then, Versions, unlock};
+use super::dial::{DialMode, Dialing};
+use super::{After, Attempt, Dial, Done, Goal, Kill, Lifetime, Policy, Refusal, Step, Then, Versions, unlock};
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
 use crate::proto::scope::Reach;
 
-impl Quest {
+impl Attempt {
     /// A server cannot be started: what the policy makes of it.
     pub(super) fn failed(self, child: bool) -> Step {
         let next = match self.goal {
@@ -20,7 +20,7 @@ impl Quest {
 /// Start a process; its cookie and budget go in.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Spawn {
-    pub(super) quest: Quest,
+    pub(super) attempt: Attempt,
     pub(super) cookie: Cookie,
 }
 
@@ -32,67 +32,67 @@ impl Spawn {
 
     /// There is a child.
     pub fn spawned(self) -> Step {
-        let Spawn { mut quest, cookie } = self;
-        quest.starts += 1;
-        Step::Await(Await { quest, cookie })
+        let Spawn { mut attempt, cookie } = self;
+        attempt.starts += 1;
+        Step::Await(Await { attempt, cookie })
     }
 
     /// The program cannot be executed: not there, not allowed, no program.
     pub fn cannot_execute(self) -> Step {
-        self.quest.failed(false)
+        self.attempt.failed(false)
     }
 }
 
 /// Await the child's reply, its exit and the end of its budget, whichever comes first.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Await {
-    pub(super) quest: Quest,
+    pub(super) attempt: Attempt,
     pub(super) cookie: Cookie,
 }
 
 impl Await {
     /// It listens, and this is how to reach it.
     pub fn ready(self, record: Record) -> Step {
-        let Await { quest, cookie } = self;
-        let ours = record.cookie == cookie && quest.here.reach(&record) != Reach::Apart;
-        let Versions { ours: wanted, newest } = quest.versions;
+        let Await { attempt, cookie } = self;
+        let ours = record.cookie == cookie && attempt.here.reach(&record) != Reach::Apart;
+        let Versions { ours: wanted, newest } = attempt.versions;
         match ours {
             // As beside one that serves already: it is for another client, and we are no substitute for it.
             true if record.version > newest => {
                 Step::Kill(Kill { next: After::Unlock(Then::Done(Done::TooNew(record))) })
             }
-            true if record.version >= wanted => Step::Verify(Verify { quest, record }),
+            true if record.version >= wanted => Step::Verify(Verify { attempt, record }),
             // Registered, an older one would be replaced by the next client of our version: again and again.
-            _ => quest.failed(true),
+            _ => attempt.failed(true),
         }
     }
 
     /// It could not get the lifetime lock. That is no attempt.
     pub fn busy(self) -> Step {
-        let mut quest = self.quest;
-        quest.starts -= 1;
-        Step::Kill(Kill { next: After::Unlock(Then::Backoff(quest, false)) })
+        let mut attempt = self.attempt;
+        attempt.starts -= 1;
+        Step::Kill(Kill { next: After::Unlock(Then::Backoff(attempt, false)) })
     }
 
     /// It said that it failed, said nonsense, exited, or used up its budget.
     pub fn failed(self) -> Step {
-        self.quest.failed(true)
+        self.attempt.failed(true)
     }
 }
 
 /// Ask the lifetime lock once more: now it must be held.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Verify {
-    pub(super) quest: Quest,
+    pub(super) attempt: Attempt,
     pub(super) record: Record,
 }
 
 impl Verify {
     /// What the lock said.
     pub fn answered(self, lifetime: Lifetime) -> Step {
-        let Verify { quest, record } = self;
+        let Verify { attempt, record } = self;
         let done = match lifetime {
-            Lifetime::Held => return Step::Write(Write { quest, record }),
+            Lifetime::Held => return Step::Write(Write { attempt, record }),
             Lifetime::Free | Lifetime::Absent => Done::Unverified,
             Lifetime::CannotTell => Done::Refused(Refusal::CannotTell),
         };
@@ -103,7 +103,7 @@ impl Verify {
 /// Write the child's record, in one write at offset 0.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Write {
-    pub(super) quest: Quest,
+    pub(super) attempt: Attempt,
     pub(super) record: Record,
 }
 
@@ -115,23 +115,23 @@ impl Write {
 
     /// It is there, whole.
     pub fn written(self) -> Step {
-        let Write { quest, record } = self;
-        Step::Confirm(Confirm { quest, record })
+        let Write { attempt, record } = self;
+        Step::Confirm(Confirm { attempt, record })
     }
 }
 
 /// Say *registered* to the child. From here on it is a server like any other.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Confirm {
-    pub(super) quest: Quest,
+    pub(super) attempt: Attempt,
     pub(super) record: Record,
 }
 
 impl Confirm {
     /// It was said; whether it arrived, the dial finds out.
     pub fn confirmed(self) -> Step {
-        let Confirm { quest, record } = self;
-        Step::Dial(Dial { contact: Contact { quest, record, how: How::Holding } })
+        let Confirm { attempt, record } = self;
+        Step::Dial(Dial { dialing: Dialing { attempt, record, how: DialMode::Holding } })
     }
 }
 
@@ -139,7 +139,7 @@ impl Confirm {
 /// free, tried until `patience` is over, for a killed child may still be dying.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Fallback {
-    pub(super) quest: Quest,
+    pub(super) attempt: Attempt,
 }
 
 /// What a look before serving in this process came to.
@@ -172,6 +172,6 @@ impl Fallback {
 
     /// There may be one.
     pub fn not_free(self) -> Step {
-        unlock(Then::Backoff(self.quest, false))
+        unlock(Then::Backoff(self.attempt, false))
     }
 }

@@ -27,15 +27,15 @@ const LIFETIMES: [Lifetime; 4] = [Lifetime::Held, Lifetime::Free, Lifetime::Cann
 const NONCE: Random = Random::drawn([5; 32]);
 const NO: Answer = Answer { verdict: handshake::Verdict::VersionUnsupported, protocol: 9, service: 9 };
 const WELCOMED: handshake::Welcome = handshake::Welcome { pid: 815, service: 1, uptime: 0, clients: 1 };
-const SUSPICIONS: [Came; 8] = [
-    Came::Refused,
-    Came::NotWritable,
-    Came::Myself,
-    Came::Silence,
-    Came::HungUp,
-    Came::Unwelcome,
-    Came::Garbage,
-    Came::Impostor,
+const SUSPICIONS: [DialFailure; 8] = [
+    DialFailure::Refused,
+    DialFailure::NotWritable,
+    DialFailure::SelfConnect,
+    DialFailure::TimedOut,
+    DialFailure::Closed,
+    DialFailure::NotAdmitted,
+    DialFailure::InvalidReply,
+    DialFailure::Impostor,
 ];
 
 /// Steps along a path, a line a step: its name, what is held there, and how it is answered.
@@ -107,7 +107,7 @@ fn dialling(goal: Goal) -> Step {
 
 /// The point lock was just got, and record 1 was dialled before, to no avail.
 fn suspecting(goal: Goal) -> Step {
-    path! { dialling(goal); Dial NOTHING => failed(Came::Refused); Lock NOTHING => tried(Tried::Locked); }
+    path! { dialling(goal); Dial NOTHING => failed(DialFailure::Refused); Lock NOTHING => tried(Tried::Locked); }
 }
 
 /// As [`suspecting`]; the point is empty now, and nobody is alive.
@@ -144,19 +144,19 @@ fn dialling_again(goal: Goal) -> Step {
 /// Three children were registered, and each was dead before it was dialled.
 fn spent(goal: Goal) -> Step {
     [7, 8, 9].into_iter().fold(clearing(goal), |clear, number| {
-        let probe = path! { registered(clear, number); Dial POINT => failed(Came::Refused); };
+        let probe = path! { registered(clear, number); Dial POINT => failed(DialFailure::Refused); };
         path! { probe; Probe POINT => answered(Lifetime::Free); }
     })
 }
 
 /// The server that was told this.
-fn told(hello: &[u8; handshake::HELLO]) -> handshake::Prove {
+fn hello_received(hello: &[u8; handshake::HELLO]) -> handshake::Prove {
     handshake::Prove::hello(hello, Random::drawn([6; 32]), 1).unwrap()
 }
 
 /// What the server of a record answers to a goal.
 fn server_proof(goal: Goal, record: &Record) -> [u8; handshake::SERVER_PROOF] {
-    told(&handshake::Hello::new(goal.intent(), NONCE).to_bytes()).to_bytes(record)
+    hello_received(&handshake::Hello::new(goal.intent(), NONCE).to_bytes()).to_bytes(record)
 }
 
 /// The four questions of a dial, each as it is when all went well so far.
@@ -169,12 +169,12 @@ fn questions(goal: Goal, dial: Step) -> [Step; 4] {
 }
 
 /// The question of a dial comes to nothing.
-fn failed(step: Step, came: Came) -> Step {
+fn failed(step: Step, failure: DialFailure) -> Step {
     match step {
-        Step::Dial(question) => question.failed(came),
-        Step::Hello(question) => question.failed(came),
-        Step::Prove(question) => question.failed(came),
-        Step::Welcome(question) => question.failed(came),
+        Step::Dial(question) => question.failed(failure),
+        Step::Hello(question) => question.failed(failure),
+        Step::Prove(question) => question.failed(failure),
+        Step::Welcome(question) => question.failed(failure),
         other => panic!("{} is no dial", other.name()),
     }
 }
@@ -195,7 +195,7 @@ fn cell(probe: &Step, lifetime: Lifetime) -> Cell {
     match path! { probe.clone(); Probe POINT => answered(lifetime); } {
         Step::Clear(_) => Cell::Start,
         Step::Dial(dial) => {
-            assert_eq!(dial.contact.how, How::Holding);
+            assert_eq!(dial.dialing.how, DialMode::Holding);
             Cell::DialHolding
         }
         unlock => match path! { unlock; Unlock POINT => unlocked(); } {
@@ -244,7 +244,8 @@ fn free_is_a_fact_and_held_is_none_in_every_cell_of_the_table() {
             assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), *cells, "{found:?} for {goal:?}");
         }
         // Valid and not dialled yet: it is dialled first, whatever the lifetime lock would say.
-        let probe = path! { suspecting(goal); Reread POINT => found(found(2)); Dial POINT => failed(Came::Silence); };
+        let probe =
+            path! { suspecting(goal); Reread POINT => found(found(2)); Dial POINT => failed(DialFailure::TimedOut); };
         assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), suspected, "{goal:?}");
     }
 }
@@ -257,16 +258,19 @@ fn every_row_of_the_table_of_dial_outcomes() {
     for (goal, dial) in free.into_iter().chain(again).chain(holding) {
         let held = dial.holds();
         for question in questions(goal, dial) {
-            let came_to = |came| failed(question.clone(), came);
-            for (came, done) in [(Came::Trouble, Done::Trouble), (Came::Unsupported(NO), Done::Unsupported(NO))] {
-                let end = if held == POINT { at!(came_to(came), Unlock).unlocked() } else { came_to(came) };
+            let failed_with = |failure| failed(question.clone(), failure);
+            for (failure, done) in
+                [(DialFailure::Local, Done::Trouble), (DialFailure::Unsupported(NO), Done::Unsupported(NO))]
+            {
+                let end =
+                    if held == POINT { at!(failed_with(failure), Unlock).unlocked() } else { failed_with(failure) };
                 assert_eq!(end, Step::Done(done), "{goal:?}");
             }
-            for came in SUSPICIONS {
-                match came_to(came) {
-                    Step::Probe(probe) => assert_eq!((probe.row(), held), (Row::Suspected, POINT), "{came:?}"),
-                    Step::Lock(_) => assert!(held == NOTHING && goal != INTERNAL, "{came:?} for {goal:?}"),
-                    other => assert_eq!((goal, other), (INTERNAL, Step::Done(Done::Internal)), "{came:?}"),
+            for failure in SUSPICIONS {
+                match failed_with(failure) {
+                    Step::Probe(probe) => assert_eq!((probe.row(), held), (Row::Suspected, POINT), "{failure:?}"),
+                    Step::Lock(_) => assert!(held == NOTHING && goal != INTERNAL, "{failure:?} for {goal:?}"),
+                    other => assert_eq!((goal, other), (INTERNAL, Step::Done(Done::Internal)), "{failure:?}"),
                 }
             }
         }
@@ -274,18 +278,18 @@ fn every_row_of_the_table_of_dial_outcomes() {
 }
 
 #[test]
-fn who_does_not_know_the_cookie_is_an_impostor_and_what_is_no_welcome_is_garbage() {
+fn a_peer_without_the_cookie_is_an_impostor() {
     let [_, _, prove, welcome] = questions(EXTERNAL, dialling(EXTERNAL));
-    assert_eq!(at!(prove, Prove).judge(&server_proof(EXTERNAL, &record(2))), Err(Came::Impostor));
+    assert_eq!(at!(prove, Prove).judge(&server_proof(EXTERNAL, &record(2))), Err(DialFailure::Impostor));
     let welcome = at!(welcome, Welcome);
     assert_eq!(welcome.judge(&WELCOMED.to_bytes()), Ok(WELCOMED));
-    assert_eq!(welcome.judge(&[0; handshake::WELCOME]), Err(Came::Garbage));
-    assert_eq!(Came::from(Rejected::Garbage), Came::Garbage);
-    assert_eq!(Came::from(Rejected::Unsupported(NO)), Came::Unsupported(NO));
+    assert_eq!(welcome.judge(&[0; handshake::WELCOME]), Err(DialFailure::InvalidReply));
+    assert_eq!(DialFailure::from(Rejected::InvalidReply), DialFailure::InvalidReply);
+    assert_eq!(DialFailure::from(Rejected::Unsupported(NO)), DialFailure::Unsupported(NO));
 }
 
 #[test]
-fn a_server_that_names_another_boot_is_dialled_once_its_lifetime_lock_was_seen_held() {
+fn a_server_of_another_boot_is_dialled_once_its_lifetime_lock_is_held() {
     let theirs = Record { scope: Scope { boot: [9; 16], machine: None, ..here() }, ..record(1) };
     for goal in LOCKING {
         let lock =
@@ -295,25 +299,25 @@ fn a_server_that_names_another_boot_is_dialled_once_its_lifetime_lock_was_seen_h
         let dial = path! { probe; Probe POINT => answered(Lifetime::Held); };
         assert_eq!(at!(dial.clone(), Dial).record(), &theirs);
         // From there on it is a suspect like any other.
-        let probe = path! { dial; Dial POINT => failed(Came::Silence); };
+        let probe = path! { dial; Dial POINT => failed(DialFailure::TimedOut); };
         assert_eq!(at!(probe.clone(), Probe).row(), Row::Suspected);
         assert_eq!(cell(&probe, Lifetime::Held), Cell::DialAgain);
     }
 }
 
 #[test]
-fn a_life_file_that_is_not_there_is_waited_for_once_beside_a_whole_record() {
+fn the_machine_waits_once_for_a_life_file_beside_a_whole_record() {
     for goal in LOCKING {
         let probe = path! { suspecting(goal); Reread POINT => found(found(1)); };
         let absent = path! { probe; Probe POINT => answered(Lifetime::Absent); Unlock POINT => unlocked(); };
         let read = path! { absent; Wait NOTHING => elapsed(); };
         // The suspect may live: it is dialled once more.
-        let lock = path! { read; Read NOTHING => found(found(1)); Dial NOTHING => failed(Came::Refused); };
+        let lock = path! { read; Read NOTHING => found(found(1)); Dial NOTHING => failed(DialFailure::Refused); };
         let probe = path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(found(1)); };
         assert_eq!(cell(&probe, Lifetime::Absent), Cell::Start, "nobody misses it");
         // Once it is there again, so is its holder: what is absent then is absent anew.
         let unlock = path! { probe.clone(); Probe POINT => answered(Lifetime::Held); };
-        let lock = path! { back(unlock, found(1)); Dial NOTHING => failed(Came::Refused); Lock NOTHING => tried(Tried::Locked); };
+        let lock = path! { back(unlock, found(1)); Dial NOTHING => failed(DialFailure::Refused); Lock NOTHING => tried(Tried::Locked); };
         let probe = path! { lock; Reread POINT => found(found(1)); };
         assert_eq!(cell(&probe, Lifetime::Absent), Cell::Wait, "{goal:?}");
     }
@@ -333,13 +337,13 @@ fn a_server_at_a_socket_is_dialled_wherever_it_was_started() {
 }
 
 #[test]
-fn a_server_of_another_machine_is_never_taken_for_dead_where_machines_share_the_home() {
+fn another_machines_server_is_never_dead_where_a_home_may_be_shared() {
     let address = "unix:00112233aabbccdd".parse().unwrap();
     let scope = Scope { boot: [9; 16], machine: Some([9; 16]), ..here() };
     let theirs = Found::Record(Record { scope, address, ..record(1) });
     for goal in LOCKING {
         let dial = path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(theirs.clone()); };
-        let probe = path! { dial; Dial NOTHING => failed(Came::Refused); Lock NOTHING => tried(Tried::Locked); };
+        let probe = path! { dial; Dial NOTHING => failed(DialFailure::Refused); Lock NOTHING => tried(Tried::Locked); };
         let probe = path! { probe; Reread POINT => found(theirs.clone()); };
         assert_eq!(cell(&probe, Lifetime::Free), Cell::Error(Refusal::ForeignScope));
         assert_eq!(cell(&probe, Lifetime::Held), Cell::BackOff);
@@ -359,7 +363,7 @@ fn a_registered_server_is_joined_without_the_lock() {
 }
 
 #[test]
-fn a_server_registered_meanwhile_is_joined_holding_the_lock_which_is_then_released() {
+fn a_server_registered_meanwhile_is_joined_under_the_lock() {
     for goal in LOCKING {
         let questions = questions(goal, path! { suspecting(goal); Reread POINT => found(found(2)); });
         assert_eq!(questions.each_ref().map(Step::holds), [POINT; 4]);
@@ -374,13 +378,13 @@ fn a_client_says_what_it_wants_and_proves_that_it_knows_the_cookie() {
     let intents = [Intent::Connect, Intent::Connect, Intent::Status, Intent::Retire, Intent::Connect];
     for (goal, intent) in GOALS.into_iter().zip(intents) {
         let [_, hello, _, welcome] = questions(goal, dialling(goal));
-        let server = told(&at!(hello, Hello).message());
+        let server = hello_received(&at!(hello, Hello).message());
         assert_eq!(server.judge(&record(1), &at!(welcome, Welcome).message()), Some(intent));
     }
 }
 
 #[test]
-fn what_cannot_be_dialled_leads_to_the_lock_and_for_an_internal_client_to_its_own_server() {
+fn a_record_that_cannot_be_dialled_leads_to_the_lock() {
     for found in undialable() {
         for goal in LOCKING {
             assert_eq!(
@@ -408,12 +412,18 @@ fn only_a_held_point_lock_leads_on_and_every_other_try_backs_off() {
 
 #[test]
 fn a_server_that_hangs_up_after_its_proof_does_not_welcome() {
-    for came in
-        [Came::Trouble, Came::Refused, Came::Silence, Came::Garbage, Came::Impostor, Came::Unwelcome, Came::TooNew]
-    {
-        assert_eq!(came.after_the_proof(), came);
+    for failure in [
+        DialFailure::Local,
+        DialFailure::Refused,
+        DialFailure::TimedOut,
+        DialFailure::InvalidReply,
+        DialFailure::Impostor,
+        DialFailure::NotAdmitted,
+        DialFailure::TooNew,
+    ] {
+        assert_eq!(failure.after_the_proof(), failure);
     }
-    assert_eq!(Came::HungUp.after_the_proof(), Came::Unwelcome);
+    assert_eq!(DialFailure::Closed.after_the_proof(), DialFailure::NotAdmitted);
 }
 
 #[test]
@@ -442,14 +452,14 @@ fn a_record_is_withdrawn_only_where_it_is_the_childs_own_and_under_the_lock() {
 }
 
 #[test]
-fn two_different_records_at_most_are_dialled_without_the_lock_and_none_of_them_twice() {
+fn at_most_two_records_are_dialled_without_the_lock_each_once() {
     let reads = |lock, found| {
         let read = path! { lock; Lock NOTHING => tried(Tried::Busy); Backoff NOTHING => elapsed(); };
         path! { read; Read NOTHING => found(found); }
     };
     for goal in LOCKING {
-        let lock = path! { dialling(goal); Dial NOTHING => failed(Came::Refused); };
-        let lock = path! { reads(reads(lock, found(1)), found(2)); Dial NOTHING => failed(Came::Refused); };
+        let lock = path! { dialling(goal); Dial NOTHING => failed(DialFailure::Refused); };
+        let lock = path! { reads(reads(lock, found(1)), found(2)); Dial NOTHING => failed(DialFailure::Refused); };
         let lock = reads(reads(reads(lock, found(2)), found(1)), found(3));
         let dial = path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(found(3)); };
         assert_eq!((dial.name(), dial.holds()), ("Dial", POINT));
@@ -457,7 +467,7 @@ fn two_different_records_at_most_are_dialled_without_the_lock_and_none_of_them_t
 }
 
 #[test]
-fn a_suspect_whose_lifetime_lock_is_held_is_dialled_again_without_the_lock_which_is_not_counted() {
+fn dialling_a_suspect_again_without_the_lock_is_not_counted() {
     let mut reread = suspecting(EXTERNAL);
     for _ in 0..100 {
         let unlock = path! { reread; Reread POINT => found(found(1)); Probe POINT => answered(Lifetime::Held); };
@@ -465,7 +475,7 @@ fn a_suspect_whose_lifetime_lock_is_held_is_dialled_again_without_the_lock_which
         assert_eq!(at!(backoff, Backoff).suspects(), Some(&record(1)));
         assert_eq!(back(unlock.clone(), Found::Empty).name(), "Lock", "it is gone");
         assert_eq!(back(unlock.clone(), found(2)).name(), "Dial", "the second free dial is left");
-        reread = path! { back(unlock, found(1)); Dial NOTHING => failed(Came::Silence); Lock NOTHING => tried(Tried::Locked); };
+        reread = path! { back(unlock, found(1)); Dial NOTHING => failed(DialFailure::TimedOut); Lock NOTHING => tried(Tried::Locked); };
     }
 }
 
@@ -473,7 +483,7 @@ fn a_suspect_whose_lifetime_lock_is_held_is_dialled_again_without_the_lock_which
 fn the_suspect_is_never_dialled_while_holding() {
     let mut step = suspecting(EXTERNAL);
     for number in [2, 3] {
-        step = path! { step; Reread POINT => found(found(number)); Dial POINT => failed(Came::Silence); };
+        step = path! { step; Reread POINT => found(found(number)); Dial POINT => failed(DialFailure::TimedOut); };
         step = back(path! { step; Probe POINT => answered(Lifetime::Held); }, Found::Empty);
         step = path! { step; Lock NOTHING => tried(Tried::Locked); };
         assert_eq!(path! { step.clone(); Reread POINT => found(found(number)); }.name(), "Probe", "of {number}");
@@ -483,7 +493,7 @@ fn the_suspect_is_never_dialled_while_holding() {
 // Starting a server.
 
 #[test]
-fn a_server_is_started_with_the_drawn_cookie_after_the_point_was_cleared_and_its_own_record_is_written() {
+fn a_cleared_point_gets_the_record_of_a_server_with_the_drawn_cookie() {
     for goal in SPAWNING {
         let spawn = path! { clearing(goal); Clear POINT => cleared(drawn(7)); };
         assert_eq!(at!(spawn, Spawn).cookie(), &cookie(7));
@@ -509,7 +519,7 @@ fn listed_failures(goal: Goal) -> [Step; 5] {
 }
 
 #[test]
-fn every_listed_failure_is_an_error_for_external_and_a_thread_for_robust_unless_somebody_is_alive() {
+fn a_listed_failure_is_an_error_for_external_and_a_thread_for_robust() {
     for step in listed_failures(EXTERNAL) {
         assert_eq!(path! { step; Unlock POINT => unlocked(); }, Step::Done(Done::Failed));
     }
@@ -534,7 +544,7 @@ fn a_busy_child_is_no_attempt() {
 }
 
 #[test]
-fn a_server_that_is_ready_without_the_lifetime_lock_is_killed_whatever_the_policy() {
+fn a_server_that_is_ready_without_the_lifetime_lock_is_killed() {
     for goal in SPAWNING {
         let unverified = [Lifetime::Free, Lifetime::Absent].map(|lifetime| (lifetime, Done::Unverified));
         let cannot_tell = (Lifetime::CannotTell, Done::Refused(Refusal::CannotTell));
@@ -555,7 +565,7 @@ fn a_connect_with_too_little_time_starts_nothing() {
 }
 
 #[test]
-fn to_serve_is_to_hold_the_lock_of_a_cleared_point_and_to_retire_nobody_clears_nothing() {
+fn serving_clears_the_point_under_its_lock_and_retiring_does_not() {
     let start = path! { clearing(Goal::Serve); Clear POINT => cleared(drawn(7)); };
     assert_eq!((start.holds(), start), (POINT, Step::Done(Done::Start)));
     assert_eq!(path! { clearing(Goal::Retire); Unlock POINT => unlocked(); }, Step::Done(Done::Absent));
@@ -578,7 +588,7 @@ fn replacing(goal: Goal) -> Step {
 }
 
 #[test]
-fn an_older_server_is_asked_to_retire_once_and_a_new_one_started_when_it_is_gone() {
+fn an_older_server_is_asked_to_retire_once_and_then_replaced() {
     for goal in SPAWNING {
         // Its record is not dialled again, lock or no lock.
         let probe = path! { replacing(goal); Read NOTHING => found(found(1)); Lock NOTHING => tried(Tried::Locked); };
@@ -603,7 +613,7 @@ fn an_older_server_is_asked_to_retire_once_and_a_new_one_started_when_it_is_gone
 }
 
 #[test]
-fn a_server_that_fits_or_cannot_be_replaced_is_joined_whatever_its_version() {
+fn a_server_that_fits_or_cannot_be_replaced_is_joined() {
     for (goal, version) in [(EXTERNAL, 2), (ROBUST, 2), (INTERNAL, 1)] {
         let theirs = Record { version, ..record(1) };
         let found = Found::Record(theirs.clone());
@@ -620,8 +630,8 @@ fn a_server_that_is_too_new_is_left_alone() {
     let found = Found::Record(theirs.clone());
     let hello = path! { newer(EXTERNAL); Read NOTHING => found(found); Dial NOTHING => connected(NONCE); };
     let prove = path! { hello; Hello NOTHING => sent(); };
-    assert_eq!(at!(prove.clone(), Prove).judge(&server_proof(EXTERNAL, &theirs)), Err(Came::TooNew));
-    assert_eq!(path! { prove; Prove NOTHING => failed(Came::TooNew); }, Step::Done(Done::TooNew(theirs)));
+    assert_eq!(at!(prove.clone(), Prove).judge(&server_proof(EXTERNAL, &theirs)), Err(DialFailure::TooNew));
+    assert_eq!(path! { prove; Prove NOTHING => failed(DialFailure::TooNew); }, Step::Done(Done::TooNew(theirs)));
 }
 
 #[test]

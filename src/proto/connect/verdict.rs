@@ -124,23 +124,23 @@ pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
 /// What a dial came to, short of a welcome.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
-pub enum Came {
+pub enum DialFailure {
     /// An error that is not in this list: our own trouble.
-    Trouble,
+    Local,
     /// Refused, or no such socket.
     Refused,
     /// The mode of the socket keeps its own user out.
     NotWritable,
     /// We reached ourselves.
-    Myself,
+    SelfConnect,
     /// `patience` is over, or the system's own.
-    Silence,
+    TimedOut,
     /// It hung up before its proof: an end, reset, aborted, or a broken pipe.
-    HungUp,
+    Closed,
     /// It hung up after its proof, before the welcome.
-    Unwelcome,
+    NotAdmitted,
     /// It said what no server says.
-    Garbage,
+    InvalidReply,
     /// It does not know the cookie.
     Impostor,
     /// It knows the cookie, and does not support what we ask for.
@@ -160,39 +160,39 @@ pub enum Class {
     Incompatible,
 }
 
-impl Came {
+impl DialFailure {
     /// Returns what this is where the server has proved itself: one that hangs up then knows the cookie, and does not
     /// welcome.
     pub const fn after_the_proof(self) -> Self {
         match self {
-            Came::HungUp => Came::Unwelcome,
-            came => came,
+            DialFailure::Closed => DialFailure::NotAdmitted,
+            failure => failure,
         }
     }
 
     /// Returns what to make of this outcome: `docs/protocol.md`, "Dial outcomes".
     pub const fn class(self) -> Class {
         match self {
-            Came::Trouble => Class::Ours,
-            Came::Refused
-            | Came::NotWritable
-            | Came::Myself
-            | Came::Silence
-            | Came::HungUp
-            | Came::Unwelcome
-            | Came::Garbage
-            | Came::Impostor => Class::Suspicion,
-            Came::Unsupported(_) | Came::TooNew => Class::Incompatible,
+            DialFailure::Local => Class::Ours,
+            DialFailure::Refused
+            | DialFailure::NotWritable
+            | DialFailure::SelfConnect
+            | DialFailure::TimedOut
+            | DialFailure::Closed
+            | DialFailure::NotAdmitted
+            | DialFailure::InvalidReply
+            | DialFailure::Impostor => Class::Suspicion,
+            DialFailure::Unsupported(_) | DialFailure::TooNew => Class::Incompatible,
         }
     }
 }
 
-impl From<Rejected> for Came {
+impl From<Rejected> for DialFailure {
     fn from(rejected: Rejected) -> Self {
         match rejected {
-            Rejected::WrongProof => Came::Impostor,
-            Rejected::Garbage => Came::Garbage,
-            Rejected::Unsupported(answer) => Came::Unsupported(answer),
+            Rejected::WrongProof => DialFailure::Impostor,
+            Rejected::InvalidReply => DialFailure::InvalidReply,
+            Rejected::Unsupported(answer) => DialFailure::Unsupported(answer),
         }
     }
 }

@@ -15,7 +15,8 @@ const fn secs(secs: u64) -> Duration {
 }
 
 const TIMES: Times = Times { connect: secs(30), patience: secs(2), drain: secs(10) };
-const CAME: [Came; 5] = [Came::Silence, Came::Refused, Came::NotWritable, Came::HungUp, Came::Impostor];
+const CAME: [DialFailure; 5] =
+    [DialFailure::TimedOut, DialFailure::Refused, DialFailure::NotWritable, DialFailure::Closed, DialFailure::Impostor];
 const KNOWN: [Option<bool>; 3] = [None, Some(false), Some(true)];
 const LIFETIMES: [Lifetime; 4] = [Lifetime::Free, Lifetime::Held, Lifetime::Absent, Lifetime::CannotTell];
 const STOPPED: Glance = Glance { stopped: Some(true), ran: None, moved: None };
@@ -70,17 +71,21 @@ fn looks() -> Vec<inspect::Done> {
     verdicts().into_iter().flat_map(cells).flatten().collect()
 }
 
-fn silent(record: Record, came: Came) -> inspect::Done {
-    inspect::Done { verdict: inspect::Verdict::Unresponsive(came), found: Found::Record(record), held: true }
+fn silent(record: Record, failure: DialFailure) -> inspect::Done {
+    inspect::Done { verdict: inspect::Verdict::Unresponsive(failure), found: Found::Record(record), held: true }
 }
 
 fn unknown() -> inspect::Done {
-    inspect::Done { verdict: inspect::Verdict::Unknown(Came::Silence), found: Found::Record(sample()), held: false }
+    inspect::Done {
+        verdict: inspect::Verdict::Unknown(DialFailure::TimedOut),
+        found: Found::Record(sample()),
+        held: false,
+    }
 }
 
 /// One look at a silent server, one glance at its process, and the time until the next look.
-fn once(step: Step, record: Record, came: Came, glance: Glance, now: Duration) -> Step {
-    let step = match at!(step, Look).saw(&silent(record, came), now) {
+fn once(step: Step, record: Record, failure: DialFailure, glance: Glance, now: Duration) -> Step {
+    let step = match at!(step, Look).saw(&silent(record, failure), now) {
         Step::Identify(identify) => identify.identified(),
         step => step,
     };
@@ -91,13 +96,13 @@ fn once(step: Step, record: Record, came: Came, glance: Glance, now: Duration) -
 }
 
 /// Several looks at one silent server, with the same glance each.
-fn several(looks: u32, came: Came, glance: Glance) -> Step {
-    (0..looks).fold(Step::new(TIMES), |step, _| once(step, sample(), came, glance, secs(1)))
+fn several(looks: u32, failure: DialFailure, glance: Glance) -> Step {
+    (0..looks).fold(Step::new(TIMES), |step, _| once(step, sample(), failure, glance, secs(1)))
 }
 
 #[test]
 fn each_result_record_and_lock_has_its_meaning() {
-    let silences = [sample(), successor()].map(|record| CAME.map(|came| silent(record.clone(), came))).concat();
+    let silences = [sample(), successor()].map(|record| CAME.map(|failure| silent(record.clone(), failure))).concat();
     let mut seen = [0; 3];
     for look in looks() {
         let next = at!(Step::new(TIMES), Look).saw(&look, secs(0));
@@ -119,7 +124,7 @@ fn each_result_record_and_lock_has_its_meaning() {
 
 #[test]
 fn a_server_that_hangs_is_killed_and_its_lock_waited_for() {
-    let owner = at!(several(SILENCES, Came::Silence, STOPPED), Owner);
+    let owner = at!(several(SILENCES, DialFailure::TimedOut, STOPPED), Owner);
     assert_eq!(owner.pid(), 815);
     let kill = at!(owner.clone().not_held_by_another(), Kill);
     assert_eq!((kill.pid(), kill.sign()), (815, Sign::Stopped));
@@ -139,7 +144,7 @@ fn a_server_that_hangs_is_killed_and_its_lock_waited_for() {
 
 #[test]
 fn another_process_than_the_servers_is_left_alone() {
-    let identify = at!(Step::new(TIMES), Look).saw(&silent(sample(), Came::Silence), secs(0));
+    let identify = at!(Step::new(TIMES), Look).saw(&silent(sample(), DialFailure::TimedOut), secs(0));
     assert_eq!(at!(identify, Identify).not_identified(), Step::Done(Done::Unidentified));
 }
 
@@ -149,12 +154,12 @@ fn a_server_that_may_be_healthy_is_spared() {
         Step::Done(Done::Spared(spared)) => spared,
         other => panic!("{other:?}"),
     };
-    assert_eq!(spared(several(1, Came::HungUp, STOPPED)), Spared::Acts, "at once");
-    assert_eq!(spared(several(SILENCES, Came::Silence, RUNS)), Spared::GoesOn);
-    assert_eq!(spared(several(SILENCES, Came::Refused, RUNS)), Spared::Closed);
-    assert_eq!(spared(several(SILENCES, Came::NotWritable, RUNS)), Spared::Shut);
+    assert_eq!(spared(several(1, DialFailure::Closed, STOPPED)), Spared::Acts, "at once");
+    assert_eq!(spared(several(SILENCES, DialFailure::TimedOut, RUNS)), Spared::GoesOn);
+    assert_eq!(spared(several(SILENCES, DialFailure::Refused, RUNS)), Spared::Closed);
+    assert_eq!(spared(several(SILENCES, DialFailure::NotWritable, RUNS)), Spared::Shut);
     let nothing = Glance { stopped: None, ran: None, moved: None };
-    assert_eq!(spared(several(SILENCES, Came::Silence, nothing)), Spared::NotKnown);
+    assert_eq!(spared(several(SILENCES, DialFailure::TimedOut, nothing)), Spared::NotKnown);
 }
 
 #[test]
@@ -162,7 +167,7 @@ fn a_process_counts_as_stopped_only_if_every_glance_shows_it() {
     for odd in 0..SILENCES {
         for glance in [Glance { stopped: Some(false), ..STOPPED }, Glance { stopped: None, ..STOPPED }] {
             let step = (0..SILENCES).fold(Step::new(TIMES), |step, look| {
-                once(step, sample(), Came::Silence, if look == odd { glance } else { STOPPED }, secs(1))
+                once(step, sample(), DialFailure::TimedOut, if look == odd { glance } else { STOPPED }, secs(1))
             });
             assert_eq!(step, Step::Done(Done::Spared(Spared::NotKnown)), "{glance:?} at look {odd}");
         }
@@ -171,8 +176,8 @@ fn a_process_counts_as_stopped_only_if_every_glance_shows_it() {
 
 #[test]
 fn another_record_restarts_the_count_and_a_missed_lock_does_not() {
-    let twice = several(SILENCES - 1, Came::Silence, STOPPED);
-    let next = at!(twice.clone(), Look).saw(&silent(successor(), Came::Silence), secs(1));
+    let twice = several(SILENCES - 1, DialFailure::TimedOut, STOPPED);
+    let next = at!(twice.clone(), Look).saw(&silent(successor(), DialFailure::TimedOut), secs(1));
     let identify = at!(next, Identify);
     assert_eq!(identify.record(), &successor());
     let watch = at!(identify.identified(), Watch);
@@ -182,21 +187,21 @@ fn another_record_restarts_the_count_and_a_missed_lock_does_not() {
     let backoff = at!(twice, Look).saw(&unknown(), secs(1));
     assert!(!backoff.holds_lock());
     let again = at!(backoff, Backoff).over(secs(2));
-    assert!(matches!(once(again, sample(), Came::Silence, STOPPED, secs(2)), Step::Owner(_)));
+    assert!(matches!(once(again, sample(), DialFailure::TimedOut, STOPPED, secs(2)), Step::Owner(_)));
 }
 
 #[test]
 fn looks_are_apart_and_end_at_the_deadline() {
     let (early, late) = (TIMES.connect - Duration::from_nanos(1), TIMES.connect);
     let watch = |now| {
-        let identify = at!(Step::new(TIMES), Look).saw(&silent(sample(), Came::Refused), now);
+        let identify = at!(Step::new(TIMES), Look).saw(&silent(sample(), DialFailure::Refused), now);
         at!(at!(identify, Identify).identified(), Watch).saw(RUNS, now)
     };
     let rest = at!(watch(early), Rest);
     assert_eq!(rest.until(), TIMES.patience, "counted from the beginning of the look");
     assert!(!Step::Rest(rest.clone()).holds_lock());
     let look = at!(rest.over(secs(3)), Look);
-    let watch_again = at!(look.saw(&silent(sample(), Came::Refused), secs(4)), Watch);
+    let watch_again = at!(look.saw(&silent(sample(), DialFailure::Refused), secs(4)), Watch);
     assert!(!watch_again.is_first());
     assert_eq!(at!(watch_again.saw(RUNS, secs(4)), Rest).until(), secs(3) + TIMES.patience);
     assert_eq!(watch(late), Step::Done(Done::Spared(Spared::NotKnown)));
@@ -204,7 +209,8 @@ fn looks_are_apart_and_end_at_the_deadline() {
     let unknown = |now| at!(Step::new(TIMES), Look).saw(&unknown(), now);
     assert!(matches!(unknown(early), Step::Backoff(_)));
     assert_eq!(unknown(late), Step::Done(Done::LockedOut));
-    let at_the_deadline = once(several(SILENCES - 1, Came::Silence, STOPPED), sample(), Came::Silence, STOPPED, late);
+    let at_the_deadline =
+        once(several(SILENCES - 1, DialFailure::TimedOut, STOPPED), sample(), DialFailure::TimedOut, STOPPED, late);
     assert!(matches!(at_the_deadline, Step::Owner(_)), "what is enough is enough");
 }
 
@@ -212,7 +218,7 @@ fn looks_are_apart_and_end_at_the_deadline() {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Account {
     /// The record of each look in a row that found a held lock and a silent server.
-    looks: Vec<(u32, Came)>,
+    looks: Vec<(u32, DialFailure)>,
     identified: bool,
     /// Whether the process was stopped at each glance.
     stopped: Vec<Option<bool>>,
@@ -224,11 +230,11 @@ impl Account {
     fn look(&self, look: &inspect::Done) -> Self {
         let mut next = self.clone();
         match (&look.verdict, &look.found, look.held) {
-            (inspect::Verdict::Unresponsive(came), Found::Record(record), true) => {
+            (inspect::Verdict::Unresponsive(failure), Found::Record(record), true) => {
                 if self.looks.last().is_some_and(|(pid, _)| *pid != record.pid) {
                     next = Account::default();
                 }
-                next.looks.push((record.pid, *came));
+                next.looks.push((record.pid, *failure));
             }
             (inspect::Verdict::Unknown(_), ..) => {}
             _ => next = Account::default(),
@@ -245,12 +251,13 @@ impl Account {
 
     /// Whether the server may be killed.
     fn suffices(&self) -> bool {
-        let quiet = |came| matches!(came, Came::Silence | Came::Refused | Came::NotWritable);
+        let quiet =
+            |failure| matches!(failure, DialFailure::TimedOut | DialFailure::Refused | DialFailure::NotWritable);
         let several = self.looks.len() >= SILENCES as usize && self.looks.len() == self.stopped.len();
         let stopped = self.stopped.iter().all(|stopped| *stopped == Some(true));
-        let asked = self.looks.last().is_some_and(|(_, came)| *came == Came::Silence);
+        let asked = self.looks.last().is_some_and(|(_, failure)| *failure == DialFailure::TimedOut);
         let rests = asked && self.last.is_some_and(|(ran, moved)| ran == Some(false) || moved == Some(false));
-        several && self.looks.iter().all(|(_, came)| quiet(*came)) && self.identified && (stopped || rests)
+        several && self.looks.iter().all(|(_, failure)| quiet(*failure)) && self.identified && (stopped || rests)
     }
 }
 
@@ -302,8 +309,8 @@ fn no_sequence_of_looks_kills_a_server_that_may_be_healthy() {
         // One of each kind is enough: the table above has them all.
         .filter(|look| matches!(look.found, Found::Record(_)))
         .filter(|look| {
-            !matches!(look.verdict, inspect::Verdict::Unresponsive(Came::NotWritable | Came::Impostor))
-                && !matches!(look.verdict, inspect::Verdict::Unknown(came) if came != Came::Silence)
+            !matches!(look.verdict, inspect::Verdict::Unresponsive(DialFailure::NotWritable | DialFailure::Impostor))
+                && !matches!(look.verdict, inspect::Verdict::Unknown(failure) if failure != DialFailure::TimedOut)
         })
         .collect();
     let mut open = vec![(Step::new(TIMES), Account::default())];

@@ -83,7 +83,7 @@ fn each_sight_and_lock_state_leads_to_its_next_action() {
     use Next::{Dial, Lock};
     let done = Next::Done;
     let record = &sample();
-    let (pid, came, differs) = (record.pid, Came::Silence, Difference::Namespace);
+    let (pid, failure, differs) = (record.pid, DialFailure::TimedOut, Difference::Namespace);
     let absent = done(Verdict::Absent);
     let damaged = done(Verdict::Malformed(Malformed::NoEnd));
     let newer = done(Verdict::Newer(9));
@@ -91,8 +91,8 @@ fn each_sight_and_lock_state_leads_to_its_next_action() {
     let scope = done(Verdict::ForeignScope { pid, differs });
     let gone = done(Verdict::Gone { pid });
     let between = done(Verdict::Between);
-    let silent = done(Verdict::Unresponsive(came));
-    let unknown = done(Verdict::Unknown(came));
+    let silent = done(Verdict::Unresponsive(failure));
+    let unknown = done(Verdict::Unknown(failure));
     let error = done(Verdict::CannotTell);
     let dial = Dial(record);
     #[rustfmt::skip]
@@ -107,7 +107,7 @@ fn each_sight_and_lock_state_leads_to_its_next_action() {
         (Sight::Foreign(record, differs),     [Lock,  scope,    scope,   scope,   scope,   error]),
         (Sight::Apart(record, differs),       [Lock,  scope,    gone,    scope,   scope,   error]),
         (Sight::Doubtful(record),             [Lock,  between,  gone,    dial,    gone,    error]),
-        (Sight::Suspected(record, came),      [Lock,  unknown,  gone,    silent,  unknown, error]),
+        (Sight::Suspected(record, failure),      [Lock,  unknown,  gone,    silent,  unknown, error]),
     ];
     let asked = [Asked::NotYet, Asked::Unavailable].into_iter().chain(LIFETIMES.map(Asked::Answered));
     for (sight, row) in table {
@@ -119,43 +119,48 @@ fn each_sight_and_lock_state_leads_to_its_next_action() {
 
 #[test]
 fn the_content_of_a_point_is_judged_from_the_readers_place() {
-    let seen = |local, found, came| {
+    let seen = |local, found, failure| {
         let look = Look { here: place(local), connect: CONNECT };
-        Seen { look, found, came, asked: Asked::NotYet }
+        Seen { look, found, failure, asked: Asked::NotYet }
     };
-    for (found, came, local, shared) in [
+    for (found, failure, local, shared) in [
         (Found::Absent, None, Sight::Absent, Sight::Absent),
         (Found::Empty, None, Sight::Empty, Sight::Empty),
         (DAMAGED, None, Sight::Malformed(Malformed::NoEnd), Sight::Malformed(Malformed::NoEnd)),
         (Found::Newer { format: 9 }, None, Sight::Newer(9), Sight::Newer(9)),
         (Found::OtherDialect, None, Sight::OtherDialect, Sight::OtherDialect),
     ] {
-        assert_eq!(seen(true, found.clone(), came).sight(), local, "{found:?}");
-        assert_eq!(seen(false, found.clone(), came).sight(), shared, "{found:?}");
+        assert_eq!(seen(true, found.clone(), failure).sight(), local, "{found:?}");
+        assert_eq!(seen(false, found.clone(), failure).sight(), shared, "{found:?}");
     }
     let (machine, boot) = (Difference::Machine, Difference::Boot);
-    let failed = Some(Came::Refused);
-    for (record, came, local, shared) in [
+    let failed = Some(DialFailure::Refused);
+    for (record, failure, local, shared) in [
         (&here(), None, Sight::Fresh(&here()), Sight::Fresh(&here())),
-        (&here(), failed, Sight::Suspected(&here(), Came::Refused), Sight::Suspected(&here(), Came::Refused)),
+        (
+            &here(),
+            failed,
+            Sight::Suspected(&here(), DialFailure::Refused),
+            Sight::Suspected(&here(), DialFailure::Refused),
+        ),
         (&rebooted(), None, Sight::Doubtful(&rebooted()), Sight::Apart(&rebooted(), boot)),
         (
             &rebooted(),
             failed,
-            Sight::Suspected(&rebooted(), Came::Refused),
-            Sight::Suspected(&rebooted(), Came::Refused),
+            Sight::Suspected(&rebooted(), DialFailure::Refused),
+            Sight::Suspected(&rebooted(), DialFailure::Refused),
         ),
         (&foreign(), None, Sight::Doubtful(&foreign()), Sight::Foreign(&foreign(), machine)),
         (&foreign_socket(), None, Sight::Fresh(&foreign_socket()), Sight::Fresh(&foreign_socket())),
         (
             &foreign_socket(),
             failed,
-            Sight::Suspected(&foreign_socket(), Came::Refused),
+            Sight::Suspected(&foreign_socket(), DialFailure::Refused),
             Sight::Foreign(&foreign_socket(), machine),
         ),
     ] {
-        assert_eq!(seen(true, Found::Record(record.clone()), came).sight(), local, "{record:?}");
-        assert_eq!(seen(false, Found::Record(record.clone()), came).sight(), shared, "{record:?}");
+        assert_eq!(seen(true, Found::Record(record.clone()), failure).sight(), local, "{record:?}");
+        assert_eq!(seen(false, Found::Record(record.clone()), failure).sight(), shared, "{record:?}");
     }
     let namespace = Difference::Namespace;
     assert_eq!(seen(true, Found::Record(apart()), None).sight(), Sight::Apart(&apart(), namespace));
@@ -167,7 +172,7 @@ fn a_server_that_answers_is_found_without_the_lock() {
     assert_eq!(dial.record(), &here());
     let live = at!(dial.clone().welcomed(WELCOME), Done);
     assert_eq!((live.verdict, live.held), (Verdict::Live(WELCOME), false));
-    let no = at!(dial.failed(Came::Unsupported(NO)), Done);
+    let no = at!(dial.failed(DialFailure::Unsupported(NO)), Done);
     assert_eq!((no.verdict, no.held), (Verdict::Incompatible(NO), false));
 }
 
@@ -198,14 +203,14 @@ fn a_point_without_a_record_is_judged_by_the_lock() {
 #[test]
 fn a_server_that_does_not_answer_is_judged_by_the_lock() {
     let found = Found::Record(here());
-    let suspected = at!(look(true, found.clone()), Dial).failed(Came::Silence);
+    let suspected = at!(look(true, found.clone()), Dial).failed(DialFailure::TimedOut);
     let to = |lifetime| at!(locked(suspected.clone(), found.clone(), lifetime), Done).verdict;
-    assert_eq!(to(Lifetime::Held), Verdict::Unresponsive(Came::Silence));
+    assert_eq!(to(Lifetime::Held), Verdict::Unresponsive(DialFailure::TimedOut));
     assert_eq!(to(Lifetime::Free), Verdict::Gone { pid: 815 });
-    assert_eq!(to(Lifetime::Absent), Verdict::Unknown(Came::Silence));
+    assert_eq!(to(Lifetime::Absent), Verdict::Unknown(DialFailure::TimedOut));
     assert_eq!(to(Lifetime::CannotTell), Verdict::CannotTell);
     let not = at!(at!(suspected, Lock).not_got(), Done);
-    assert_eq!((not.verdict, not.held), (Verdict::Unknown(Came::Silence), false));
+    assert_eq!((not.verdict, not.held), (Verdict::Unknown(DialFailure::TimedOut), false));
 }
 
 #[test]
@@ -216,8 +221,8 @@ fn a_record_of_another_boot_is_dialled_only_if_its_lock_is_held() {
     let dial = at!(to(Lifetime::Held), Dial);
     assert!(Step::Dial(dial.clone()).holds_lock());
     assert_eq!(at!(dial.clone().welcomed(WELCOME), Done).verdict, Verdict::Live(WELCOME));
-    let done = at!(dial.failed(Came::Refused), Done);
-    assert_eq!((done.verdict, done.held), (Verdict::Unresponsive(Came::Refused), true));
+    let done = at!(dial.failed(DialFailure::Refused), Done);
+    assert_eq!((done.verdict, done.held), (Verdict::Unresponsive(DialFailure::Refused), true));
 }
 
 #[test]
@@ -238,21 +243,28 @@ fn a_server_that_cannot_be_reached_from_here_is_not_dialled() {
 #[test]
 fn a_point_that_changes_is_read_again_until_the_deadline() {
     let found = Found::Record(here());
-    let suspected = at!(look(true, found), Dial).failed(Came::HungUp);
+    let suspected = at!(look(true, found), Dial).failed(DialFailure::Closed);
     let reread = at!(at!(suspected, Lock).got(), Reread);
     let again = reread.clone().found(Found::Empty, CONNECT - Duration::from_nanos(1));
     assert!(!again.holds_lock());
     assert_eq!(again, Step::new(place(true), CONNECT));
     let done = at!(reread.found(Found::Empty, CONNECT), Done);
-    assert_eq!((done.verdict, done.held), (Verdict::Unknown(Came::HungUp), false), "the lock says nothing of it");
+    assert_eq!(
+        (done.verdict, done.held),
+        (Verdict::Unknown(DialFailure::Closed), false),
+        "the lock says nothing of it"
+    );
 }
 
 /// Returns the steps after each possible answer to a step.
 fn answers(step: &Step) -> Vec<Step> {
-    const CAME: [Came; 4] = [Came::Silence, Came::Refused, Came::Unsupported(NO), Came::TooNew];
+    const CAME: [DialFailure; 4] =
+        [DialFailure::TimedOut, DialFailure::Refused, DialFailure::Unsupported(NO), DialFailure::TooNew];
     match step.clone() {
         Step::Read(s) => founds().map(|found| s.clone().found(found)).into(),
-        Step::Dial(s) => CAME.iter().map(|came| s.clone().failed(*came)).chain([s.clone().welcomed(WELCOME)]).collect(),
+        Step::Dial(s) => {
+            CAME.iter().map(|failure| s.clone().failed(*failure)).chain([s.clone().welcomed(WELCOME)]).collect()
+        }
         Step::Lock(s) => vec![s.clone().got(), s.not_got()],
         Step::Reread(s) => {
             founds().iter().flat_map(|found| [SOON, CONNECT].map(|now| s.clone().found(found.clone(), now))).collect()

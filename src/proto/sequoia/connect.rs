@@ -1,7 +1,7 @@
 //! The client's machine of the dialect.
 //!
 //! ```text
-//!   Lock ─▶ Read ─▶ Dial ─▶ Tell ─▶ Unlock ─▶ Done
+//!   Lock ─▶ Read ─▶ Dial ─▶ SendCookie ─▶ Unlock ─▶ Done
 //!     │       │       │ refused, reset
 //!     │       ▼       ▼
 //!     │     Clear ─▶ Introduce ─▶ Spawn ─▶ Await ─▶ Write ─▶ Dial …
@@ -10,14 +10,14 @@
 //! ```
 //!
 //! All of it is under the point lock, as in the programs that it shares the point with: their record is two writes, and
-//! read without the lock it may be half there. To *Tell* is all of the handshake. A server that is about to be idle
+//! read without the lock it may be half there. To *SendCookie* is all of the handshake. A server that is about to be idle
 //! needs the lock as well, so who said its cookie under it is not lost to that.
 //!
 //! *Refused* and *reset* mean that the server is dead: its listener was there before its record was, and never comes
 //! back. Silence means nothing; its queue may be full, for its servers take one client after the other.
 
 use crate::proto::child::Why;
-pub use crate::proto::connect::{Came, Policy};
+pub use crate::proto::connect::{DialFailure, Policy};
 use crate::proto::cookie::Cookie;
 use crate::proto::lock::{Means, Tried};
 use crate::proto::random::Random;
@@ -54,7 +54,7 @@ pub enum Step {
     Lock(Lock),
     Read(Read),
     Dial(Dial),
-    Tell(Tell),
+    SendCookie(SendCookie),
     Clear(Clear),
     Introduce(Introduce),
     Spawn(Spawn),
@@ -89,27 +89,27 @@ pub enum Done {
 
 /// What decides on the way.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Quest {
+struct Attempt {
     goal: Goal,
     /// How many servers were started.
     starts: u8,
 }
 
-impl Quest {
+impl Attempt {
     const INTERNAL: Goal = Goal::Connect(Policy::Internal);
 
     /// Nobody serves here.
     fn without_a_server(self) -> Step {
         match self.goal {
-            Quest::INTERNAL => unlock(Then::Done(Done::Internal)),
+            Attempt::INTERNAL => unlock(Then::Done(Done::Internal)),
             _ if self.starts == STARTS => self.failed(),
-            _ => Step::Clear(Clear { quest: self }),
+            _ => Step::Clear(Clear { attempt: self }),
         }
     }
 
     /// What is there is none of ours, or cannot be reached: `Internal` does without it.
-    fn turned_away(self, then: impl FnOnce(Quest) -> Then) -> Step {
-        unlock(if self.goal == Quest::INTERNAL { Then::Done(Done::Internal) } else { then(self) })
+    fn turned_away(self, then: impl FnOnce(Attempt) -> Then) -> Step {
+        unlock(if self.goal == Attempt::INTERNAL { Then::Done(Done::Internal) } else { then(self) })
     }
 
     fn failed(self) -> Step {
@@ -127,7 +127,7 @@ impl Quest {
 impl Step {
     /// The first step.
     pub const fn new(goal: Goal) -> Self {
-        Step::Lock(Lock { quest: Quest { goal, starts: 0 } })
+        Step::Lock(Lock { attempt: Attempt { goal, starts: 0 } })
     }
 
     /// The name of this step.
@@ -136,7 +136,7 @@ impl Step {
             Step::Lock(_) => "Lock",
             Step::Read(_) => "Read",
             Step::Dial(_) => "Dial",
-            Step::Tell(_) => "Tell",
+            Step::SendCookie(_) => "SendCookie",
             Step::Clear(_) => "Clear",
             Step::Introduce(_) => "Introduce",
             Step::Spawn(_) => "Spawn",
@@ -153,7 +153,7 @@ impl Step {
     pub const fn holds(&self) -> Holds {
         let (lock, port, child) = match self {
             Step::Lock(_) | Step::Backoff(_) => (false, false, false),
-            Step::Read(_) | Step::Dial(_) | Step::Tell(_) | Step::Clear(_) => (true, false, false),
+            Step::Read(_) | Step::Dial(_) | Step::SendCookie(_) | Step::Clear(_) => (true, false, false),
             Step::Introduce(_) | Step::Unlock(_) => (true, false, false),
             Step::Spawn(_) => (true, true, false),
             Step::Await(_) | Step::Write(_) | Step::Kill(_) => (true, false, true),
@@ -166,22 +166,22 @@ impl Step {
 /// Try the point lock; the path must lead to the locked file.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Lock {
-    quest: Quest,
+    attempt: Attempt,
 }
 
 impl Lock {
     /// Whether the file is created where there is none. With [`Policy::Internal`] nothing is.
     pub fn creates(&self) -> bool {
-        self.quest.goal != Quest::INTERNAL
+        self.attempt.goal != Attempt::INTERNAL
     }
 
     /// What the try came to.
     pub fn tried(self, tried: Tried) -> Step {
-        let Lock { quest } = self;
+        let Lock { attempt } = self;
         match tried.means() {
-            Means::Held => Step::Read(Read { quest }),
-            Means::NoPoint if quest.goal == Quest::INTERNAL => Step::Done(Done::Internal),
-            Means::Later | Means::NoPoint => Step::Backoff(Backoff { quest, silent: false }),
+            Means::Held => Step::Read(Read { attempt }),
+            Means::NoPoint if attempt.goal == Attempt::INTERNAL => Step::Done(Done::Internal),
+            Means::Later | Means::NoPoint => Step::Backoff(Backoff { attempt, silent: false }),
             Means::Trouble => Step::Done(Done::Trouble),
         }
     }
@@ -190,16 +190,16 @@ impl Lock {
 /// Read the point, under the lock.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Read {
-    quest: Quest,
+    attempt: Attempt,
 }
 
 impl Read {
     /// What the point holds.
     pub fn found(self, found: Found) -> Step {
         match found {
-            Found::Record(record) => Step::Dial(Dial { quest: self.quest, record }),
-            Found::OtherDialect => self.quest.turned_away(|_| Then::Done(Done::OtherDialect)),
-            Found::Absent | Found::Empty | Found::Malformed(_) => self.quest.without_a_server(),
+            Found::Record(record) => Step::Dial(Dial { attempt: self.attempt, record }),
+            Found::OtherDialect => self.attempt.turned_away(|_| Then::Done(Done::OtherDialect)),
+            Found::Absent | Found::Empty | Found::Malformed(_) => self.attempt.without_a_server(),
         }
     }
 }
@@ -216,25 +216,25 @@ pub enum Class {
 }
 
 /// Outcome → class. A socket that is connected to itself says that nobody else has the port.
-pub const fn class(came: Came) -> Class {
-    match came {
-        Came::Trouble => Class::Ours,
-        Came::Refused | Came::HungUp | Came::Myself => Class::Dead,
-        Came::NotWritable
-        | Came::Silence
-        | Came::Unwelcome
-        | Came::Garbage
-        | Came::Impostor
-        | Came::Unsupported(_)
-        | Came::TooNew => Class::Unknown,
+pub const fn class(failure: DialFailure) -> Class {
+    match failure {
+        DialFailure::Local => Class::Ours,
+        DialFailure::Refused | DialFailure::Closed | DialFailure::SelfConnect => Class::Dead,
+        DialFailure::NotWritable
+        | DialFailure::TimedOut
+        | DialFailure::NotAdmitted
+        | DialFailure::InvalidReply
+        | DialFailure::Impostor
+        | DialFailure::Unsupported(_)
+        | DialFailure::TooNew => Class::Unknown,
     }
 }
 
-impl Quest {
-    fn came(self, came: Came) -> Step {
-        match class(came) {
+impl Attempt {
+    fn failure(self, failure: DialFailure) -> Step {
+        match class(failure) {
             Class::Dead => self.without_a_server(),
-            Class::Unknown => self.turned_away(|quest| Then::Backoff(quest, true)),
+            Class::Unknown => self.turned_away(|attempt| Then::Backoff(attempt, true)),
             Class::Ours => unlock(Then::Done(Done::Trouble)),
         }
     }
@@ -243,7 +243,7 @@ impl Quest {
 /// Connect to the record's address.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Dial {
-    quest: Quest,
+    attempt: Attempt,
     record: Record,
 }
 
@@ -255,55 +255,55 @@ impl Dial {
 
     /// Something accepts.
     pub fn connected(self) -> Step {
-        let Dial { quest, record } = self;
-        match quest.goal {
+        let Dial { attempt, record } = self;
+        match attempt.goal {
             Goal::Serve => unlock(Then::Done(Done::Live(record))),
-            Goal::Connect(_) => Step::Tell(Tell { quest, record }),
+            Goal::Connect(_) => Step::SendCookie(SendCookie { attempt, record }),
         }
     }
 
     /// The dial came to nothing.
-    pub fn failed(self, came: Came) -> Step {
-        self.quest.came(came)
+    pub fn failed(self, failure: DialFailure) -> Step {
+        self.attempt.failure(failure)
     }
 }
 
 /// Say the cookie.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Tell {
-    quest: Quest,
+pub struct SendCookie {
+    attempt: Attempt,
     record: Record,
 }
 
-impl Tell {
+impl SendCookie {
     /// The record that is being dialled.
     pub fn record(&self) -> &Record {
         &self.record
     }
 
     /// It was said. There is no answer.
-    pub fn told(self) -> Step {
+    pub fn sent(self) -> Step {
         unlock(Then::Done(Done::Connected(self.record)))
     }
 
     /// The dial came to nothing.
-    pub fn failed(self, came: Came) -> Step {
-        self.quest.came(came)
+    pub fn failed(self, failure: DialFailure) -> Step {
+        self.attempt.failure(failure)
     }
 }
 
 /// Withdraw what the point holds: it is damaged, or its server is dead.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Clear {
-    quest: Quest,
+    attempt: Attempt,
 }
 
 impl Clear {
     /// The point is empty; `random` was drawn for the cookie of the server that comes next.
     pub fn cleared(self, random: Random) -> Step {
-        match self.quest.goal {
+        match self.attempt.goal {
             Goal::Serve => Step::Done(Done::Start),
-            Goal::Connect(_) => Step::Introduce(Introduce { quest: self.quest, cookie: Cookie::drawn(random) }),
+            Goal::Connect(_) => Step::Introduce(Introduce { attempt: self.attempt, cookie: Cookie::drawn(random) }),
         }
     }
 
@@ -316,7 +316,7 @@ impl Clear {
 /// Listen for the server to be, connect first, and say its cookie. It will hear it when it runs.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Introduce {
-    quest: Quest,
+    attempt: Attempt,
     cookie: Cookie,
 }
 
@@ -328,28 +328,28 @@ impl Introduce {
 
     /// It was said, at the port of this record.
     pub fn introduced(self, record: Record) -> Step {
-        Step::Spawn(Spawn { quest: self.quest, record })
+        Step::Spawn(Spawn { attempt: self.attempt, record })
     }
 }
 
 /// Start a process, with the listener as its standard input.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Spawn {
-    quest: Quest,
+    attempt: Attempt,
     record: Record,
 }
 
 impl Spawn {
     /// It runs.
     pub fn spawned(self) -> Step {
-        let Spawn { mut quest, record } = self;
-        quest.starts += 1;
-        Step::Await(Await { quest, record })
+        let Spawn { mut attempt, record } = self;
+        attempt.starts += 1;
+        Step::Await(Await { attempt, record })
     }
 
     /// The program cannot be executed.
     pub fn cannot_execute(self) -> Step {
-        self.quest.failed()
+        self.attempt.failed()
     }
 }
 
@@ -383,27 +383,27 @@ impl Introduced {
 /// Await that the child closes its first connection, which says that it heard; or its exit, or the budget's end.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Await {
-    quest: Quest,
+    attempt: Attempt,
     record: Record,
 }
 
 impl Await {
     /// It heard its cookie. (One of this crate's own is also ready to serve.)
-    pub fn heard(self) -> Step {
-        let Await { quest, record } = self;
-        Step::Write(Write { quest, record })
+    pub fn received(self) -> Step {
+        let Await { attempt, record } = self;
+        Step::Write(Write { attempt, record })
     }
 
     /// It ended, hung up, or took too long.
     pub fn failed(self) -> Step {
-        Step::Kill(Kill { then: self.quest.fails() })
+        Step::Kill(Kill { then: self.attempt.fails() })
     }
 }
 
 /// Write the child's record into the empty point, in one write. From here on the child is a server like any other.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Write {
-    quest: Quest,
+    attempt: Attempt,
     record: Record,
 }
 
@@ -415,8 +415,8 @@ impl Write {
 
     /// It is there, whole.
     pub fn written(self) -> Step {
-        let Write { quest, record } = self;
-        Step::Dial(Dial { quest, record })
+        let Write { attempt, record } = self;
+        Step::Dial(Dial { attempt, record })
     }
 }
 
@@ -442,7 +442,7 @@ pub struct Unlock {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Then {
     /// Back off, then lock again; whether a dial was met with silence.
-    Backoff(Quest, bool),
+    Backoff(Attempt, bool),
     Done(Done),
 }
 
@@ -454,7 +454,7 @@ impl Unlock {
     /// It is released.
     pub fn unlocked(self) -> Step {
         match self.then {
-            Then::Backoff(quest, silent) => Step::Backoff(Backoff { quest, silent }),
+            Then::Backoff(attempt, silent) => Step::Backoff(Backoff { attempt, silent }),
             Then::Done(done) => Step::Done(done),
         }
     }
@@ -463,7 +463,7 @@ impl Unlock {
 /// Wait a little, holding nothing.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Backoff {
-    quest: Quest,
+    attempt: Attempt,
     silent: bool,
 }
 
@@ -475,6 +475,6 @@ impl Backoff {
 
     /// The time is over.
     pub fn elapsed(self) -> Step {
-        Step::Lock(Lock { quest: self.quest })
+        Step::Lock(Lock { attempt: self.attempt })
     }
 }

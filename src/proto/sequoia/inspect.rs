@@ -5,7 +5,7 @@
 use super::connect::{Class, class};
 use super::record::{Found, Record};
 use crate::proto::address::Address;
-use crate::proto::connect::Came;
+use crate::proto::connect::DialFailure;
 use crate::proto::record::Malformed;
 
 /// What a look comes to.
@@ -22,7 +22,7 @@ pub enum Verdict {
     /// The server of the record is gone.
     Gone,
     /// The dial failed, and proves nothing.
-    Unknown(Came),
+    Unknown(DialFailure),
 }
 
 /// Returns what the point says by itself, or the record to dial.
@@ -36,12 +36,12 @@ pub fn found(found: Option<Found>) -> Result<Record, Verdict> {
 }
 
 /// Returns what a dial of that record says.
-pub const fn dialled(address: Address, dial: Result<(), Came>) -> Verdict {
+pub const fn dialled(address: Address, dial: Result<(), DialFailure>) -> Verdict {
     match dial {
         Ok(()) => Verdict::Listening(address),
-        Err(came) => match class(came) {
+        Err(failure) => match class(failure) {
             Class::Dead => Verdict::Gone,
-            Class::Unknown | Class::Ours => Verdict::Unknown(came),
+            Class::Unknown | Class::Ours => Verdict::Unknown(failure),
         },
     }
 }
@@ -71,11 +71,18 @@ mod tests {
     fn only_refused_and_reset_say_that_a_server_of_the_dialect_is_gone() {
         let address = Address::port(4711.try_into().unwrap());
         assert_eq!(dialled(address, Ok(())), Verdict::Listening(address));
-        for came in [Came::Refused, Came::HungUp, Came::Myself] {
-            assert_eq!(dialled(address, Err(came)), Verdict::Gone, "{came:?}");
+        for failure in [DialFailure::Refused, DialFailure::Closed, DialFailure::SelfConnect] {
+            assert_eq!(dialled(address, Err(failure)), Verdict::Gone, "{failure:?}");
         }
-        for came in [Came::Silence, Came::NotWritable, Came::Impostor, Came::Garbage, Came::Unwelcome, Came::Trouble] {
-            assert_eq!(dialled(address, Err(came)), Verdict::Unknown(came), "{came:?}");
+        for failure in [
+            DialFailure::TimedOut,
+            DialFailure::NotWritable,
+            DialFailure::Impostor,
+            DialFailure::InvalidReply,
+            DialFailure::NotAdmitted,
+            DialFailure::Local,
+        ] {
+            assert_eq!(dialled(address, Err(failure)), Verdict::Unknown(failure), "{failure:?}");
         }
     }
 }

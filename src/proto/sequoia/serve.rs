@@ -1,7 +1,7 @@
 //! The start of a server of the dialect.
 //!
 //! ```text
-//!   Hear ─▶ Build ─▶ Ready ───────────────────▶ Serve      (started by a client, which gave it the listener)
+//!   ReceiveCookie ─▶ Build ─▶ Ready ───────────────────▶ Serve      (started by a client, which gave it the listener)
 //!   Build ─▶ Listen ─▶ Write ─▶ Unlock ───────▶ Serve      (started by hand)
 //! ```
 //!
@@ -32,7 +32,7 @@ pub enum Starter {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(missing_docs, reason = "each is documented at its type")]
 pub enum Step {
-    Hear(Hear),
+    ReceiveCookie(ReceiveCookie),
     Build(Build),
     Listen(Listen),
     Ready(Ready),
@@ -45,7 +45,7 @@ impl Step {
     /// The first step. One started by hand holds the point lock, and cleared the point.
     pub const fn new(starter: Starter) -> Self {
         match starter {
-            Starter::Client => Step::Hear(Hear(())),
+            Starter::Client => Step::ReceiveCookie(ReceiveCookie(())),
             Starter::Hand => Step::Build(Build { starter }),
         }
     }
@@ -53,7 +53,7 @@ impl Step {
     /// The name of this step.
     pub const fn name(&self) -> &'static str {
         match self {
-            Step::Hear(_) => "Hear",
+            Step::ReceiveCookie(_) => "ReceiveCookie",
             Step::Build(_) => "Build",
             Step::Listen(_) => "Listen",
             Step::Ready(_) => "Ready",
@@ -66,7 +66,7 @@ impl Step {
     pub const fn holds_lock(&self) -> bool {
         match self {
             Step::Build(Build { starter }) => matches!(starter, Starter::Hand),
-            Step::Hear(_) | Step::Ready(_) => false,
+            Step::ReceiveCookie(_) | Step::Ready(_) => false,
             Step::Listen(_) | Step::Write(_) => true,
             Step::Serving(step) => step.holds().lock,
         }
@@ -79,19 +79,19 @@ impl From<serving::Step> for Step {
     }
 }
 
-/// Hear what the first connection says: that is the cookie, whoever it is. It is kept until *Ready*.
+/// ReceiveCookie what the first connection says: that is the cookie, whoever it is. It is kept until *Ready*.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Hear(());
+pub struct ReceiveCookie(());
 
-impl Hear {
+impl ReceiveCookie {
     /// It said 32 bytes.
-    pub fn heard(self) -> Step {
+    pub fn received(self) -> Step {
         Step::Build(Build { starter: Starter::Client })
     }
 
     /// It said less, or nobody connected in time.
-    pub fn untold(self) -> Step {
-        Step::Serving(serving::Step::gives_up(Done::Untold))
+    pub fn no_cookie(self) -> Step {
+        Step::Serving(serving::Step::gives_up(Done::NoCookie))
     }
 }
 

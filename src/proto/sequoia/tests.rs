@@ -5,7 +5,7 @@ mod world;
 
 use core::num::NonZeroU16;
 
-use super::connect::{self, Came, Class, Done, Goal, Holds, Introduced, Policy, Step, class};
+use super::connect::{self, Class, DialFailure, Done, Goal, Holds, Introduced, Policy, Step, class};
 use super::record::{Found, Record};
 use super::serve::{self, Starter, checked, may_withdraw};
 use crate::proto::child::Why;
@@ -80,18 +80,18 @@ fn started(clear: Step, number: u8) -> Step {
 /// It is registered, and gone.
 fn registered_and_gone(clear: Step, number: u8) -> Step {
     path! { started(clear, number);
-        Await CHILD => heard();
+        Await CHILD => received();
         Write CHILD => written();
-        Dial POINT => failed(Came::Refused);
+        Dial POINT => failed(DialFailure::Refused);
     }
 }
 
 #[test]
-fn a_client_says_the_cookie_under_the_point_lock_and_is_connected() {
+fn a_dialect_client_sends_the_cookie_under_the_point_lock() {
     for goal in [EXTERNAL, ROBUST, INTERNAL] {
         let done = path! { reading(goal, found(1));
             Dial POINT => connected();
-            Tell POINT => told();
+            SendCookie POINT => sent();
             Unlock POINT => unlocked();
         };
         assert_eq!((done.holds(), done), (NOTHING, Step::Done(Done::Connected(record(1)))));
@@ -99,7 +99,7 @@ fn a_client_says_the_cookie_under_the_point_lock_and_is_connected() {
 }
 
 #[test]
-fn a_server_is_told_its_cookie_before_it_runs_and_registered_when_it_heard() {
+fn a_sequoia_server_gets_its_cookie_first_and_is_registered_then() {
     for goal in SPAWNING {
         for found in nobody() {
             let introduce = path! { reading(goal, found); Clear POINT => cleared(drawn(7)); };
@@ -108,12 +108,12 @@ fn a_server_is_told_its_cookie_before_it_runs_and_registered_when_it_heard() {
             let write = path! { introduce;
                 Introduce POINT => introduced(record(7));
                 Spawn PORT => spawned();
-                Await CHILD => heard();
+                Await CHILD => received();
             };
             let Step::Write(question) = &write else { panic!("{}", write.name()) };
             assert_eq!(question.record(), &record(7));
             let tell = path! { write; Write CHILD => written(); Dial POINT => connected(); };
-            let done = path! { tell; Tell POINT => told(); Unlock POINT => unlocked(); };
+            let done = path! { tell; SendCookie POINT => sent(); Unlock POINT => unlocked(); };
             assert_eq!(done, Step::Done(Done::Connected(record(7))));
         }
     }
@@ -122,23 +122,25 @@ fn a_server_is_told_its_cookie_before_it_runs_and_registered_when_it_heard() {
 #[test]
 fn only_refused_and_reset_mean_that_a_server_of_the_dialect_is_dead() {
     let no = Answer { verdict: Verdict::VersionUnsupported, protocol: 9, service: 9 };
-    for (came, expected) in [
-        (Came::Refused, Class::Dead),
-        (Came::HungUp, Class::Dead),
-        (Came::Myself, Class::Dead),
-        (Came::NotWritable, Class::Unknown),
-        (Came::Silence, Class::Unknown),
-        (Came::Unwelcome, Class::Unknown),
-        (Came::Garbage, Class::Unknown),
-        (Came::Impostor, Class::Unknown),
-        (Came::Unsupported(no), Class::Unknown),
-        (Came::TooNew, Class::Unknown),
-        (Came::Trouble, Class::Ours),
+    for (failure, expected) in [
+        (DialFailure::Refused, Class::Dead),
+        (DialFailure::Closed, Class::Dead),
+        (DialFailure::SelfConnect, Class::Dead),
+        (DialFailure::NotWritable, Class::Unknown),
+        (DialFailure::TimedOut, Class::Unknown),
+        (DialFailure::NotAdmitted, Class::Unknown),
+        (DialFailure::InvalidReply, Class::Unknown),
+        (DialFailure::Impostor, Class::Unknown),
+        (DialFailure::Unsupported(no), Class::Unknown),
+        (DialFailure::TooNew, Class::Unknown),
+        (DialFailure::Local, Class::Ours),
     ] {
-        assert_eq!(class(came), expected, "{came:?}");
+        assert_eq!(class(failure), expected, "{failure:?}");
         let dial = reading(EXTERNAL, found(1));
         let tell = path! { dial.clone(); Dial POINT => connected(); };
-        for step in [path! { dial; Dial POINT => failed(came); }, path! { tell; Tell POINT => failed(came); }] {
+        for step in
+            [path! { dial; Dial POINT => failed(failure); }, path! { tell; SendCookie POINT => failed(failure); }]
+        {
             match expected {
                 Class::Dead => assert_eq!(step.name(), "Clear"),
                 Class::Ours => {
@@ -188,7 +190,7 @@ fn a_point_of_the_native_dialect_is_left_alone() {
 }
 
 #[test]
-fn internal_creates_nothing_clears_nothing_and_does_without_whatever_is_not_a_live_server() {
+fn an_internal_connect_creates_and_clears_nothing() {
     let Step::Lock(lock) = Step::new(INTERNAL) else { panic!() };
     assert!(!lock.creates());
     assert_eq!(lock.tried(Tried::Absent), Step::Done(Done::Internal));
@@ -196,8 +198,8 @@ fn internal_creates_nothing_clears_nothing_and_does_without_whatever_is_not_a_li
     for found in [absent, empty, malformed, Found::OtherDialect] {
         assert_eq!(path! { reading(INTERNAL, found); Unlock POINT => unlocked(); }, Step::Done(Done::Internal));
     }
-    for came in [Came::Refused, Came::Silence] {
-        let unlock = path! { reading(INTERNAL, found(1)); Dial POINT => failed(came); };
+    for failure in [DialFailure::Refused, DialFailure::TimedOut] {
+        let unlock = path! { reading(INTERNAL, found(1)); Dial POINT => failed(failure); };
         assert_eq!(path! { unlock; Unlock POINT => unlocked(); }, Step::Done(Done::Internal));
     }
     for goal in [EXTERNAL, ROBUST, Goal::Serve] {
@@ -229,7 +231,7 @@ fn a_sequoia_server_by_hand_starts_where_nobody_listens() {
         let start = path! { reading(Goal::Serve, found); Clear POINT => cleared(drawn(1)); };
         assert_eq!((start.holds(), start), (POINT, Step::Done(Done::Start)));
     }
-    let dead = path! { reading(Goal::Serve, found(1)); Dial POINT => failed(Came::Refused); };
+    let dead = path! { reading(Goal::Serve, found(1)); Dial POINT => failed(DialFailure::Refused); };
     assert_eq!(dead.name(), "Clear");
     let live = path! { reading(Goal::Serve, found(1)); Dial POINT => connected(); Unlock POINT => unlocked(); };
     assert_eq!(live, Step::Done(Done::Live(record(1))));
@@ -266,13 +268,13 @@ fn unlocked(step: serve::Step) -> serving::Step {
 }
 
 #[test]
-fn a_sequoia_server_that_nobody_tells_a_cookie_or_that_has_no_handler_ends() {
+fn a_sequoia_server_without_a_cookie_or_a_handler_ends() {
     let client = || serve::Step::new(Starter::Client);
-    let untold = starting! { client(); Hear false => untold(); };
-    assert_eq!(unlocked(untold), serving::Step::Done(serving::Done::Untold));
+    let no_cookie = starting! { client(); ReceiveCookie false => no_cookie(); };
+    assert_eq!(unlocked(no_cookie), serving::Step::Done(serving::Done::NoCookie));
     let hand = || serve::Step::new(Starter::Hand);
     for failed in [
-        starting! { client(); Hear false => heard(); Build false => failed(); },
+        starting! { client(); ReceiveCookie false => received(); Build false => failed(); },
         starting! { hand(); Build true => failed(); },
         starting! { hand(); Build true => built(); Listen true => failed(); },
     ] {
@@ -284,7 +286,7 @@ fn a_sequoia_server_that_nobody_tells_a_cookie_or_that_has_no_handler_ends() {
 #[test]
 fn a_sequoia_server_serves_when_it_heard_its_cookie_or_wrote_its_record() {
     let heard = starting! { serve::Step::new(Starter::Client);
-        Hear false => heard(); Build false => built(); Ready false => said();
+        ReceiveCookie false => received(); Build false => built(); Ready false => said();
     };
     let wrote = starting! { serve::Step::new(Starter::Hand);
         Build true => built(); Listen true => listening(); Write true => written();
@@ -296,7 +298,7 @@ fn a_sequoia_server_serves_when_it_heard_its_cookie_or_wrote_its_record() {
 }
 
 #[test]
-fn a_sequoia_server_restores_what_is_damaged_and_goes_where_another_is_registered() {
+fn a_sequoia_server_restores_damage_and_ends_beside_another_record() {
     for found in nobody() {
         assert_eq!(checked(&found, &record(1)), Checked::Damaged);
         assert!(!may_withdraw(&found, &record(1)));
@@ -313,8 +315,8 @@ fn a_sequoia_server_restores_what_is_damaged_and_goes_where_another_is_registere
 #[test]
 fn each_step_of_the_dialect_has_a_name_of_its_own() {
     let tell = path! { reading(EXTERNAL, found(1)); Dial POINT => connected(); };
-    assert_eq!(tell.name(), "Tell");
-    let connect::Step::Tell(question) = &tell else { panic!() };
+    assert_eq!(tell.name(), "SendCookie");
+    let connect::Step::SendCookie(question) = &tell else { panic!() };
     assert_eq!(question.record(), &record(1));
     let connect::Step::Dial(question) = reading(EXTERNAL, found(2)) else { panic!() };
     assert_eq!(question.record(), &record(2));

@@ -24,7 +24,7 @@ impl Checked {
         match (life, found) {
             (LifeFile::Lost, _) | (_, Found::Newer { .. } | Found::OtherDialect) => Checked::Lost,
             (_, Found::Record(record)) if here.is_foreign(&record.scope) => Checked::Lost,
-            (LifeFile::Unheld, _) => Checked::Robbed,
+            (LifeFile::Unheld, _) => Checked::LifeFileGone,
             (LifeFile::Mine, Found::Record(record)) if record == mine && in_place => Checked::Mine,
             (LifeFile::Mine, _) => Checked::Damaged,
         }

@@ -55,12 +55,12 @@ fn assert_at(step: &Step, name: &str, holds: Holds) {
 // Start-up.
 
 #[test]
-fn a_spawned_server_holds_the_lifetime_lock_from_before_build_and_never_the_point_lock() {
+fn a_spawned_server_takes_the_lifetime_lock_first_and_no_point_lock() {
     assert_at(&serving(), "Serve", LIFE);
 }
 
 #[test]
-fn a_server_started_by_hand_holds_the_point_lock_until_it_wrote_its_own_record() {
+fn a_server_by_hand_holds_the_point_lock_until_its_record_is_there() {
     let step = path! { Step: Step::new(Starter::Hand);
         Claim POINT => claimed();
         Build BOTH => built();
@@ -72,7 +72,7 @@ fn a_server_started_by_hand_holds_the_point_lock_until_it_wrote_its_own_record()
 }
 
 #[test]
-fn a_server_that_does_not_get_the_lifetime_lock_is_busy_and_builds_nothing() {
+fn a_server_without_the_lifetime_lock_is_busy_and_builds_nothing() {
     let spawned = path! { Step: Step::new(Starter::Spawner);
         Watch NOTHING => ordered();
         Claim NOTHING => busy();
@@ -95,7 +95,7 @@ fn a_claim_leaves_the_spawner_time_to_hear_that_it_is_busy() {
 }
 
 #[test]
-fn a_spawned_server_without_a_handler_or_a_port_says_so_before_it_lets_go() {
+fn a_spawned_server_reports_its_failure_before_it_unlocks() {
     let claimed = path! { Step: Step::new(Starter::Spawner); Watch NOTHING => ordered(); Claim NOTHING => claimed(); };
     let no_handler = path! { Step: claimed.clone(); Build LIFE => failed(); };
     let no_port = path! { Step: claimed; Build LIFE => built(); Listen LIFE => failed(); };
@@ -107,7 +107,7 @@ fn a_spawned_server_without_a_handler_or_a_port_says_so_before_it_lets_go() {
 }
 
 #[test]
-fn a_server_started_by_hand_without_a_handler_or_a_port_lets_go_of_both_locks() {
+fn a_server_by_hand_that_cannot_start_releases_both_locks() {
     let claimed = path! { Step: Step::new(Starter::Hand); Claim POINT => claimed(); };
     let no_handler = path! { Step: claimed.clone(); Build BOTH => failed(); };
     let no_port = path! { Step: claimed; Build BOTH => built(); Listen BOTH => failed(); };
@@ -146,14 +146,14 @@ fn every_cell_of_the_table_of_life_file_and_point() {
         for here in [local, shared] {
             assert_eq!(Checked::of(LifeFile::Mine, &found, true, &mine, &here), checked, "{found:?}");
             assert_eq!(Checked::of(LifeFile::Lost, &found, true, &mine, &here), Checked::Lost, "{found:?}");
-            let robbed = if checked == Checked::Lost { Checked::Lost } else { Checked::Robbed };
-            assert_eq!(Checked::of(LifeFile::Unheld, &found, true, &mine, &here), robbed, "{found:?}");
+            let life_file_gone = if checked == Checked::Lost { Checked::Lost } else { Checked::LifeFileGone };
+            assert_eq!(Checked::of(LifeFile::Unheld, &found, true, &mine, &here), life_file_gone, "{found:?}");
         }
     }
     // The same bytes in another file.
     let copy = Found::Record(mine.clone());
     assert_eq!(Checked::of(LifeFile::Mine, &copy, false, &mine, &local), Checked::Damaged);
-    assert_eq!(Checked::of(LifeFile::Unheld, &copy, false, &mine, &local), Checked::Robbed);
+    assert_eq!(Checked::of(LifeFile::Unheld, &copy, false, &mine, &local), Checked::LifeFileGone);
     let foreign = of_scope(Scope { boot, machine: Some([9; 16]), ..mine.scope });
     assert_eq!(
         Checked::of(LifeFile::Mine, &foreign, true, &mine, &local),
@@ -181,7 +181,7 @@ struct World {
     /// The point was found damaged since it was locked.
     damaged: bool,
     /// The life file was found to be gone since the point was locked.
-    robbed: bool,
+    life_file_gone: bool,
     overdue: bool,
     withdrawn: bool,
 }
@@ -227,16 +227,23 @@ fn serves(step: Serving, world: &World) -> Vec<(Serving, World)> {
     let like = |change| like(world, change);
     match step {
         Serving::Serve(s) => {
-            [s.clone().check(), s.clone().idle(), s.told()].map(|step| (step, like(|w| w.overdue = false))).into()
+            [s.clone().check(), s.clone().idle(), s.requested()].map(|step| (step, like(|w| w.overdue = false))).into()
         }
         Serving::Check(s) => ALL_CHECKED.map(|checked| (s.clone().checked(checked), same())).into(),
         Serving::Lock(s) => vec![(s.clone().got(), like(|w| w.holds.lock = true)), (s.busy(), same())],
         Serving::Backoff(s) => {
-            vec![(s.clone().elapsed(), same()), (s.clone().told(), same()), (s.overdue(), like(|w| w.overdue = true))]
+            vec![
+                (s.clone().elapsed(), same()),
+                (s.clone().requested(), same()),
+                (s.overdue(), like(|w| w.overdue = true)),
+            ]
         }
         Serving::Recheck(s) => {
-            let found =
-                |checked| World { damaged: checked == Checked::Damaged, robbed: checked == Checked::Robbed, ..same() };
+            let found = |checked| World {
+                damaged: checked == Checked::Damaged,
+                life_file_gone: checked == Checked::LifeFileGone,
+                ..same()
+            };
             ALL_CHECKED.map(|checked| (s.clone().checked(checked), found(checked))).into()
         }
         Serving::Reclaim(s) => [s.clone().claimed(), s.clone().lost(), s.failed()].map(|step| (step, same())).into(),
@@ -250,7 +257,7 @@ fn serves(step: Serving, world: &World) -> Vec<(Serving, World)> {
         Serving::Withdraw(s) => vec![(s.withdrawn(), like(|w| w.withdrawn = true))],
         Serving::Close(s) => vec![(s.closed(), like(|w| w.listening = false))],
         Serving::Unlock(s) => {
-            vec![(s.unlocked(), like(|w| (w.holds.lock, w.damaged, w.robbed) = (false, false, false)))]
+            vec![(s.unlocked(), like(|w| (w.holds.lock, w.damaged, w.life_file_gone) = (false, false, false)))]
         }
         Serving::Drain(s) => vec![(s.drained(), like(|w| w.handler = false))],
         Serving::Release(s) => vec![(s.released(), like(|w| w.holds.life = false))],
@@ -259,7 +266,7 @@ fn serves(step: Serving, world: &World) -> Vec<(Serving, World)> {
 }
 
 const ALL_CHECKED: [Checked; 5] =
-    [Checked::Mine, Checked::Damaged, Checked::Robbed, Checked::Lost, Checked::CannotTell];
+    [Checked::Mine, Checked::Damaged, Checked::LifeFileGone, Checked::Lost, Checked::CannotTell];
 
 impl World {
     fn register(&mut self) {
@@ -279,7 +286,7 @@ impl World {
         let held = match step {
             Step::Write(_) => self.holds == BOTH && !self.registered,
             Step::Serving(Serving::Restore(_)) => self.holds == BOTH && self.damaged && self.serving(),
-            Step::Serving(Serving::Reclaim(_)) => self.holds == BOTH && self.robbed && self.serving(),
+            Step::Serving(Serving::Reclaim(_)) => self.holds == BOTH && self.life_file_gone && self.serving(),
             Step::Serving(Serving::Withdraw(_)) => {
                 let idle = step.facts().why == Some(Retire::Idle);
                 self.holds == BOTH && self.retiring && (!idle || self.gate.counted() == 0)
@@ -299,11 +306,11 @@ impl World {
     fn ended(&self, done: Done) -> bool {
         match done {
             Done::Busy | Done::Failed => !self.registered,
-            Done::Untold => false,
+            Done::NoCookie => false,
             Done::Retired(why) => {
                 let withdrawn = match why {
                     Retire::Idle => self.withdrawn,
-                    Retire::Told => self.withdrawn || self.overdue,
+                    Retire::Requested => self.withdrawn || self.overdue,
                     Retire::Lost => !self.withdrawn,
                 };
                 self.registered && self.retiring && withdrawn
@@ -335,7 +342,7 @@ fn every_reachable_step_keeps_what_a_server_promises() {
                    Release Restore Serve Unlock Watch Withdraw Write";
         let expected: BTreeSet<_> = all.split_whitespace().filter(|name| !never.contains(name)).collect();
         assert_eq!(names, expected, "{starter:?}");
-        let expected = ["Busy", "Failed", "Retired(Idle)", "Retired(Lost)", "Retired(Told)"];
+        let expected = ["Busy", "Failed", "Retired(Idle)", "Retired(Lost)", "Retired(Requested)"];
         assert!(ends.iter().eq(expected.iter()), "{starter:?} ended as {ends:?}");
     }
 }

@@ -20,7 +20,7 @@ impl Serve {
     /// busy, still looks after its files.
     pub fn due(self, due: Due) -> Step {
         match due {
-            Due { shutdown: true, .. } => self.told(),
+            Due { shutdown: true, .. } => self.requested(),
             Due { check: true, .. } => self.check(),
             Due { idle: true, .. } => self.idle(),
             Due { shutdown: false, check: false, idle: false } => Step::Serve(self),
@@ -39,10 +39,10 @@ mod tests {
             (false, false, true, ("Lock", "Idle")),
             (false, true, false, ("Check", "")),
             (false, true, true, ("Check", "")),
-            (true, false, false, ("Lock", "Told")),
-            (true, false, true, ("Lock", "Told")),
-            (true, true, false, ("Lock", "Told")),
-            (true, true, true, ("Lock", "Told")),
+            (true, false, false, ("Lock", "Requested")),
+            (true, false, true, ("Lock", "Requested")),
+            (true, true, false, ("Lock", "Requested")),
+            (true, true, true, ("Lock", "Requested")),
         ] {
             let due = Due { shutdown, check, idle };
             let next = Serve(()).due(due);

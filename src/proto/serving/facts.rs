@@ -9,7 +9,7 @@ pub struct Facts {
     pub why: Option<Retire>,
     /// Whether it retires holding the point lock.
     pub held: bool,
-    /// What the point lock is for: `Idle`, `Told` or `Restore`.
+    /// What the point lock is for: `Idle`, `Requested` or `Restore`.
     pub purpose: &'static str,
     /// What comes after *Unlock*, *Refuse* and *Release*: `Serve`, `Lost`, `Drain`, `Busy` or `Failed`.
     pub then: &'static str,
@@ -46,7 +46,7 @@ impl Purpose {
     const fn name(self) -> &'static str {
         match self {
             Purpose::Idle => "Idle",
-            Purpose::Told => "Told",
+            Purpose::Requested => "Requested",
             Purpose::Restore => "Restore",
         }
     }
@@ -61,7 +61,7 @@ impl Then {
             Then::Done(Done::Retired(why)) => (Some(why), ""),
             Then::Done(Done::Busy) => (None, "Busy"),
             Then::Done(Done::Failed) => (None, "Failed"),
-            Then::Done(Done::Untold) => (None, "Untold"),
+            Then::Done(Done::NoCookie) => (None, "NoCookie"),
         };
         Facts { why, then, ..Facts::default() }
     }

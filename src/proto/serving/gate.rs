@@ -57,7 +57,7 @@ pub enum Retire {
     /// Nobody has been there for the idle period.
     Idle,
     /// Somebody asked for it.
-    Told,
+    Requested,
     /// The point or the life file is another's now.
     Lost,
 }

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_reason_to_stay_holds_up_nothing_but_idleness() {
-        for (why, shut) in [(Retire::Idle, false), (Retire::Told, true), (Retire::Lost, true)] {
+        for (why, shut) in [(Retire::Idle, false), (Retire::Requested, true), (Retire::Lost, true)] {
             let mut server = opened(0);
             server.add_reason();
             assert_eq!((server.look(why), server.is_open()), (shut, !shut), "{why:?}");

@@ -75,7 +75,7 @@ impl Tries {
 impl Backoff {
     /// The pause is over: tries again, from now on to retire if that was requested.
     pub fn again(self, requested: bool) -> Step {
-        if requested { self.told() } else { self.elapsed() }
+        if requested { self.requested() } else { self.elapsed() }
     }
 }
 
@@ -197,8 +197,8 @@ mod tests {
 
     #[test]
     fn a_request_in_back_off_is_not_forgotten() {
-        for purpose in [Purpose::Told, Purpose::Restore] {
-            for (requested, next) in [(false, purpose), (true, Purpose::Told)] {
+        for purpose in [Purpose::Requested, Purpose::Restore] {
+            for (requested, next) in [(false, purpose), (true, Purpose::Requested)] {
                 assert_eq!(Backoff { purpose }.again(requested), Step::Lock(Lock { purpose: next }), "{purpose:?}");
             }
         }

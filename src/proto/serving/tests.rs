@@ -23,8 +23,8 @@ fn serving() -> Step {
     Step::registered()
 }
 
-fn told() -> Step {
-    path! { serving(); Serve LIFE => told(); }
+fn requested() -> Step {
+    path! { serving(); Serve LIFE => requested(); }
 }
 
 fn restoring() -> Step {
@@ -61,7 +61,7 @@ fn assert_at(step: &Step, name: &str, holds: Holds) {
 
 // The gate.
 
-const WHY: [Retire; 3] = [Retire::Idle, Retire::Told, Retire::Lost];
+const WHY: [Retire; 3] = [Retire::Idle, Retire::Requested, Retire::Lost];
 
 fn open_gate(clients: u32) -> Gate {
     let mut gate = Gate::new();
@@ -90,7 +90,7 @@ fn a_client_is_counted_from_its_admission_until_it_leaves() {
 }
 
 #[test]
-fn a_look_shuts_the_gate_unless_the_server_is_idle_and_somebody_is_counted_who_did_not_leave() {
+fn only_a_counted_client_keeps_the_gate_of_an_idle_server_open() {
     for why in WHY {
         for clients in [0, 1, 2] {
             let stays = why == Retire::Idle && clients > 0;
@@ -129,7 +129,7 @@ fn a_damaged_point_is_restored_under_the_point_lock_and_the_server_stays() {
 }
 
 #[test]
-fn a_point_that_is_well_again_under_the_lock_is_left_alone() {
+fn a_point_found_intact_under_the_lock_is_left_alone() {
     for checked in [Checked::Mine, Checked::CannotTell] {
         let step = path! { restoring(); Lock LIFE => got(); Recheck BOTH => checked(checked); };
         assert_eq!(path! { step; Unlock BOTH => unlocked(); }, serving());
@@ -137,7 +137,7 @@ fn a_point_that_is_well_again_under_the_lock_is_left_alone() {
 }
 
 #[test]
-fn a_server_that_finds_itself_lost_under_the_lock_unlocks_and_goes_without_touching_anything() {
+fn a_server_that_is_lost_under_the_lock_ends_and_touches_nothing() {
     let look = path! { restoring();
         Lock LIFE => got();
         Recheck BOTH => checked(Checked::Lost);
@@ -147,7 +147,7 @@ fn a_server_that_finds_itself_lost_under_the_lock_unlocks_and_goes_without_touch
 }
 
 #[test]
-fn a_server_that_restores_tries_the_lock_again_and_again_and_serves_meanwhile() {
+fn a_server_serves_while_it_waits_for_the_lock_to_restore() {
     let mut step = restoring();
     for _ in 0..100 {
         step = path! { step; Lock LIFE => busy(); Backoff LIFE => elapsed(); };
@@ -157,24 +157,24 @@ fn a_server_that_restores_tries_the_lock_again_and_again_and_serves_meanwhile() 
 }
 
 #[test]
-fn a_server_that_is_told_to_retire_while_it_waits_to_restore_does_so() {
-    assert_eq!(path! { restoring(); Lock LIFE => busy(); Backoff LIFE => told(); }, told());
+fn a_server_that_waits_to_restore_retires_when_asked() {
+    assert_eq!(path! { restoring(); Lock LIFE => busy(); Backoff LIFE => requested(); }, requested());
 }
 
 #[test]
 fn every_cell_of_what_a_try_of_the_point_lock_comes_to() {
-    use Purpose::{Idle, Restore, Told};
+    use Purpose::{Idle, Requested, Restore};
     for (purpose, tried, next, rests) in [
         (Idle, Tried::Locked, "Look", false),
         (Idle, Tried::Busy, "Serve", true),
         (Idle, Tried::Elsewhere, "Serve", true),
         (Idle, Tried::Absent, "Serve", true),
         (Idle, Tried::Failed, "Look", false),
-        (Told, Tried::Locked, "Look", false),
-        (Told, Tried::Busy, "Backoff", false),
-        (Told, Tried::Elsewhere, "Backoff", false),
-        (Told, Tried::Absent, "Backoff", false),
-        (Told, Tried::Failed, "Backoff", false),
+        (Requested, Tried::Locked, "Look", false),
+        (Requested, Tried::Busy, "Backoff", false),
+        (Requested, Tried::Elsewhere, "Backoff", false),
+        (Requested, Tried::Absent, "Backoff", false),
+        (Requested, Tried::Failed, "Backoff", false),
         (Restore, Tried::Locked, "Recheck", false),
         (Restore, Tried::Busy, "Backoff", false),
         (Restore, Tried::Elsewhere, "Backoff", false),
@@ -198,27 +198,27 @@ fn an_idle_server_withdraws_under_the_lock_and_drains_before_it_releases() {
 }
 
 #[test]
-fn an_idle_server_stays_when_the_point_is_locked_or_a_client_was_counted_meanwhile() {
+fn an_idle_server_stays_if_the_point_is_locked_or_a_client_arrived() {
     assert_eq!(path! { serving(); Serve LIFE => idle(); Lock LIFE => busy(); }, serving());
     let step = path! { serving(); Serve LIFE => idle(); Lock LIFE => got(); Look BOTH => counted(); };
     assert_eq!(path! { step; Unlock BOTH => unlocked(); }, serving());
 }
 
 #[test]
-fn a_told_server_tries_until_it_has_the_lock_and_withdraws() {
-    let mut step = told();
+fn a_server_asked_to_retire_tries_the_lock_until_it_withdraws() {
+    let mut step = requested();
     for _ in 0..100 {
         step = path! { step; Lock LIFE => busy(); Backoff LIFE => elapsed(); };
-        step = path! { step; Lock LIFE => busy(); Backoff LIFE => told(); };
+        step = path! { step; Lock LIFE => busy(); Backoff LIFE => requested(); };
     }
     let step = withdraws(path! { step; Lock LIFE => got(); });
-    assert_eq!(step, Step::Done(Done::Retired(Retire::Told)));
+    assert_eq!(step, Step::Done(Done::Retired(Retire::Requested)));
 }
 
 #[test]
-fn a_told_server_that_is_overdue_goes_without_withdrawing_but_not_without_draining() {
-    let step = leaves(path! { told(); Lock LIFE => busy(); Backoff LIFE => overdue(); });
-    assert_eq!(step, Step::Done(Done::Retired(Retire::Told)));
+fn an_overdue_server_drains_but_does_not_withdraw() {
+    let step = leaves(path! { requested(); Lock LIFE => busy(); Backoff LIFE => overdue(); });
+    assert_eq!(step, Step::Done(Done::Retired(Retire::Requested)));
 }
 
 #[test]
@@ -228,10 +228,10 @@ fn a_lost_server_never_takes_the_point_lock() {
 }
 
 #[test]
-fn a_life_file_that_was_removed_is_made_again_under_the_point_lock_and_the_server_stays() {
+fn a_server_makes_a_removed_life_file_again_under_the_point_lock() {
     let reclaim = path! {
-        serving(); Serve LIFE => check(); Check LIFE => checked(Checked::Robbed); Lock LIFE => got();
-        Recheck BOTH => checked(Checked::Robbed);
+        serving(); Serve LIFE => check(); Check LIFE => checked(Checked::LifeFileGone); Lock LIFE => got();
+        Recheck BOTH => checked(Checked::LifeFileGone);
     };
     // Then the point is looked at as ever.
     let recheck = path! { reclaim.clone(); Reclaim BOTH => claimed(); };
@@ -250,9 +250,9 @@ fn a_life_file_that_was_removed_is_made_again_under_the_point_lock_and_the_serve
 #[test]
 fn a_look_asks_the_gate_why() {
     let idle = path! { serving(); Serve LIFE => idle(); Lock LIFE => got(); };
-    let told = path! { told(); Lock LIFE => got(); };
+    let requested = path! { requested(); Lock LIFE => got(); };
     let lost = path! { serving(); Serve LIFE => check(); Check LIFE => checked(Checked::Lost); };
-    for (step, why) in [idle, told, lost].into_iter().zip(WHY) {
+    for (step, why) in [idle, requested, lost].into_iter().zip(WHY) {
         let Step::Look(look) = step else { panic!("{}", step.name()) };
         assert_eq!(look.why(), why);
     }

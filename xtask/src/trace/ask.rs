@@ -93,7 +93,7 @@ const FAULTS: [&str; 21] = [
     "foreign",
     "unlinked",
     "stranger",
-    "guest",
+    "mute client",
     "backlog",
     "shortage",
     "deadline",

@@ -114,7 +114,7 @@ fn altered(line: &str) -> Option<String> {
         ("then=Drain", "then=Serve"),
         ("then=Failed", "then=Welcomed"),
         ("why=Idle", "why=Lost"),
-        ("why=Told", "why=Lost"),
+        ("why=Requested", "why=Lost"),
         ("why=Lost", "why=Idle"),
         (" Backoff", " Reread"),
     ];

@@ -114,18 +114,20 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
         Step::Welcome(s) => say(OFTEN, s.welcomed(WELCOMED), &same),
         Step::Done(_) => {}
     }
-    if let Step::Dial(Dial { contact })
-    | Step::Hello(Hello { contact, .. })
-    | Step::Prove(Prove { contact, .. })
-    | Step::Welcome(Welcome { contact, .. }) = step
+    if let Step::Dial(Dial { dialing })
+    | Step::Hello(Hello { dialing, .. })
+    | Step::Prove(Prove { dialing, .. })
+    | Step::Welcome(Welcome { dialing, .. }) = step
     {
         // Without faults a server is told from a dead one, and none retires while the point is locked.
-        let came = SUSPICIONS.map(|came| (step.holds().lock, came));
-        for (fault, came) in came.into_iter().chain([(FAULT, Came::Trouble), (FAULT, Came::Unsupported(NO))]) {
-            say(fault, failed(step.clone(), came), &|w| {
-                w.waited &= w.suspect.as_ref() == Some(&contact.record);
-                w.suspect = Some(contact.record.clone());
-                w.gone.extend((!faults).then(|| contact.record.clone()));
+        let failure = SUSPICIONS.map(|failure| (step.holds().lock, failure));
+        for (fault, failure) in
+            failure.into_iter().chain([(FAULT, DialFailure::Local), (FAULT, DialFailure::Unsupported(NO))])
+        {
+            say(fault, failed(step.clone(), failure), &|w| {
+                w.waited &= w.suspect.as_ref() == Some(&dialing.record);
+                w.suspect = Some(dialing.record.clone());
+                w.gone.extend((!faults).then(|| dialing.record.clone()));
             });
         }
     }
@@ -204,7 +206,7 @@ fn every_reachable_step_keeps_what_its_goal_promises() {
 }
 
 #[test]
-fn without_faults_no_connect_fails_and_it_dials_at_most_three_times() {
+fn a_connect_without_faults_succeeds_within_three_dials() {
     let ends = GOALS.map(|goal| walk(goal, false).1);
     assert_eq!(ends, ["Welcomed", "Welcomed", "Start Welcomed", "Absent Welcomed", "Internal Welcomed"]);
 }

@@ -25,7 +25,7 @@ enum Who {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 struct Faults {
     idle: u8,
-    told: u8,
+    requested: u8,
     kill_client: u8,
     kill_server: u8,
     damage: u8,
@@ -141,21 +141,21 @@ impl World {
             Step::Read(s) => say(s.found(self.found()), &same),
             Step::Dial(s) => {
                 if self.left.silence > 0 {
-                    say(s.clone().failed(Came::Silence), &|w| w.left.silence -= 1);
+                    say(s.clone().failed(DialFailure::TimedOut), &|w| w.left.silence -= 1);
                 }
                 let there = self.listens(s.record());
-                say(if there { s.connected() } else { s.failed(Came::Refused) }, &same);
+                say(if there { s.connected() } else { s.failed(DialFailure::Refused) }, &same);
             }
-            Step::Tell(s) => {
+            Step::SendCookie(s) => {
                 let record = s.record().clone();
                 if self.listens(&record) {
-                    say(s.told(), &|w| {
+                    say(s.sent(), &|w| {
                         w.servers.get_mut(&u8::try_from(record.port.get()).unwrap()).unwrap().queue.push(who);
                     });
                 } else {
                     // It died since. What is sent into a reset connection may be taken for sent.
-                    say(s.clone().failed(Came::HungUp), &same);
-                    say(s.told(), &same);
+                    say(s.clone().failed(DialFailure::Closed), &same);
+                    say(s.sent(), &same);
                 }
             }
             Step::Clear(s) => say(s.cleared(drawn(fresh)), &|w| w.write(Who::Client(who), Point::Empty)),
@@ -166,9 +166,9 @@ impl World {
             }),
             Step::Await(s) => match self.servers[&child.unwrap()].step {
                 None => say(s.failed(), &same),
-                Some(serve::Step::Hear(_) | serve::Step::Build(_) | serve::Step::Ready(_)) => {}
+                Some(serve::Step::ReceiveCookie(_) | serve::Step::Build(_) | serve::Step::Ready(_)) => {}
                 Some(serve::Step::Serving(Serving::Release(_) | Serving::Done(_))) => {}
-                Some(_) => say(s.heard(), &same),
+                Some(_) => say(s.received(), &same),
             },
             Step::Write(s) => say(s.written(), &|w| {
                 w.write(Who::Client(who), Point::Of(child.unwrap()));
@@ -212,7 +212,7 @@ impl World {
             });
         }
         match step {
-            serve::Step::Hear(s) => say(s.heard(), &same),
+            serve::Step::ReceiveCookie(s) => say(s.received(), &same),
             serve::Step::Build(s) => {
                 if self.left.fail > 0 {
                     say(s.clone().failed(), &|w| w.left.fail -= 1);
@@ -248,8 +248,8 @@ impl World {
                 if self.left.idle > 0 && server.gate.counted() == 0 {
                     say(s.clone().idle(), &|w| w.left.idle -= 1);
                 }
-                if self.left.told > 0 {
-                    say(s.told(), &|w| w.left.told -= 1);
+                if self.left.requested > 0 {
+                    say(s.requested(), &|w| w.left.requested -= 1);
                 }
             }
             Serving::Check(s) => say(s.checked(checked), &same),
@@ -419,16 +419,16 @@ fn ends(names: &[&'static str]) -> std::collections::BTreeSet<&'static str> {
 }
 
 #[test]
-fn clients_of_the_dialect_that_come_at_once_share_one_server_and_none_is_lost_to_its_idleness() {
+fn dialect_clients_at_once_share_one_server_and_none_is_lost() {
     for point in [Point::Empty, Point::Damaged] {
-        let left = Faults { idle: 2, told: 1, ..Faults::default() };
+        let left = Faults { idle: 2, requested: 1, ..Faults::default() };
         let seen = walk(World::new(&[EXTERNAL; 2], point, left));
         assert_eq!(seen, Seen { most_serving: 1, ends: ends(&["Connected"]), ..Seen::default() });
     }
 }
 
 #[test]
-fn clients_and_servers_of_the_dialect_that_are_killed_leave_no_second_server_and_no_lock() {
+fn killed_dialect_processes_leave_no_second_server_and_no_lock() {
     let left = Faults { kill_client: 1, kill_server: 1, idle: 1, ..Faults::default() };
     let seen = walk(World::new(&[EXTERNAL; 2], Point::Empty, left));
     assert_eq!((seen.most_serving, seen.ends), (1, ends(&["Connected", "Failed"])));
@@ -436,14 +436,14 @@ fn clients_and_servers_of_the_dialect_that_are_killed_leave_no_second_server_and
 }
 
 #[test]
-fn a_client_of_the_dialect_that_is_killed_costs_no_other_its_server() {
+fn killing_a_dialect_client_takes_the_server_from_no_other_client() {
     let left = Faults { kill_client: 2, idle: 1, ..Faults::default() };
     let seen = walk(World::new(&[EXTERNAL; 2], Point::Empty, left));
     assert_eq!((seen.most_serving, seen.lost, seen.ends), (1, false, ends(&["Connected"])));
 }
 
 #[test]
-fn a_server_of_the_dialect_by_hand_and_a_client_at_once_come_to_one_server() {
+fn a_dialect_server_by_hand_and_a_client_at_once_make_one_server() {
     let seen = walk(World::new(&[EXTERNAL, Goal::Serve], Point::Empty, Faults { idle: 1, ..Faults::default() }));
     assert_eq!((seen.most_serving, seen.lost, seen.ends), (1, false, ends(&["Connected", "Live", "Start"])));
 }
@@ -455,13 +455,13 @@ fn silence_starts_no_second_server_of_the_dialect() {
 }
 
 #[test]
-fn a_damaged_point_is_what_the_dialect_does_not_survive_with_one_server() {
+fn the_dialect_may_have_two_servers_after_the_point_is_damaged() {
     let seen = walk(World::new(&[EXTERNAL; 2], Point::Empty, Faults { damage: 1, ..Faults::default() }));
     assert_eq!((seen.most_serving, seen.ends), (2, ends(&["Connected"])));
 }
 
 #[test]
-fn a_server_of_the_dialect_that_fails_is_told_to_its_client_and_leaves_nothing() {
+fn a_dialect_server_that_fails_is_an_error_and_leaves_nothing() {
     let seen = walk(World::new(&[EXTERNAL; 2], Point::Empty, Faults { fail: 1, ..Faults::default() }));
     assert_eq!((seen.most_serving, seen.lost, seen.ends), (1, false, ends(&["Connected", "Failed"])));
 }

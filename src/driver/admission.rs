@@ -1,59 +1,23 @@
-//! What the threads of a server share: the gate at which clients are counted, and whether it was told to retire.
+//! The admission of clients: how many are counted, and since when none is.
+//!
+//! The thread that admits clients and the thread whose sessions end share it.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::clock::{at, now};
-use super::sync::{Mutex, MutexGuard, Notify, timeout_at, watch};
-use crate::proto::serving::{Occupancy, Retire, Shutdown};
-
-/// Whether somebody asked for the server's retirement, and when first.
-#[derive(Clone)]
-pub(super) struct Told(watch::Sender<Shutdown>);
-
-impl Told {
-    pub(super) fn new() -> Self {
-        Told(watch::Sender::new(Shutdown::new()))
-    }
-
-    pub(super) fn tell(&self) {
-        self.0.send_if_modified(|shutdown| shutdown.request(now()));
-    }
-
-    /// Takes a signal: the first asks for the retirement, another for the end of the drain.
-    pub(super) fn signal(&self) {
-        self.0.send_if_modified(|shutdown| shutdown.signal(now()));
-    }
-
-    /// Returns when somebody asked for it, also if that was long ago.
-    pub(super) async fn told(&self) {
-        // It cannot fail: the sender is here.
-        let _ = self.0.subscribe().wait_for(|shutdown| shutdown.requested().is_some()).await;
-    }
-
-    /// Returns when the clients that are left are not to be waited for.
-    pub(super) async fn forced(&self) {
-        let _ = self.0.subscribe().wait_for(Shutdown::is_forced).await;
-    }
-
-    pub(super) fn at(&self) -> Option<Duration> {
-        self.0.borrow().requested()
-    }
-
-    pub(super) fn is_forced(&self) -> bool {
-        self.0.borrow().is_forced()
-    }
-}
+use super::sync::{Mutex, MutexGuard, Notify, timeout_at};
+use crate::proto::serving::{Occupancy, Retire};
 
 /// The occupancy of a server, shared by the thread that admits and the one whose sessions end.
-pub(super) struct Hall {
+pub(super) struct Admission {
     state: Mutex<Occupancy>,
     changed: Notify,
 }
 
-impl Hall {
+impl Admission {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Hall { state: Mutex::new(Occupancy::new()), changed: Notify::new() })
+        Arc::new(Admission { state: Mutex::new(Occupancy::new()), changed: Notify::new() })
     }
 
     pub(super) fn open(&self) {
@@ -127,7 +91,7 @@ impl Hall {
 }
 
 /// A client is counted while this lives.
-pub(super) struct Counted(Arc<Hall>);
+pub(super) struct Counted(Arc<Admission>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -136,7 +100,7 @@ impl Drop for Counted {
 }
 
 /// A reason to stay, while this lives.
-pub(super) struct Kept(Arc<Hall>);
+pub(super) struct Kept(Arc<Admission>);
 
 impl Drop for Kept {
     fn drop(&mut self) {

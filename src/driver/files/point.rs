@@ -11,9 +11,9 @@ use std::path::Path;
 
 use zeroize::Zeroize;
 
-use super::os::file::{self, FileId, Mode};
-use super::os::lock::{self, Hold, LockedFile, TryLock};
-use super::os::process;
+use crate::driver::os::file::{self, FileId, Mode};
+use crate::driver::os::lock::{self, Hold, LockedFile, TryLock};
+use crate::driver::os::process;
 use crate::error::Error;
 use crate::proto::record::{Found, Line, Record};
 
@@ -157,7 +157,7 @@ mod tests {
     use crate::proto::lock::Tried;
 
     #[test]
-    fn a_look_creates_no_point_and_excludes_whoever_would_change_it() {
+    fn a_look_creates_no_point_and_excludes_its_writers() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("point");
         let look = || try_lock_to_look(&path).unwrap();

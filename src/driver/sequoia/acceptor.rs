@@ -13,9 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::super::hall::Hall;
+use super::super::acceptor::Handshake;
+use super::super::admission::Admission;
 use super::super::handlers::Session;
-use super::super::lobby::Greet;
 use super::super::os::{listener, stream};
 use super::super::reserve::Reserve;
 use crate::limits::Limits;
@@ -25,10 +25,10 @@ use crate::proto::sequoia::record::Record;
 use crate::stream::socket::{Handover, Socket, port_ended};
 
 /// What a server of the dialect answers its clients with: nothing.
-pub(super) struct Host {
+pub(super) struct ServerState {
     pub(super) record: Record,
     limits: Limits,
-    hall: Arc<Hall>,
+    admission: Arc<Admission>,
     sessions: mpsc::Sender<Session>,
     /// For as many clients as are served at once.
     places: Arc<Semaphore>,
@@ -39,30 +39,30 @@ pub(super) struct Host {
     since: Instant,
     /// The listener once more, to see whether anybody waits there.
     listener: OwnedFd,
-    guests: RefCell<Vec<Weak<Guest>>>,
+    pending: RefCell<Vec<Weak<PendingClient>>>,
 }
 
 /// Who connected, and is not let in yet.
-struct Guest {
+struct PendingClient {
     stream: TcpStream,
     /// Whether it said the cookie.
-    told: Cell<bool>,
+    received: Cell<bool>,
 }
 
-impl Host {
+impl ServerState {
     pub(super) fn new(
         listener: &TcpListener,
         cookie: Cookie,
         limits: Limits,
-        hall: Arc<Hall>,
+        admission: Arc<Admission>,
         sessions: mpsc::Sender<Session>,
     ) -> io::Result<Rc<Self>> {
         let port = NonZeroU16::new(listener.local_addr()?.port()).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let places = limits.clients.map_or(Semaphore::MAX_PERMITS, |clients| clients.min(Semaphore::MAX_PERMITS));
-        Ok(Rc::new(Host {
+        let places = limits.max_clients.map_or(Semaphore::MAX_PERMITS, |clients| clients.min(Semaphore::MAX_PERMITS));
+        Ok(Rc::new(ServerState {
             record: Record { cookie, port },
             limits,
-            hall,
+            admission,
             sessions,
             places: Arc::new(Semaphore::new(places)),
             reserve: Reserve::new(),
@@ -70,7 +70,7 @@ impl Host {
             arrived: Notify::new(),
             since: Instant::now(),
             listener: std::os::fd::AsFd::as_fd(listener).try_clone_to_owned()?,
-            guests: RefCell::default(),
+            pending: RefCell::default(),
         }))
     }
 
@@ -92,17 +92,18 @@ impl Host {
     }
 
     fn is_awaited(&self) -> bool {
-        let mut guests = self.guests.borrow_mut();
-        guests.retain(|guest| guest.strong_count() > 0);
-        let said = |guest: Rc<Guest>| guest.told.get() || stream::has_said::<{ Cookie::LEN }>(&guest.stream);
-        listener::is_awaited(&self.listener) || guests.iter().filter_map(Weak::upgrade).any(said)
+        let mut pending = self.pending.borrow_mut();
+        pending.retain(|client| client.strong_count() > 0);
+        let said =
+            |client: Rc<PendingClient>| client.received.get() || stream::has_said::<{ Cookie::LEN }>(&client.stream);
+        listener::is_awaited(&self.listener) || pending.iter().filter_map(Weak::upgrade).any(said)
     }
 
-    async fn let_in(&self, guest: Rc<Guest>) -> Option<()> {
-        if hear(&guest.stream).await.ok()? != self.record.cookie {
+    async fn let_in(&self, client: Rc<PendingClient>) -> Option<()> {
+        if receive_cookie(&client.stream).await.ok()? != self.record.cookie {
             return None;
         }
-        guest.told.set(true);
+        client.received.set(true);
         // A full house lets its clients wait, and nobody else.
         let room = async {
             let room = (self.places.clone().acquire_owned().await, self.sessions.reserve().await);
@@ -112,20 +113,20 @@ impl Host {
         };
         let (place, seat) = tokio::select! {
             (place, seat) = room => (place.ok()?, seat.ok()?),
-            () = port_ended(&guest.stream) => return None,
+            () = port_ended(&client.stream) => return None,
         };
-        let counted = self.hall.admit()?;
+        let counted = self.admission.admit()?;
         let number = self.admitted.replace(self.admitted.get() + 1) + 1;
         self.arrived.notify_one();
         let peer = Peer { number, process: None };
         tracing::debug!(target: "rendezvous_ipc::serve", step = "Admit", number, "Admit");
-        let stream = Handover::Tcp(Rc::into_inner(guest)?.stream.into_std().ok()?);
+        let stream = Handover::Tcp(Rc::into_inner(client)?.stream.into_std().ok()?);
         seat.send(Session { peer, stream, counted, place });
         Some(())
     }
 }
 
-impl Greet for Host {
+impl Handshake for ServerState {
     fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -134,18 +135,18 @@ impl Greet for Host {
         &self.reserve
     }
 
-    fn greet(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static {
-        let guest = match stream {
-            Socket::Tcp(stream) => Some(Rc::new(Guest { stream, told: Cell::new(false) })),
+    fn handshake(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static {
+        let client = match stream {
+            Socket::Tcp(stream) => Some(Rc::new(PendingClient { stream, received: Cell::new(false) })),
             Socket::Unix(_) => None,
         };
-        self.guests.borrow_mut().extend(guest.as_ref().map(Rc::downgrade));
-        async move { self.let_in(guest?).await }
+        self.pending.borrow_mut().extend(client.as_ref().map(Rc::downgrade));
+        async move { self.let_in(client?).await }
     }
 }
 
 /// Hears a cookie, and not a byte more.
-pub(super) async fn hear(stream: &TcpStream) -> io::Result<Cookie> {
+pub(super) async fn receive_cookie(stream: &TcpStream) -> io::Result<Cookie> {
     let (mut cookie, mut heard) = ([0; Cookie::LEN], 0);
     while heard < cookie.len() {
         stream.readable().await?;

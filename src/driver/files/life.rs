@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::os::cleaner;
-use super::os::file::{self, Mode};
-use super::os::lock::{self, Hold, LockedFile};
 use super::point::Guard;
+use crate::driver::os::cleaner;
+use crate::driver::os::file::{self, Mode};
+use crate::driver::os::lock::{self, Hold, LockedFile};
 use crate::error::Error;
 use crate::proto::connect::Lifetime;
 use crate::proto::lock::Tried;
@@ -70,7 +70,7 @@ impl Life {
     }
 
     /// Leaves the lock to the process: it is released when that ends, and not before.
-    pub(crate) fn leave(self) {
+    pub(crate) fn keep_until_exit(self) {
         std::mem::forget(self);
     }
 

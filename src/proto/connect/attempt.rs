@@ -58,7 +58,7 @@ impl Goal {
 
 /// What decides, from the first step to the last.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Quest {
+pub(super) struct Attempt {
     pub(super) goal: Goal,
     pub(super) here: Place,
     pub(super) versions: Versions,
@@ -74,7 +74,7 @@ pub(super) struct Quest {
     pub(super) starts: u8,
 }
 
-impl Quest {
+impl Attempt {
     pub(super) fn dialable(&self, record: &Record) -> bool {
         self.here.reach(record) == Reach::Direct
             && self.suspect.as_ref() != Some(record)
@@ -100,7 +100,7 @@ impl Quest {
     pub(super) fn without_a_server(self) -> Step {
         match self.goal {
             Goal::Connect(Policy::Internal) => Step::Done(Done::Internal),
-            _ => Step::Lock(Lock { quest: self }),
+            _ => Step::Lock(Lock { attempt: self }),
         }
     }
 

@@ -8,8 +8,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::os::file::{self, FileId, Mode};
-use super::os::stdio;
+use crate::driver::os::file::{self, FileId, Mode};
+use crate::driver::os::stdio;
 use crate::error::{Error, remedy};
 use crate::proto::start::{LINE_MAX, Reply};
 use crate::stage::Stage;
@@ -196,7 +196,7 @@ mod tests {
     use crate::proto::record::tests::sample;
 
     #[test]
-    fn nothing_of_a_record_in_a_log_is_quoted_wherever_it_stands() {
+    fn no_part_of_a_record_in_a_log_is_quoted() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("log");
         let (mut log, _) = open(&path).unwrap();

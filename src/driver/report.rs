@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::dial::{Tag, Trouble};
+use super::net::dial::{Tag, Trouble};
 use super::os::locks;
 use crate::error::{Error, HandlerToo, Holder, StartError};
 use crate::found::Malformed;
 use crate::outcome::{Failed, Origin, Outcome, Reason};
 use crate::pid::Pid;
-use crate::proto::connect::{Came, Row, Step};
+use crate::proto::connect::{DialFailure, Row, Step};
 use crate::proto::handshake::Welcome;
 use crate::proto::record::{Found, Record};
 use crate::proto::scope::Difference;
@@ -26,7 +26,7 @@ use crate::transport::Endpoint;
 const KEPT: usize = 16;
 
 /// The story of one connect, as it is told.
-pub(super) struct Story {
+pub(super) struct Report {
     began: Instant,
     stage: Stage,
     reason: Option<Reason>,
@@ -44,9 +44,9 @@ pub(super) struct Story {
     trouble: Option<Error>,
 }
 
-impl Story {
+impl Report {
     pub(super) fn new() -> Self {
-        Story {
+        Report {
             began: Instant::now(),
             stage: Stage::Read,
             reason: None,
@@ -183,13 +183,13 @@ impl Story {
     }
 
     /// A dial of this process came to nothing, at this address: keeps why, and returns what the machine makes of it.
-    pub(super) fn hung_up(&mut self, trouble: Trouble, pid: Option<Pid>, address: Endpoint) -> Came {
-        let came = trouble.came();
+    pub(super) fn hung_up(&mut self, trouble: Trouble, pid: Option<Pid>, address: Endpoint) -> DialFailure {
+        let failure = trouble.failure();
         match trouble.suspicion(pid, address, self.stage) {
             Ok(suspicion) => self.suspect(suspicion),
             Err(error) => self.trouble(error),
         }
-        came
+        failure
     }
 
     pub(super) fn trouble(&mut self, error: Error) {

@@ -6,7 +6,7 @@ use rendezvous_ipc::proto::random::Random;
 use crate::world::{Actor, Moves, Said, World};
 
 impl World {
-    pub(crate) fn greet(&self, s: usize, c: usize, moves: &mut Moves<'_>) {
+    pub(crate) fn handshake(&self, s: usize, c: usize, moves: &mut Moves<'_>) {
         let server = &self.servers[s];
         let me = Actor::Server(s);
         // Who is connected already is greeted, even if the socket is gone.
@@ -37,7 +37,7 @@ impl World {
                     Intent::Connect => server.gate.admit(),
                     Intent::Status | Intent::Retire => server.gate.is_open(),
                 };
-                server.told |= admitted && intent == Intent::Retire;
+                server.requested |= admitted && intent == Intent::Retire;
                 if admitted {
                     conn.said = Said::Welcome;
                     conn.bytes = Welcome { pid: record.pid, service: 0, uptime: 0, clients: 0 }.to_bytes().to_vec();

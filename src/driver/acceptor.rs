@@ -15,14 +15,15 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::dial::Tag;
-use super::hall::{Hall, Told};
+use super::admission::Admission;
 use super::handlers::Session;
+use super::net::dial::Tag;
 use super::net::socket::{Incoming, Listener};
 use super::os::listener::{SocketFile, Unheard};
 use super::os::{process, scope, stat};
 use super::random;
 use super::reserve::Reserve;
+use super::shutdown::Shutdown;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::peer::Peer;
@@ -41,55 +42,55 @@ use crate::stream::Socket;
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a server answers its clients with.
-pub(super) struct Host {
+pub(super) struct ServerState {
     pub(super) service: Service,
     pub(super) record: Record,
     /// Where it looks at the records of others from.
     pub(super) here: Place,
-    pub(super) hall: Arc<Hall>,
+    pub(super) admission: Arc<Admission>,
     pub(super) sessions: mpsc::Sender<Session>,
     /// For as many clients as are served at once.
     places: Arc<Semaphore>,
     pub(super) reserve: Reserve,
-    pub(super) told: Told,
+    pub(super) shutdown: Shutdown,
     pub(super) since: Instant,
     /// How many clients were welcomed so far.
     pub(super) welcomed: Cell<u64>,
     /// Those who asked for the retirement: they see its end by the end of their connection.
-    pub(super) witnesses: RefCell<Vec<Socket>>,
+    pub(super) retire_waiters: RefCell<Vec<Socket>>,
 }
 
 /// Whoever greets those who connect.
-pub(super) trait Greet: 'static {
+pub(super) trait Handshake: 'static {
     fn limits(&self) -> &Limits;
 
     fn reserve(&self) -> &Reserve;
 
     /// One greeting, in which this is told of the connection at once. It is given up when its time is over.
-    fn greet(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static;
+    fn handshake(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static;
 }
 
 /// The listener, and the connections that are not welcomed. Dropping it closes them all.
-pub(super) struct Lobby<G> {
-    host: Rc<G>,
+pub(super) struct Acceptor<G> {
+    state: Rc<G>,
     incoming: Rc<Incoming>,
     accepting: JoinHandle<()>,
     /// When it began to accept.
     since: Instant,
-    guests: Guests,
+    pending: Pending,
     file: Option<SocketFile>,
 }
 
 /// Those who are being greeted, in the order in which they came.
-type Guests = Rc<RefCell<VecDeque<AbortHandle>>>;
+type Pending = Rc<RefCell<VecDeque<AbortHandle>>>;
 
-impl<G: Greet> Lobby<G> {
-    pub(super) fn open(listener: Listener, host: Rc<G>) -> Self {
-        let guests = Guests::default();
+impl<G: Handshake> Acceptor<G> {
+    pub(super) fn open(listener: Listener, state: Rc<G>) -> Self {
+        let pending = Pending::default();
         let (incoming, file) = listener.into_parts();
         let incoming = Rc::new(incoming);
-        let accepting = spawn_local(accept(incoming.clone(), host.clone(), guests.clone()));
-        Lobby { host, incoming, accepting, since: Instant::now(), guests, file }
+        let accepting = spawn_local(accept(incoming.clone(), state.clone(), pending.clone()));
+        Acceptor { state, incoming, accepting, since: Instant::now(), pending, file }
     }
 
     /// Returns when the task that accepts has come to its end, which it does not by itself. To be called again only when
@@ -101,7 +102,7 @@ impl<G: Greet> Lobby<G> {
     /// Begins to accept anew, at the same socket, so no connection that waits there is lost. Answers whether it did: it does
     /// not where it began only just now.
     pub(super) fn accept_again(&mut self) -> bool {
-        let again = self.since.elapsed() >= self.host.limits().check;
+        let again = self.since.elapsed() >= self.state.limits().check;
         if again {
             self.accept();
         }
@@ -110,16 +111,16 @@ impl<G: Greet> Lobby<G> {
 
     fn accept(&mut self) {
         self.accepting.abort();
-        self.accepting = spawn_local(accept(self.incoming.clone(), self.host.clone(), self.guests.clone()));
+        self.accepting = spawn_local(accept(self.incoming.clone(), self.state.clone(), self.pending.clone()));
         self.since = Instant::now();
     }
 }
 
-impl Lobby<Host> {
+impl Acceptor<ServerState> {
     /// Makes the socket's file again where somebody removed or replaced it, and repairs its mode where somebody changed
     /// that. The name is this server's own, so the record stays true.
     pub(super) fn look_after_file(&mut self) {
-        let Address::Unix(name) = self.host.record.address else { return };
+        let Address::Unix(name) = self.state.record.address else { return };
         if let Some(file) = self.file.as_ref().filter(|file| file.is_there()) {
             match file.repair() {
                 Ok(false) => {}
@@ -130,7 +131,7 @@ impl Lobby<Host> {
             }
             return;
         }
-        match Listener::at(&self.host.service.point, name) {
+        match Listener::at(&self.state.service.point, name) {
             Ok(listener) => {
                 tracing::info!(target: "rendezvous_ipc::serve", %name, "the socket was made again");
                 let (incoming, file) = listener.into_parts();
@@ -145,37 +146,37 @@ impl Lobby<Host> {
     }
 }
 
-impl<G> Drop for Lobby<G> {
+impl<G> Drop for Acceptor<G> {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.guests.borrow_mut().drain(..).for_each(|guest| guest.abort());
+        self.pending.borrow_mut().drain(..).for_each(|connection| connection.abort());
     }
 }
 
-async fn accept(incoming: Rc<Incoming>, host: Rc<impl Greet>, guests: Guests) {
-    let cap = pending::cap(host.limits().lobby, process::descriptors());
-    host.reserve().fill();
+async fn accept(incoming: Rc<Incoming>, state: Rc<impl Handshake>, pending: Pending) {
+    let cap = pending::cap(state.limits().max_pending, process::descriptors());
+    state.reserve().fill();
     loop {
         match incoming.accept().await {
             Ok(stream) => {
-                let greeting = timeout(host.limits().handshake, host.clone().greet(stream));
-                let guest = spawn_local(async move { drop(greeting.await) }).abort_handle();
-                let mut guests = guests.borrow_mut();
+                let greeting = timeout(state.limits().handshake, state.clone().handshake(stream));
+                let connection = spawn_local(async move { drop(greeting.await) }).abort_handle();
+                let mut pending = pending.borrow_mut();
                 // Mostly they are done in the order in which they came; what a guest took is given back with its handle.
-                while guests.front().is_some_and(AbortHandle::is_finished) {
-                    guests.pop_front();
+                while pending.front().is_some_and(AbortHandle::is_finished) {
+                    pending.pop_front();
                 }
-                if pending::is_full(guests.len(), cap) {
-                    guests.retain(|guest| !guest.is_finished());
+                if pending::is_full(pending.len(), cap) {
+                    pending.retain(|connection| !connection.is_finished());
                 }
-                if pending::is_full(guests.len(), cap) {
-                    let_the_oldest_go(&mut guests);
+                if pending::is_full(pending.len(), cap) {
+                    drop_oldest(&mut pending);
                 }
-                guests.push_back(guest);
-                host.reserve().fill();
+                pending.push_back(connection);
+                state.reserve().fill();
             }
             Err(error) => {
-                if !process::is_shortage(&error) || !make_room(host.reserve(), &mut guests.borrow_mut()) {
+                if !process::is_shortage(&error) || !make_room(state.reserve(), &mut pending.borrow_mut()) {
                     tracing::warn!(target: "rendezvous_ipc::serve", %error, "accepting again in a moment");
                     sleep(ACCEPT_PAUSE).await;
                 }
@@ -187,18 +188,18 @@ async fn accept(incoming: Rc<Incoming>, host: Rc<impl Greet>, guests: Guests) {
 }
 
 /// Frees a descriptor for the connection that waits to be accepted. Answers whether it could.
-fn make_room(reserve: &Reserve, guests: &mut VecDeque<AbortHandle>) -> bool {
-    guests.retain(|guest| !guest.is_finished());
-    match pending::make_room(guests.len(), reserve.size(), reserve.can_lend()) {
+fn make_room(reserve: &Reserve, pending: &mut VecDeque<AbortHandle>) -> bool {
+    pending.retain(|connection| !connection.is_finished());
+    match pending::make_room(pending.len(), reserve.size(), reserve.can_lend()) {
         Room::Lend => reserve.lend(1),
-        Room::DropOldest => let_the_oldest_go(guests),
+        Room::DropOldest => drop_oldest(pending),
         Room::Nothing => false,
     }
 }
 
 /// Ends the greeting that has taken longest, of those that are not finished. Answers whether there was one.
-fn let_the_oldest_go(guests: &mut VecDeque<AbortHandle>) -> bool {
-    while let Some(oldest) = guests.pop_front() {
+fn drop_oldest(pending: &mut VecDeque<AbortHandle>) -> bool {
+    while let Some(oldest) = pending.pop_front() {
         if !oldest.is_finished() {
             oldest.abort();
             return true;
@@ -207,7 +208,7 @@ fn let_the_oldest_go(guests: &mut VecDeque<AbortHandle>) -> bool {
     false
 }
 
-impl Greet for Host {
+impl Handshake for ServerState {
     fn limits(&self) -> &Limits {
         &self.service.limits
     }
@@ -216,29 +217,29 @@ impl Greet for Host {
         &self.reserve
     }
 
-    fn greet(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static {
-        greet(self, stream)
+    fn handshake(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static {
+        handshake(self, stream)
     }
 }
 
 /// The handshake with one client. `None`: it went wrong at some point, and is closed without a word.
-async fn greet(host: Rc<Host>, mut stream: Socket) -> Option<()> {
+async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
     let mut hello = [0; HELLO];
     stream.read_exact(&mut hello).await.ok()?;
-    let prove = Prove::hello(&hello, random::draw().ok()?, host.record.version)?;
+    let prove = Prove::hello(&hello, random::draw().ok()?, state.record.version)?;
     let tag = Tag(prove.nonce());
     tell("Answer", &tag);
-    stream.write_all(&prove.to_bytes(&host.record)).await.ok()?;
+    stream.write_all(&prove.to_bytes(&state.record)).await.ok()?;
     let mut proof = [0; CLIENT_PROOF];
     stream.read_exact(&mut proof).await.ok()?;
     // Each way, to count and to welcome is one step, with no await in it: what was verified stays verified.
-    match prove.judge(&host.record, &proof)? {
+    match prove.judge(&state.record, &proof)? {
         Intent::Connect => {
             // A full house lets its clients wait, and nobody else.
             let room = async {
-                let room = (host.places.clone().acquire_owned().await, host.sessions.reserve().await);
+                let room = (state.places.clone().acquire_owned().await, state.sessions.reserve().await);
                 // A client stays, and the reserve is for connections that do not.
-                host.reserve.full().await;
+                state.reserve.full().await;
                 room
             };
             let (place, seat) = tokio::select! {
@@ -248,27 +249,27 @@ async fn greet(host: Rc<Host>, mut stream: Socket) -> Option<()> {
                 () = stream.ended() => return None,
             };
             tell("Admit", &tag);
-            let counted = host.hall.admit()?;
-            host.welcome(&stream)?;
+            let counted = state.admission.admit()?;
+            state.welcome(&stream)?;
             let process = stream.peer();
-            let number = host.welcomed.replace(host.welcomed.get() + 1) + 1;
+            let number = state.welcomed.replace(state.welcomed.get() + 1) + 1;
             let peer = Peer { number, process: process.and_then(Pid::new) };
             tell("Welcome", &tag);
             seat.send(Session { peer, stream: stream.hand_over().ok()?, counted, place });
         }
         Intent::Status => {
             tell("Admit", &tag);
-            host.hall.is_open().then(|| host.welcome(&stream))??;
+            state.admission.is_open().then(|| state.welcome(&stream))??;
             tell("Welcome", &tag);
         }
         Intent::Retire => {
             tell("Admit", &tag);
-            host.hall.is_open().then(|| host.welcome(&stream))??;
-            host.told.tell();
+            state.admission.is_open().then(|| state.welcome(&stream))??;
+            state.shutdown.request();
             tell("Welcome", &tag);
-            let mut witnesses = host.witnesses.borrow_mut();
-            if pending::keeps_retire_waiter(witnesses.len()) {
-                witnesses.push(stream);
+            let mut retire_waiters = state.retire_waiters.borrow_mut();
+            if pending::keeps_retire_waiter(retire_waiters.len()) {
+                retire_waiters.push(stream);
             }
         }
     }
@@ -280,12 +281,12 @@ fn tell(step: &'static str, peer: &Tag) {
     tracing::debug!(target: "rendezvous_ipc::serve", step, %peer, "{step}");
 }
 
-impl Host {
+impl ServerState {
     /// Listens, for a server that is reached by this cookie. Nothing is accepted yet.
     pub(super) fn listen(
         service: &Service,
-        hall: &Arc<Hall>,
-        told: &Told,
+        admission: &Arc<Admission>,
+        shutdown: &Shutdown,
         sessions: mpsc::Sender<Session>,
         cookie: Cookie,
         reserve: Reserve,
@@ -300,22 +301,25 @@ impl Host {
             started: stat::began("self"),
             version: service.version,
         };
-        let host = Host {
+        let state = ServerState {
             service: service.clone(),
             record,
             here,
-            hall: hall.clone(),
+            admission: admission.clone(),
             sessions,
             places: Arc::new(Semaphore::new(
-                service.limits.clients.map_or(Semaphore::MAX_PERMITS, |clients| clients.min(Semaphore::MAX_PERMITS)),
+                service
+                    .limits
+                    .max_clients
+                    .map_or(Semaphore::MAX_PERMITS, |clients| clients.min(Semaphore::MAX_PERMITS)),
             )),
             reserve,
-            told: told.clone(),
+            shutdown: shutdown.clone(),
             since: Instant::now(),
             welcomed: Cell::new(0),
-            witnesses: RefCell::new(Vec::new()),
+            retire_waiters: RefCell::new(Vec::new()),
         };
-        Ok((listener, Rc::new(host)))
+        Ok((listener, Rc::new(state)))
     }
 
     fn welcome(&self, stream: &Socket) -> Option<()> {
@@ -323,7 +327,7 @@ impl Host {
             pid: self.record.pid,
             service: self.record.version,
             uptime: self.since.elapsed().as_secs(),
-            clients: self.hall.counted(),
+            clients: self.admission.counted(),
         };
         // The socket's buffer is empty: what is written is written whole, at once.
         stream.send_at_once(&welcome.to_bytes())
@@ -331,8 +335,8 @@ impl Host {
 
     /// Leaves the witnesses' connections to the process, which closes them when it exits, and not before: so they
     /// see its end. For a process that is nothing but this server.
-    pub(super) fn dismiss_witnesses(&self) {
-        for witness in self.witnesses.borrow_mut().drain(..) {
+    pub(super) fn release_retire_waiters(&self) {
+        for witness in self.retire_waiters.borrow_mut().drain(..) {
             let _ = witness.leave();
         }
     }

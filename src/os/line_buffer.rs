@@ -8,14 +8,14 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::proto::start::LINE_MAX;
 
 /// The beginning of what was heard, a line at most.
-pub(crate) struct Heard {
+pub(crate) struct LineBuffer {
     bytes: Zeroizing<[u8; LINE_MAX]>,
     len: usize,
 }
 
-impl Heard {
+impl LineBuffer {
     pub(crate) fn new() -> Self {
-        Heard { bytes: Zeroizing::new([0; LINE_MAX]), len: 0 }
+        LineBuffer { bytes: Zeroizing::new([0; LINE_MAX]), len: 0 }
     }
 
     /// Where more is to be read to. There is no room where a line is longer than any may be.
@@ -54,14 +54,14 @@ impl Heard {
 mod tests {
     use super::*;
 
-    fn hear(heard: &mut Heard, said: &[u8]) {
+    fn hear(heard: &mut LineBuffer, said: &[u8]) {
         heard.room()[..said.len()].copy_from_slice(said);
         heard.heard(said.len());
     }
 
     #[test]
-    fn a_line_that_was_taken_is_wiped_and_what_stands_behind_it_is_kept() {
-        let mut heard = Heard::new();
+    fn taking_a_line_wipes_it_and_keeps_the_bytes_after_it() {
+        let mut heard = LineBuffer::new();
         hear(&mut heard, b"a long first l");
         assert_eq!(heard.take(<[u8]>::len), None, "it is not whole");
         hear(&mut heard, b"ine\nsecond\nthi");
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_leaves_no_room() {
-        let mut heard = Heard::new();
+        let mut heard = LineBuffer::new();
         hear(&mut heard, &[b'.'; LINE_MAX]);
         assert!(heard.room().is_empty() && heard.line().is_none());
     }

@@ -9,39 +9,42 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::net::stream::{self, Unusable};
-use super::random;
+use super::stream::{self, Unusable};
+use crate::driver::random;
 use crate::error::Error;
 use crate::pid::Pid;
 use crate::proto::address::Address;
-use crate::proto::connect::Came;
+use crate::proto::connect::DialFailure;
 use crate::proto::handshake::{Hello, Intent, Nonce, Welcome};
 use crate::proto::hex::Hex;
 use crate::proto::record::Record;
 use crate::stage::Stage;
 use crate::stream::Socket;
-use crate::suspicion::{DialFailure, Suspicion};
+use crate::suspicion::{self, Suspicion};
 use crate::transport::Endpoint;
 
 /// Connects to a server of a point.
-pub(super) async fn connect(point: &Path, address: Address, until: Instant) -> Result<Socket, Trouble> {
+pub(in crate::driver) async fn connect(point: &Path, address: Address, until: Instant) -> Result<Socket, Trouble> {
     within(until, stream::connect(point, address)).await?.map_err(Trouble::from)
 }
 
 /// Sends a message.
-pub(super) async fn send(stream: &mut Socket, message: &[u8], until: Instant) -> Result<(), Trouble> {
+pub(in crate::driver) async fn send(stream: &mut Socket, message: &[u8], until: Instant) -> Result<(), Trouble> {
     within(until, stream.write_all(message)).await
 }
 
 /// Receives a message of a fixed size, and not a byte more.
-pub(super) async fn receive<const N: usize>(stream: &mut Socket, until: Instant) -> Result<[u8; N], Trouble> {
+pub(in crate::driver) async fn receive<const N: usize>(
+    stream: &mut Socket,
+    until: Instant,
+) -> Result<[u8; N], Trouble> {
     let mut message = [0; N];
     within(until, stream.read_exact(&mut message)).await?;
     Ok(message)
 }
 
 /// A whole dial, for who needs no machine. What came in between is told with the step at which it came.
-pub(super) async fn whole(
+pub(in crate::driver) async fn whole(
     point: &Path,
     record: &Record,
     intent: Intent,
@@ -54,15 +57,15 @@ pub(super) async fn whole(
     let mut stream = connect(point, record.address, until).await.map_err(at(Stage::Dial))?;
     send(&mut stream, &hello.to_bytes(), until).await.map_err(at(Stage::Hello))?;
     let proof = receive(&mut stream, until).await.map_err(at(Stage::Prove))?;
-    let proof = hello.judge(record, &proof).map_err(|rejected| (Stage::Prove, Trouble::Came(rejected.into())))?;
+    let proof = hello.judge(record, &proof).map_err(|rejected| (Stage::Prove, Trouble::Failed(rejected.into())))?;
     send(&mut stream, &proof, until).await.map_err(at(Stage::Welcome))?;
     let welcome = receive(&mut stream, until).await.map_err(at(Stage::Welcome))?;
-    let welcome = Welcome::from_bytes(&welcome).ok_or((Stage::Welcome, Trouble::Came(Came::Garbage)))?;
+    let welcome = Welcome::from_bytes(&welcome).ok_or((Stage::Welcome, Trouble::Failed(DialFailure::InvalidReply)))?;
     Ok((stream, welcome))
 }
 
 /// A name for a connection in the logs of both sides: the beginning of the client's nonce.
-pub(super) struct Tag(pub(super) Nonce);
+pub(in crate::driver) struct Tag(pub(in crate::driver) Nonce);
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,9 +74,9 @@ impl fmt::Display for Tag {
 }
 
 /// Why a dial went no further.
-pub(super) enum Trouble {
+pub(in crate::driver) enum Trouble {
     /// Something about the other side.
-    Came(Came),
+    Failed(DialFailure),
     /// Another user's process is at the other side.
     User(u32),
     /// The mode of this socket keeps its own user out.
@@ -85,7 +88,7 @@ pub(super) enum Trouble {
 impl From<Unusable> for Trouble {
     fn from(unusable: Unusable) -> Self {
         match unusable {
-            Unusable::Myself => Trouble::Came(Came::Myself),
+            Unusable::Myself => Trouble::Failed(DialFailure::SelfConnect),
             Unusable::User(user) => Trouble::User(user),
             Unusable::Shut(socket) => Trouble::Shut(socket),
         }
@@ -94,33 +97,42 @@ impl From<Unusable> for Trouble {
 
 impl Trouble {
     /// What the machine is told.
-    pub(super) fn came(&self) -> Came {
+    pub(in crate::driver) fn failure(&self) -> DialFailure {
         match self {
-            Trouble::Came(came) => *came,
-            Trouble::User(_) => Came::Impostor,
-            Trouble::Shut(_) => Came::NotWritable,
-            Trouble::Ours(_) => Came::Trouble,
+            Trouble::Failed(failure) => *failure,
+            Trouble::User(_) => DialFailure::Impostor,
+            Trouble::Shut(_) => DialFailure::NotWritable,
+            Trouble::Ours(_) => DialFailure::Local,
         }
     }
 
     /// What a dial of this process came to, at this address and step; or our own trouble.
-    pub(super) fn suspicion(self, pid: Option<Pid>, address: Endpoint, stage: Stage) -> Result<Suspicion, Error> {
-        let came = self.came();
+    pub(in crate::driver) fn suspicion(
+        self,
+        pid: Option<Pid>,
+        address: Endpoint,
+        stage: Stage,
+    ) -> Result<Suspicion, Error> {
+        let failure = self.failure();
         let (user, socket) = match self {
-            Trouble::Came(_) => (None, None),
+            Trouble::Failed(_) => (None, None),
             Trouble::User(user) => (Some(user), None),
             Trouble::Shut(socket) => (None, Some(socket)),
             Trouble::Ours(source) => return Err(Error::System { stage, source }),
         };
-        let failure = DialFailure::of(came).ok_or_else(|| Error::missing("the reason of a dial that failed"))?;
+        let failure =
+            suspicion::DialFailure::of(failure).ok_or_else(|| Error::missing("the reason of a dial that failed"))?;
         Ok(Suspicion { pid, address, stage, failure, user, socket })
     }
 }
 
-pub(super) async fn within<T>(until: Instant, work: impl Future<Output = io::Result<T>>) -> Result<T, Trouble> {
+pub(in crate::driver) async fn within<T>(
+    until: Instant,
+    work: impl Future<Output = io::Result<T>>,
+) -> Result<T, Trouble> {
     match timeout_at(until, work).await {
         Ok(result) => result.map_err(judge),
-        Err(_) => Err(Trouble::Came(Came::Silence)),
+        Err(_) => Err(Trouble::Failed(DialFailure::TimedOut)),
     }
 }
 
@@ -129,9 +141,9 @@ fn judge(error: io::Error) -> Trouble {
     use io::ErrorKind::*;
     match error.kind() {
         // There is no such socket.
-        NotFound | ConnectionRefused => Trouble::Came(Came::Refused),
-        TimedOut => Trouble::Came(Came::Silence),
-        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof => Trouble::Came(Came::HungUp),
+        NotFound | ConnectionRefused => Trouble::Failed(DialFailure::Refused),
+        TimedOut => Trouble::Failed(DialFailure::TimedOut),
+        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof => Trouble::Failed(DialFailure::Closed),
         _ => Trouble::Ours(error),
     }
 }

@@ -18,7 +18,7 @@ use crate::error::{Error, Usage};
 /// # use std::time::Duration;
 /// let mut limits = Limits::default();
 /// limits.idle = Some(Duration::from_secs(60)); // `None`: it stays
-/// limits.clients = Some(8);
+/// limits.max_clients = Some(8);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! The client's machine: from a point's name to a server that welcomed us.
+//! The client's machine: it leads from the name of a point to a server that welcomes this client.
 //!
 //! ```text
 //!   Read ──dialable──▶ Dial ─▶ Hello ─▶ Prove ─▶ Welcome ──▶ Done
@@ -9,13 +9,14 @@
 //!   Reread ─▶ Probe ──free──▶ Clear ─▶ Spawn ─▶ Await ─▶ Verify ─▶ Write ─▶ Confirm ─▶ Dial (holding)
 //! ```
 //!
-//! A [`Step`] is a question; the only way on is to answer it, once, with what its methods take. What is
-//! held meanwhile (the point lock, a child, its record) is the driver's, told by [`Step::holds`]: whoever
-//! drops a step, at the deadline or because nobody waits any more, releases just that.
+//! Each [`Step`] asks the driver for one effect. A method of the step takes the result of that effect and returns the
+//! next step; its documentation states the result. [`Step::holds`] lists what the driver holds meanwhile: the point
+//! lock, a child, the child's record. A driver that drops a step, at the deadline or because its caller gave up,
+//! releases exactly that.
 //!
-//! The machine promises `ClearOnlyIfFree`, `PolicyFidelity`, `NoSpuriousError` and `NoChildLeft`; it
-//! relies on the driver to answer truly, and on locks that are locks. Only what decides is in a step.
-//! Why it all came about is the driver's story.
+//! The machine guarantees `ClearOnlyIfFree`, `PolicyFidelity`, `NoSpuriousError` and `NoChildLeft`, provided that the
+//! driver reports true results and that the file system's locks exclude each other. A step contains only what decisions
+//! depend on; the driver's report has the rest.
 
 mod attempt;
 mod dial;
@@ -38,7 +39,7 @@ use super::random::Random;
 use super::record::{Found, Record};
 use super::scope::{Difference, Place};
 
-/// How many servers one connect starts that were not busy.
+/// The number of servers that one connect starts. A server that reports *busy* is not counted.
 const STARTS: u8 = 3;
 
 /// What a connect holds at a step.
@@ -46,20 +47,20 @@ const STARTS: u8 = 3;
 pub struct Holds {
     /// The point lock.
     pub lock: bool,
-    /// A child that is not registered: it has to be killed.
+    /// A child that is not registered. It must be killed.
     pub child: bool,
-    /// A record in the point that is this child's: it has to be withdrawn.
+    /// The child's record in the point. It must be withdrawn.
     pub record: bool,
 }
 
 impl Holds {
-    /// Whether the record in the point is withdrawn when this is released: only the child's own, and only under the lock.
+    /// Returns whether releasing this withdraws the record in the point: only the child's own, and only under the lock.
     pub const fn withdraws(self) -> bool {
         self.lock && self.record
     }
 }
 
-/// The question that comes next. Each variant is an action of the protocol.
+/// The effect that the driver performs next. Each variant is an action of the protocol.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(missing_docs, reason = "each is documented at its type")]
 pub enum Step {
@@ -85,42 +86,42 @@ pub enum Step {
     Done(Done),
 }
 
-/// How a connect ended. Nothing is held, but for the point lock at [`Done::Start`].
+/// How a connect ended. Nothing is held, except the point lock at [`Done::Start`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Done {
-    /// Welcomed by the server of this record. To [`Goal::Serve`] it says: somebody serves already.
+    /// The server of this record sent a welcome. For [`Goal::Serve`] this means that another process serves already.
     Welcomed(Record, handshake::Welcome),
-    /// [`Goal::Serve`]: the point is ours to serve, and the point lock is held until it is registered.
+    /// [`Goal::Serve`]: this process becomes the server, and holds the point lock until it is registered.
     Start,
-    /// [`Goal::Retire`]: there is no server.
+    /// [`Goal::Retire`]: no server is alive.
     Absent,
-    /// Serve yourself, in this process: the policy asks for it.
+    /// The policy requires an internal server, in this process.
     Internal,
-    /// The point is not for us.
+    /// This client may not use the point.
     Refused(Refusal),
-    /// A live server that does not support what we ask for.
+    /// A live server does not support the request.
     Unsupported(handshake::Answer),
-    /// A live server of a newer version than we understand.
+    /// A live server offers a newer version than this client understands.
     TooNew(Record),
     /// A server could not be started.
     Failed,
-    /// A server said *ready* and does not hold the lifetime lock.
+    /// A server reported *ready* but does not hold the lifetime lock.
     Unverified,
-    /// There is less time left than a start may take.
+    /// Less time is left than a start may take.
     TooLate,
-    /// Our own trouble: the driver knows which.
+    /// A local error, which the driver has recorded.
     Trouble,
 }
 
 impl Step {
-    /// The first step.
+    /// Returns the first step.
     pub fn new(goal: Goal, here: Place, versions: Versions) -> Self {
         let attempt =
             Attempt { goal, here, versions, replaced: None, suspect: None, waited: false, dials: 0, starts: 0 };
         Step::Read(Read { attempt, again: false })
     }
 
-    /// The name of this step's action in the protocol.
+    /// Returns the name of this step's action in the protocol.
     pub const fn name(&self) -> &'static str {
         match self {
             Step::Read(_) => "Read",
@@ -146,7 +147,7 @@ impl Step {
         }
     }
 
-    /// What is held while this question is open, and must be released when it is dropped unanswered.
+    /// Returns what is held during this step, and must be released if the step is dropped.
     pub const fn holds(&self) -> Holds {
         let (lock, child, record) = match self {
             Step::Read(_) | Step::Lock(_) | Step::Backoff(_) | Step::Wait(_) => (false, false, false),
@@ -164,16 +165,16 @@ impl Step {
     }
 }
 
-/// Read the point: no lock, nothing created, at most [`Record::MAX`]` + 1` bytes.
+/// Reads the point without the lock: creates nothing, and reads at most [`Record::MAX`]` + 1` bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Read {
     attempt: Attempt,
-    /// The suspect is dialled again if it is still there.
+    /// Whether the suspect is dialled again if its record is still in the point.
     again: bool,
 }
 
 impl Read {
-    /// What the point holds.
+    /// The point was read.
     pub fn found(self, found: Found) -> Step {
         let Read { mut attempt, again } = self;
         match found {
@@ -189,14 +190,14 @@ impl Read {
     }
 }
 
-/// Try the point lock, creating the file where there is none; its path must still lead to the locked file.
+/// Tries the point lock, and creates the file if there is none. The path must still lead to the locked file.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Lock {
     attempt: Attempt,
 }
 
 impl Lock {
-    /// What the try came to.
+    /// The lock was tried.
     pub fn tried(self, tried: Tried) -> Step {
         let Lock { attempt } = self;
         match tried.means() {
@@ -207,14 +208,14 @@ impl Lock {
     }
 }
 
-/// Read the point again, under the lock.
+/// Reads the point again, under the lock.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reread {
     attempt: Attempt,
 }
 
 impl Reread {
-    /// What the point holds.
+    /// The point was read.
     pub fn found(self, found: Found) -> Step {
         let Reread { attempt } = self;
         match (attempt.row(&found), found) {
@@ -227,29 +228,30 @@ impl Reread {
     }
 }
 
-/// Ask the lifetime lock: a shared try-lock, given back at once.
+/// Probes the lifetime lock with a shared try-lock, and releases it at once.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Probe {
     attempt: Attempt,
     row: Row,
-    /// The record that was read, if there is one.
+    /// The record that was read, if any.
     record: Option<Record>,
 }
 
 impl Probe {
-    /// What the record was found to be.
+    /// Returns the row of the record that was read.
     pub fn row(&self) -> Row {
         self.row
     }
 
-    /// The process of the record that was read, and in which part its scope differs from here, if it does.
+    /// Returns the process of the record, and the part in which its scope differs from this place; `None` if it does
+    /// not.
     pub fn elsewhere(&self) -> Option<(u32, Difference)> {
         let record = self.record.as_ref()?;
         Some((record.pid, self.attempt.here.differs(&record.scope)?))
     }
 
-    /// Whether that says that no server is alive: *free* does, and so does a life file that is not there and that nobody
-    /// makes again.
+    /// Returns whether this result shows that no server is alive: the lock is free, or there is no life file and no
+    /// server has to be given time to make it again.
     pub fn is_free(&self, lifetime: Lifetime) -> bool {
         matches!(lifetime, Lifetime::Free | Lifetime::Absent) && self.verdict(lifetime) != Verdict::Wait
     }
@@ -261,7 +263,7 @@ impl Probe {
         }
     }
 
-    /// What the lock said.
+    /// The lifetime lock was probed.
     pub fn answered(self, lifetime: Lifetime) -> Step {
         let verdict = self.verdict(lifetime);
         let Probe { mut attempt, row, record } = self;
@@ -272,7 +274,7 @@ impl Probe {
             Verdict::Start => Step::Clear(Clear { attempt }),
             Verdict::DialHolding => match record {
                 Some(record) => Step::Dial(Dial { dialing: Dialing { attempt, record, how: DialMode::Holding } }),
-                // Only a record is dialled; reading again loses nothing.
+                // Without a record there is nothing to dial; reading again loses nothing.
                 None => unlock(Then::Backoff(attempt, false)),
             },
             Verdict::BackOff => unlock(Then::Backoff(attempt, false)),
@@ -283,14 +285,14 @@ impl Probe {
     }
 }
 
-/// Withdraw what the point holds. It is dead: the lifetime lock was free.
+/// Withdraws the content of the point. Its server is dead, for the lifetime lock was free.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Clear {
     attempt: Attempt,
 }
 
 impl Clear {
-    /// The point is empty; `random` was drawn for the cookie of the server that comes next.
+    /// The point is empty; `random` was drawn for the cookie of the next server.
     pub fn cleared(self, random: Random) -> Step {
         match self.attempt.goal {
             Goal::Serve => Step::Done(Done::Start),
@@ -298,13 +300,13 @@ impl Clear {
         }
     }
 
-    /// Nothing was done: there is less time left than a start may take.
+    /// The point was left alone: less time is left than a start may take.
     pub fn too_late(self) -> Step {
         unlock(Then::Done(Done::TooLate))
     }
 }
 
-/// Kill the child, which is not registered.
+/// Kills the child, which is not registered.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Kill {
     next: After,
@@ -326,13 +328,13 @@ impl After {
 }
 
 impl Kill {
-    /// It was killed; its end is not awaited.
+    /// The child was killed. The machine does not wait for its end.
     pub fn killed(self) -> Step {
         self.next.step()
     }
 }
 
-/// Release the point lock, by an explicit unlock.
+/// Releases the point lock, by an explicit unlock.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Unlock {
     then: Then,
@@ -340,9 +342,9 @@ pub struct Unlock {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Then {
-    /// Back off, then read again; whether a suspect that is still there is dialled again.
+    /// Backs off, then reads again; whether a suspect that is still there is dialled again.
     Backoff(Attempt, bool),
-    /// Wait for a life file, then read again; whether a suspect that is still there is dialled again.
+    /// Waits for a life file, then reads again; whether a suspect that is still there is dialled again.
     Wait(Attempt, bool),
     Done(Done),
 }
@@ -362,13 +364,13 @@ impl Then {
 }
 
 impl Unlock {
-    /// It is released.
+    /// The lock is released.
     pub fn unlocked(self) -> Step {
         self.then.step()
     }
 }
 
-/// Wait a little, holding nothing. That is no attempt.
+/// Waits briefly, holding nothing. This does not count as an attempt.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Backoff {
     attempt: Attempt,
@@ -376,19 +378,20 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Whether this connect waits for a server that holds its lifetime lock and does not answer.
+    /// Returns the record of the server that this connect waits for: one that holds its lifetime lock but does not
+    /// answer.
     pub fn suspects(&self) -> Option<&Record> {
         self.attempt.suspect.as_ref().filter(|_| self.again)
     }
 
-    /// The time is over.
+    /// The pause is over.
     pub fn elapsed(self) -> Step {
         let Backoff { attempt, again } = self;
         Step::Read(Read { attempt, again })
     }
 }
 
-/// Wait for longer than a server takes to look after its files, holding nothing: where there is no life file, it needs the
+/// Waits longer than a server takes to check its files, holding nothing: a server whose life file is gone needs the
 /// point lock to make it again.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Wait {
@@ -397,7 +400,7 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// The time is over. A life file that is not there now is not missed by anybody.
+    /// The time is over. If there is still no life file, no server needs it.
     pub fn elapsed(self) -> Step {
         let Wait { attempt, again } = self;
         Step::Read(Read { attempt: Attempt { waited: true, ..attempt }, again })

@@ -5,11 +5,11 @@
 //!            Claim ─▶ Build ─▶ Listen ─▶ Write ─▶ Unlock ─────▶ Serve      (started by hand)
 //! ```
 //!
-//! From there on, and where the start fails, it is the [`serving`] machine.
+//! The [`serving`] machine continues from there, and wherever the start fails.
 //!
-//! Promised by both: `SingleServing` and `OneHandler` (the lifetime lock is held from before Build until after Drain),
-//! `NoLiveInvalidation` (only Withdraw and Restore touch a point that is registered, under the point lock), `NoLostConnect`
-//! (clients are counted at one [`Gate`](serving::Gate), and Look shuts it).
+//! Both together guarantee: `SingleServing` and `OneHandler` (the lifetime lock is held from before Build until after
+//! Drain), `NoLiveInvalidation` (only Withdraw and Restore change a registered point, under the point lock),
+//! `NoLostConnect` (clients are counted at one [`Gate`](serving::Gate), which Look shuts).
 
 mod check;
 mod startup;
@@ -22,13 +22,13 @@ pub use self::startup::{Build, Claim, Listen, Ready, Refuse, Registered, Watch, 
 /// Who started this server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Starter {
-    /// A client, which holds the point lock and registers it.
+    /// A client, which holds the point lock and registers the server.
     Spawner,
-    /// Nobody: it holds the point lock and registers itself.
+    /// The user. The server itself holds the point lock and writes its record.
     Hand,
 }
 
-/// The question that comes next. Each variant but the last is an action of the protocol.
+/// The effect that the driver performs next. Each variant but the last is an action of the protocol.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(missing_docs, reason = "each is documented at its type")]
 pub enum Step {
@@ -40,12 +40,12 @@ pub enum Step {
     Registered(Registered),
     Write(Write),
     Refuse(Refuse),
-    /// The start is over.
+    /// The start is over: the step of the serving machine.
     Serving(serving::Step),
 }
 
 impl Step {
-    /// The first step. One started by hand holds the point lock, and cleared the point.
+    /// Returns the first step. A server that was started by hand holds the point lock, and has cleared the point.
     pub const fn new(starter: Starter) -> Self {
         match starter {
             Starter::Spawner => Step::Watch(Watch(())),
@@ -53,7 +53,7 @@ impl Step {
         }
     }
 
-    /// The name of this step's action in the protocol.
+    /// Returns the name of this step's action in the protocol.
     pub const fn name(&self) -> &'static str {
         match self {
             Step::Watch(_) => "Watch",
@@ -68,7 +68,7 @@ impl Step {
         }
     }
 
-    /// What is held while this question is open.
+    /// Returns what is held during this step.
     pub const fn holds(&self) -> Holds {
         let (lock, life) = match self {
             Step::Watch(_) => (false, false),
@@ -84,7 +84,7 @@ impl Step {
         Holds { lock, life }
     }
 
-    /// What this step remembers.
+    /// Returns the data of this step.
     pub fn facts(&self) -> Facts {
         match self {
             Step::Refuse(Refuse { done }) => Facts::of_end(*done),

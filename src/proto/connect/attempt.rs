@@ -1,16 +1,17 @@
-//! What a connect is for, and what decides on its way.
+//! The goal of a connect, and the state that its decisions depend on.
 
 use super::{Done, Lock, Row, Step};
 use crate::proto::handshake::Intent;
 use crate::proto::record::{Found, Record};
 use crate::proto::scope::{Place, Reach};
 
-/// How many different records are dialled without the lock.
+/// The number of different records that are dialled without the lock.
 const FREE_DIALS: u8 = 2;
-/// What this connect is for.
+
+/// The goal of a connect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Goal {
-    /// To be served.
+    /// To become a client of the server.
     Connect(Policy),
     /// To become the server, unless there is one.
     Serve,
@@ -18,31 +19,31 @@ pub enum Goal {
     Retire,
 }
 
-/// How a server may be started. A registered one that lives is joined whatever the policy.
+/// How a server may be started. A client joins a live registered server under every policy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Policy {
-    /// As a process. What keeps it from starting is an error.
+    /// As a process. If it cannot start, the connect fails with an error.
     External,
-    /// As a thread of this process, which all its connects share and which ends with the last of them. It takes no
-    /// lock and touches no file.
+    /// As a thread of this process. All connects of the process share it, and it ends with the last of them. It takes
+    /// no lock and touches no file.
     Internal,
-    /// As a process, or as a thread where the program cannot be executed, ends, fails, talks nonsense or takes too
-    /// long; never beside a server that may be alive.
+    /// As a process; as a thread if the program cannot be executed, ends, fails, writes no valid reply or takes too
+    /// long. No thread starts while another server may be alive.
     Robust,
 }
 
-/// Which versions of the service a client is for: numbers of the user's own, that only grow.
+/// The versions of the service that a client accepts. The user chooses the numbers, which only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Versions {
-    /// The client's own. A server of an older one is asked to retire, and replaced.
+    /// The client's own version. The client asks a server of an older version to retire, and replaces it.
     pub ours: u32,
-    /// The newest that it understands. A server of a newer one is left alone.
+    /// The newest version that the client understands. It leaves a server of a newer version alone.
     pub newest: u32,
 }
 
 impl Versions {
-    /// Any server will do.
+    /// Accepts every server.
     pub const ANY: Versions = Versions { ours: 0, newest: u32::MAX };
 }
 
@@ -56,7 +57,7 @@ impl Goal {
     }
 }
 
-/// What decides, from the first step to the last.
+/// The state that decisions depend on, from the first step to the last.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Attempt {
     pub(super) goal: Goal,
@@ -64,13 +65,13 @@ pub(super) struct Attempt {
     pub(super) versions: Versions,
     /// The record of an older server that was asked to retire.
     pub(super) replaced: Option<Record>,
-    /// The record that was dialled last, to no avail.
+    /// The record of the last dial that failed.
     pub(super) suspect: Option<Record>,
-    /// There was no life file, and a server had the time to make it again.
+    /// Whether there was no life file and a server had time to make it again.
     pub(super) waited: bool,
-    /// How many different records were dialled without the lock.
+    /// The number of different records that were dialled without the lock.
     pub(super) dials: u8,
-    /// How many servers were started that were not busy.
+    /// The number of servers that were started and did not report *busy*.
     pub(super) starts: u8,
 }
 
@@ -82,8 +83,9 @@ impl Attempt {
             && self.dials < FREE_DIALS
     }
 
-    /// What to ask the server of a record: an older one is to go, where a newer can be started. A second one only if it
-    /// is newer than the first, which another client of another version started meanwhile: so it comes to an end.
+    /// Returns what to request from the server of a record. An older server is asked to retire if this client can start
+    /// a newer one. A second server, which a client of another version started meanwhile, is asked only if it is newer
+    /// than the first: otherwise two such clients could replace each other's servers forever.
     pub(super) fn intent(&self, record: &Record) -> Intent {
         match self.goal {
             Goal::Connect(Policy::External | Policy::Robust)
@@ -96,7 +98,7 @@ impl Attempt {
         }
     }
 
-    /// Where to go when nothing was found that can be dialled without the lock.
+    /// Returns the next step if there is no record to dial without the lock.
     pub(super) fn without_a_server(self) -> Step {
         match self.goal {
             Goal::Connect(Policy::Internal) => Step::Done(Done::Internal),
@@ -104,7 +106,7 @@ impl Attempt {
         }
     }
 
-    /// The row of the table that a record, read under the lock, stands for.
+    /// Returns the row of the table for what was read under the lock.
     pub(super) fn row(&self, found: &Found) -> Row {
         match found {
             Found::Absent | Found::Empty | Found::Malformed(_) => Row::Nothing,
@@ -113,7 +115,8 @@ impl Attempt {
             Found::Record(record) => self.row_of(record),
         }
     }
-    /// The same, of a record.
+
+    /// Returns the row of the table for a record.
     pub(super) fn row_of(&self, record: &Record) -> Row {
         match self.replaced.as_ref() == Some(record) {
             true => Row::Replaced,

@@ -1,4 +1,4 @@
-//! The four questions of a dial: connect, say hello, await the proof, await the welcome.
+//! The four steps of a dial: connect, send hello, wait for the proof, wait for the welcome.
 
 use super::verdict::{Class, DialFailure};
 use super::{Attempt, Done, Goal, Probe, Step, Then, unlock};
@@ -18,7 +18,7 @@ pub(super) struct Dialing {
 pub(super) enum DialMode {
     /// Without the lock.
     Free,
-    /// Without the lock, a suspect whose lifetime lock was held.
+    /// Without the lock, again: a suspect whose lifetime lock was held.
     Again,
     /// Holding the point lock.
     Holding,
@@ -50,16 +50,16 @@ impl Dialing {
     }
 }
 
-/// The questions before the proof know what they dial, and each can come to nothing.
+/// Implements what the steps before the proof share: the record that they dial, and the dial's failure.
 macro_rules! dialling {
     ($($step:ident),*) => {$(
         impl $step {
-            /// The record that is being dialled.
+            /// Returns the record that is being dialled.
             pub fn record(&self) -> &Record {
                 &self.dialing.record
             }
 
-            /// The dial came to nothing.
+            /// The dial failed.
             pub fn failed(self, failure: DialFailure) -> Step {
                 self.dialing.failed(failure)
             }
@@ -68,14 +68,14 @@ macro_rules! dialling {
 }
 dialling!(Dial, Hello, Prove);
 
-/// Connect to the record's address.
+/// Connects to the record's address.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Dial {
     pub(super) dialing: Dialing,
 }
 
 impl Dial {
-    /// Something accepted; `random` was drawn for this handshake.
+    /// The connection is accepted; `random` was drawn for this handshake.
     pub fn connected(self, random: Random) -> Step {
         let Dial { dialing } = self;
         let hello = handshake::Hello::new(dialing.attempt.intent(&dialing.record), random);
@@ -83,7 +83,7 @@ impl Dial {
     }
 }
 
-/// Say hello.
+/// Sends hello.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Hello {
     pub(super) dialing: Dialing,
@@ -91,36 +91,36 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// What to send.
+    /// Returns the message to send.
     pub fn message(&self) -> [u8; HELLO] {
         self.hello.to_bytes()
     }
 
-    /// The nonce of this handshake.
+    /// Returns the nonce of this handshake.
     pub fn nonce(&self) -> Nonce {
         self.hello.nonce()
     }
 
-    /// It was sent.
+    /// The message was sent.
     pub fn sent(self) -> Step {
         let Hello { dialing, hello } = self;
         Step::Prove(Prove { dialing, hello })
     }
 }
 
-/// Await the server's proof.
+/// Waits for the server's proof.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Prove {
     pub(super) dialing: Dialing,
     hello: handshake::Hello,
 }
 
-/// The client's own proof, which only a server that proved itself is given.
+/// The client's own proof. It is sent only to a server that has proved that it knows the cookie.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Proof([u8; CLIENT_PROOF]);
 
 impl Prove {
-    /// Judges what came; [`Prove::proved`] or [`Prove::failed`] goes on.
+    /// Judges the server's message. The caller passes the result to [`Prove::proved`] or [`Prove::failed`].
     pub fn judge(&self, bytes: &[u8; SERVER_PROOF]) -> Result<Proof, DialFailure> {
         let Dialing { attempt, record, .. } = &self.dialing;
         let proof = self.hello.judge(record, bytes)?;
@@ -128,13 +128,13 @@ impl Prove {
         if connects && record.version > attempt.versions.newest { Err(DialFailure::TooNew) } else { Ok(Proof(proof)) }
     }
 
-    /// The server knows the cookie.
+    /// The server has proved that it knows the cookie.
     pub fn proved(self, proof: Proof) -> Step {
         Step::Welcome(Welcome { dialing: self.dialing, proof })
     }
 }
 
-/// Send the client's proof and await the welcome.
+/// Sends the client's proof, and waits for the welcome.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Welcome {
     pub(super) dialing: Dialing,
@@ -142,33 +142,33 @@ pub struct Welcome {
 }
 
 impl Welcome {
-    /// The record that is being dialled.
+    /// Returns the record that is being dialled.
     pub fn record(&self) -> &Record {
         &self.dialing.record
     }
 
-    /// The dial came to nothing, after the server proved that it knows the cookie.
+    /// The dial failed after the server's proof.
     pub fn failed(self, failure: DialFailure) -> Step {
         self.dialing.failed(failure.after_the_proof())
     }
 
-    /// What to send.
+    /// Returns the message to send.
     pub fn message(&self) -> [u8; CLIENT_PROOF] {
         self.proof.0
     }
 
-    /// Judges what came; [`Welcome::welcomed`] or [`Welcome::failed`] goes on.
+    /// Judges the server's message. The caller passes the result to [`Welcome::welcomed`] or [`Welcome::failed`].
     pub fn judge(&self, bytes: &[u8; WELCOME]) -> Result<handshake::Welcome, DialFailure> {
         handshake::Welcome::from_bytes(bytes).ok_or(DialFailure::InvalidReply)
     }
 
-    /// Whether it is an older server that is asked to retire.
+    /// Returns whether this connect asks an older server to retire.
     pub fn replaces(&self) -> bool {
         let Dialing { attempt, record, .. } = &self.dialing;
         attempt.intent(record) != attempt.goal.intent()
     }
 
-    /// The server counts this client, or does what it asked for.
+    /// The server has counted this client, or accepted its request.
     pub fn welcomed(self, welcome: handshake::Welcome) -> Step {
         let replaces = self.replaces();
         let Dialing { mut attempt, record, how } = self.dialing;

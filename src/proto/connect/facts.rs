@@ -1,34 +1,34 @@
-//! What a step remembers, for the table that ties the machine's states to the spec's: see `model/`.
+//! The data of a step, for the table that maps the machine's states to those of the spec: see `model/`.
 
 use super::attempt::Attempt;
 use super::dial::{DialMode, Dialing};
 use super::*;
 
-/// What decides at a step, beside its name, in the words of the spec.
+/// The data of a step besides its name, in the words of the spec.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Facts<'a> {
-    /// The record that was dialled last, to no avail.
+    /// The record of the last dial that failed.
     pub suspect: Option<&'a Record>,
-    /// How many records were dialled without the lock.
+    /// The number of records that were dialled without the lock.
     pub dials: u8,
-    /// How many servers were started that were not busy.
+    /// The number of servers that were started and did not report *busy*.
     pub starts: u8,
     /// The record that is being dialled.
     pub dialled: Option<&'a Record>,
-    /// How: `Free`, `Again` or `Holding`; empty where nothing is dialled.
+    /// The mode of the dial: `Free`, `Again` or `Holding`; empty if nothing is dialled.
     pub how: &'static str,
-    /// Whether the suspect is dialled again if it is still there.
+    /// Whether the suspect is dialled again if its record is still in the point.
     pub again: bool,
-    /// Whether it was waited for a life file that is not there.
+    /// Whether the client has waited for a missing life file.
     pub waited: bool,
-    /// What the record was found to be.
+    /// The row of the record that was read.
     pub row: Option<Row>,
-    /// What comes after *Kill*, *Fallback* and *Unlock*: `Backoff`, `Again`, `Wait`, `Fallback`, or how it ends.
+    /// What follows *Kill*, *Fallback* and *Unlock*: `Backoff`, `Again`, `Wait`, `Fallback`, or the name of an end.
     pub then: &'static str,
 }
 
 impl Step {
-    /// What this step remembers.
+    /// Returns the data of this step.
     pub fn facts(&self) -> Facts<'_> {
         match self {
             Step::Read(Read { attempt, again })
@@ -87,7 +87,7 @@ impl Then {
 }
 
 impl Done {
-    /// The name of this end in the spec.
+    /// Returns the name of this end in the spec.
     pub const fn name(&self) -> &'static str {
         match self {
             Done::Welcomed(..) => "Welcomed",

@@ -1,4 +1,4 @@
-//! Starting a server: the process, its reply, its record, and what to do where that fails.
+//! Starts a server: the process, its reply, its record, and what follows a failure.
 
 use super::dial::{DialMode, Dialing};
 use super::{After, Attempt, Dial, Done, Goal, Kill, Lifetime, Policy, Refusal, Step, Then, Versions, unlock};
@@ -7,7 +7,7 @@ use crate::proto::record::Record;
 use crate::proto::scope::Reach;
 
 impl Attempt {
-    /// A server cannot be started: what the policy makes of it.
+    /// Returns the step after a failed start, which depends on the policy.
     pub(super) fn failed(self, child: bool) -> Step {
         let next = match self.goal {
             Goal::Connect(Policy::Robust) => After::Fallback(self),
@@ -17,7 +17,7 @@ impl Attempt {
     }
 }
 
-/// Start a process; its cookie and budget go in.
+/// Starts a process, and sends it its cookie and budget.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Spawn {
     pub(super) attempt: Attempt,
@@ -25,25 +25,25 @@ pub struct Spawn {
 }
 
 impl Spawn {
-    /// The secret of the server to be started.
+    /// Returns the secret of the server that is started.
     pub fn cookie(&self) -> &Cookie {
         &self.cookie
     }
 
-    /// There is a child.
+    /// The child runs.
     pub fn spawned(self) -> Step {
         let Spawn { mut attempt, cookie } = self;
         attempt.starts += 1;
         Step::Await(Await { attempt, cookie })
     }
 
-    /// The program cannot be executed: not there, not allowed, no program.
+    /// The program cannot be executed: it is missing, not permitted, or not a program.
     pub fn cannot_execute(self) -> Step {
         self.attempt.failed(false)
     }
 }
 
-/// Await the child's reply, its exit and the end of its budget, whichever comes first.
+/// Waits for the child's reply, its exit or the end of its budget, whichever comes first.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Await {
     pub(super) attempt: Attempt,
@@ -51,36 +51,36 @@ pub struct Await {
 }
 
 impl Await {
-    /// It listens, and this is how to reach it.
+    /// The child listens, and sent its record.
     pub fn ready(self, record: Record) -> Step {
         let Await { attempt, cookie } = self;
         let ours = record.cookie == cookie && attempt.here.reach(&record) != Reach::Apart;
         let Versions { ours: wanted, newest } = attempt.versions;
         match ours {
-            // As beside one that serves already: it is for another client, and we are no substitute for it.
+            // A newer server that serves already is left alone, too; an internal server would be no substitute for it.
             true if record.version > newest => {
                 Step::Kill(Kill { next: After::Unlock(Then::Done(Done::TooNew(record))) })
             }
             true if record.version >= wanted => Step::Verify(Verify { attempt, record }),
-            // Registered, an older one would be replaced by the next client of our version: again and again.
+            // If an older child were registered, each client of this version would replace it again.
             _ => attempt.failed(true),
         }
     }
 
-    /// It could not get the lifetime lock. That is no attempt.
+    /// The child could not take the lifetime lock. This does not count as a start.
     pub fn busy(self) -> Step {
         let mut attempt = self.attempt;
         attempt.starts -= 1;
         Step::Kill(Kill { next: After::Unlock(Then::Backoff(attempt, false)) })
     }
 
-    /// It said that it failed, said nonsense, exited, or used up its budget.
+    /// The child reported a failure, wrote no valid reply, exited, or used up its budget.
     pub fn failed(self) -> Step {
         self.attempt.failed(true)
     }
 }
 
-/// Ask the lifetime lock once more: now it must be held.
+/// Probes the lifetime lock again: the child must hold it now.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Verify {
     pub(super) attempt: Attempt,
@@ -88,7 +88,7 @@ pub struct Verify {
 }
 
 impl Verify {
-    /// What the lock said.
+    /// The lifetime lock was probed.
     pub fn answered(self, lifetime: Lifetime) -> Step {
         let Verify { attempt, record } = self;
         let done = match lifetime {
@@ -100,7 +100,7 @@ impl Verify {
     }
 }
 
-/// Write the child's record, in one write at offset 0.
+/// Writes the child's record, in one write at offset 0.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Write {
     pub(super) attempt: Attempt,
@@ -108,19 +108,19 @@ pub struct Write {
 }
 
 impl Write {
-    /// What to write.
+    /// Returns the record to write.
     pub fn record(&self) -> &Record {
         &self.record
     }
 
-    /// It is there, whole.
+    /// The record is written completely.
     pub fn written(self) -> Step {
         let Write { attempt, record } = self;
         Step::Confirm(Confirm { attempt, record })
     }
 }
 
-/// Say *registered* to the child. From here on it is a server like any other.
+/// Sends *registered* to the child. From here on the child is a server like any other.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Confirm {
     pub(super) attempt: Attempt,
@@ -128,33 +128,33 @@ pub struct Confirm {
 }
 
 impl Confirm {
-    /// It was said; whether it arrived, the dial finds out.
+    /// The message was sent. The dial shows whether it arrived.
     pub fn confirmed(self) -> Step {
         let Confirm { attempt, record } = self;
         Step::Dial(Dial { dialing: Dialing { attempt, record, how: DialMode::Holding } })
     }
 }
 
-/// Look again before serving in this process: the path leads to the locked file, and the lifetime lock is
-/// free, tried until `patience` is over, for a killed child may still be dying.
+/// Checks again before serving in this process: the path must lead to the locked file, and the lifetime lock must be
+/// free. The lifetime lock is probed until `patience` is over, for a killed child may still be exiting.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Fallback {
     pub(super) attempt: Attempt,
 }
 
-/// What a look before serving in this process came to.
+/// The result of the check before serving in this process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Looked {
     /// No server is alive.
     Free,
-    /// There may be one, or the lock that is held protects nothing.
+    /// A server may be alive, or the point lock that is held no longer protects the point.
     NotFree,
-    /// The lifetime lock is still held: ask again after a pause.
+    /// The lifetime lock is still held: probe it again after a pause.
     Again,
 }
 
 impl Looked {
-    /// Judges whether the point's path leads to the locked file, what the lifetime lock says, and whether patience is over.
+    /// Decides by whether the point's path leads to the locked file, the lifetime lock, and whether `patience` is over.
     pub const fn of(is_current: bool, lifetime: Lifetime, is_over: bool) -> Self {
         match (is_current, lifetime, is_over) {
             (true, Lifetime::Free | Lifetime::Absent, _) => Looked::Free,
@@ -170,7 +170,7 @@ impl Fallback {
         unlock(Then::Done(Done::Internal))
     }
 
-    /// There may be one.
+    /// A server may be alive.
     pub fn not_free(self) -> Step {
         unlock(Then::Backoff(self.attempt, false))
     }

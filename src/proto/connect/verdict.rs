@@ -1,25 +1,25 @@
-//! The two tables of the client: what a record and the lifetime lock come to, and what a dial came to.
+//! The client's two tables: record × lifetime lock, and the outcome of a dial.
 
 use crate::proto::handshake::{self, Rejected};
 use crate::proto::record::Record;
 use crate::proto::scope::{Place, Reach};
 
-/// What the record says, seen from this connect.
+/// The kind of record that was read, as seen by this connect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Row {
     /// Absent, empty or malformed.
     Nothing,
-    /// Of a newer format than ours.
+    /// Of a newer format than this program understands.
     Newer,
-    /// Of the other dialect, whole.
+    /// A complete record of the other dialect.
     OtherDialect,
-    /// Of another machine, in a home whose locks may be no locks between machines.
+    /// Of another machine, in a home whose locks may not exclude processes of other machines.
     Foreign,
-    /// At a port that is somebody else's from here, or nobody knows whose.
+    /// At a port that, from this place, belongs to another process or may belong to any.
     Apart,
-    /// At a port that is its server's only if the other boot that it names is this one.
+    /// Of another boot identifier. The port belongs to its server only if that identifier names this boot, too.
     Doubtful,
-    /// Valid, of an older server that was asked to retire.
+    /// Valid, of an older server that this client asked to retire.
     Replaced,
     /// Valid, and not dialled yet.
     Fresh,
@@ -28,7 +28,7 @@ pub enum Row {
 }
 
 impl Row {
-    /// Returns what a record says to who stands at this place: after a dial that failed, or before any.
+    /// Returns the row of a record as seen from this place. `dialled`: a dial of this record has failed.
     pub fn of(here: &Place, record: &Record, dialled: bool) -> Self {
         match here.reach(record) {
             Reach::Direct if !dialled => Row::Fresh,
@@ -40,42 +40,43 @@ impl Row {
     }
 }
 
-/// What the lifetime lock said, asked while holding the point lock. *Free* is a fact, *held* is none.
+/// The state of the lifetime lock, probed under the point lock. *Free* stays true while the point lock is held; *held*
+/// may change at any time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Lifetime {
-    /// No server is alive, whatever the record says.
+    /// No server is alive, regardless of the record.
     Free,
-    /// Something holds it: a server, or what is left of one.
+    /// A process holds it: a server, or one that is exiting.
     Held,
-    /// There is no life file: nobody holds it, or it was removed and its server has not made it again.
+    /// There is no life file: no server is alive, or the file was removed and its server has not made it again.
     Absent,
-    /// It cannot be opened, or there are no locks here.
+    /// It cannot be opened, or the file system has no locks.
     CannotTell,
 }
 
-/// What a record and the lifetime lock come to.
+/// The decision by record and lifetime lock.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Verdict {
     Start,
     BackOff,
     DialHolding,
-    /// Dial the suspect again, without the lock.
+    /// Dials the suspect again, without the lock.
     DialAgain,
-    /// Wait for a server to make its life file again; if none did, start.
+    /// Waits for a server to make its life file again, and starts one if none does.
     Wait,
     Refuse(Refusal),
 }
 
-/// Why a connect ends although nothing failed.
+/// Why a connect ends without a server although no operation failed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Refusal {
-    /// A newer program's server lives here.
+    /// The server of a newer program is alive.
     Incompatible,
     /// The point belongs to servers of another dialect.
     OtherDialect,
-    /// The point belongs to another machine, and whether that one's server lives cannot be told here.
+    /// The point belongs to another machine, and this machine cannot know whether its server is alive.
     ForeignScope,
-    /// Nobody can tell whether a server is alive.
+    /// Whether a server is alive cannot be determined.
     CannotTell,
 }
 
@@ -105,7 +106,7 @@ pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
         (Apart, Held) => BackOff,
         (Apart, Absent) => Wait,
         (Apart, CannotTell) => NO_IDEA,
-        // Of another boot, unless a held lock says otherwise.
+        // The record is of another boot, unless the lifetime lock is held.
         (Doubtful, Free | Absent) => Start,
         (Doubtful, Held) => DialHolding,
         (Doubtful, CannotTell) => NO_IDEA,
@@ -121,48 +122,48 @@ pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
     }
 }
 
-/// What a dial came to, short of a welcome.
+/// How a dial failed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum DialFailure {
-    /// An error that is not in this list: our own trouble.
+    /// A local error: any that is not in this list.
     Local,
     /// Refused, or no such socket.
     Refused,
-    /// The mode of the socket keeps its own user out.
+    /// The mode of the socket denies access to its owner.
     NotWritable,
-    /// We reached ourselves.
+    /// The socket was connected to itself.
     SelfConnect,
-    /// `patience` is over, or the system's own.
+    /// `patience` is over, or the system's own timeout.
     TimedOut,
-    /// It hung up before its proof: an end, reset, aborted, or a broken pipe.
+    /// The server closed the connection before its proof: an end, reset, aborted, or a broken pipe.
     Closed,
-    /// It hung up after its proof, before the welcome.
+    /// The server closed the connection after its proof and before the welcome.
     NotAdmitted,
-    /// It said what no server says.
+    /// The reply is not one that a server sends.
     InvalidReply,
-    /// It does not know the cookie.
+    /// The other side does not know the cookie.
     Impostor,
-    /// It knows the cookie, and does not support what we ask for.
+    /// The server knows the cookie, but does not support the request.
     Unsupported(handshake::Answer),
-    /// It knows the cookie, and offers a newer version of the service than we understand.
+    /// The server knows the cookie, but offers a newer version of the service than this client understands.
     TooNew,
 }
 
-/// What to make of a dial's outcome.
+/// The class of a failed dial, which decides what follows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Class {
-    /// It proves nothing about anybody.
+    /// A local error. It shows nothing about the server.
     Ours,
-    /// No proof, a reason to ask the lifetime lock.
+    /// The server may be dead: a reason to probe the lifetime lock, but no proof.
     Suspicion,
-    /// A live server that is not for us.
+    /// A live server that this client cannot use.
     Incompatible,
 }
 
 impl DialFailure {
-    /// Returns what this is where the server has proved itself: one that hangs up then knows the cookie, and does not
-    /// welcome.
+    /// Returns this failure as it counts after the server's proof: a server that closes the connection then knows the
+    /// cookie, but does not admit the client.
     pub const fn after_the_proof(self) -> Self {
         match self {
             DialFailure::Closed => DialFailure::NotAdmitted,
@@ -170,7 +171,7 @@ impl DialFailure {
         }
     }
 
-    /// Returns what to make of this outcome: `docs/protocol.md`, "Dial outcomes".
+    /// Returns the class of this failure: `docs/protocol.md`, "Dial outcomes".
     pub const fn class(self) -> Class {
         match self {
             DialFailure::Local => Class::Ours,

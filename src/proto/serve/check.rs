@@ -1,4 +1,4 @@
-//! What a server makes of what it finds when it looks after its files.
+//! What a server decides when it checks its files.
 
 use crate::proto::record::{Found, Record};
 use crate::proto::scope::Place;
@@ -7,19 +7,21 @@ use crate::proto::serving::Checked;
 /// What a server found at the path of its life file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum LifeFile {
-    /// The one that it locked.
+    /// The file that this server locked.
     Mine,
-    /// None, or one that nobody has locked.
+    /// No file, or one that is not locked.
     Unheld,
-    /// One that another has locked, or no directory for it any more.
+    /// A file that another process has locked, or its directory is gone.
     Lost,
 }
 
 impl Checked {
-    /// Life file × record, seen from a place; `in_place` says whether the point is the file in which my record was written.
-    /// A copy of it is another file, with a lock of its own. While I hold the lifetime lock of my life file nobody else can be
-    /// registered: what another wrote of our format is damage. Where locks may not be locks between machines, another
-    /// machine's server may serve all the same, and one of the two has to go.
+    /// Decides by life file and record, as seen from `here`. `in_place`: the point is the file in which `mine` was
+    /// written. A copy of it is another file, with a lock of its own.
+    ///
+    /// While this server holds the lifetime lock of its life file no other server can be registered, so any other
+    /// record of this format is damage. Locks may not exclude processes of other machines, though: another machine's
+    /// server may serve as well, and then this one retires.
     pub fn of(life: LifeFile, found: &Found, in_place: bool, mine: &Record, here: &Place) -> Self {
         match (life, found) {
             (LifeFile::Lost, _) | (_, Found::Newer { .. } | Found::OtherDialect) => Checked::Lost,
@@ -31,7 +33,8 @@ impl Checked {
     }
 }
 
-/// *Withdraw*: returns whether a server may withdraw what the point holds. It may withdraw its own record, and nothing else.
+/// *Withdraw*: returns whether a server may withdraw what the point holds. It may withdraw its own record, and nothing
+/// else.
 pub fn may_withdraw(found: &Found, mine: &Record) -> bool {
     matches!(found, Found::Record(record) if record == mine)
 }

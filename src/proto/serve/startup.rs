@@ -1,39 +1,39 @@
-//! A server's start, up to *Serve*.
+//! The steps of a server's start, up to *Serve*.
 
 use core::time::Duration;
 
 use super::{Done, Starter, Step, serving};
 
-/// Start the watchdog, which ends this process unless it is registered in time; read the spawner's order.
+/// Starts the watchdog, which ends this process unless it is registered in time, and reads the spawner's order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Watch(pub(super) ());
 
 impl Watch {
-    /// The order came.
+    /// The order was received.
     pub fn ordered(self) -> Step {
         Step::Claim(Claim { starter: Starter::Spawner })
     }
 }
 
-/// Try the lifetime lock, again and again: an orphan or a predecessor that drains may still hold it.
+/// Tries the lifetime lock repeatedly: an orphan or a predecessor that drains may still hold it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Claim {
     pub(super) starter: Starter,
 }
 
 impl Claim {
-    /// Returns which part of the time for the whole start may be spent on it. It is half: *busy* has to be said before the
-    /// spawner gives up.
+    /// Returns the part of the start's time that may be spent on the tries. It is half, so that *busy* reaches the
+    /// spawner before it gives up.
     pub fn share(&self, budget: Duration) -> Duration {
         budget / 2
     }
 
-    /// It is held now, to the end.
+    /// The server holds the lock, and keeps it until its end.
     pub fn claimed(self) -> Step {
         Step::Build(Build { starter: self.starter })
     }
 
-    /// It was held by somebody else for all the time there was.
+    /// Another process held the lock for all of that time.
     pub fn busy(self) -> Step {
         self.starter.refuse(Done::Busy)
     }
@@ -48,32 +48,32 @@ impl Starter {
     }
 }
 
-/// Build the handler.
+/// Builds the handler.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Build {
     pub(super) starter: Starter,
 }
 
 impl Build {
-    /// There is one.
+    /// The handler is built.
     pub fn built(self) -> Step {
         Step::Listen(Listen { starter: self.starter })
     }
 
-    /// There is none.
+    /// The handler could not be built.
     pub fn failed(self) -> Step {
         self.starter.refuse(Done::Failed)
     }
 }
 
-/// Listen on the loopback.
+/// Listens on the loopback.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Listen {
     pub(super) starter: Starter,
 }
 
 impl Listen {
-    /// The kernel accepts; nothing is answered yet.
+    /// The kernel accepts connections. The server does not answer any yet.
     pub fn listening(self) -> Step {
         match self.starter {
             Starter::Spawner => Step::Ready(Ready(())),
@@ -81,53 +81,53 @@ impl Listen {
         }
     }
 
-    /// There is no port, or no socket.
+    /// No port or socket is available.
     pub fn failed(self) -> Step {
         self.starter.refuse(Done::Failed)
     }
 }
 
-/// Say *ready*, with the record.
+/// Sends *ready* with the record.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Ready(pub(super) ());
 
 impl Ready {
-    /// It was said.
+    /// The message was sent.
     pub fn said(self) -> Step {
         Step::Registered(Registered(()))
     }
 }
 
-/// Await *registered*. Until then nothing is proved to anybody: the spawner may die before it is said.
+/// Waits for *registered*. Until then the server proves nothing to any client: the spawner may die before it sends it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Registered(pub(super) ());
 
 impl Registered {
-    /// It came; the gate is open.
+    /// The message was received, and the gate is open.
     pub fn registered(self) -> Step {
         Step::Serving(serving::Step::registered())
     }
 }
 
-/// Write the own record, in one write at offset 0.
+/// Writes this server's own record, in one write at offset 0.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Write(pub(super) ());
 
 impl Write {
-    /// It is there, whole; the gate is open.
+    /// The record is written completely, and the gate is open.
     pub fn written(self) -> Step {
         Step::Serving(serving::Step::wrote())
     }
 }
 
-/// Say *busy* or *failed* to the spawner.
+/// Sends *busy* or *failed* to the spawner.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Refuse {
     pub(super) done: Done,
 }
 
 impl Refuse {
-    /// It was said, or nobody was there to hear it.
+    /// The message was sent, or the spawner is gone.
     pub fn said(self) -> Step {
         Step::Serving(serving::Step::gives_up(self.done))
     }

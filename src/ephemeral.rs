@@ -31,7 +31,7 @@ impl Ephemeral {
     /// Keeps a server's standard input, and forgets those of servers that are gone.
     pub(crate) fn hold(&self, orders: Orders) {
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        servers.retain(Orders::are_heard);
+        servers.retain(Orders::is_connected);
         servers.push(orders);
     }
 }

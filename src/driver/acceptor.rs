@@ -19,7 +19,7 @@ use super::admission::Admission;
 use super::handlers::Session;
 use super::net::dial::Tag;
 use super::net::socket::{Incoming, Listener};
-use super::os::listener::{SocketFile, Unheard};
+use super::os::listener::{ListenError, SocketFile};
 use super::os::{process, scope, stat};
 use super::random;
 use super::reserve::Reserve;
@@ -139,7 +139,7 @@ impl Acceptor<ServerState> {
                 self.accept();
                 self.file = file;
             }
-            Err(Unheard::Impossible(error) | Unheard::Wrong(error)) => {
+            Err(ListenError::Unsupported(error) | ListenError::Failed(error)) => {
                 tracing::warn!(target: "rendezvous_ipc::serve", %error, "the socket is not made again");
             }
         }

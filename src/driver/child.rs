@@ -182,7 +182,7 @@ async fn listen(said: &mut LineBuffer, replies: &mut (impl AsyncRead + Unpin)) -
         }
         match replies.read(said.room()).await {
             Ok(0) | Err(_) => return End::Closed,
-            Ok(more) => said.heard(more),
+            Ok(more) => said.filled(more),
         }
     }
 }

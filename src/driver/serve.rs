@@ -20,7 +20,7 @@ use super::handlers::{self, Handlers};
 use super::net::socket::{self, Listener};
 use super::os::file::FileId;
 use super::os::signals::{self, Signals};
-use super::os::{cleaner, inherited, process, progress, stdio};
+use super::os::{cleaner, process, progress, reexec, stdio};
 use super::random;
 use super::reserve::Reserve;
 use super::sequoia;
@@ -66,7 +66,7 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
         }
         signals::block_only_timers();
         process::raise_descriptors();
-        if let Err(error) = inherited::shed() {
+        if let Err(error) = reexec::close_inherited() {
             tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
         }
     }

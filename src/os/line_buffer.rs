@@ -24,7 +24,7 @@ impl LineBuffer {
     }
 
     /// So many bytes were read to the room.
-    pub(crate) fn heard(&mut self, more: usize) {
+    pub(crate) fn filled(&mut self, more: usize) {
         self.len = LINE_MAX.min(self.len + more);
     }
 
@@ -40,13 +40,13 @@ impl LineBuffer {
     }
 
     /// Reads the first line and wipes it. What was heard behind it is kept.
-    pub(crate) fn take<T>(&mut self, read: impl Fn(&[u8]) -> T) -> Option<T> {
+    pub(crate) fn take_line<T>(&mut self, read: impl Fn(&[u8]) -> T) -> Option<T> {
         let line = self.line()?;
-        let (said, end) = (read(line), line.len());
+        let (value, end) = (read(line), line.len());
         self.bytes.copy_within(end..self.len, 0);
         self.bytes[self.len - end..self.len].zeroize();
         self.len -= end;
-        Some(said)
+        Some(value)
     }
 }
 
@@ -54,28 +54,28 @@ impl LineBuffer {
 mod tests {
     use super::*;
 
-    fn hear(heard: &mut LineBuffer, said: &[u8]) {
-        heard.room()[..said.len()].copy_from_slice(said);
-        heard.heard(said.len());
+    fn receive(buffer: &mut LineBuffer, received: &[u8]) {
+        buffer.room()[..received.len()].copy_from_slice(received);
+        buffer.filled(received.len());
     }
 
     #[test]
     fn taking_a_line_wipes_it_and_keeps_the_bytes_after_it() {
-        let mut heard = LineBuffer::new();
-        hear(&mut heard, b"a long first l");
-        assert_eq!(heard.take(<[u8]>::len), None, "it is not whole");
-        hear(&mut heard, b"ine\nsecond\nthi");
-        assert_eq!(heard.take(<[u8]>::to_vec).unwrap(), b"a long first line\n");
-        assert_eq!(heard.line(), Some(&b"second\n"[..]));
-        assert_eq!(heard.take(<[u8]>::to_vec).unwrap(), b"second\n");
-        assert_eq!((heard.bytes(), heard.line()), (&b"thi"[..], None));
-        assert!(heard.bytes[heard.len..].iter().all(|byte| *byte == 0), "nothing else is left");
+        let mut buffer = LineBuffer::new();
+        receive(&mut buffer, b"a long first l");
+        assert_eq!(buffer.take_line(<[u8]>::len), None, "it is not whole");
+        receive(&mut buffer, b"ine\nsecond\nthi");
+        assert_eq!(buffer.take_line(<[u8]>::to_vec).unwrap(), b"a long first line\n");
+        assert_eq!(buffer.line(), Some(&b"second\n"[..]));
+        assert_eq!(buffer.take_line(<[u8]>::to_vec).unwrap(), b"second\n");
+        assert_eq!((buffer.bytes(), buffer.line()), (&b"thi"[..], None));
+        assert!(buffer.bytes[buffer.len..].iter().all(|byte| *byte == 0), "nothing else is left");
     }
 
     #[test]
     fn a_line_without_end_leaves_no_room() {
-        let mut heard = LineBuffer::new();
-        hear(&mut heard, &[b'.'; LINE_MAX]);
-        assert!(heard.room().is_empty() && heard.line().is_none());
+        let mut buffer = LineBuffer::new();
+        receive(&mut buffer, &[b'.'; LINE_MAX]);
+        assert!(buffer.room().is_empty() && buffer.line().is_none());
     }
 }

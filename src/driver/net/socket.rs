@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use crate::driver::files::life::Life;
 use crate::driver::random;
 use crate::error::Error;
-use crate::os::listener::{self, SocketFile, Unheard};
+use crate::os::listener::{self, ListenError, SocketFile};
 use crate::os::stream;
 use crate::proto::address::{Address, SocketName};
 use crate::stage::Stage;
@@ -82,12 +82,12 @@ impl Listener {
             let name = SocketName(random::bytes()?);
             match Listener::at(point, name) {
                 Ok(listener) => return Ok((listener, Address::Unix(name))),
-                Err(Unheard::Impossible(error)) => {
+                Err(ListenError::Unsupported(error)) => {
                     let path = path(point, name);
                     let path = path.display();
                     tracing::warn!(target: "rendezvous_ipc::serve", %path, %error, "there can be no socket: a port instead");
                 }
-                Err(Unheard::Wrong(error)) => return Err(Error::file(&path(point, name), error)),
+                Err(ListenError::Failed(error)) => return Err(Error::file(&path(point, name), error)),
             }
         }
         Listener::at_port().map_err(Error::system(Stage::Listen))
@@ -100,7 +100,7 @@ impl Listener {
     }
 
     /// Listens at a socket whose name is the caller's own.
-    pub(crate) fn at(point: &Path, name: SocketName) -> Result<Self, Unheard> {
+    pub(crate) fn at(point: &Path, name: SocketName) -> Result<Self, ListenError> {
         let (listener, file) = listener::Listener::at(&path(point, name), BACKLOG)?;
         Ok(Listener { incoming: Incoming::Unix(listener), file: Some(file) })
     }

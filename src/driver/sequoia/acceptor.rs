@@ -94,8 +94,9 @@ impl ServerState {
     fn is_awaited(&self) -> bool {
         let mut pending = self.pending.borrow_mut();
         pending.retain(|client| client.strong_count() > 0);
-        let said =
-            |client: Rc<PendingClient>| client.received.get() || stream::has_said::<{ Cookie::LEN }>(&client.stream);
+        let said = |client: Rc<PendingClient>| {
+            client.received.get() || stream::has_received::<{ Cookie::LEN }>(&client.stream)
+        };
         listener::is_awaited(&self.listener) || pending.iter().filter_map(Weak::upgrade).any(said)
     }
 

@@ -33,7 +33,7 @@ pub(crate) enum Mode {
 pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
     let created = matches!(mode, Mode::Create | Mode::Append);
     if let (true, Some(directory)) = (created, path.parent()) {
-        vouch_home(directory)?;
+        check_directory(directory)?;
     }
     let opened = OpenOptions::new()
         .read(mode != Mode::Append)
@@ -46,7 +46,7 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
     match opened {
         Ok(file) => {
             let metadata = file.metadata().map_err(|error| Error::file(path, error))?;
-            vouch(path, &metadata)?;
+            check_file(path, &metadata)?;
             if created && lacks(&metadata, 0o600) {
                 // Where that cannot be, it is as the umask has it.
                 let _ = file.set_permissions(Permissions::from_mode(0o600));
@@ -55,30 +55,30 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound && !created => Ok(None),
         Err(error) => {
-            say_more(path, &error)?;
+            explain(path, &error)?;
             Err(Error::file(path, error))
         }
     }
 }
 
 /// What stands there, or whose it is, says more than why it could not be opened.
-fn say_more(path: &Path, error: &io::Error) -> Result<(), Error> {
+fn explain(path: &Path, error: &io::Error) -> Result<(), Error> {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     match std::fs::symlink_metadata(path) {
         Ok(metadata) => {
-            vouch_kind(path, &metadata)?;
-            if denied { vouch_file_owner(path, &metadata) } else { Ok(()) }
+            check_kind(path, &metadata)?;
+            if denied { check_file_owner(path, &metadata) } else { Ok(()) }
         }
         Err(_) => match path.parent().map(|home| (home, home.metadata())) {
-            Some((home, Ok(metadata))) if denied && !is_ours(&metadata) => Err(another_users(home)),
+            Some((home, Ok(metadata))) if denied && !is_ours(&metadata) => Err(others_directory(home)),
             _ => Ok(()),
         },
     }
 }
 
-fn vouch(path: &Path, metadata: &Metadata) -> Result<(), Error> {
-    vouch_kind(path, metadata)?;
-    vouch_file_owner(path, metadata)?;
+fn check_file(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+    check_kind(path, metadata)?;
+    check_file_owner(path, metadata)?;
     if metadata.mode() & 0o077 != 0 {
         return Err(Error::untrusted(path, Untrusted::SharedFile));
     }
@@ -88,7 +88,7 @@ fn vouch(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     Ok(())
 }
 
-fn vouch_file_owner(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+fn check_file_owner(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     match is_ours(metadata) {
         true => Ok(()),
         false => Err(Error::untrusted(path, Untrusted::OthersFile)),
@@ -99,11 +99,11 @@ fn is_ours(metadata: &Metadata) -> bool {
     metadata.uid() == rustix::process::geteuid().as_raw()
 }
 
-fn another_users(directory: &Path) -> Error {
+fn others_directory(directory: &Path) -> Error {
     Error::untrusted(directory, Untrusted::OthersDirectory)
 }
 
-fn vouch_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
+fn check_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     let kind = metadata.file_type();
     let found = match () {
         () if kind.is_file() => return Ok(()),
@@ -117,9 +117,9 @@ fn vouch_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
 }
 
 /// Refuses a home in which others may replace what we make. One that cannot be looked at is left to what comes next.
-fn vouch_home(home: &Path) -> Result<(), Error> {
+fn check_directory(home: &Path) -> Result<(), Error> {
     let Ok(metadata) = std::fs::metadata(home) else { return Ok(()) };
-    vouch_owner(home, &metadata)?;
+    check_directory_owner(home, &metadata)?;
     if metadata.is_dir() && metadata.mode() & 0o022 != 0 && !is_shared(&metadata) {
         return Err(Error::untrusted(home, Untrusted::SharedDirectory));
     }
@@ -128,10 +128,10 @@ fn vouch_home(home: &Path) -> Result<(), Error> {
 
 /// Refuses a directory of another user's: above all, root makes nothing there that its user could not use. Whose it is may
 /// replace what is in it, shared or not.
-fn vouch_owner(directory: &Path, metadata: &Metadata) -> Result<(), Error> {
+fn check_directory_owner(directory: &Path, metadata: &Metadata) -> Result<(), Error> {
     match metadata.uid() == 0 || is_ours(metadata) {
         true => Ok(()),
-        false => Err(another_users(directory)),
+        false => Err(others_directory(directory)),
     }
 }
 
@@ -188,7 +188,7 @@ pub(crate) fn create_home(home: &Path) -> Result<(), Error> {
     if let Some((above, metadata)) = home.ancestors().find_map(|above| Some((above, above.metadata().ok()?))) {
         // Where all may make files each can use what is made there.
         if !is_shared(&metadata) {
-            vouch_owner(above, &metadata)?;
+            check_directory_owner(above, &metadata)?;
         }
     }
     let mut missing: Vec<&Path> = home.ancestors().take_while(|path| path.metadata().is_err()).collect();

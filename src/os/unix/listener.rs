@@ -21,17 +21,17 @@ pub(crate) struct Listener(AsyncFd<OwnedFd>);
 
 impl Listener {
     /// Listens at a socket that only its owner may use. What stands there is removed: the name is the caller's own.
-    pub(crate) fn at(path: &Path, backlog: u32) -> Result<(Self, SocketFile), Unheard> {
+    pub(crate) fn at(path: &Path, backlog: u32) -> Result<(Self, SocketFile), ListenError> {
         match fs::remove_file(path) {
             // A name that is too long is one for `bind` to refuse.
             Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => {
-                return Err(Unheard::Wrong(error));
+                return Err(ListenError::Failed(error));
             }
             _ => {}
         }
         let socket = socket()?;
         let bind = |short: &Path| Ok(rustix::net::bind(&socket, &SocketAddrUnix::new(short)?)?);
-        reach(path, bind).map_err(Unheard::of_bind)?;
+        reach(path, bind).map_err(ListenError::of_bind)?;
         let file = SocketFile::at(path.to_owned())?;
         // Nobody can connect before it listens, so nobody can before it is private.
         fs::set_permissions(path, Permissions::from_mode(PRIVATE))?;
@@ -125,26 +125,26 @@ impl Drop for SocketFile {
 
 /// Why there is no listener at a path.
 #[derive(Debug)]
-pub(crate) enum Unheard {
+pub(crate) enum ListenError {
     /// There can be none: the file system has no sockets, or the path is too long.
-    Impossible(io::Error),
+    Unsupported(io::Error),
     /// Something is wrong, and can be mended.
-    Wrong(io::Error),
+    Failed(io::Error),
 }
 
-impl From<io::Error> for Unheard {
+impl From<io::Error> for ListenError {
     fn from(error: io::Error) -> Self {
-        Unheard::Wrong(error)
+        ListenError::Failed(error)
     }
 }
 
-impl Unheard {
+impl ListenError {
     /// Judges an error of binding a socket to its path. A file system without sockets answers EPERM on Linux, some others
     /// EOPNOTSUPP, and ENOSYS where a process serves it (FUSE).
     fn of_bind(error: io::Error) -> Self {
         match Errno::from_io_error(&error) {
-            Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::NAMETOOLONG) => Unheard::Impossible(error),
-            _ => Unheard::Wrong(error),
+            Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::NAMETOOLONG) => ListenError::Unsupported(error),
+            _ => ListenError::Failed(error),
         }
     }
 }

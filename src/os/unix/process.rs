@@ -45,7 +45,7 @@ impl Orders {
     }
 
     /// Whether somebody still has the other end.
-    pub(crate) fn are_heard(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         !matches!(rustix::net::recv(&self.0, &mut [0], RecvFlags::DONTWAIT), Ok((0, _)))
     }
 }
@@ -136,21 +136,21 @@ pub(crate) fn end_this_process() {
 /// What somebody says, line by line.
 pub(crate) struct Lines {
     input: OwnedFd,
-    heard: LineBuffer,
+    buffer: LineBuffer,
 }
 
 impl Lines {
     pub(crate) fn of(input: OwnedFd) -> Self {
-        Lines { input, heard: LineBuffer::new() }
+        Lines { input, buffer: LineBuffer::new() }
     }
 
     /// Reads the next line, its end included; `None` where there is none, where it is too long or takes too long.
     pub(crate) fn next<T>(&mut self, until: Instant, read: impl Fn(&[u8]) -> T) -> Option<T> {
         loop {
-            if let Some(line) = self.heard.take(&read) {
+            if let Some(line) = self.buffer.take_line(&read) {
                 return Some(line);
             }
-            if self.heard.room().is_empty() {
+            if self.buffer.room().is_empty() {
                 return None;
             }
             let left = until.checked_duration_since(Instant::now())?;
@@ -161,8 +161,8 @@ impl Lines {
                 Err(Errno::INTR) => continue,
                 Err(_) => return None,
             }
-            match rustix::io::read(&self.input, self.heard.room()) {
-                Ok(len @ 1..) => self.heard.heard(len),
+            match rustix::io::read(&self.input, self.buffer.room()) {
+                Ok(len @ 1..) => self.buffer.filled(len),
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 _ => return None,
             }

@@ -211,7 +211,7 @@ fn recv(stream: impl AsFd, buf: &mut [u8], how: RecvFlags) -> io::Result<usize> 
 }
 
 /// Whether that many bytes of what the other side said wait to be read.
-pub(crate) fn has_said<const N: usize>(stream: impl AsFd) -> bool {
+pub(crate) fn has_received<const N: usize>(stream: impl AsFd) -> bool {
     recv(stream, &mut [0; N], RecvFlags::PEEK).is_ok_and(|said| said == N)
 }
 

@@ -15,8 +15,8 @@ use rustix::fs::{FileType, OFlags};
 /// end of the program's image closes a file that is nobody's value; the PID stays. Where there is none, or
 /// where one comes back (something opens it at every start), this returns and does nothing. A server that cannot be
 /// rid of them is still a server: what goes wrong here is for the log.
-pub(crate) fn shed() -> io::Result<()> {
-    if !started_plainly() || !inherited()? || !mark_stdin()? {
+pub(crate) fn close_inherited() -> io::Result<()> {
+    if !started_plainly() || !has_inherited()? || !mark_stdin()? {
         return Ok(());
     }
     close_fds::set_fds_cloexec(3, &[]);
@@ -63,7 +63,7 @@ fn started_plainly() -> bool {
 }
 
 /// Whether a file beyond standard error is open that a child would inherit.
-fn inherited() -> io::Result<bool> {
+fn has_inherited() -> io::Result<bool> {
     const CLOEXEC: u32 = OFlags::CLOEXEC.bits();
     let Ok(open) = fs::read_dir("/proc/self/fdinfo") else { return Ok(false) };
     // The flags stand in the second line: one read has them.

@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::stat;
+use super::procfs::stat;
 use crate::error::{Error, Unidentified};
 use crate::pid::Pid as Number;
 use crate::stage::Stage;

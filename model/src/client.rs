@@ -61,12 +61,12 @@ impl World {
                 let child = self.child(c);
                 let server = &self.servers[child];
                 let overdue = server.dying || server.hung || self.stopped.contains(&Actor::Server(child));
-                let said = match server.reply {
-                    Reply::None => child::Said::Nothing,
-                    Reply::Ready => child::Said::Ready(self.record(child)),
-                    Reply::Busy => child::Said::Busy,
-                    Reply::Failed => child::Said::Failed("a reason"),
-                    Reply::Nonsense => child::Said::Nonsense { bytes: 1 },
+                let output = match server.reply {
+                    Reply::None => child::Output::Nothing,
+                    Reply::Ready => child::Output::Ready(self.record(child)),
+                    Reply::Busy => child::Output::Busy,
+                    Reply::Failed => child::Output::Failed("a reason"),
+                    Reply::Nonsense => child::Output::Nonsense { bytes: 1 },
                 };
                 let silent = server.reply == Reply::None;
                 let ends = [
@@ -76,7 +76,7 @@ impl World {
                 ];
                 let mut answers = Vec::new();
                 for (_, end) in ends.into_iter().filter(|(happens, _)| *happens) {
-                    let next = match said.clone().judge(end) {
+                    let next = match output.clone().judge(end) {
                         child::Answer::Ready(record) => step.clone().ready(record),
                         child::Answer::Busy => step.clone().busy(),
                         child::Answer::Failed(_) => step.clone().failed(),

@@ -17,7 +17,7 @@ use super::random;
 use super::reaper::{Process, Reaper};
 use crate::context::Context;
 use crate::error::{Error, StartFailure};
-use crate::proto::child::{Answer, End, Said, Why};
+use crate::proto::child::{Answer, End, Output, Why};
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
 use crate::proto::start::{NotStarted, Order, REGISTERED};
@@ -146,7 +146,7 @@ impl effects::Child for Child {
             }
             () = sleep_until(until) => End::Overdue,
         };
-        match Said::read(said.line().unwrap_or(said.bytes())).judge(end) {
+        match Output::read(said.line().unwrap_or(said.bytes())).judge(end) {
             Answer::Ready(record) => Awaited::Ready(record),
             Answer::Busy => Awaited::Busy,
             Answer::Failed(why) => Awaited::Failed(failure(why, exited, budget)),
@@ -190,7 +190,7 @@ async fn listen(said: &mut LineBuffer, replies: &mut (impl AsyncRead + Unpin)) -
 /// Puts a failure into the words of an error.
 pub(super) fn failure(why: Why<'_>, exited: Option<ExitStatus>, budget: Duration) -> StartFailure {
     match why {
-        Why::Said(reason) => StartFailure::Said(reason.to_owned()),
+        Why::Reported(reason) => StartFailure::Said(reason.to_owned()),
         Why::OtherVersion => StartFailure::OtherVersion,
         Why::Nonsense { bytes } => StartFailure::Nonsense { bytes },
         Why::Silent => StartFailure::Silent,

@@ -1,58 +1,58 @@
-//! What a spawner makes of a child that it awaits: what it said, and how the wait ended.
+//! How a spawner judges its child: by the child's output, and by how the wait for it ended.
 //!
-//! A line that is no reply is never quoted. A wrapper of the server may have put its own words before the record, cut it
-//! or folded it, and the cookie would be in what is left.
+//! Output that is not a reply is never quoted. A wrapper of the server may have put text before the record, or cut or
+//! folded the line, so the output may contain the cookie.
 
 use super::record::Record;
 use super::start::Reply;
 
-/// What a child has said: its first line, or what there is of it.
+/// The output of a child: its first line, or the part of it that has arrived.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Said<'a> {
-    /// Not a byte.
+pub enum Output<'a> {
+    /// The child has written nothing.
     Nothing,
-    /// It listens, and this is how to reach it.
+    /// The child listens, and sent its record.
     Ready(Record),
-    /// Somebody else holds the lifetime lock.
+    /// Another process holds the lifetime lock.
     Busy,
-    /// It failed, for this reason.
+    /// The child failed, for this reason.
     Failed(&'a str),
-    /// It begins as a reply does and is none: one of another version, or cut short.
+    /// Begins like a reply but is not one: it is of another version, or cut short.
     OtherVersion,
-    /// No reply: so many bytes.
+    /// Not a reply.
     Nonsense {
         /// How many bytes were read.
         bytes: usize,
     },
 }
 
-impl<'a> Said<'a> {
-    /// Reads the first line of a child's output, its end included, or all of the output where no line is whole.
+impl<'a> Output<'a> {
+    /// Reads the first line of a child's output, including its end, or all of the output if no line is complete.
     pub fn read(line: &'a [u8]) -> Self {
         match Reply::read(line) {
-            Some(Reply::Ready(record)) => Said::Ready(record),
-            Some(Reply::Busy) => Said::Busy,
-            Some(Reply::Failed(reason)) => Said::Failed(reason),
-            None if line.is_empty() => Said::Nothing,
-            None if line.starts_with(Reply::TOKEN.as_bytes()) => Said::OtherVersion,
-            None => Said::Nonsense { bytes: line.len() },
+            Some(Reply::Ready(record)) => Output::Ready(record),
+            Some(Reply::Busy) => Output::Busy,
+            Some(Reply::Failed(reason)) => Output::Failed(reason),
+            None if line.is_empty() => Output::Nothing,
+            None if line.starts_with(Reply::TOKEN.as_bytes()) => Output::OtherVersion,
+            None => Output::Nonsense { bytes: line.len() },
         }
     }
 
-    /// Judges what was said by how the wait ended.
+    /// Judges the output by how the wait ended.
     ///
-    /// A child that exited is not ready, whatever it said before. It may have been busy, or have failed for a reason. One
-    /// whose time is over has no answer, however much of a line it has written.
+    /// A child that exited is not ready, even if it reported *ready* before; its *busy* or *failed* counts. A child
+    /// whose time is over has not answered, even if it has written part of a line.
     pub fn judge(self, end: End) -> Answer<'a> {
         Answer::Failed(match (self, end) {
             (_, End::Overdue) => Why::Overdue,
-            (Said::Ready(_), End::Exited) | (Said::Nothing, End::Exited) => Why::Exited,
-            (Said::Nothing, End::Line | End::Closed) => Why::Silent,
-            (Said::Ready(record), End::Line | End::Closed) => return Answer::Ready(record),
-            (Said::Busy, End::Line | End::Closed | End::Exited) => return Answer::Busy,
-            (Said::Failed(reason), _) => Why::Said(reason),
-            (Said::OtherVersion, _) => Why::OtherVersion,
-            (Said::Nonsense { bytes }, _) => Why::Nonsense { bytes },
+            (Output::Ready(_), End::Exited) | (Output::Nothing, End::Exited) => Why::Exited,
+            (Output::Nothing, End::Line | End::Closed) => Why::Silent,
+            (Output::Ready(record), End::Line | End::Closed) => return Answer::Ready(record),
+            (Output::Busy, End::Line | End::Closed | End::Exited) => return Answer::Busy,
+            (Output::Failed(reason), _) => Why::Reported(reason),
+            (Output::OtherVersion, _) => Why::OtherVersion,
+            (Output::Nonsense { bytes }, _) => Why::Nonsense { bytes },
         })
     }
 }
@@ -60,44 +60,44 @@ impl<'a> Said<'a> {
 /// How the wait for a child's answer ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum End {
-    /// A line is whole, or too long to be one.
+    /// A line is complete, or too long for a reply.
     Line,
-    /// It closed its output, and did not exit within a moment.
+    /// The child closed its output, and did not exit within [`EXIT_GRACE`](super::timing::EXIT_GRACE).
     Closed,
-    /// It exited. What it said before that was read.
+    /// The child exited, and its output was read to the end.
     Exited,
-    /// Its time is over.
+    /// The child's time is over.
     Overdue,
 }
 
-/// What a child's answer comes to.
+/// The result of waiting for a child.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Answer<'a> {
-    /// It listens, and this is how to reach it.
+    /// The child listens, and sent its record.
     Ready(Record),
-    /// Somebody else holds the lifetime lock: it is no attempt.
+    /// Another process holds the lifetime lock. This does not count as a start.
     Busy,
-    /// It is no server.
+    /// The start failed.
     Failed(Why<'a>),
 }
 
-/// Why a child is no server.
+/// Why a child's start failed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Why<'a> {
-    /// It said so.
-    Said(&'a str),
-    /// It answered as one of another version does.
+    /// The child reported this reason.
+    Reported(&'a str),
+    /// The child replied like one of another version.
     OtherVersion,
-    /// It said something else.
+    /// The child wrote something that is not a reply.
     Nonsense {
         /// How many bytes were read.
         bytes: usize,
     },
-    /// It closed its output without a word.
+    /// The child closed its output without writing anything.
     Silent,
-    /// It exited before it was ready.
+    /// The child exited before it was ready.
     Exited,
-    /// Its time is over.
+    /// The child's time is over.
     Overdue,
 }
 
@@ -107,44 +107,44 @@ mod tests {
     use crate::proto::record::tests::sample;
 
     #[test]
-    fn every_cell_of_what_a_child_said_and_how_the_wait_ended() {
+    fn every_cell_of_a_childs_output_and_the_end_of_the_wait() {
         use End::{Closed, Exited, Line, Overdue};
         let ready = || Answer::Ready(sample());
         let failed = Answer::Failed;
-        for (said, line, closed, exited) in [
-            (Said::Nothing, failed(Why::Silent), failed(Why::Silent), failed(Why::Exited)),
-            (Said::Ready(sample()), ready(), ready(), failed(Why::Exited)),
-            (Said::Busy, Answer::Busy, Answer::Busy, Answer::Busy),
+        for (output, line, closed, exited) in [
+            (Output::Nothing, failed(Why::Silent), failed(Why::Silent), failed(Why::Exited)),
+            (Output::Ready(sample()), ready(), ready(), failed(Why::Exited)),
+            (Output::Busy, Answer::Busy, Answer::Busy, Answer::Busy),
             (
-                Said::Failed("no room"),
-                failed(Why::Said("no room")),
-                failed(Why::Said("no room")),
-                failed(Why::Said("no room")),
+                Output::Failed("no room"),
+                failed(Why::Reported("no room")),
+                failed(Why::Reported("no room")),
+                failed(Why::Reported("no room")),
             ),
-            (Said::OtherVersion, failed(Why::OtherVersion), failed(Why::OtherVersion), failed(Why::OtherVersion)),
+            (Output::OtherVersion, failed(Why::OtherVersion), failed(Why::OtherVersion), failed(Why::OtherVersion)),
             (
-                Said::Nonsense { bytes: 7 },
+                Output::Nonsense { bytes: 7 },
                 failed(Why::Nonsense { bytes: 7 }),
                 failed(Why::Nonsense { bytes: 7 }),
                 failed(Why::Nonsense { bytes: 7 }),
             ),
         ] {
             for (end, answer) in [(Line, line), (Closed, closed), (Exited, exited), (Overdue, failed(Why::Overdue))] {
-                assert_eq!(said.clone().judge(end), answer, "{said:?}, {end:?}");
+                assert_eq!(output.clone().judge(end), answer, "{output:?}, {end:?}");
             }
         }
     }
 
     #[test]
-    fn what_is_no_reply_is_counted_and_never_quoted() {
-        assert_eq!(Said::read(b""), Said::Nothing);
-        assert_eq!(Said::read(b"rendezvous busy\n"), Said::Busy);
-        assert_eq!(Said::read(b"rendezvous failed no room\n"), Said::Failed("no room"));
+    fn output_that_is_not_a_reply_is_counted_and_never_quoted() {
+        assert_eq!(Output::read(b""), Output::Nothing);
+        assert_eq!(Output::read(b"rendezvous busy\n"), Output::Busy);
+        assert_eq!(Output::read(b"rendezvous failed no room\n"), Output::Failed("no room"));
         for cut in [&b"rendezvous ready 2 ...\n"[..], b"rendezvous busy", b"rendezvous failed no room"] {
-            assert_eq!(Said::read(cut), Said::OtherVersion);
+            assert_eq!(Output::read(cut), Output::OtherVersion);
         }
         for nonsense in [&b"hello\n"[..], b"\n", b"busy\n", &[b'.'; 2048]] {
-            assert_eq!(Said::read(nonsense), Said::Nonsense { bytes: nonsense.len() });
+            assert_eq!(Output::read(nonsense), Output::Nonsense { bytes: nonsense.len() });
         }
     }
 }

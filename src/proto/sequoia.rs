@@ -1,15 +1,15 @@
 //! The dialect of the published crate `sequoia-ipc`, for points that are shared with its programs.
 //!
-//! Who holds the point lock reads the point: 32 raw bytes of a cookie, then `127.0.0.1:PORT`. It dials, says the 32
-//! bytes, and is a client; nobody answers. Where nothing is there, or the dial is refused, it listens, starts a server
-//! that is given the listener as its standard input, and is itself the first to connect: what it says there is
-//! that server's cookie from then on.
+//! A client takes the point lock and reads the point: 32 raw bytes of a cookie, then `127.0.0.1:PORT`. It dials and
+//! sends the 32 bytes, which makes it a client; the server sends no reply. If the point is empty or the dial is
+//! refused, the client listens, starts a server that gets the listener as its standard input, and is itself the first
+//! to connect. The bytes that it sends on this connection are the server's cookie.
 //!
-//! [`record`] is what stands in the point, [`connect`] the client's machine, [`serve`] the server's. There is no
-//! lifetime lock, no proof and no welcome, so much of what [`super::connect`] and [`super::serve`] promise is not
-//! promised here: `docs/sequoia.md` has the list. What is: whoever changes the point holds its lock; only
-//! *refused* and *reset* mean that a server is dead; and a client that says its cookie under the point lock is served,
-//! or its server died.
+//! [`record`] defines the content of the point, [`connect`] the client's machine, [`serve`] the server's. The dialect
+//! has no lifetime lock, no proof and no welcome, so it lacks many guarantees of [`super::connect`] and
+//! [`super::serve`]: `docs/sequoia.md` lists them. It does guarantee that a process changes the point only under its
+//! lock; that only *refused* and *reset* mean that a server is dead; and that a client that sends its cookie under the
+//! point lock is served unless its server dies.
 
 pub mod connect;
 pub mod inspect;

@@ -1,4 +1,4 @@
-//! The serving machine, from *Serve* to *Done*. A server of either dialect enters it when its start is over.
+//! The serving machine, from *Serve* to *Done*. A server of either dialect enters it at the end of its start.
 //!
 //! ```text
 //!   Serve ─▶ Check ─▶ Lock ─▶ Recheck ─▶ Restore ─▶ Unlock ─▶ Serve        (the point was damaged)
@@ -6,12 +6,12 @@
 //!   Serve ─▶ Lock ─▶ Look ─▶ Withdraw ─▶ Close ─▶ Unlock ─▶ Drain ─▶ Release ─▶ Done
 //! ```
 //!
-//! Only *Withdraw* and *Restore* touch the point, under the point lock. Clients are counted at one [`Gate`], and *Look*
-//! shuts it. What *Check* makes of the files is a table of each dialect: `Checked::of` in [`super::serve`] and `checked` in
-//! `sequoia::serve`. The dialect of sequoia has no life file: it finds none gone, so it never comes to *Reclaim*, and its
+//! Only *Withdraw* and *Restore* change the point, under the point lock. Clients are counted at one [`Gate`], which
+//! *Look* shuts. Each dialect has its own table for the result of *Check*: `Checked::of` in [`super::serve`] and
+//! `checked` in `sequoia::serve`. The dialect of sequoia has no life file, so it never reaches *Reclaim*, and its
 //! *Release* releases nothing.
 //!
-//! Connections are machines of their own ([`super::handshake`]); they meet this one at the gate alone.
+//! Each connection has a machine of its own ([`super::handshake`]), which shares only the gate with this one.
 
 mod due;
 mod facts;
@@ -36,7 +36,7 @@ pub struct Holds {
     pub life: bool,
 }
 
-/// The question that comes next. Each variant is an action of the protocol.
+/// The effect that the driver performs next. Each variant is an action of the protocol.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(missing_docs, reason = "each is documented at its type")]
 pub enum Step {
@@ -59,18 +59,18 @@ pub enum Step {
 /// How a server ended. Nothing is held.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Done {
-    /// It served, and retired.
+    /// The server served, and retired.
     Retired(Retire),
-    /// Somebody else holds the lifetime lock.
+    /// Another process holds the lifetime lock.
     Busy,
-    /// It has no handler, or nowhere to listen.
+    /// The server could not build its handler, or could not listen.
     Failed,
-    /// In the dialect of sequoia: no client told it a cookie.
+    /// In the dialect of sequoia: no client sent a cookie.
     NoCookie,
 }
 
 impl Step {
-    /// The name of this step's action in the protocol.
+    /// Returns the name of this step's action in the protocol.
     pub const fn name(&self) -> &'static str {
         match self {
             Step::Serve(_) => "Serve",
@@ -90,7 +90,7 @@ impl Step {
         }
     }
 
-    /// What is held while this question is open.
+    /// Returns what is held during this step.
     pub const fn holds(&self) -> Holds {
         let (lock, life) = match self {
             Step::Done(_) => (false, false),
@@ -102,22 +102,22 @@ impl Step {
         Holds { lock, life }
     }
 
-    /// Serves: this server was registered by a client.
+    /// Returns the first step of a server that a client registered.
     pub(super) const fn registered() -> Self {
         Step::Serve(Serve(()))
     }
 
-    /// Serves, and unlocks the point first: this server wrote its own record.
+    /// Returns the first step of a server that wrote its own record. It unlocks the point before it serves.
     pub(super) const fn wrote() -> Self {
         Step::Unlock(Unlock { then: Then::Serve })
     }
 
-    /// Unlocks the point, and ends.
+    /// Returns the step that unlocks the point and then ends.
     pub(super) const fn gives_up_locked(done: Done) -> Self {
         Step::Unlock(Unlock { then: Then::Done(done) })
     }
 
-    /// Ends without having served, and with the point not locked.
+    /// Returns the last step of a server that did not serve and holds no point lock.
     pub(super) const fn gives_up(done: Done) -> Self {
         match done {
             Done::Failed => Step::Release(Release { done }),
@@ -126,48 +126,48 @@ impl Step {
     }
 }
 
-/// Serve, until something is to be done. Clients come and go at the gate meanwhile.
+/// Serves until something is due. Clients are admitted at the gate meanwhile.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Serve(());
 
 impl Serve {
-    /// It is time to look after the files.
+    /// It is time to check the files.
     pub fn check(self) -> Step {
         Step::Check(Check(()))
     }
 
-    /// Nobody has been counted for the idle period.
+    /// No client has been counted for the idle period.
     pub fn idle(self) -> Step {
         Step::Lock(Lock { purpose: Purpose::Idle })
     }
 
-    /// Somebody asked this server to retire.
+    /// Retirement was requested.
     pub fn requested(self) -> Step {
         Step::Lock(Lock { purpose: Purpose::Requested })
     }
 }
 
-/// What *Check* found.
+/// The result of *Check*.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Checked {
-    /// The life file is the one I locked, and the point holds exactly my record.
+    /// The life file is the one that this server locked, and the point holds exactly its record.
     Mine,
-    /// The point is gone, damaged, or holds an old record: it is mine to restore.
+    /// The point is gone, damaged, or holds an old record. This server has to restore it.
     Damaged,
-    /// The life file is gone, or is one that nobody has locked: it is mine to make again.
+    /// The life file is gone, or is one that no process has locked. This server has to make it again.
     LifeFileGone,
-    /// The life file is another's, or the point is somebody else's.
+    /// The life file or the point belongs to another server.
     Lost,
-    /// Reading failed; that says nothing.
+    /// Reading failed, which shows nothing.
     CannotTell,
 }
 
-/// Look after the files, without a lock.
+/// Checks the files, without a lock.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Check(());
 
 impl Check {
-    /// What was found.
+    /// The files were checked.
     pub fn checked(self, checked: Checked) -> Step {
         match checked {
             Checked::Mine | Checked::CannotTell => Step::Serve(Serve(())),
@@ -184,14 +184,14 @@ enum Purpose {
     Restore,
 }
 
-/// Try the point lock, once; the path must lead to the locked file.
+/// Tries the point lock once. The path must lead to the locked file.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Lock {
     purpose: Purpose,
 }
 
 impl Lock {
-    /// What a try came to. The file is created where there is none, so *no point* is one more reason to try again.
+    /// The lock was tried. A try creates the file if there is none, so after *no point* the server tries again, too.
     pub fn tried(self, tried: Tried) -> Step {
         match tried.means() {
             Means::Held => self.got(),
@@ -200,12 +200,12 @@ impl Lock {
         }
     }
 
-    /// Returns whether the idle period begins anew with this answer: an idle server finds the point lock busy, and stays.
+    /// Returns whether this result restarts the idle period: an idle server that finds the point lock busy stays.
     pub fn rests(&self, tried: Tried) -> bool {
         self.purpose == Purpose::Idle && matches!(tried.means(), Means::Later | Means::NoPoint)
     }
 
-    /// It is held now.
+    /// The lock is held now.
     pub fn got(self) -> Step {
         match self.purpose {
             Purpose::Idle => Step::Look(Look { why: Retire::Idle, held: true }),
@@ -214,7 +214,7 @@ impl Lock {
         }
     }
 
-    /// Somebody else holds it. An idle server stays, and its idle period begins anew.
+    /// Another process holds the lock. An idle server stays, and its idle period restarts.
     pub fn busy(self) -> Step {
         match self.purpose {
             Purpose::Idle => Step::Serve(Serve(())),
@@ -222,8 +222,8 @@ impl Lock {
         }
     }
 
-    /// It cannot be tried: our own trouble. An idle server goes without withdrawing, for nobody else can open the
-    /// point either; the others try again.
+    /// The try failed with a local error. An idle server retires without withdrawing, since no other process can open
+    /// the point either. For other purposes the server tries again.
     pub fn failed(self) -> Step {
         match self.purpose {
             Purpose::Idle => Step::Look(Look { why: Retire::Idle, held: false }),
@@ -232,25 +232,25 @@ impl Lock {
     }
 }
 
-/// Wait a millisecond or two for the point lock, serving all the while.
+/// Waits a millisecond or two for the point lock, and serves meanwhile.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Backoff {
     purpose: Purpose,
 }
 
 impl Backoff {
-    /// The time is over: try again.
+    /// The pause is over: the server tries again.
     pub fn elapsed(self) -> Step {
         Step::Lock(Lock { purpose: self.purpose })
     }
 
-    /// Somebody asked this server to retire, or did so before.
+    /// Retirement was requested, now or earlier.
     pub fn requested(self) -> Step {
         Step::Lock(Lock { purpose: Purpose::Requested })
     }
 
-    /// The drain deadline is over, which only a fault can explain: a server that was told goes without
-    /// withdrawing, one that restores leaves it to the next Check.
+    /// The drain deadline is over, which only a fault can cause. A server that was asked to retire does so without
+    /// withdrawing; one that restores leaves it to the next *Check*.
     pub fn overdue(self) -> Step {
         match self.purpose {
             Purpose::Requested => Step::Look(Look { why: Retire::Requested, held: false }),
@@ -259,12 +259,12 @@ impl Backoff {
     }
 }
 
-/// Check once more, under the point lock.
+/// Checks the files again, under the point lock.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Recheck(());
 
 impl Recheck {
-    /// What was found.
+    /// The files were checked.
     pub fn checked(self, checked: Checked) -> Step {
         let then = match checked {
             Checked::Damaged => return Step::Restore(Restore(())),
@@ -276,39 +276,39 @@ impl Recheck {
     }
 }
 
-/// Make the life file again, and lock it, as at *Claim*; nobody else can have taken it for free, for the point is locked.
+/// Makes the life file again and locks it, as at *Claim*. The point lock keeps clients from taking it for free.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reclaim(());
 
 impl Reclaim {
-    /// It is mine again.
+    /// The server holds its life file again.
     pub fn claimed(self) -> Step {
         Step::Recheck(Recheck(()))
     }
 
-    /// Another has locked it: an orphan, which nobody registers.
+    /// Another process has locked it: an orphan, which no client registers.
     pub fn lost(self) -> Step {
         Step::Unlock(Unlock { then: Then::Lost })
     }
 
-    /// It cannot be made: our own trouble. The next Check tries again.
+    /// A local error: it cannot be made. The next *Check* tries again.
     pub fn failed(self) -> Step {
         Step::Unlock(Unlock { then: Then::Serve })
     }
 }
 
-/// Truncate the point and write the own record again.
+/// Truncates the point, and writes this server's own record again.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Restore(());
 
 impl Restore {
-    /// It was done; whether it succeeded, the next Check tells.
+    /// The write is over. The next *Check* shows whether it succeeded.
     pub fn restored(self) -> Step {
         Step::Unlock(Unlock { then: Then::Serve })
     }
 }
 
-/// Look at the gate, and shut it: see [`Gate::look`].
+/// Looks at the gate, and shuts it: see [`Gate::look`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Look {
     why: Retire,
@@ -316,37 +316,37 @@ pub struct Look {
 }
 
 impl Look {
-    /// Why: what the gate wants to know.
+    /// Returns the reason to retire, which the gate needs.
     pub fn why(&self) -> Retire {
         self.why
     }
 
-    /// Nobody is admitted any more.
+    /// The gate is shut: no client is admitted from now on.
     pub fn shut(self) -> Step {
         let Look { why, held } = self;
         if held { Step::Withdraw(Withdraw { why }) } else { Step::Close(Close { why, held }) }
     }
 
-    /// A client was counted meanwhile: stay.
+    /// A client was counted meanwhile: the server stays.
     pub fn counted(self) -> Step {
         if self.held { Step::Unlock(Unlock { then: Then::Serve }) } else { Step::Serve(Serve(())) }
     }
 }
 
-/// Truncate the point, if the record in it is mine.
+/// Truncates the point if it holds this server's record.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Withdraw {
     why: Retire,
 }
 
 impl Withdraw {
-    /// Nobody can find this server any more.
+    /// No client can find this server any more.
     pub fn withdrawn(self) -> Step {
         Step::Close(Close { why: self.why, held: true })
     }
 }
 
-/// Stop listening, and close the connections that were not welcomed.
+/// Stops listening, and closes the connections that have no welcome yet.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Close {
     why: Retire,
@@ -354,14 +354,14 @@ pub struct Close {
 }
 
 impl Close {
-    /// Nobody can reach this server any more.
+    /// No client can reach this server any more.
     pub fn closed(self) -> Step {
         let Close { why, held } = self;
         if held { Step::Unlock(Unlock { then: Then::Drain(why) }) } else { Step::Drain(Drain { why }) }
     }
 }
 
-/// Release the point lock, by an explicit unlock.
+/// Releases the point lock, by an explicit unlock.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Unlock {
     then: Then,
@@ -376,7 +376,7 @@ enum Then {
 }
 
 impl Unlock {
-    /// It is released.
+    /// The lock is released.
     pub fn unlocked(self) -> Step {
         match self.then {
             Then::Serve => Step::Serve(Serve(())),
@@ -387,27 +387,27 @@ impl Unlock {
     }
 }
 
-/// Let the clients that are left finish, until the drain deadline.
+/// Lets the remaining clients finish, until the drain deadline.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Drain {
     why: Retire,
 }
 
 impl Drain {
-    /// They are gone, or their time is over, and the handler with them.
+    /// The clients are gone or the deadline is over, and the handler has ended.
     pub fn drained(self) -> Step {
         Step::Release(Release { done: Done::Retired(self.why) })
     }
 }
 
-/// Release the lifetime lock, when no code of the handler runs any more.
+/// Releases the lifetime lock, once no code of the handler runs any more.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Release {
     done: Done,
 }
 
 impl Release {
-    /// It is released: a successor may begin.
+    /// The lock is released: a successor may begin.
     pub fn released(self) -> Step {
         Step::Done(self.done)
     }

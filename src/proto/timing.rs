@@ -1,35 +1,36 @@
-//! How long a client waits, and when it is too late for a start.
+//! How long a client waits, and when it is too late to start a server.
 //!
-//! There is no clock here: the driver says how much time is left.
+//! This module reads no clock. The driver passes the time that is left.
 
 use core::time::Duration;
 
-/// How long a child's exit is awaited when its output has ended, and the rest of its output when it has exited. The two
-/// race, and the exit says more.
+/// How long a client waits for a child's exit after the end of its output, and for the rest of its output after its
+/// exit. The two race, and the exit carries more information.
 pub const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// The longest pause.
 const LONGEST: Duration = Duration::from_millis(50);
 
-/// Whether there is less time left than a start may take. Then none begins: it could only be cut off.
+/// Returns whether less time is left than a start may take. Then no start begins, since the deadline could interrupt
+/// it.
 pub const fn is_too_late_to_start(left: Duration, start: Duration) -> bool {
     left.as_nanos() < start.as_nanos()
 }
 
-/// Returns how long *Wait* is: a server looks after its files once in a `check`, and is late by a moment where the machine
-/// is busy.
+/// Returns the duration of *Wait*: a server checks its files once per `check`, and is late by up to `patience` on a
+/// busy machine.
 pub const fn wait_for_a_life_file(check: Duration, patience: Duration) -> Duration {
     check.saturating_add(patience)
 }
 
-/// Returns the pause before a client's own internal server is dialled again. One that retires has a successor, which is
-/// joined at once.
+/// Returns the pause before a client dials its own internal server again. A server that retires has a successor, which
+/// the client joins at once.
 pub const fn before_the_own_server_is_dialled_again(retires: bool) -> Duration {
     Duration::from_millis(if retires { 0 } else { 5 })
 }
 
-/// The pauses between tries: one millisecond, twice as long each time, and no longer than 50 ms. Each is cut by up to a half
-/// at random, so that those who came together do not meet again.
+/// The pauses between tries: one millisecond, then doubled each time up to 50 ms. Each is shortened at random by up to
+/// a half, so that clients that arrive together do not collide again.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Pause {
     round: u32,
@@ -63,14 +64,14 @@ mod tests {
     }
 
     #[test]
-    fn a_start_begins_only_if_all_its_time_is_left() {
+    fn a_start_begins_only_if_its_whole_time_is_left() {
         for (left, late) in [(ms(0), true), (ms(7999), true), (ms(8000), false), (ms(9000), false)] {
             assert_eq!(is_too_late_to_start(left, ms(8000)), late, "{left:?}");
         }
     }
 
     #[test]
-    fn a_server_has_more_than_one_check_to_make_its_life_file_again() {
+    fn a_client_waits_longer_than_one_check_for_a_life_file() {
         assert_eq!(wait_for_a_life_file(ms(1000), ms(500)), ms(1500));
         assert_eq!(wait_for_a_life_file(Duration::MAX, ms(1)), Duration::MAX);
     }

@@ -1,4 +1,4 @@
-//! The client's machine of the dialect.
+//! The client's machine in the dialect.
 //!
 //! ```text
 //!   Lock ─▶ Read ─▶ Dial ─▶ SendCookie ─▶ Unlock ─▶ Done
@@ -6,15 +6,15 @@
 //!     │       ▼       ▼
 //!     │     Clear ─▶ Introduce ─▶ Spawn ─▶ Await ─▶ Write ─▶ Dial …
 //!     ▼
-//!   Backoff ─▶ Lock                            (a dial that is met with silence comes back here, too)
+//!   Backoff ─▶ Lock                            (also after a dial that the server does not answer)
 //! ```
 //!
-//! All of it is under the point lock, as in the programs that it shares the point with: their record is two writes, and
-//! read without the lock it may be half there. To *SendCookie* is all of the handshake. A server that is about to be idle
-//! needs the lock as well, so who said its cookie under it is not lost to that.
+//! The client holds the point lock throughout, like the other programs of the point: they write a record in two writes,
+//! so that a reader without the lock may see half of it. *SendCookie* is the whole handshake. A server needs the lock
+//! to retire for idleness, so it does not miss a client that sent its cookie under the lock.
 //!
-//! *Refused* and *reset* mean that the server is dead: its listener was there before its record was, and never comes
-//! back. Silence means nothing; its queue may be full, for its servers take one client after the other.
+//! *Refused* and *reset* mean that the server is dead: its listener existed before its record, and never comes back. A
+//! timeout means nothing: the server accepts one client after the other, and its queue may be full.
 
 use crate::proto::child::Why;
 pub use crate::proto::connect::{DialFailure, Policy};
@@ -24,13 +24,13 @@ use crate::proto::random::Random;
 
 use super::record::{Found, Record};
 
-/// How many servers one connect starts.
+/// The number of servers that one connect starts.
 const STARTS: u8 = 3;
 
-/// What this connect is for.
+/// The goal of a connect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Goal {
-    /// To be served.
+    /// To become a client of the server.
     Connect(Policy),
     /// To become the server, unless there is one.
     Serve,
@@ -41,13 +41,13 @@ pub enum Goal {
 pub struct Holds {
     /// The point lock.
     pub lock: bool,
-    /// A listener for a server to be, and the first connection to it.
+    /// A listener for the server that is about to start, and the first connection to it.
     pub port: bool,
-    /// A child that is not registered: it has to be killed. It has the listener.
+    /// A child that is not registered, and has the listener. It must be killed.
     pub child: bool,
 }
 
-/// The question that comes next.
+/// The effect that the driver performs next.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(missing_docs, reason = "each is documented at its type")]
 pub enum Step {
@@ -66,39 +66,39 @@ pub enum Step {
     Done(Done),
 }
 
-/// How a connect ended. Nothing is held, but for the point lock at [`Done::Start`].
+/// How a connect ended. Nothing is held, except the point lock at [`Done::Start`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Done {
-    /// The server of this record was told the cookie.
+    /// The cookie was sent to the server of this record.
     Connected(Record),
-    /// [`Goal::Serve`]: something listens where this record says.
+    /// [`Goal::Serve`]: a process listens at the address of this record.
     Live(Record),
-    /// [`Goal::Serve`]: the point is ours to serve, and the point lock is held until it is registered.
+    /// [`Goal::Serve`]: this process becomes the server, and holds the point lock until it is registered.
     Start,
-    /// Serve yourself, in this process: the policy asks for it.
+    /// The policy requires an internal server, in this process.
     Internal,
     /// The point belongs to servers of the native dialect.
     OtherDialect,
     /// A server could not be started.
     Failed,
-    /// There is less time left than a start may take.
+    /// Less time is left than a start may take.
     TooLate,
-    /// Our own trouble: the driver knows which.
+    /// A local error, which the driver has recorded.
     Trouble,
 }
 
-/// What decides on the way.
+/// The state that decisions depend on.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Attempt {
     goal: Goal,
-    /// How many servers were started.
+    /// The number of servers that were started.
     starts: u8,
 }
 
 impl Attempt {
     const INTERNAL: Goal = Goal::Connect(Policy::Internal);
 
-    /// Nobody serves here.
+    /// Returns the next step if no server is alive.
     fn without_a_server(self) -> Step {
         match self.goal {
             Attempt::INTERNAL => unlock(Then::Done(Done::Internal)),
@@ -107,7 +107,7 @@ impl Attempt {
         }
     }
 
-    /// What is there is none of ours, or cannot be reached: `Internal` does without it.
+    /// Returns the next step if the server cannot be used or reached. `Internal` continues without it.
     fn turned_away(self, then: impl FnOnce(Attempt) -> Then) -> Step {
         unlock(if self.goal == Attempt::INTERNAL { Then::Done(Done::Internal) } else { then(self) })
     }
@@ -125,12 +125,12 @@ impl Attempt {
 }
 
 impl Step {
-    /// The first step.
+    /// Returns the first step.
     pub const fn new(goal: Goal) -> Self {
         Step::Lock(Lock { attempt: Attempt { goal, starts: 0 } })
     }
 
-    /// The name of this step.
+    /// Returns the name of this step.
     pub const fn name(&self) -> &'static str {
         match self {
             Step::Lock(_) => "Lock",
@@ -149,7 +149,7 @@ impl Step {
         }
     }
 
-    /// What is held while this question is open, and must be released when it is dropped unanswered.
+    /// Returns what is held during this step, and must be released if the step is dropped.
     pub const fn holds(&self) -> Holds {
         let (lock, port, child) = match self {
             Step::Lock(_) | Step::Backoff(_) => (false, false, false),
@@ -163,19 +163,19 @@ impl Step {
     }
 }
 
-/// Try the point lock; the path must lead to the locked file.
+/// Tries the point lock. The path must lead to the locked file.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Lock {
     attempt: Attempt,
 }
 
 impl Lock {
-    /// Whether the file is created where there is none. With [`Policy::Internal`] nothing is.
+    /// Returns whether the try creates the file if there is none. [`Policy::Internal`] creates nothing.
     pub fn creates(&self) -> bool {
         self.attempt.goal != Attempt::INTERNAL
     }
 
-    /// What the try came to.
+    /// The lock was tried.
     pub fn tried(self, tried: Tried) -> Step {
         let Lock { attempt } = self;
         match tried.means() {
@@ -187,14 +187,14 @@ impl Lock {
     }
 }
 
-/// Read the point, under the lock.
+/// Reads the point, under the lock.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Read {
     attempt: Attempt,
 }
 
 impl Read {
-    /// What the point holds.
+    /// The point was read.
     pub fn found(self, found: Found) -> Step {
         match found {
             Found::Record(record) => Step::Dial(Dial { attempt: self.attempt, record }),
@@ -204,18 +204,18 @@ impl Read {
     }
 }
 
-/// What to make of a dial's outcome.
+/// The class of a failed dial, which decides what follows.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Class {
-    /// The server is gone.
+    /// The server is dead.
     Dead,
-    /// It proves nothing.
+    /// The failure shows nothing about the server.
     Unknown,
-    /// Our own trouble.
+    /// A local error.
     Ours,
 }
 
-/// Outcome → class. A socket that is connected to itself says that nobody else has the port.
+/// Returns the class of a failure. A socket that is connected to itself shows that no process listens at the port.
 pub const fn class(failure: DialFailure) -> Class {
     match failure {
         DialFailure::Local => Class::Ours,
@@ -240,7 +240,7 @@ impl Attempt {
     }
 }
 
-/// Connect to the record's address.
+/// Connects to the record's address.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Dial {
     attempt: Attempt,
@@ -248,12 +248,12 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// The record that is being dialled.
+    /// Returns the record that is being dialled.
     pub fn record(&self) -> &Record {
         &self.record
     }
 
-    /// Something accepts.
+    /// The connection is accepted.
     pub fn connected(self) -> Step {
         let Dial { attempt, record } = self;
         match attempt.goal {
@@ -262,13 +262,13 @@ impl Dial {
         }
     }
 
-    /// The dial came to nothing.
+    /// The dial failed.
     pub fn failed(self, failure: DialFailure) -> Step {
         self.attempt.failure(failure)
     }
 }
 
-/// Say the cookie.
+/// Sends the cookie.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct SendCookie {
     attempt: Attempt,
@@ -276,30 +276,30 @@ pub struct SendCookie {
 }
 
 impl SendCookie {
-    /// The record that is being dialled.
+    /// Returns the record that is being dialled.
     pub fn record(&self) -> &Record {
         &self.record
     }
 
-    /// It was said. There is no answer.
+    /// The cookie was sent. The server does not reply.
     pub fn sent(self) -> Step {
         unlock(Then::Done(Done::Connected(self.record)))
     }
 
-    /// The dial came to nothing.
+    /// The dial failed.
     pub fn failed(self, failure: DialFailure) -> Step {
         self.attempt.failure(failure)
     }
 }
 
-/// Withdraw what the point holds: it is damaged, or its server is dead.
+/// Withdraws the content of the point: it is damaged, or its server is dead.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Clear {
     attempt: Attempt,
 }
 
 impl Clear {
-    /// The point is empty; `random` was drawn for the cookie of the server that comes next.
+    /// The point is empty; `random` was drawn for the cookie of the next server.
     pub fn cleared(self, random: Random) -> Step {
         match self.attempt.goal {
             Goal::Serve => Step::Done(Done::Start),
@@ -307,13 +307,14 @@ impl Clear {
         }
     }
 
-    /// Nothing was done: there is less time left than a start may take.
+    /// The point was left alone: less time is left than a start may take.
     pub fn too_late(self) -> Step {
         unlock(Then::Done(Done::TooLate))
     }
 }
 
-/// Listen for the server to be, connect first, and say its cookie. It will hear it when it runs.
+/// Listens for the server that is about to start, connects first, and sends its cookie. The server reads it when it
+/// runs.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Introduce {
     attempt: Attempt,
@@ -321,18 +322,18 @@ pub struct Introduce {
 }
 
 impl Introduce {
-    /// What to say.
+    /// Returns the cookie to send.
     pub fn cookie(&self) -> &Cookie {
         &self.cookie
     }
 
-    /// It was said, at the port of this record.
+    /// The cookie was sent, to the port of this record.
     pub fn introduced(self, record: Record) -> Step {
         Step::Spawn(Spawn { attempt: self.attempt, record })
     }
 }
 
-/// Start a process, with the listener as its standard input.
+/// Starts a process with the listener as its standard input.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Spawn {
     attempt: Attempt,
@@ -340,7 +341,7 @@ pub struct Spawn {
 }
 
 impl Spawn {
-    /// It runs.
+    /// The child runs.
     pub fn spawned(self) -> Step {
         let Spawn { mut attempt, record } = self;
         attempt.starts += 1;
@@ -353,14 +354,14 @@ impl Spawn {
     }
 }
 
-/// What came of the first connection of a child, on which it was told its cookie.
+/// What happened on the first connection of a child, which carries its cookie.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Introduced {
-    /// It closed it: it heard.
+    /// The child closed the connection, so it has received the cookie.
     Closed,
-    /// It said so many bytes. No server of the dialect says any.
+    /// The child sent this many bytes. No server of the dialect sends any.
     Spoke(usize),
-    /// It broke. A child that exits leaves it so.
+    /// The connection broke, as it does when a child exits.
     Broken,
     /// The child exited.
     Exited,
@@ -369,7 +370,7 @@ pub enum Introduced {
 }
 
 impl Introduced {
-    /// Returns why the child is no server, where it is none.
+    /// Returns why the start failed; `None` if it did not.
     pub const fn failure(self) -> Option<Why<'static>> {
         match self {
             Introduced::Closed => None,
@@ -380,7 +381,8 @@ impl Introduced {
     }
 }
 
-/// Await that the child closes its first connection, which says that it heard; or its exit, or the budget's end.
+/// Waits until the child closes its first connection, which shows that it has received the cookie; or for its exit or
+/// the end of its budget.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Await {
     attempt: Attempt,
@@ -388,19 +390,19 @@ pub struct Await {
 }
 
 impl Await {
-    /// It heard its cookie. (One of this crate's own is also ready to serve.)
+    /// The child has received its cookie. (A server of this crate is also ready to serve.)
     pub fn received(self) -> Step {
         let Await { attempt, record } = self;
         Step::Write(Write { attempt, record })
     }
 
-    /// It ended, hung up, or took too long.
+    /// The child exited, broke the connection, sent bytes, or took too long.
     pub fn failed(self) -> Step {
         Step::Kill(Kill { then: self.attempt.fails() })
     }
 }
 
-/// Write the child's record into the empty point, in one write. From here on the child is a server like any other.
+/// Writes the child's record into the empty point, in one write. From here on the child is a server like any other.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Write {
     attempt: Attempt,
@@ -408,32 +410,32 @@ pub struct Write {
 }
 
 impl Write {
-    /// What to write.
+    /// Returns the record to write.
     pub fn record(&self) -> &Record {
         &self.record
     }
 
-    /// It is there, whole.
+    /// The record is written completely.
     pub fn written(self) -> Step {
         let Write { attempt, record } = self;
         Step::Dial(Dial { attempt, record })
     }
 }
 
-/// Kill the child, which is not registered.
+/// Kills the child, which is not registered.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Kill {
     then: Then,
 }
 
 impl Kill {
-    /// It was killed; its end is not awaited.
+    /// The child was killed. The machine does not wait for its end.
     pub fn killed(self) -> Step {
         unlock(self.then)
     }
 }
 
-/// Release the point lock, by an explicit unlock.
+/// Releases the point lock, by an explicit unlock.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Unlock {
     then: Then,
@@ -441,7 +443,7 @@ pub struct Unlock {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Then {
-    /// Back off, then lock again; whether a dial was met with silence.
+    /// Backs off, then locks again; whether a server did not answer a dial.
     Backoff(Attempt, bool),
     Done(Done),
 }
@@ -451,7 +453,7 @@ fn unlock(then: Then) -> Step {
 }
 
 impl Unlock {
-    /// It is released.
+    /// The lock is released.
     pub fn unlocked(self) -> Step {
         match self.then {
             Then::Backoff(attempt, silent) => Step::Backoff(Backoff { attempt, silent }),
@@ -460,7 +462,7 @@ impl Unlock {
     }
 }
 
-/// Wait a little, holding nothing.
+/// Waits briefly, holding nothing.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Backoff {
     attempt: Attempt,
@@ -468,12 +470,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Whether this connect waits for a server that does not answer.
+    /// Returns whether this connect waits for a server that does not answer.
     pub fn is_silent(&self) -> bool {
         self.silent
     }
 
-    /// The time is over.
+    /// The pause is over.
     pub fn elapsed(self) -> Step {
         Step::Lock(Lock { attempt: self.attempt })
     }

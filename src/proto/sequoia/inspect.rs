@@ -1,6 +1,6 @@
-//! A look at a point of the dialect: what the record says, and whether anybody listens there.
+//! Inspects a point of the dialect: its record, and whether a process listens at the record's address.
 //!
-//! It takes no lock, and says nothing to whoever listens.
+//! The inspection takes no lock, and sends nothing to the listener.
 
 use super::connect::{Class, class};
 use super::record::{Found, Record};
@@ -8,10 +8,10 @@ use crate::proto::address::Address;
 use crate::proto::connect::DialFailure;
 use crate::proto::record::Malformed;
 
-/// What a look comes to.
+/// The result of an inspection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Verdict {
-    /// Somebody listens where the record says.
+    /// A process listens at the address of the record.
     Listening(Address),
     /// There is no record.
     Absent,
@@ -19,13 +19,13 @@ pub enum Verdict {
     Malformed(Malformed),
     /// The record is of the native dialect.
     OtherDialect,
-    /// The server of the record is gone.
+    /// The server of the record is dead.
     Gone,
-    /// The dial failed, and proves nothing.
+    /// The dial failed, which shows nothing about the server.
     Unknown(DialFailure),
 }
 
-/// Returns what the point says by itself, or the record to dial.
+/// Returns the record to dial, or the verdict if the content of the point decides it.
 pub fn found(found: Option<Found>) -> Result<Record, Verdict> {
     match found {
         None | Some(Found::Absent | Found::Empty) => Err(Verdict::Absent),
@@ -35,7 +35,7 @@ pub fn found(found: Option<Found>) -> Result<Record, Verdict> {
     }
 }
 
-/// Returns what a dial of that record says.
+/// Returns the verdict after a dial of that record.
 pub const fn dialled(address: Address, dial: Result<(), DialFailure>) -> Verdict {
     match dial {
         Ok(()) => Verdict::Listening(address),
@@ -52,10 +52,10 @@ mod tests {
     use crate::proto::cookie::Cookie;
 
     #[test]
-    fn a_look_in_the_dialect_dials_nothing_but_a_record() {
+    fn an_inspection_of_the_dialect_dials_only_a_record() {
         let record = Record { cookie: Cookie::new([3; 32]), port: 4711.try_into().unwrap() };
         let damaged = Malformed::NoEnd;
-        for (what, expected) in [
+        for (content, expected) in [
             (None, Err(Verdict::Absent)),
             (Some(Found::Absent), Err(Verdict::Absent)),
             (Some(Found::Empty), Err(Verdict::Absent)),
@@ -63,12 +63,12 @@ mod tests {
             (Some(Found::OtherDialect), Err(Verdict::OtherDialect)),
             (Some(Found::Record(record.clone())), Ok(record)),
         ] {
-            assert_eq!(found(what.clone()), expected, "{what:?}");
+            assert_eq!(found(content.clone()), expected, "{content:?}");
         }
     }
 
     #[test]
-    fn only_refused_and_reset_say_that_a_server_of_the_dialect_is_gone() {
+    fn only_a_refused_or_reset_dial_reports_a_dead_dialect_server() {
         let address = Address::port(4711.try_into().unwrap());
         assert_eq!(dialled(address, Ok(())), Verdict::Listening(address));
         for failure in [DialFailure::Refused, DialFailure::Closed, DialFailure::SelfConnect] {

@@ -53,7 +53,7 @@ pub enum Found {
     Malformed(Malformed),
     /// A complete record of the native dialect, of any format.
     OtherDialect,
-    /// A record that looks complete. A truncated port cannot be detected: it is a valid port, too.
+    /// A record that looks complete. A truncated port cannot be detected, since it is a valid port as well.
     Record(Record),
 }
 

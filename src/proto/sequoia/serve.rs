@@ -1,20 +1,21 @@
-//! The start of a server of the dialect.
+//! The start of a server in the dialect.
 //!
 //! ```text
 //!   ReceiveCookie ─▶ Build ─▶ Ready ───────────────────▶ Serve      (started by a client, which gave it the listener)
-//!   Build ─▶ Listen ─▶ Write ─▶ Unlock ───────▶ Serve      (started by hand)
+//!   Build ─▶ Listen ─▶ Write ─▶ Unlock ────────────────▶ Serve      (started by hand)
 //! ```
 //!
-//! From there on, and where the start fails, it is the [`serving`] machine, with two differences that are this dialect's own:
+//! The [`serving`] machine continues from there, and wherever the start fails. This dialect differs in two points:
 //!
-//! - Clients of the dialect say their cookie while they hold the point lock. So whoever holds it knows that all who said
-//!   theirs are in the queue of the listener or are waiting to be let in. The effect of *Look* is to let them in first, and
-//!   then to look at the [`Gate`](serving::Gate). That is how a server can be idle without losing anybody, though no client
-//!   is told that it is counted.
-//! - There is no lifetime lock. So [`checked`] never finds a server robbed, and *Release* releases nothing.
+//! - Clients of the dialect send their cookie while they hold the point lock. So while a server holds it, every client
+//! that
+//!   has sent its cookie is in the listener's queue or waits to be admitted. The effect of *Look* admits these first, and
+//!   then looks at the [`Gate`](serving::Gate). In this way an idle server retires without losing a client, although it
+//!   sends no client a welcome.
+//! - There is no lifetime lock. So [`checked`] never finds the life file gone, and *Release* releases nothing.
 //!
-//! A server that was never registered, because its client died between starting it and writing, finds an empty point at
-//! its first *Check*, and registers itself; or finds another server's record, and goes.
+//! If the client dies between starting the server and writing its record, the server is not registered. At its first
+//! *Check* it finds an empty point and registers itself, or finds another server's record and retires.
 
 use super::record::{Found, Record};
 use crate::proto::serving::{self, Checked, Done};
@@ -22,13 +23,13 @@ use crate::proto::serving::{self, Checked, Done};
 /// Who started this server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Starter {
-    /// A client, which listens for it, holds the point lock and registers it.
+    /// A client, which created the listener, holds the point lock and registers the server.
     Client,
-    /// Nobody: it holds the point lock and registers itself.
+    /// The user. The server itself holds the point lock and writes its record.
     Hand,
 }
 
-/// The question that comes next.
+/// The effect that the driver performs next.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(missing_docs, reason = "each is documented at its type")]
 pub enum Step {
@@ -37,12 +38,12 @@ pub enum Step {
     Listen(Listen),
     Ready(Ready),
     Write(Write),
-    /// The start is over.
+    /// The start is over: the step of the serving machine.
     Serving(serving::Step),
 }
 
 impl Step {
-    /// The first step. One started by hand holds the point lock, and cleared the point.
+    /// Returns the first step. A server that was started by hand holds the point lock, and has cleared the point.
     pub const fn new(starter: Starter) -> Self {
         match starter {
             Starter::Client => Step::ReceiveCookie(ReceiveCookie(())),
@@ -50,7 +51,7 @@ impl Step {
         }
     }
 
-    /// The name of this step.
+    /// Returns the name of this step.
     pub const fn name(&self) -> &'static str {
         match self {
             Step::ReceiveCookie(_) => "ReceiveCookie",
@@ -62,7 +63,7 @@ impl Step {
         }
     }
 
-    /// Whether the point lock is held while this question is open.
+    /// Returns whether the point lock is held during this step.
     pub const fn holds_lock(&self) -> bool {
         match self {
             Step::Build(Build { starter }) => matches!(starter, Starter::Hand),
@@ -79,30 +80,30 @@ impl From<serving::Step> for Step {
     }
 }
 
-/// ReceiveCookie what the first connection says: that is the cookie, whoever it is. It is kept until *Ready*.
+/// Receives the cookie from the first connection, whichever process made it. The connection stays open until *Ready*.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ReceiveCookie(());
 
 impl ReceiveCookie {
-    /// It said 32 bytes.
+    /// The connection sent 32 bytes.
     pub fn received(self) -> Step {
         Step::Build(Build { starter: Starter::Client })
     }
 
-    /// It said less, or nobody connected in time.
+    /// The connection sent fewer bytes, or no process connected in time.
     pub fn no_cookie(self) -> Step {
         Step::Serving(serving::Step::gives_up(Done::NoCookie))
     }
 }
 
-/// Build the handler.
+/// Builds the handler.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Build {
     starter: Starter,
 }
 
 impl Build {
-    /// There is one.
+    /// The handler is built.
     pub fn built(self) -> Step {
         match self.starter {
             Starter::Client => Step::Ready(Ready(())),
@@ -110,7 +111,7 @@ impl Build {
         }
     }
 
-    /// There is none.
+    /// The handler could not be built.
     pub fn failed(self) -> Step {
         match self.starter {
             Starter::Client => Step::Serving(serving::Step::gives_up(Done::Failed)),
@@ -119,45 +120,45 @@ impl Build {
     }
 }
 
-/// Close the connection that told the cookie, in an orderly way: it is reset if this server ends before.
+/// Closes the connection that carried the cookie, in an orderly way. If this server ends before, the kernel resets it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Ready(());
 
 impl Ready {
-    /// It is closed; the gate is open.
+    /// The connection is closed, and the gate is open.
     pub fn said(self) -> Step {
         Step::Serving(serving::Step::registered())
     }
 }
 
-/// Listen on the loopback.
+/// Listens on the loopback.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Listen(());
 
 impl Listen {
-    /// The kernel accepts; nobody knows the port yet.
+    /// The kernel accepts connections. No client knows the port yet.
     pub fn listening(self) -> Step {
         Step::Write(Write(()))
     }
 
-    /// There is no port, or no socket.
+    /// No port or socket is available.
     pub fn failed(self) -> Step {
         Step::Serving(serving::Step::gives_up_locked(Done::Failed))
     }
 }
 
-/// Write the own record, in one write at offset 0.
+/// Writes this server's own record, in one write at offset 0.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Write(());
 
 impl Write {
-    /// It is there, whole; the gate is open.
+    /// The record is written completely, and the gate is open.
     pub fn written(self) -> Step {
         Step::Serving(serving::Step::wrote())
     }
 }
 
-/// Returns what *Check* found. Without a lifetime lock another whole record is another server's, however old.
+/// Returns the result of *Check*. Without a lifetime lock, any other complete record counts as another server's.
 pub fn checked(found: &Found, mine: &Record) -> Checked {
     match found {
         Found::Absent | Found::Empty | Found::Malformed(_) => Checked::Damaged,
@@ -166,7 +167,8 @@ pub fn checked(found: &Found, mine: &Record) -> Checked {
     }
 }
 
-/// *Withdraw*: returns whether a server may withdraw what the point holds. It may withdraw its own record, and nothing else.
+/// *Withdraw*: returns whether a server may withdraw what the point holds. It may withdraw its own record, and nothing
+/// else.
 pub fn may_withdraw(found: &Found, mine: &Record) -> bool {
     matches!(found, Found::Record(record) if record == mine)
 }

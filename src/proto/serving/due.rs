@@ -1,23 +1,23 @@
-//! What a server that serves does first.
+//! The order of the things that are due while a server serves.
 
 use super::{Serve, Step};
 
 /// What is due while a server serves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Due {
-    /// Somebody asked this server to retire.
+    /// Retirement was requested.
     pub shutdown: bool,
-    /// It is time to look after the files.
+    /// It is time to check the files.
     pub check: bool,
     /// The idle period is over.
     pub idle: bool,
 }
 
 impl Serve {
-    /// Goes on to the first that is due: shutdown, then check, then idle.
+    /// Returns the step for the first thing that is due: shutdown, then check, then idle.
     ///
-    /// A server that was asked to retire does nothing else first. One that is always idle, and always finds the point lock
-    /// busy, still looks after its files.
+    /// A request to retire takes precedence over everything. A check takes precedence over idleness, so that a server
+    /// that is idle but always finds the point lock busy still checks its files.
     pub fn due(self, due: Due) -> Step {
         match due {
             Due { shutdown: true, .. } => self.requested(),

@@ -1,29 +1,29 @@
-//! What a step remembers, for the table that ties the machine's states to the spec's: see `model/`.
+//! The data of a step, for the table that maps the machine's states to those of the spec: see `model/`.
 
 use super::*;
 
-/// What decides at a step, beside its name, in the words of the spec; empty where there is nothing.
+/// The data of a step besides its name, in the words of the spec. Fields that do not apply are empty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Facts {
     /// Why the server retires.
     pub why: Option<Retire>,
-    /// Whether it retires holding the point lock.
+    /// Whether the server holds the point lock while it retires.
     pub held: bool,
-    /// What the point lock is for: `Idle`, `Requested` or `Restore`.
+    /// The purpose of the point lock: `Idle`, `Requested` or `Restore`.
     pub purpose: &'static str,
-    /// What comes after *Unlock*, *Refuse* and *Release*: `Serve`, `Lost`, `Drain`, `Busy` or `Failed`.
+    /// What follows *Unlock*, *Refuse* and *Release*: `Serve`, `Lost`, `Drain`, `Busy` or `Failed`.
     pub then: &'static str,
 }
 
 impl Facts {
-    /// What is remembered before such an end.
+    /// Returns the data of a step that leads to this end.
     pub(in crate::proto) fn of_end(done: Done) -> Self {
         Then::Done(done).facts()
     }
 }
 
 impl Step {
-    /// What this step remembers.
+    /// Returns the data of this step.
     pub fn facts(&self) -> Facts {
         let nothing = Facts::default();
         match self {

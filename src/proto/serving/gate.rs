@@ -1,9 +1,9 @@
-//! Where clients are counted.
+//! The gate at which clients are counted.
 
-/// Where clients are counted: open while the server serves.
+/// Counts clients, and is open while the server serves.
 ///
-/// Each method is one step. To verify a client's proof, to [`admit`](Gate::admit) it and to send the
-/// welcome must be one, too: with no wait between them.
+/// Each method is one atomic step. The server verifies a client's proof, [admits](Gate::admit) the client and sends the
+/// welcome in one step as well, with no wait between them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Gate {
     open: bool,
@@ -11,39 +11,39 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate that is shut, as it is until *registered*.
+    /// Returns a gate that is shut, as it is until *registered*.
     pub const fn new() -> Self {
         Gate { open: false, counted: 0 }
     }
 
-    /// The server serves from here on.
+    /// Opens the gate: the server serves from now on.
     pub fn open(&mut self) {
         self.open = true;
     }
 
-    /// Counts a client, or refuses it: the server does not serve.
+    /// Counts a client and returns true, or returns false if the server does not serve.
     #[must_use]
     pub fn admit(&mut self) -> bool {
         self.counted += u32::from(self.open);
         self.open
     }
 
-    /// A counted client's connection is over.
+    /// Stops counting a client, whose connection is over.
     pub fn leave(&mut self) {
         self.counted -= 1;
     }
 
-    /// How many clients are counted.
+    /// Returns how many clients are counted.
     pub fn counted(&self) -> u32 {
         self.counted
     }
 
-    /// Whether the server serves.
+    /// Returns whether the server serves.
     pub fn is_open(&self) -> bool {
         self.open
     }
 
-    /// *Look*: shuts the gate, unless the server is merely idle and somebody came. Answers whether it is shut.
+    /// *Look*: shuts the gate, unless `why` is idleness and a client is counted. Returns whether the gate is shut.
     #[must_use]
     pub fn look(&mut self, why: Retire) -> bool {
         self.open &= why == Retire::Idle && self.counted > 0;
@@ -54,10 +54,10 @@ impl Gate {
 /// Why a server retires.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Retire {
-    /// Nobody has been there for the idle period.
+    /// There was no client for the idle period.
     Idle,
-    /// Somebody asked for it.
+    /// Retirement was requested.
     Requested,
-    /// The point or the life file is another's now.
+    /// The point or the life file belongs to another server now.
     Lost,
 }

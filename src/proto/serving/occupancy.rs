@@ -1,40 +1,40 @@
-//! Who keeps a server from being idle, and since when nobody does.
+//! The clients and reasons that keep a server from being idle, and its idle period.
 
 use core::time::Duration;
 
 use super::{Gate, Retire};
 
-/// A timer that is later than this was not ours to keep: the process was stopped, or starved.
+/// A timer that is later than this shows that the process was stopped or got no CPU time.
 const LATE: Duration = Duration::from_millis(100);
 
 /// The clients of a server, counted at its [`Gate`]; the reasons its handler has to stay; and the idle period.
 #[derive(Clone, Debug, Default)]
 pub struct Occupancy {
     gate: Gate,
-    /// How many reasons the handler has to stay, besides clients.
+    /// The number of reasons, besides clients, that the handler has to stay.
     reasons: u32,
-    /// When the idle period began: at the registration, and when the last client and the last reason were gone.
+    /// When the idle period began: at the registration, or when the last client and the last reason were gone.
     empty_since: Duration,
-    /// Until when the connections are heard that waited while the timer was late.
-    hears_until: Option<Duration>,
+    /// Until when connections that arrived before a late timer are still accepted.
+    accepts_until: Option<Duration>,
 }
 
 impl Occupancy {
-    /// A server that does not serve yet.
+    /// Returns the state of a server that does not serve yet.
     pub const fn new() -> Self {
-        Occupancy { gate: Gate::new(), reasons: 0, empty_since: Duration::ZERO, hears_until: None }
+        Occupancy { gate: Gate::new(), reasons: 0, empty_since: Duration::ZERO, accepts_until: None }
     }
 
-    /// The server serves from here on: the idle period begins.
+    /// Opens the gate, and begins the idle period.
     pub fn open(&mut self, now: Duration) {
         self.gate.open();
         self.rest(now);
     }
 
-    /// Begins the idle period anew.
+    /// Restarts the idle period.
     pub fn rest(&mut self, now: Duration) {
         self.empty_since = now;
-        self.hears_until = None;
+        self.accepts_until = None;
     }
 
     /// Returns whether the server serves.
@@ -47,13 +47,14 @@ impl Occupancy {
         self.gate.counted()
     }
 
-    /// Counts a client, or refuses it.
+    /// Counts a client and returns true, or returns false if the server does not serve.
     #[must_use]
     pub fn admit(&mut self) -> bool {
         self.gate.admit()
     }
 
-    /// A counted client's connection is over. Answers whether somebody who waits has to look again.
+    /// Stops counting a client, whose connection is over. Returns whether no client is left, so that waiters look
+    /// again.
     #[must_use]
     pub fn leave(&mut self, now: Duration) -> bool {
         self.gate.leave();
@@ -65,7 +66,7 @@ impl Occupancy {
         self.reasons += 1;
     }
 
-    /// A reason to stay is gone. Answers as [`leave`](Occupancy::leave) does.
+    /// Removes a reason to stay. Returns the same as [`leave`](Occupancy::leave).
     #[must_use]
     pub fn drop_reason(&mut self, now: Duration) -> bool {
         self.reasons -= 1;
@@ -83,29 +84,30 @@ impl Occupancy {
         self.gate.counted() == 0 && self.reasons == 0
     }
 
-    /// *Look*: returns whether the gate is shut now. A reason to stay keeps an idle server as a client does.
+    /// *Look*: shuts the gate where it can, and returns whether it is shut. A reason to stay keeps an idle server open
+    /// as a client does.
     #[must_use]
     pub fn look(&mut self, why: Retire) -> bool {
         (why != Retire::Idle || self.reasons == 0) && self.gate.look(why)
     }
 
-    /// Returns when the idle period is over, unless somebody comes; `None`: it has not begun, or there is none.
+    /// Returns when the idle period is over if no client arrives; `None` if it has not begun or the server has none.
     pub fn idle_at(&self, period: Option<Duration>) -> Option<Duration> {
         let until = || period.map(|period| self.empty_since.saturating_add(period));
-        if self.is_empty() { self.hears_until.or_else(until) } else { None }
+        if self.is_empty() { self.accepts_until.or_else(until) } else { None }
     }
 
     /// Returns whether the idle period is over now.
     ///
-    /// After a long stop or a suspended night the timer is over before the connections that came meanwhile are heard. So
-    /// after a late timer they have `patience` to become clients.
+    /// After the process was stopped or the machine suspended, the timer fires before the connections that arrived
+    /// meanwhile are accepted. After a late timer they therefore get `patience` to become clients.
     #[must_use]
     pub fn is_idle(&mut self, period: Option<Duration>, patience: Duration, now: Duration) -> bool {
         let Some(until) = self.idle_at(period).filter(|until| *until <= now) else { return false };
-        if self.hears_until.is_some() || now - until < LATE {
+        if self.accepts_until.is_some() || now - until < LATE {
             return true;
         }
-        self.hears_until = Some(now.saturating_add(patience));
+        self.accepts_until = Some(now.saturating_add(patience));
         false
     }
 }
@@ -135,7 +137,7 @@ mod tests {
         assert!(!server.leave(s(120)), "one is left");
         assert_eq!(server.idle_at(PERIOD), None);
         server.add_reason();
-        assert!(server.leave(s(130)), "who drains looks again");
+        assert!(server.leave(s(130)), "a server that drains looks again");
         assert_eq!(server.idle_at(PERIOD), None, "the handler has a reason");
         assert!(!server.clone().look(Retire::Idle));
         assert!(server.drop_reason(s(140)));
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_to_stay_holds_up_nothing_but_idleness() {
+    fn a_reason_to_stay_prevents_only_retirement_for_idleness() {
         for (why, shut) in [(Retire::Idle, false), (Retire::Requested, true), (Retire::Lost, true)] {
             let mut server = opened(0);
             server.add_reason();
@@ -171,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn a_late_timer_hears_those_who_waited_and_does_so_once() {
+    fn a_late_timer_waits_once_for_connections_that_arrived_before_it() {
         let mut server = opened(0);
         assert!(!server.is_idle(PERIOD, s(1), s(50)));
         assert_eq!(server.idle_at(PERIOD), Some(s(51)));
         let mut visited = server.clone();
         assert!(visited.admit() && visited.leave(s(51)));
-        assert_eq!(visited.idle_at(PERIOD), Some(s(61)), "one came: the period begins anew");
-        assert!(server.is_idle(PERIOD, s(1), s(90)), "nobody came, however late it is");
+        assert_eq!(visited.idle_at(PERIOD), Some(s(61)), "a client arrived: the period restarts");
+        assert!(server.is_idle(PERIOD, s(1), s(90)), "no client arrived, however late the timer is");
     }
 }

@@ -1,36 +1,36 @@
-//! How many connections may be pending, that is without a welcome, and which of them gives way.
+//! Limits the pending connections, those without a welcome, and decides which of them is dropped.
 
-/// How many connections that asked for the server's retirement are kept until its exit. Each takes a descriptor that
-/// nothing frees before.
+/// The number of connections that requested retirement and stay open until the server's exit. Each occupies a
+/// descriptor until then.
 const RETIRE_WAITERS: usize = 64;
 
-/// What frees a descriptor for a connection that waits to be accepted.
+/// How to free a descriptor for a connection that waits to be accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Room {
-    /// A descriptor of the reserve is given up.
+    /// Lends a descriptor of the reserve.
     Lend,
-    /// The oldest pending connection is closed.
+    /// Closes the oldest pending connection.
     DropOldest,
-    /// Nothing can.
+    /// No descriptor can be freed.
     Nothing,
 }
 
-/// Returns how many connections may be pending at once: as many as the limit says, but no more than half of what the process
-/// can open, and always one.
+/// Returns how many connections may be pending at once: `limit`, but at most half of the process's descriptors, and at
+/// least one.
 pub const fn cap(limit: usize, descriptors: usize) -> usize {
     let half = descriptors / 2;
     let cap = if limit < half { limit } else { half };
     if cap == 0 { 1 } else { cap }
 }
 
-/// Returns whether the oldest of so many pending connections is closed for a new one. It is the oldest, for a client that
-/// knows the cookie is done in a millisecond.
+/// Returns whether the oldest pending connection is closed for a new one. The oldest is the least likely client: one
+/// that knows the cookie completes the handshake within a millisecond.
 pub const fn is_full(pending: usize, cap: usize) -> bool {
     pending >= cap
 }
 
-/// Returns what makes room when there is no descriptor. A few pending connections are left alone: most likely they are
-/// clients. Of more than the reserve has for handshakes, the oldest gives way: the new one has the same right.
+/// Returns how to make room when no descriptor is left. Up to `reserve` pending connections are left alone: most likely
+/// they are clients. Beyond that the oldest is closed, since the new connection has the same right.
 pub const fn make_room(pending: usize, reserve: usize, can_lend: bool) -> Room {
     if pending <= reserve && can_lend {
         Room::Lend
@@ -41,8 +41,8 @@ pub const fn make_room(pending: usize, reserve: usize, can_lend: bool) -> Room {
     }
 }
 
-/// Returns whether one more connection that asked for the retirement is kept until the server's exit. One that is not kept is
-/// closed before it.
+/// Returns whether one more connection that requested retirement stays open until the server's exit. Otherwise the
+/// server closes it earlier.
 pub const fn keeps_retire_waiter(kept: usize) -> bool {
     kept < RETIRE_WAITERS
 }
@@ -67,14 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_gives_way_to_the_one_above_the_cap() {
+    fn a_connection_above_the_cap_replaces_the_oldest() {
         for (pending, full) in [(0, false), (3, false), (4, true), (5, true)] {
             assert_eq!(is_full(pending, 4), full, "{pending} pending");
         }
     }
 
     #[test]
-    fn a_shortage_takes_from_the_reserve_and_above_it_the_oldest_goes() {
+    fn a_shortage_lends_from_the_reserve_or_drops_the_oldest() {
         for (pending, can_lend, room) in [
             (0, true, Room::Lend),
             (0, false, Room::Nothing),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn sixty_four_retire_waiters_see_the_exit() {
+    fn at_most_64_retire_waiters_stay_open_until_the_exit() {
         assert!((0..64).all(keeps_retire_waiter) && !keeps_retire_waiter(64));
     }
 }

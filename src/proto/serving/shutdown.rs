@@ -1,12 +1,12 @@
-//! The request to retire, and how long a server goes on after it.
+//! The request to retire, and how long a server continues after it.
 //!
-//! Nothing here has a clock: a moment is told as the time since some beginning.
+//! This module reads no clock. Callers pass a moment as the time since a fixed start.
 
 use core::time::Duration;
 
 use super::{Backoff, Step};
 
-/// Whether a server was asked to retire, when first, and whether it is to wait for its clients.
+/// Whether a server was asked to retire, when it was first asked, and whether it waits for its clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Shutdown {
     requested: Option<Duration>,
@@ -15,20 +15,20 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Nobody asked for anything.
+    /// Returns the state without a request.
     pub const fn new() -> Self {
         Shutdown { requested: None, signalled: false, forced: false }
     }
 
-    /// Asks the server to retire. Answers whether this is the first request: a later one postpones nothing.
+    /// Asks the server to retire. Returns whether this is the first request; a later one postpones nothing.
     pub fn request(&mut self, now: Duration) -> bool {
         let first = self.requested.is_none();
         self.requested.get_or_insert(now);
         first
     }
 
-    /// Takes a signal: the first asks the server to retire, another not to wait for its clients. Answers whether anything
-    /// changed that somebody waits for.
+    /// Handles a signal. The first asks the server to retire, the second not to wait for its clients. Returns whether
+    /// the server's loop has to be woken.
     pub fn signal(&mut self, now: Duration) -> bool {
         if self.signalled {
             return !core::mem::replace(&mut self.forced, true);
@@ -42,20 +42,20 @@ impl Shutdown {
         self.requested
     }
 
-    /// Returns whether the server is not to wait for its clients.
+    /// Returns whether the server ends without waiting for its clients.
     pub const fn is_forced(&self) -> bool {
         self.forced
     }
 }
 
-/// Since when a server tries the point lock for what it does now.
+/// When a server began to try the point lock for its current purpose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tries {
     since: Option<Duration>,
 }
 
 impl Tries {
-    /// The server comes to a step. *Lock* begins the tries, unless they have begun; *Serve* ends them.
+    /// Records that the server is at a step. *Lock* begins the tries unless they have begun; *Serve* ends them.
     pub fn comes_to(&mut self, step: &Step, now: Duration) {
         match step {
             Step::Serve(_) => self.since = None,
@@ -64,8 +64,8 @@ impl Tries {
         }
     }
 
-    /// Returns whether *Backoff* gives up: the home is gone, so that there is nothing to lock and nothing to withdraw; or
-    /// `drain` is over since the request to retire, or without one since the first try.
+    /// Returns whether *Backoff* gives up: the home is gone, so there is nothing to lock or to withdraw; or `drain` has
+    /// passed since the request to retire, or since the first try if there was no request.
     pub fn are_over(&self, requested: Option<Duration>, home_is_gone: bool, drain: Duration, now: Duration) -> bool {
         let began = requested.or(self.since).unwrap_or(now);
         home_is_gone || now >= began.saturating_add(drain)
@@ -73,7 +73,7 @@ impl Tries {
 }
 
 impl Backoff {
-    /// The pause is over: tries again, from now on to retire if that was requested.
+    /// Tries again after the pause: to retire, if that was requested.
     pub fn again(self, requested: bool) -> Step {
         if requested { self.requested() } else { self.elapsed() }
     }
@@ -96,28 +96,29 @@ impl Draining {
         self.until
     }
 
-    /// Returns whether the wait goes on: somebody is counted, nobody forces the end, and it is not too late.
+    /// Returns whether the server still waits: a client is counted, the end is not forced, and the deadline is not
+    /// over.
     pub fn waits(&self, counted: u32, forced: bool, now: Duration) -> bool {
         counted > 0 && !forced && now < self.until
     }
 
-    /// Returns how long the handler may take to end: what is left of the drain, and never less than `patience`.
+    /// Returns how long the handler may take to end: the rest of the drain, but at least `patience`.
     pub fn left_for_the_handler(&self, patience: Duration, now: Duration) -> Duration {
         patience.max(self.until.saturating_sub(now))
     }
 }
 
-/// What becomes of the lifetime lock at *Release*.
+/// What *Release* does with the lifetime lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LifetimeLock {
     /// It is released: a successor may begin.
     Release,
-    /// It is left to the process: code of the handler cannot be stopped, and runs until the process ends.
+    /// The lock stays held until the process ends, since code of the handler cannot be stopped and still runs.
     Leave,
 }
 
 impl LifetimeLock {
-    /// Returns what becomes of it: no successor may begin while code of the handler runs.
+    /// Returns what *Release* does: no successor may begin while code of the handler runs.
     pub const fn after(handler_runs: bool) -> Self {
         if handler_runs { LifetimeLock::Leave } else { LifetimeLock::Release }
     }
@@ -133,25 +134,25 @@ mod tests {
     }
 
     #[test]
-    fn asking_again_postpones_nothing() {
+    fn a_second_request_postpones_nothing() {
         let mut shutdown = Shutdown::new();
         assert_eq!(shutdown.requested(), None);
         assert!(shutdown.request(s(3)));
         assert!(!shutdown.request(s(5)));
-        assert!(!shutdown.signal(s(7)), "a signal asks, too");
+        assert!(!shutdown.signal(s(7)), "a signal after a request is no first request");
         assert_eq!((shutdown.requested(), shutdown.is_forced()), (Some(s(3)), false));
     }
 
     #[test]
-    fn a_second_signal_forces_the_end_whoever_asked_first() {
-        for asked in [false, true] {
+    fn a_second_signal_forces_the_end_with_or_without_a_request_before() {
+        for requested in [false, true] {
             let mut shutdown = Shutdown::new();
-            assert!(!asked || shutdown.request(s(1)));
-            assert_eq!(shutdown.signal(s(2)), !asked);
+            assert!(!requested || shutdown.request(s(1)));
+            assert_eq!(shutdown.signal(s(2)), !requested);
             assert!(!shutdown.is_forced());
             assert!(shutdown.signal(s(3)) && shutdown.is_forced());
             assert!(!shutdown.signal(s(4)) && shutdown.is_forced());
-            assert_eq!(shutdown.requested(), Some(s(if asked { 1 } else { 2 })));
+            assert_eq!(shutdown.requested(), Some(s(if requested { 1 } else { 2 })));
         }
     }
 
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_told_server_counts_from_the_request_and_another_from_its_first_try() {
+    fn a_deadline_counts_from_the_request_or_else_from_the_first_try() {
         let tries = Tries { since: Some(s(10)) };
         for (requested, now, over) in [
             (None, 10, false),
@@ -192,11 +193,11 @@ mod tests {
             assert_eq!(tries.are_over(requested, false, s(5), s(now)), over, "{requested:?}, at {now}");
             assert!(tries.are_over(requested, true, s(5), s(now)), "without a home there is nothing to lock");
         }
-        assert!(!tries.are_over(None, false, Duration::MAX, s(100)), "no deadline that can come");
+        assert!(!tries.are_over(None, false, Duration::MAX, s(100)), "an endless drain never gives up");
     }
 
     #[test]
-    fn a_request_in_back_off_is_not_forgotten() {
+    fn a_request_during_back_off_makes_the_next_try_retire() {
         for purpose in [Purpose::Requested, Purpose::Restore] {
             for (requested, next) in [(false, purpose), (true, Purpose::Requested)] {
                 assert_eq!(Backoff { purpose }.again(requested), Step::Lock(Lock { purpose: next }), "{purpose:?}");

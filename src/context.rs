@@ -42,6 +42,7 @@ pub(crate) enum Started {
     /// By a client: a final `--spawned`.
     Spawned,
     /// By a client of the dialect of sequoia, with the listener as standard input: a final `--socket 0`.
+    #[cfg(feature = "sequoia")]
     Socket,
 }
 
@@ -97,9 +98,9 @@ impl Context {
     /// The context that this program's command line asks for, or the default one of `name`.
     ///
     /// Reads `--home DIRECTORY`, `--lib DIRECTORY`, `--ephemeral`, behind which `true` or `false` may stand, and a final
-    /// `--spawned` or `--socket 0`, which say that a client started this process as a server. All other arguments are
-    /// the program's own and are not looked at. A relative directory is taken from the current one, now. There is no
-    /// `--home=DIRECTORY`.
+    /// `--spawned` (or, with the feature `sequoia`, `--socket 0`), which says that a client started this process as a server.
+    /// All other arguments are the program's own and are not looked at. A relative directory is taken from the current
+    /// one, now. There is no `--home=DIRECTORY`.
     ///
     /// # Errors
     /// [`Error::Usage`] as of [`Context::new`], or where a directory is missing behind its flag; its text is the usage.
@@ -241,6 +242,7 @@ impl Context {
     }
 
     /// The same, as servers of the dialect of sequoia expect it: in this order, and with a value.
+    #[cfg(feature = "sequoia")]
     pub(crate) fn to_sequoia_args(&self) -> impl Iterator<Item = &OsStr> {
         let ephemeral = if self.is_ephemeral() { "true" } else { "false" };
         self.places().chain(["--ephemeral", ephemeral, "--socket", "0"].map(OsStr::new))
@@ -300,6 +302,7 @@ pub(crate) fn started_as_server() -> bool {
 fn started(args: &[OsString]) -> Started {
     match args {
         [.., last] if last == "--spawned" => Started::Spawned,
+        #[cfg(feature = "sequoia")]
         [.., flag, last] if flag == "--socket" && last == "0" => Started::Socket,
         _ => Started::Hand,
     }
@@ -345,6 +348,7 @@ mod tests {
         assert_eq!(parse(&["serve", "--spawned"]).ok().unwrap().started, Started::Spawned);
     }
 
+    #[cfg(feature = "sequoia")]
     #[test]
     fn the_flags_of_the_other_dialect_are_read_in_its_spelling() {
         for (value, ephemeral) in [("true", true), ("false", false)] {
@@ -359,6 +363,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "sequoia")]
     #[test]
     fn a_server_of_the_other_dialect_is_given_the_context_in_its_spelling() {
         let context = Context::new("org.example.counter").unwrap().with_home("/h").with_lib("/l");

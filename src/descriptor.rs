@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::connection::Connection;
 use crate::context::{self, Context};
+#[cfg(feature = "sequoia")]
 use crate::dialect::Dialect;
 use crate::driver;
 use crate::error::{BoxError, Error, Usage};
@@ -68,6 +69,7 @@ impl Descriptor {
             life: path(LIFE),
             log: path(LOG),
             transport: Transport::default(),
+            #[cfg(feature = "sequoia")]
             dialect: Dialect::default(),
             limits: Limits::default(),
             version: 0,
@@ -142,7 +144,7 @@ impl Descriptor {
         self
     }
 
-    /// Speaks another protocol at this point. [`Dialect::Native`] unless set.
+    /// Speaks another protocol at this point. [`Dialect::Native`] unless set. It needs the feature `sequoia`.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Dialect};
@@ -154,6 +156,8 @@ impl Descriptor {
     ///     .program("sequoia-store", [""; 0]);
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
+    #[cfg(feature = "sequoia")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     #[must_use]
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.service.dialect = dialect;

@@ -1,6 +1,7 @@
 //! Which protocol a point is spoken to in.
 
 /// Which protocol the servers and clients of a point speak: what [`Descriptor::dialect`](crate::Descriptor::dialect) sets.
+/// It needs the feature `sequoia`.
 ///
 /// Two dialects never share a point: a whole record of the other one is left alone, with
 /// [`Error::OtherDialect`](crate::Error::OtherDialect).

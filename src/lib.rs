@@ -15,7 +15,7 @@ mod connection;
 mod context;
 #[cfg(feature = "tokio")]
 mod descriptor;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", feature = "sequoia"))]
 mod dialect;
 #[cfg(feature = "tokio")]
 mod driver;
@@ -60,6 +60,9 @@ pub mod testing;
 #[cfg(feature = "tokio")]
 mod transport;
 
+#[cfg(all(feature = "tokio", feature = "sequoia"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
+pub use self::dialect::Dialect;
 #[cfg(feature = "log")]
 #[cfg_attr(docsrs, doc(cfg(feature = "log")))]
 pub use self::driver::log_to_stderr;
@@ -73,7 +76,6 @@ pub use self::{
     connection::Connection,
     context::Context,
     descriptor::Descriptor,
-    dialect::Dialect,
     error::{BoxError, Error, Holder, NotHung, StartError, StartFailure, Unidentified, Untrusted, Usage},
     found::{Incompatibility, Malformed, ScopeDifference},
     handler::{KeepAlive, ServerHandle},

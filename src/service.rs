@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::context::Context;
+#[cfg(feature = "sequoia")]
 use crate::dialect::Dialect;
 use crate::error::{Error, Usage};
 use crate::limits::Limits;
@@ -18,6 +19,7 @@ pub(crate) struct Service {
     pub(crate) life: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) transport: Transport,
+    #[cfg(feature = "sequoia")]
     pub(crate) dialect: Dialect,
     pub(crate) limits: Limits,
     pub(crate) version: u32,

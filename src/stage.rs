@@ -70,10 +70,16 @@ pub enum Stage {
     /// A server that retires waits for its last clients.
     Drain,
     /// In the dialect of sequoia, a client says the cookie.
+    #[cfg(feature = "sequoia")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     SendCookie,
     /// In the dialect of sequoia, a client makes the port of the server that it starts.
+    #[cfg(feature = "sequoia")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     Introduce,
     /// In the dialect of sequoia, a server is told its cookie.
+    #[cfg(feature = "sequoia")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     ReceiveCookie,
     /// A test stops a process.
     Stop,
@@ -85,7 +91,7 @@ impl Stage {
         match self {
             Stage::Spawn => "the program, which somebody has open for writing",
             Stage::Await => "the started server's reply",
-            Stage::Dial | Stage::Hello | Stage::SendCookie => "a connection",
+            Stage::Dial | Stage::Hello => "a connection",
             Stage::Prove => "the server's proof",
             Stage::Welcome => "the server's welcome",
             Stage::Internal => "the server in this process, which starts, ends, or has no place",
@@ -97,6 +103,9 @@ impl Stage {
                 "the lifetime lock of a server that was killed: it is not gone yet, or a process that it forked has a \
                  share in the lock"
             }
+            #[cfg(feature = "sequoia")]
+            Stage::SendCookie => "a connection",
+            #[cfg(feature = "sequoia")]
             Stage::ReceiveCookie => "a client that tells the cookie",
             _ => "the lock, or a server that is starting or draining",
         }

@@ -7,7 +7,6 @@ use crate::found::{Incompatibility, Malformed, ScopeDifference};
 use crate::pid::Pid;
 use crate::proto::unresponsive;
 use crate::suspicion::Suspicion;
-use crate::transport::Endpoint;
 
 /// What is there: the answer of [`Descriptor::inspect`](crate::Descriptor::inspect), true when it was asked.
 ///
@@ -36,10 +35,13 @@ pub enum Status {
         /// How many clients it counts.
         clients: u32,
     },
-    /// Somebody listens where the record says. [`Dialect::Sequoia`](crate::Dialect::Sequoia) tells no more.
+    /// Somebody listens where the record says. [`Dialect::Sequoia`](crate::Dialect::Sequoia) tells no
+    /// more. It needs the feature `sequoia`.
+    #[cfg(feature = "sequoia")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     Listening {
         /// Where.
-        address: Endpoint,
+        address: crate::transport::Endpoint,
     },
     /// There is no server, and no record of one.
     Absent,
@@ -152,6 +154,7 @@ impl fmt::Display for Status {
             }
             Status::Absent => f.write_str("nothing there"),
             Status::Malformed(malformed) => write!(f, "no server, and a damaged record: {malformed}"),
+            #[cfg(feature = "sequoia")]
             Status::Listening { address } => write!(f, "somebody listens at {address}"),
             Status::Gone { pid } => {
                 f.write_str("gone")?;

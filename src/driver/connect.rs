@@ -1,37 +1,23 @@
 //! A connect: runs the client's loop over this system until the deadline, and serves in this process where it has to.
 
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::connecting::{self, Failure, Held};
-use super::files::log;
 use super::files::point::Guard;
-use super::internal;
-use super::net::dial;
-use super::net::socket;
+use super::here::serve_here;
 use super::os::scope;
-use super::registry::Lease;
-use super::report::Report;
+use super::report::{Report, start_error};
+use super::role;
 use super::system::System;
-use super::{sequoia, serve};
+use super::welcomed::{Welcomed, connection};
 use crate::connection::Connection;
-use crate::dialect::Dialect;
-use crate::error::{Error, StartError, StartFailure, Usage};
+use crate::error::{Error, StartFailure, Usage};
 use crate::handler::Factory;
 use crate::pid::Pid;
 use crate::proto::connect::{Done, Goal, Policy, Refusal};
-use crate::proto::handshake::{Intent, Welcome};
-use crate::proto::timing;
+use crate::proto::handshake::Welcome;
 use crate::service::Service;
-use crate::stream::{Keeps, Socket, Stream};
-
-/// A server that welcomed us.
-pub(super) struct Welcomed {
-    pub(super) welcome: Welcome,
-    pub(super) stream: Socket,
-    /// A use of it, where it is a server of this process.
-    pub(super) lease: Option<Lease>,
-}
 
 /// Whether a server by hand may serve.
 pub(super) enum Turn {
@@ -48,21 +34,23 @@ enum Ended {
     Absent,
 }
 
-/// Connects to the server of a service, starting one where there is none.
-pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Connection, Error> {
-    serve::client_only()?;
+/// Returns the policy that a connect can keep to, if this process may connect at all.
+pub(super) fn policy(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Policy, Error> {
+    role::client_only()?;
     let policy = match (policy, factory) {
         (Policy::Internal, None) => return Err(Error::Usage(Usage::NoHandler)),
         // What cannot be served here has nothing to fall back to.
         (Policy::Robust, None) => Policy::External,
         (policy, _) => policy,
     };
-    if service.newest < service.version {
-        return Err(Error::Usage(Usage::NewestBelowVersion));
+    match service.newest < service.version {
+        false => Ok(policy),
+        true => Err(Error::Usage(Usage::NewestBelowVersion)),
     }
-    if service.dialect == Dialect::Sequoia {
-        return sequoia::connect(service, policy, factory).await;
-    }
+}
+
+/// Connects to the server of a service, starting one where there is none.
+pub(super) async fn connect(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Connection, Error> {
     let mut report = Report::new();
     match run(service, Goal::Connect(policy), factory, &mut report).await? {
         Ended::Welcomed(welcomed) => Ok(connection(service, welcomed, &mut report)),
@@ -86,14 +74,6 @@ pub(super) async fn ask_to_retire(service: &Service) -> Result<Option<Welcomed>,
         Ended::Absent => Ok(None),
         Ended::Start(_) => Err(Error::missing("the server that was to retire")),
     }
-}
-
-/// The connection to a server that welcomed us, in this process or in another.
-pub(super) fn connection(service: &Service, welcomed: Welcomed, report: &mut Report) -> Connection {
-    let Welcomed { welcome, stream, lease } = welcomed;
-    let lease = lease.map(|lease| Box::new(lease) as _);
-    let keeps = Keeps { lease, _context: service.context.hold() };
-    Connection { stream: Stream::new(stream, keeps), outcome: report.outcome(welcome) }
 }
 
 /// Runs the machine to its end, or to the deadline, whichever comes first.
@@ -128,34 +108,6 @@ async fn attempt(
     }
 }
 
-/// Serves in this process: joins its internal server, or starts it. The connect's deadline bounds it.
-pub(super) async fn serve_here(service: &Service, factory: &Factory, report: &mut Report) -> Result<Welcomed, Error> {
-    report.here();
-    loop {
-        let (lease, joined, record) = internal::join(service, factory).await?;
-        report.internal(joined);
-        // It is our own, and no stranger: it may let us wait for a place.
-        match dial::whole(&service.point, &record, Intent::Connect, service.limits.connect).await {
-            Ok((stream, welcome)) => return Ok(Welcomed { welcome, stream, lease: Some(lease) }),
-            Err((stage, trouble)) => {
-                let address = socket::endpoint(&service.point, record.address);
-                report.suspect(trouble.suspicion(Pid::new(record.pid), address, stage)?);
-                // One that retires just now has a successor. One that does not has let us go, and may have us yet.
-                sleep(timing::before_the_own_server_is_dialled_again(lease.is_told())).await;
-            }
-        }
-    }
-}
-
-pub(super) fn start_error(service: &Service, failure: StartFailure, log_begin: Option<u64>) -> StartError {
-    StartError {
-        program: service.program().map_or_else(|_| "PROGRAM".into(), |program| program.path.clone()),
-        failure,
-        said: log_begin.map_or_else(String::new, |begin| log::said(&service.log, begin)),
-        log: service.log.clone(),
-    }
-}
-
 fn finish(
     service: &Service,
     done: Done,
@@ -164,7 +116,7 @@ fn finish(
     failure: Option<Failure>,
 ) -> Result<Ended, Error> {
     let path = service.point.clone();
-    let start_error = |failure, log_begin| Error::Start(Box::new(start_error(service, failure, log_begin)));
+    let not_started = |failure, log_begin| Error::Start(Box::new(start_error(service, failure, log_begin)));
     Err(match done {
         Done::Welcomed(_, welcome) => match held.stream.take() {
             Some(stream) => return Ok(Ended::Welcomed(Welcomed { welcome, stream, lease: None })),
@@ -187,10 +139,10 @@ fn finish(
             Error::TooNew { pid: Pid::new(record.pid), offers: record.version, newest: service.versions().newest }
         }
         Done::Failed => match failure {
-            Some((failure, log_begin)) => start_error(failure, log_begin),
-            None => start_error(StartFailure::Vanished, None),
+            Some((failure, log_begin)) => not_started(failure, log_begin),
+            None => not_started(StartFailure::Vanished, None),
         },
-        Done::Unverified => start_error(StartFailure::Unverified, failure.and_then(|(_, log_begin)| log_begin)),
+        Done::Unverified => not_started(StartFailure::Unverified, failure.and_then(|(_, log_begin)| log_begin)),
         Done::TooLate => report.too_late(service),
         Done::Trouble => report.take_trouble().unwrap_or_else(|| Error::missing("the error")),
     })

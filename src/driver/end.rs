@@ -15,9 +15,7 @@ use super::net::stream;
 use super::os::locks;
 use super::os::pidfd::{Identity, identify, unidentified};
 use super::os::progress::Look;
-use super::random;
-use super::{report, sequoia};
-use crate::dialect::Dialect;
+use super::{random, report};
 use crate::error::{Error, Unidentified};
 use crate::limits::Limits;
 use crate::pid::Pid;
@@ -31,9 +29,6 @@ use crate::suspicion::Suspicion;
 
 /// Kills the server of the record, if it holds its lifetime lock, does not answer, and makes no progress.
 pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, Error> {
-    if service.dialect == Dialect::Sequoia {
-        return Err(sequoia::no_retirement());
-    }
     let Limits { connect, patience, drain, .. } = service.limits;
     let began = Instant::now();
     let mut pause = Pause::default();

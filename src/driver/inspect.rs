@@ -6,15 +6,14 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 
-use super::connect::{self, Welcomed};
+use super::connect;
 use super::files::life;
 use super::files::point::{self, Guard};
 use super::net::dial;
 use super::net::socket;
 use super::os::scope;
 use super::report::still_there;
-use super::sequoia;
-use crate::dialect::Dialect;
+use super::welcomed::Welcomed;
 use crate::error::Error;
 use crate::pid::Pid;
 use crate::proto::connect::DialFailure;
@@ -28,9 +27,6 @@ use crate::suspicion::Suspicion;
 
 /// Looks at a point. Takes no lock, unless a dial came to nothing or there is nothing to dial.
 pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
-    if service.dialect == Dialect::Sequoia {
-        return sequoia::inspect(service).await;
-    }
     examine(service, Instant::now()).await?.status()
 }
 
@@ -124,9 +120,6 @@ impl Examined {
 
 /// Asks the server to retire, and waits until it is about to exit.
 pub(crate) async fn retire(service: &Service) -> Result<Retirement, Error> {
-    if service.dialect == Dialect::Sequoia {
-        return Err(sequoia::no_retirement());
-    }
     if retire::is_no_server(presence(&service.point), presence(&service.life)) {
         return Ok(Retirement::NoServer);
     }

@@ -13,14 +13,18 @@ mod effects;
 mod end;
 mod files;
 mod handlers;
+mod here;
 mod inspect;
 mod internal;
+mod launch;
 mod net;
 mod random;
 mod reaper;
 mod registry;
 mod report;
 mod reserve;
+mod role;
+#[cfg(feature = "sequoia")]
 mod sequoia;
 mod serve;
 mod serving;
@@ -29,14 +33,66 @@ mod supervise;
 mod sync;
 mod system;
 mod watchdog;
+mod welcomed;
 
-pub(crate) use self::connect::connect;
-pub(crate) use self::end::end_unresponsive;
 #[cfg(feature = "log")]
 pub use self::files::log::log_to_stderr;
 pub(crate) use self::handlers::local_runtime;
-pub(crate) use self::inspect::{inspect, retire};
-pub(crate) use self::serve::serve;
 #[cfg(feature = "test-util")]
 pub(crate) use self::{files::point::leave_record, random::draw};
+use crate::connection::Connection;
+use crate::context::Started;
+#[cfg(feature = "sequoia")]
+use crate::dialect::Dialect;
+use crate::error::Error;
+use crate::handler::Factory;
 use crate::os;
+use crate::proto::connect::Policy;
+use crate::service::Service;
+use crate::status::{Retirement, Status, Termination};
+
+/// Connects to the server of a service, starting one where there is none.
+pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Connection, Error> {
+    let policy = connect::policy(service, policy, factory)?;
+    #[cfg(feature = "sequoia")]
+    if service.dialect == Dialect::Sequoia {
+        return sequoia::connect(service, policy, factory).await;
+    }
+    connect::connect(service, policy, factory).await
+}
+
+/// Serves until the server has retired.
+pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {
+    #[cfg(feature = "sequoia")]
+    if service.dialect == Dialect::Sequoia {
+        return launch::launch(service, factory, Started::Socket, sequoia::serve).await;
+    }
+    launch::launch(service, factory, Started::Spawned, serve::run).await
+}
+
+/// Looks at a point. Takes no lock, unless a dial came to nothing or there is nothing to dial.
+pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
+    #[cfg(feature = "sequoia")]
+    if service.dialect == Dialect::Sequoia {
+        return sequoia::inspect(service).await;
+    }
+    inspect::inspect(service).await
+}
+
+/// Asks the server to retire, and waits until it is about to exit.
+pub(crate) async fn retire(service: &Service) -> Result<Retirement, Error> {
+    #[cfg(feature = "sequoia")]
+    if service.dialect == Dialect::Sequoia {
+        return Err(sequoia::no_retirement());
+    }
+    inspect::retire(service).await
+}
+
+/// Kills the server of the record, if it holds its lifetime lock, does not answer, and makes no progress.
+pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, Error> {
+    #[cfg(feature = "sequoia")]
+    if service.dialect == Dialect::Sequoia {
+        return Err(sequoia::no_retirement());
+    }
+    end::end_unresponsive(service).await
+}

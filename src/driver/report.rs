@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::files::log;
 use super::net::dial::{Tag, Trouble};
 use super::os::locks;
-use crate::error::{Error, HandlerToo, Holder, StartError};
+use crate::error::{Error, HandlerToo, Holder, StartError, StartFailure};
 use crate::found::Malformed;
 use crate::outcome::{Failed, Origin, Outcome, Reason};
 use crate::pid::Pid;
@@ -91,6 +92,7 @@ impl Report {
     }
 
     /// The same for a connect of the sequoia dialect, which knows of no process but its child.
+    #[cfg(feature = "sequoia")]
     pub(super) fn at(&mut self, stage: Stage, name: &'static str, child: Option<u32>) {
         tracing::debug!(target: "rendezvous_ipc::connect", step = name, child, "{name}");
         self.stage = stage;
@@ -270,6 +272,16 @@ pub(super) fn locked_out(service: &Service, waited: Duration, suspicion: Suspici
 /// How it ended for who killed a server whose lifetime lock did not become free.
 pub(super) fn still_held(waited: Duration) -> Error {
     Error::Deadline { stage: Stage::Kill, waited, suspicion: None, holder: None }
+}
+
+/// Returns why no server was started, with what it said in the log from `log_begin` on.
+pub(super) fn start_error(service: &Service, failure: StartFailure, log_begin: Option<u64>) -> StartError {
+    StartError {
+        program: service.program().map_or_else(|_| "PROGRAM".into(), |program| program.path.clone()),
+        failure,
+        said: log_begin.map_or_else(String::new, |begin| log::said(&service.log, begin)),
+        log: service.log.clone(),
+    }
 }
 
 fn keep<T>(list: &mut Vec<T>, item: T) {

@@ -3,11 +3,9 @@
 use std::fs::File;
 use std::io::Write;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
@@ -16,20 +14,16 @@ use super::connect::{self, Turn};
 use super::files::life::Life;
 use super::files::log::Log;
 use super::files::point::{self, Guard};
-use super::handlers::{self, Handlers};
+use super::handlers::Handlers;
 use super::net::socket::{self, Listener};
 use super::os::file::FileId;
-use super::os::signals::{self, Signals};
-use super::os::{cleaner, process, progress, reexec, stdio};
+use super::os::signals::Signals;
+use super::os::{cleaner, process, stdio};
 use super::random;
 use super::reserve::Reserve;
-use super::sequoia;
 use super::serving::{Effects, Server, jitter};
 use super::shutdown::Shutdown;
-use super::supervise;
 use super::watchdog::Watchdog;
-use crate::context::{self, Started};
-use crate::dialect::Dialect;
 use crate::error::{Error, Holder, Usage};
 use crate::handler::Factory;
 use crate::pid::Pid;
@@ -42,72 +36,8 @@ use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
 use crate::stage::Stage;
 
-/// Whether this process, started as a server, has begun to serve.
-static SERVES: AtomicBool = AtomicBool::new(false);
-
-/// Refuses what only a client may do, in a process that was started as a server and does not serve yet.
-///
-/// A program that forgets to serve would connect, and so start itself, again and again.
-pub(super) fn client_only() -> Result<(), Error> {
-    match context::started_as_server() && !SERVES.load(Ordering::Relaxed) {
-        false => Ok(()),
-        true => Err(Error::Usage(Usage::ServerConnects)),
-    }
-}
-
 /// Serves until the server has retired.
-pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {
-    if !service.context.is_spawned() && context::started_as_server() {
-        return Err(Error::Usage(Usage::ContextWithoutArguments));
-    }
-    if service.context.is_spawned() {
-        if SERVES.swap(true, Ordering::Relaxed) {
-            return Err(Error::Usage(Usage::ServesAlready));
-        }
-        signals::block_only_timers();
-        process::raise_descriptors();
-        if let Err(error) = reexec::close_inherited() {
-            tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
-        }
-    }
-    if (service.dialect == Dialect::Sequoia) != (service.context.started() == Started::Socket)
-        && service.context.is_spawned()
-    {
-        return Err(Error::Usage(Usage::StartedForOtherDialect));
-    }
-    let shutdown = Shutdown::new();
-    let (tell_ended, ended) = oneshot::channel();
-    let stop = StopOnDrop(shutdown.clone());
-    let spawned = service.context.is_spawned();
-    let body = move || match handlers::local_runtime() {
-        Ok(runtime) if service.dialect == Dialect::Sequoia => {
-            runtime.block_on(sequoia::serve(&service, factory, shutdown))
-        }
-        Ok(runtime) => runtime.block_on(run(&service, factory, shutdown)),
-        Err(error) => Err(Error::System { stage: Stage::Watch, source: error }),
-    };
-    thread::Builder::new()
-        .name(progress::SERVING.into())
-        .spawn(move || {
-            let result = supervise::caught_thread("the server's thread", body);
-            let _ = tell_ended.send(result.unwrap_or_else(|dead| supervise::end(dead, spawned)));
-        })
-        .map_err(Error::system(Stage::Watch))?;
-    let ended = ended.await;
-    drop(stop);
-    ended.unwrap_or_else(|_| Err(Error::missing("the server's thread")))
-}
-
-/// A server whose `serve` is dropped retires.
-struct StopOnDrop(Shutdown);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.request();
-    }
-}
-
-async fn run(service: &Service, factory: Factory, shutdown: Shutdown) -> Result<(), Error> {
+pub(super) async fn run(service: &Service, factory: Factory, shutdown: Shutdown) -> Result<(), Error> {
     // Before anything is written: the limits are those of whoever started this process.
     let signals = Signals::new(service.context.is_spawned()).map_err(Error::system(Stage::Watch))?;
     let mut server = Server::new(service, shutdown, Native::default());

@@ -39,8 +39,12 @@ pub enum Usage {
     /// `--spawned` or `--socket 0` was given by hand: the flag.
     StartedByHand(&'static str),
     /// The dialect of sequoia has no versions.
+    #[cfg(feature = "sequoia")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     DialectWithoutVersions,
     /// The dialect of sequoia has no retirement by request.
+    #[cfg(feature = "sequoia")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     DialectWithoutRetirement,
 }
 
@@ -90,7 +94,9 @@ impl fmt::Display for Usage {
             Usage::StartedByHand(flag) => {
                 return write!(f, "{flag} is for servers that a client starts; by hand, leave it out");
             }
+            #[cfg(feature = "sequoia")]
             Usage::DialectWithoutVersions => "the sequoia dialect has no versions of a service: leave them out",
+            #[cfg(feature = "sequoia")]
             Usage::DialectWithoutRetirement => {
                 "a server of the sequoia dialect cannot be asked to retire, and says nothing of its process: find it, \
                  and send it a SIGTERM"

@@ -9,7 +9,7 @@
 //! - [`inspect`] looks at a point, and [`retire`] has what a client decides that asks a server to retire.
 //! - [`end`] ends a server that does not answer, and [`unresponsive`] decides when that is allowed.
 //! - [`lock`] says what an attempt to take a lock means, and [`message`] how long a message of Cap'n Proto is.
-//! - [`sequoia`] has the machines and formats of the other dialect.
+//! - `sequoia` has the machines and formats of the other dialect. It needs the feature `sequoia`.
 //!
 //! This module is public so that other crates can test, explore and fuzz it. It is outside of the crate's SemVer
 //! promise until 1.0.
@@ -19,6 +19,7 @@ pub mod child;
 pub mod connect;
 pub mod cookie;
 pub mod end;
+mod foreign;
 pub mod handshake;
 pub(crate) mod hex;
 pub mod inspect;
@@ -28,6 +29,8 @@ pub mod random;
 pub mod record;
 pub mod retire;
 pub mod scope;
+#[cfg(feature = "sequoia")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
 pub mod sequoia;
 pub mod serve;
 pub mod serving;

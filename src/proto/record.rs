@@ -19,9 +19,9 @@ use zeroize::Zeroize;
 
 use super::address::{Address, AddressError, is_spelled};
 use super::cookie::Cookie;
+use super::foreign;
 use super::hex::{self, Hex};
 use super::scope::Scope;
-use super::sequoia;
 
 const TOKEN: &str = "rendezvous";
 const FORMAT: u32 = 1;
@@ -116,7 +116,7 @@ impl Found {
         if bytes.is_empty() {
             return Found::Empty;
         }
-        if sequoia::record::Record::read(bytes).is_ok() {
+        if foreign::split(bytes).is_some() {
             return Found::OtherDialect;
         }
         match framed(bytes) {

@@ -7,7 +7,18 @@ use std::process::Command;
 use crate::{cargo, root, run, tool};
 
 /// Each combination of features, without those that another one of them enables.
-const FEATURES: [&str; 7] = ["", "tokio", "tokio,log", "capnp", "capnp,log", "test-util", "capnp,log,test-util"];
+const FEATURES: [&str; 10] = [
+    "",
+    "sequoia",
+    "tokio",
+    "tokio,sequoia",
+    "tokio,log",
+    "capnp",
+    "capnp,log",
+    "test-util",
+    "capnp,log,test-util",
+    "capnp,log,sequoia,test-util",
+];
 /// The recorded public API with all features, derived traits included, and without `proto`, which SemVer does not cover: the
 /// first line of the file says so.
 const API: &str = "docs/api.txt";

@@ -4,13 +4,14 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::super::child::NoChild;
-use super::super::connect::{connection, serve_here, start_error};
 use super::super::effects::Effects;
 use super::super::files::point::Guard;
+use super::super::here::serve_here;
 use super::super::net::dial::Trouble;
 use super::super::net::socket;
-use super::super::report::Report;
+use super::super::report::{Report, start_error};
 use super::super::system::System;
+use super::super::welcomed::connection;
 use super::child::{Child, Port};
 use crate::connection::Connection;
 use crate::error::{Error, StartFailure, Usage};

@@ -3,7 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,8 @@ pub(crate) fn is_awaited(listener: &OwnedFd) -> bool {
 }
 
 /// Whether it is a socket that listens on the loopback.
-pub(crate) fn listens(socket: impl AsFd) -> bool {
+#[cfg(feature = "sequoia")]
+pub(crate) fn listens(socket: impl std::os::fd::AsFd) -> bool {
     rustix::net::sockopt::socket_acceptconn(socket).unwrap_or(false)
 }
 

@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 
 use super::file::FileId;
-use super::listener;
 
 /// Takes standard input and output from this process: what a spawner reads and writes is its own from
 /// here on, input is empty, and what is printed goes where errors go.
@@ -22,11 +20,12 @@ pub(crate) fn take() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// Takes the listener that is this process's standard input, which is empty from here on; what is printed goes to `log`.
 /// `None` where standard input is something else: then nothing is taken.
-pub(crate) fn take_listener(log: fs::File) -> io::Result<Option<TcpListener>> {
-    if !listener::listens(io::stdin()) {
+#[cfg(feature = "sequoia")]
+pub(crate) fn take_listener(log: fs::File) -> io::Result<Option<std::net::TcpListener>> {
+    if !super::listener::listens(io::stdin()) {
         return Ok(None);
     }
-    let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let listener = std::net::TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     rustix::stdio::dup2_stdin(empty()?)?;
     rustix::stdio::dup2_stdout(&log)?;
     rustix::stdio::dup2_stderr(log)?;

@@ -6,7 +6,6 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketAddrUnix};
@@ -211,6 +210,7 @@ fn recv(stream: impl AsFd, buf: &mut [u8], how: RecvFlags) -> io::Result<usize> 
 }
 
 /// Whether that many bytes of what the other side said wait to be read.
+#[cfg(feature = "sequoia")]
 pub(crate) fn has_received<const N: usize>(stream: impl AsFd) -> bool {
     recv(stream, &mut [0; N], RecvFlags::PEEK).is_ok_and(|said| said == N)
 }
@@ -221,8 +221,9 @@ pub(crate) fn end(stream: impl AsFd) {
 }
 
 /// Has a connection be reset when it is closed, by the end of this process, too; or no more.
+#[cfg(feature = "sequoia")]
 pub(crate) fn reset_at_close(stream: impl AsFd, reset: bool) -> io::Result<()> {
-    Ok(rustix::net::sockopt::set_socket_linger(stream, reset.then_some(Duration::ZERO))?)
+    Ok(rustix::net::sockopt::set_socket_linger(stream, reset.then_some(std::time::Duration::ZERO))?)
 }
 
 #[cfg(test)]
@@ -232,6 +233,7 @@ mod tests {
     use std::future::poll_fn;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::rc::Rc;
+    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::{spawn_local, yield_now};

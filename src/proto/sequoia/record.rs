@@ -2,13 +2,11 @@
 
 use core::fmt::Write;
 use core::num::NonZeroU16;
-use core::str;
 
-use crate::proto::address::{Address, is_spelled};
+use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
+use crate::proto::foreign::{self, HOST};
 use crate::proto::record::{self as native, Line, Malformed};
-
-const HOST: &str = "127.0.0.1:";
 
 /// How to reach a server of the dialect. The format has no checksum.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -35,10 +33,11 @@ impl Record {
 
     /// Parses the bytes of a complete record.
     pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
-        let (cookie, address) = bytes.split_first_chunk::<{ Cookie::LEN }>().ok_or(Malformed::NoEnd)?;
-        let port = str::from_utf8(address).ok().and_then(|address| address.strip_prefix(HOST));
-        let port = port.and_then(|text| text.parse().ok().filter(|port: &NonZeroU16| is_spelled(port, text)));
-        Ok(Record { cookie: Cookie::new(*cookie), port: port.ok_or(Malformed::Field("address"))? })
+        if bytes.len() < Cookie::LEN {
+            return Err(Malformed::NoEnd);
+        }
+        let (cookie, port) = foreign::split(bytes).ok_or(Malformed::Field("address"))?;
+        Ok(Record { cookie: Cookie::new(*cookie), port })
     }
 }
 

@@ -1,0 +1,34 @@
+//! A connect that is served in its own process.
+
+use tokio::time::sleep;
+
+use super::internal;
+use super::net::dial;
+use super::net::socket;
+use super::report::Report;
+use super::welcomed::Welcomed;
+use crate::error::Error;
+use crate::handler::Factory;
+use crate::pid::Pid;
+use crate::proto::handshake::Intent;
+use crate::proto::timing;
+use crate::service::Service;
+
+/// Serves in this process: joins its internal server, or starts it. The connect's deadline bounds it.
+pub(super) async fn serve_here(service: &Service, factory: &Factory, report: &mut Report) -> Result<Welcomed, Error> {
+    report.here();
+    loop {
+        let (lease, joined, record) = internal::join(service, factory).await?;
+        report.internal(joined);
+        // It is our own, and no stranger: it may let us wait for a place.
+        match dial::whole(&service.point, &record, Intent::Connect, service.limits.connect).await {
+            Ok((stream, welcome)) => return Ok(Welcomed { welcome, stream, lease: Some(lease) }),
+            Err((stage, trouble)) => {
+                let address = socket::endpoint(&service.point, record.address);
+                report.suspect(trouble.suspicion(Pid::new(record.pid), address, stage)?);
+                // One that retires just now has a successor. One that does not has let us go, and may have us yet.
+                sleep(timing::before_the_own_server_is_dialled_again(lease.is_told())).await;
+            }
+        }
+    }
+}

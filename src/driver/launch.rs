@@ -1,0 +1,63 @@
+//! What every server needs before its first step: a process that is fit to serve, and a thread of its own.
+
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use super::os::{process, progress, reexec, signals};
+use super::shutdown::Shutdown;
+use super::{handlers, role, supervise};
+use crate::context::{self, Started};
+use crate::error::{Error, Usage};
+use crate::handler::Factory;
+use crate::service::Service;
+use crate::stage::Stage;
+
+/// Serves on a thread of its own until the server has retired. `by` is how clients of its dialect start a server, and
+/// `run` its life.
+pub(super) async fn launch<R>(service: Service, factory: Factory, by: Started, run: R) -> Result<(), Error>
+where
+    R: AsyncFnOnce(&Service, Factory, Shutdown) -> Result<(), Error> + Send + 'static,
+{
+    let spawned = service.context.is_spawned();
+    if !spawned && context::started_as_server() {
+        return Err(Error::Usage(Usage::ContextWithoutArguments));
+    }
+    if spawned {
+        role::begin_to_serve()?;
+        signals::block_only_timers();
+        process::raise_descriptors();
+        if let Err(error) = reexec::close_inherited() {
+            tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
+        }
+        if service.context.started() != by {
+            return Err(Error::Usage(Usage::StartedForOtherDialect));
+        }
+    }
+    let shutdown = Shutdown::new();
+    let (tell_ended, ended) = oneshot::channel();
+    let stop = StopOnDrop(shutdown.clone());
+    let body = move || match handlers::local_runtime() {
+        Ok(runtime) => runtime.block_on(run(&service, factory, shutdown)),
+        Err(error) => Err(Error::System { stage: Stage::Watch, source: error }),
+    };
+    thread::Builder::new()
+        .name(progress::SERVING.into())
+        .spawn(move || {
+            let result = supervise::caught_thread("the server's thread", body);
+            let _ = tell_ended.send(result.unwrap_or_else(|dead| supervise::end(dead, spawned)));
+        })
+        .map_err(Error::system(Stage::Watch))?;
+    let ended = ended.await;
+    drop(stop);
+    ended.unwrap_or_else(|_| Err(Error::missing("the server's thread")))
+}
+
+/// A server whose `serve` is dropped retires.
+struct StopOnDrop(Shutdown);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.request();
+    }
+}

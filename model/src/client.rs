@@ -1,4 +1,4 @@
-//! The client's steps, and how the world answers them.
+//! The client's steps, and their results in the world.
 
 use rendezvous_ipc::proto::child;
 use rendezvous_ipc::proto::connect::{DialFailure, Goal, Lifetime, Looked, Policy, Step};
@@ -7,10 +7,10 @@ use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::serve::Starter;
 
-use crate::world::{Actor, At, Bounds, Conn, Content, Life, Manner, Moves, Pipe, Reply, Said, World, drawn, secret};
+use crate::world::{Actor, At, Bounds, Conn, Content, Life, Manner, Moves, Pipe, Reply, Sent, World, drawn, secret};
 
 impl World {
-    /// The answers to the question that is open, each with what it does to the world.
+    /// Collects the possible results of the client's step, each with the change that it makes to the world.
     pub(crate) fn client(&self, bounds: &Bounds, c: usize, moves: &mut Moves<'_>) {
         let me = Actor::Client(c);
         let At::Step(step) = &self.clients[c].at else { return };
@@ -39,7 +39,7 @@ impl World {
                 world.clients[c].free = step.is_free(lifetime);
                 world.goes(c, step.answered(lifetime));
             }),
-            // Who serves by hand is a server from here on, and takes the point lock along.
+            // A client that serves by hand becomes a server here, and passes the point lock on to it.
             Step::Clear(step) => moves.push(name, me, |world| {
                 let slot = world.unused(bounds);
                 let fresh = world.fresh(slot);
@@ -126,12 +126,12 @@ impl World {
                 world.goes(c, step.killed());
             }),
             Step::Unlock(step) => moves.push(name, me, |world| {
-                world.let_go(me);
+                world.unlock(me);
                 world.clients[c].free = false;
                 world.goes(c, step.unlocked());
             }),
             Step::Backoff(step) => moves.push(name, me, |world| world.goes(c, step.elapsed())),
-            // For longer than a server takes to make its life file again, unless it is stopped.
+            // The wait outlasts the time that a server takes to make its life file again, unless it is stopped.
             Step::Wait(step) => {
                 let makes = |s: &usize| {
                     self.servers[*s].serving() && self.serving_step(*s).is_some() && self.life_file_gone(*s)
@@ -149,7 +149,7 @@ impl World {
                 if server.listens || (server.is_free() && server.stranger.is_some()) {
                     world.goes(c, step.connected(Random::drawn([c as u8; 32])));
                     world.conns[c] =
-                        Some(Conn { to: slot, said: Said::Nothing, eof: false, bytes: Vec::new(), prove: None });
+                        Some(Conn { to: slot, sent: Sent::Nothing, eof: false, bytes: Vec::new(), prove: None });
                 } else {
                     world.suspects(c, step.failed(DialFailure::Refused));
                 }
@@ -158,18 +158,18 @@ impl World {
                 if world.conn(c).eof {
                     return world.suspects(c, step.failed(DialFailure::Closed));
                 }
-                world.says(c, Said::Hello, step.message().to_vec());
+                world.sends(c, Sent::Hello, step.message().to_vec());
                 world.goes(c, step.sent());
             }),
             Step::Prove(step) => {
                 let conn = self.conn(c);
-                if conn.said == Said::Proof && !conn.eof {
+                if conn.sent == Sent::Proof && !conn.eof {
                     let bytes: [u8; SERVER_PROOF] = conn.bytes[..].try_into().expect("a server's proof");
-                    let proof = step.judge(&bytes).expect("it is a server's, of this handshake");
+                    let proof = step.judge(&bytes).expect("the proof is a server's, of this handshake");
                     let next = step.clone().proved(proof);
                     moves.push(name, me, |world| {
-                        let Step::Welcome(welcome) = &next else { unreachable!("what is proved is welcomed") };
-                        world.says(c, Said::Proved, welcome.message().to_vec());
+                        let Step::Welcome(welcome) = &next else { unreachable!("Welcome follows a valid proof") };
+                        world.sends(c, Sent::Proved, welcome.message().to_vec());
                         world.goes(c, next);
                     });
                 }
@@ -186,23 +186,23 @@ impl World {
             }
             Step::Welcome(step) => {
                 let conn = self.conn(c);
-                if conn.said == Said::Welcome {
+                if conn.sent == Sent::Welcome {
                     let bytes: [u8; WELCOME] = conn.bytes[..].try_into().expect("a welcome");
-                    let welcome: handshake::Welcome = step.judge(&bytes).expect("it is one");
+                    let welcome: handshake::Welcome = step.judge(&bytes).expect("a valid welcome");
                     moves.push(name, me, |world| world.goes(c, step.clone().welcomed(welcome)));
                 }
                 if conn.eof {
                     moves.push(name, me, |world| world.suspects(c, step.clone().failed(DialFailure::Closed)));
                 }
-                if conn.said != Said::Welcome && self.silent(self.dialled(c)) {
+                if conn.sent != Sent::Welcome && self.silent(self.dialled(c)) {
                     moves.push(name, me, |world| world.suspects(c, step.failed(DialFailure::TimedOut)));
                 }
             }
-            Step::Done(_) => unreachable!("who is done is over"),
+            Step::Done(_) => unreachable!("a client that is done is at no step"),
         }
     }
 
-    /// The client has answered: what comes next, and whether a start failed.
+    /// Moves the client to its next step, and records a failed start.
     pub(crate) fn goes(&mut self, c: usize, next: Step) {
         let client = &mut self.clients[c];
         client.listed |= next.facts().then == "Fallback" && client.goal == Some(Goal::Connect(Policy::Robust));
@@ -212,30 +212,30 @@ impl World {
         }
     }
 
-    /// A dial came to nothing: its connection is closed.
+    /// Moves the client to its next step after a failed dial, and closes the connection.
     pub(crate) fn suspects(&mut self, c: usize, next: Step) {
-        self.hang_up(c);
+        self.disconnect(c);
         self.goes(c, next);
     }
 
-    fn says(&mut self, c: usize, said: Said, bytes: Vec<u8>) {
+    fn sends(&mut self, c: usize, sent: Sent, bytes: Vec<u8>) {
         if let Some(conn) = &mut self.conns[c] {
-            (conn.said, conn.bytes) = (said, bytes);
+            (conn.sent, conn.bytes) = (sent, bytes);
         }
     }
 
     fn child(&self, c: usize) -> usize {
-        self.clients[c].child.expect("a step that holds a child has one")
+        self.clients[c].child.expect("this step has a child")
     }
 
     fn conn(&self, c: usize) -> &Conn {
-        self.conns[c].as_ref().expect("who dialled is connected")
+        self.conns[c].as_ref().expect("this step has a connection")
     }
 
-    /// The slot of the record that is being dialled.
+    /// Returns the slot of the record that is being dialled.
     pub(crate) fn dialled(&self, c: usize) -> usize {
-        let record = self.clients[c].facts().dialled.expect("a dial has its record");
-        self.slot_of(record).expect("a slot that somebody dials is not used again")
+        let record = self.clients[c].facts().dialled.expect("this step dials a record");
+        self.slot_of(record).expect("a slot that a client dials is not reused")
     }
 
     fn lifetime(&self) -> Lifetime {
@@ -246,8 +246,8 @@ impl World {
         }
     }
 
-    /// Why nothing might come for longer than patience: whom we dialled is stopped, dies, or is a stranger that says
-    /// nothing; or it is not registered and its spawner is stopped.
+    /// Returns whether a dial of this slot may time out: its process is stopped, dying, or a stranger that sends
+    /// nothing; or its server is not registered and its spawner is stopped.
     fn silent(&self, s: usize) -> bool {
         let server = &self.servers[s];
         let spawner_is_stopped = |actor: &Actor| matches!(actor, Actor::Client(c) if self.clients[*c].child == Some(s));

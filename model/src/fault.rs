@@ -1,6 +1,6 @@
-//! The kinds of fault. Each has a name, and costs one of the budget.
+//! The kinds of fault. Each fault that happens uses up one of the budget.
 
-/// A kind of fault. `spec/README.md` says what each stands for in the real world.
+/// A kind of fault. `spec/README.md` explains what each means in the real world.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Fault {
     KillClient,
@@ -53,12 +53,12 @@ impl Fault {
         Fault::LifeReplaced,
     ];
 
-    /// Whether it takes the life file.
+    /// Returns whether the fault removes or replaces the life file.
     pub fn is_of_life(self) -> bool {
         matches!(self, Fault::LifeRemoved | Fault::LifeReplaced)
     }
 
-    /// Its name in the spec.
+    /// Returns the name of the fault in the spec.
     pub const fn name(self) -> &'static str {
         match self {
             Fault::KillClient => "kill client",

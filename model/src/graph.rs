@@ -1,4 +1,4 @@
-//! All worlds that can be reached, and the labelled graph that they are in the spec's variables.
+//! Explores all reachable worlds, and builds their labelled graph in the spec's variables.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -10,16 +10,16 @@ use sha2::{Digest, Sha256};
 use crate::view::View;
 use crate::world::{Bounds, World};
 
-/// A state's or a graph's name: the beginning of a SHA-256.
+/// The identifier of a state or a graph: the beginning of a SHA-256.
 pub type Id = [u8; 16];
 
-/// The name of a state of the spec.
+/// Returns the identifier of a state of the spec.
 pub fn id(view: &View) -> Id {
     shortened(Sha256::digest(view.to_string().as_bytes()).as_slice())
 }
 
 fn shortened(digest: &[u8]) -> Id {
-    digest[..16].try_into().expect("a digest is longer")
+    digest[..16].try_into().expect("a SHA-256 has 32 bytes")
 }
 
 /// States and labelled edges.
@@ -30,12 +30,12 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// What is kept of it.
+    /// Returns the line that is recorded for the graph.
     pub fn line(&self, name: &str) -> String {
         format!("{name} | {} | {} | {}", self.states.len(), self.edges.len(), self.digest())
     }
 
-    /// A digest of the whole: states and edges in the order of their names.
+    /// Returns a digest of all states and edges, in the order of their identifiers.
     pub fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for state in &self.states {
@@ -47,35 +47,35 @@ impl Graph {
             digest.update(to);
         }
         shortened(digest.finalize().as_slice()).iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("a string takes all");
+            write!(text, "{byte:02x}").expect("writing to a string succeeds");
             text
         })
     }
 }
 
-/// How an exploration went.
+/// The result of a complete exploration.
 #[derive(Debug)]
 pub struct Explored {
     pub graph: Graph,
-    /// How many worlds there are: of one state in the spec's variables there may be several, with other cookies.
+    /// The number of worlds. Several worlds with different cookies may be the same state in the spec's variables.
     pub worlds: usize,
-    /// How many moves lead to the farthest.
+    /// The number of moves to the farthest world.
     pub depth: usize,
 }
 
 /// Why an exploration stopped.
 #[derive(Debug)]
 pub enum Stopped {
-    /// There are more worlds than one wants to wait for.
+    /// There are more worlds than the limit.
     TooMany,
-    /// Something is wrong; and the shortest way to it.
+    /// A check failed, with its error and the shortest path to it.
     Wrong { what: String, way: Vec<String> },
 }
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Stopped::TooMany => f.write_str("there is no end to it"),
+            Stopped::TooMany => f.write_str("there are more worlds than the limit"),
             Stopped::Wrong { what, way } => {
                 for (at, step) in way.iter().enumerate() {
                     writeln!(f, "{:>3} {step}", at + 1)?;
@@ -86,7 +86,8 @@ impl fmt::Display for Stopped {
     }
 }
 
-/// Goes everywhere, breadth first. `judge` sees each move, and the world it comes from; what it says is wrong ends it.
+/// Explores all worlds breadth first. `judge` checks each world, and each move with the world before it; its first
+/// error ends the exploration.
 pub fn explore(
     bounds: &Bounds,
     most: usize,
@@ -123,7 +124,7 @@ pub fn explore(
     Ok(Explored { graph, worlds: known.len(), depth })
 }
 
-/// How each world was reached: from which, by which move.
+/// The predecessor of each world, and the move from it.
 struct Ways(Vec<(usize, String)>);
 
 impl Ways {
@@ -144,7 +145,7 @@ impl Ways {
     }
 }
 
-/// 128 bits of a world.
+/// Returns a 128-bit hash of a world.
 fn fingerprint(world: &World) -> [u64; 2] {
     [0_u8, 1].map(|half| {
         let mut hasher = DefaultHasher::new();

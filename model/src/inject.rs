@@ -1,4 +1,4 @@
-//! Injects faults: the moves of a world in which something goes wrong.
+//! Injects faults: the moves of a world that are failures of a process, the system or a file.
 
 use rendezvous_ipc::proto::connect::{DialFailure, Lifetime, Step};
 use rendezvous_ipc::proto::handshake::{self, Intent, Prove};
@@ -34,8 +34,8 @@ impl World {
                     server.pipe = Pipe::Eof;
                 }
             });
-            world.hang_up(c);
-            world.let_go(me);
+            world.disconnect(c);
+            world.unlock(me);
             world.idle(c);
             world.stopped.remove(&me);
         });
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// The way out of every step: what it holds is released, as the step says.
+    /// Gives up a step: releases what [`connect::Step::holds`](Step::holds) lists for it.
     pub(crate) fn give_up(&mut self, c: usize, how: &'static str) {
         let me = Actor::Client(c);
         let holds = self.clients[c].at.holds();
@@ -79,13 +79,14 @@ impl World {
             self.write(me, Content::Empty);
         }
         if holds.lock {
-            self.let_go(me);
+            self.unlock(me);
         }
-        self.hang_up(c);
+        self.disconnect(c);
         self.over(c, how);
     }
 
-    /// Our own trouble: while it dials the machine says what comes of it, and an unlock on the way out is part of it.
+    /// A local error. In a dial the machine decides what follows, including the unlock at its end; elsewhere the client
+    /// gives up.
     fn troubled(&mut self, c: usize, step: Step) {
         let next = match step {
             Step::Dial(step) => step.failed(DialFailure::Local),
@@ -96,12 +97,12 @@ impl World {
         };
         self.suspects(c, next);
         if let At::Step(Step::Unlock(step)) = self.clients[c].at.clone() {
-            self.let_go(Actor::Client(c));
+            self.unlock(Actor::Client(c));
             self.goes(c, step.unlocked());
         }
     }
 
-    /// The client leaves its child, if it has one: nobody hears any more what that says.
+    /// The client abandons its child, if it has one. No process reads the child's reply any more.
     fn abandon(&mut self, c: usize, change: impl FnOnce(&mut crate::world::Server)) {
         let Some(child) = self.clients[c].child.take() else { return };
         if self.servers[child].is_free() {
@@ -173,13 +174,13 @@ impl World {
         }
     }
 
-    /// A guest does not know the cookie. It says the server's own proof back to it, and is not admitted.
+    /// A process without the cookie sends the server's own proof back to it, and must not be admitted.
     fn reflects(&mut self, s: usize) {
         let record = self.record(s);
         let hello = handshake::Hello::new(Intent::Connect, Random::drawn([200; 32]));
         let prove = Prove::hello(&hello.to_bytes(), Random::drawn([100 + s as u8; 32]), 0).expect("a hello");
-        let heard = prove.to_bytes(&record);
-        let proof = heard.last_chunk().expect("it ends with a proof");
+        let reply = prove.to_bytes(&record);
+        let proof = reply.last_chunk().expect("the reply ends with a proof");
         if prove.judge(&record, proof).is_some() {
             let _ = self.servers[s].gate.admit();
         }
@@ -228,7 +229,7 @@ impl World {
         }
     }
 
-    /// Whose record was in the file once: a server that is registered, or was.
+    /// Returns whether the file may have held this server's record: it is registered, or was.
     fn copied(&self, bounds: &Bounds, s: usize) -> bool {
         let server = &self.servers[s];
         let was = || self.refers(bounds, s) && self.clients.iter().all(|client| client.child != Some(s));

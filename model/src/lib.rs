@@ -1,9 +1,9 @@
-//! The world in which the machines of `rendezvous_ipc::proto` are explored: files, locks, pipes and sockets as
-//! `spec/rendezvous.tla` has them, and the real machines in them.
+//! Explores the machines of `rendezvous_ipc::proto` in a model world: files, locks, pipes and sockets as
+//! `spec/rendezvous.tla` defines them, and the real machines.
 //!
-//! A [`World`] is a state. [`World::moves`] is all that can happen next: a step that is answered, a handshake that goes
-//! on, a fault. Each has the name of its action in the spec. [`view`](World::view) says what a world is in the spec's
-//! variables, so that the graph of the one can be held against the graph of the other; see [`graph`].
+//! A [`World`] is a state. [`World::moves`] returns everything that can happen next: the result of a step, a message of
+//! a handshake, a fault. Each move has the name of its action in the spec. [`view`](World::view) maps a world to the
+//! spec's variables, so that the graphs of the code and of the spec can be compared; see [`graph`].
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,6 @@ pub use rendezvous_ipc::proto::connect::Goal;
 
 pub use self::fault::Fault;
 pub use self::world::{
-    Actor, At, Bounds, Client, Conn, Content, GOALS, Life, Manner, Move, Pipe, Reply, Said, Server, Site, World,
+    Actor, At, Bounds, Client, Conn, Content, GOALS, Life, Manner, Move, Pipe, Reply, Sent, Server, Site, World,
     goal_name,
 };

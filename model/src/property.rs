@@ -1,14 +1,15 @@
-//! What must always be true, with the names of the spec.
+//! The properties that must always hold, with their names in the spec.
 
 use rendezvous_ipc::proto::connect::{Goal, Policy, Step};
 use rendezvous_ipc::proto::record::Record;
 use rendezvous_ipc::proto::serve;
 use rendezvous_ipc::proto::serving::{self, Retire};
 
-use crate::world::{Actor, At, Client, Content, Life, Move, Pipe, Said, Site, World};
+use crate::world::{Actor, At, Client, Content, Life, Move, Pipe, Sent, Site, World};
 
-/// A property of a world, and of a move from a world.
+/// A property of a world.
 type State = (&'static str, fn(&World) -> bool);
+/// A property of a move from a world.
 type Action = (&'static str, fn(&World, &Move) -> bool);
 
 const STATES: [State; 13] = [
@@ -36,13 +37,13 @@ const ACTIONS: [Action; 6] = [
     ("LockDiscipline", lock_discipline),
 ];
 
-/// Whether a world, or a move from it, is as it must be; else the property that falls.
+/// Checks a world, or a move from it. An error names the property that does not hold.
 pub fn judge(world: &World, step: Option<&Move>) -> Result<(), String> {
-    let fallen = match step {
+    let violated = match step {
         None => STATES.iter().find(|(_, holds)| !holds(world)).map(|(name, _)| name),
         Some(step) => ACTIONS.iter().find(|(_, holds)| !holds(world, step)).map(|(name, _)| name),
     };
-    fallen.map_or(Ok(()), |name| Err(format!("{name} falls")))
+    violated.map_or(Ok(()), |name| Err(format!("{name} does not hold")))
 }
 
 fn servers(world: &World) -> std::ops::Range<usize> {
@@ -57,7 +58,7 @@ fn single_serving(world: &World) -> bool {
     servers(world).filter(|&s| world.servers[s].serving()).count() <= 1
 }
 
-/// From before *Build* to the end of the drain, unless there turned out to be no handler.
+/// A handler exists from before *Build* to the end of the drain, unless it could not be built. At most one exists.
 fn one_handler(world: &World) -> bool {
     let handles = |s: &usize| {
         let server = &world.servers[*s];
@@ -72,21 +73,21 @@ fn one_handler(world: &World) -> bool {
         !before_or_after && !matches!(step.facts().then, "Busy" | "Failed")
     };
     let handling: Vec<usize> = servers(world).filter(handles).collect();
-    // A life file that is removed opens a window until it is made again: an orphan may claim it.
+    // While a removed life file is not made again, an orphan may claim it.
     let window = |s: usize, t: usize| {
         unguarded(world, s) || (world.life_may_go && world.life_file_gone(s) && !world.servers[t].registered)
     };
     handling.iter().all(|&s| handling.iter().all(|&t| s == t || window(s, t) || window(t, s)))
 }
 
-/// A server that retires looks after its files no more: nobody makes its life file again.
+/// Returns whether the server retires without its life file. A retiring server does not make it again.
 fn unguarded(world: &World, s: usize) -> bool {
     let server = &world.servers[s];
     world.life_may_go && world.life_file_gone(s) && server.registered && !server.gate.is_open()
 }
 
 fn cookie_secrecy(world: &World) -> bool {
-    // All cookies of the model share their end.
+    // All cookies of the model end in the same bytes.
     !world.conns.iter().flatten().any(|conn| conn.bytes.windows(16).any(|window| window == [7; 16]))
 }
 
@@ -101,7 +102,7 @@ fn cookie_freshness(world: &World) -> bool {
     })
 }
 
-/// At each step just what it says is held; who is over holds nothing.
+/// At each step a process holds exactly what the step lists, and nothing after its end.
 fn holds_table(world: &World) -> bool {
     clients(world).all(|c| {
         let holds = world.clients[c].at.holds();
@@ -146,7 +147,8 @@ fn policy_fidelity(world: &World) -> bool {
     })
 }
 
-/// A port of which nobody could tell where it is, is no place for a server.
+/// Returns whether the client has not failed. A client in an unknown namespace may fail, for no client could tell where
+/// its server's port is.
 fn well(world: &World, c: usize) -> bool {
     let client = &world.clients[c];
     match (&client.at, client.goal) {
@@ -163,14 +165,14 @@ fn no_spurious_error(world: &World) -> bool {
     !world.calm || clients(world).all(|c| world.clients[c].tries <= 3 && well(world, c))
 }
 
-/// Who began after the last fault succeeds, unless the point is somebody else's. That everybody ends is the spec's to
-/// show.
+/// A client that began after the last fault succeeds, unless the point belongs to other servers. The spec shows that
+/// every client ends.
 fn converges(world: &World) -> bool {
     let refused = |at: &At| matches!(at, At::Over("Incompatible" | "OtherDialect" | "ForeignScope"));
     world.clean.iter().all(|&c| well(world, c) || refused(&world.clients[c].at))
 }
 
-/// Whoever takes the way out, at whatever step, holds nothing.
+/// A client that gives up, at any step, holds nothing.
 fn deadline_everywhere(world: &World) -> bool {
     clients(world).filter(|&c| matches!(world.clients[c].at, At::Step(_))).all(|c| {
         let mut world = world.clone();
@@ -192,12 +194,12 @@ fn no_child_left(world: &World) -> bool {
         .all(|s| world.clients.iter().any(|client| client.child == Some(s)))
 }
 
-/// The model's own: the server's gate counts who is connected.
+/// A property of the model only: the server's gate counts exactly its connected clients.
 fn the_gate_counts(world: &World) -> bool {
     servers(world).all(|s| world.servers[s].gate.counted() as usize == world.counted(s))
 }
 
-/// The fault itself is no change by anybody.
+/// Returns whether the move is a fault that changes the point. Such a change is no process's.
 fn damaged(step: &Move) -> bool {
     matches!(step.action, "Tear" | "Empty" | "Strange" | "PutBack" | "Delete")
 }
@@ -217,7 +219,7 @@ fn clear_only_if_free(world: &World, step: &Move) -> bool {
     !clears || (world.holds(Actor::Client(c)) && world.clients[c].free)
 }
 
-/// A live server's socket is taken away by itself, as it retires, or by a fault.
+/// A live server's socket is removed only by a fault, or by the server itself when it retires.
 fn no_cut_off(world: &World, step: &Move) -> bool {
     let fault = step.to.left != world.left;
     servers(world).filter(|&s| world.servers[s].alive() && world.servers[s].listens).all(|s| {
@@ -226,7 +228,7 @@ fn no_cut_off(world: &World, step: &Move) -> bool {
     })
 }
 
-/// A welcome that was read at last: from there the client is connected.
+/// Returns whether the client reads its welcome in this move, and is connected from then on.
 fn reports(world: &World, step: &Move, c: usize) -> bool {
     let before = &world.clients[c].at;
     let after = &step.to.clients[c];
@@ -235,7 +237,7 @@ fn reports(world: &World, step: &Move, c: usize) -> bool {
 }
 
 fn welcomed(world: &World, c: usize) -> Option<usize> {
-    world.conns[c].as_ref().filter(|conn| conn.said == Said::Welcome).map(|conn| conn.to)
+    world.conns[c].as_ref().filter(|conn| conn.sent == Sent::Welcome).map(|conn| conn.to)
 }
 
 fn authenticity(world: &World, step: &Move) -> bool {

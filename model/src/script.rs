@@ -1,4 +1,4 @@
-//! A scenario as text: what happens, line by line, and what it changes, in the words of the spec.
+//! A scenario as text: the moves, line by line, and the changes that they make, in the words of the spec.
 //!
 //! ```text
 //! # Two clients want a server; one starts it.
@@ -9,19 +9,20 @@
 //!     plock 0: none → c1
 //! ```
 //!
-//! A line is a comment (`#`), `given CLIENTS clients, GOAL, …; FAULT, …` (the first one), or something that happens:
+//! A line is a comment (`#`), `given CLIENTS clients, GOAL, …; FAULT, …` (the first one), one or more moves:
 //!
-//! - `c1 Read`, `s1 Admit c1`, `Tear Torn`: the move of that name, as [`Move`] writes it; where it has several answers,
-//!   `c1 Welcome to Lock` is the one after which the actor is there;
-//! - `c1 until Spawn`: its moves, as long as there is only one, until it is there;
-//! - `c1, s1 until still`, `everybody until still`: their moves, one each in turn, until they have none. A client that
-//!   is connected or over stays; a server does not become idle.
+//! - `c1 Read`, `s1 Admit c1`, `Tear Torn`: the move of that name, as [`Move`] displays it; if it has several results,
+//!   `c1 Welcome to Lock` is the one that leads the actor to that step;
+//! - `c1 until Spawn`: the actor's moves until it is at that step; at each step it must have only one;
+//! - `c1, s1 until still`, `everybody until still`: the actors' moves, one each in turn, until they have none. A client
+//! that
+//!   is connected or has ended stays; a server does not become idle.
 //!
-//! or something that must be so: `expect c1 out Welcomed, file 0 s1`, in the words of the outcomes, or `c1 waits`: it has
-//! no move until somebody else makes one.
+//! or an assertion: `expect c1 out Welcomed, file 0 s1`, in the words of the changes, or `c1 waits`: the actor has no
+//! move until another actor makes one.
 //!
-//! What is indented tells what changed; it is written by the run. A slot that nothing refers to is used again: what is
-//! called `s1` from then on is another server, of another cookie.
+//! The run writes the indented lines, which list the changes. A slot that nothing refers to is reused: `s1` is then the
+//! name of another server, with another cookie.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -34,14 +35,14 @@ use crate::slices::{fault, goal};
 use crate::view::{View, shown};
 use crate::world::{Actor, Bounds, Move, World};
 
-/// How many moves a line makes at most.
+/// The highest number of moves of one line.
 const MOST: usize = 1_000;
-/// What the first line has to be.
+/// The error for a wrong first line.
 const GIVEN: &str = "the first line is: given CLIENTS clients, GOAL, …; FAULT, …";
-/// What says nothing about what happened.
+/// The variables that are left out of the changes: they only count.
 const BOOKKEEPING: [&str; 3] = ["left", "rounds", "clean"];
 
-/// Runs a scenario, and writes it with what each line changed. Every world on the way is judged.
+/// Runs a scenario, checks every world on the way, and returns the text with the changes that each line makes.
 pub fn run(text: &str) -> Result<String, String> {
     let mut out = String::new();
     let mut stage: Option<Stage> = None;
@@ -66,7 +67,7 @@ pub fn run(text: &str) -> Result<String, String> {
     stage.map(|_| out).ok_or_else(|| GIVEN.into())
 }
 
-/// A line for each whom something happened to.
+/// Returns a line of changes for each actor or file that changed.
 fn outcome(before: &View, after: &View) -> String {
     let mut out = String::new();
     let mut about = None;
@@ -94,7 +95,8 @@ impl Stage {
         let mut wants = wants.split(',').map(str::trim);
         let clients = wants.next().and_then(|count| count.trim_end_matches('s').strip_suffix(" client")?.parse().ok());
         let clients = clients.filter(|count| (1..=9).contains(count)).ok_or("1 to 9 clients")?;
-        let goals = wants.map(|name| goal(name).ok_or(format!("nobody wants {name}"))).collect::<Result<_, _>>()?;
+        let goals =
+            wants.map(|name| goal(name).ok_or(format!("no goal is called {name}"))).collect::<Result<_, _>>()?;
         let faults = faults.split(',').map(str::trim).filter(|name| !name.is_empty());
         let faults: Vec<Fault> =
             faults.map(|name| fault(name).ok_or(format!("no fault is called {name}"))).collect::<Result<_, _>>()?;
@@ -108,7 +110,7 @@ impl Stage {
             goals,
             budget: faults.len() as u8,
             faults: BTreeSet::from_iter(faults),
-            // Limited, so that who begins after the last fault is known, and Convergence judged.
+            // With a limit, the world records which clients began after the last fault, which Convergence needs.
             rounds: u8::MAX,
         };
         Ok(Stage { world: World::new(&bounds), bounds })
@@ -131,7 +133,7 @@ impl Stage {
     /// `c1 pc Done`
     fn expect(&self, expected: &str) -> Result<(), String> {
         let view = self.world.view().0;
-        let (path, value) = expected.rsplit_once(' ').ok_or("of what?")?;
+        let (path, value) = expected.rsplit_once(' ').ok_or("expect needs a name and a value")?;
         let now = view.get(path).ok_or(format!("nothing is called {path}"))?;
         if shown(now) == value { Ok(()) } else { Err(format!("{path} is {}", shown(now))) }
     }
@@ -139,7 +141,7 @@ impl Stage {
     fn waits(&self, who: &str) -> Result<(), String> {
         let who = self.actor(who)?;
         let moves = self.own(|actor| actor == who);
-        if moves.is_empty() { Ok(()) } else { Err(format!("it does not: {}", names(&moves))) }
+        if moves.is_empty() { Ok(()) } else { Err(format!("it does not wait; possible moves: {}", names(&moves))) }
     }
 
     fn actors(&self) -> impl Iterator<Item = Actor> {
@@ -158,9 +160,9 @@ impl Stage {
         };
         let fitting: Vec<&Move> = moves.iter().filter(|step| fits(step)).collect();
         match fitting[..] {
-            [] => Err(format!("that cannot happen here; this can: {}", names(&moves))),
+            [] => Err(format!("this move is not possible; possible moves: {}", names(&moves))),
             [step, ref more @ ..] if more.iter().all(|other| other.to == step.to) => self.take(step.clone()),
-            _ => Err("say where it leads: there are several answers".into()),
+            _ => Err("the move has several results: name the next step".into()),
         }
     }
 
@@ -172,14 +174,14 @@ impl Stage {
             let moves = self.own(|actor| actor == who);
             match &moves[..] {
                 [step] => self.take(step.clone())?,
-                [] => return Err(format!("{who} cannot go on, and is not at {pc}")),
-                several => return Err(format!("there are several ways: {}", names(several))),
+                [] => return Err(format!("{who} has no move, and is not at {pc}")),
+                several => return Err(format!("there are several moves: {}", names(several))),
             }
         }
-        Err(format!("{who} never comes to {pc}"))
+        Err(format!("{who} does not reach {pc}"))
     }
 
-    /// In turn, so that nobody is left behind.
+    /// Makes the actors' moves in turn, so that each of them advances.
     fn until_still(&mut self, who: &str) -> Result<(), String> {
         let actors: Vec<Actor> = match who {
             "everybody" => self.actors().collect(),
@@ -189,9 +191,9 @@ impl Stage {
             let mut still = true;
             for &actor in &actors {
                 let moves = self.own(|who| who == actor);
-                // Who is greeted answers first, however long it tries to get a lock.
-                let greeting = moves.iter().find(|step| !step.about.is_empty());
-                if let Some(step) = greeting.or(moves.first()) {
+                // Messages of handshakes come first: a server that tries a lock again and again would never answer.
+                let message = moves.iter().find(|step| !step.about.is_empty());
+                if let Some(step) = message.or(moves.first()) {
                     self.take(step.clone())?;
                     still = false;
                 }
@@ -200,10 +202,10 @@ impl Stage {
                 return Ok(());
             }
         }
-        Err("there is no end to it".into())
+        Err("the actors do not come to rest".into())
     }
 
-    /// The moves of an actor that nobody has to decide on.
+    /// Returns the moves of an actor that a scenario need not name.
     fn own(&self, whose: impl Fn(Actor) -> bool) -> Vec<Move> {
         let mut moves = self.world.moves(&self.bounds);
         moves.retain(|step| {
@@ -231,7 +233,7 @@ fn names(moves: &[Move]) -> String {
 }
 
 impl Move {
-    /// An idle server begins to retire.
+    /// Returns whether an idle server begins to retire in this move.
     fn goes_idle(&self, from: &World) -> bool {
         let Some(Actor::Server(s)) = self.who.filter(|_| self.action == "Serve") else { return false };
         let idle = |step: &Step| step.facts().purpose == "Idle";

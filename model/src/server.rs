@@ -1,13 +1,14 @@
-//! The server's steps, and how the world answers them.
+//! The server's steps, and their results in the world.
 
 use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::serve::{LifeFile, Step, may_withdraw};
 use rendezvous_ipc::proto::serving::{Checked, Due, Step as Serving};
 
-use crate::world::{Actor, Conn, Content, Life, Moves, Pipe, Reply, Said, World};
+use crate::world::{Actor, Conn, Content, Life, Moves, Pipe, Reply, Sent, World};
 
 impl World {
-    /// The answers to the question that is open, each with what it does to the world; and what ends a process.
+    /// Collects the possible results of the server's step, each with the change that it makes to the world, and the end
+    /// of its process.
     pub(crate) fn server(&self, s: usize, moves: &mut Moves<'_>) {
         let me = Actor::Server(s);
         let server = &self.servers[s];
@@ -15,7 +16,7 @@ impl World {
             moves.push("Exit", me, |world| {
                 let reply = world.servers[s].reply;
                 world.release(s);
-                world.let_go(me);
+                world.unlock(me);
                 world.gone(s, reply);
                 world.closed(s);
                 world.stopped.remove(&me);
@@ -24,7 +25,7 @@ impl World {
         let Some(step) = self.serving_step(s) else { return };
         self.watchdog(s, step, moves);
         let name = match step {
-            // Of a name that the client's machine has, too.
+            // The client's machine has steps of the same names.
             Step::Write(_) => "ServerWrite",
             Step::Serving(Serving::Lock(_)) => "ServerLock",
             Step::Serving(Serving::Backoff(_)) => "ServerBackoff",
@@ -37,13 +38,13 @@ impl World {
                 let claimed = world.claim(s);
                 world.steps(s, if claimed { step.claimed() } else { step.busy() });
             }),
-            // Who hangs is ended by its watchdog; one by hand by its own budget.
+            // The watchdog ends a server that hangs; a server that was started by hand fails when its budget is over.
             Step::Build(step) => match (server.hung, server.hand) {
                 (false, _) => moves.push(name, me, |world| world.steps(s, step.built())),
                 (true, true) => moves.push(name, me, |world| world.steps(s, step.failed())),
                 (true, false) => {}
             },
-            // At a socket of its own. Whoever else left one is dead.
+            // The server listens at a socket of its own. The processes that left other sockets are dead.
             Step::Listen(step) => moves.push(name, me, |world| {
                 if !world.is_found(s) {
                     return world.steps(s, step.failed());
@@ -76,11 +77,11 @@ impl World {
         }
     }
 
-    /// The same, of a server whose start is over.
+    /// As [`server`](World::server), for a server whose start is over.
     fn serves(&self, s: usize, step: Serving, name: &'static str, moves: &mut Moves<'_>) {
         let (me, server) = (Actor::Server(s), &self.servers[s]);
         match step {
-            // A check that would find all well is left out: it changes nothing.
+            // A check that would find no change is left out, since it has no effect.
             Serving::Serve(step) => {
                 let due = Due { shutdown: server.requested, ..Due::default() };
                 if server.requested {
@@ -93,14 +94,14 @@ impl World {
                     moves.push(name, me, |world| world.steps(s, step.due(Due { idle: true, ..due })));
                 }
             }
-            // Whose socket is gone listens at it again, unless it has to go itself. Who waited at the old one, unheard, may
-            // be hung up on.
+            // A server whose socket is gone listens again, unless it has to retire. It may lose connections that wait
+            // at the old socket and that it has not answered.
             Serving::Check(step) => {
                 let checked = self.checked(s, self.files[self.current]);
                 let again = !server.listens && checked != Checked::Lost;
                 let waits = |c: &usize| {
-                    let unheard = |conn: &Conn| conn.to == s && matches!(conn.said, Said::Nothing | Said::Hello);
-                    again && self.conns[*c].as_ref().is_some_and(unheard)
+                    let unanswered = |conn: &Conn| conn.to == s && matches!(conn.sent, Sent::Nothing | Sent::Hello);
+                    again && self.conns[*c].as_ref().is_some_and(unanswered)
                 };
                 let waiting: Vec<usize> = (0..self.clients.len()).filter(waits).collect();
                 for some in 0..1 << waiting.len() {
@@ -146,16 +147,16 @@ impl World {
                 world.steps(s, step.withdrawn());
             }),
             Serving::Close(step) => moves.push(name, me, |world| {
-                world.hangs_up(s, |said| said != Said::Welcome);
+                world.closes(s, |sent| sent != Sent::Welcome);
                 let server = &mut world.servers[s];
                 (server.listens, server.mute) = (false, false);
                 world.steps(s, step.closed());
             }),
             Serving::Unlock(step) => moves.push(name, me, |world| {
-                world.let_go(me);
+                world.unlock(me);
                 world.steps(s, step.unlocked());
             }),
-            // Who is left at the drain deadline is hung up on.
+            // At the drain deadline the server closes the remaining connections.
             Serving::Drain(step) => moves.push(name, me, |world| {
                 let counted: Vec<usize> = (0..world.clients.len()).filter(|&c| world.counts(s, c)).collect();
                 for c in counted {
@@ -169,11 +170,12 @@ impl World {
                 world.closed(s);
                 world.steps(s, step.released());
             }),
-            Serving::Done(_) => unreachable!("who is done is gone"),
+            Serving::Done(_) => unreachable!("a server that is done is at no step"),
         }
     }
 
-    /// A thread of its own: the process ends when its spawner does, or when its budget is over, unless it is registered.
+    /// The watchdog is a thread of its own. It ends a process that is not registered when its spawner ends or its
+    /// budget is over.
     fn watchdog(&self, s: usize, step: &Step, moves: &mut Moves<'_>) {
         use Step::{Build, Claim, Listen, Ready, Registered, Watch};
         let server = &self.servers[s];
@@ -201,13 +203,13 @@ impl World {
         }
     }
 
-    /// It is registered, and serves.
+    /// Registers the server, which then serves.
     fn opens(&mut self, s: usize) {
         self.servers[s].registered = true;
         self.servers[s].gate.open();
     }
 
-    /// Locks the life file, making it where there is none.
+    /// Tries to lock the life file, and makes it if there is none.
     fn claim(&mut self, s: usize) -> bool {
         let unheld = self.life.unheld();
         if unheld {
@@ -222,7 +224,7 @@ impl World {
         }
     }
 
-    /// Whether its life file was removed or replaced.
+    /// Returns whether the server's life file was removed or replaced.
     pub(crate) fn life_file_gone(&self, s: usize) -> bool {
         let server = &self.servers[s];
         let holds = server.step.as_ref().is_some_and(|step| step.holds().life);
@@ -238,10 +240,10 @@ impl World {
         Checked::of(life, &self.found(content), true, &self.record(s), &self.place(self.servers[s].from))
     }
 
-    /// The server closes the connections that have come so far.
-    fn hangs_up(&mut self, s: usize, these: impl Fn(Said) -> bool) {
+    /// Closes the server's connections whose last message is one of `these`.
+    fn closes(&mut self, s: usize, these: impl Fn(Sent) -> bool) {
         for conn in self.conns.iter_mut().flatten() {
-            conn.eof |= conn.to == s && these(conn.said);
+            conn.eof |= conn.to == s && these(conn.sent);
         }
     }
 }

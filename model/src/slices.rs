@@ -1,22 +1,22 @@
-//! The slices on which code and spec are compared, state for state: together they take every action, come to every
-//! outcome and know every kind of fault.
+//! The slices on which code and spec are compared, state by state. Together they take every action, reach every outcome
+//! and include every kind of fault.
 
 use rendezvous_ipc::proto::connect::Goal;
 
 use crate::fault::Fault;
 use crate::world::{Bounds, GOALS, Site};
 
-/// `name | what clients want | faults | how many | connects`, and where the second client is, if not with the first.
+/// `name | goals | faults | number of faults | connects`, and the site of the second client if it differs.
 const SLICES: &str = include_str!("slices.txt");
 
-/// A slice: some bounds, and what they are called.
+/// A slice: bounds with a name.
 #[derive(Clone, Debug)]
 pub struct Slice {
     pub name: &'static str,
     pub bounds: Bounds,
 }
 
-/// All slices.
+/// Returns all slices.
 pub fn slices() -> Vec<Slice> {
     SLICES.lines().filter(|line| !line.starts_with('#')).map(slice).collect()
 }
@@ -27,18 +27,18 @@ fn slice(line: &'static str) -> Slice {
         [.., site] if columns.len() == 6 => (&columns[..5], Some(site)),
         _ => (&columns[..], None),
     };
-    let &[name, goals, faults, budget, rounds] = columns else { panic!("five columns or six, not: {line}") };
-    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("a number, not {text}: {line}"));
+    let &[name, goals, faults, budget, rounds] = columns else { panic!("expected five or six columns: {line}") };
+    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("expected a number, found {text}: {line}"));
     let bounds = Bounds {
         clients: 2,
         slots: 4,
-        goals: list(goals).map(|name| goal(name).unwrap_or_else(|| panic!("no goal: {name}"))).collect(),
-        faults: list(faults).map(|name| fault(name).unwrap_or_else(|| panic!("no fault: {name}"))).collect(),
+        goals: list(goals).map(|name| goal(name).unwrap_or_else(|| panic!("unknown goal: {name}"))).collect(),
+        faults: list(faults).map(|name| fault(name).unwrap_or_else(|| panic!("unknown fault: {name}"))).collect(),
         budget: number(budget),
         rounds: number(rounds),
         away: site.map(|name| {
             let known = Site::ALL.into_iter().find(|site| site.name() == name);
-            known.unwrap_or_else(|| panic!("no place: {name}"))
+            known.unwrap_or_else(|| panic!("unknown site: {name}"))
         }),
     };
     Slice { name, bounds }

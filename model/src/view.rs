@@ -1,4 +1,4 @@
-//! The one table: what a world is in the variables of the spec.
+//! Maps a world to the variables of the spec.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -6,10 +6,10 @@ use std::fmt::{self, Write};
 use rendezvous_ipc::proto::connect::Row;
 use rendezvous_ipc::proto::serving::Retire;
 
-use crate::world::{Actor, At, Client, Conn, Life, Manner, Pipe, Reply, Said, Server, World, goal_name};
+use crate::world::{Actor, At, Client, Conn, Life, Manner, Pipe, Reply, Sent, Server, World, goal_name};
 
 impl World {
-    /// Each variable of the spec, down to single values, with its value as TLC writes it: `c1 pc` is `Read`.
+    /// Returns each variable of the spec, split into single values, with its value as TLC writes it: `c1 pc` is `Read`.
     pub fn view(&self) -> View {
         let mut view = View(BTreeMap::new());
         for (c, client) in self.clients.iter().enumerate() {
@@ -35,7 +35,8 @@ impl World {
         view.set("left".into(), self.left);
         view.set("clean".into(), set(self.clean.iter().map(|&c| Actor::Client(c))));
         view.set("rounds".into(), self.rounds);
-        // The handshake's messages are the real ones: that none carries the cookie is tested where they are made.
+        // The handshake's messages are the real ones. The tests of `proto::handshake` show that none carries the
+        // cookie.
         view.set("leaked".into(), "{}");
         view
     }
@@ -57,7 +58,7 @@ impl World {
             Some(Row::Apart) => "Apart",
             Some(Row::Doubtful) => "Doubtful",
             Some(Row::Suspected) => "Suspected",
-            // Rows of records that the spec leaves out.
+            // The spec does not have these rows.
             Some(Row::Replaced | Row::Fresh) => "?",
         };
         let mut set = |field: &str, value: &dyn fmt::Display| view.set(format!("{me} {field}"), value);
@@ -80,15 +81,15 @@ impl World {
 }
 
 fn view_conn(me: Actor, conn: Option<&Conn>, view: &mut View) {
-    let said = conn.map_or("none", |conn| match conn.said {
-        Said::Nothing => "open",
-        Said::Hello => "hello",
-        Said::Proof => "proof",
-        Said::Proved => "proved",
-        Said::Welcome => "welcome",
+    let sent = conn.map_or("none", |conn| match conn.sent {
+        Sent::Nothing => "open",
+        Sent::Hello => "hello",
+        Sent::Proof => "proof",
+        Sent::Proved => "proved",
+        Sent::Welcome => "welcome",
     });
     view.set(format!("conn {me} to"), who(conn.map(|conn| Actor::Server(conn.to))));
-    view.set(format!("conn {me} st"), said);
+    view.set(format!("conn {me} st"), sent);
     view.set(format!("conn {me} eof"), truth(conn.is_some_and(|conn| conn.eof)));
 }
 
@@ -158,7 +159,7 @@ fn set(actors: impl Iterator<Item = Actor>) -> String {
     format!("{{{}}}", names.join(", "))
 }
 
-/// A state of the spec, down to single values.
+/// A state of the spec, split into single values.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct View(pub BTreeMap<String, String>);
 
@@ -167,7 +168,7 @@ impl View {
         self.0.insert(path, value.to_string());
     }
 
-    /// What changed from here to there.
+    /// Returns the changes from this view to the other.
     pub fn changes(&self, after: &View) -> Vec<String> {
         self.changed(after).map(|(path, change)| format!("{path}: {change}")).collect()
     }
@@ -181,7 +182,7 @@ impl View {
     }
 }
 
-/// A value as it is told: what is empty, too.
+/// Returns a value as it is displayed: a dash if it is empty.
 pub(crate) fn shown(value: &str) -> &str {
     if value.is_empty() { "–" } else { value }
 }

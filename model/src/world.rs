@@ -1,4 +1,4 @@
-//! What there is, and what everybody may do with it.
+//! The state of the model world, and the moves that are possible in it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,38 +16,38 @@ use rendezvous_ipc::proto::serving::Gate;
 
 use crate::fault::Fault;
 
-/// How much is explored: the spec's constants.
+/// The bounds of an exploration: the spec's constants.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     pub clients: usize,
     pub slots: usize,
-    /// What clients want.
+    /// The goals that clients may have.
     pub goals: Vec<Goal>,
-    /// Which faults happen, and how many at most.
+    /// The kinds of fault that may happen; `budget` limits their number.
     pub faults: BTreeSet<Fault>,
     pub budget: u8,
-    /// How many connects begin at most; 0: no limit.
+    /// The highest number of connects; 0 means no limit.
     pub rounds: u8,
-    /// Where the last client is, if it is not where the others are: servers listen at ports then.
+    /// The site of the last client, if it differs from the others'. Servers listen at ports then.
     pub away: Option<Site>,
 }
 
-/// Where somebody may be.
+/// The place of a process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Site {
     Here,
     /// In another network namespace.
     There,
-    /// In a network namespace of which it is not known which it is.
+    /// In an unknown network namespace.
     Nowhere,
-    /// Where another boot and another machine are seen, though the kernel is the same.
+    /// With other boot and machine identifiers, though on the same kernel.
     Rebooted,
 }
 
 impl Site {
     pub const ALL: [Site; 4] = [Site::Here, Site::There, Site::Nowhere, Site::Rebooted];
 
-    /// Its name in the spec.
+    /// Returns the name of the site in the spec.
     pub const fn name(self) -> &'static str {
         match self {
             Site::Here => "here",
@@ -76,7 +76,7 @@ pub const GOALS: [(Goal, &str); 5] = [
     (Goal::Retire, "Retire"),
 ];
 
-/// A client, or what may become a server: its process, its port and its cookie.
+/// A client, or a slot for a server: its process, its port and its cookie.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Actor {
     Client(usize),
@@ -95,9 +95,9 @@ impl fmt::Display for Actor {
 /// The life file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Life {
-    /// It is there, or nobody ever made it, and nobody has locked it.
+    /// The file exists or was never made, and no process has locked it.
     Free,
-    /// It was removed.
+    /// The file was removed.
     Absent,
     Held(usize),
 }
@@ -108,7 +108,7 @@ impl Life {
     }
 }
 
-/// What is in a file.
+/// The content of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Content {
     Empty,
@@ -118,7 +118,7 @@ pub enum Content {
     Newer,
     Dialect,
     Foreign,
-    /// The record of what is, or was, in this slot.
+    /// The record of the server that is, or was, in this slot.
     Record(usize),
 }
 
@@ -131,18 +131,18 @@ impl fmt::Display for Content {
     }
 }
 
-/// Where a client is.
+/// The state of a client's connect.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[expect(clippy::large_enum_variant, reason = "most clients are at a step most of the time")]
 pub enum At {
     Out,
     Step(connect::Step),
-    /// How it ended.
+    /// Ended, with the name of the end.
     Over(&'static str),
 }
 
 impl At {
-    /// Returns what the client holds of the point, as its step says.
+    /// Returns what the client holds at its step.
     pub(crate) fn holds(&self) -> connect::Holds {
         match self {
             At::Step(step) => step.holds(),
@@ -155,13 +155,13 @@ impl At {
 pub struct Client {
     pub goal: Option<Goal>,
     pub at: At,
-    /// The process that it started and that is not registered.
+    /// The process that the client started and has not registered.
     pub child: Option<usize>,
-    /// It found the lifetime lock free, and did not release the point lock since.
+    /// The client found the lifetime lock free, and has not released the point lock since.
     pub free: bool,
-    /// A start failed as *Robust* may fall back for.
+    /// A start failed in a way for which *Robust* falls back to a thread.
     pub listed: bool,
-    /// How often it dialled, while there was no fault.
+    /// The number of dials since the last fault; counted only if there was none.
     pub tries: u8,
 }
 
@@ -170,14 +170,14 @@ pub struct Client {
 pub enum Pipe {
     None,
     Open,
-    /// *Registered* is in it.
+    /// The pipe contains *registered*.
     Reg,
     Eof,
-    /// Somebody's fork keeps it open.
+    /// A forked process keeps the pipe open.
     Kept,
 }
 
-/// What a spawned server answered.
+/// The reply of a spawned server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reply {
     None,
@@ -187,42 +187,42 @@ pub enum Reply {
     Nonsense,
 }
 
-/// The server of a slot; where nobody is, all but a reply that was not read yet is as [`Server::free`] has it.
+/// The server of a slot. An empty slot equals [`Server::free`], except for a reply that was not read yet.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Server {
     pub step: Option<serve::Step>,
-    /// It was killed, and is not gone yet.
+    /// The process was killed, but has not ended yet.
     pub dying: bool,
     pub hand: bool,
     pub pipe: Pipe,
     pub reply: Reply,
-    /// Whoever dials it is connected: it listens, and nobody has removed its socket.
+    /// A dial connects: the server listens, and its socket was not removed.
     pub listens: bool,
     pub registered: bool,
     pub gate: Gate,
     pub requested: bool,
     pub hung: bool,
     pub mute: bool,
-    /// The stranger that took its port after it was gone.
+    /// The stranger that took the port after the server's end.
     pub stranger: Option<Manner>,
-    /// Where it was started: its record says so, and outlives it.
+    /// The site at which the server was started. It stands in the record, which outlives the server.
     pub from: Site,
-    /// Which of the slot's cookies it knows; it outlives the process as long as anything refers to it.
+    /// The server's cookie. It outlives the process as long as anything refers to it.
     pub cookie: Secret,
 }
 
-/// What a stranger does.
+/// The behaviour of a stranger.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Manner {
     Silent,
     Liar,
 }
 
-/// A cookie: which slot it was drawn for, and the how manieth it is.
+/// A cookie: its slot, and its number among the slot's cookies.
 pub(crate) type Secret = (usize, u8);
 
 impl Server {
-    /// Nobody.
+    /// Returns an empty slot.
     pub fn free(cookie: Secret, from: Site) -> Self {
         Server {
             step: None,
@@ -255,9 +255,9 @@ impl Server {
     }
 }
 
-/// How far a handshake has come.
+/// The last message of a handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Said {
+pub enum Sent {
     Nothing,
     Hello,
     Proof,
@@ -269,40 +269,41 @@ pub enum Said {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Conn {
     pub to: usize,
-    pub said: Said,
-    /// The server hung up.
+    pub sent: Sent,
+    /// The server closed the connection.
     pub eof: bool,
     /// The bytes that were sent last.
     pub bytes: Vec<u8>,
-    /// What the server made of the hello.
+    /// The server's state after the hello.
     pub prove: Option<handshake::Prove>,
 }
 
-/// Everything.
+/// A state of the model: clients, servers, connections and files.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct World {
     pub clients: Vec<Client>,
     pub servers: Vec<Server>,
     pub conns: Vec<Option<Conn>>,
-    /// The two inodes that the point's path may lead to, who holds the lock of each, and which it is.
+    /// The content of the two inodes that the point's path may lead to, the holder of each one's lock, and the inode
+    /// that the path leads to.
     pub files: [Content; 2],
     pub locks: [Option<Actor>; 2],
     pub current: usize,
-    /// Who holds the lock of the life file, or that there is no such file.
+    /// The life file, and the holder of its lock.
     pub life: Life,
     pub stopped: BTreeSet<Actor>,
-    /// How many faults may still happen, and how many did not.
+    /// The number of faults that may still happen, and whether none has happened yet.
     pub left: u8,
     pub calm: bool,
     pub clean: BTreeSet<usize>,
     pub rounds: u8,
-    /// Where the last client is: it stays there.
+    /// The site of the last client, which does not change.
     pub away: Option<Site>,
-    /// Whether a fault may take the life file.
+    /// Whether a fault may remove or replace the life file.
     pub life_may_go: bool,
 }
 
-/// Something that can happen: the spec's action, whose it is, what it is about, and the world after it.
+/// A possible move: the spec's action, its actor, its argument, and the world after it.
 #[derive(Clone, Debug)]
 pub struct Move {
     pub action: &'static str,
@@ -321,7 +322,7 @@ impl fmt::Display for Move {
     }
 }
 
-/// Where all of this takes place.
+/// The scope of [`Site::Here`].
 const HERE: Scope = Scope { boot: [1; 16], namespace: 1, machine: Some([1; 16]) };
 const ELSEWHERE: Scope = Scope { boot: [9; 16], namespace: 1, machine: Some([9; 16]) };
 
@@ -345,24 +346,24 @@ impl World {
         }
     }
 
-    /// Where a client is.
+    /// The state of a client's connect.
     pub fn site(&self, c: usize) -> Site {
         self.away.filter(|_| c + 1 == self.clients.len()).unwrap_or(Site::Here)
     }
 
-    /// Looks at records from there. A home that is shared with another machine is modelled only where all are in one
-    /// place: there a record may be foreign.
+    /// Returns the place from which a process at this site reads records. A home that is shared with other machines is
+    /// modelled only if all processes are at one site; a record may be foreign there.
     pub(crate) fn place(&self, site: Site) -> Place {
         Place { scope: site.scope(), local: self.away.is_some() }
     }
 
-    /// Whether a server at this address is found by those who read its record.
+    /// Returns whether clients that read the server's record can reach its address.
     pub(crate) fn is_found(&self, s: usize) -> bool {
         let record = self.record(s);
         self.away.is_none() || record.scope.places(&record.address)
     }
 
-    /// All that can happen next.
+    /// Returns all moves that are possible in this world.
     pub fn moves(&self, bounds: &Bounds) -> Vec<Move> {
         let mut moves = Moves { from: self, all: Vec::new() };
         for c in 0..self.clients.len() {
@@ -402,23 +403,23 @@ impl World {
         }
     }
 
-    /// Who is over goes, and closes its connection. It may begin again, as another.
+    /// A client that has ended closes its connection and leaves. Another client may begin in its place.
     fn leave(&self, c: usize, moves: &mut Moves<'_>) {
         if matches!(self.clients[c].at, At::Over(_)) {
             moves.push("Leave", Actor::Client(c), |world| {
-                world.hang_up(c);
+                world.disconnect(c);
                 world.idle(c);
                 world.clean.remove(&c);
             });
         }
     }
 
-    /// The client is as new.
+    /// Resets the client to its initial state.
     pub(crate) fn idle(&mut self, c: usize) {
         self.clients[c] = Client::NEW;
     }
 
-    /// The client ended; what it is connected to stays.
+    /// Ends the client's connect. Its connection stays open.
     pub(crate) fn over(&mut self, c: usize, how: &'static str) {
         let client = &mut self.clients[c];
         client.at = At::Over(how);
@@ -426,8 +427,8 @@ impl World {
         client.free = false;
     }
 
-    /// The client closes its connection, and is counted no more.
-    pub(crate) fn hang_up(&mut self, c: usize) {
+    /// Closes the client's connection. The server no longer counts the client.
+    pub(crate) fn disconnect(&mut self, c: usize) {
         if let Some(conn) = &self.conns[c]
             && self.counts(conn.to, c)
         {
@@ -436,10 +437,10 @@ impl World {
         self.conns[c] = None;
     }
 
-    /// Whether the server counts this client.
+    /// Returns whether the server counts this client.
     pub fn counts(&self, s: usize, c: usize) -> bool {
         let connects = matches!(self.clients[c].goal, Some(Goal::Connect(_)));
-        let welcomed = |conn: &Conn| conn.to == s && conn.said == Said::Welcome && !conn.eof;
+        let welcomed = |conn: &Conn| conn.to == s && conn.sent == Sent::Welcome && !conn.eof;
         connects && self.conns[c].as_ref().is_some_and(welcomed)
     }
 
@@ -447,7 +448,7 @@ impl World {
         (0..self.clients.len()).filter(|&c| self.counts(s, c)).count()
     }
 
-    /// The inode whose lock is held, if any; else the first.
+    /// Returns the inode whose lock the actor holds, or the first if it holds none.
     pub fn inode(&self, who: Actor) -> usize {
         usize::from(self.locks[1] == Some(who))
     }
@@ -456,14 +457,14 @@ impl World {
         self.locks.contains(&Some(who))
     }
 
-    /// Writes to the file that is locked.
+    /// Writes to the file that the actor has locked.
     pub(crate) fn write(&mut self, who: Actor, content: Content) {
         let inode = self.inode(who);
         self.files[inode] = content;
     }
 
-    /// Unlocks the point, where it is held. What is unlocked and has no path is gone.
-    pub(crate) fn let_go(&mut self, who: Actor) {
+    /// Unlocks the point if the actor holds its lock. A file without a path is gone once it is unlocked.
+    pub(crate) fn unlock(&mut self, who: Actor) {
         if self.holds(who) {
             let inode = self.inode(who);
             self.locks[inode] = None;
@@ -473,13 +474,13 @@ impl World {
         }
     }
 
-    /// The record of a slot.
+    /// Returns the record of a slot.
     pub fn record(&self, s: usize) -> Record {
         let Server { cookie, from, .. } = self.servers[s];
         Record { scope: from.scope(), ..record(s, cookie) }
     }
 
-    /// What is read where this is written.
+    /// Returns what a reader finds in a file with this content.
     pub(crate) fn found(&self, content: Content) -> Found {
         match content {
             Content::Empty => Found::Empty,
@@ -491,14 +492,14 @@ impl World {
         }
     }
 
-    /// Whose record it is, unless the slot is another's by now.
+    /// Returns the slot of a record, unless another server has taken the slot since.
     pub fn slot_of(&self, record: &Record) -> Option<usize> {
         let slot = usize::from(record.address.tcp()?.port() - PORT);
         (self.servers.get(slot)?.cookie == secret(&record.cookie)).then_some(slot)
     }
 
-    /// Whether anything refers to what is, or was, in this slot. A suspect that is gone, with its record, is forgotten
-    /// where nothing can bring it back: it can be met no more.
+    /// Returns whether anything refers to the server that is, or was, in this slot. A suspect that is gone does not
+    /// count if no fault can put its record back: no client can meet it again.
     pub fn refers(&self, bounds: &Bounds, s: usize) -> bool {
         self.met(s) || (bounds.faults.contains(&Fault::OldCopy) && self.left > 0 && self.suspected(s))
     }
@@ -517,14 +518,14 @@ impl World {
         suspects.into_iter().any(|record| self.slot_of(record) == Some(s))
     }
 
-    /// The slot that is used next.
+    /// Returns the slot for the next server.
     pub(crate) fn unused(&self, bounds: &Bounds) -> usize {
         (0..self.servers.len())
             .find(|&s| self.servers[s].is_free() && !self.refers(bounds, s))
             .expect("there are enough slots")
     }
 
-    /// A cookie that nothing refers to, for a server that is going to be in this slot.
+    /// Returns a cookie that nothing refers to, for the next server of this slot.
     pub(crate) fn fresh(&self, s: usize) -> Secret {
         let in_use = |secret: &Secret| {
             self.servers.iter().any(|server| !server.is_free() && server.cookie == *secret)
@@ -533,7 +534,7 @@ impl World {
         (0..).map(|count| (s, count)).find(|secret| !in_use(secret)).expect("no cookie is drawn 256 times")
     }
 
-    /// Cookies that nothing refers to are all one.
+    /// Makes all cookies that nothing refers to equal, so that equal states are found equal.
     fn settle(&mut self) {
         for s in 0..self.servers.len() {
             if self.servers[s].is_free() && !self.met(s) && !self.suspected(s) {
@@ -542,7 +543,7 @@ impl World {
         }
     }
 
-    /// A server begins in this slot.
+    /// Starts a server in this slot.
     pub(crate) fn enter(&mut self, s: usize, secret: Secret, starter: serve::Starter, from: Site) {
         let hand = starter == serve::Starter::Hand;
         self.servers[s] = Server {
@@ -553,20 +554,20 @@ impl World {
         };
     }
 
-    /// Nobody asks what became of it any more.
+    /// Empties the slot, including an unread reply.
     pub(crate) fn forget(&mut self, s: usize) {
         let Server { stranger, cookie, from, .. } = self.servers[s];
         self.servers[s] = Server { stranger, ..Server::free(cookie, from) };
     }
 
-    /// The process is gone. What it said is still in the pipe, if somebody reads it.
+    /// Ends the server's process. Its reply stays in the pipe if its spawner still reads from it.
     pub(crate) fn gone(&mut self, s: usize, reply: Reply) {
-        let heard = self.clients.iter().any(|client| client.child == Some(s));
+        let is_read = self.clients.iter().any(|client| client.child == Some(s));
         self.forget(s);
-        self.servers[s].reply = if heard { reply } else { Reply::None };
+        self.servers[s].reply = if is_read { reply } else { Reply::None };
     }
 
-    /// Its sockets are closed by the system.
+    /// Closes the server's sockets, as the system does at the end of a process.
     pub(crate) fn closed(&mut self, s: usize) {
         for c in 0..self.clients.len() {
             match &mut self.conns[c] {
@@ -593,7 +594,7 @@ impl Client {
         }
     }
 
-    /// The cookies that it remembers of what it cannot reach, and the one that it drew.
+    /// Returns the cookie of the client's suspect, and the one that the client drew.
     fn secrets(&self) -> impl Iterator<Item = Secret> {
         let drawn = match &self.at {
             At::Step(connect::Step::Spawn(spawn)) => Some(spawn.cookie()),
@@ -603,7 +604,7 @@ impl Client {
     }
 }
 
-/// The name of a goal in the spec.
+/// Returns the name of a goal in the spec.
 pub fn goal_name(goal: Goal) -> &'static str {
     GOALS.into_iter().find(|(known, _)| *known == goal).map_or("None", |(_, name)| name)
 }
@@ -622,11 +623,11 @@ fn record(s: usize, secret: Secret) -> Record {
     }
 }
 
-/// A record whose port lost a digit, so that only the checksum tells.
+/// Returns a record whose port lacks a digit, so that only the checksum detects it.
 fn torn() -> Vec<u8> {
     let line = record(0, (0, 0)).line();
     let port = format!(":{PORT}");
-    let at = line.windows(port.len()).position(|bytes| bytes == port.as_bytes()).expect("a record has its port");
+    let at = line.windows(port.len()).position(|bytes| bytes == port.as_bytes()).expect("a record contains its port");
     let end = at + port.len();
     [&line[..end - 1], &line[end..]].concat()
 }
@@ -635,7 +636,7 @@ pub(crate) fn cookie(secret: Secret) -> Cookie {
     Cookie::new(secret_bytes(secret))
 }
 
-/// The random bytes of which that cookie is drawn.
+/// Returns the random bytes from which the cookie is made.
 pub(crate) fn drawn(secret: Secret) -> Random {
     Random::drawn(secret_bytes(secret))
 }
@@ -651,7 +652,7 @@ pub(crate) fn secret(cookie: &Cookie) -> Secret {
     (bytes[0].into(), bytes[1])
 }
 
-/// Collects what can happen.
+/// Collects the moves that are possible in a world.
 pub(crate) struct Moves<'a> {
     pub(crate) from: &'a World,
     pub(crate) all: Vec<Move>,

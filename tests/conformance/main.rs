@@ -102,7 +102,7 @@ fn cut_off() -> Result<(), String> {
         cut.to.left = world.left;
         cuts.set(cuts.get() + 1);
         match property::judge(world, Some(&cut)) {
-            Err(error) if error == "NoCutOff falls" => Ok(()),
+            Err(error) if error == "NoCutOff does not hold" => Ok(()),
             other => Err(format!("{other:?}")),
         }
     });

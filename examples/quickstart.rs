@@ -43,11 +43,11 @@ async fn main() -> Result<(), Error> {
     }
 }
 
-/// Where the service lives, how its server is started, and what the server does.
+/// Describes the service: where it lives, how its server is started, and what the server does.
 fn service() -> Result<Descriptor, Error> {
     let context = Context::from_args("org.example.counter")?;
     if context.is_spawned() {
-        rendezvous_ipc::log_to_stderr(); // which is the log beside the point
+        rendezvous_ipc::log_to_stderr(); // standard error is the log beside the point
     }
     let service = Descriptor::new(&context, "counter")?.this_program(["serve"]);
     Ok(service.handler(async |_server| {
@@ -56,7 +56,7 @@ fn service() -> Result<Descriptor, Error> {
     }))
 }
 
-/// The first argument that is a command of this program. The other arguments are the library's.
+/// Returns the first argument that is a command of this program. The other arguments belong to the library.
 fn command() -> Option<String> {
     let mut args = std::env::args_os().skip(1).filter_map(|arg| arg.into_string().ok());
     args.find(|arg| ["serve", "status", "stop"].contains(&arg.as_str()))

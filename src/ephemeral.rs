@@ -1,4 +1,4 @@
-//! A context that goes with its creator: a directory of its own, and a hold on the servers that were started in it.
+//! A context that ends with its creator: a directory of its own, and a hold on the servers that were started in it.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -9,16 +9,17 @@ use tempfile::TempDir;
 use crate::os::cleaner;
 use crate::os::process::Orders;
 
-/// How often a directory is removed in which a server, at its end, may just make a file.
+/// How often the removal of a directory is tried. A server that is ending may create a file in it meanwhile.
 const REMOVALS: usize = 5;
 
-/// What all clones of an ephemeral context share. When the last is dropped its servers are told to retire, and its
-/// directory is removed if it was made here.
+/// The state that all clones of an ephemeral context share. Dropping the last clone asks its servers to retire, and
+/// removes its directory if this process created it.
 pub(crate) struct Ephemeral {
-    /// The standard inputs of its servers, which end when these are dropped or this process ends.
+    /// The standard inputs of its servers. A server retires when its input ends: when this is dropped, or with this
+    /// process.
     servers: Mutex<Vec<Orders>>,
     directory: Option<TempDir>,
-    /// Keeps cleaners of temporary files out of it.
+    /// Keeps cleaners of temporary files out of the directory.
     _kept: Option<File>,
 }
 
@@ -28,7 +29,7 @@ impl Ephemeral {
         Ephemeral { servers: Mutex::new(Vec::new()), directory, _kept }
     }
 
-    /// Keeps a server's standard input, and forgets those of servers that are gone.
+    /// Keeps a server's standard input open, and drops those of servers that are gone.
     pub(crate) fn hold(&self, orders: Orders) {
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         servers.retain(Orders::is_connected);

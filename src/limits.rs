@@ -1,4 +1,4 @@
-//! How long anything may take, and how much of it there may be.
+//! The limits of a service: how long each step may take, and how many connections there may be.
 
 use std::time::Duration;
 
@@ -6,45 +6,46 @@ use crate::error::{Error, Usage};
 
 /// The limits of a service. The defaults suit a helper of interactive programs.
 ///
-/// They hang together, and [`Descriptor::limits`](crate::Descriptor::limits) checks that they do:
-/// `start + patience < drain`, `drain + start + patience < connect`, `check ≤ 2 × patience`, nothing is zero but
-/// `idle`, and nothing longer than a year.
+/// They depend on each other. [`Descriptor::limits`](crate::Descriptor::limits) checks that `start + patience < drain`,
+/// `drain + start + patience < connect`, `check ≤ 2 × patience`, that no limit but `idle` is zero, and that none is
+/// longer than a year.
 ///
-/// Each side goes by its own, so let both build the same descriptor: a client whose `connect` is shorter than the
-/// server's `drain` gives up on a server that is about to be gone. All times are of the monotonic clock.
+/// Each side uses its own limits, so build the same descriptor in both: a client whose `connect` is shorter than the
+/// server's `drain` gives up on a server that is about to end. All times are measured by the monotonic clock.
 ///
 /// ```
 /// # use rendezvous_ipc::Limits;
 /// # use std::time::Duration;
 /// let mut limits = Limits::default();
-/// limits.idle = Some(Duration::from_secs(60)); // `None`: it stays
+/// limits.idle = Some(Duration::from_secs(60)); // `None`: the server stays
 /// limits.max_clients = Some(8);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How long a connect may take in all; also a retire until it has told the server, and a server by hand until it
-    /// knows whether it may serve. 30 s.
+    /// How long a connect may take in all. It also limits a retire until the server has received the request, and a
+    /// server that was started by hand until it knows whether it may serve. 30 s.
     pub connect: Duration,
-    /// How long a server may take from its start until it is ready. Its starter's counts. 8 s.
+    /// How long a server may take from its start until it is ready. The limit of the process that starts it counts. 8
+    /// s.
     pub start: Duration,
-    /// The client's: how long a dial may take. More than a second, after which a full backlog is tried again. The
-    /// server's: how long its handler has at least to come to its end. 1.5 s.
+    /// In the client, how long a dial may take. Keep it above a second, after which a full backlog is tried again. In
+    /// the server, the least time that its handler has to end. 1.5 s.
     pub patience: Duration,
-    /// The server's: how often it looks after its files. 2 s.
+    /// How often the server checks its files. 2 s.
     pub check: Duration,
-    /// The server's: how long a connection may take until it is welcomed. 5 s.
+    /// How long a connection to the server may take to complete the handshake. 5 s.
     pub handshake: Duration,
-    /// The server's: how long it tries for the point lock when it is told to retire, and how long it waits then for
-    /// its clients. A client that asks for it waits for both. 10 s.
+    /// How long a server that was asked to retire tries to get the point lock, and how long it then waits for its
+    /// clients. A client that asks it to retire waits for both. 10 s.
     pub drain: Duration,
-    /// The server's: after how long without a client it retires; `None`: never. An internal server ends with its last
-    /// connection. 10 minutes.
+    /// How long the server stays without a client before it retires; `None`: for ever. An internal server ends with its
+    /// last connection. 10 minutes.
     pub idle: Option<Duration>,
-    /// The server's: how many connections without a welcome it keeps, but for half of what its process may open; the
-    /// oldest goes first. 1,024.
+    /// How many connections that have not completed the handshake the server keeps, but at most half of the files that
+    /// its process may open. It drops the oldest first. 1,024.
     pub max_pending: usize,
-    /// The server's: how many clients it serves at once; the next wait for their welcome, up to their `connect`.
+    /// How many clients the server serves at once. Further ones wait for their welcome, up to their own `connect`.
     /// `None`: as many as it has descriptors for.
     pub max_clients: Option<usize>,
 }
@@ -58,11 +59,11 @@ impl Default for Limits {
             start: Duration::from_secs(8),
             patience: Duration::from_millis(1500),
             check: Duration::from_secs(2),
-            // Longer than any dial: who is still there says nothing, or says it slowly on purpose.
+            // This is longer than any dial. A connection that takes longer is silent, or slow on purpose.
             handshake: Duration::from_secs(5),
             drain: Duration::from_secs(10),
             idle: Some(Duration::from_secs(600)),
-            // Far more than come at once, and each costs a descriptor and some 2 KiB.
+            // This is far more than arrive at once. Each costs a descriptor and some 2 KiB.
             max_pending: 1024,
             max_clients: None,
         }
@@ -70,10 +71,10 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// All times divided by `divisor`, for tests that cannot wait. Counts stay as they are.
+    /// Divides all times by `divisor`, for tests that cannot wait. Counts stay as they are.
     ///
     /// # Panics
-    /// Where `divisor` is 0.
+    /// If `divisor` is 0.
     ///
     /// ```
     /// # use rendezvous_ipc::Limits;
@@ -97,10 +98,12 @@ impl Limits {
         let Limits { connect, start, patience, check, handshake, drain, idle, max_pending, max_clients } = *self;
         let times = [connect, start, patience, check, handshake, drain];
         if times.iter().any(Duration::is_zero) || max_pending == 0 || max_clients == Some(0) {
-            return Err(Error::Usage(Usage::Limits("none but idle may be zero")));
+            return Err(Error::Usage(Usage::Limits("no limit but `idle` may be zero")));
         }
         if times.iter().chain(&idle).any(|time| *time > YEAR) {
-            return Err(Error::Usage(Usage::Limits("none may be longer than a year; for no end of idleness, `None`")));
+            return Err(Error::Usage(Usage::Limits(
+                "no limit may be longer than a year; with `idle` at `None` the server stays",
+            )));
         }
         let broken = [
             (start + patience >= drain, "start + patience < drain must hold"),

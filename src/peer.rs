@@ -1,14 +1,14 @@
-//! Who a session is for.
+//! The client of a session.
 
 use crate::pid::Pid;
 
-/// Who a session is for: some process of this machine that may read the point, which is all that is known of it.
+/// The client of a session: a process of this machine that may read the point. No more is known of it for certain.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct Peer {
-    /// Which client of this server it is, counted from 1. No two have the same.
+    /// The number of the client, counted from 1. No two clients of a server have the same.
     pub number: u64,
-    /// The process that connected, where the transport tells: a Unix socket does, a port does not. It may be gone by
-    /// now, and have handed its connection to another. A process outside of the server's PID namespace has no number in it.
+    /// The process that connected, if the transport reports it: a Unix socket does, a port does not. It may have handed
+    /// the connection to another process and ended. A process outside of the server's PID namespace has no number here.
     pub process: Option<Pid>,
 }

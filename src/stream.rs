@@ -1,4 +1,4 @@
-//! An authenticated stream of bytes, whatever carries it.
+//! An authenticated stream of bytes over a socket or a port.
 
 pub(crate) mod socket;
 
@@ -16,9 +16,9 @@ use crate::ephemeral::Ephemeral;
 
 /// An authenticated stream between a client and its server.
 ///
-/// Both sides know that the other knows the cookie; what is sent is neither encrypted nor signed, and never leaves
-/// the machine. Bytes leave at once: buffer small writes yourself. Nothing has a deadline: put a
-/// [`timeout`](tokio::time::timeout) around what needs one. [`tokio::io::split`] makes two halves of it.
+/// Each side has proved to the other that it knows the cookie. The bytes are neither encrypted nor signed, and never
+/// leave the machine. They are sent at once, so buffer small writes yourself. No operation has a deadline: put a
+/// [`timeout`](tokio::time::timeout) around those that need one. [`tokio::io::split`] splits a stream into two halves.
 ///
 /// ```
 /// # use rendezvous_ipc::{Descriptor, Stream, testing};
@@ -44,17 +44,17 @@ use crate::ephemeral::Ephemeral;
 /// ```
 ///
 /// # Cancel safety
-/// As of any socket: a `read` that is dropped has read nothing; a `read_exact` or a `write_all` may have done a
-/// part.
+/// The same as for any socket: a `read` that is dropped has read nothing; a `read_exact` or a `write_all` may have done
+/// a part of its work.
 pub struct Stream {
     socket: Socket,
     keeps: Keeps,
 }
 
-/// What has to stay for as long as a connection is used: the internal server, and the ephemeral context.
+/// The values that must live as long as a connection is used: the internal server, and the ephemeral context.
 #[derive(Default)]
 pub(crate) struct Keeps {
-    /// A use of the internal server, which ends when this is dropped.
+    /// The lease of an internal server. Dropping it ends this use of the server.
     pub(crate) lease: Option<Box<dyn Any + Send + Sync>>,
     pub(crate) _context: Option<Arc<Ephemeral>>,
 }
@@ -64,7 +64,7 @@ impl Stream {
         Stream { socket, keeps }
     }
 
-    /// The socket, and what has to stay for as long as it is used.
+    /// Returns the socket, and the values that must live as long as it is used.
     #[cfg(feature = "capnp")]
     pub(crate) fn into_parts(self) -> (Socket, Keeps) {
         (self.socket, self.keeps)

@@ -1,29 +1,29 @@
-//! By what a server is reached, and where.
+//! The transport of a server, and the endpoint at which it listens.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// By what a server is reached. It is the server's choice: a client goes by what the record says.
+/// How clients reach a server. The server chooses; a client uses what the record names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum Transport {
-    /// A socket beside the point, `POINT.NAME.sock`, which no other user can reach; the faster one. Where there can be
-    /// none (a file system without sockets, a path that is too long) it is a port, and the log warns of it. Whatever else
-    /// keeps a socket from being made is an error.
+    /// A Unix socket beside the point, `POINT.NAME.sock`. No other user can reach it, and it is the faster one. If the
+    /// file system has no sockets, or the path is too long, the server listens at a port instead and logs a warning.
+    /// Any other failure to create the socket is an error.
     #[default]
     Unix,
-    /// A port of the loopback, which every user of the machine can reach, and none can use without the cookie.
+    /// A loopback port. Every user of the machine can reach it, and none can use it without the cookie.
     Tcp,
 }
 
-/// Where a server listens, or is said to.
+/// The address at which a server listens, or at which its record says that it listens.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Endpoint {
-    /// At this port of the loopback.
+    /// A loopback port.
     Tcp(SocketAddr),
-    /// At the socket at this path.
+    /// The path of a Unix socket.
     Unix(PathBuf),
 }
 

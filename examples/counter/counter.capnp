@@ -3,5 +3,5 @@
 
 interface Counter {
   increment @0 () -> (count :UInt64);
-  # Adds one, and answers the sum.
+  # Adds one, and returns the sum.
 }

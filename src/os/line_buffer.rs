@@ -1,13 +1,13 @@
-//! What the other end of a pipe says, until a line of it is whole.
+//! A buffer that collects bytes from a pipe until a line is complete.
 //!
-//! The line may hold a cookie. So it stays where it was read to, and is wiped when it was taken and when this is
-//! dropped.
+//! The line may hold a cookie. So its bytes are never copied elsewhere, and are wiped when the line is taken and when
+//! the buffer is dropped.
 
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::proto::start::LINE_MAX;
 
-/// The beginning of what was heard, a line at most.
+/// The bytes that were received and not yet taken, at most one line of the greatest length.
 pub(crate) struct LineBuffer {
     bytes: Zeroizing<[u8; LINE_MAX]>,
     len: usize,
@@ -18,28 +18,28 @@ impl LineBuffer {
         LineBuffer { bytes: Zeroizing::new([0; LINE_MAX]), len: 0 }
     }
 
-    /// Where more is to be read to. There is no room where a line is longer than any may be.
+    /// Returns the free part of the buffer, to read into. It is empty when a line is longer than allowed.
     pub(crate) fn room(&mut self) -> &mut [u8] {
         &mut self.bytes[self.len..]
     }
 
-    /// So many bytes were read to the room.
+    /// Adds `more` bytes, which the caller has read into the room.
     pub(crate) fn filled(&mut self, more: usize) {
         self.len = LINE_MAX.min(self.len + more);
     }
 
-    /// All of it.
+    /// Returns all bytes that are in the buffer.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
-    /// The first line, its end included.
+    /// Returns the first complete line, with its line feed.
     pub(crate) fn line(&self) -> Option<&[u8]> {
         let end = self.bytes().iter().position(|byte| *byte == b'\n')?;
         Some(&self.bytes[..=end])
     }
 
-    /// Reads the first line and wipes it. What was heard behind it is kept.
+    /// Passes the first complete line to `read`, wipes it, and keeps the bytes after it.
     pub(crate) fn take_line<T>(&mut self, read: impl Fn(&[u8]) -> T) -> Option<T> {
         let line = self.line()?;
         let (value, end) = (read(line), line.len());
@@ -63,13 +63,13 @@ mod tests {
     fn taking_a_line_wipes_it_and_keeps_the_bytes_after_it() {
         let mut buffer = LineBuffer::new();
         receive(&mut buffer, b"a long first l");
-        assert_eq!(buffer.take_line(<[u8]>::len), None, "it is not whole");
+        assert_eq!(buffer.take_line(<[u8]>::len), None, "the line is not complete");
         receive(&mut buffer, b"ine\nsecond\nthi");
         assert_eq!(buffer.take_line(<[u8]>::to_vec).unwrap(), b"a long first line\n");
         assert_eq!(buffer.line(), Some(&b"second\n"[..]));
         assert_eq!(buffer.take_line(<[u8]>::to_vec).unwrap(), b"second\n");
         assert_eq!((buffer.bytes(), buffer.line()), (&b"thi"[..], None));
-        assert!(buffer.bytes[buffer.len..].iter().all(|byte| *byte == 0), "nothing else is left");
+        assert!(buffer.bytes[buffer.len..].iter().all(|byte| *byte == 0), "the rest of the buffer is wiped");
     }
 
     #[test]

@@ -1,33 +1,33 @@
-//! A try of a lock, as every system has it: open and lock are one call, and the answer is one of four.
+//! One attempt to lock a file, the same on every system: opening and locking are one call with four results.
 
 #[cfg(unix)]
 pub(crate) use super::unix::lock::{LockedFile, try_lock};
 use crate::proto::lock::Tried;
 
-/// Whether others may hold the lock, too.
+/// Whether other processes may hold the lock at the same time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Hold {
-    /// Others may share it. Nobody may have it for itself meanwhile.
+    /// Others may share the lock, and no process can hold it exclusively meanwhile.
     Shared,
-    /// Nobody else may have it.
+    /// No other process can hold the lock.
     Exclusive,
 }
 
-/// What a try of a lock came to, with the lock where it is held.
+/// The result of one attempt to lock a file.
 #[derive(Debug)]
 pub(crate) enum TryLock<L> {
-    /// It is held, and the path leads to the file that is locked.
+    /// This process holds the lock, and the path leads to the locked file.
     Locked(L),
-    /// Somebody else holds it.
+    /// Another process, or another open file of this one, holds the lock.
     Busy,
-    /// The path leads to another file by now, or to none. A system that locks by opening never answers this.
+    /// The path leads to another file by now, or to none. A system that locks by opening never returns this.
     Elsewhere,
-    /// There is no file, and none was to be created.
+    /// There is no file, and the mode does not create one.
     Absent,
 }
 
 impl<L> TryLock<L> {
-    /// Returns the answer for the machine.
+    /// Returns the result as the machine's input.
     pub(crate) fn tried(&self) -> Tried {
         match self {
             TryLock::Locked(_) => Tried::Locked,
@@ -37,7 +37,7 @@ impl<L> TryLock<L> {
         }
     }
 
-    /// Returns the lock where it is held.
+    /// Returns the lock if this process holds it.
     pub(crate) fn locked(self) -> Option<L> {
         match self {
             TryLock::Locked(lock) => Some(lock),
@@ -45,7 +45,7 @@ impl<L> TryLock<L> {
         }
     }
 
-    /// Makes something of the lock where it is held.
+    /// Applies `make` to the lock if this process holds it.
     pub(crate) fn map<T>(self, make: impl FnOnce(L) -> T) -> TryLock<T> {
         match self {
             TryLock::Locked(lock) => TryLock::Locked(make(lock)),

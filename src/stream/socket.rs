@@ -1,4 +1,4 @@
-//! One side of a connection, whatever carries it.
+//! A connected socket of either transport.
 
 use std::future::{pending, poll_fn};
 use std::io;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::os::stream;
 
-/// One side of a connection.
+/// A connected socket, over TCP or a Unix socket.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
@@ -25,7 +25,7 @@ pub(crate) enum Handover {
 }
 
 impl Socket {
-    /// Sends all of a short message, or none of it.
+    /// Sends a short message without waiting. Returns `None` if not all of it could be sent.
     pub(crate) fn send_at_once(&self, message: &[u8]) -> Option<()> {
         let sent = match self {
             Socket::Tcp(stream) => stream.try_write(message),
@@ -34,7 +34,7 @@ impl Socket {
         (sent.ok()? == message.len()).then_some(())
     }
 
-    /// Returns when the other side has ended the connection. What it may have said already stays unread.
+    /// Waits until the peer has ended the connection, and reads nothing. If bytes wait to be read, this never returns.
     pub(crate) async fn ended(&mut self) {
         match self {
             Socket::Tcp(stream) => port_ended(stream).await,
@@ -46,7 +46,7 @@ impl Socket {
         }
     }
 
-    /// To be used by another thread.
+    /// Takes the socket from this runtime, for another thread's.
     pub(crate) fn hand_over(self) -> io::Result<Handover> {
         match self {
             Socket::Tcp(stream) => stream.into_std().map(Handover::Tcp),
@@ -61,7 +61,7 @@ impl Socket {
         }
     }
 
-    /// Leaves it open for as long as this process lives.
+    /// Leaves the socket open until this process ends.
     pub(crate) fn leave(self) -> io::Result<()> {
         match self {
             Socket::Tcp(stream) => drop(stream.into_std()?.into_raw_fd()),
@@ -70,7 +70,7 @@ impl Socket {
         Ok(())
     }
 
-    /// The process at the other end when it connected, where the system says so.
+    /// Returns the process that connected, if the system reports it.
     pub(crate) fn peer(&self) -> Option<u32> {
         match self {
             Socket::Tcp(_) => None,
@@ -88,7 +88,7 @@ impl Handover {
     }
 }
 
-/// As [`Socket::ended`].
+/// Does for a TCP stream what [`Socket::ended`] does.
 pub(crate) async fn port_ended(stream: &TcpStream) {
     if let Ok(1..) = stream.peek(&mut [0]).await {
         pending().await
@@ -104,7 +104,7 @@ impl AsyncRead for Socket {
     }
 }
 
-// Not vectored: that would be `writev`, which raises SIGPIPE in a host that is no Rust program.
+// Writes are not vectored: `writev` raises SIGPIPE, which kills a host that is not a Rust program.
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
@@ -113,7 +113,7 @@ impl AsyncWrite for Socket {
             Socket::Unix(stream) => stream.poll_write(cx, buf),
         };
         if matches!(written, Poll::Ready(Err(_))) {
-            // Who reads has to see it, too: a session whose answers do not leave is over.
+            // The reader has to see the failure, too: a session that cannot send its answers is over.
             socket.end();
         }
         written

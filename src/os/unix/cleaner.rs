@@ -1,7 +1,7 @@
-//! Cleaners of temporary files, and what keeps them from a server's.
+//! Protects a server's files from cleaners of temporary files.
 //!
-//! systemd-tmpfiles and its like remove what nobody has used for days. A server reads its point, but not its life file, which
-//! is what says that it lives; and its socket is never seen to be used.
+//! systemd-tmpfiles and similar programs remove files that were not used for days. A server reads its point, but it
+//! only holds the lock of its life file, and connections do not count as a use of its socket.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -10,12 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 
-/// What has not been used for so long is marked as used. The shortest age at which cleaners are set up to remove is a day.
+/// The age from which a file is marked as used. Cleaners are configured to remove files of a day at the earliest.
 const AGED: Duration = Duration::from_secs(60 * 60);
-/// The directories that are cleaned, whatever the environment says.
+/// Directories that cleaners clean whatever `TMPDIR` is.
 const CLEANED: [&str; 2] = ["/tmp", "/var/tmp"];
 
-/// Marks a file, a directory or a socket as used, where that was long ago. Whatever keeps us from that is no fault of ours.
+/// Marks a file, a directory or a socket as used if its last use is long ago. Errors are ignored: the server can do
+/// nothing about them.
 pub(crate) fn touch(path: &Path) {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return };
     let age = metadata.modified().ok().and_then(|used| SystemTime::now().duration_since(used).ok());
@@ -26,8 +27,8 @@ pub(crate) fn touch(path: &Path) {
     }
 }
 
-/// Holds what systemd-tmpfiles respects, for a home below a directory that is cleaned: a shared lock on the home itself, which
-/// then is passed over with all that is in it. `None` where there is no need, others have a say there, or it is not to be had.
+/// Takes a shared lock on a home below a cleaned directory: systemd-tmpfiles skips a locked directory and all that is
+/// in it. Returns `None` if the home is not below a cleaned directory, is not private, or cannot be locked.
 pub(crate) fn keep_out(home: &Path) -> Option<File> {
     let cleaned = CLEANED.iter().any(|above| home.starts_with(above)) || home.starts_with(std::env::temp_dir());
     let metadata = home.symlink_metadata().ok().filter(|_| cleaned)?;
@@ -66,7 +67,7 @@ mod tests {
         let cleaner = File::open(home.path()).unwrap();
         fs2::FileExt::try_lock_exclusive(&cleaner).expect_err("a cleaner passes over it");
         drop((held, also));
-        fs2::FileExt::try_lock_exclusive(&cleaner).expect("nobody is there any more");
+        fs2::FileExt::try_lock_exclusive(&cleaner).expect("no server holds the lock any more");
         assert!(keep_out(Path::new("/")).is_none() && keep_out(Path::new("/tmp")).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Files that only their owner may touch: the point, the life file, the log.
+//! Private files, which only their owner may read or write: the point, the life file, the log.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -14,22 +14,22 @@ use crate::error::{Error, Untrusted};
 /// How to open a private file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// To read it, or to share its lock. It has to be there.
+    /// To read an existing file, or to share its lock.
     Read,
-    /// To lock it, which NFS lets only those do who may write. It has to be there.
+    /// To lock an existing file exclusively. NFS allows that only on a file that is open for writing.
     Lock,
-    /// To lock and write it; created empty where there is none.
+    /// To lock and write a file; an empty one is created if there is none.
     Create,
-    /// To add to its end; created empty where there is none.
+    /// To append to a file; an empty one is created if there is none.
     Append,
 }
 
-/// Opens a private file, or answers `None` where there is none and none is to be created.
+/// Opens a private file. Returns `None` if there is none and the mode does not create one.
 ///
-/// What it creates is for its owner alone, and of use to that one, whatever the umask of this process takes away: others of
-/// that user will come. Never follows a symbolic link, never waits for the other end of a FIFO, and refuses what is no
-/// regular file, what is another user's and what others may read or write. Creates nothing where others may
-/// replace it.
+/// A new file gets mode 0600 whatever the umask of this process is, because other processes of the user have to open
+/// it. This never follows a symbolic link and never waits for the other end of a FIFO. It refuses a path that leads to
+/// anything but a regular file, a file of another user, and a file that others may read or write. It creates no file in
+/// a directory in which others may replace it.
 pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
     let created = matches!(mode, Mode::Create | Mode::Append);
     if let (true, Some(directory)) = (created, path.parent()) {
@@ -48,7 +48,7 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
             let metadata = file.metadata().map_err(|error| Error::file(path, error))?;
             check_file(path, &metadata)?;
             if created && lacks(&metadata, 0o600) {
-                // Where that cannot be, it is as the umask has it.
+                // If this fails, the file keeps the mode that the umask gave it.
                 let _ = file.set_permissions(Permissions::from_mode(0o600));
             }
             Ok(Some(file))
@@ -61,7 +61,8 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
     }
 }
 
-/// What stands there, or whose it is, says more than why it could not be opened.
+/// Returns an error that names what is at a path, or whose it is, where that explains more than the error of opening
+/// it.
 fn explain(path: &Path, error: &io::Error) -> Result<(), Error> {
     let denied = error.kind() == io::ErrorKind::PermissionDenied;
     match std::fs::symlink_metadata(path) {
@@ -116,7 +117,8 @@ fn check_kind(path: &Path, metadata: &Metadata) -> Result<(), Error> {
     Err(Error::untrusted(path, found))
 }
 
-/// Refuses a home in which others may replace what we make. One that cannot be looked at is left to what comes next.
+/// Refuses a directory in which others may replace our files. One whose metadata cannot be read passes: opening the
+/// file then fails with the reason.
 fn check_directory(home: &Path) -> Result<(), Error> {
     let Ok(metadata) = std::fs::metadata(home) else { return Ok(()) };
     check_directory_owner(home, &metadata)?;
@@ -126,8 +128,8 @@ fn check_directory(home: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a directory of another user's: above all, root makes nothing there that its user could not use. Whose it is may
-/// replace what is in it, shared or not.
+/// Refuses a directory of another user, except root's. Its owner may replace every file in it, shared or not, and files
+/// that root made there would be of no use to its owner.
 fn check_directory_owner(directory: &Path, metadata: &Metadata) -> Result<(), Error> {
     match metadata.uid() == 0 || is_ours(metadata) {
         true => Ok(()),
@@ -135,12 +137,12 @@ fn check_directory_owner(directory: &Path, metadata: &Metadata) -> Result<(), Er
     }
 }
 
-/// Whether all may make files there, and none but its owner may touch another's, as in `/tmp`.
+/// Returns whether every user may create files in a directory and only a file's owner may replace it, as in `/tmp`.
 fn is_shared(metadata: &Metadata) -> bool {
     metadata.mode() & 0o1002 == 0o1002
 }
 
-/// Which file it is, whatever leads to it.
+/// The identity of a file, whatever path leads to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct FileId {
     device: u64,
@@ -148,22 +150,22 @@ pub(crate) struct FileId {
 }
 
 impl FileId {
-    /// That of what stands at this path, which is not followed where it is a link.
+    /// Returns the identity of the file at a path, without following a symbolic link.
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
         std::fs::symlink_metadata(path).map(|metadata| FileId { device: metadata.dev(), inode: metadata.ino() })
     }
 
-    /// That of an open file. It takes no further descriptor.
-    #[allow(clippy::unnecessary_cast, reason = "other systems count by other types")]
+    /// Returns the identity of an open file. This takes no further descriptor.
+    #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
     pub(crate) fn of(file: impl AsFd) -> io::Result<Self> {
         let stat = rustix::fs::fstat(file)?;
         Ok(FileId { device: stat.st_dev as u64, inode: stat.st_ino as u64 })
     }
 }
 
-/// Whether `path` leads to the file that is open as `file`.
+/// Returns whether `path` leads to the file that is open as `file`.
 ///
-/// That it leads nowhere is a *no*; that it cannot be followed just now is an error.
+/// A path that leads to no file is a *no*; a path that cannot be looked up is an error.
 pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     let here = FileId::of(file)?;
     match FileId::at(path) {
@@ -173,27 +175,27 @@ pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether a directory is no longer there.
+/// Returns whether a directory does not exist any more.
 pub(crate) fn is_gone(directory: &Path) -> bool {
     matches!(directory.try_exists(), Ok(false))
 }
 
-/// Whether the mode of a file or a directory of ours has not all of these bits.
+/// Returns whether any of these mode bits is missing.
 fn lacks(metadata: &Metadata, bits: u32) -> bool {
     metadata.mode() & bits != bits
 }
 
-/// Creates a directory for its owner alone, with what leads to it.
+/// Creates a directory for its owner alone, and its missing parents.
 pub(crate) fn create_home(home: &Path) -> Result<(), Error> {
     if let Some((above, metadata)) = home.ancestors().find_map(|above| Some((above, above.metadata().ok()?))) {
-        // Where all may make files each can use what is made there.
+        // In a directory like /tmp every user can use what it creates.
         if !is_shared(&metadata) {
             check_directory_owner(above, &metadata)?;
         }
     }
     let mut missing: Vec<&Path> = home.ancestors().take_while(|path| path.metadata().is_err()).collect();
     while let Some(directory) = missing.pop() {
-        // What leads nowhere in a relative path is the working directory.
+        // The empty ancestor of a relative path is the working directory.
         if !directory.as_os_str().is_empty() {
             create_directory(directory).map_err(|error| Error::file(directory, error))?;
         }
@@ -201,7 +203,7 @@ pub(crate) fn create_home(home: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Creates one directory, if there is none by now.
+/// Creates one directory, unless it exists by now.
 fn create_directory(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => undo_umask(path),
@@ -210,7 +212,7 @@ fn create_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives a directory that was just made to its owner, whatever the umask took away.
+/// Restores the owner's permissions of a new directory where the umask removed some.
 fn undo_umask(directory: &Path) -> io::Result<()> {
     match lacks(&directory.metadata()?, 0o700) {
         true => std::fs::set_permissions(directory, Permissions::from_mode(0o700)),
@@ -218,7 +220,7 @@ fn undo_umask(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Creates a directory for its owner alone, which is removed when it is dropped.
+/// Creates a temporary directory for its owner alone, which is removed when the returned value is dropped.
 pub(crate) fn create_temporary(name: &str) -> Result<TempDir, Error> {
     let created = Builder::new().prefix(&format!("{name}.")).permissions(Permissions::from_mode(0o700)).tempdir();
     let directory = created.map_err(|error| Error::file(&std::env::temp_dir(), error))?;
@@ -250,7 +252,7 @@ mod tests {
             let error = error(errno);
             assert_eq!(error, format!("cannot use /home/point ({advice})"));
         }
-        assert_eq!(error(Errno::IO), "cannot use /home/point", "nobody knows");
+        assert_eq!(error(Errno::IO), "cannot use /home/point", "no remedy is known");
     }
 
     #[test]
@@ -262,7 +264,7 @@ mod tests {
         std::fs::rename(&path, home.path().join("elsewhere")).unwrap();
         assert!(!leads_to(&path, &file).unwrap());
         open(&path, Mode::Create).unwrap();
-        assert!(!leads_to(&path, &file).unwrap(), "another file by the same name");
+        assert!(!leads_to(&path, &file).unwrap(), "another file has the same name");
         leads_to(&path.join("below"), &file).expect_err("a file is no directory");
     }
 }

@@ -1,5 +1,5 @@
-//! A Unix socket at which others connect: a file beside the point, for its owner alone. How it is bound, and how its file is
-//! kept, repaired and removed.
+//! A listening Unix socket, which is a private file beside the point. Binds it, and checks, repairs and removes its
+//! file.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -16,14 +16,15 @@ use tokio::io::unix::AsyncFd;
 use super::file::FileId;
 use super::socket::{reach, socket, watch};
 
-/// A socket or a port at which others connect.
+/// A listening Unix socket, or a listening port.
 pub(crate) struct Listener(AsyncFd<OwnedFd>);
 
 impl Listener {
-    /// Listens at a socket that only its owner may use. What stands there is removed: the name is the caller's own.
+    /// Listens at a socket that only its owner may use. A file that is already there is removed: the name is the
+    /// caller's.
     pub(crate) fn at(path: &Path, backlog: u32) -> Result<(Self, SocketFile), ListenError> {
         match fs::remove_file(path) {
-            // A name that is too long is one for `bind` to refuse.
+            // `bind` refuses a name that is too long, and its error says more.
             Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => {
                 return Err(ListenError::Failed(error));
             }
@@ -33,22 +34,23 @@ impl Listener {
         let bind = |short: &Path| Ok(rustix::net::bind(&socket, &SocketAddrUnix::new(short)?)?);
         reach(path, bind).map_err(ListenError::of_bind)?;
         let file = SocketFile::at(path.to_owned())?;
-        // Nobody can connect before it listens, so nobody can before it is private.
+        // No process can connect before the socket listens. So none can connect before it is private.
         fs::set_permissions(path, Permissions::from_mode(PRIVATE))?;
         rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX)).map_err(io::Error::from)?;
         Ok((Listener::on(socket)?, file))
     }
 
-    /// Listens where it does already. It must not block.
+    /// Wraps a socket that already listens. It must be non-blocking.
     pub(crate) fn on(listener: OwnedFd) -> io::Result<Self> {
         watch(listener, Interest::READABLE).map(Listener)
     }
 
-    /// The next connection. An error is one of accepting while somebody waits, never one of a single connection.
+    /// Accepts the next connection. An error means that a connection waits and cannot be accepted; a connection that
+    /// was aborted is skipped.
     pub(crate) async fn accept(&self) -> io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let accept = |listener: &OwnedFd| match rustix::net::accept_with(listener, flags) {
-            // Linux says that there is no descriptor before it looks whether there is anybody.
+            // Linux reports the lack of a descriptor before it looks whether a connection waits.
             Err(Errno::MFILE | Errno::NFILE) if !is_awaited(listener) => Err(io::ErrorKind::WouldBlock.into()),
             accepted => Ok(accepted?),
         };
@@ -61,19 +63,19 @@ impl Listener {
     }
 }
 
-/// Whether somebody waits to be accepted.
+/// Returns whether a connection waits to be accepted.
 pub(crate) fn is_awaited(listener: &OwnedFd) -> bool {
     let mut listener = [PollFd::new(listener, PollFlags::IN)];
     matches!(rustix::event::poll(&mut listener, Some(&Timespec::default())), Ok(1..))
 }
 
-/// Whether it is a socket that listens on the loopback.
+/// Returns whether a descriptor is a listening socket.
 #[cfg(feature = "sequoia")]
 pub(crate) fn listens(socket: impl std::os::fd::AsFd) -> bool {
     rustix::net::sockopt::socket_acceptconn(socket).unwrap_or(false)
 }
 
-/// A socket's file, while it is there. Dropped, it is removed, unless another file stands there by now.
+/// The file of a listening socket. Dropping this removes the file, unless the path leads to another file by now.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
@@ -86,7 +88,7 @@ impl SocketFile {
         Ok(SocketFile { path, id })
     }
 
-    /// Whether its path still leads to it. What cannot be looked at may be there.
+    /// Returns whether the path still leads to this socket. If that cannot be looked up, the answer is *yes*.
     pub(crate) fn is_there(&self) -> bool {
         match FileId::at(&self.path) {
             Ok(id) => id == self.id,
@@ -94,7 +96,7 @@ impl SocketFile {
         }
     }
 
-    /// Has it be for its owner alone, and of use to that one, where somebody has changed that: whether somebody had.
+    /// Restores the mode of the file if it was changed, and returns whether it was.
     pub(crate) fn repair(&self) -> io::Result<bool> {
         if fs::symlink_metadata(&self.path)?.mode() & 0o777 == PRIVATE {
             return Ok(false);
@@ -104,10 +106,10 @@ impl SocketFile {
     }
 }
 
-/// The mode of a socket: who may not write it cannot connect.
+/// The mode of a socket's file. Only a process that may write the file can connect.
 const PRIVATE: u32 = 0o600;
 
-/// Whether it is a socket of this user's whose mode keeps its own user out.
+/// Returns whether a path leads to a socket of this user to which its mode lets not even this user connect.
 pub(crate) fn is_shut(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| {
         metadata.file_type().is_socket()
@@ -127,9 +129,9 @@ impl Drop for SocketFile {
 /// Why there is no listener at a path.
 #[derive(Debug)]
 pub(crate) enum ListenError {
-    /// There can be none: the file system has no sockets, or the path is too long.
+    /// The file system has no sockets, or the path is too long.
     Unsupported(io::Error),
-    /// Something is wrong, and can be mended.
+    /// Any other error, whose cause can be removed.
     Failed(io::Error),
 }
 
@@ -140,8 +142,8 @@ impl From<io::Error> for ListenError {
 }
 
 impl ListenError {
-    /// Judges an error of binding a socket to its path. A file system without sockets answers EPERM on Linux, some others
-    /// EOPNOTSUPP, and ENOSYS where a process serves it (FUSE).
+    /// Classifies an error of `bind`. A file system without sockets returns EPERM on Linux; some return EOPNOTSUPP, and
+    /// FUSE ones ENOSYS.
     fn of_bind(error: io::Error) -> Self {
         match Errno::from_io_error(&error) {
             Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::NAMETOOLONG) => ListenError::Unsupported(error),
@@ -150,8 +152,8 @@ impl ListenError {
     }
 }
 
-/// Removes the sockets in a directory whose names are `is`, and answers what could not be removed. In a directory that all
-/// share such a name may be another user's.
+/// Removes the sockets in a directory whose names satisfy `is`, and returns those that could not be removed. In a
+/// shared directory a socket with such a name may belong to another user.
 pub(crate) fn sweep(directory: &Path, is: impl Fn(&str) -> bool) -> io::Result<Vec<(PathBuf, io::Error)>> {
     let mut left = Vec::new();
     for entry in fs::read_dir(directory)? {

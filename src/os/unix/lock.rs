@@ -1,4 +1,4 @@
-//! Locks of whole files, by `flock`: advisory, so a file can be read while it is locked.
+//! Locks of whole files by `flock`. They are advisory, so a file can be read while it is locked.
 
 use std::fs::File;
 use std::io;
@@ -8,7 +8,7 @@ use super::super::lock::{Hold, TryLock};
 use super::file::{self, FileId, Mode};
 use crate::error::Error;
 
-/// Opens a private file and tries its lock, once. On other systems the two are one call.
+/// Opens a private file and tries to lock it, once. On other systems the two are one call.
 pub(crate) fn try_lock(path: &Path, mode: Mode, hold: Hold) -> Result<TryLock<LockedFile>, Error> {
     match file::open(path, mode)? {
         Some(file) => lock(path, file, hold),
@@ -16,7 +16,7 @@ pub(crate) fn try_lock(path: &Path, mode: Mode, hold: Hold) -> Result<TryLock<Lo
     }
 }
 
-/// Tries the lock of an open file.
+/// Tries to lock an open file.
 fn lock(path: &Path, file: File, hold: Hold) -> Result<TryLock<LockedFile>, Error> {
     let tried = match hold {
         Hold::Shared => fs2::FileExt::try_lock_shared(&file),
@@ -32,12 +32,12 @@ fn lock(path: &Path, file: File, hold: Hold) -> Result<TryLock<LockedFile>, Erro
     }
 }
 
-/// Whether a try of a lock failed because somebody else holds it.
+/// Returns whether an attempt to lock failed because another holder has the lock.
 fn is_contended(error: &io::Error) -> bool {
     error.kind() == fs2::lock_contended_error().kind() || error.kind() == io::ErrorKind::Interrupted
 }
 
-/// A locked file. Dropping it unlocks it, explicitly: a fork may hold a copy of the open file.
+/// A locked file. Dropping it unlocks the file explicitly, because a fork may hold a copy of the descriptor.
 #[derive(Debug)]
 pub(crate) struct LockedFile {
     path: PathBuf,
@@ -45,7 +45,7 @@ pub(crate) struct LockedFile {
 }
 
 impl LockedFile {
-    /// Returns the path by which it was opened.
+    /// Returns the path by which the file was opened.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -55,12 +55,12 @@ impl LockedFile {
         &mut self.file
     }
 
-    /// Returns which file it is.
+    /// Returns the identity of the file.
     pub(crate) fn id(&self) -> Option<FileId> {
         FileId::of(&self.file).ok()
     }
 
-    /// Whether the path still leads to this file.
+    /// Returns whether the path still leads to this file.
     pub(crate) fn is_current(&self) -> Result<bool, Error> {
         file::leads_to(&self.path, &self.file).map_err(|error| Error::file(&self.path, error))
     }
@@ -87,12 +87,13 @@ mod tests {
         let path = home.path().join("point");
         assert_eq!(tried(&path, Mode::Read, Hold::Shared), Tried::Absent);
         assert_eq!(tried(&path, Mode::Lock, Hold::Exclusive), Tried::Absent);
-        assert!(!path.exists(), "nothing is created just to be locked");
-        let exclusive = try_lock(&path, Mode::Create, Hold::Exclusive).unwrap().locked().expect("nobody has it");
+        assert!(!path.exists(), "no file is created just to be locked");
+        let exclusive = try_lock(&path, Mode::Create, Hold::Exclusive).unwrap().locked().expect("the lock is free");
         assert_eq!(tried(&path, Mode::Read, Hold::Shared), Tried::Busy);
         assert_eq!(tried(&path, Mode::Create, Hold::Exclusive), Tried::Busy);
         drop(exclusive);
-        let shared = try_lock(&path, Mode::Read, Hold::Shared).unwrap().locked().expect("it was given back");
+        let shared =
+            try_lock(&path, Mode::Read, Hold::Shared).unwrap().locked().expect("the exclusive lock was released");
         assert_eq!(tried(&path, Mode::Read, Hold::Shared), Tried::Locked);
         assert_eq!(tried(&path, Mode::Lock, Hold::Exclusive), Tried::Busy);
         drop(shared);
@@ -114,11 +115,11 @@ mod tests {
                 let tried = lock(&path, first.try_clone().unwrap(), hold).unwrap().tried();
                 assert_eq!(tried, Tried::Elsewhere, "replaced: {replaced}, {hold:?}");
             }
-            assert_eq!(tried(&old, Mode::Lock, Hold::Exclusive), Tried::Locked, "it was given back");
+            assert_eq!(tried(&old, Mode::Lock, Hold::Exclusive), Tried::Locked, "the lock was released");
         }
         let locked = try_lock(&path, Mode::Create, Hold::Exclusive).unwrap().locked().unwrap();
         assert!(locked.is_current().unwrap());
         std::fs::remove_file(&path).unwrap();
-        assert!(!locked.is_current().unwrap(), "it was removed under the lock");
+        assert!(!locked.is_current().unwrap(), "the file was removed while it was locked");
     }
 }

@@ -1,4 +1,4 @@
-//! A process that is named for good. Its number may be another's at any time.
+//! A handle of a process. A process number can be reused at any time; a handle always means the same process.
 
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -8,12 +8,12 @@ use crate::error::{Error, Unidentified};
 use crate::pid::Pid as Number;
 use crate::stage::Stage;
 
-/// Names a process by its number and its start: what is named is that process, or nothing.
+/// Opens the process with this number and this start time, or returns an error.
 ///
-/// The start is read when the process cannot be confused any more. If it is the one that is looked for, the number had
-/// not been given away when the process was opened, for whoever has it now began later. A number of another PID namespace
-/// is another process's here, which began at another time, or nobody's. It is read of the process that was opened, whatever
-/// `/proc` shows by the record's number: that may be another PID namespace.
+/// The start time is read after the process is open, when it can no longer be confused with another. If the times are
+/// equal, the number had not been reused when the process was opened, because the new process would have started later.
+/// A number of another PID namespace belongs to no process here, or to one with another start time. The start time is
+/// read by the number in the handle, not by the record's: `/proc` may show another PID namespace.
 pub(crate) fn identify(pid: u32, started: u64) -> Result<Identity, Error> {
     let unidentified = |found| unidentified(pid, found);
     let is_known_to_differ = |began| began != started && began != 0 && started != 0;
@@ -23,7 +23,7 @@ pub(crate) fn identify(pid: u32, started: u64) -> Result<Identity, Error> {
     let identity = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH).and_then(Identity::open);
     let identity = match identity {
         Ok(identity) => identity,
-        // The latter two, by the kernel's version: it is a thread's.
+        // NOENT and INVAL, depending on the kernel's version: the number is that of a thread.
         Err(Errno::SRCH | Errno::NOENT | Errno::INVAL) => {
             return Err(unidentified(Unidentified::NoProcess));
         }
@@ -37,17 +37,17 @@ pub(crate) fn identify(pid: u32, started: u64) -> Result<Identity, Error> {
     }
 }
 
-/// Returns the error for a server whose process cannot be told from others.
+/// Returns the error for a server whose process cannot be identified.
 pub(crate) fn unidentified(pid: u32, found: Unidentified) -> Error {
     Error::Unidentified { pid: Number::new(pid), found }
 }
 
-/// A process, and no other, whatever becomes of its number.
+/// A handle of one process, which stays valid when its number is reused.
 #[derive(Debug)]
 pub(crate) struct Identity {
     #[cfg(target_os = "linux")]
     process: std::os::fd::OwnedFd,
-    /// Its number in `/proc`; 0 where it has none there.
+    /// The number of the process in `/proc`, or 0 if it has none there.
     pub(crate) number: u32,
 }
 
@@ -56,12 +56,12 @@ impl Identity {
     fn open(pid: Pid) -> Result<Self, Errno> {
         use std::os::fd::AsRawFd;
         let process = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
-        let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd())).unwrap_or_default();
-        let number = told.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd())).unwrap_or_default();
+        let number = info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
         Ok(Identity { process, number: number.unwrap_or(0) })
     }
 
-    /// Ends it, if it has not ended.
+    /// Kills the process, unless it has ended already.
     pub(crate) fn kill(&self) -> Result<(), Error> {
         match rustix::process::pidfd_send_signal(&self.process, rustix::process::Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),

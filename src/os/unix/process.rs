@@ -1,4 +1,4 @@
-//! Processes: a child and what is said to it, how its end is noticed, what a process may take.
+//! Processes: the pipes to a child, the wait for its end, this program's path, session and limits.
 
 use std::ffi::OsStr;
 use std::io;
@@ -21,17 +21,18 @@ use crate::os::line_buffer::LineBuffer;
 
 /// The spawner's end of a child's standard input.
 ///
-/// A socket pair and no pipe: writing to a dead child's pipe raises SIGPIPE in a host that is no Rust program.
+/// It is a socket pair and not a pipe: writing to a dead child's pipe raises SIGPIPE, which kills a host that is not a
+/// Rust program.
 pub(crate) struct Orders(UnixStream);
 
 impl Orders {
-    /// The end to keep, and the child's.
+    /// Creates the pair, and returns the spawner's end and the child's.
     pub(crate) fn pair() -> io::Result<(Self, Stdio)> {
         let (ours, theirs) = UnixStream::pair()?;
         Ok((Orders(ours), Stdio::from(OwnedFd::from(theirs))))
     }
 
-    /// Sends a line that fits into the empty buffer of the pair, so it never waits.
+    /// Sends a line. It never waits, because the line fits into the pair's empty buffer.
     pub(crate) fn send(&self, line: &[u8]) -> io::Result<()> {
         match rustix::net::send(&self.0, line, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)? {
             sent if sent == line.len() => Ok(()),
@@ -39,23 +40,23 @@ impl Orders {
         }
     }
 
-    /// Ends it for the other side, also where a fork of this process holds a copy.
+    /// Ends the stream for the child, even if a fork of this process holds a copy of the descriptor.
     pub(crate) fn end(&self) {
         let _ = self.0.shutdown(std::net::Shutdown::Both);
     }
 
-    /// Whether somebody still has the other end.
+    /// Returns whether a process still has the other end open.
     pub(crate) fn is_connected(&self) -> bool {
         !matches!(rustix::net::recv(&self.0, &mut [0], RecvFlags::DONTWAIT), Ok((0, _)))
     }
 }
 
-/// The spawner's end of a child's standard output.
+/// Returns the spawner's end of a child's standard output.
 pub(crate) fn replies(stdout: ChildStdout) -> io::Result<pipe::Receiver> {
     pipe::Receiver::from_owned_fd(OwnedFd::from(stdout))
 }
 
-/// Waits for a child's end and leaves it as it is, to be reaped by the one who owns it.
+/// Waits until a child has ended, without reaping it. Its owner reaps it.
 pub(crate) fn wait_for_end(id: u32) {
     let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return };
     while let Err(Errno::INTR) =
@@ -63,12 +64,12 @@ pub(crate) fn wait_for_end(id: u32) {
     {}
 }
 
-/// Whether an error of a spawn says that the program cannot be executed, and not that we cannot start any.
+/// Returns whether an error of a spawn concerns this program. Other errors mean that no process could be started.
 pub(crate) fn cannot_execute(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::ACCESS | Errno::NOEXEC | Errno::TXTBSY))
 }
 
-/// The path of the running program, where the system says it; if it was replaced by a rebuild, that of the new one.
+/// Returns the path of the running program, if the system reports it. After a rebuild it is that of the new program.
 pub(crate) fn this_program() -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?;
     match path.as_os_str().as_bytes().strip_suffix(b" (deleted)") {
@@ -77,40 +78,40 @@ pub(crate) fn this_program() -> Option<PathBuf> {
     }
 }
 
-/// Tells the service manager that started this process, if one did and wants to know, that it is ready.
+/// Notifies the service manager that this process is ready, if one started it and asked for that.
 pub(crate) fn notify_service_manager() {
-    // Without it the manager ends the service when its patience is over, and says so.
+    // If this fails, the manager ends the service after its own timeout and logs why.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
-/// Leaves the session of whoever started this process: their terminal's signals are not for us. What is made here is
-/// for its owner alone.
+/// Starts a session of its own, so that the signals of the caller's terminal do not reach this process. Also sets the
+/// umask so that new files are private.
 pub(crate) fn leave_session() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-    // It fails for the leader of a process group, which a child of a plain spawn is not.
+    // It fails only for the leader of a process group, which a spawned child is not.
     let _ = rustix::process::setsid();
 }
 
-/// Whether a runtime of tokio can have its descriptors: to wait and to be woken, and a pair of sockets for signals.
+/// Checks that a tokio runtime can open its descriptors: an epoll and an eventfd each, and a socket pair for signals.
 pub(crate) fn try_room_for_a_runtime() -> io::Result<()> {
     let _room = [UnixStream::pair()?, UnixStream::pair()?, UnixStream::pair()?];
     Ok(())
 }
 
-/// Whether an error says that there are too many files open, or too little memory.
+/// Returns whether an error means that too many files are open, or that memory is short.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
-/// How many files this process may have open. Where the system does not tell, as a filter of system calls may have it,
-/// as many as most systems allow.
+/// Returns how many files this process may have open. If a filter of system calls forbids to ask, the usual default of
+/// 1,024 is assumed.
 pub(crate) fn descriptors() -> usize {
-    // Not rustix's, which has it that this cannot fail: it panics, or takes for the answer what was never written.
+    // rustix assumes that this call cannot fail: it panics, or returns memory that was never written.
     getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(limit, _)| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// Lets this process open as many files as it may, but no more than a server can use. The limit of whoever happened to
-/// start it is that of a program with one client.
+/// Raises the limit of open files to the hard limit, but not above what a server can use. The inherited soft limit
+/// suits a program without clients.
 pub(crate) fn raise_descriptors() {
     const ENOUGH: u64 = 65_536;
     if let Ok((limit, most)) = getrlimit(Resource::RLIMIT_NOFILE)
@@ -120,7 +121,7 @@ pub(crate) fn raise_descriptors() {
     }
 }
 
-/// Why this process may write to no file, where its limit says so: to try would end it, by a signal.
+/// Returns an error if this process may write to no file. A write would then kill it by a signal.
 pub(crate) fn may_write() -> io::Result<()> {
     match getrlimit(Resource::RLIMIT_FSIZE) {
         Ok((0, _)) => Err(Errno::FBIG.into()),
@@ -128,12 +129,12 @@ pub(crate) fn may_write() -> io::Result<()> {
     }
 }
 
-/// Ends this process at once, whatever its other threads do.
+/// Kills this process at once, whatever its other threads do.
 pub(crate) fn end_this_process() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
 }
 
-/// What somebody says, line by line.
+/// Reads lines from a descriptor, with a deadline.
 pub(crate) struct Lines {
     input: OwnedFd,
     buffer: LineBuffer,
@@ -144,7 +145,8 @@ impl Lines {
         Lines { input, buffer: LineBuffer::new() }
     }
 
-    /// Reads the next line, its end included; `None` where there is none, where it is too long or takes too long.
+    /// Passes the next line, with its line feed, to `read`. Returns `None` at the end, if the line is too long, and at
+    /// the deadline.
     pub(crate) fn next<T>(&mut self, until: Instant, read: impl Fn(&[u8]) -> T) -> Option<T> {
         loop {
             if let Some(line) = self.buffer.take_line(&read) {
@@ -169,13 +171,13 @@ impl Lines {
         }
     }
 
-    /// Returns when the other side is gone, whatever it says until then.
+    /// Waits until the other side has closed its end, and discards what it sends until then.
     pub(crate) fn end(self) {
         while matches!(rustix::io::read(&self.input, &mut [0; 64]), Ok(1..) | Err(Errno::INTR)) {}
     }
 }
 
-/// A process that is stopped for as long as this lives.
+/// A process that stays stopped until this is dropped.
 #[cfg(feature = "test-util")]
 #[derive(Debug)]
 pub(crate) struct StoppedProcess(Pid);

@@ -1,4 +1,4 @@
-//! Files that a started server inherited from its caller's caller, and how it is rid of them.
+//! Closes the files that a started server inherited, by executing its program once more.
 
 use std::fs;
 use std::io::{self, Read};
@@ -9,21 +9,20 @@ use std::process::Command;
 
 use rustix::fs::{FileType, OFlags};
 
-/// Gives up the files that this process inherited from its caller's caller, by executing it once more.
+/// Closes the files that this process inherited from its client's caller, by executing the program once more.
 ///
-/// A shell's `exec 9>lock; flock 9; client` would leave its lock with the server for good. Nothing but the
-/// end of the program's image closes a file that is nobody's value; the PID stays. Where there is none, or
-/// where one comes back (something opens it at every start), this returns and does nothing. A server that cannot be
-/// rid of them is still a server: what goes wrong here is for the log.
+/// After a shell's `exec 9>lock; flock 9; client` the server would hold the lock until it ends. Safe Rust cannot close
+/// a descriptor that no value owns, but an exec can; the PID stays. This returns without an exec if no file was
+/// inherited, and if the program was already executed again, since a file that something opens at every start would
+/// come back. The server can run without this, so the caller only logs an error.
 pub(crate) fn close_inherited() -> io::Result<()> {
     if !started_plainly() || !has_inherited()? || !mark_stdin()? {
         return Ok(());
     }
     close_fds::set_fds_cloexec(3, &[]);
-    // By its name first, which is what people see of a process. A program that was replaced, or is just being, cannot be
-    // executed by it.
+    // The program's path comes first, because `ps` shows it. It fails while the program is replaced, and afterwards.
     let error = execute_again(&std::env::current_exe()?);
-    tracing::debug!(target: "rendezvous_ipc::serve", %error, "executed by another name");
+    tracing::debug!(target: "rendezvous_ipc::serve", %error, "cannot be executed by its path, trying /proc/self/exe");
     Err(execute_again(Path::new("/proc/self/exe")))
 }
 
@@ -34,11 +33,11 @@ fn execute_again(program: &Path) -> io::Error {
     command.args(args).exec()
 }
 
-/// Marks what a spawner gave this process as standard input, a socket of this process alone. Answers whether it could be
-/// marked, and was not before.
+/// Marks standard input as seen by this process. Returns whether it is marked now and was not before.
 ///
-/// The mark is the flag for appending: it means nothing to a socket, stays when a program is executed, and goes with the
-/// socket. What is no socket may be used by others, and is left as it is.
+/// The client gives each server a socket of its own as standard input. The mark is that socket's append flag: it means
+/// nothing to a socket, survives an exec, and ends with the socket. Other kinds of files may be shared with other
+/// processes and are left as they are.
 fn mark_stdin() -> io::Result<bool> {
     let stdin = io::stdin();
     if !FileType::from_raw_mode(rustix::fs::fstat(&stdin)?.st_mode).is_socket() {
@@ -52,7 +51,7 @@ fn mark_stdin() -> io::Result<bool> {
     Ok(is_marked()?)
 }
 
-/// Whether the program was started with the arguments that it sees, and not by a loader that took some for itself.
+/// Returns whether the program was started with exactly the arguments that it sees. A loader takes some for itself.
 fn started_plainly() -> bool {
     let mut line = Vec::new();
     std::env::args_os().for_each(|arg| {
@@ -62,16 +61,16 @@ fn started_plainly() -> bool {
     !line.is_empty() && fs::read("/proc/self/cmdline").is_ok_and(|started| started == line)
 }
 
-/// Whether a file beyond standard error is open that a child would inherit.
+/// Returns whether a file other than the three standard streams is open and would be inherited by a child.
 fn has_inherited() -> io::Result<bool> {
     const CLOEXEC: u32 = OFlags::CLOEXEC.bits();
     let Ok(open) = fs::read_dir("/proc/self/fdinfo") else { return Ok(false) };
-    // The flags stand in the second line: one read has them.
+    // The flags are in the second line, so one short read is enough.
     let mut info_of = [0; 128];
     for entry in open {
         let entry = entry?;
         let Some(fd) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        // The directory that is being read is among them, and may be closed by the time it is looked at.
+        // The descriptor of this directory listing is an entry, too. Another thread may close others meanwhile.
         let Ok(len) = fs::File::open(entry.path()).and_then(|mut info| info.read(&mut info_of)) else { continue };
         let info = str::from_utf8(&info_of[..len]).unwrap_or_default();
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));

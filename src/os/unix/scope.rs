@@ -1,4 +1,4 @@
-//! Which boot, machine and network namespace this is, and whose locks a home has.
+//! Reads the boot, the machine and the network namespace of this process, and whether a home is on a local file system.
 
 use std::fs;
 use std::io;
@@ -13,12 +13,13 @@ use crate::proto::scope::{Place, Scope};
 
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 const MACHINE: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
-/// A link of procfs that leads to `net:[NAMESPACE]`. To read it takes half of the time of following it.
+/// A link of procfs that leads to `net:[NAMESPACE]`. Reading it takes half of the time of following it.
 const NAMESPACE: &str = "/proc/thread-self/ns/net";
 
-/// The scope of the calling thread. Boot and machine are read once in a process, the namespace each time.
+/// Returns the scope of the calling thread. Boot and machine are read once in a process, the namespace at each call.
 ///
-/// What the system does not tell, or not to this process, is zero: it is not known. A shortage is our own trouble.
+/// A part that the system does not report, or not to this process, is zero, which means *unknown*. A lack of
+/// descriptors or memory is an error.
 pub(crate) fn here() -> Result<Scope, Error> {
     static KERNEL: OnceLock<([u8; 16], Option<[u8; 16]>)> = OnceLock::new();
     let (boot, machine) = match KERNEL.get() {
@@ -35,7 +36,7 @@ pub(crate) fn here() -> Result<Scope, Error> {
     Ok(Scope { boot, namespace: namespace()?, machine })
 }
 
-/// The same, and whether the locks of this home are this kernel's alone.
+/// Returns the scope, and whether this kernel alone keeps the locks of this home.
 pub(crate) fn place(home: &Path) -> Result<Place, Error> {
     Ok(Place { scope: here()?, local: is_local(home) })
 }
@@ -45,13 +46,13 @@ fn namespace() -> Result<u64, Error> {
     Ok(there(NAMESPACE, fs::read_link(NAMESPACE))?.and_then(|link| number(link.to_str()?)).unwrap_or(0))
 }
 
-/// There is but one.
+/// Returns 1: there is only one namespace.
 #[cfg(not(target_os = "linux"))]
 fn namespace() -> Result<u64, Error> {
     Ok(1)
 }
 
-/// File systems that are one kernel's, by their numbers in `statfs`: what is not among them may be shared.
+/// The file systems that only one kernel can mount, by their numbers in `statfs`. Any other may be shared.
 #[cfg(target_os = "linux")]
 const LOCAL: [u64; 11] = [
     0xef53,      // ext2, ext3, ext4
@@ -78,7 +79,7 @@ fn is_local(_: &Path) -> bool {
     false
 }
 
-/// The number in `net:[NUMBER]`.
+/// Returns the number in `net:[NUMBER]`.
 fn number(link: &str) -> Option<u64> {
     link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
@@ -88,7 +89,7 @@ fn read(path: &str) -> Result<Option<[u8; 16]>, Error> {
     Ok(id.filter(|id| !id.trim_ascii().is_empty()).map(|id| digest(&id)))
 }
 
-/// Tells what the system does not tell us from what we are too short of something to ask.
+/// Returns `None` if the system does not report a value, and an error if descriptors or memory were too short to ask.
 fn there<T>(path: &str, result: io::Result<T>) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -97,7 +98,7 @@ fn there<T>(path: &str, result: io::Result<T>) -> Result<Option<T>, Error> {
     }
 }
 
-/// A machine's id is confidential: what is written down is a digest that is ours alone.
+/// Returns a digest of an id. A machine's id is confidential, so records hold a digest that only this crate uses.
 fn digest(id: &[u8]) -> [u8; 16] {
     let hash = Sha256::new().chain_update(b"rendezvous-ipc scope ").chain_update(id.trim_ascii()).finalize();
     let mut digest = [0; 16];

@@ -1,4 +1,4 @@
-//! Signals: which a server takes, and which it blocks.
+//! Signals: those that a server handles, and those that it blocks.
 
 use std::io;
 
@@ -6,18 +6,20 @@ use nix::sys::signal as mask;
 use rustix::process::Signal;
 use tokio::signal::unix::{self as signal, SignalKind};
 
-/// The signals of timers. A timer outlives the execution of another program, which did not ask for it.
+/// The signals of timers. A timer survives an exec, and would kill a program that never set it.
 const TIMERS: [mask::Signal; 3] = [mask::Signal::SIGALRM, mask::Signal::SIGVTALRM, mask::Signal::SIGPROF];
 
-/// Has this thread, the threads that it starts and the programs that they execute block no signals but those of timers, which
-/// a started server is to live through until it handles them. Whoever started this process may have blocked any.
+/// Unblocks all signals but those of timers, in this thread, the threads it starts and the programs they execute.
+///
+/// The process that started this one may have blocked any signal. Those of timers stay blocked until the server handles
+/// them, since they would kill it.
 pub(crate) fn block_only_timers() {
     block(mask::SigSet::from_iter(TIMERS));
 }
 
 fn block(signals: mask::SigSet) {
     if let Err(error) = signals.thread_set_mask() {
-        tracing::warn!(target: "rendezvous_ipc::serve", %error, "signals that were blocked may stay so");
+        tracing::warn!(target: "rendezvous_ipc::serve", %error, "blocked signals may stay blocked");
     }
 }
 
@@ -25,7 +27,7 @@ fn block(signals: mask::SigSet) {
 pub(crate) struct Signals {
     terminate: signal::Signal,
     interrupt: signal::Signal,
-    /// Of a terminal that is gone: for a server that has none of its own.
+    /// The hangup of a terminal, which must not end a started server.
     hangup: Option<signal::Signal>,
     _child: signal::Signal,
     _file_size: signal::Signal,
@@ -33,20 +35,21 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals from this process. One that was started for a client takes more of them, and blocks none in this
-    /// thread and in those that it starts from here on.
+    /// Handles the signals of this process. A server that was started for a client handles more of them, and then
+    /// unblocks all signals in this thread and in the threads that it starts from here on.
     pub(crate) fn new(started: bool) -> io::Result<Self> {
         let timers: &[mask::Signal] = if started { &TIMERS } else { &[] };
         let signals = Signals {
             terminate: signal::signal(SignalKind::terminate())?,
             interrupt: signal::signal(SignalKind::interrupt())?,
-            // A terminal that a handler opens may become this process's own, for it leads a session. Its end is not ours.
+            // This process leads a session, so a terminal that a handler opens may become its controlling terminal. The
+            // hangup of that terminal must not end the server.
             hangup: started.then(|| signal::signal(SignalKind::hangup())).transpose()?,
-            // A caller that ignores the ends of its children hands that to its children, and a handler that starts
-            // a process could not wait for it.
+            // A caller that ignores SIGCHLD passes that on to its children. A handler that starts a process could then
+            // not wait for it.
             _child: signal::signal(SignalKind::child())?,
-            // A file that may not grow any more is an error of its write, and not the end of the process: the limit is
-            // that of whoever happened to start this server.
+            // Exceeding the file size limit becomes an error of the write instead of killing the process: the limit is
+            // inherited from the process that happened to start this server.
             _file_size: signal::signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?,
             _timers: timers
                 .iter()
@@ -59,14 +62,14 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Returns at the next signal that asks to end.
+    /// Waits for the next signal that asks the server to end.
     pub(crate) async fn next(&mut self) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 () = hung_up(&mut self.hangup) => {
-                    tracing::info!(target: "rendezvous_ipc::serve", "a terminal hung up (SIGHUP), and this server goes on");
+                    tracing::info!(target: "rendezvous_ipc::serve", "a terminal hung up (SIGHUP); this server goes on");
                 }
             }
         }

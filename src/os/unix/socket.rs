@@ -1,4 +1,4 @@
-//! What a listener and a stream of Unix sockets share: a new socket, a way to a path that is too long, and the runtime's watch.
+//! Helpers that listeners and streams of Unix sockets share: new sockets, paths that are too long, the runtime's watch.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,22 +13,23 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Has the runtime watch a socket.
+/// Registers a socket with the runtime, which watches it for `interest`.
 #[allow(
     deprecated,
-    reason = "its successor is unsafe: it trusts that a descriptor stays the same, as that of a socket does"
+    reason = "its successor is unsafe: it relies on a descriptor that stays the same, as that of a socket does"
 )]
 pub(super) fn watch<T: AsRawFd>(socket: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(socket, interest)
 }
 
-/// Makes a socket that is not bound yet.
+/// Creates a socket that is neither bound nor connected.
 pub(super) fn socket() -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
-/// Gives a path to a socket as the system takes it: where it is too long, by way of its directory's descriptor.
+/// Calls `with` with a path that fits into a socket address. A path that is too long is replaced by one through a
+/// descriptor of its directory.
 pub(super) fn reach<T>(path: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     if SocketAddr::from_pathname(path).is_ok() {
         return with(path);
@@ -40,7 +41,7 @@ pub(super) fn reach<T>(path: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -
     let directory: File = OpenOptions::new().read(true).custom_flags(flags as i32).open(directory)?;
     let descriptor = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string());
     with(&descriptor.join(name)).map_err(|error| match error.kind() {
-        // There is no such way: of what is at its end this says nothing.
+        // `/proc` is missing, so this error says nothing about the socket.
         io::ErrorKind::NotFound if !descriptor.exists() => Errno::NAMETOOLONG.into(),
         _ => error,
     })

@@ -1,4 +1,4 @@
-//! Standard input, output and error of a server: what it takes from its spawner, and where it prints.
+//! Standard input, output and error of a server: takes the pipes of its spawner, and redirects what it prints.
 
 use std::fs;
 use std::io;
@@ -8,8 +8,8 @@ use rustix::io::Errno;
 
 use super::file::FileId;
 
-/// Takes standard input and output from this process: what a spawner reads and writes is its own from
-/// here on, input is empty, and what is printed goes where errors go.
+/// Takes standard input and output from this process and returns them: from here on only the caller talks to the
+/// spawner. Standard input is empty then, and standard output goes to standard error.
 pub(crate) fn take() -> io::Result<(OwnedFd, OwnedFd)> {
     let orders = io::stdin().as_fd().try_clone_to_owned()?;
     let replies = io::stdout().as_fd().try_clone_to_owned()?;
@@ -18,8 +18,8 @@ pub(crate) fn take() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((orders, replies))
 }
 
-/// Takes the listener that is this process's standard input, which is empty from here on; what is printed goes to `log`.
-/// `None` where standard input is something else: then nothing is taken.
+/// Takes the listener that is this process's standard input. Standard input is empty then, and output and errors go to
+/// `log`. Returns `None` and changes nothing if standard input is not a listener.
 #[cfg(feature = "sequoia")]
 pub(crate) fn take_listener(log: fs::File) -> io::Result<Option<std::net::TcpListener>> {
     if !super::listener::listens(io::stdin()) {
@@ -32,23 +32,23 @@ pub(crate) fn take_listener(log: fs::File) -> io::Result<Option<std::net::TcpLis
     Ok(Some(listener))
 }
 
-/// What is to be read where there is nothing to read.
+/// Opens a file from which nothing can be read.
 fn empty() -> io::Result<OwnedFd> {
     match fs::File::open("/dev/null") {
         Ok(file) => Ok(file.into()),
-        // A bare chroot has none. A pipe that nobody writes to is as empty.
+        // A bare chroot has no /dev/null. A pipe without a writer is empty, too.
         Err(_) => io::pipe().map(|(end, _)| end.into()),
     }
 }
 
-/// The file that this process prints its errors to.
+/// Returns the identity of the file that is standard error.
 pub(crate) fn errors() -> io::Result<FileId> {
     FileId::of(io::stderr())
 }
 
-/// Prints a line where errors go, whole; answers whether that went well.
+/// Prints a whole line to standard error, and returns whether that succeeded.
 ///
-/// It is one write, past std's lock: whoever has that, and hangs, does not hold this up.
+/// It is one write that does not take std's lock, so a thread that hangs with that lock does not block this.
 pub(crate) fn print_error(line: &[u8]) -> bool {
     loop {
         match rustix::io::write(io::stderr(), line) {
@@ -58,7 +58,7 @@ pub(crate) fn print_error(line: &[u8]) -> bool {
     }
 }
 
-/// Empties the file that this process prints its errors to where it is longer than `most`.
+/// Empties the file that is standard error if it is longer than `most`.
 pub(crate) fn bound_errors(most: u64) {
     let len = rustix::fs::fstat(io::stderr()).map_or(0, |errors| u64::try_from(errors.st_size).unwrap_or(0));
     if len > most {
@@ -66,7 +66,7 @@ pub(crate) fn bound_errors(most: u64) {
     }
 }
 
-/// Has this process print to another file what it prints to `before`, its errors and its output.
+/// Redirects standard error to another file, and standard output, too, if it goes to `before`.
 pub(crate) fn print_to(file: &fs::File, before: FileId) -> io::Result<FileId> {
     if FileId::of(io::stdout()).is_ok_and(|output| output == before) {
         rustix::stdio::dup2_stdout(file)?;
@@ -75,7 +75,7 @@ pub(crate) fn print_to(file: &fs::File, before: FileId) -> io::Result<FileId> {
     FileId::of(file)
 }
 
-/// A file that takes all, and keeps nothing.
+/// Opens a file that discards all that is written to it.
 pub(crate) fn nowhere() -> io::Result<fs::File> {
     fs::File::options().write(true).open("/dev/null")
 }

@@ -1,4 +1,4 @@
-//! One side of a connection by a Unix socket: whose the other side is, and how it is read, written and watched.
+//! A connected Unix socket, which checks the user of its peer and is watched by the runtime only when needed.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,20 +14,20 @@ use tokio::io::{Interest, ReadBuf};
 
 use super::socket::{reach, socket, watch};
 
-/// One side of a connection between processes of one user.
+/// A connection between processes of one user.
 ///
-/// The runtime watches it when there is nothing to read, and for that alone. A stream that is also watched for room to
-/// write, as tokio's is, wakes its writer each time the other side has read something: several times in a handshake. So
-/// it is watched for room from when there was none for the first time.
+/// The runtime starts to watch the socket, for reading only, when there is nothing to read. tokio's stream is also
+/// watched for room to write, and wakes its writer each time the peer has read something: several times in a handshake.
+/// This one is watched for room from the first write that would block.
 #[derive(Debug)]
 pub(crate) struct Stream {
     stream: Arc<UnixStream>,
     watched: Option<Watched>,
-    /// The task that waits for something to read, which may be another than the one that writes.
+    /// The task that waits to read. Another task may write.
     reader: Option<Waker>,
-    /// Whether the other side has said all that it says.
+    /// Whether the peer has ended its direction of the connection.
     is_at_end: bool,
-    /// The process at the other end when it connected, where the system says so. One outside of this PID namespace has
+    /// The number of the process that connected, if the system reports it. A process outside of this PID namespace has
     /// no number here.
     pub(crate) peer: Option<u32>,
 }
@@ -39,23 +39,24 @@ struct Watched {
 }
 
 impl Stream {
-    /// Connects, or fails, at once: `WouldBlock` where too many wait to be accepted, and the other's user where that is not ours.
-    /// That the system does not say whose it is, is an error: it proves nothing about the other side.
+    /// Connects without waiting. The error is `WouldBlock` if the listener's queue is full. The inner `Err` is the
+    /// peer's user if it is another one than ours. If the system does not report the user, that is an outer error,
+    /// since it proves nothing about the peer.
     pub(crate) fn connect(path: &Path) -> io::Result<Result<Self, u32>> {
         let socket = socket()?;
         reach(path, |short| Ok(rustix::net::connect(&socket, &SocketAddrUnix::new(short)?)?))?;
         Stream::of_ours(socket)
     }
 
-    /// Takes a socket that was accepted. Unless its other side is known to be this user's, it is closed without a word.
+    /// Wraps an accepted socket. Closes it without an answer unless its peer is known to be a process of this user.
     pub(crate) fn accepted(socket: OwnedFd) -> Option<Self> {
         Stream::of_ours(socket).map(Result::ok).unwrap_or_else(|error| {
-            tracing::debug!(target: "rendezvous_ipc::serve", %error, "a connection is lost: whose it is, is not known");
+            tracing::debug!(target: "rendezvous_ipc::serve", %error, "closed a connection: its user is unknown");
             None
         })
     }
 
-    /// Takes a connected socket whose other side is a process of this user's.
+    /// Wraps a connected socket whose peer is a process of this user. The inner `Err` is the peer's user otherwise.
     fn of_ours(socket: OwnedFd) -> io::Result<Result<Self, u32>> {
         let stream = UnixStream::from(socket);
         let (user, peer) = credentials(&stream)?;
@@ -67,22 +68,24 @@ impl Stream {
         })
     }
 
-    /// To be watched by another runtime from here on.
+    /// Ends the watch, so that another runtime can watch the socket.
     pub(crate) fn unwatched(self) -> Self {
         Stream { watched: None, reader: None, ..self }
     }
 
-    /// Leaves it open for as long as this process lives.
+    /// Leaves the socket open until this process ends.
     pub(crate) fn leave(self) {
         std::mem::forget(self.unwatched().stream);
     }
 
-    /// Sends what there is room for. Not `write`, which raises SIGPIPE in a host that is no Rust program.
+    /// Sends as many bytes as there is room for. `write` would raise SIGPIPE, which kills a host that is not a Rust
+    /// program.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         send(&self.stream, bytes)
     }
 
-    /// Ends the connection for its reader, unless that knows it already: most writes that fail are to a peer that is gone.
+    /// Ends the connection, so that its reader sees the end, unless it has seen it already. Most writes that fail are
+    /// to a peer that is gone.
     pub(crate) fn end(&self) {
         if !self.is_at_end {
             end(&self.stream);
@@ -105,7 +108,7 @@ impl Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells whether something waits to be read, when it is so: what waits stays unread.
+    /// Waits until there is something to read (`true`) or the connection is at its end (`false`). Reads nothing.
     pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let peeked = ready!(self.poll_recv(cx, 1, |stream| recv(stream, &mut [0], RecvFlags::PEEK)))?;
         Poll::Ready(Ok(peeked > 0))
@@ -133,7 +136,7 @@ impl Stream {
             };
             let mut guard = ready?;
             if let Ok(received) = guard.try_io(|stream| recv(stream.get_ref())) {
-                // A short read means the socket is drained: the next time the runtime is asked, not the socket.
+                // A short read means the socket is drained. The next read asks the runtime and not the socket.
                 if received.as_ref().is_ok_and(|len| (1..room).contains(len)) {
                     guard.clear_ready();
                 }
@@ -160,9 +163,10 @@ impl Stream {
         }
     }
 
-    /// Has the runtime watch it for this, and for nothing else. It takes no further descriptor: there may be none.
+    /// Has the runtime watch the socket for `interest`, and for nothing else. This takes no further descriptor, since
+    /// there may be none left.
     fn watch(&mut self, interest: Interest) -> io::Result<&AsyncFd<Arc<UnixStream>>> {
-        // One watch at a time. A task that waits at the old one has to ask again.
+        // There is one watch at a time. A task that waits at the old one has to poll again.
         self.watched = None;
         self.reader.take().into_iter().for_each(Waker::wake);
         let stream = watch(self.stream.clone(), interest)?;
@@ -170,10 +174,8 @@ impl Stream {
     }
 }
 
-/// The user and the process at the other side. The system says 0 of a
-/// process outside of this PID namespace.
-///
-/// Not by rustix, whose type for a PID cannot be 0.
+/// Returns the user and the process of the peer. The system reports 0 for a process outside of this PID namespace,
+/// which the PID type of rustix cannot hold.
 #[cfg(target_os = "linux")]
 fn credentials(stream: &UnixStream) -> io::Result<(u32, Option<u32>)> {
     let peer = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials)?;
@@ -199,28 +201,28 @@ fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Receives what is there; 0 is the end.
-fn recv(stream: impl AsFd, buf: &mut [u8], how: RecvFlags) -> io::Result<usize> {
+/// Receives what has arrived, without waiting. 0 bytes mean the end.
+fn recv(stream: impl AsFd, buf: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
     loop {
-        match rustix::net::recv(&stream, &mut *buf, how | RecvFlags::DONTWAIT) {
+        match rustix::net::recv(&stream, &mut *buf, flags | RecvFlags::DONTWAIT) {
             Err(Errno::INTR) => {}
             received => return Ok(received?.1),
         }
     }
 }
 
-/// Whether that many bytes of what the other side said wait to be read.
+/// Returns whether at least `N` bytes from the peer wait to be read.
 #[cfg(feature = "sequoia")]
 pub(crate) fn has_received<const N: usize>(stream: impl AsFd) -> bool {
-    recv(stream, &mut [0; N], RecvFlags::PEEK).is_ok_and(|said| said == N)
+    recv(stream, &mut [0; N], RecvFlags::PEEK).is_ok_and(|received| received == N)
 }
 
-/// Ends a connection, in both directions: what has come can still be read, and then it is at its end.
+/// Ends a connection in both directions. Bytes that have arrived can still be read; the end follows them.
 pub(crate) fn end(stream: impl AsFd) {
     let _ = rustix::net::shutdown(stream, Shutdown::Both);
 }
 
-/// Has a connection be reset when it is closed, by the end of this process, too; or no more.
+/// Sets whether a connection is reset when it is closed, which includes the end of this process.
 #[cfg(feature = "sequoia")]
 pub(crate) fn reset_at_close(stream: impl AsFd, reset: bool) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_socket_linger(stream, reset.then_some(std::time::Duration::ZERO))?)
@@ -243,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_peer_of_another_pid_namespace_has_no_pid() {
-        // At a port the system knows no peer: it says 0, as it does of a process in another PID namespace.
+        // The system knows no peer of a TCP socket. It reports 0, as for a process in another PID namespace.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (user, process) = credentials(&UnixStream::from(OwnedFd::from(stream))).unwrap();
@@ -252,7 +254,7 @@ mod tests {
         assert_eq!(
             credentials(&ours).unwrap(),
             (rustix::process::geteuid().as_raw(), Some(std::process::id())),
-            "one that has a number has it"
+            "a peer of this namespace has its number"
         );
     }
 
@@ -260,7 +262,7 @@ mod tests {
         let (one, two) = UnixStream::pair().unwrap();
         let ours = |stream: UnixStream| {
             stream.set_nonblocking(true).unwrap();
-            Stream::of_ours(stream.into()).unwrap().expect("it is ours")
+            Stream::of_ours(stream.into()).unwrap().expect("the peer is this user's")
         };
         (ours(one), ours(two))
     }
@@ -275,7 +277,7 @@ mod tests {
     async fn a_reader_is_woken_while_its_stream_waits_for_room() {
         const MUCH: usize = 1 << 20;
         let (ours, mut theirs) = pair();
-        // Shared by two tasks, as its halves are.
+        // Two tasks share the stream, as they do when it is split.
         let ours = Rc::new(RefCell::new(ours));
         let (reader, writer) = (ours.clone(), ours.clone());
         let all = async {
@@ -285,7 +287,7 @@ mod tests {
                 poll_fn(|cx| reader.borrow_mut().poll_read(cx, &mut buf)).await.unwrap();
                 buf.filled().to_vec()
             });
-            // It waits.
+            // Until the reader waits.
             while ours.borrow().reader.is_none() {
                 yield_now().await;
             }
@@ -296,50 +298,50 @@ mod tests {
                 }
                 sent
             });
-            // So do both.
+            // Until the writer waits, too.
             while !ours.borrow().watched.as_ref().is_some_and(|watched| watched.for_room) {
                 yield_now().await;
             }
             theirs.send(b"!").unwrap();
             assert_eq!(reading.await.unwrap(), b"!");
-            let (mut heard, mut bytes) = (0, vec![0; MUCH]);
-            while heard < MUCH {
-                heard += read(&mut theirs, &mut bytes).await.unwrap();
+            let (mut received, mut bytes) = (0, vec![0; MUCH]);
+            while received < MUCH {
+                received += read(&mut theirs, &mut bytes).await.unwrap();
             }
-            assert!(writing.await.unwrap() >= heard);
+            assert!(writing.await.unwrap() >= received);
         };
         let all = tokio::time::timeout(Duration::from_secs(30), all);
-        tokio::task::LocalSet::new().run_until(all).await.expect("nobody is forgotten");
+        tokio::task::LocalSet::new().run_until(all).await.expect("both tasks are woken");
     }
 
     #[tokio::test]
-    async fn a_stream_whose_writes_fail_is_at_its_end_for_who_reads() {
+    async fn a_stream_whose_writes_fail_is_at_its_end_for_its_reader() {
         let (ours, mut theirs) = pair();
         theirs.send(b"before").unwrap();
-        // It hears nothing any more, and goes on to talk.
+        // The peer receives nothing any more, but can still send.
         theirs.stream.shutdown(std::net::Shutdown::Read).unwrap();
         let mut ours = crate::stream::Socket::Unix(ours);
         let error = ours.write(b"answer").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
-        let mut heard = Vec::new();
-        let reading = tokio::time::timeout(Duration::from_secs(30), ours.read_to_end(&mut heard));
-        reading.await.expect("it is at its end").unwrap();
-        assert_eq!(heard, b"before", "what has come is read, and no more waited for");
+        let mut received = Vec::new();
+        let reading = tokio::time::timeout(Duration::from_secs(30), ours.read_to_end(&mut received));
+        reading.await.expect("the stream is at its end").unwrap();
+        assert_eq!(received, b"before", "bytes that had arrived are read before the end");
         assert_eq!(theirs.send(b"after").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         read(&mut theirs, &mut [0]).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_connection_with_an_unknown_peer_is_dropped_and_others_are_not() {
-        // A listener at a port, taken for one at a socket.
+        // A listening port stands in for a listening Unix socket.
         let ports = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         ports.set_nonblocking(true).unwrap();
-        let mut guest = tokio::net::TcpStream::connect(ports.local_addr().unwrap()).await.unwrap();
+        let mut client = tokio::net::TcpStream::connect(ports.local_addr().unwrap()).await.unwrap();
         let listener = Listener::on(ports.into()).unwrap();
-        assert!(Stream::accepted(listener.accept().await.unwrap()).is_none(), "nobody of ours connected");
-        assert_eq!(guest.read(&mut [0]).await.unwrap(), 0, "it is closed without a word");
+        assert!(Stream::accepted(listener.accept().await.unwrap()).is_none(), "the user of its peer is unknown");
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "the connection is closed without an answer");
         let no_socket = || OwnedFd::from(File::open("/dev/null").unwrap());
-        assert!(Stream::of_ours(no_socket()).is_err(), "it has no other side");
+        assert!(Stream::of_ours(no_socket()).is_err(), "a file has no peer");
         assert!(Stream::accepted(no_socket()).is_none());
     }
 }

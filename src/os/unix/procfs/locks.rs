@@ -1,32 +1,35 @@
-//! Who holds a lock, where the system tells. It is for people: nothing is decided from it but whom not to kill.
+//! Reads which process holds a lock. The result is for error texts; the only decision it takes part in is which process
+//! must not be killed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The process that holds the lock of a file just now, or one of those that share it. A number of this PID namespace.
+/// Returns the number, in this PID namespace, of the process that holds the lock of a file, or of one that shares it.
 pub(crate) fn holder(path: &Path) -> Option<u32> {
     let file = fs::symlink_metadata(path).ok()?;
     let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
     read(&fs::read_to_string("/proc/locks").ok()?, &format!("{major:02x}:{minor:02x}:{}", file.ino()))
 }
 
-/// Whether a lock is another process's than this one, by its number in `/proc`. The system tells that where it tells that
-/// a lock of our own, of a file beside it, is ours.
+/// Returns whether `lock` is held by another process than `process`, a number in `/proc`.
+///
+/// The answer is *no* if the table of locks cannot be relied on. It can if it shows that `ours`, a file beside `lock`
+/// that this process has locked, is held by this process.
 pub(crate) fn is_anothers(lock: &Path, ours: &Path, process: u32) -> bool {
     let us = fs::read_link("/proc/self").ok().and_then(|us| us.to_str()?.parse().ok());
     us.is_some() && holder(ours) == us && holder(lock) != Some(process)
 }
 
-/// Reads the system's table of locks. On file systems of other machines an flock is one of POSIX.
+/// Finds the holder of a file's lock in the text of `/proc/locks`. On network file systems an flock is listed as POSIX.
 fn read(table: &str, file: &str) -> Option<u32> {
     table.lines().find_map(|line| {
-        // The line of a process that waits has an arrow behind the number, and so one field more.
+        // The line of a waiting process has an arrow after the number, and so one more field.
         let [_, "FLOCK" | "POSIX", _, "WRITE" | "READ", pid, of, ..] = line.split_whitespace().collect::<Vec<_>>()[..]
         else {
             return None;
         };
-        // 0 or -1 where it is in another PID namespace.
+        // The number is 0 or -1 if the process is in another PID namespace.
         pid.parse().ok().filter(|pid| *pid > 0 && of == file)
     })
 }
@@ -46,7 +49,7 @@ mod tests {
 ";
 
     #[test]
-    fn the_holder_of_a_lock_is_told_where_the_system_tells() {
+    fn the_holder_of_a_lock_is_read_from_the_table() {
         for (file, holder) in [
             ("fe:00:4711", Some(815)),
             ("fe:00:4712", Some(817)),
@@ -61,7 +64,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_length_of_any_segment_table_is_read_without_a_panic(before in ".{0,200}", behind in "[ 0-9A-Z:\\->\\n]{0,200}") {
+        fn any_table_of_locks_is_read_without_a_panic(before in ".{0,200}", behind in "[ 0-9A-Z:\\->\\n]{0,200}") {
             read(&before, "fe:00:4711");
             read(&behind, "fe:00:4711");
             let table = format!("{before}\n1: FLOCK  ADVISORY  WRITE 815 fe:00:1111 0 EOF\n{behind}");
@@ -75,15 +78,15 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(holder(file.path()), None);
         fs2::FileExt::lock_exclusive(file.as_file()).unwrap();
-        let told = holder(file.path());
-        // Some file systems have numbers of their own there, and tell nothing.
-        assert!([Some(std::process::id()), None].contains(&told), "{told:?}");
+        let held_by = holder(file.path());
+        // Some file systems list other device or inode numbers there, so the holder is unknown.
+        assert!([Some(std::process::id()), None].contains(&held_by), "{held_by:?}");
         let other = tempfile::NamedTempFile::new().unwrap();
         fs2::FileExt::lock_exclusive(other.as_file()).unwrap();
         let anothers = |process| is_anothers(file.path(), other.path(), process);
-        assert!(!anothers(std::process::id()) && anothers(1) == told.is_some(), "{told:?}");
+        assert!(!anothers(std::process::id()) && anothers(1) == held_by.is_some(), "{held_by:?}");
         fs2::FileExt::unlock(other.as_file()).unwrap();
-        assert!(!anothers(1), "nothing is known where not even our own lock is told");
+        assert!(!anothers(1), "the table is not relied on if it does not show our own lock");
         fs2::FileExt::unlock(file.as_file()).unwrap();
         assert_eq!(holder(file.path()), None);
     }

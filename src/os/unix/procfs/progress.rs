@@ -1,4 +1,4 @@
-//! What the system tells of a process that does not answer: whether it makes any progress. Nothing is decided here.
+//! Reads whether a process that does not answer makes any progress. It decides nothing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,25 +6,25 @@ use std::net::SocketAddr;
 
 use super::stat::Stat;
 
-/// The beginning of the serving thread's name: the system keeps 15 bytes of it.
+/// The name of the serving thread. The kernel keeps 15 bytes of it.
 pub(crate) const SERVING: &str = "rendezvous-serve";
 
-/// A process at one moment. `None`: the system does not tell.
+/// The state of a process at one moment. A field is `None` if the system does not report it.
 pub(crate) struct Look {
     stopped: Option<bool>,
-    /// How long the threads that serve have run, in nanoseconds.
+    /// How long the serving threads have run, in nanoseconds.
     ran: Option<u64>,
     queue: Option<Queue>,
 }
 
-/// Those who wait at a port to be accepted.
+/// The connections that wait at a port to be accepted.
 struct Queue {
     full: bool,
     waiting: BTreeSet<String>,
 }
 
 impl Look {
-    /// Looks at a process, and at the port at which it listens with this backlog.
+    /// Reads the state of a process, and the queue of the port at which it listens with this backlog.
     pub(crate) fn at(pid: u32, port: Option<SocketAddr>, backlog: u32) -> Self {
         Look {
             stopped: Stat::of(pid).map(|stat| stat.is_stopped()),
@@ -33,25 +33,25 @@ impl Look {
         }
     }
 
-    /// Whether it is stopped now.
+    /// Returns whether the process is stopped.
     pub(crate) fn stopped(&self) -> Option<bool> {
         self.stopped
     }
 
-    /// Whether a thread that serves has run since an earlier look.
+    /// Returns whether a serving thread has run since an earlier look.
     pub(crate) fn ran_since(&self, earlier: &Look) -> Option<bool> {
         Some(self.ran? != earlier.ran?)
     }
 
-    /// Whether its queue was not full, or anybody left it since an earlier look. Connections are accepted in
-    /// their order, so the first to be accepted since then is one that waited then.
+    /// Returns whether the queue was not full in one of the two looks, or a connection left it between them.
+    /// Connections are accepted in order, so the first that is accepted after the earlier look was waiting then.
     pub(crate) fn moved_since(&self, earlier: &Look) -> Option<bool> {
         let (now, then) = (self.queue.as_ref()?, earlier.queue.as_ref()?);
         Some(!now.full || !then.full || !then.waiting.is_subset(&now.waiting))
     }
 }
 
-/// The sum over all threads that serve: a program may have several servers. One that has none any more has none that runs.
+/// Returns the running time of all serving threads together: a program may have several servers. Without one it is 0.
 fn ran(pid: u32) -> Option<u64> {
     let mut sum = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
@@ -64,8 +64,8 @@ fn ran(pid: u32) -> Option<u64> {
     Some(sum)
 }
 
-/// Reads how long a thread has run: the first of three numbers. A system that does not count says of a thread, which must have
-/// run, that it had no turn.
+/// Reads how long a thread has run, which is the first of three numbers. The third counts its turns. It is 0 only on a
+/// system that does not count, since every thread has had a turn.
 fn read_time(schedule: &str) -> Option<u64> {
     let mut numbers = schedule.split_whitespace().map(str::parse::<u64>);
     let (time, turns) = (numbers.next()?.ok()?, numbers.nth(1)?.ok()?);
@@ -78,7 +78,7 @@ fn queue(port: SocketAddr, backlog: u32) -> Option<Queue> {
     read_queue(&fs::read_to_string(table).ok()?, &spelled(port), backlog.min(most))
 }
 
-/// Reads the system's table of sockets. A connection that nobody has accepted has no inode.
+/// Reads the queue of a port from the text of `/proc/net/tcp`. A connection that was not accepted yet has no inode.
 fn read_queue(table: &str, port: &str, most: u32) -> Option<Queue> {
     const LISTENS: &str = "0A";
     const CONNECTED: [&str; 2] = ["01", "08"];
@@ -99,7 +99,7 @@ fn read_queue(table: &str, port: &str, most: u32) -> Option<Queue> {
     Some(Queue { full: queue? > most, waiting })
 }
 
-/// An address as the table spells it.
+/// Returns an address as the table spells it.
 fn spelled(port: SocketAddr) -> String {
     let octets = match port {
         SocketAddr::V4(port) => port.ip().octets().to_vec(),
@@ -147,17 +147,17 @@ mod tests {
         assert_eq!(look(TABLE, 2).moved_since(&then), Some(false));
         let more = format!("{TABLE}   7: 0100007F:1267 0100007F:A007 01 0:0 0:0 0     0        0 0 1 0\n");
         assert_eq!(look(&more, 2).moved_since(&then), Some(false));
-        assert_eq!(then.moved_since(&look(&more, 2)), Some(true), "one was accepted");
-        assert_eq!(look(TABLE, 3).moved_since(&then), Some(true), "there is room");
+        assert_eq!(then.moved_since(&look(&more, 2)), Some(true), "a connection was accepted");
+        assert_eq!(look(TABLE, 3).moved_since(&then), Some(true), "the queue is not full");
         assert_eq!(look("", 2).moved_since(&then), None);
     }
 
     proptest! {
         #[test]
-        fn the_length_of_any_segment_table_is_read_without_a_panic(table in ".{0,200}", fields in "[ 0-9A-F:\\n]{0,200}") {
+        fn any_table_of_sockets_is_read_without_a_panic(table in ".{0,200}", fields in "[ 0-9A-F:\\n]{0,200}") {
             look(&table, 2);
             look(&fields, 2);
-            // A line of our port that is cut short, or whose fields are others.
+            // A line of our port that is cut short, or that has other fields.
             look(&format!("{TABLE}   7: 0100007F:1267 {fields}"), 2);
             let among = format!("{TABLE}\n{fields}\n   8: {table}");
             prop_assert!(look(&among, 2).queue.is_some());
@@ -167,11 +167,11 @@ mod tests {
         fn an_unreadable_schedstat_has_no_time(schedule in ".{0,100}", numbers in "[ 0-9\\n]{0,100}") {
             for schedule in [schedule, numbers] {
                 let words: Vec<_> = schedule.split_whitespace().map(str::parse::<u64>).collect();
-                let told = match words[..] {
+                let expected = match words[..] {
                     [Ok(time), _, Ok(1..), ..] => Some(time),
                     _ => None,
                 };
-                prop_assert_eq!(read_time(&schedule), told);
+                prop_assert_eq!(read_time(&schedule), expected);
             }
         }
     }
@@ -181,15 +181,15 @@ mod tests {
     fn this_process_is_not_stopped_and_its_thread_runs_and_rests() {
         use std::sync::mpsc;
         let (work, works) = mpsc::channel::<()>();
-        let (tell, told) = mpsc::channel();
+        let (report, reports) = mpsc::channel();
         let serves = move || {
             while works.recv().is_ok() {
-                tell.send(()).unwrap();
+                report.send(()).unwrap();
             }
         };
         let thread = std::thread::Builder::new().name(SERVING.into()).spawn(serves).unwrap();
         let rest = || {
-            // Until it rests: what it did last is counted then.
+            // Waits until the thread rests. Its last turn is counted then.
             loop {
                 let look = Look::at(std::process::id(), None, 0);
                 std::thread::yield_now();
@@ -199,14 +199,14 @@ mod tests {
             }
         };
         work.send(()).unwrap();
-        told.recv().unwrap();
+        reports.recv().unwrap();
         let before = rest();
         assert_eq!(before.stopped(), Some(false));
         if before.ran.is_none() {
             return println!("this system does not count the time of a thread");
         }
         work.send(()).unwrap();
-        told.recv().unwrap();
+        reports.recv().unwrap();
         assert_eq!(rest().ran_since(&before), Some(true));
         drop(work);
         thread.join().unwrap();

@@ -1,24 +1,24 @@
-//! What the system says of a process in its `/proc/PID/stat`.
+//! Reads the state and the start time of a process from `/proc/PID/stat`.
 
 use std::fmt::Display;
 use std::fs;
 
-/// A process at one moment.
+/// The state of a process at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Stat {
     /// One letter: running, sleeping, stopped.
     state: u8,
-    /// When it began, in the system's own count.
+    /// The start time, in clock ticks since the boot.
     began: u64,
 }
 
-/// When a process began, a number or `self`, in the system's own count; 0 where it does not tell.
+/// Returns the start time of a process, given as a number or `self`, in clock ticks since the boot; 0 if it is unknown.
 pub(crate) fn began(process: impl Display) -> u64 {
     Stat::of(process).map_or(0, |stat| stat.began)
 }
 
 impl Stat {
-    /// That of a process; `None` where the system does not tell.
+    /// Reads the state of a process; `None` if the system does not report it.
     pub(crate) fn of(process: impl Display) -> Option<Self> {
         Stat::read(&fs::read(format!("/proc/{process}/stat")).ok()?)
     }
@@ -27,8 +27,8 @@ impl Stat {
         matches!(self.state, b'T' | b't')
     }
 
-    /// The name of the program stands in parentheses and may be any bytes, parentheses included: the fields behind the last
-    /// one count.
+    /// Parses the text of the file. The program's name stands in parentheses and may itself contain any bytes, so the
+    /// fields after the last parenthesis count.
     fn read(stat: &[u8]) -> Option<Self> {
         let name_ends = stat.iter().rposition(|byte| *byte == b')')?;
         let mut fields = str::from_utf8(&stat[name_ends + 1..]).ok()?.split_ascii_whitespace();
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_process_state_reveals_nothing() {
+    fn a_stat_that_is_cut_short_or_malformed_is_unknown() {
         let whole = spelled(b"sleep", "S", "815");
         let began = whole.windows(4).position(|bytes| bytes == b" 815").unwrap();
         for end in 0..=began + 1 {
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_process_makes_progress_and_has_a_start_time() {
+    fn this_process_is_not_stopped_and_has_a_start_time() {
         let (own, by_number) = (Stat::of("self").unwrap(), Stat::of(std::process::id()).unwrap());
         assert!(own.began > 0 && own.began == by_number.began && !own.is_stopped(), "{own:?}");
         assert_eq!(Stat::of(0), None);
@@ -81,7 +81,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_length_of_any_message_is_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn any_stat_is_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             Stat::read(&bytes);
             Stat::read(&spelled(&bytes, "S", "815"));
         }

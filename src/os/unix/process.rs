@@ -92,7 +92,7 @@ pub(crate) fn leave_session() {
     let _ = rustix::process::setsid();
 }
 
-/// Checks that a tokio runtime can open its descriptors: an epoll and an eventfd each, and a socket pair for signals.
+/// Checks that a tokio runtime can open its descriptors: to poll, to be woken, and a socket pair for signals.
 pub(crate) fn try_room_for_a_runtime() -> io::Result<()> {
     let _room = [UnixStream::pair()?, UnixStream::pair()?, UnixStream::pair()?];
     Ok(())

@@ -8,8 +8,7 @@
 //! The [`serving`] machine continues from there, and wherever the start fails. This dialect differs in two points:
 //!
 //! - Clients of the dialect send their cookie while they hold the point lock. So while a server holds it, every client
-//! that
-//!   has sent its cookie is in the listener's queue or waits to be admitted. The effect of *Look* admits these first, and
+//!   that has sent its cookie is in the listener's queue or waits to be admitted. The effect of *Look* admits these first, and
 //!   then looks at the [`Gate`](serving::Gate). In this way an idle server retires without losing a client, although it
 //!   sends no client a welcome.
 //! - There is no lifetime lock. So [`checked`] never finds the life file gone, and *Release* releases nothing.

@@ -1,5 +1,5 @@
-//! The client's machine, stepped by hand: its two tables, its promises one by one, and in `walk` every step
-//! that can be reached at all, with and without faults.
+//! Tests of the client's machine: its two tables, each guarantee by itself, and in `walk` every reachable step, with
+//! and without faults.
 
 mod walk;
 
@@ -38,7 +38,7 @@ const SUSPICIONS: [DialFailure; 8] = [
     DialFailure::Impostor,
 ];
 
-/// Steps along a path, a line a step: its name, what is held there, and how it is answered.
+/// Follows a path, one step a line: its name, what is held there, and the method that returns the next step.
 macro_rules! path {
     ($first:expr; $($variant:ident $holds:ident => $answer:ident($($with:expr),*);)*) => {{
         let step: Step = $first;
@@ -50,7 +50,7 @@ macro_rules! path {
     }};
 }
 
-/// The question of a step that must be this one.
+/// Unwraps a step of the expected kind.
 macro_rules! at {
     ($step:expr, $variant:ident) => {
         match $step {
@@ -64,7 +64,7 @@ fn here() -> Scope {
     sample().scope
 }
 
-/// A home that is shared with other machines.
+/// Returns a place whose home is shared with other machines.
 const fn shared(scope: Scope) -> Place {
     Place { scope, local: false }
 }
@@ -77,12 +77,12 @@ fn cookie(number: u8) -> Cookie {
     Cookie::new([number; 32])
 }
 
-/// The random bytes of which that cookie is drawn.
+/// Returns the random bytes from which the cookie is made.
 fn drawn(number: u8) -> Random {
     Random::drawn([number; 32])
 }
 
-/// The record of one of many servers of here.
+/// Returns the record of the server of this number, at this place.
 fn record(number: u8) -> Record {
     Record { cookie: cookie(number), pid: number.into(), ..sample() }
 }
@@ -91,7 +91,8 @@ fn found(number: u8) -> Found {
     Found::Record(record(number))
 }
 
-/// All that is not to be dialled: absent, empty, malformed, newer, of another dialect, machine, namespace, boot.
+/// Returns everything that is not dialled: absent, empty, malformed, newer, of another dialect, machine, namespace,
+/// boot.
 fn undialable() -> [Found; 8] {
     let of = |scope| Found::Record(Record { scope, ..record(1) });
     let machine = of(Scope { boot: [9; 16], machine: Some([9; 16]), ..here() });
@@ -100,27 +101,27 @@ fn undialable() -> [Found; 8] {
     [Found::Absent, Found::Empty, malformed, newer, Found::OtherDialect, machine, namespace, boot]
 }
 
-/// Record 1 was read, and is dialled without the lock.
+/// Returns the dial of record 1 without the lock.
 fn dialling(goal: Goal) -> Step {
     path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(found(1)); }
 }
 
-/// The point lock was just got, and record 1 was dialled before, to no avail.
+/// Returns the step after the lock is taken, when a dial of record 1 has failed.
 fn suspecting(goal: Goal) -> Step {
     path! { dialling(goal); Dial NOTHING => failed(DialFailure::Refused); Lock NOTHING => tried(Tried::Locked); }
 }
 
-/// As [`suspecting`]; the point is empty now, and nobody is alive.
+/// Continues [`suspecting`] with an empty point and no live server.
 fn clearing(goal: Goal) -> Step {
     path! { suspecting(goal); Reread POINT => found(Found::Empty); Probe POINT => answered(Lifetime::Free); }
 }
 
-/// A child was started with the cookie of this number.
+/// Starts a child with the cookie of this number.
 fn awaiting(clear: Step, number: u8) -> Step {
     path! { clear; Clear POINT => cleared(drawn(number)); Spawn POINT => spawned(); }
 }
 
-/// The child of this number is registered, and dialled.
+/// Registers the child of this number, up to its dial.
 fn registered(clear: Step, number: u8) -> Step {
     path! { awaiting(clear, number);
         Await CHILD => ready(record(number));
@@ -130,18 +131,18 @@ fn registered(clear: Step, number: u8) -> Step {
     }
 }
 
-/// Unlocks, backs off, and reads what is given.
+/// Unlocks, backs off, and reads `found`.
 fn back(unlock: Step, found: Found) -> Step {
     path! { unlock; Unlock POINT => unlocked(); Backoff NOTHING => elapsed(); Read NOTHING => found(found); }
 }
 
-/// Record 1 is dialled again, for its lifetime lock was held.
+/// Returns the second dial of record 1, after its lifetime lock was held.
 fn dialling_again(goal: Goal) -> Step {
     let unlock = path! { suspecting(goal); Reread POINT => found(found(1)); Probe POINT => answered(Lifetime::Held); };
     back(unlock, found(1))
 }
 
-/// Three children were registered, and each was dead before it was dialled.
+/// Registers three children, each of which dies before its dial.
 fn spent(goal: Goal) -> Step {
     [7, 8, 9].into_iter().fold(clearing(goal), |clear, number| {
         let probe = path! { registered(clear, number); Dial POINT => failed(DialFailure::Refused); };
@@ -149,17 +150,17 @@ fn spent(goal: Goal) -> Step {
     })
 }
 
-/// The server that was told this.
+/// Returns the server's state after this hello.
 fn hello_received(hello: &[u8; handshake::HELLO]) -> handshake::Prove {
     handshake::Prove::hello(hello, Random::drawn([6; 32]), 1).unwrap()
 }
 
-/// What the server of a record answers to a goal.
+/// Returns the proof that a record's server sends for a goal.
 fn server_proof(goal: Goal, record: &Record) -> [u8; handshake::SERVER_PROOF] {
     hello_received(&handshake::Hello::new(goal.intent(), NONCE).to_bytes()).to_bytes(record)
 }
 
-/// The four questions of a dial, each as it is when all went well so far.
+/// Returns the four steps of a dial without failures.
 fn questions(goal: Goal, dial: Step) -> [Step; 4] {
     let hello = at!(dial.clone(), Dial).connected(NONCE);
     let prove = at!(hello.clone(), Hello).sent();
@@ -168,14 +169,14 @@ fn questions(goal: Goal, dial: Step) -> [Step; 4] {
     [dial, hello, prove, question.proved(proof)]
 }
 
-/// The question of a dial comes to nothing.
+/// Fails a step of a dial.
 fn failed(step: Step, failure: DialFailure) -> Step {
     match step {
         Step::Dial(question) => question.failed(failure),
         Step::Hello(question) => question.failed(failure),
         Step::Prove(question) => question.failed(failure),
         Step::Welcome(question) => question.failed(failure),
-        other => panic!("{} is no dial", other.name()),
+        other => panic!("{} is not a step of a dial", other.name()),
     }
 }
 
@@ -203,7 +204,7 @@ fn cell(probe: &Step, lifetime: Lifetime) -> Cell {
             Step::Backoff(_) => Cell::BackOff,
             Step::Wait(_) => Cell::Wait,
             Step::Done(Done::Refused(refusal)) => Cell::Error(refusal),
-            // There is nobody to retire where another goal would start.
+            // *Retire* ends where another goal starts a server.
             Step::Done(Done::Absent) => Cell::Start,
             other => panic!("{}", other.name()),
         },
@@ -211,14 +212,14 @@ fn cell(probe: &Step, lifetime: Lifetime) -> Cell {
 }
 
 #[test]
-fn free_is_a_fact_and_held_is_none_in_every_cell_of_the_table() {
+fn every_cell_of_the_table_of_record_and_lifetime_lock() {
     use Cell::*;
     let (no_idea, incompatible) = (Error(Refusal::CannotTell), Error(Refusal::Incompatible));
     let (dialect, foreign) = (Error(Refusal::OtherDialect), Error(Refusal::ForeignScope));
     let [absent, empty, malformed, newer, other, machine, namespace, boot] = undialable();
     let suspected = [DialAgain, Start, no_idea, Wait];
     let table = [
-        // The record, then what it comes to where the lifetime lock is held, is free, cannot be asked, has no file.
+        // The record, then the decision for each lifetime lock: held, free, cannot tell, absent.
         (absent, [BackOff, Start, no_idea, Start]),
         (empty, [BackOff, Start, no_idea, Start]),
         (malformed, [BackOff, Start, no_idea, Start]),
@@ -229,7 +230,7 @@ fn free_is_a_fact_and_held_is_none_in_every_cell_of_the_table() {
         (boot.clone(), [BackOff, Start, no_idea, Wait]),
         (found(1), suspected),
     ];
-    // Where locks are this kernel's alone, another boot may be this one by another name.
+    // If the locks are this kernel's alone, another boot identifier may name this boot.
     let doubtful = [DialHolding, Start, no_idea, Start];
     for goal in LOCKING {
         for (found, cells) in [(&machine, doubtful), (&boot, doubtful), (&namespace, [BackOff, Start, no_idea, Wait])] {
@@ -243,7 +244,7 @@ fn free_is_a_fact_and_held_is_none_in_every_cell_of_the_table() {
             let probe = path! { suspecting(goal); Reread POINT => found(found.clone()); };
             assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), *cells, "{found:?} for {goal:?}");
         }
-        // Valid and not dialled yet: it is dialled first, whatever the lifetime lock would say.
+        // A valid record that was not dialled yet is dialled first, regardless of the lifetime lock.
         let probe =
             path! { suspecting(goal); Reread POINT => found(found(2)); Dial POINT => failed(DialFailure::TimedOut); };
         assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), suspected, "{goal:?}");
@@ -298,7 +299,7 @@ fn a_server_of_another_boot_is_dialled_once_its_lifetime_lock_is_held() {
             path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(Found::Record(theirs.clone())); };
         let dial = path! { probe; Probe POINT => answered(Lifetime::Held); };
         assert_eq!(at!(dial.clone(), Dial).record(), &theirs);
-        // From there on it is a suspect like any other.
+        // After the dial it is a suspect like any other.
         let probe = path! { dial; Dial POINT => failed(DialFailure::TimedOut); };
         assert_eq!(at!(probe.clone(), Probe).row(), Row::Suspected);
         assert_eq!(cell(&probe, Lifetime::Held), Cell::DialAgain);
@@ -314,8 +315,8 @@ fn the_machine_waits_once_for_a_life_file_beside_a_whole_record() {
         // The suspect may live: it is dialled once more.
         let lock = path! { read; Read NOTHING => found(found(1)); Dial NOTHING => failed(DialFailure::Refused); };
         let probe = path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(found(1)); };
-        assert_eq!(cell(&probe, Lifetime::Absent), Cell::Start, "nobody misses it");
-        // Once it is there again, so is its holder: what is absent then is absent anew.
+        assert_eq!(cell(&probe, Lifetime::Absent), Cell::Start, "no server makes it again");
+        // A held life file ends the wait: if it is absent later, the client waits again.
         let unlock = path! { probe.clone(); Probe POINT => answered(Lifetime::Held); };
         let lock = path! { back(unlock, found(1)); Dial NOTHING => failed(DialFailure::Refused); Lock NOTHING => tried(Tried::Locked); };
         let probe = path! { lock; Reread POINT => found(found(1)); };
@@ -374,7 +375,7 @@ fn a_server_registered_meanwhile_is_joined_under_the_lock() {
 }
 
 #[test]
-fn a_client_says_what_it_wants_and_proves_that_it_knows_the_cookie() {
+fn a_client_sends_its_intent_and_proves_that_it_knows_the_cookie() {
     let intents = [Intent::Connect, Intent::Connect, Intent::Status, Intent::Retire, Intent::Connect];
     for (goal, intent) in GOALS.into_iter().zip(intents) {
         let [_, hello, _, welcome] = questions(goal, dialling(goal));
@@ -411,7 +412,7 @@ fn only_a_held_point_lock_leads_on_and_every_other_try_backs_off() {
 }
 
 #[test]
-fn a_server_that_hangs_up_after_its_proof_does_not_welcome() {
+fn a_connection_closed_after_the_proof_counts_as_not_admitted() {
     for failure in [
         DialFailure::Local,
         DialFailure::Refused,
@@ -441,7 +442,7 @@ fn every_cell_of_a_look_before_serving_in_this_process() {
 }
 
 #[test]
-fn a_record_is_withdrawn_only_where_it_is_the_childs_own_and_under_the_lock() {
+fn only_the_childs_own_record_is_withdrawn_and_only_under_the_lock() {
     for lock in [false, true] {
         for child in [false, true] {
             for record in [false, true] {
@@ -505,7 +506,7 @@ fn a_cleared_point_gets_the_record_of_a_server_with_the_drawn_cookie() {
     }
 }
 
-/// What Robust falls back for: not executed, failed, another's cookie, another's scope, attempts spent.
+/// Returns the failures for which Robust falls back: not executed, failed, wrong cookie, wrong scope, no attempts left.
 fn listed_failures(goal: Goal) -> [Step; 5] {
     let awaiting = || awaiting(clearing(goal), 7);
     let elsewhere = Record { scope: Scope { namespace: 1, ..here() }, ..record(7) };
@@ -577,7 +578,7 @@ fn newer(goal: Goal) -> Step {
     Step::new(goal, shared(here()), Versions { ours: 2, newest: 2 })
 }
 
-/// The older server of `record(1)` was asked to retire, and this is the next read.
+/// Returns the read after the older server of `record(1)` was asked to retire.
 fn replacing(goal: Goal) -> Step {
     let dial = path! { newer(goal); Read NOTHING => found(found(1)); Dial NOTHING => connected(NONCE); };
     let prove = path! { dial; Hello NOTHING => sent(); };
@@ -597,7 +598,7 @@ fn an_older_server_is_asked_to_retire_once_and_then_replaced() {
         let waits = path! { probe.clone(); Probe POINT => answered(Lifetime::Held); Unlock POINT => unlocked(); };
         assert_eq!(path! { waits; Backoff NOTHING => elapsed(); }.name(), "Read");
         assert_eq!(path! { probe; Probe POINT => answered(Lifetime::Free); }.name(), "Clear");
-        // Another that is no newer is joined; one that is, which somebody else started meanwhile, goes as well.
+        // Another server that is no newer is joined; a newer one, which another client started meanwhile, is replaced.
         let dial = path! { replacing(goal); Read NOTHING => found(found(3)); Dial NOTHING => connected(NONCE); };
         assert_eq!(at!(dial, Hello).message()[6], Intent::Connect as u8);
         let between = Step::new(goal, shared(here()), Versions { ours: 3, newest: 3 });

@@ -1,4 +1,4 @@
-//! Tests of the table, of one path to each end, and of every reachable step against a second account of the
+//! Tests of the table, of one path to each end, and of every reachable step against an independent account of the
 //! observations.
 
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ const fn secs(secs: u64) -> Duration {
 }
 
 const TIMES: Times = Times { connect: secs(30), patience: secs(2), drain: secs(10) };
-const CAME: [DialFailure; 5] =
+const FAILURES: [DialFailure; 5] =
     [DialFailure::TimedOut, DialFailure::Refused, DialFailure::NotWritable, DialFailure::Closed, DialFailure::Impostor];
 const KNOWN: [Option<bool>; 3] = [None, Some(false), Some(true)];
 const LIFETIMES: [Lifetime; 4] = [Lifetime::Free, Lifetime::Held, Lifetime::Absent, Lifetime::CannotTell];
@@ -51,8 +51,8 @@ fn verdicts() -> Vec<inspect::Verdict> {
         ForeignScope { pid: 815, differs: Difference::Namespace },
         CannotTell,
     ];
-    all.extend(CAME.map(Unresponsive));
-    all.extend(CAME.map(Unknown));
+    all.extend(FAILURES.map(Unresponsive));
+    all.extend(FAILURES.map(Unknown));
     all
 }
 
@@ -102,7 +102,8 @@ fn several(looks: u32, failure: DialFailure, glance: Glance) -> Step {
 
 #[test]
 fn each_result_record_and_lock_has_its_meaning() {
-    let silences = [sample(), successor()].map(|record| CAME.map(|failure| silent(record.clone(), failure))).concat();
+    let silences =
+        [sample(), successor()].map(|record| FAILURES.map(|failure| silent(record.clone(), failure))).concat();
     let mut seen = [0; 3];
     for look in looks() {
         let next = at!(Step::new(TIMES), Look).saw(&look, secs(0));
@@ -116,10 +117,10 @@ fn each_result_record_and_lock_has_its_meaning() {
             (0, Heard::Silence(record, _)) => assert_eq!(at!(next, Identify).record(), record),
             (1, Heard::NotKnown) => assert!(matches!(next, Step::Backoff(_)), "{look:?}"),
             (2, Heard::Else) => assert_eq!(next, Step::Done(Done::LeftAlone), "{look:?}"),
-            (_, heard) => panic!("{look:?} is {heard:?}"),
+            (_, meaning) => panic!("{look:?} is {meaning:?}"),
         }
     }
-    assert_eq!(seen, [10, 70, 200], "cells of each kind");
+    assert_eq!(seen, [10, 70, 200], "number of cells of each kind");
 }
 
 #[test]
@@ -135,7 +136,7 @@ fn a_server_that_hangs_is_killed_and_its_lock_waited_for() {
     assert_eq!(probe.clone().answered(Lifetime::Absent, secs(500)), ended);
     assert_eq!(probe.clone().answered(Lifetime::CannotTell, killed), Step::Done(Done::Trouble));
     let backoff = probe.clone().answered(Lifetime::Held, killed + TIMES.drain - Duration::from_nanos(1));
-    assert!(backoff.holds_lock(), "no successor can be taken for it");
+    assert!(backoff.holds_lock(), "the held lock is not a successor's");
     assert_eq!(at!(backoff, Backoff).over(secs(6)), Step::Probe(probe.clone()));
     let late = probe.answered(Lifetime::Held, killed + TIMES.drain);
     assert_eq!(late, Step::Done(Done::StillHeld(TIMES.drain)), "counted from the kill");
@@ -143,7 +144,7 @@ fn a_server_that_hangs_is_killed_and_its_lock_waited_for() {
 }
 
 #[test]
-fn another_process_than_the_servers_is_left_alone() {
+fn a_process_that_is_not_the_server_is_left_alone() {
     let identify = at!(Step::new(TIMES), Look).saw(&silent(sample(), DialFailure::TimedOut), secs(0));
     assert_eq!(at!(identify, Identify).not_identified(), Step::Done(Done::Unidentified));
 }
@@ -182,7 +183,7 @@ fn another_record_restarts_the_count_and_a_missed_lock_does_not() {
     assert_eq!(identify.record(), &successor());
     let watch = at!(identify.identified(), Watch);
     assert!(watch.is_first());
-    assert!(matches!(watch.saw(STOPPED, secs(1)), Step::Rest(_)), "one silence of it");
+    assert!(matches!(watch.saw(STOPPED, secs(1)), Step::Rest(_)), "the count of the new record is one");
 
     let backoff = at!(twice, Look).saw(&unknown(), secs(1));
     assert!(!backoff.holds_lock());
@@ -191,7 +192,7 @@ fn another_record_restarts_the_count_and_a_missed_lock_does_not() {
 }
 
 #[test]
-fn looks_are_apart_and_end_at_the_deadline() {
+fn looks_are_patience_apart_and_end_at_the_deadline() {
     let (early, late) = (TIMES.connect - Duration::from_nanos(1), TIMES.connect);
     let watch = |now| {
         let identify = at!(Step::new(TIMES), Look).saw(&silent(sample(), DialFailure::Refused), now);
@@ -211,10 +212,10 @@ fn looks_are_apart_and_end_at_the_deadline() {
     assert_eq!(unknown(late), Step::Done(Done::LockedOut));
     let at_the_deadline =
         once(several(SILENCES - 1, DialFailure::TimedOut, STOPPED), sample(), DialFailure::TimedOut, STOPPED, late);
-    assert!(matches!(at_the_deadline, Step::Owner(_)), "what is enough is enough");
+    assert!(matches!(at_the_deadline, Step::Owner(_)), "sufficient observations count at the deadline, too");
 }
 
-/// A second account of the observations of the last record's server, kept without the machine.
+/// An independent account of the observations of the last record's server, kept without the machine.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Account {
     /// The record of each look in a row that found a held lock and a silent server.
@@ -301,12 +302,12 @@ fn answers(step: &Step, account: &Account, looks: &[inspect::Done]) -> Vec<(Step
     }
 }
 
-/// No server is killed that answered, that does not hold its lock, whose record changed, or that showed no sign.
+/// A server is never killed if it answered, does not hold its lock, showed no sign of a hang, or if its record changed.
 #[test]
 fn no_sequence_of_looks_kills_a_server_that_may_be_healthy() {
     let looks: Vec<_> = looks()
         .into_iter()
-        // One of each kind is enough: the table above has them all.
+        // One result of each kind is enough, since the test of the table has all of them.
         .filter(|look| matches!(look.found, Found::Record(_)))
         .filter(|look| {
             !matches!(look.verdict, inspect::Verdict::Unresponsive(DialFailure::NotWritable | DialFailure::Impostor))

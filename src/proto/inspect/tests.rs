@@ -1,4 +1,4 @@
-//! The table, cell by cell; a walk to each verdict; and every step that can be reached at all.
+//! Tests of each cell of the table, of one path to each verdict, and of every reachable step.
 
 use std::collections::HashSet;
 
@@ -28,27 +28,27 @@ fn place(local: bool) -> Place {
     Place { scope: sample().scope, local }
 }
 
-/// A record of a port, of this place.
+/// Returns a record of a port, of this place.
 fn here() -> Record {
     sample()
 }
 
-/// A record of a port, of another boot of this machine.
+/// Returns a record of a port, of another boot of this machine.
 fn rebooted() -> Record {
     Record { scope: Scope { boot: [9; 16], ..sample().scope }, ..sample() }
 }
 
-/// A record of a port, of another network namespace.
+/// Returns a record of a port, of another network namespace.
 fn apart() -> Record {
     Record { scope: Scope { namespace: 7, ..sample().scope }, ..sample() }
 }
 
-/// A record of a port, of another machine.
+/// Returns a record of a port, of another machine.
 fn foreign() -> Record {
     Record { scope: Scope { boot: [9; 16], machine: Some([9; 16]), ..sample().scope }, ..sample() }
 }
 
-/// A record of a Unix socket, of another machine.
+/// Returns a record of a Unix socket, of another machine.
 fn foreign_socket() -> Record {
     Record { address: "unix:00112233aabbccdd".parse().unwrap(), ..foreign() }
 }
@@ -97,7 +97,7 @@ fn each_sight_and_lock_state_leads_to_its_next_action() {
     let dial = Dial(record);
     #[rustfmt::skip]
     let table = [
-        // sight                             not yet  in vain   free     held     absent   cannot tell
+        // sight                             not yet  no lock   free     held     absent   cannot tell
         (Sight::Absent,                       [Lock,  absent,   absent,  between, absent,  error]),
         (Sight::Empty,                        [Lock,  between,  absent,  between, absent,  error]),
         (Sight::Malformed(Malformed::NoEnd),  [Lock,  between,  damaged, between, damaged, error]),
@@ -177,7 +177,7 @@ fn a_server_that_answers_is_found_without_the_lock() {
 }
 
 #[test]
-fn a_record_of_others_is_reported_without_dial_and_lock() {
+fn a_record_of_other_programs_is_reported_without_dial_or_lock() {
     for (found, verdict) in
         [(Found::Newer { format: 9 }, Verdict::Newer(9)), (Found::OtherDialect, Verdict::OtherDialect)]
     {
@@ -252,18 +252,18 @@ fn a_point_that_changes_is_read_again_until_the_deadline() {
     assert_eq!(
         (done.verdict, done.held),
         (Verdict::Unknown(DialFailure::Closed), false),
-        "the lock says nothing of it"
+        "the lock shows nothing about the new content"
     );
 }
 
 /// Returns the steps after each possible answer to a step.
 fn answers(step: &Step) -> Vec<Step> {
-    const CAME: [DialFailure; 4] =
+    const FAILURES: [DialFailure; 4] =
         [DialFailure::TimedOut, DialFailure::Refused, DialFailure::Unsupported(NO), DialFailure::TooNew];
     match step.clone() {
         Step::Read(s) => founds().map(|found| s.clone().found(found)).into(),
         Step::Dial(s) => {
-            CAME.iter().map(|failure| s.clone().failed(*failure)).chain([s.clone().welcomed(WELCOME)]).collect()
+            FAILURES.iter().map(|failure| s.clone().failed(*failure)).chain([s.clone().welcomed(WELCOME)]).collect()
         }
         Step::Lock(s) => vec![s.clone().got(), s.not_got()],
         Step::Reread(s) => {
@@ -290,7 +290,7 @@ fn no_inspection_reports_more_than_it_observed() {
                 let whole = matches!(found, Found::Record(_));
                 match verdict {
                     Verdict::Unresponsive(_) => assert!(*held && whole, "{step:?}"),
-                    Verdict::Gone { .. } => assert!(*held && whole, "only a free lock says so: {step:?}"),
+                    Verdict::Gone { .. } => assert!(*held && whole, "only a free lock shows that: {step:?}"),
                     Verdict::Malformed(_) => assert!(*held && !whole, "{step:?}"),
                     Verdict::Live(_) | Verdict::Incompatible(_) | Verdict::Unknown(_) => assert!(whole, "{step:?}"),
                     Verdict::ForeignScope { .. } => assert!(whole, "{step:?}"),

@@ -1,5 +1,5 @@
-//! The dialect's two machines: stepped by hand, a row a test, and in `world` beside each other, every step in every
-//! order, with whom it concerns killed, and the point damaged.
+//! Tests of the dialect's two machines: one path a test, and in `world` both together, with their steps in every order,
+//! killed processes and a damaged point.
 
 mod world;
 
@@ -27,7 +27,7 @@ const POINT: Holds = Holds { lock: true, ..NOTHING };
 const PORT: Holds = Holds { port: true, ..POINT };
 const CHILD: Holds = Holds { child: true, ..POINT };
 
-/// Steps along a path, a line a step: its name, what is held there, and how it is answered.
+/// Follows a path, one step a line: its name, what is held there, and the method that returns the next step.
 macro_rules! path {
     ($first:expr; $($variant:ident $holds:ident => $answer:ident($($with:expr),*);)*) => {{
         let step: Step = $first;
@@ -44,12 +44,12 @@ fn cookie(number: u8) -> Cookie {
     Cookie::new([number; 32])
 }
 
-/// The random bytes of which that cookie is drawn.
+/// Returns the random bytes from which the cookie is made.
 fn drawn(number: u8) -> Random {
     Random::drawn([number; 32])
 }
 
-/// The record of one of many servers.
+/// Returns the record of the server of this number.
 fn record(number: u8) -> Record {
     Record { cookie: cookie(number), port: NonZeroU16::new(number.into()).unwrap() }
 }
@@ -58,17 +58,17 @@ fn found(number: u8) -> Found {
     Found::Record(record(number))
 }
 
-/// All in which there is nobody to dial.
-fn nobody() -> [Found; 3] {
+/// Returns every content of a point without a server to dial.
+fn undialable() -> [Found; 3] {
     [Found::Absent, Found::Empty, Found::Malformed(Malformed::NoEnd)]
 }
 
-/// The point is locked, and was read.
+/// Returns the step after the point is locked and read.
 fn reading(goal: Goal, found: Found) -> Step {
     path! { Step::new(goal); Lock NOTHING => tried(Tried::Locked); Read POINT => found(found); }
 }
 
-/// The child of this number was started.
+/// Starts the child of this number.
 fn started(clear: Step, number: u8) -> Step {
     path! { clear;
         Clear POINT => cleared(drawn(number));
@@ -77,7 +77,7 @@ fn started(clear: Step, number: u8) -> Step {
     }
 }
 
-/// It is registered, and gone.
+/// Starts and registers the child of this number, which then dies.
 fn registered_and_gone(clear: Step, number: u8) -> Step {
     path! { started(clear, number);
         Await CHILD => received();
@@ -101,7 +101,7 @@ fn a_dialect_client_sends_the_cookie_under_the_point_lock() {
 #[test]
 fn a_sequoia_server_gets_its_cookie_first_and_is_registered_then() {
     for goal in SPAWNING {
-        for found in nobody() {
+        for found in undialable() {
             let introduce = path! { reading(goal, found); Clear POINT => cleared(drawn(7)); };
             let Step::Introduce(question) = &introduce else { panic!("{}", introduce.name()) };
             assert_eq!(question.cookie(), &cookie(7));
@@ -157,7 +157,7 @@ fn only_refused_and_reset_mean_that_a_server_of_the_dialect_is_dead() {
 }
 
 #[test]
-fn a_busy_point_is_tried_again_and_is_no_silence() {
+fn a_busy_point_is_tried_again_and_is_not_a_silent_server() {
     for goal in GOALS {
         for tried in [Tried::Busy, Tried::Elsewhere] {
             let backoff = path! { Step::new(goal); Lock NOTHING => tried(tried); };
@@ -169,7 +169,7 @@ fn a_busy_point_is_tried_again_and_is_no_silence() {
 }
 
 #[test]
-fn only_a_first_connection_that_is_closed_says_that_a_child_heard() {
+fn only_a_closed_first_connection_shows_that_a_child_has_its_cookie() {
     for (introduced, failure) in [
         (Introduced::Closed, None),
         (Introduced::Spoke(7), Some(Why::Nonsense { bytes: 7 })),
@@ -194,7 +194,7 @@ fn an_internal_connect_creates_and_clears_nothing() {
     let Step::Lock(lock) = Step::new(INTERNAL) else { panic!() };
     assert!(!lock.creates());
     assert_eq!(lock.tried(Tried::Absent), Step::Done(Done::Internal));
-    let [absent, empty, malformed] = nobody();
+    let [absent, empty, malformed] = undialable();
     for found in [absent, empty, malformed, Found::OtherDialect] {
         assert_eq!(path! { reading(INTERNAL, found); Unlock POINT => unlocked(); }, Step::Done(Done::Internal));
     }
@@ -226,8 +226,8 @@ fn a_start_that_fails_is_an_error_for_external_and_a_thread_for_robust() {
 }
 
 #[test]
-fn a_sequoia_server_by_hand_starts_where_nobody_listens() {
-    for found in nobody() {
+fn a_sequoia_server_by_hand_starts_if_no_process_listens() {
+    for found in undialable() {
         let start = path! { reading(Goal::Serve, found); Clear POINT => cleared(drawn(1)); };
         assert_eq!((start.holds(), start), (POINT, Step::Done(Done::Start)));
     }
@@ -245,7 +245,7 @@ fn a_connect_of_the_dialect_with_too_little_time_starts_nothing() {
     }
 }
 
-/// As `path`, for the start of a server: whether the point lock is held.
+/// As `path`, for the start of a server; holds only the point lock.
 macro_rules! starting {
     ($first:expr; $($variant:ident $locked:literal => $answer:ident($($with:expr),*);)*) => {{
         let step: serve::Step = $first;
@@ -258,7 +258,7 @@ macro_rules! starting {
     }};
 }
 
-/// The start is over, and the point is unlocked where it was locked.
+/// Returns the serving machine's step after the start, with the point unlocked.
 fn unlocked(step: serve::Step) -> serving::Step {
     match step {
         serve::Step::Serving(serving::Step::Unlock(question)) => question.unlocked(),
@@ -278,28 +278,28 @@ fn a_sequoia_server_without_a_cookie_or_a_handler_ends() {
         starting! { hand(); Build true => failed(); },
         starting! { hand(); Build true => built(); Listen true => failed(); },
     ] {
-        let serving::Step::Release(release) = unlocked(failed) else { panic!("it holds nothing but the point lock") };
+        let serving::Step::Release(release) = unlocked(failed) else { panic!("only the point lock was held") };
         assert_eq!(release.released(), serving::Step::Done(serving::Done::Failed));
     }
 }
 
 #[test]
-fn a_sequoia_server_serves_when_it_heard_its_cookie_or_wrote_its_record() {
-    let heard = starting! { serve::Step::new(Starter::Client);
+fn a_sequoia_server_serves_after_it_got_its_cookie_or_wrote_its_record() {
+    let received = starting! { serve::Step::new(Starter::Client);
         ReceiveCookie false => received(); Build false => built(); Ready false => said();
     };
     let wrote = starting! { serve::Step::new(Starter::Hand);
         Build true => built(); Listen true => listening(); Write true => written();
     };
-    assert!(wrote.holds_lock() && !heard.holds_lock());
-    for step in [heard, wrote] {
+    assert!(wrote.holds_lock() && !received.holds_lock());
+    for step in [received, wrote] {
         assert_eq!(unlocked(step).name(), "Serve");
     }
 }
 
 #[test]
 fn a_sequoia_server_restores_damage_and_ends_beside_another_record() {
-    for found in nobody() {
+    for found in undialable() {
         assert_eq!(checked(&found, &record(1)), Checked::Damaged);
         assert!(!may_withdraw(&found, &record(1)));
     }

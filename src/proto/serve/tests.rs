@@ -1,5 +1,5 @@
-//! The start of a server, stepped by hand; what a check comes to; and every step that a server can reach at all, with a
-//! client that comes and goes at any of them.
+//! Tests of a server's start, of the table of *Check*, and of every reachable step, with a client that arrives and
+//! leaves at any of them.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
@@ -16,7 +16,8 @@ const POINT: Holds = Holds { lock: true, life: false };
 const LIFE: Holds = Holds { lock: false, life: true };
 const BOTH: Holds = Holds { lock: true, life: true };
 
-/// Steps along a path of a machine, a line a step: its name, what is held there, and how it is answered.
+/// Follows a path of a machine, one step a line: its name, what is held there, and the method that returns the next
+/// step.
 macro_rules! path {
     ($machine:ident: $first:expr; $($variant:ident $holds:ident => $answer:ident($($with:expr),*);)*) => {{
         let step = $machine::from($first);
@@ -40,13 +41,13 @@ fn serving() -> Step {
     }
 }
 
-/// The start is over.
+/// Unwraps the serving machine's step after the start.
 fn serving_machine(step: Step) -> Serving {
     let Step::Serving(step) = step else { panic!("still at {}", step.name()) };
     step
 }
 
-/// The step, and that only this is held there.
+/// Asserts the name of the step and what is held there.
 #[track_caller]
 fn assert_at(step: &Step, name: &str, holds: Holds) {
     assert_eq!((step.name(), step.holds()), (name, holds));
@@ -85,7 +86,7 @@ fn a_server_without_the_lifetime_lock_is_busy_and_builds_nothing() {
 }
 
 #[test]
-fn a_claim_leaves_the_spawner_time_to_hear_that_it_is_busy() {
+fn a_claim_leaves_time_to_report_busy_to_the_spawner() {
     for step in [Step::new(Starter::Hand), path! { Step: Step::new(Starter::Spawner); Watch NOTHING => ordered(); }] {
         let Step::Claim(claim) = step else { panic!("{}", step.name()) };
         for (budget, share) in [(0, 0), (1, 0), (10_000, 5_000)] {
@@ -117,7 +118,7 @@ fn a_server_by_hand_that_cannot_start_releases_both_locks() {
     }
 }
 
-// What a check comes to.
+// The table of *Check*.
 
 fn of_scope(scope: Scope) -> Found {
     Found::Record(Record { scope, cookie: Cookie::new([9; 32]), ..sample() })
@@ -150,7 +151,7 @@ fn every_cell_of_the_table_of_life_file_and_point() {
             assert_eq!(Checked::of(LifeFile::Unheld, &found, true, &mine, &here), life_file_gone, "{found:?}");
         }
     }
-    // The same bytes in another file.
+    // A copy has the same bytes in another file.
     let copy = Found::Record(mine.clone());
     assert_eq!(Checked::of(LifeFile::Mine, &copy, false, &mine, &local), Checked::Damaged);
     assert_eq!(Checked::of(LifeFile::Unheld, &copy, false, &mine, &local), Checked::LifeFileGone);
@@ -158,18 +159,18 @@ fn every_cell_of_the_table_of_life_file_and_point() {
     assert_eq!(
         Checked::of(LifeFile::Mine, &foreign, true, &mine, &local),
         Checked::Damaged,
-        "nobody else holds my lifetime lock"
+        "no other server holds this lifetime lock"
     );
     assert_eq!(
         Checked::of(LifeFile::Mine, &foreign, true, &mine, &shared),
         Checked::Lost,
-        "another machine may not see my lock"
+        "another machine may not see this lock"
     );
 }
 
-// Every step that can be reached.
+// Every reachable step.
 
-/// What a true driver knows, told by the answers alone.
+/// The state that a correct driver has, derived from the results alone.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 struct World {
     holds: Holds,
@@ -178,22 +179,22 @@ struct World {
     listening: bool,
     registered: bool,
     retiring: bool,
-    /// The point was found damaged since it was locked.
+    /// The point was found damaged under the current point lock.
     damaged: bool,
-    /// The life file was found to be gone since the point was locked.
+    /// The life file was found gone under the current point lock.
     life_file_gone: bool,
     overdue: bool,
     withdrawn: bool,
 }
 
-/// The world with a change.
+/// Returns the world with a change.
 fn like(world: &World, change: fn(&mut World)) -> World {
     let mut world = world.clone();
     change(&mut world);
     world
 }
 
-/// All that can come next, the client's coming and going included.
+/// Returns everything that can come next, including the client's arrival and departure.
 fn answers(step: &Step, world: &World) -> Vec<(Step, World)> {
     let same = || world.clone();
     let like = |change| like(world, change);
@@ -202,7 +203,7 @@ fn answers(step: &Step, world: &World) -> Vec<(Step, World)> {
         Step::Claim(s) => vec![(s.clone().claimed(), like(|w| w.holds.life = true)), (s.busy(), same())],
         Step::Build(s) => vec![(s.clone().built(), like(|w| w.handler = true)), (s.failed(), same())],
         Step::Listen(s) => {
-            // Without a port the handler is not kept.
+            // A server without a port drops its handler.
             vec![(s.clone().listening(), like(|w| w.listening = true)), (s.failed(), like(|w| w.handler = false))]
         }
         Step::Ready(s) => vec![(s.said(), same())],
@@ -221,7 +222,7 @@ fn answers(step: &Step, world: &World) -> Vec<(Step, World)> {
     next
 }
 
-/// All that can come next of a server that serves, or did.
+/// Returns everything that can come next in the serving machine.
 fn serves(step: Serving, world: &World) -> Vec<(Serving, World)> {
     let same = || world.clone();
     let like = |change| like(world, change);
@@ -278,7 +279,7 @@ impl World {
         self.registered && !self.retiring
     }
 
-    /// What must be true at every step.
+    /// Asserts what must hold at every step.
     fn check(&self, step: &Step) {
         assert_eq!(step.holds(), self.holds, "held at {}", step.name());
         assert_eq!(self.gate.is_open(), self.serving(), "the gate at {}", step.name());
@@ -302,7 +303,7 @@ impl World {
         assert!(held, "{step:?} in {self:?}");
     }
 
-    /// Whether this is how a server in such a world may end.
+    /// Returns whether a server may end like this in this world.
     fn ended(&self, done: Done) -> bool {
         match done {
             Done::Busy | Done::Failed => !self.registered,
@@ -320,7 +321,7 @@ impl World {
 }
 
 #[test]
-fn every_reachable_step_keeps_what_a_server_promises() {
+fn every_reachable_step_keeps_the_guarantees_of_a_server() {
     for (starter, holds, never) in [
         (Starter::Spawner, NOTHING, &["Write"][..]),
         (Starter::Hand, POINT, &["Ready", "Refuse", "Registered", "Watch"]),

@@ -1,4 +1,4 @@
-//! The serving machine, stepped by hand: the gate, restoring, retiring.
+//! Tests of the serving machine: the gate, restoring, retiring.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const NOTHING: Holds = Holds { lock: false, life: false };
 const LIFE: Holds = Holds { lock: false, life: true };
 const BOTH: Holds = Holds { lock: true, life: true };
 
-/// Steps along a path, a line a step: its name, what is held there, and how it is answered.
+/// Follows a path, one step a line: its name, what is held there, and the method that returns the next step.
 macro_rules! path {
     ($first:expr; $($variant:ident $holds:ident => $answer:ident($($with:expr),*);)*) => {{
         let step: Step = $first;
@@ -43,7 +43,7 @@ fn withdraws(look: Step) -> Step {
     }
 }
 
-/// Retires without the point lock, from *Look* to the end: the point is not touched.
+/// Retires without the point lock, from *Look* to the end, and does not change the point.
 fn leaves(look: Step) -> Step {
     path! { look;
         Look LIFE => shut();
@@ -53,7 +53,7 @@ fn leaves(look: Step) -> Step {
     }
 }
 
-/// The step, and that only this is held there.
+/// Asserts the name of the step and what is held there.
 #[track_caller]
 fn assert_at(step: &Step, name: &str, holds: Holds) {
     assert_eq!((step.name(), step.holds()), (name, holds));
@@ -101,7 +101,7 @@ fn only_a_counted_client_keeps_the_gate_of_an_idle_server_open() {
             assert_eq!(gate.admit(), stays, "{why:?} with {clients}");
             let inside = clients + u32::from(stays);
             assert_eq!(gate.counted(), inside, "{why:?} with {clients}");
-            // Who is inside may finish, and is counted until then.
+            // A counted client may finish, and is counted until then.
             (0..inside).for_each(|_| gate.leave());
             assert_eq!(gate.counted(), 0, "{why:?} with {clients}");
         }
@@ -162,7 +162,7 @@ fn a_server_that_waits_to_restore_retires_when_asked() {
 }
 
 #[test]
-fn every_cell_of_what_a_try_of_the_point_lock_comes_to() {
+fn every_result_of_a_try_of_the_point_lock_for_every_purpose() {
     use Purpose::{Idle, Requested, Restore};
     for (purpose, tried, next, rests) in [
         (Idle, Tried::Locked, "Look", false),
@@ -233,7 +233,7 @@ fn a_server_makes_a_removed_life_file_again_under_the_point_lock() {
         serving(); Serve LIFE => check(); Check LIFE => checked(Checked::LifeFileGone); Lock LIFE => got();
         Recheck BOTH => checked(Checked::LifeFileGone);
     };
-    // Then the point is looked at as ever.
+    // The point is checked again afterwards.
     let recheck = path! { reclaim.clone(); Reclaim BOTH => claimed(); };
     assert_eq!(
         path! { recheck.clone(); Recheck BOTH => checked(Checked::Mine); Unlock BOTH => unlocked(); },
@@ -242,13 +242,13 @@ fn a_server_makes_a_removed_life_file_again_under_the_point_lock() {
     let restore = path! { recheck; Recheck BOTH => checked(Checked::Damaged); Restore BOTH => restored(); };
     assert_eq!(path! { restore; Unlock BOTH => unlocked(); }, serving());
     assert_eq!(path! { reclaim.clone(); Reclaim BOTH => failed(); Unlock BOTH => unlocked(); }, serving());
-    // Whoever has locked it is there to stay.
+    // If another process has locked it, the server retires.
     let step = leaves(path! { reclaim; Reclaim BOTH => lost(); Unlock BOTH => unlocked(); });
     assert_eq!(step, Step::Done(Done::Retired(Retire::Lost)));
 }
 
 #[test]
-fn a_look_asks_the_gate_why() {
+fn a_look_passes_the_reason_to_the_gate() {
     let idle = path! { serving(); Serve LIFE => idle(); Lock LIFE => got(); };
     let requested = path! { requested(); Lock LIFE => got(); };
     let lost = path! { serving(); Serve LIFE => check(); Check LIFE => checked(Checked::Lost); };

@@ -1,38 +1,38 @@
-//! Every step that can be reached, from every goal, by every answer.
+//! Walks every reachable step, from every goal and with every result.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use super::*;
 
-/// What a true driver knows, told by the answers alone.
+/// The state that a correct driver has, derived from the results alone.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 struct World {
     holds: Holds,
-    /// The lifetime lock was free, and nothing was started since.
+    /// The lifetime lock was free, and no server was started since.
     free: bool,
     cleared: bool,
     verified: bool,
-    /// What Robust falls back for happened, and then nobody was found alive.
+    /// A failure happened for which Robust falls back, and no live server was found since.
     listed: bool,
     looked: bool,
     suspect: Option<Record>,
     /// The suspect may be dialled again.
     again: bool,
-    /// It was waited for a life file, since the suspect was dialled first.
+    /// The client has waited for a life file since it first dialled the suspect.
     waited: bool,
     starts: u8,
     free_dials: u8,
-    /// Without faults only, for with them there is no end to it: how many dials, and who is dead.
+    /// The dials and the dead servers; counted only without faults, since faults leave them unbounded.
     dials: u8,
     gone: Vec<Record>,
 }
 
-/// Every answer to a step, and the world after it.
+/// Returns the step after every possible result of a step, and the world after it.
 fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, World)> {
     const OFTEN: bool = false;
     const FAULT: bool = true;
     let mut next = Vec::new();
-    let mut say = |fault: bool, step: Step, change: &dyn Fn(&mut World)| {
+    let mut add = |fault: bool, step: Step, change: &dyn Fn(&mut World)| {
         let mut world = world.clone();
         change(&mut world);
         world.enter(&step, faults);
@@ -45,29 +45,29 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
     let records = [1, 2].into_iter().chain(children).map(|number| (OFTEN, found(number)));
     let others = undialable().into_iter().enumerate().map(|(at, found)| (at >= 2, found));
     match step.clone() {
-        Step::Read(s) => records.chain(others).for_each(|(fault, found)| say(fault, s.clone().found(found), &same)),
+        Step::Read(s) => records.chain(others).for_each(|(fault, found)| add(fault, s.clone().found(found), &same)),
         Step::Reread(s) => records.chain(others).for_each(|(fault, found)| {
-            // A server withdraws its record under the lock before it goes.
+            // A server withdraws its record under the lock before it ends.
             let fault = fault || is_gone(&found);
             let next = s.clone().found(found.clone());
             let suspected = matches!(&next, Step::Probe(probe) if probe.row() == Row::Suspected);
-            say(fault, next, &|w| {
+            add(fault, next, &|w| {
                 if let (true, Found::Record(record)) = (suspected, &found) {
                     w.suspect = Some(record.clone());
                 }
             });
         }),
         Step::Lock(s) => {
-            say(OFTEN, s.clone().tried(Tried::Locked), &|w| w.holds.lock = true);
-            say(OFTEN, s.clone().tried(Tried::Busy), &same);
-            say(OFTEN, s.clone().tried(Tried::Elsewhere), &same);
-            say(true, s.tried(Tried::Failed), &same);
+            add(OFTEN, s.clone().tried(Tried::Locked), &|w| w.holds.lock = true);
+            add(OFTEN, s.clone().tried(Tried::Busy), &same);
+            add(OFTEN, s.clone().tried(Tried::Elsewhere), &same);
+            add(true, s.tried(Tried::Failed), &same);
         }
         Step::Probe(s) => LIFETIMES.into_iter().for_each(|lifetime| {
-            // A life file is there before a record, and not removed but by a fault.
+            // A life file exists before a record, and only a fault removes it.
             let removed = lifetime == Lifetime::Absent && s.row() != Row::Nothing;
-            say(removed || lifetime == Lifetime::CannotTell, s.clone().answered(lifetime), &|w| {
-                // Beside a whole record of here, only who waited for a life file takes one that is absent for free.
+            add(removed || lifetime == Lifetime::CannotTell, s.clone().answered(lifetime), &|w| {
+                // Beside a complete record of this place, an absent life file counts as free only after a wait.
                 let waits = matches!(s.row(), Row::Suspected | Row::Apart | Row::Newer | Row::Replaced) && !w.waited;
                 w.waited &= lifetime == Lifetime::Absent;
                 w.free = lifetime == Lifetime::Free || (lifetime == Lifetime::Absent && !waits);
@@ -77,41 +77,41 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
             });
         }),
         Step::Clear(s) => {
-            say(OFTEN, s.clone().cleared(drawn(10 + world.starts)), &|w| w.cleared = true);
-            say(FAULT, s.too_late(), &same);
+            add(OFTEN, s.clone().cleared(drawn(10 + world.starts)), &|w| w.cleared = true);
+            add(FAULT, s.too_late(), &same);
         }
         Step::Spawn(s) => {
             let started = |w: &mut World| (w.holds, w.free, w.cleared, w.starts) = (CHILD, false, false, w.starts + 1);
-            say(OFTEN, s.clone().spawned(), &started);
-            say(FAULT, s.cannot_execute(), &listed);
+            add(OFTEN, s.clone().spawned(), &started);
+            add(FAULT, s.cannot_execute(), &listed);
         }
         Step::Await(s) => {
-            say(OFTEN, s.clone().ready(record(9 + world.starts)), &same);
-            say(OFTEN, s.clone().busy(), &|w| w.starts -= 1);
-            say(FAULT, s.clone().ready(record(1)), &listed);
-            say(FAULT, s.failed(), &listed);
+            add(OFTEN, s.clone().ready(record(9 + world.starts)), &same);
+            add(OFTEN, s.clone().busy(), &|w| w.starts -= 1);
+            add(FAULT, s.clone().ready(record(1)), &listed);
+            add(FAULT, s.failed(), &listed);
         }
         Step::Verify(s) => LIFETIMES.into_iter().for_each(|lifetime| {
             let held = lifetime == Lifetime::Held;
-            say(!held, s.clone().answered(lifetime), &|w| w.verified = held);
+            add(!held, s.clone().answered(lifetime), &|w| w.verified = held);
         }),
-        Step::Write(s) => say(OFTEN, s.written(), &|w| w.holds = WHOLE),
-        Step::Confirm(s) => say(OFTEN, s.confirmed(), &|w| (w.holds, w.verified) = (POINT, false)),
+        Step::Write(s) => add(OFTEN, s.written(), &|w| w.holds = WHOLE),
+        Step::Confirm(s) => add(OFTEN, s.confirmed(), &|w| (w.holds, w.verified) = (POINT, false)),
         Step::Fallback(s) => {
-            say(OFTEN, s.clone().free(), &|w| w.looked = true);
-            say(OFTEN, s.not_free(), &|w| w.listed = false);
+            add(OFTEN, s.clone().free(), &|w| w.looked = true);
+            add(OFTEN, s.not_free(), &|w| w.listed = false);
         }
-        Step::Kill(s) => say(OFTEN, s.killed(), &|w| w.holds.child = false),
-        Step::Unlock(s) => say(OFTEN, s.unlocked(), &|w| (w.holds.lock, w.free, w.cleared) = (false, false, false)),
-        Step::Backoff(s) => say(OFTEN, s.elapsed(), &same),
-        Step::Wait(s) => say(FAULT, s.elapsed(), &|w| w.waited = true),
-        Step::Dial(s) => say(OFTEN, s.connected(NONCE), &same),
-        Step::Hello(s) => say(OFTEN, s.sent(), &same),
+        Step::Kill(s) => add(OFTEN, s.killed(), &|w| w.holds.child = false),
+        Step::Unlock(s) => add(OFTEN, s.unlocked(), &|w| (w.holds.lock, w.free, w.cleared) = (false, false, false)),
+        Step::Backoff(s) => add(OFTEN, s.elapsed(), &same),
+        Step::Wait(s) => add(FAULT, s.elapsed(), &|w| w.waited = true),
+        Step::Dial(s) => add(OFTEN, s.connected(NONCE), &same),
+        Step::Hello(s) => add(OFTEN, s.sent(), &same),
         Step::Prove(s) => {
             let proof = s.judge(&server_proof(goal, s.record())).unwrap();
-            say(OFTEN, s.proved(proof), &same);
+            add(OFTEN, s.proved(proof), &same);
         }
-        Step::Welcome(s) => say(OFTEN, s.welcomed(WELCOMED), &same),
+        Step::Welcome(s) => add(OFTEN, s.welcomed(WELCOMED), &same),
         Step::Done(_) => {}
     }
     if let Step::Dial(Dial { dialing })
@@ -119,12 +119,12 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
     | Step::Prove(Prove { dialing, .. })
     | Step::Welcome(Welcome { dialing, .. }) = step
     {
-        // Without faults a server is told from a dead one, and none retires while the point is locked.
+        // Without faults only a dead server fails a dial, and no server retires while the point is locked.
         let failure = SUSPICIONS.map(|failure| (step.holds().lock, failure));
         for (fault, failure) in
             failure.into_iter().chain([(FAULT, DialFailure::Local), (FAULT, DialFailure::Unsupported(NO))])
         {
-            say(fault, failed(step.clone(), failure), &|w| {
+            add(fault, failed(step.clone(), failure), &|w| {
                 w.waited &= w.suspect.as_ref() == Some(&dialing.record);
                 w.suspect = Some(dialing.record.clone());
                 w.gone.extend((!faults).then(|| dialing.record.clone()));
@@ -135,7 +135,7 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
 }
 
 impl World {
-    /// Counts dials, and sees to it that they are allowed.
+    /// Counts dials, and asserts that they are allowed.
     fn enter(&mut self, step: &Step, faults: bool) {
         if let Step::Dial(dial) = step {
             let again = self.suspect.as_ref() == Some(dial.record());
@@ -146,7 +146,7 @@ impl World {
         self.again &= matches!(step, Step::Unlock(_) | Step::Backoff(_) | Step::Wait(_) | Step::Read(_));
     }
 
-    /// What must be true at every step.
+    /// Asserts what must hold at every step.
     fn check(&self, goal: Goal, step: &Step) {
         assert_eq!(step.holds(), self.holds, "held at {}", step.name());
         assert!(self.starts <= 3 && self.free_dials <= 2 && self.dials <= 3, "at {} in {self:?}", step.name());
@@ -164,7 +164,7 @@ impl World {
     }
 }
 
-/// Walks every step of a goal that can be reached; answers their names and how it can end.
+/// Walks every reachable step of a goal. Returns the names of the steps and of the ends.
 fn walk(goal: Goal, faults: bool) -> (BTreeSet<&'static str>, String) {
     let mut open = VecDeque::from([(Step::new(goal, shared(here()), Versions::ANY), World::default())]);
     let (mut seen, mut names, mut ends) = (HashSet::new(), BTreeSet::new(), BTreeSet::new());
@@ -183,7 +183,7 @@ fn walk(goal: Goal, faults: bool) -> (BTreeSet<&'static str>, String) {
 }
 
 #[test]
-fn every_reachable_step_keeps_what_its_goal_promises() {
+fn every_reachable_step_keeps_the_guarantees_of_its_goal() {
     let all = "Await Backoff Clear Confirm Dial Done Fallback Hello Kill Lock Probe Prove Read Reread Spawn Unlock \
                Verify Wait Welcome Write";
     let spawning = "Await Confirm Kill Spawn Verify Write Fallback";

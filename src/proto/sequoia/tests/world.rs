@@ -1,7 +1,7 @@
-//! Clients and servers of the dialect in a world of their own: a point with a lock, ports, processes.
+//! Explores clients and servers of the dialect in a model world: a point with a lock, ports, processes.
 //!
-//! Every order of their steps is walked. What must be true in every state is asserted there; what must be possible from
-//! every state is asked of the whole graph.
+//! The tests walk every order of the steps. They assert what must hold in every state, and check on the whole graph
+//! what must be reachable from every state.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -21,7 +21,7 @@ enum Who {
     Server(u8),
 }
 
-/// What may happen beside the steps, and how often.
+/// How often each event besides the steps may happen.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 struct Faults {
     idle: u8,
@@ -37,7 +37,7 @@ struct Faults {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Client {
-    /// `None`: it was killed.
+    /// `None` if the client was killed.
     step: Option<Step>,
     child: Option<u8>,
     /// Whether a server counted it.
@@ -46,12 +46,12 @@ struct Client {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Server {
-    /// `None`: it is gone.
+    /// `None` if the server is gone.
     step: Option<serve::Step>,
     listens: bool,
     registered: bool,
     gate: Gate,
-    /// Who said the cookie and was not let in yet, and who is being served.
+    /// The clients that sent the cookie and are not admitted yet, and those that are.
     queue: Vec<usize>,
     inside: Vec<usize>,
 }
@@ -88,7 +88,7 @@ impl World {
     }
 
     fn write(&mut self, who: Who, point: Point) {
-        assert_eq!(self.lock, Some(who), "the point is changed by who has no lock");
+        assert_eq!(self.lock, Some(who), "only the holder of the lock changes the point");
         self.point = point;
         if let Point::Of(number) = point {
             self.servers.get_mut(&number).unwrap().registered = true;
@@ -111,7 +111,7 @@ impl World {
         assert!(self.servers.insert(number, server).is_none());
     }
 
-    /// Every world that may come next.
+    /// Returns every world that may come next.
     fn next(&self) -> Vec<World> {
         let mut next = Vec::new();
         for who in 0..self.clients.len() {
@@ -153,7 +153,7 @@ impl World {
                         w.servers.get_mut(&u8::try_from(record.port.get()).unwrap()).unwrap().queue.push(who);
                     });
                 } else {
-                    // It died since. What is sent into a reset connection may be taken for sent.
+                    // The server died since. The client may not notice that the connection is reset.
                     say(s.clone().failed(DialFailure::Closed), &same);
                     say(s.sent(), &same);
                 }
@@ -180,7 +180,7 @@ impl World {
             }),
             Step::Unlock(s) => say(s.unlocked(), &|w| w.lock = None),
             Step::Backoff(s) => say(s.elapsed(), &same),
-            // From here on it is a server, under another name: it takes its lock along.
+            // The client becomes a server here, and passes its lock on to it.
             Step::Done(Done::Start) => say(Step::Done(Done::Internal), &|w| {
                 w.start(fresh, Starter::Hand);
                 w.lock = Some(Who::Server(fresh));
@@ -277,8 +277,8 @@ impl World {
                 (server.listens, server.queue) = (false, Vec::new());
             }),
             Serving::Unlock(s) => say(s.unlocked(), &|w| w.lock = None),
-            // There is no life file.
-            Serving::Reclaim(_) => unreachable!("it is never robbed"),
+            // The dialect has no life file.
+            Serving::Reclaim(_) => unreachable!("the dialect has no life file to lose"),
             Serving::Drain(s) => say(s.drained(), &same),
             Serving::Release(s) => say(s.released(), &same),
             Serving::Done(_) => {
@@ -330,12 +330,12 @@ impl World {
         }
     }
 
-    /// Servers that are registered and serve.
+    /// Returns the number of servers that are registered and serve.
     fn serving(&self) -> usize {
         self.servers.values().filter(|server| server.registered && server.gate.is_open()).count()
     }
 
-    /// Whether a client takes itself for connected, and nobody knows of it, or will.
+    /// Returns whether a client is connected in its own view, but no server will ever count it.
     fn lost(&self) -> bool {
         self.clients.iter().enumerate().any(|(who, client)| match &client.step {
             Some(Step::Done(Done::Connected(record))) => {
@@ -349,7 +349,7 @@ impl World {
         self.clients.iter().all(|client| matches!(client.step, None | Some(Step::Done(_))))
     }
 
-    /// What must be true in every state.
+    /// Asserts what must hold in every state.
     fn check(&self) {
         for (who, client) in self.clients.iter().enumerate() {
             let Some(step) = &client.step else { continue };
@@ -364,7 +364,7 @@ impl World {
     }
 }
 
-/// What came up anywhere.
+/// What the walk has seen in any state.
 #[derive(Default, PartialEq, Eq, Debug)]
 struct Seen {
     most_serving: usize,
@@ -372,7 +372,7 @@ struct Seen {
     ends: std::collections::BTreeSet<&'static str>,
 }
 
-/// Walks everything that may happen, and sees to it that from everywhere each client that lives can come to an end.
+/// Walks everything that may happen, and asserts that each live client can end from every state.
 fn walk(first: World) -> Seen {
     let mut ids = HashMap::from([(first.clone(), 0)]);
     let mut open = VecDeque::from([first]);
@@ -410,7 +410,7 @@ fn walk(first: World) -> Seen {
             over.extend(&before[id]);
         }
     }
-    assert!(ends.iter().all(|ends| *ends), "somebody can wait for ever");
+    assert!(ends.iter().all(|ends| *ends), "a client can wait forever");
     seen
 }
 
@@ -432,7 +432,7 @@ fn killed_dialect_processes_leave_no_second_server_and_no_lock() {
     let left = Faults { kill_client: 1, kill_server: 1, idle: 1, ..Faults::default() };
     let seen = walk(World::new(&[EXTERNAL; 2], Point::Empty, left));
     assert_eq!((seen.most_serving, seen.ends), (1, ends(&["Connected", "Failed"])));
-    assert!(seen.lost, "who said its cookie to a server that was killed is told by nobody");
+    assert!(seen.lost, "a client whose server was killed after the cookie does not learn of it");
 }
 
 #[test]

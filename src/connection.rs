@@ -1,4 +1,4 @@
-//! A connection to a server, and how it came about.
+//! A connection to a server, with the report of how it was made.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use crate::stream::Stream;
 
 /// An authenticated connection to a server that counts this client.
 ///
-/// It is `Send`, and dropping it ends it. Nothing is sent on it by itself, so nothing tells that it has ended but its
-/// use. With the feature `capnp`, `run` and `bootstrap` speak Cap'n Proto on it.
+/// It is `Send`. Dropping it ends the connection. The crate sends nothing on it, so only its use shows that the server
+/// has ended it. With the feature `capnp`, `run` and `bootstrap` use it for Cap'n Proto RPC.
 ///
 /// ```no_run
 /// # use rendezvous_ipc::{Descriptor, Error};
@@ -24,12 +24,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// How this client came to its server. Clone it to keep it: what uses the connection consumes it.
+    /// Returns how this client reached its server. Clone it to keep it: the methods that use the connection consume it.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
     }
 
-    /// The authenticated stream, for a protocol of your own. Dropping it ends the connection.
+    /// Returns the authenticated stream, for a protocol of your own. Dropping the stream ends the connection.
     pub fn into_stream(self) -> Stream {
         self.stream
     }

@@ -1,4 +1,4 @@
-//! Where services live, and where their programs are.
+//! The directories of a set of services: the home of their points, and the directory of their programs.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -13,8 +13,8 @@ use crate::policy::Policy;
 
 /// A home directory for points, and a lib directory for programs.
 ///
-/// A server that is started for a client is given the client's context on its command line, so both sides
-/// build it with [`Context::from_args`]. A [`Descriptor`](crate::Descriptor) holds a clone.
+/// A client passes its context on the command line of the server that it starts, so both sides build it with
+/// [`Context::from_args`]. A [`Descriptor`](crate::Descriptor) holds a clone.
 ///
 /// ```
 /// # use rendezvous_ipc::{Context, Policy};
@@ -26,17 +26,17 @@ use crate::policy::Policy;
 #[derive(Clone, Debug)]
 pub struct Context {
     home: PathBuf,
-    /// Not known where none was given and the system does not say where this program is.
+    /// `None` where none was given and the system does not report the path of this program.
     lib: Option<PathBuf>,
     policy: Policy,
     ephemeral: Option<Hold>,
     started: Started,
 }
 
-/// By whom this process was started as a server.
+/// How this process was started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Started {
-    /// By nobody: by hand.
+    /// Not by a client.
     #[default]
     Hand,
     /// By a client: a final `--spawned`.
@@ -47,15 +47,16 @@ pub(crate) enum Started {
 }
 
 impl Context {
-    /// The default context of `name`, which names a directory, best in reverse domain notation. For programs that never
-    /// serve: one that does takes [`Context::from_args`].
+    /// Returns the default context of `name`, which names a directory, best in reverse domain notation.
     ///
-    /// The home is `name` in the user's data directory: `$XDG_DATA_HOME`, or `$HOME/.local/share`. It is created
-    /// when it is needed, for its owner alone; one that is there may not be another's, or written by others. Lib is the directory of the
-    /// running program.
+    /// It is for programs that never serve. A program that serves uses [`Context::from_args`].
+    ///
+    /// The home is the directory `name` in the user's data directory, `$XDG_DATA_HOME` or `$HOME/.local/share`. The
+    /// crate creates it when it is first needed, for its owner alone. A home that another user owns, or that others may
+    /// write, is refused. The lib directory is that of the running program.
     ///
     /// # Errors
-    /// [`Error::Usage`] where `name` is not one path component of 1 to 200 bytes without a dot in front, or neither
+    /// [`Error::Usage`] if `name` is not one path component of 1 to 200 bytes without a leading dot, or if neither
     /// variable names an absolute directory.
     ///
     /// ```
@@ -68,19 +69,20 @@ impl Context {
         Self::build(name, Args::default())
     }
 
-    /// A context that ends with its creator, for tests and for what nobody else is to share.
+    /// Creates a context that ends with this process, for tests and for services that no other program shares.
     ///
-    /// Its home is a new temporary directory for its owner alone. When the last clone of it is dropped (descriptors hold
-    /// one), its servers retire and the directory is removed, with all that is in it. When its creator is killed
-    /// instead, its servers notice and retire as well; the directory stays, with the points, which are empty by then,
-    /// their other files, and what a handler has made.
+    /// Its home is a new temporary directory for its owner alone. When the last clone of the context is dropped, its
+    /// servers retire, and the directory is removed with all its contents. Descriptors and connections hold clones. If
+    /// this process is killed instead, its servers notice and retire as well. The directory then stays, with the points
+    /// (empty by then), the other files beside them, and the files of the handlers.
     ///
-    /// With another home ([`with_home`](Context::with_home), or `--home` beside `--ephemeral`) that one is not removed.
-    /// Nothing is awaited: the directory is gone before a handler that writes at its end can do so. Where that matters,
-    /// [`retire`](crate::Descriptor::retire) first. Connections hold the context, too.
+    /// A home that is set otherwise ([`with_home`](Context::with_home), or `--home` beside `--ephemeral`) is not
+    /// removed. The drop does not wait for the servers: the directory is removed before a handler can write at its end.
+    /// Where that matters, call [`retire`](crate::Descriptor::retire) first.
     ///
     /// # Errors
-    /// As of [`Context::new`], but that no variable is needed; and [`Error::File`] where the directory cannot be made.
+    /// As for [`Context::new`], except that no variable is needed; and [`Error::File`] if the directory cannot be
+    /// created.
     ///
     /// ```
     /// # use rendezvous_ipc::Context;
@@ -95,15 +97,15 @@ impl Context {
         Self::build(name, Args { ephemeral: true, ..Args::default() })
     }
 
-    /// The context that this program's command line asks for, or the default one of `name`.
+    /// Returns the context that this program's command line describes, or else the default context of `name`.
     ///
-    /// Reads `--home DIRECTORY`, `--lib DIRECTORY`, `--ephemeral`, behind which `true` or `false` may stand, and a final
-    /// `--spawned` (or, with the feature `sequoia`, `--socket 0`), which says that a client started this process as a server.
-    /// All other arguments are the program's own and are not looked at. A relative directory is taken from the current
-    /// one, now. There is no `--home=DIRECTORY`.
+    /// It reads `--home DIRECTORY`, `--lib DIRECTORY`, `--ephemeral`, which `true` or `false` may follow, and a final
+    /// `--spawned` (or, with the feature `sequoia`, `--socket 0`), by which a client marks a process that it starts as
+    /// a server. It ignores all other arguments, which belong to the program. A relative directory is resolved against
+    /// the current directory at once. `--home=DIRECTORY` is not supported.
     ///
     /// # Errors
-    /// [`Error::Usage`] as of [`Context::new`], or where a directory is missing behind its flag; its text is the usage.
+    /// [`Error::Usage`] as for [`Context::new`], or if a flag has no directory; its text is the usage.
     ///
     /// ```
     /// # use rendezvous_ipc::Context;
@@ -136,9 +138,9 @@ impl Context {
         })
     }
 
-    /// Puts the home elsewhere. A relative path is taken from the current directory, now.
+    /// Sets the home directory. A relative path is resolved against the current directory at once.
     ///
-    /// Descriptors that were made before keep the old one. Where the path is relative and there is no current directory,
+    /// Descriptors that exist already keep the old home. If the path is relative and there is no current directory,
     /// [`Descriptor::new`](crate::Descriptor::new) fails.
     ///
     /// ```
@@ -152,10 +154,11 @@ impl Context {
         Context { home: absolute_if_known(home.into()), ..self }
     }
 
-    /// Looks for relative programs elsewhere. A relative path is taken from the current directory, now.
+    /// Sets the directory in which relative programs are looked up. A relative path is resolved against the current
+    /// directory at once.
     ///
-    /// A descriptor's [`program`](crate::Descriptor::program) goes by the lib that its context had when it was made. Where the
-    /// path is relative and there is no current directory, programs have to be given by their whole paths.
+    /// Descriptors that exist already keep the old one. If the path is relative and there is no current directory,
+    /// [`Descriptor::program`](crate::Descriptor::program) needs an absolute path.
     ///
     /// ```
     /// # use rendezvous_ipc::Context;
@@ -168,7 +171,8 @@ impl Context {
         Context { lib: Some(absolute_if_known(lib.into())), ..self }
     }
 
-    /// Starts servers by another policy. [`Policy::External`] unless set. A server that is started does not inherit it.
+    /// Sets the policy by which servers are started. The default is [`Policy::External`]. A started server does not
+    /// inherit it.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Policy};
@@ -182,28 +186,31 @@ impl Context {
         Context { policy, ..self }
     }
 
-    /// How servers are started, unless a connect says else.
+    /// Returns the policy by which servers are started, which a connect can override.
     pub fn policy(&self) -> Policy {
         self.policy
     }
 
-    /// The directory of the points: absolute. It need not be there yet.
+    /// Returns the absolute path of the directory of the points. The directory need not exist yet.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// The directory of the programs: absolute. `None` where none was given and the system does not say where this
-    /// program is, as without `/proc`: a program that only joins needs none.
+    /// Returns the absolute path of the directory of the programs.
+    ///
+    /// It is `None` if none was set and the system does not report the path of this program, as without `/proc`. A
+    /// program that only joins servers needs none.
     pub fn lib(&self) -> Option<&Path> {
         self.lib.as_deref()
     }
 
-    /// Fails where the home is relative, for there was no current directory.
+    /// Fails if the home is relative, which it is only where there was no current directory.
     pub(crate) fn check_home(&self) -> Result<(), Error> {
         if self.home.is_absolute() { Ok(()) } else { Err(Error::file(&self.home, io::ErrorKind::NotFound.into())) }
     }
 
-    /// What holds the servers of an ephemeral context; `None` where that is over, too.
+    /// Returns what keeps the servers of an ephemeral context alive, or `None` if the context is not ephemeral or has
+    /// ended.
     pub(crate) fn hold(&self) -> Option<Arc<Ephemeral>> {
         match self.ephemeral.as_ref()? {
             Hold::Own(hold) => Some(hold.clone()),
@@ -211,7 +218,7 @@ impl Context {
         }
     }
 
-    /// The same context for a server in this process, which does not keep alive what its users let go.
+    /// Returns the same context for a server in this process. It does not keep an ephemeral context alive.
     pub(crate) fn lent(&self) -> Self {
         let ephemeral = self.ephemeral.as_ref().map(|hold| match hold {
             Hold::Own(hold) => Hold::Lent(Arc::downgrade(hold)),
@@ -220,22 +227,22 @@ impl Context {
         Context { ephemeral, ..self.clone() }
     }
 
-    /// Whether it ends with its creator: made by [`Context::ephemeral`], or of arguments that say so.
+    /// Returns whether the context is ephemeral: by [`Context::ephemeral`], or by `--ephemeral` on the command line.
     pub fn is_ephemeral(&self) -> bool {
         self.ephemeral.is_some()
     }
 
-    /// By whom this process was started as a server.
+    /// Returns how this process was started.
     pub(crate) fn started(&self) -> Started {
         self.started
     }
 
-    /// Whether a client started this process as a server, as the arguments of [`Context::from_args`] tell.
+    /// Returns whether a client started this process as a server, by the arguments of [`Context::from_args`].
     pub fn is_spawned(&self) -> bool {
         self.started != Started::Hand
     }
 
-    /// The arguments that give this context to a server.
+    /// Returns the arguments that pass this context to a server.
     pub(crate) fn to_args(&self) -> impl Iterator<Item = &OsStr> {
         let ephemeral = self.ephemeral.as_ref().map(|_| OsStr::new("--ephemeral"));
         self.places().chain(ephemeral).chain([OsStr::new("--spawned")])
@@ -293,7 +300,7 @@ impl Args {
     }
 }
 
-/// Whether a client started this process as a server, whatever context it has made of its arguments.
+/// Returns whether a client started this process as a server, by its arguments alone.
 pub(crate) fn started_as_server() -> bool {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
     started(&args) != Started::Hand
@@ -308,7 +315,7 @@ fn started(args: &[OsString]) -> Started {
     }
 }
 
-/// Checks that a name is one path component that can stand in front of a suffix.
+/// Checks that a name is one path component to which a suffix can be added.
 pub(crate) fn component(name: &str) -> Result<&str, Error> {
     let short = (1..=200).contains(&name.len());
     let plain = !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
@@ -324,7 +331,7 @@ fn data_directory() -> Result<PathBuf, Error> {
     directory.ok_or(Error::Usage(Usage::NoHome))
 }
 
-/// Returns the path as it is where there is no current directory.
+/// Returns the absolute path, or the path unchanged if there is no current directory.
 fn absolute_if_known(path: PathBuf) -> PathBuf {
     absolute(path.clone()).unwrap_or(path)
 }

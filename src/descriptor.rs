@@ -1,4 +1,4 @@
-//! What is needed to reach or to start one service.
+//! The description of one service, from which clients connect and servers serve.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,29 +24,29 @@ use crate::transport::Transport;
 /// The same value serves both sides. A client calls [`connect`](Descriptor::connect); the program that it starts
 /// builds the same descriptor and calls [`serve`](Descriptor::serve).
 ///
-/// A setter takes the descriptor and returns it, and never fails: what makes no sense is [`Error::Usage`] at the call that
-/// needs it. [`Context`] has setters of the same kind, named `with_…` beside its getters.
+/// A setter takes the descriptor and returns it, and never fails: a wrong value is [`Error::Usage`] at the first call
+/// that needs it. [`Context`] has setters of the same kind, named `with_…`.
 #[derive(Clone, Debug)]
 pub struct Descriptor {
     service: Service,
     factory: Option<Factory>,
 }
 
-/// What stands behind the point's name for the life file. Frozen for all formats to come.
+/// The suffix of the life file's name. All future formats keep it.
 const LIFE: &str = "life";
-/// What stands behind the point's name for the log.
+/// The suffix of the log's name.
 const LOG: &str = "log";
-/// What stands at the end of a socket's name.
+/// The suffix of a socket's name.
 const SOCK: &str = "sock";
 
 impl Descriptor {
-    /// Describes the service `name` of a context. Touches no file.
+    /// Describes the service `name` of a context. It opens and creates no file.
     ///
     /// The descriptor holds a clone of the context, and with it the home that the context has now.
     ///
     /// # Errors
-    /// [`Error::Usage`] where `name` is not one path component, or ends in `.life`, `.log` or `.sock`; [`Error::File`] where
-    /// the context was given a relative home and there is no current directory.
+    /// [`Error::Usage`] if `name` is not one path component, or ends in `.life`, `.log` or `.sock`; [`Error::File`] if
+    /// the home of the context is relative and there is no current directory.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Error};
@@ -79,11 +79,12 @@ impl Descriptor {
         Ok(Descriptor { service, factory: None })
     }
 
-    /// The service is served by a program of its own: absolute, or relative to the context's lib directory.
+    /// Sets the program that serves the service: an absolute path, or one relative to the context's lib directory.
     ///
-    /// It is run with these arguments, then the context's (`--home`, `--lib`, and `--ephemeral` if it is that), then
-    /// `--spawned`, in the context's home directory, and has to call [`serve`](Descriptor::serve). Until it does it
-    /// must not print to standard output, which is where its reply is awaited.
+    /// A client runs it in the context's home directory, with these arguments, then the context's (`--home`, `--lib`,
+    /// and `--ephemeral` if the context is ephemeral), then `--spawned`. The program has to call
+    /// [`serve`](Descriptor::serve). Until then it must not print to standard output, on which the client waits for its
+    /// reply.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor};
@@ -103,11 +104,12 @@ impl Descriptor {
         self
     }
 
-    /// The service is served by this program, run with these arguments: see [`program`](Descriptor::program).
+    /// Sets this program, with these arguments, as the one that serves the service: see
+    /// [`program`](Descriptor::program).
     ///
-    /// A program that was replaced by a rebuild while it runs starts the new one. Where the system does not say which
-    /// program this is (there is no `/proc`), the service has none: whoever joins, looks or retires needs none, and the
-    /// first connect that has to start one is [`Error::Usage`].
+    /// If a rebuild replaces the program while it runs, the new one is started. If the system does not report the path
+    /// of this program (there is no `/proc`), the service has no program: joining, inspecting and retiring still work,
+    /// and a connect that has to start a server fails with [`Error::Usage`].
     ///
     /// ```no_run
     /// # use rendezvous_ipc::{Context, Descriptor, Error};
@@ -130,7 +132,9 @@ impl Descriptor {
         }
     }
 
-    /// By what the server is reached, which is the server's choice: a client goes by the record. A Unix socket unless set.
+    /// Sets the transport on which the server listens. The default is a Unix socket.
+    ///
+    /// The server chooses the transport; a client uses the one that the record names.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Transport};
@@ -144,7 +148,7 @@ impl Descriptor {
         self
     }
 
-    /// Speaks another protocol at this point. [`Dialect::Native`] unless set. It needs the feature `sequoia`.
+    /// Sets the protocol of this point. The default is [`Dialect::Native`]. It needs the feature `sequoia`.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Dialect};
@@ -164,9 +168,10 @@ impl Descriptor {
         self
     }
 
-    /// Sets the limits. [`Limits`] says which of them the client goes by, and which the server.
+    /// Sets the limits. [`Limits`] says which of them apply to the client, and which to the server.
     ///
-    /// Limits that do not hang together are [`Error::Usage`] at the first call that needs them; the text names the rule.
+    /// Limits that contradict each other are [`Error::Usage`] at the first call that needs them; its text names the
+    /// rule.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Limits};
@@ -182,11 +187,13 @@ impl Descriptor {
         self
     }
 
-    /// The version of the service that this program offers, a number of your own that only grows. 0 unless set.
+    /// Sets the version of the service that this program offers: a number of your own that only grows. The default is
+    /// 0.
     ///
-    /// A client asks a server of an older version to retire, waits until it has drained, and starts its own; a client
-    /// of an older version joins. So there is no fight between two. With [`Policy::Internal`] an older one is joined,
-    /// too, for nothing could be started in its place. A server that is started by hand replaces nobody.
+    /// A client requests that a server of an older version retire, waits until it has drained, and starts its own. A
+    /// client of an older version than the server joins it. So two programs never replace each other in turn. With
+    /// [`Policy::Internal`] a client joins an older server, too, since it could start none in its place. A server that
+    /// is started by hand replaces no other.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor};
@@ -201,22 +208,22 @@ impl Descriptor {
         self
     }
 
-    /// The newest version of the service that this program understands as a client. Any unless set.
+    /// Sets the newest version of the service that this program understands as a client. By default it accepts any.
     ///
-    /// A live server of a newer one is left alone, whatever the policy: [`Error::TooNew`]. See
-    /// [`version`](Descriptor::version).
+    /// A connect to a live server of a newer version fails with [`Error::TooNew`] under every policy, and leaves the
+    /// server alone. See [`version`](Descriptor::version).
     #[must_use]
     pub fn newest(mut self, newest: u32) -> Self {
         self.service.newest = newest;
         self
     }
 
-    /// What handles clients: each gets an authenticated stream, for a protocol of your own.
+    /// Sets the handler of clients: it gets an authenticated stream for each, for a protocol of your own.
     ///
-    /// `build` runs once in the server, after it holds the lifetime lock and before anyone can connect. What it
-    /// answers is called for each client; its future is the client's session, and a client is counted until it ends.
-    /// Sessions run side by side on one thread of their own. A panic ends its own session only; a session that
-    /// blocks the thread holds up the other sessions, but no handshake.
+    /// `build` runs once in the server, after the server has taken the lifetime lock and before a client can connect.
+    /// The closure that it returns is called for each client. Its future is the client's session, and the client is
+    /// counted until that ends. Sessions run concurrently on one thread of their own. A panic ends only its own
+    /// session. A session that blocks the thread delays the other sessions, but no handshake.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Stream};
@@ -243,8 +250,8 @@ impl Descriptor {
 
     /// Connects to the server of this service, and starts it if there is none.
     ///
-    /// Works from a multi-thread runtime as from a current-thread one, with I/O and time enabled. A server that lives
-    /// is joined without taking any lock. By which policy one is started the context says.
+    /// It works in a multi-thread and in a current-thread runtime, with I/O and time enabled. To join a live server it
+    /// takes no lock. The context's [`policy`](Context::policy) decides how a server is started.
     ///
     /// ```no_run
     /// # use rendezvous_ipc::{Descriptor, Error, Origin};
@@ -257,18 +264,18 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// [`Error`] says at which stage and what to do; [the manual](crate::manual::errors) has them all. Never takes
-    /// longer than [`Limits::connect`].
+    /// [`Error`] says at which stage the connect failed and what to do; [the manual](crate::manual::errors) lists all
+    /// errors. It never takes longer than [`Limits::connect`].
     ///
     /// # Cancel safety
-    /// Dropped at any await it leaves no lock, no child and no half-written record.
+    /// A future that is dropped at any await leaves no lock, no child and no half-written record.
     pub async fn connect(&self) -> Result<Connection, Error> {
         self.connect_with_policy(self.service.context.policy()).await
     }
 
     /// Connects as [`connect`](Descriptor::connect) does, by this policy instead of the context's.
     ///
-    /// [`Policy::Robust`] without a handler is [`Policy::External`]: there is nothing to fall back to.
+    /// Without a handler, [`Policy::Robust`] acts as [`Policy::External`], since there is nothing to fall back to.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Origin, Policy, Stream};
@@ -282,32 +289,33 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// As of [`connect`](Descriptor::connect); and [`Error::Usage`] for [`Policy::Internal`] without a handler.
+    /// As for [`connect`](Descriptor::connect); and [`Error::Usage`] for [`Policy::Internal`] without a handler.
     ///
     /// # Cancel safety
-    /// As of [`connect`](Descriptor::connect).
+    /// As for [`connect`](Descriptor::connect).
     pub async fn connect_with_policy(&self, policy: Policy) -> Result<Connection, Error> {
         driver::connect(self.service()?, policy.into(), self.factory.as_ref()).await
     }
 
-    /// Turns this program into the server, and returns when it has retired.
+    /// Runs the server in this process, and returns when the server has retired.
     ///
-    /// **Started for a client** it runs in the home directory, in a session of its own, with the umask 077, the
-    /// environment of whoever happened to start it, nothing on standard input, and standard output and error in the
-    /// log beside the point, which is emptied when it has grown to 1 MiB. Print with `tracing` (to the log by
-    /// `log_to_stderr`, with the feature `log`) or `writeln!`, for on a full disk `println!` panics. Where its caller
-    /// left files open to it, it executes itself once more to be rid of them: call `serve` before anything that must
-    /// not be done twice.
+    /// **Started by a client**, the server runs in the home directory, in a session of its own, with the umask 077 and
+    /// the environment of that client. Standard input is empty. Standard output and error go to the log beside the
+    /// point, which is emptied when it has grown to 1 MiB. Print with `tracing` (to the log by `log_to_stderr`, which
+    /// needs the feature `log`) or `writeln!`: `println!` panics on a full disk. If the client's process left files
+    /// open to the server, the server executes itself once more to close them, so call `serve` before anything that
+    /// must not be done twice.
     ///
-    /// **Started by hand** it keeps its terminal, its directory and its umask, registers itself, tells a service
-    /// manager that listens at `NOTIFY_SOCKET`, and ends with [`Error::AlreadyRunning`] where there is a live server
-    /// already, of whatever version.
+    /// **Started by hand**, the server keeps its terminal, its directory and its umask. It registers itself, notifies
+    /// the service manager that listens at `NOTIFY_SOCKET`, and returns [`Error::AlreadyRunning`] if there is a live
+    /// server already, of any version.
     ///
-    /// SIGTERM and SIGINT have it retire; a second one ends its wait for clients. They stay taken from this process
-    /// when `serve` has returned: let it be the last thing that a program does. Started for a client it blocks no signals,
-    /// and neither SIGHUP nor the signal of a timer ends it.
+    /// SIGTERM and SIGINT request that the server retire; a second one ends its wait for clients. Their handlers stay
+    /// installed after `serve` has returned, so let `serve` be the last call of a program. A server that a client
+    /// started blocks no signals, and neither SIGHUP nor the signal of a timer ends it.
     ///
-    /// It runs on threads of its own, so any executor will do. [The manual](crate::manual::life_of_a_server) has more.
+    /// The server runs on threads of its own, so `serve` works in any executor. [The
+    /// manual](crate::manual::life_of_a_server) has more.
     ///
     /// ```no_run
     /// # use rendezvous_ipc::{Context, Descriptor, Error, Stream};
@@ -321,21 +329,21 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Usage`] without a handler; [`Error::Handler`] where it cannot be built, or not within
-    /// [`Limits::start`]; and whatever the system refuses. Started for a client, that client is told the same. By hand
-    /// also [`Error::AlreadyRunning`], and what keeps anybody from telling whether a server lives, as of
-    /// [`connect`](Descriptor::connect).
+    /// [`Error::Usage`] without a handler; [`Error::Handler`] if the handler cannot be built within [`Limits::start`];
+    /// and any error of the system. A server that a client started sends the same error to that client. A server that
+    /// is started by hand can also fail with [`Error::AlreadyRunning`], and with the errors of
+    /// [`connect`](Descriptor::connect) that leave open whether a server is alive.
     ///
     /// # Cancel safety
-    /// Dropped, the server retires on threads of its own; when it is through is not told.
+    /// If the future is dropped, the server retires on threads of its own, and nothing reports when it has.
     pub async fn serve(&self) -> Result<(), Error> {
         let factory = self.factory.clone().ok_or(Error::Usage(Usage::NoHandler))?;
         driver::serve(self.service()?.clone(), factory).await
     }
 
-    /// Looks at the service: starts nothing, changes nothing.
+    /// Returns the state of the service. It starts nothing and changes nothing.
     ///
-    /// Takes some milliseconds, or up to [`Limits::patience`] where somebody does not answer.
+    /// It takes some milliseconds, or up to [`Limits::patience`] if the server does not answer.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Status};
@@ -347,17 +355,17 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// Only our own trouble is an error; whatever is found is a [`Status`].
+    /// A local error, such as a file that cannot be opened. All that is found out about a server is a [`Status`].
     ///
     /// # Cancel safety
-    /// Nothing is held at an await.
+    /// No lock is held at an await.
     pub async fn inspect(&self) -> Result<Status, Error> {
         driver::inspect(self.service()?).await
     }
 
-    /// Asks the server to retire, if there is one, and returns when it is about to exit.
+    /// Requests that the server retire, if there is one, and returns when the server is about to exit.
     ///
-    /// Where there is none it waits for one that drains, so that after it nobody is there.
+    /// If a server is already draining, it waits for that one, so that no server is left when it returns.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Retirement};
@@ -369,31 +377,33 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// As of [`connect`](Descriptor::connect), but that nothing is started; a server that does not answer is
-    /// [`Error::Unresponsive`], one that was told and is still there [`Error::Deadline`]. That takes
-    /// [`Limits::connect`] at most to tell it, and then twice [`Limits::drain`] and [`Limits::patience`].
+    /// As for [`connect`](Descriptor::connect), except those of a start. A server that does not answer is
+    /// [`Error::Unresponsive`]; one that has received the request and is still there is [`Error::Deadline`]. The
+    /// request takes [`Limits::connect`] at most, and the wait after it twice [`Limits::drain`] and
+    /// [`Limits::patience`].
     ///
     /// # Cancel safety
-    /// Dropped early, the server may retire or not.
+    /// If the future is dropped early, the server may or may not retire.
     pub async fn retire(&self) -> Result<Retirement, Error> {
         driver::retire(self.service()?).await
     }
 
-    /// Ends a server that does not answer, and returns when it is gone. A connect never does that by itself.
+    /// Kills a server that does not answer, and returns when it is gone. A connect never does that by itself.
     ///
-    /// It is the choice of a user, or of a program that knows its server, after [`Error::Unresponsive`]: what the
-    /// server has in memory is lost, and its clients with it. A server that answers within [`Limits::patience`] is
-    /// left alone. One that holds its lifetime lock and does not, three times in a row, is killed by SIGKILL if it makes no
-    /// progress: it was stopped all the time, or its serving thread got no CPU time, or the queue at its port was
-    /// full and nobody was accepted. The answer says which. What its handler has started goes on. Nothing else is
-    /// changed: the next connect finds the server gone.
+    /// Call it after [`Error::Unresponsive`], if the user or a program that knows the server decides so: all that the
+    /// server has in memory is lost, and its clients lose their connections. A server that answers within
+    /// [`Limits::patience`] is left alone. A server that holds its lifetime lock, does not answer three times in a row
+    /// and makes no progress is killed by SIGKILL. It makes no progress if it was stopped all the time, if its serving
+    /// thread got no CPU time, or if the queue at its port was full and no connection was accepted. The returned
+    /// [`Termination`] says which. Processes that its handler has started continue. Nothing else is changed: the next
+    /// connect finds the server gone.
     ///
-    /// A server that does not answer and shows none of these signs is left alone, too: [`Error::NotHung`]. It may be well, and
-    /// others crowd its port. It takes three times [`Limits::patience`] to tell.
+    /// A server that does not answer and shows none of these signs is left alone as well, with [`Error::NotHung`]: it
+    /// may work while other clients fill the queue at its port. That decision takes three times [`Limits::patience`].
     ///
-    /// The process is named by a pidfd and by its start, so that a number that was given away hits nobody; where a
-    /// system has no pidfd (Linux before 5.3, other Unix) nothing is killed, nor where the server is in another PID namespace than this process. That the lifetime lock is free afterwards
-    /// shows that the server is gone.
+    /// The process is identified by a pidfd and by its start time, so that another process to which its number was
+    /// given is never killed. Nothing is killed on a system without pidfd (Linux before 5.3, other Unix), nor where the
+    /// server is in another PID namespace than this process. A free lifetime lock then shows that the server is gone.
     ///
     /// ```no_run
     /// # use rendezvous_ipc::{Connection, Descriptor, Error};
@@ -409,29 +419,30 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unidentified`] where the process cannot be told from others for certain, [`Error::NotHung`] where it may be
-    /// well: nothing was killed then.
-    /// [`Error::Deadline`] at *Lock* where somebody held the point lock for all of [`Limits::connect`], and at *Kill*
-    /// where the lifetime lock was not free [`Limits::drain`] after the kill. Else our own trouble.
+    /// [`Error::Unidentified`] if the process cannot be identified for certain, and [`Error::NotHung`] if it may still
+    /// work: nothing was killed then. [`Error::Deadline`] at *Lock* if another process held the point lock for all of
+    /// [`Limits::connect`], and at *Kill* if the lifetime lock was still held [`Limits::drain`] after the kill. Any
+    /// other error is a local one.
     ///
     /// # Cancel safety
-    /// Dropped early, the server was killed or not. No lock is left.
+    /// If the future is dropped early, the server may or may not have been killed. No lock is left.
     pub async fn end_unresponsive(&self) -> Result<Termination, Error> {
         driver::end_unresponsive(self.service()?).await
     }
 
-    /// The path of the point: the file that names the service. It may be looked at, and left alone.
+    /// Returns the path of the point: the file that holds the record of the server. Read it if you like; do not change
+    /// it.
     pub fn point(&self) -> &std::path::Path {
         &self.service.point
     }
 
-    /// Returns the service, if its limits hang together.
+    /// Returns the service, if its limits are consistent.
     fn service(&self) -> Result<&Service, Error> {
         self.service.limits.check()?;
         Ok(&self.service)
     }
 
-    /// The path of the life file.
+    /// Returns the path of the life file.
     #[cfg(feature = "test-util")]
     pub(crate) fn life(&self) -> &std::path::Path {
         &self.service.life

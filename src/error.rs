@@ -28,9 +28,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Why a call of this crate failed.
 ///
 /// `Display` says at which stage, with which path, what was found and what to do about it, and leaves the causes to
-/// [`source`](std::error::Error::source). With `{:#}` the causes follow in the same line. `Debug` has a line for each of
-/// them, since that is what a `main` that returns an error prints.
-/// [The manual](crate::manual::errors) says of each variant what to do.
+/// [`source`](std::error::Error::source). With `{:#}` the causes follow in the same line. `Debug` has a line for each
+/// of them, since that is what a `main` that returns an error prints. [The manual](crate::manual::errors) says of each
+/// variant what to do.
 ///
 /// ```
 /// # use rendezvous_ipc::{Context, Descriptor, Error};
@@ -99,8 +99,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// The point holds the record of a server that cannot be reached from here: it listens at a port of another network
-    /// namespace, or of nobody knows which, or it is another machine's in a home that machines share. Either it lives, and
-    /// was waited for, or nobody can tell here. Where the directory was copied, the record came along: remove the point.
+    /// namespace, or of nobody knows which, or it is another machine's in a home that machines share. Either it lives,
+    /// and was waited for, or nobody can tell here. Where the directory was copied, the record came along: remove the
+    /// point.
     ForeignScope {
         /// The point.
         path: PathBuf,
@@ -189,8 +190,8 @@ pub enum Holder {
     /// It held the point lock: a client that starts a server, or a server that looks after its record. One that is
     /// stopped keeps it.
     Point(Pid),
-    /// It held the lifetime lock: a server that starts or drains, or one that is stopped. Or it has a share in it, so that no
-    /// server can have it, as a backup may.
+    /// It held the lifetime lock: a server that starts or drains, or one that is stopped. Or it has a share in it, so
+    /// that no server can have it, as a backup may.
     Lifetime(Pid),
 }
 

@@ -1,4 +1,4 @@
-//! What a service's handler is made of, and what it may do with its server.
+//! The handler of a service: how it is built, and the handle by which it controls its server.
 
 use std::any::Any;
 use std::fmt;
@@ -15,15 +15,16 @@ use crate::stream::Stream;
 type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 pub(crate) type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<()>>;
 
-/// What a handler is given when it is built: where it is, and means to steer its server. Can be kept, cloned and sent
-/// to other threads.
+/// A handle by which a handler controls its server, given to the closure that builds the handler.
+///
+/// It can be kept, cloned and sent to other threads.
 ///
 /// ```
 /// # use rendezvous_ipc::{Context, Descriptor, Stream};
 /// # let context = Context::new("org.example.store")?;
 /// let service = Descriptor::new(&context, "store")?.stream_handler(async |server| {
 ///     let data = server.context().home().join("data");
-///     std::fs::create_dir_all(&data)?; // an error here is what the client is told
+///     std::fs::create_dir_all(&data)?; // the client that starts the server receives this error
 ///     Ok(async move |_peer, _stream: Stream| println!("{}", data.display()))
 /// });
 /// # Ok::<(), rendezvous_ipc::Error>(())
@@ -34,7 +35,7 @@ pub struct ServerHandle {
     server: Arc<Control>,
 }
 
-/// What a handler may do with its server: the driver says how.
+/// The requests that a handler can make of its server. The driver supplies the closures.
 struct Control {
     keep_alive: Box<dyn Fn() -> KeepAlive + Send + Sync>,
     retire: Box<dyn Fn() + Send + Sync>,
@@ -50,14 +51,14 @@ impl ServerHandle {
         ServerHandle { context, server: Arc::new(server) }
     }
 
-    /// The context of the service.
+    /// Returns the context of the service.
     pub fn context(&self) -> &Context {
         &self.context
     }
 
-    /// Keeps an idle server alive until the answer is dropped: for work that goes on without a client.
+    /// Keeps an idle server alive until the returned value is dropped, for work that continues without a client.
     ///
-    /// It does not hold up a server that was told to retire, nor an internal one whose last connection is gone.
+    /// It does not delay a server that was requested to retire, nor an internal server whose last connection has ended.
     ///
     /// ```
     /// # use rendezvous_ipc::ServerHandle;
@@ -74,8 +75,10 @@ impl ServerHandle {
         (self.server.keep_alive)()
     }
 
-    /// Has the server retire, as a client's [`retire`](crate::Descriptor::retire) does: it takes nobody new, and waits
-    /// for the clients that are left until its drain deadline. Returns at once; asking again changes nothing.
+    /// Requests that the server retire, as a client's [`retire`](crate::Descriptor::retire) does, and returns at once.
+    ///
+    /// The server admits no new client, and waits for the clients that it has until
+    /// [`Limits::drain`](crate::Limits::drain) is over. A second request changes nothing.
     pub fn retire(&self) {
         (self.server.retire)();
     }
@@ -87,7 +90,7 @@ impl fmt::Debug for ServerHandle {
     }
 }
 
-/// Keeps an idle server alive while it lives: see [`ServerHandle::keep_alive`].
+/// A guard that keeps an idle server alive until it is dropped: see [`ServerHandle::keep_alive`].
 #[must_use = "dropped, it keeps nothing"]
 pub struct KeepAlive {
     _kept: Box<dyn Any + Send + Sync>,
@@ -105,7 +108,7 @@ impl fmt::Debug for KeepAlive {
     }
 }
 
-/// What builds a handler: called once in a server.
+/// The closure that builds a handler. A server calls it once.
 #[derive(Clone)]
 pub(crate) struct Factory(Arc<dyn Fn(ServerHandle) -> LocalFuture<Result<Sessions, BoxError>> + Send + Sync>);
 

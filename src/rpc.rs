@@ -29,10 +29,10 @@ const GOODBYE: Duration = Duration::from_secs(1);
 impl Descriptor {
     /// What handles clients: each gets a Cap'n Proto capability of its own.
     ///
-    /// `build` runs once in the server, after it holds the lifetime lock and before anyone can connect. What it
-    /// answers is called for each client, and makes the capability that the client bootstraps. Both run on the
-    /// handlers' thread, so they and all that they make need not be `Send`. Messages of more than 8 MiB are refused, and a
-    /// client that does not read its answers is not read either: [memory](crate::manual::life_of_a_server).
+    /// `build` runs once in the server, after it holds the lifetime lock and before anyone can connect. What it answers
+    /// is called for each client, and makes the capability that the client bootstraps. Both run on the handlers'
+    /// thread, so they and all that they make need not be `Send`. Messages of more than 8 MiB are refused, and a client
+    /// that does not read its answers is not read either: [memory](crate::manual::life_of_a_server).
     ///
     /// See [`stream_handler`](Descriptor::stream_handler) for what holds of sessions in general.
     ///

@@ -93,14 +93,14 @@ impl<G: Handshake> Acceptor<G> {
         Acceptor { state, incoming, accepting, since: Instant::now(), pending, file }
     }
 
-    /// Returns when the task that accepts has come to its end, which it does not by itself. To be called again only when
-    /// there is another.
+    /// Returns when the task that accepts has come to its end, which it does not by itself. To be called again only
+    /// when there is another.
     pub(super) async fn accepts_no_more(&mut self) -> Result<(), JoinError> {
         (&mut self.accepting).await
     }
 
-    /// Begins to accept anew, at the same socket, so no connection that waits there is lost. Answers whether it did: it does
-    /// not where it began only just now.
+    /// Begins to accept anew, at the same socket, so no connection that waits there is lost. Answers whether it did: it
+    /// does not where it began only just now.
     pub(super) fn accept_again(&mut self) -> bool {
         let again = self.since.elapsed() >= self.state.limits().check;
         if again {
@@ -162,7 +162,8 @@ async fn accept(incoming: Rc<Incoming>, state: Rc<impl Handshake>, pending: Pend
                 let greeting = timeout(state.limits().handshake, state.clone().handshake(stream));
                 let connection = spawn_local(async move { drop(greeting.await) }).abort_handle();
                 let mut pending = pending.borrow_mut();
-                // Mostly they are done in the order in which they came; what a guest took is given back with its handle.
+                // Mostly they are done in the order in which they came; what a guest took is given back with its
+                // handle.
                 while pending.front().is_some_and(AbortHandle::is_finished) {
                     pending.pop_front();
                 }

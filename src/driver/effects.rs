@@ -53,7 +53,8 @@ pub(super) trait Effects {
     /// Asks the lifetime lock, by a shared try that is given back at once. *Cannot tell* comes with the reason.
     fn probe(&mut self, point: &Self::Point) -> (Lifetime, Option<Error>);
 
-    /// Starts a process and gives it its cookie. A program that somebody is writing is tried again until `budget` is over.
+    /// Starts a process and gives it its cookie. A program that somebody is writing is tried again until `budget` is
+    /// over.
     async fn spawn(&mut self, cookie: &Cookie, budget: Duration) -> Result<Self::Child, NoChild>;
 
     /// Connects to a server.

@@ -162,8 +162,8 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
 
 /// A runtime for this thread.
 ///
-/// The first one of a process makes a pair of sockets for its signals, and tokio panics where it cannot. So whether there
-/// is room for all of its descriptors is tried before.
+/// The first one of a process makes a pair of sockets for its signals, and tokio panics where it cannot. So whether
+/// there is room for all of its descriptors is tried before.
 pub(crate) fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
     static HAS_SIGNALS: AtomicBool = AtomicBool::new(false);
     if !HAS_SIGNALS.load(Ordering::Relaxed) {

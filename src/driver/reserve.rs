@@ -1,7 +1,8 @@
 //! Descriptors that a server keeps to itself, so that it can be reached when all others are taken.
 //!
-//! Clients may take all but these. A connection that arrives then is accepted on one of them. It may ask for the server's
-//! status or have it retire; a client waits for its welcome, as in a full house, until the reserve is whole again.
+//! Clients may take all but these. A connection that arrives then is accepted on one of them. It may ask for the
+//! server's status or have it retire; a client waits for its welcome, as in a full house, until the reserve is whole
+//! again.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -59,7 +60,8 @@ impl Reserve {
         !self.kept.borrow().is_empty()
     }
 
-    /// Closes so many, as far as there are any, so that whatever is opened next has room. Answers whether there was one.
+    /// Closes so many, as far as there are any, so that whatever is opened next has room. Answers whether there was
+    /// one.
     pub(super) fn lend(&self, files: usize) -> bool {
         let mut kept = self.kept.borrow_mut();
         let before = kept.len();

@@ -1,11 +1,11 @@
 //! No task of a server dies unseen: one that panics, or ends by itself, is told in the log and leads to a defined end.
 //!
 //! The task that accepts is begun anew, on the same listening socket. Where any other dies, or that one dies again at
-//! once, the server retires: it drains, ends its handler and releases its locks. Then a server that a client started ends
-//! its process, and `serve` by hand returns the error.
+//! once, the server retires: it drains, ends its handler and releases its locks. Then a server that a client started
+//! ends its process, and `serve` by hand returns the error.
 //!
-//! What a server holds lies outside of what may panic. So it is released in the same order as ever, and the lifetime lock
-//! goes with the last code of the handler.
+//! What a server holds lies outside of what may panic. So it is released in the same order as ever, and the lifetime
+//! lock goes with the last code of the handler.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -32,8 +32,8 @@ pub(super) fn caught_thread<T>(what: &str, work: impl FnOnce() -> T) -> Result<T
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| dead(what, panicked(panic)))
 }
 
-/// Returns when a task is dead without which a server serves nobody, and says which. Until then it begins to accept anew
-/// where that has come to its end.
+/// Returns when a task is dead without which a server serves nobody, and says which. Until then it begins to accept
+/// anew where that has come to its end.
 pub(super) async fn lost<G: Handshake>(acceptor: &mut Option<Acceptor<G>>, handlers: &mut Option<Handlers>) -> Error {
     loop {
         let accepting = async {

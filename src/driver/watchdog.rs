@@ -112,8 +112,8 @@ mod tests {
         }
     }
 
-    /// Watches a spawner that writes this and keeps its end: whether an order came, whether *registered* did, and whether
-    /// the process would have ended.
+    /// Watches a spawner that writes this and keeps its end: whether an order came, whether *registered* did, and
+    /// whether the process would have ended.
     fn watched(says: &[u8], patience: Duration) -> (bool, bool, bool) {
         let (mut spawner, orders) = UnixStream::pair().unwrap();
         let (tell_order, mut order) = oneshot::channel();

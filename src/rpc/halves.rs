@@ -1,11 +1,11 @@
 //! The two halves of a connection that carries Cap'n Proto messages, and what bounds the memory that it takes.
 //!
-//! capnp allocates a whole message from its header, so 8 bytes of a peer would cost us 8 MiB. Here a message is held back
-//! until all of it has come, in a buffer that grows as it comes.
+//! capnp allocates a whole message from its header, so 8 bytes of a peer would cost us 8 MiB. Here a message is held
+//! back until all of it has come, in a buffer that grows as it comes.
 //!
-//! capnp also queues what it sends without bound. A server reads no more of a client while that client does not read what
-//! it is sent: its next calls wait in the sockets' buffers, and then in the client. Clients do not do the same to their
-//! server, so the two never wait for each other.
+//! capnp also queues what it sends without bound. A server reads no more of a client while that client does not read
+//! what it is sent: its next calls wait in the sockets' buffers, and then in the client. Clients do not do the same to
+//! their server, so the two never wait for each other.
 
 use std::cell::Cell;
 use std::io;

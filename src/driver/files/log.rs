@@ -21,8 +21,8 @@ const PART: u64 = 1024;
 
 /// Opens the log to be a child's standard error, and tells where the child's part of it begins.
 ///
-/// Where there is no room for a log, the child prints to nobody: a full disk passes, and a server does not depend on it.
-/// Whatever else is wrong with the log is an error, for its owner would not hear of it otherwise.
+/// Where there is no room for a log, the child prints to nobody: a full disk passes, and a server does not depend on
+/// it. Whatever else is wrong with the log is an error, for its owner would not hear of it otherwise.
 pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
     let file = match file::open(path, Mode::Append) {
         Ok(Some(file)) => file,

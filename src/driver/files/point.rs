@@ -54,8 +54,8 @@ pub(crate) fn try_lock(path: &Path) -> Result<TryLock<Guard>, Error> {
 /// Tries the point lock for one that only looks, and creates nothing.
 pub(crate) fn try_lock_to_look(path: &Path) -> Result<TryLock<Guard>, Error> {
     let locked = match lock::try_lock(path, Mode::Lock, Hold::Exclusive) {
-        // A look changes nothing, so it works where nothing can be written: it shares the lock with other looks, and keeps
-        // out whatever would change the point.
+        // A look changes nothing, so it works where nothing can be written: it shares the lock with other looks, and
+        // keeps out whatever would change the point.
         Err(Error::File { source, .. }) if cannot_be_written(&source) => lock::try_lock(path, Mode::Read, Hold::Shared),
         locked => locked,
     };

@@ -55,7 +55,8 @@ async fn connect_port(address: SocketAddr) -> io::Result<Result<Socket, Unusable
 
 fn connect_file(path: &Path) -> io::Result<Result<Socket, Unusable>> {
     match stream::Stream::connect(path) {
-        // Somebody has changed the mode of a socket of ours. Its server changes it back; of one that is dead it says nothing.
+        // Somebody has changed the mode of a socket of ours. Its server changes it back; of one that is dead it says
+        // nothing.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && listener::is_shut(path) => {
             Ok(Err(Unusable::Shut(path.to_owned())))
         }

@@ -76,7 +76,8 @@ impl ServerState {
 
     /// Returns when everybody is let in who has said the cookie, or when `patience` is over.
     ///
-    /// To be called under the point lock: then nobody of the dialect says it meanwhile. Who says nothing is not waited for.
+    /// To be called under the point lock: then nobody of the dialect says it meanwhile. Who says nothing is not waited
+    /// for.
     pub(super) async fn settle(&self, patience: Duration) {
         let until = Instant::now() + patience;
         while self.is_awaited() && Instant::now() < until {

@@ -14,9 +14,8 @@
 //! - `c1 Read`, `s1 Admit c1`, `Tear Torn`: the move of that name, as [`Move`] displays it; if it has several results,
 //!   `c1 Welcome to Lock` is the one that leads the actor to that step;
 //! - `c1 until Spawn`: the actor's moves until it is at that step; at each step it must have only one;
-//! - `c1, s1 until still`, `everybody until still`: the actors' moves, one each in turn, until they have none. A client
-//! that
-//!   is connected or has ended stays; a server does not become idle.
+//! - `c1, s1 until still`, `everybody until still`: the actors' moves, one each in turn, until they have none. A
+//!   client that is connected or has ended stays; a server does not become idle.
 //!
 //! or an assertion: `expect c1 out Welcomed, file 0 s1`, in the words of the changes, or `c1 waits`: the actor has no
 //! move until another actor makes one.

@@ -112,8 +112,8 @@ fn a_sequoia_server_gets_its_cookie_first_and_is_registered_then() {
             };
             let Step::Write(question) = &write else { panic!("{}", write.name()) };
             assert_eq!(question.record(), &record(7));
-            let tell = path! { write; Write CHILD => written(); Dial POINT => connected(); };
-            let done = path! { tell; SendCookie POINT => sent(); Unlock POINT => unlocked(); };
+            let sending = path! { write; Write CHILD => written(); Dial POINT => connected(); };
+            let done = path! { sending; SendCookie POINT => sent(); Unlock POINT => unlocked(); };
             assert_eq!(done, Step::Done(Done::Connected(record(7))));
         }
     }
@@ -137,9 +137,9 @@ fn only_refused_and_reset_mean_that_a_server_of_the_dialect_is_dead() {
     ] {
         assert_eq!(class(failure), expected, "{failure:?}");
         let dial = reading(EXTERNAL, found(1));
-        let tell = path! { dial.clone(); Dial POINT => connected(); };
+        let sending = path! { dial.clone(); Dial POINT => connected(); };
         for step in
-            [path! { dial; Dial POINT => failed(failure); }, path! { tell; SendCookie POINT => failed(failure); }]
+            [path! { dial; Dial POINT => failed(failure); }, path! { sending; SendCookie POINT => failed(failure); }]
         {
             match expected {
                 Class::Dead => assert_eq!(step.name(), "Clear"),
@@ -314,9 +314,9 @@ fn a_sequoia_server_restores_damage_and_ends_beside_another_record() {
 
 #[test]
 fn each_step_of_the_dialect_has_a_name_of_its_own() {
-    let tell = path! { reading(EXTERNAL, found(1)); Dial POINT => connected(); };
-    assert_eq!(tell.name(), "SendCookie");
-    let connect::Step::SendCookie(question) = &tell else { panic!() };
+    let sending = path! { reading(EXTERNAL, found(1)); Dial POINT => connected(); };
+    assert_eq!(sending.name(), "SendCookie");
+    let connect::Step::SendCookie(question) = &sending else { panic!() };
     assert_eq!(question.record(), &record(1));
     let connect::Step::Dial(question) = reading(EXTERNAL, found(2)) else { panic!() };
     assert_eq!(question.record(), &record(2));

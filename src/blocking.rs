@@ -2,8 +2,13 @@
 
 use tokio::runtime::{Handle, LocalRuntime};
 
+use crate::connection::Connection;
+use crate::descriptor::Descriptor;
 use crate::driver::local_runtime;
-use crate::{Connection, Descriptor, Error, Outcome, Stage, Stream, Usage};
+use crate::error::{Error, Usage};
+use crate::outcome::Outcome;
+use crate::stage::Stage;
+use crate::stream::Stream;
 
 impl Descriptor {
     /// Connects as [`connect`](Descriptor::connect) does, from a program without a runtime.

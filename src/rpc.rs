@@ -19,9 +19,13 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use self::halves::{Incoming, halves};
+use crate::connection::Connection;
+use crate::descriptor::Descriptor;
+use crate::error::{BoxError, Error};
+use crate::handler::ServerHandle;
+use crate::peer::Peer;
 use crate::proto::message::MAX_WORDS;
-use crate::stream::Keeps;
-use crate::{BoxError, Connection, Descriptor, Error, Peer, ServerHandle, Stream};
+use crate::stream::{Keeps, Stream};
 
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);

@@ -7,13 +7,19 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 
+use crate::connection::Connection;
+use crate::context::Context;
+use crate::descriptor::Descriptor;
 use crate::driver;
+use crate::error::Error;
 use crate::os::process::StoppedProcess;
 use crate::os::scope;
+use crate::pid::Pid;
+use crate::policy::Policy;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
-use crate::{Connection, Context, Descriptor, Error, Pid, Policy, Stage};
+use crate::stage::Stage;
 
 /// Connects to a server of its own, in this process and in an ephemeral context, which end with the connection.
 ///

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
@@ -34,12 +33,9 @@ use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Prove, Welcome};
 use crate::proto::record::Record;
 use crate::proto::scope::Place;
 use crate::proto::serving::pending::{self, Room};
+use crate::proto::timing::ACCEPT_PAUSE;
 use crate::service::Service;
 use crate::stream::Socket;
-
-/// After an error of accept (no descriptors, most likely), how long until the next try: a small part of a client's
-/// patience, and twenty tries a second cost nothing.
-pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a server answers its clients with.
 pub(super) struct ServerState {

@@ -9,7 +9,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::effects;
+use super::effects::{self, Awaited, NoChild};
 use super::files::log;
 use super::os::line_buffer::LineBuffer;
 use super::os::process::{self, Orders};
@@ -19,7 +19,6 @@ use crate::context::Context;
 use crate::error::{Error, StartFailure};
 use crate::proto::child::{Answer, End, Output, Why};
 use crate::proto::cookie::Cookie;
-use crate::proto::record::Record;
 use crate::proto::start::{NotStarted, Order, REGISTERED};
 use crate::proto::timing::{EXIT_GRACE, Pause};
 use crate::service::{Program, Service};
@@ -37,21 +36,6 @@ pub(super) struct Child {
     replies: pipe::Receiver,
     exit: oneshot::Receiver<Option<ExitStatus>>,
     log_begin: u64,
-}
-
-/// What came of waiting for a child.
-pub(super) enum Awaited {
-    Ready(Record),
-    Busy,
-    Failed(StartFailure),
-}
-
-/// Why there is no child.
-pub(super) enum NoChild {
-    /// The program cannot be executed.
-    CannotExecute(io::Error),
-    /// Our own trouble.
-    Ours(Error),
 }
 
 impl NoChild {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::child::{Awaited, NoChild};
-use super::effects::{Child, Effects, Point};
+use super::effects::{Awaited, Child, Effects, NoChild, Point};
 use super::net::dial::{Tag, Trouble};
 use super::net::socket;
 use super::report::Report;

@@ -11,17 +11,17 @@
 //! - **An error is our own trouble** and ends the connect with it. What is said about a server, a lock or a program is an
 //!   answer.
 
+use std::io;
 use std::time::Duration;
 
-use super::child::{Awaited, NoChild};
 use super::net::dial::Trouble;
-use crate::error::Error;
+use crate::error::{Error, StartFailure};
 use crate::os::lock::TryLock;
 use crate::proto::address::Address;
 use crate::proto::connect::Lifetime;
 use crate::proto::cookie::Cookie;
 use crate::proto::random::Random;
-use crate::proto::record::Line;
+use crate::proto::record::{Line, Record};
 
 /// What a client does to the world.
 pub(super) trait Effects {
@@ -96,4 +96,19 @@ pub(super) trait Child {
 
     /// Says *registered*: from here on it is a server like any other, and lives on.
     fn confirm(self);
+}
+
+/// What came of waiting for a child.
+pub(super) enum Awaited {
+    Ready(Record),
+    Busy,
+    Failed(StartFailure),
+}
+
+/// Why there is no child.
+pub(super) enum NoChild {
+    /// The program cannot be executed.
+    CannotExecute(io::Error),
+    /// Our own trouble.
+    Ours(Error),
 }

@@ -9,8 +9,8 @@ use std::fs::File;
 
 use tokio::time::sleep;
 
-use super::acceptor::ACCEPT_PAUSE;
 use super::os::{process, stdio};
+use crate::proto::timing::ACCEPT_PAUSE;
 
 /// For as many handshakes as go on at once: each takes a millisecond.
 const MOST: usize = 16;

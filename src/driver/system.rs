@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::child::{Child, NoChild};
-use super::effects::{self, Effects};
+use super::child::Child;
+use super::effects::{self, Effects, NoChild};
 use super::files::life;
 use super::files::point::{self, Guard};
 use super::net::dial::{self, Trouble};

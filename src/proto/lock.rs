@@ -3,8 +3,6 @@
 //! A process tries a lock and never blocks on it. A lock protects only if it is on the file to which the path leads: a
 //! file that was removed or replaced can be locked, too, but other processes do not open it any more.
 
-use super::connect::Lifetime;
-
 /// The result of one attempt to take a lock.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Tried {
@@ -31,6 +29,20 @@ pub enum Means {
     NoPoint,
     /// A local error, which says nothing about other processes.
     Trouble,
+}
+
+/// The state of the lifetime lock, probed under the point lock. *Free* stays true while the point lock is held; *held*
+/// may change at any time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Lifetime {
+    /// No server is alive, regardless of the record.
+    Free,
+    /// A process holds it: a server, or one that is exiting.
+    Held,
+    /// There is no life file: no server is alive, or the file was removed and its server has not made it again.
+    Absent,
+    /// It cannot be opened, or the file system has no locks.
+    CannotTell,
 }
 
 impl Tried {

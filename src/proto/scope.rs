@@ -4,7 +4,6 @@ use core::fmt;
 
 use super::address::{Address, is_spelled};
 use super::hex::{self, Hex};
-use super::record::Record;
 
 /// The part of the world in which a loopback address belongs to one server.
 ///
@@ -67,15 +66,15 @@ impl Scope {
 const UNKNOWN: u64 = 0;
 
 impl Place {
-    /// Returns whether the address of `record` leads to its server from here.
+    /// Returns whether an address of another scope leads to its server from here.
     ///
     /// A Unix socket is a file beside the point, so it leads to its server wherever the point can be read. A port does
     /// so only in its network namespace, which has to be known.
-    pub fn reach(&self, record: &Record) -> Reach {
-        match (&record.address, self.differs(&record.scope)) {
+    pub fn reach(&self, theirs: &Scope, address: &Address) -> Reach {
+        match (address, self.differs(theirs)) {
             (Address::Unix(_), _) | (_, None) => Reach::Direct,
             (_, Some(Difference::Namespace | Difference::UnknownNamespace)) => Reach::Apart,
-            (_, Some(Difference::Boot | Difference::Machine)) if self.local && self.shares_namespace(&record.scope) => {
+            (_, Some(Difference::Boot | Difference::Machine)) if self.local && self.shares_namespace(theirs) => {
                 Reach::Doubtful
             }
             (_, Some(Difference::Boot | Difference::Machine)) => Reach::Apart,
@@ -160,18 +159,17 @@ impl fmt::Display for Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::record::tests::sample;
 
     const HERE: Scope = Scope { boot: [1; 16], namespace: 7, machine: Some([2; 16]) };
     const LOCAL: Place = Place { scope: HERE, local: true };
     const SHARED: Place = Place { scope: HERE, local: false };
 
-    fn at_port(scope: Scope) -> Record {
-        Record { scope, ..sample() }
+    fn port() -> Address {
+        "127.0.0.1:4711".parse().unwrap()
     }
 
-    fn at_socket(scope: Scope) -> Record {
-        Record { address: "unix:00112233aabbccdd".parse().unwrap(), ..at_port(scope) }
+    fn socket() -> Address {
+        "unix:00112233aabbccdd".parse().unwrap()
     }
 
     #[test]
@@ -191,9 +189,9 @@ mod tests {
             (Scope { namespace: 0, ..rebooted }, Some(Difference::UnknownNamespace), Reach::Apart, Reach::Apart),
         ] {
             assert_eq!(LOCAL.differs(&theirs), differs, "{theirs}");
-            assert_eq!((LOCAL.reach(&at_port(theirs)), SHARED.reach(&at_port(theirs))), (local, shared), "{theirs}");
+            assert_eq!((LOCAL.reach(&theirs, &port()), SHARED.reach(&theirs, &port())), (local, shared), "{theirs}");
             for place in [LOCAL, SHARED] {
-                assert_eq!(place.reach(&at_socket(theirs)), Reach::Direct, "a socket is a file: {theirs}");
+                assert_eq!(place.reach(&theirs, &socket()), Reach::Direct, "a socket is a file: {theirs}");
                 assert_eq!(place.is_foreign(&theirs), !place.local && differs == Some(Difference::Machine), "{theirs}");
             }
         }
@@ -203,9 +201,9 @@ mod tests {
     fn an_unknown_namespace_equals_no_namespace() {
         let nowhere = Scope { namespace: 0, ..HERE };
         let place = Place { scope: nowhere, local: true };
-        assert_eq!(place.reach(&at_port(nowhere)), Reach::Apart);
-        assert_eq!(place.reach(&at_socket(nowhere)), Reach::Direct);
-        assert!(!nowhere.places(&at_port(HERE).address) && nowhere.places(&at_socket(HERE).address));
-        assert!(HERE.places(&at_port(HERE).address));
+        assert_eq!(place.reach(&nowhere, &port()), Reach::Apart);
+        assert_eq!(place.reach(&nowhere, &socket()), Reach::Direct);
+        assert!(!nowhere.places(&port()) && nowhere.places(&socket()));
+        assert!(HERE.places(&port()));
     }
 }

@@ -8,6 +8,10 @@ use core::time::Duration;
 /// exit. The two race, and the exit carries more information.
 pub const EXIT_GRACE: Duration = Duration::from_millis(200);
 
+/// The time between two attempts to accept, after one that failed, mostly for want of descriptors. It is a small part of
+/// a client's patience, and twenty attempts a second cost nothing.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
 /// The longest pause.
 const LONGEST: Duration = Duration::from_millis(50);
 

@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::super::child::{NoChild, execute, failure};
+use super::super::child::{execute, failure};
+use super::super::effects::NoChild;
 use super::super::files::log;
 use super::super::net::socket::BACKLOG;
 use super::super::reaper::{Process, Reaper};

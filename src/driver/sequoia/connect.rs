@@ -3,8 +3,7 @@
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use super::super::child::NoChild;
-use super::super::effects::Effects;
+use super::super::effects::{Effects, NoChild};
 use super::super::files::point::Guard;
 use super::super::here::serve_here;
 use super::super::net::dial::Trouble;

@@ -77,7 +77,7 @@ pub(super) struct Attempt {
 
 impl Attempt {
     pub(super) fn dialable(&self, record: &Record) -> bool {
-        self.here.reach(record) == Reach::Direct
+        self.here.reach(&record.scope, &record.address) == Reach::Direct
             && self.suspect.as_ref() != Some(record)
             && self.replaced.as_ref() != Some(record)
             && self.dials < FREE_DIALS

@@ -54,7 +54,7 @@ impl Await {
     /// The child listens, and sent its record.
     pub fn ready(self, record: Record) -> Step {
         let Await { attempt, cookie } = self;
-        let ours = record.cookie == cookie && attempt.here.reach(&record) != Reach::Apart;
+        let ours = record.cookie == cookie && attempt.here.reach(&record.scope, &record.address) != Reach::Apart;
         let Versions { ours: wanted, newest } = attempt.versions;
         match ours {
             // A newer server that serves already is left alone, too; an internal server would be no substitute for it.

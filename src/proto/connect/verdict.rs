@@ -1,6 +1,7 @@
 //! The client's two tables: record × lifetime lock, and the outcome of a dial.
 
 use crate::proto::handshake::{self, Rejected};
+use crate::proto::lock::Lifetime;
 use crate::proto::record::Record;
 use crate::proto::scope::{Place, Reach};
 
@@ -30,7 +31,7 @@ pub enum Row {
 impl Row {
     /// Returns the row of a record as seen from this place. `dialled`: a dial of this record has failed.
     pub fn of(here: &Place, record: &Record, dialled: bool) -> Self {
-        match here.reach(record) {
+        match here.reach(&record.scope, &record.address) {
             Reach::Direct if !dialled => Row::Fresh,
             _ if here.is_foreign(&record.scope) => Row::Foreign,
             _ if dialled => Row::Suspected,
@@ -38,20 +39,6 @@ impl Row {
             Reach::Direct | Reach::Apart => Row::Apart,
         }
     }
-}
-
-/// The state of the lifetime lock, probed under the point lock. *Free* stays true while the point lock is held; *held*
-/// may change at any time.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Lifetime {
-    /// No server is alive, regardless of the record.
-    Free,
-    /// A process holds it: a server, or one that is exiting.
-    Held,
-    /// There is no life file: no server is alive, or the file was removed and its server has not made it again.
-    Absent,
-    /// It cannot be opened, or the file system has no locks.
-    CannotTell,
 }
 
 /// The decision by record and lifetime lock.

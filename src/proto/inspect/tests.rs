@@ -282,7 +282,7 @@ fn no_inspection_reports_more_than_it_observed() {
         let mut ends = 0;
         while let Some(step) = open.pop() {
             if let Step::Dial(dial) = &step {
-                let reach = place(local).reach(dial.record());
+                let reach = place(local).reach(&dial.record().scope, &dial.record().address);
                 assert_eq!(step.holds_lock(), reach == crate::proto::scope::Reach::Doubtful, "{step:?}");
             }
             if let Step::Done(Done { verdict, found, held }) = &step {

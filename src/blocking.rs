@@ -1,4 +1,4 @@
-//! Connecting from a program without a runtime.
+//! A connect for programs without a runtime.
 
 use tokio::runtime::{Handle, LocalRuntime};
 
@@ -28,7 +28,7 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// As of [`connect`](Descriptor::connect); and [`Error::Usage`] within a runtime, which it would block.
+    /// As for [`connect`](Descriptor::connect); and [`Error::Usage`] within a runtime, which the call would block.
     pub fn connect_blocking(&self) -> Result<BlockingConnection, Error> {
         if Handle::try_current().is_ok() {
             return Err(Error::Usage(Usage::WithinRuntime));
@@ -39,7 +39,7 @@ impl Descriptor {
     }
 }
 
-/// A [`Connection`], and the runtime that it lives in. It stays in its thread.
+/// A [`Connection`] with the runtime that drives it. It is not `Send`.
 #[derive(Debug)]
 pub struct BlockingConnection {
     connection: Connection,
@@ -47,25 +47,26 @@ pub struct BlockingConnection {
 }
 
 impl BlockingConnection {
-    /// How this client came to its server.
+    /// Returns how this client reached its server.
     pub fn outcome(&self) -> &Outcome {
         self.connection.outcome()
     }
 
-    /// Runs `body` with the authenticated stream, to its end: see [`Connection::into_stream`].
+    /// Runs `body` with the authenticated stream, and returns its result: see [`Connection::into_stream`].
     ///
-    /// The thread is blocked meanwhile. For a deadline, put a [`timeout`](tokio::time::timeout) into `body`.
+    /// It blocks the thread meanwhile. For a deadline, use [`timeout`](tokio::time::timeout) in `body`.
     pub fn with_stream<T>(self, body: impl AsyncFnOnce(Stream) -> T) -> T {
         let BlockingConnection { connection, runtime } = self;
         runtime.block_on(body(connection.into_stream()))
     }
 
-    /// Runs `body` with the server's capability, to its end: see [`Connection::run`], which has an example.
+    /// Runs `body` with the server's capability, and returns its result: see [`Connection::run`], which has an example.
     ///
-    /// The thread is blocked meanwhile. For a deadline, put a [`timeout`](tokio::time::timeout) into `body`.
+    /// It blocks the thread meanwhile. For a deadline, use [`timeout`](tokio::time::timeout) in `body`. It needs the
+    /// feature `capnp`.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] where the connection ends before `body` does.
+    /// [`Error::Disconnected`] if the connection ends before `body` does.
     #[cfg(feature = "capnp")]
     #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
     pub fn run<C: capnp::capability::FromClientHook, T>(self, body: impl AsyncFnOnce(C) -> T) -> Result<T, Error> {

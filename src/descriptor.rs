@@ -294,7 +294,7 @@ impl Descriptor {
     /// # Cancel safety
     /// As for [`connect`](Descriptor::connect).
     pub async fn connect_with_policy(&self, policy: Policy) -> Result<Connection, Error> {
-        driver::connect(self.service()?, policy.into(), self.factory.as_ref()).await
+        driver::connect(self.service()?, policy.machine(), self.factory.as_ref()).await
     }
 
     /// Runs the server in this process, and returns when the server has retired.

@@ -1,4 +1,4 @@
-//! What can go wrong, and what to do about it.
+//! The errors of this crate, with what to do about them.
 
 mod causes;
 pub(crate) mod remedy;
@@ -22,15 +22,15 @@ use crate::pid::{InBrackets, Pid};
 use crate::stage::Stage;
 use crate::suspicion::Suspicion;
 
-/// The error of a handler, of whatever type it is: `?` makes one, and so does `"text".into()`.
+/// The error of a handler, of any type. `?` converts to it, and so does `"text".into()`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a call of this crate failed.
 ///
-/// `Display` says at which stage, with which path, what was found and what to do about it, and leaves the causes to
-/// [`source`](std::error::Error::source). With `{:#}` the causes follow in the same line. `Debug` has a line for each
-/// of them, since that is what a `main` that returns an error prints. [The manual](crate::manual::errors) says of each
-/// variant what to do.
+/// `Display` says at which stage, with which path, what was found and what to do, without the causes, which
+/// [`source`](std::error::Error::source) returns. With `{:#}` the causes follow in the same line. `Debug` writes a line
+/// for each of them, since a `main` that returns an error prints that. [The manual](crate::manual::errors) says what to
+/// do about each variant.
 ///
 /// ```
 /// # use rendezvous_ipc::{Context, Descriptor, Error};
@@ -46,28 +46,28 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// ```
 #[non_exhaustive]
 pub enum Error {
-    /// The program was called, or the crate was used, in a way that makes no sense. The text says what would.
+    /// The program was called, or the crate was used, in a wrong way. The text says what to do instead.
     Usage(Usage),
-    /// A file could not be opened, locked, read or written, or a process not be started for want of something: our own
-    /// trouble, which says nothing about a server.
+    /// A file could not be opened, locked, read or written, or a process could not be started for lack of something.
+    /// This is a local error, which says nothing about a server.
     File {
         /// The file, the directory or the program.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A file is not what only its owner could have made, and was left alone.
+    /// A file may have been made or changed by another user, and was left alone.
     Untrusted {
-        /// The file.
+        /// The file or the directory.
         path: PathBuf,
-        /// What it is.
+        /// Why it is not trusted.
         found: Untrusted,
     },
-    /// The system refused us something that is no file: a socket, a process, random bytes.
+    /// The system refused something that is not a file: a socket, a process, random bytes.
     System {
-        /// The step at which it was asked for.
+        /// The step that needed it.
         stage: Stage,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// A server could not be started.
@@ -79,119 +79,119 @@ pub enum Error {
         /// The format of its record.
         format: u32,
     },
-    /// The server is alive and does not support what was asked for.
+    /// The server is alive and does not support the request.
     Incompatible {
-        /// Why.
+        /// Why the server refused.
         why: Incompatibility,
     },
     /// The server is alive, and offers a newer version of the service than this program understands.
     TooNew {
-        /// Its process.
+        /// The server's process.
         pid: Option<Pid>,
         /// The version that it offers.
         offers: u32,
         /// The newest that this program understands.
         newest: u32,
     },
-    /// The point holds a record of another dialect, that of `sequoia-ipc`. Whether its server lives was not asked.
+    /// The point holds a record of another dialect. Whether its server is alive is not checked.
     OtherDialect {
         /// The point.
         path: PathBuf,
     },
-    /// The point holds the record of a server that cannot be reached from here: it listens at a port of another network
-    /// namespace, or of nobody knows which, or it is another machine's in a home that machines share. Either it lives,
-    /// and was waited for, or nobody can tell here. Where the directory was copied, the record came along: remove the
-    /// point.
+    /// The point holds the record of a server that this program cannot reach: the server listens at a port of another
+    /// or an unknown network namespace, or is on another machine that shares the home. The server is alive and the
+    /// client waited for it, or whether it is alive cannot be found out here. If the directory was copied together with
+    /// the record, remove the point.
     ForeignScope {
         /// The point.
         path: PathBuf,
         /// The process that the record names, by its number there.
         pid: Option<Pid>,
-        /// In which part its scope differs.
+        /// The part in which its scope differs.
         differs: ScopeDifference,
     },
-    /// Nobody can tell whether a server is alive: the life file cannot be asked.
+    /// Whether a server is alive cannot be found out: the life file cannot be locked.
     CannotTell {
         /// The life file.
         path: PathBuf,
-        /// Why it cannot be asked.
+        /// Why it cannot be locked.
         source: Option<Box<Error>>,
     },
-    /// A server holds its lifetime lock and does not welcome us: it is stopped, it hangs, or it serves as many clients
-    /// as it may ([`Limits::max_clients`](crate::Limits::max_clients)). It was left alone.
+    /// A server holds its lifetime lock and does not welcome this client: it is stopped, it hangs, or it serves as many
+    /// clients as it may ([`Limits::max_clients`](crate::Limits::max_clients)). It was left alone.
     Unresponsive {
-        /// Its process.
+        /// The server's process.
         pid: Option<Pid>,
-        /// What was tried last, and what it came to.
+        /// The last dial, and how it failed.
         suspicion: Box<Suspicion>,
-        /// For how long it was tried.
+        /// How long the client tried.
         waited: Duration,
     },
-    /// A server that was to be ended ([`end_unresponsive`](crate::Descriptor::end_unresponsive)) cannot be told for
-    /// certain from other processes. Nothing was killed.
+    /// [`end_unresponsive`](crate::Descriptor::end_unresponsive) could not identify the server's process for certain.
+    /// Nothing was killed.
     Unidentified {
         /// The process that the record names.
         pid: Option<Pid>,
-        /// Why that is not enough.
+        /// Why the process cannot be identified.
         found: Unidentified,
     },
-    /// A server that was to be ended ([`end_unresponsive`](crate::Descriptor::end_unresponsive)) does not answer, and
-    /// nothing shows that it hangs: it may be busy, or others may crowd it. Nothing was killed.
+    /// [`end_unresponsive`](crate::Descriptor::end_unresponsive) found a server that does not answer, but no sign that
+    /// it hangs: it may be busy, or other clients may fill its queue. Nothing was killed.
     NotHung {
         /// The process that the record names.
         pid: Option<Pid>,
-        /// What was tried last, and what it came to.
+        /// The last dial, and how it failed.
         suspicion: Box<Suspicion>,
-        /// For how long it was tried.
+        /// How long it was tried.
         waited: Duration,
-        /// What was seen of it.
+        /// Why the server may still work.
         found: NotHung,
     },
-    /// The time that was given is over.
+    /// The time limit of the call was reached.
     Deadline {
-        /// The step at which it ended.
+        /// The step at which the call ended.
         stage: Stage,
-        /// How long it took.
+        /// How long the call took.
         waited: Duration,
-        /// What was tried until then, if anything.
+        /// The last dial that failed, if one did.
         suspicion: Option<Box<Suspicion>>,
-        /// Who held the lock then, where it waited for one and the system tells.
+        /// The process that held the lock for which the call waited, if the system reports it.
         holder: Option<Holder>,
     },
     /// [`serve`](crate::Descriptor::serve) found a live server of the same point.
     AlreadyRunning {
-        /// Its process, where its dialect tells.
+        /// The server's process, if its dialect reports it.
         pid: Option<Pid>,
     },
     /// The handler could not be built: its factory failed, panicked, or took longer than
     /// [`Limits::start`](crate::Limits::start).
     Handler(BoxError),
-    /// The connection ended before the answer came. Whether the server did what it was asked for is not known.
+    /// The connection ended before the reply arrived. Whether the server handled the request is not known.
     Disconnected {
-        /// What it was connected to.
+        /// How the connection was made.
         outcome: Box<Outcome>,
-        /// What the connection said, if anything.
+        /// The error of the connection, if there was one.
         source: Option<BoxError>,
     },
-    /// A server is not to be found at a port, for nobody could tell in which network namespace it is.
+    /// The server cannot listen at a port, since its network namespace is not known and no client could find it.
     UnknownNamespace,
-    /// A bug of this crate: what cannot be was so. Please report it, with the text.
+    /// A bug of this crate. Please report it, with the text.
     Internal(String),
-    /// A call of the service failed. Only with the feature `capnp`.
+    /// A call of the service failed. Needs the feature `capnp`.
     #[cfg(feature = "capnp")]
     #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
     Rpc(BoxError),
 }
 
-/// The process that held a lock which was waited for, when the wait was over. It may have released the lock by now.
+/// The process that held a lock when a call gave up its wait for it. It may have released the lock by now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Holder {
-    /// It held the point lock: a client that starts a server, or a server that looks after its record. One that is
-    /// stopped keeps it.
+    /// This process held the point lock: a client that starts a server, or a server that checks its record. A process
+    /// that is stopped keeps the lock.
     Point(Pid),
-    /// It held the lifetime lock: a server that starts or drains, or one that is stopped. Or it has a share in it, so
-    /// that no server can have it, as a backup may.
+    /// This process held the lifetime lock: a server that starts, drains or is stopped. Or it has a share in the lock,
+    /// as a backup may, so that no server can take it.
     Lifetime(Pid),
 }
 
@@ -208,12 +208,12 @@ impl Error {
         move |source| Error::System { stage, source }
     }
 
-    /// Returns the error for something that is not there, although it must be.
+    /// Returns the error for a value that is missing because of a bug in this crate.
     pub(crate) fn missing(what: &str) -> Self {
         Error::Internal(format!("{what} is not there"))
     }
 
-    /// Writes what happened and what to do, without the causes.
+    /// Writes the error and its remedy, without the causes.
     fn message(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage(usage) => write!(f, "{usage}"),
@@ -323,7 +323,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Has a line for each cause.
+/// Writes a line for each cause.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         report(self, f)
@@ -345,7 +345,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// Writes the causes of an error behind its message, where `{:#}` asks for them.
+/// Writes the causes of an error after its message, if the format is `{:#}`.
 fn causes_if_asked(error: &dyn std::error::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if f.alternate() { causes(error).try_for_each(|cause| write!(f, ": {cause}")) } else { Ok(()) }
 }

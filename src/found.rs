@@ -13,18 +13,18 @@ pub enum Malformed {
     TooLong,
     /// It does not begin as a record does.
     NoRecord,
-    /// It does not end as a record does: it was cut, or something stands behind it.
+    /// It does not end as a record does: it was cut off, or more bytes follow.
     NoEnd,
-    /// Its checksum does not fit: something in it was changed.
+    /// Its checksum is wrong: a part of it was changed.
     Checksum,
-    /// The named field does not read, or not in its one spelling.
+    /// The named field has no value, or is not in its one valid spelling.
     Field(&'static str),
-    /// Its address is none that a server could have.
+    /// No server can have its address.
     Address,
 }
 
-impl From<record::Malformed> for Malformed {
-    fn from(malformed: record::Malformed) -> Self {
+impl Malformed {
+    pub(crate) fn of(malformed: record::Malformed) -> Self {
         match malformed {
             record::Malformed::TooLong => Malformed::TooLong,
             record::Malformed::NoRecord => Malformed::NoRecord,
@@ -49,26 +49,27 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// Why a server that lives is not for this program.
+/// Why this program cannot use a server that is alive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Incompatibility {
-    /// It speaks another version of the handshake.
+    /// The server speaks another version of the handshake.
     Handshake {
         /// The server's version.
         server: u16,
         /// This program's version.
         client: u16,
     },
-    /// It does not know what it is asked for.
+    /// The server does not know the request.
     Request,
 }
 
-impl From<Answer> for Incompatibility {
-    fn from(answer: Answer) -> Self {
+impl Incompatibility {
+    /// Returns why a server refused, by its answer to the hello.
+    pub(crate) fn of(answer: Answer) -> Self {
         match answer.verdict {
             Verdict::VersionUnsupported => Incompatibility::Handshake { server: answer.protocol, client: PROTOCOL },
-            // A yes is no reason to end a dial.
+            // `Yes` never ends a dial.
             Verdict::IntentUnsupported | Verdict::Yes => Incompatibility::Request,
         }
     }
@@ -85,22 +86,22 @@ impl fmt::Display for Incompatibility {
     }
 }
 
-/// In which part the place of a server differs from this program's, so that it cannot be reached from here.
+/// The part in which the scope of a server differs from this program's, so that this program cannot reach it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ScopeDifference {
     /// The machine.
     Machine,
-    /// The boot, of this machine or of one that has no identity.
+    /// The boot, of this machine or of a machine that has no identity.
     Boot,
     /// The network namespace.
     Namespace,
-    /// The network namespace is not known, here or there.
+    /// The network namespace, which is unknown for the server or for this program.
     UnknownNamespace,
 }
 
-impl From<scope::Difference> for ScopeDifference {
-    fn from(difference: scope::Difference) -> Self {
+impl ScopeDifference {
+    pub(crate) fn of(difference: scope::Difference) -> Self {
         match difference {
             scope::Difference::Machine => ScopeDifference::Machine,
             scope::Difference::Boot => ScopeDifference::Boot,

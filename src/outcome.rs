@@ -1,4 +1,4 @@
-//! How a client came to its server, and what it met on the way.
+//! The report of a successful connect: how the client reached its server, and which attempts failed before.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::found::Malformed;
 use crate::pid::Pid;
 use crate::suspicion::Suspicion;
 
-/// How a client came to its server; `Display` is one line.
+/// How a client reached its server. `Display` is one line.
 ///
 /// ```text
 /// joined an external server: pid 4711
@@ -30,36 +30,36 @@ use crate::suspicion::Suspicion;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// Whether the server was there already.
+    /// Whether the client joined the server or started it.
     pub origin: Origin,
-    /// The server's process, as it sees itself; this process's own for an internal server. `None` where its
-    /// [`Dialect`](crate::Dialect) does not tell. Its version, its uptime and its clients are 0 then.
+    /// The server's process, by its number in the server's PID namespace; this process for an internal server. `None`
+    /// if the server's [`Dialect`](crate::Dialect) does not report it; its version, uptime and clients are 0 then.
     pub pid: Option<Pid>,
     /// The version of the service that it offers: [`Descriptor::version`](crate::Descriptor::version).
     pub version: u32,
-    /// For how long it had served, in whole seconds.
+    /// How long the server had served, in whole seconds.
     pub uptime: Duration,
-    /// How many clients it counted when it welcomed this one, this one included.
+    /// How many clients the server counted when it welcomed this one, this one included.
     pub clients: u32,
-    /// What was dialled in vain before: the last 16, oldest first.
+    /// The dials that failed before: the last 16, oldest first.
     pub suspicions: Vec<Suspicion>,
-    /// What did not start before: the last 16, oldest first.
+    /// The servers that did not start before: the last 16, oldest first.
     pub failed: Vec<Failed>,
     /// How long the connect took.
     pub took: Duration,
 }
 
-/// Whether a server was there already.
+/// Whether a client joined a server or started it, and as what.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Origin {
-    /// It was.
+    /// The client joined a server that is a process of its own.
     Joined,
-    /// It was started as a process, for this reason.
+    /// The client started a server as a process, for this reason.
     StartedExternal(Reason),
-    /// It was there, a thread of this process.
+    /// The client joined a server that is a thread of this process.
     JoinedInternal,
-    /// It was started as a thread of this process: by policy, or because of what did not start before.
+    /// The client started a server as a thread of this process: by policy, or because no process could be started.
     StartedInternal,
 }
 
@@ -67,36 +67,36 @@ pub enum Origin {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Reason {
-    /// There was no point, or nothing in it.
+    /// There was no point, or it was empty.
     NoRecord,
-    /// What the point held was damaged, and no server was alive to restore it.
+    /// The record in the point was damaged, and no server was alive to restore it.
     Malformed(Malformed),
     /// The server that the point named was gone.
     ServerGone,
-    /// The server that the point named was one of an earlier boot.
+    /// The server that the point named was of an earlier boot.
     EarlierBoot,
-    /// The server that the point named was one of a container that is gone.
+    /// The server that the point named was in a container that is gone.
     ContainerGone,
-    /// The server that the point named was one of another machine, from which the home was copied.
+    /// The server that the point named was on another machine, from which the home was copied.
     MachineGone,
-    /// The server that the point named was one of a newer program, and gone.
+    /// The server that the point named was of a newer program, and is gone.
     NewerGone,
-    /// The server was of this older version of the service, and was asked to retire.
+    /// The server offered this older version of the service, and the client requested that it retire.
     Replaced(u32),
 }
 
-/// A server that was started and did not become one.
+/// A server that was started and could not be used.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Failed {
-    /// It could not be started: what the error says.
+    /// It could not be started, for this reason.
     NotStarted(String),
-    /// It found the lifetime lock held for all its time.
+    /// It found the lifetime lock held until its time was over.
     Busy {
         /// Its process.
         pid: Pid,
     },
-    /// It was registered, and gone before it could be reached.
+    /// It was registered, and was gone before the client could reach it.
     Vanished {
         /// Its process.
         pid: Pid,

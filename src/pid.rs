@@ -1,12 +1,12 @@
-//! The number of a process.
+//! The type for process numbers.
 
 use std::fmt;
 use std::num::NonZeroU32;
 
 /// The number of a process, which is never 0: to `kill`, 0 is the caller's own process group.
 ///
-/// A process whose number is not known is `None`. The process may have ended since, and another may have its number by
-/// now; in another PID namespace, as a container has one, the number is another process's or nobody's.
+/// An unknown number is `None`. The process may have ended since, and another may have its number by now. In another
+/// PID namespace, as a container has one, the number belongs to another process or to none.
 ///
 /// ```
 /// # use rendezvous_ipc::Pid;
@@ -18,7 +18,8 @@ use std::num::NonZeroU32;
 pub struct Pid(NonZeroU32);
 
 impl Pid {
-    /// Returns the process of a number, or `None` where that is 0 or would be a negative one to `kill`.
+    /// Returns the process with this number, or `None` if `kill` would take the number for a group: 0, or above
+    /// `i32::MAX`.
     pub const fn new(number: u32) -> Option<Self> {
         match NonZeroU32::new(number) {
             Some(number) if number.get() <= i32::MAX as u32 => Some(Pid(number)),
@@ -44,7 +45,7 @@ impl From<Pid> for u32 {
     }
 }
 
-/// Writes ` (pid 4711)`, or nothing where the process is not known.
+/// Writes ` (pid 4711)`, or nothing if the process is not known.
 pub(crate) struct InBrackets(pub(crate) Option<Pid>);
 
 impl fmt::Display for InBrackets {

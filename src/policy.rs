@@ -1,25 +1,26 @@
-//! How a server is started where there is none.
+//! The policy by which a server is started.
 
 use crate::proto::connect;
 
-/// How a server is started where there is none. A server that lives is joined whatever the policy.
+/// How a client starts a server if there is none. A client joins a live server under every policy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum Policy {
-    /// As a process. What keeps it from starting is an error.
+    /// Starts the server as a process. If it cannot be started, the connect fails.
     #[default]
     External,
-    /// As a thread of this process, which all its connects share and which ends with the last of them. It takes no
-    /// lock and touches no file.
+    /// Starts the server as a thread of this process. All connects of the process share it, and it ends with the last
+    /// of their connections. It takes no lock and uses no file.
     Internal,
-    /// As a process, or as a thread where the program cannot be executed, ends, fails, talks nonsense or takes too
-    /// long; never beside a server that may be alive.
+    /// Starts the server as a process, or else as a thread of this process: if the program cannot be executed, ends,
+    /// fails, sends an invalid reply or takes too long. It never starts a thread beside a server that may be alive.
     Robust,
 }
 
-impl From<Policy> for connect::Policy {
-    fn from(policy: Policy) -> Self {
-        match policy {
+impl Policy {
+    /// Returns the policy as the machine takes it.
+    pub(crate) fn machine(self) -> connect::Policy {
+        match self {
             Policy::External => connect::Policy::External,
             Policy::Internal => connect::Policy::Internal,
             Policy::Robust => connect::Policy::Robust,

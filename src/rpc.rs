@@ -1,7 +1,7 @@
 //! Cap'n Proto RPC on an authenticated stream.
 //!
-//! The driver knows streams only; this adapts them, on both sides. Small messages leave at once and as one
-//! write (no delay, and buffered): without either a call takes forty milliseconds now and then.
+//! The driver provides streams; this module adapts them on both sides. Each small message is buffered and sent at once,
+//! as one write: otherwise a call takes forty milliseconds now and then.
 
 mod halves;
 
@@ -27,18 +27,19 @@ use crate::peer::Peer;
 use crate::proto::message::MAX_WORDS;
 use crate::stream::{Keeps, Stream};
 
-/// How long a connection may take to say goodbye.
+/// How long the end of a connection may wait until the last messages are sent.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 impl Descriptor {
-    /// What handles clients: each gets a Cap'n Proto capability of its own.
+    /// Sets the handler of clients: it gives each client a Cap'n Proto capability of its own.
     ///
-    /// `build` runs once in the server, after it holds the lifetime lock and before anyone can connect. What it answers
-    /// is called for each client, and makes the capability that the client bootstraps. Both run on the handlers'
-    /// thread, so they and all that they make need not be `Send`. Messages of more than 8 MiB are refused, and a client
-    /// that does not read its answers is not read either: [memory](crate::manual::life_of_a_server).
+    /// `build` runs once in the server, after the server has taken the lifetime lock and before a client can connect.
+    /// The closure that it returns is called for each client, and creates the capability that the client bootstraps.
+    /// Both run on the handlers' thread, so they and their values need not be `Send`. The server refuses messages of
+    /// more than 8 MiB, and stops reading from a client that does not read its replies:
+    /// [memory](crate::manual::life_of_a_server).
     ///
-    /// See [`stream_handler`](Descriptor::stream_handler) for what holds of sessions in general.
+    /// [`stream_handler`](Descriptor::stream_handler) says what holds for all sessions. It needs the feature `capnp`.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/counter.rs"));
@@ -73,12 +74,13 @@ impl Descriptor {
 }
 
 impl Connection {
-    /// Runs `body` with the server's capability, and the connection beside it, in the caller's task.
+    /// Runs `body` with the server's capability, and drives the connection meanwhile, in the caller's task.
     ///
-    /// This is the main way to call a server, and works in any runtime. For a deadline, put a
-    /// [`timeout`](tokio::time::timeout) around one call in `body`, which cancels that call, or around all of it. The
-    /// future is not `Send`, since Cap'n Proto is not: await it where that does not matter, as in `main` or in a
-    /// `LocalSet`. What was sent and not awaited has up to a second to leave when `body` is done.
+    /// This is the main way to call a server, and works in any runtime. For a deadline, use
+    /// [`timeout`](tokio::time::timeout) around one call in `body`, which cancels that call, or around the whole
+    /// future. The future is not `Send`, since Cap'n Proto is not: await it where that does not matter, as in `main` or
+    /// in a `LocalSet`. When `body` is done, messages that were sent and not awaited have up to a second to leave. It
+    /// needs the feature `capnp`.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/counter.rs"));
@@ -93,10 +95,10 @@ impl Connection {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Disconnected`] where the connection ends before `body` does.
+    /// [`Error::Disconnected`] if the connection ends before `body` does.
     ///
     /// # Cancel safety
-    /// Dropped, it ends the connection; the server cancels the calls that run.
+    /// Dropping the future ends the connection, and the server cancels the calls that run.
     #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
     pub async fn run<C: FromClientHook, T>(self, body: impl AsyncFnOnce(C) -> T) -> Result<T, Error> {
         let Connection { stream, outcome } = self;
@@ -112,15 +114,15 @@ impl Connection {
                 return Err(Error::Disconnected { outcome: Box::new(outcome), source });
             }
         };
-        // What was sent and not awaited leaves before the connection does.
+        // Messages that were sent and not awaited leave before the connection ends.
         let _ = timeout(GOODBYE, async { tokio::join!(goodbye, rpc) }).await;
         Ok(answer)
     }
 
-    /// The server's capability, for a task in a [`LocalSet`](tokio::task::LocalSet) or a `LocalRuntime`.
+    /// Returns the server's capability, for use in a [`LocalSet`](tokio::task::LocalSet) or a `LocalRuntime`.
     ///
-    /// The connection runs in a task of its own, and ends when what is answered here is dropped, whatever was cloned
-    /// of the capability. How it came about is told before: [`Connection::outcome`].
+    /// A task drives the connection. It ends when the returned [`Rpc`] is dropped, even if clones of the capability are
+    /// left. Call [`Connection::outcome`] before, since this consumes the connection. It needs the feature `capnp`.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/counter.rs"));
@@ -133,7 +135,7 @@ impl Connection {
     /// ```
     ///
     /// # Panics
-    /// Where there is no local task set.
+    /// Panics outside of a `LocalSet` and a `LocalRuntime`.
     #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
     pub fn bootstrap<C: FromClientHook>(self) -> Rpc<C> {
         let (network, keeps) = network(self.stream, Side::Client);
@@ -152,25 +154,26 @@ impl Connection {
     }
 }
 
-/// A server's capability, and the connection that carries it: see [`Connection::bootstrap`].
+/// A server's capability with the connection that carries it, made by [`Connection::bootstrap`].
 ///
-/// It is the capability by `Deref`. Dropping it ends the connection at once; the server cancels the calls that run.
+/// It dereferences to the capability. Dropping it ends the connection at once, and the server cancels the calls that
+/// run. It needs the feature `capnp`.
 pub struct Rpc<C> {
     client: C,
     goodbye: Option<Disconnector<Side>>,
     task: AbortHandle,
     closed: watch::Receiver<Option<Closed>>,
-    /// What has to stay for as long as it is used.
+    /// What must be kept alive while the connection is used.
     _keeps: Keeps,
 }
 
-/// How a connection came to its end: what [`Rpc::closed`] answers.
+/// How a connection ended, as [`Rpc::closed`] returns it. It needs the feature `capnp`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Closed {
-    /// One side ended it: the server is gone or has drained, or we said goodbye.
+    /// One side ended the connection: the server is gone or has drained, or this client disconnected.
     Ended,
-    /// It broke, or the other side broke the protocol: what the RPC system says.
+    /// The connection failed, or the other side violated the protocol. The text is the error of the RPC system.
     Broken(String),
 }
 
@@ -184,7 +187,7 @@ impl std::fmt::Display for Closed {
 }
 
 impl<C> Rpc<C> {
-    /// Returns when the connection is over, also if that was long ago, and says how it came to its end.
+    /// Waits until the connection has ended, and returns how. It returns at once if the connection has ended already.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/counter.rs"));
@@ -198,18 +201,18 @@ impl<C> Rpc<C> {
     /// ```
     ///
     /// # Cancel safety
-    /// Can be dropped and called again.
+    /// The future can be dropped, and the method called again.
     pub async fn closed(&self) -> Closed {
         let mut closed = self.closed.clone();
         let closed = closed.wait_for(Option::is_some).await.ok().and_then(|closed| closed.clone());
-        // Without a word the task was aborted, which only dropping this value does.
+        // A task that reports nothing was aborted, which only the drop of this value does.
         closed.unwrap_or(Closed::Ended)
     }
 
-    /// Ends the connection when all that was sent has left, or after a second.
+    /// Ends the connection when all messages have been sent, or after a second.
     ///
     /// # Cancel safety
-    /// Dropped, the connection ends at once.
+    /// Dropping the future ends the connection at once.
     pub async fn disconnect(mut self) {
         if let Some(goodbye) = self.goodbye.take() {
             let _ = timeout(GOODBYE, goodbye).await;

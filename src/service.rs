@@ -1,4 +1,4 @@
-//! A service as the driver sees it: its files, its limits, its program.
+//! The parts of a descriptor that the driver uses: files, limits, program.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::proto::connect::Versions;
 use crate::transport::Transport;
 
-/// The part of a descriptor that both loops need.
+/// The part of a descriptor that both the client's and the server's loop use.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
     pub(crate) context: Context,
@@ -24,17 +24,17 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     pub(crate) version: u32,
     pub(crate) newest: u32,
-    /// Or why there is none.
+    /// The program, or why there is none.
     pub(crate) program: Result<Program, Usage>,
 }
 
 impl Service {
-    /// The versions of the service that a client is for.
+    /// Returns the versions of the service that the client offers and understands.
     pub(crate) fn versions(&self) -> Versions {
         Versions { ours: self.version, newest: self.newest }
     }
 
-    /// The program that serves it.
+    /// Returns the program that serves the service.
     pub(crate) fn program(&self) -> Result<&Program, Error> {
         self.program.as_ref().map_err(|why| Error::Usage(why.clone()))
     }

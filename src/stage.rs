@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::proto::connect;
 
-/// The step at which something failed. `Display` is its name in the protocol, in the log and in the manual.
+/// The step at which a call failed. `Display` is its name in the protocol, in the log and in the manual.
 ///
 /// ```
 /// # use rendezvous_ipc::Stage;
@@ -19,7 +19,7 @@ pub enum Stage {
     Lock,
     /// A client reads the point again, under its lock.
     Reread,
-    /// A client asks whether the lifetime lock is free.
+    /// A client tries whether the lifetime lock is free.
     Probe,
     /// A client removes the record of a dead server.
     Clear,
@@ -29,33 +29,33 @@ pub enum Stage {
     Await,
     /// A client checks that the server that it started holds the lifetime lock.
     Verify,
-    /// The record is written.
+    /// A client or a server writes the record.
     Write,
-    /// A client tells the server that it started that its record is written.
+    /// A client confirms to the server that it started that the record is written.
     Confirm,
-    /// A client is about to serve in its own process, and waits for the end of the server that it started.
+    /// A client waits for the end of the server that it started, before it serves in its own process.
     Fallback,
     /// A client connects to the address of a record.
     Dial,
-    /// A client says hello.
+    /// A client sends the hello.
     Hello,
     /// A client waits for the server's proof.
     Prove,
     /// A client waits for the server's welcome.
     Welcome,
-    /// A server that was started is killed, or one that does not answer.
+    /// A client kills the server that it started, or one that does not answer.
     Kill,
     /// A client releases the point lock.
     Unlock,
-    /// A client waits for a moment, and tries again.
+    /// A client pauses before it tries again.
     Backoff,
-    /// A client waits for a server to make its life file again.
+    /// A client waits until a server has made its life file again.
     Wait,
     /// A connect is over.
     Done,
     /// A client serves in its own process.
     Internal,
-    /// A server begins, and reads what its starter says.
+    /// A server begins, and reads the order of the client that started it.
     Watch,
     /// A server takes the lifetime lock.
     Claim,
@@ -63,21 +63,21 @@ pub enum Stage {
     Build,
     /// A server begins to listen.
     Listen,
-    /// A server tells its starter that it is ready.
+    /// A server reports to the client that started it that it is ready.
     Ready,
     /// A server serves.
     Serve,
-    /// A server that retires waits for its last clients.
+    /// A retiring server waits for its last clients.
     Drain,
-    /// In the dialect of sequoia, a client says the cookie.
+    /// In the dialect of sequoia, a client sends the cookie. Needs the feature `sequoia`.
     #[cfg(feature = "sequoia")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     SendCookie,
-    /// In the dialect of sequoia, a client makes the port of the server that it starts.
+    /// In the dialect of sequoia, a client opens the port of the server that it starts. Needs the feature `sequoia`.
     #[cfg(feature = "sequoia")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     Introduce,
-    /// In the dialect of sequoia, a server is told its cookie.
+    /// In the dialect of sequoia, a server receives its cookie. Needs the feature `sequoia`.
     #[cfg(feature = "sequoia")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     ReceiveCookie,
@@ -86,7 +86,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Returns what is waited for at this step, in words.
+    /// Returns in words what the process waits for at this step.
     pub(crate) fn waits_for(self) -> &'static str {
         match self {
             Stage::Spawn => "the program, which somebody has open for writing",
@@ -111,7 +111,7 @@ impl Stage {
         }
     }
 
-    /// Whether a lock is waited for at this step, or a server that may hold it.
+    /// Returns whether the process waits at this step for a lock, or for a server that may hold one.
     pub(crate) fn waits_for_a_lock(self) -> bool {
         self.waits_for() == Stage::Lock.waits_for()
     }
@@ -124,9 +124,9 @@ impl fmt::Display for Stage {
     }
 }
 
-/// The steps of a connect by their own names.
-impl From<&connect::Step> for Stage {
-    fn from(step: &connect::Step) -> Self {
+impl Stage {
+    /// Returns the stage of a step of a connect.
+    pub(crate) fn of(step: &connect::Step) -> Self {
         use connect::Step;
         match step {
             Step::Read(_) => Stage::Read,

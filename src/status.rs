@@ -1,4 +1,4 @@
-//! What a look at a service, its retirement and its end come to.
+//! The results of `inspect`, `retire` and `end_unresponsive`.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::pid::Pid;
 use crate::proto::unresponsive;
 use crate::suspicion::Suspicion;
 
-/// What is there: the answer of [`Descriptor::inspect`](crate::Descriptor::inspect), true when it was asked.
+/// The state of a service at the time of [`Descriptor::inspect`](crate::Descriptor::inspect), which returns it.
 ///
 /// ```
 /// # use rendezvous_ipc::{Context, Descriptor, Status};
@@ -24,65 +24,66 @@ use crate::suspicion::Suspicion;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Status {
-    /// A server lives.
+    /// A server is alive and answers.
     Live {
         /// Its process.
         pid: Option<Pid>,
         /// The version of the service that it offers.
         version: u32,
-        /// For how long it has served, in whole seconds.
+        /// How long it has served, in whole seconds.
         uptime: Duration,
         /// How many clients it counts.
         clients: u32,
     },
-    /// Somebody listens where the record says. [`Dialect::Sequoia`](crate::Dialect::Sequoia) tells no
-    /// more. It needs the feature `sequoia`.
+    /// A process listens at the address of the record. [`Dialect::Sequoia`](crate::Dialect::Sequoia) reports no more.
+    /// Needs the feature `sequoia`.
     #[cfg(feature = "sequoia")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     Listening {
-        /// Where.
+        /// The address.
         address: crate::transport::Endpoint,
     },
     /// There is no server, and no record of one.
     Absent,
-    /// There is no server; the point holds a damaged record.
+    /// There is no server, and the point holds a damaged record.
     Malformed(Malformed),
-    /// The server of the record is gone: it crashed, or the system was started anew.
+    /// The server of the record is gone: it crashed, or the system was restarted.
     Gone {
-        /// Its process, once. The number may be another's by now. `None` where its dialect does not tell.
+        /// The process that it had. Another process may have the number by now. `None` if the dialect does not report
+        /// it.
         pid: Option<Pid>,
     },
-    /// No record that counts, but somebody is at work on the point: a server that starts, drains or will restore its
-    /// record, or a client that holds the point lock.
+    /// There is no valid record, but the service is in use: a server starts, drains or will restore its record, or a
+    /// client holds the point lock.
     InTransition,
     /// A server holds its lifetime lock and does not answer: it is stopped, or it hangs.
     Unresponsive(Suspicion),
-    /// A dial came to nothing, and whether a server lives could not be asked just now.
+    /// A dial failed, and whether a server is alive could not be found out just now.
     Unknown(Suspicion),
-    /// A live server that does not support to be asked.
+    /// A server is alive, and does not support this request.
     Incompatible(Incompatibility),
-    /// The point holds the record of a newer version of this crate. Whether its server lives was not asked.
+    /// The point holds the record of a newer version of this crate. Whether its server is alive is not checked.
     Newer {
         /// The format of its record.
         format: u32,
     },
-    /// The point holds a record of another dialect. Whether its server lives was not asked.
+    /// The point holds a record of another dialect. Whether its server is alive is not checked.
     OtherDialect,
     /// The point holds the record of a server that cannot be reached from here: see
     /// [`Error::ForeignScope`](crate::Error::ForeignScope).
     ForeignScope {
         /// The process that the record names, by its number there.
         pid: Option<Pid>,
-        /// In which part its scope differs.
+        /// The part in which its scope differs.
         differs: ScopeDifference,
     },
 }
 
-/// What came of asking a server to retire: the answer of [`Descriptor::retire`](crate::Descriptor::retire).
+/// The result of [`Descriptor::retire`](crate::Descriptor::retire).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Retirement {
-    /// The server retired. Its process is about to exit, or goes on without serving if that is the program's way.
+    /// The server retired. Its process is about to exit, or continues without serving if the program does so.
     Exited {
         /// Its process.
         pid: Option<Pid>,
@@ -91,19 +92,18 @@ pub enum Retirement {
     NoServer,
 }
 
-/// What came of ending a server that does not answer: the answer of
-/// [`Descriptor::end_unresponsive`](crate::Descriptor::end_unresponsive).
+/// The result of [`Descriptor::end_unresponsive`](crate::Descriptor::end_unresponsive).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Termination {
-    /// It was killed, and is gone: its lifetime lock was free after that.
+    /// The server was killed and is gone: its lifetime lock was free afterwards.
     Killed {
-        /// Its process, once. The number may be another's by now.
+        /// The process that it had. Another process may have the number by now.
         pid: Pid,
         /// What showed that it made no progress.
         sign: Sign,
     },
-    /// Nothing was done, for no server was found that does not answer, but this.
+    /// Nothing was done: the service was in this state, without a server that does not answer.
     LeftAlone(Status),
 }
 
@@ -113,14 +113,14 @@ pub enum Termination {
 pub enum Sign {
     /// Its process was stopped.
     Stopped,
-    /// The serving thread got no CPU time.
+    /// Its serving thread got no CPU time.
     NoTime,
-    /// The queue at its port was full, and nobody was accepted.
+    /// The queue at its port was full, and no connection was accepted.
     FullQueue,
 }
 
-impl From<unresponsive::Sign> for Sign {
-    fn from(sign: unresponsive::Sign) -> Self {
+impl Sign {
+    pub(crate) fn of(sign: unresponsive::Sign) -> Self {
         match sign {
             unresponsive::Sign::Stopped => Sign::Stopped,
             unresponsive::Sign::NoTime => Sign::NoTime,

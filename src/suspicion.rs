@@ -1,4 +1,4 @@
-//! What a dial came to that led to no server.
+//! The report of a dial that failed.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,21 +9,22 @@ use crate::proto::connect;
 use crate::stage::Stage;
 use crate::transport::Endpoint;
 
-/// A dial that failed. It proves nothing: `pid 4711 at 127.0.0.1:40123, Prove: silence`.
+/// A dial that failed, such as `pid 4711 at 127.0.0.1:40123, Prove: silence`. It does not prove that the server is
+/// dead.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct Suspicion {
-    /// The process that the record named, which need not be the one that listens there; `None` where it names none.
+    /// The process that the record names, which need not be the one that listens there. `None` if it names none.
     pub pid: Option<Pid>,
-    /// Where it was dialled.
+    /// The address that was dialled.
     pub address: Endpoint,
     /// The step at which it failed.
     pub stage: Stage,
     /// How it failed.
     pub failure: DialFailure,
-    /// The user of the process that listens there, where that is another's: then it is an impostor.
+    /// The user of the process that listens there, if that is another user: the process is an impostor then.
     pub user: Option<u32>,
-    /// The socket, where its mode keeps its own user out. Its server changes the mode back.
+    /// The socket, if its mode admits not even its owner. Its server restores the mode.
     pub socket: Option<PathBuf>,
 }
 
@@ -31,30 +32,30 @@ pub struct Suspicion {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum DialFailure {
-    /// Nobody listens there.
+    /// No process listens there.
     Refused,
-    /// The mode of the socket keeps its own user out.
+    /// The mode of the socket admits not even its owner.
     NotWritable,
-    /// The other side said nothing in time.
+    /// The other side sent nothing in time.
     TimedOut,
     /// The other side closed the connection.
     Closed,
     /// The server proved itself, and closed the connection before it admitted this client.
     NotAdmitted,
-    /// The other side said what no server says.
+    /// The other side sent an invalid reply.
     InvalidReply,
     /// The other side does not know the cookie: it is another program.
     Impostor,
     /// The connection led back to this program.
     SelfConnect,
-    /// The server lives, and does not support what it is asked for.
+    /// The server is alive, and does not support the request.
     Unsupported(Incompatibility),
-    /// The server lives, and offers a newer version of the service than this program understands.
+    /// The server is alive, and offers a newer version of the service than this program understands.
     TooNew,
 }
 
 impl DialFailure {
-    /// Returns how a dial failed, or `None` where that was this process's own trouble.
+    /// Returns how a dial failed, or `None` for a local error.
     pub(crate) fn of(failure: connect::DialFailure) -> Option<Self> {
         Some(match failure {
             connect::DialFailure::Local => return None,
@@ -66,14 +67,14 @@ impl DialFailure {
             connect::DialFailure::InvalidReply => DialFailure::InvalidReply,
             connect::DialFailure::Impostor => DialFailure::Impostor,
             connect::DialFailure::SelfConnect => DialFailure::SelfConnect,
-            connect::DialFailure::Unsupported(answer) => DialFailure::Unsupported(answer.into()),
+            connect::DialFailure::Unsupported(answer) => DialFailure::Unsupported(Incompatibility::of(answer)),
             connect::DialFailure::TooNew => DialFailure::TooNew,
         })
     }
 }
 
 impl Suspicion {
-    /// Whether the server proved itself and only let the client wait: as a full one does.
+    /// Returns whether the server proved itself but sent no welcome in time, as a full server does.
     pub(crate) fn lets_wait(&self) -> bool {
         (self.stage, self.failure) == (Stage::Welcome, DialFailure::TimedOut)
     }

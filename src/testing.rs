@@ -1,8 +1,8 @@
-//! For the tests of programs that use this crate: a server in one line, and real failures on demand.
+//! Help for the tests of programs that use this crate: a server in one line, and real failures on demand.
 //!
-//! Nothing here is simulated: the records are records, the strangers listen, and a stopped server is stopped.
+//! Nothing is simulated: the records are real records, the strangers listen, and a stopped server is stopped.
 //!
-//! Only with the feature `test-util`.
+//! This module needs the feature `test-util`.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -21,7 +21,7 @@ use crate::proto::cookie::Cookie;
 use crate::proto::record::Record;
 use crate::stage::Stage;
 
-/// Connects to a server of its own, in this process and in an ephemeral context, which end with the connection.
+/// Connects to a new server in this process and in an ephemeral context. Both end with the connection.
 ///
 /// ```
 /// # use rendezvous_ipc::{Descriptor, Stream, testing};
@@ -47,9 +47,9 @@ pub async fn connect(service: impl FnOnce(&Context) -> Result<Descriptor, Error>
     service(&context)?.connect_with_policy(Policy::Internal).await
 }
 
-/// Leaves the record of a server that is gone, and whose port nobody has.
+/// Writes the record of a server that is gone, with a port at which no process listens.
 ///
-/// What the point held before is overwritten: a server that lives restores its record when it next looks.
+/// The record replaces the one in the point. A live server restores its own at its next check.
 ///
 /// ```
 /// # use rendezvous_ipc::{Context, Descriptor, Status, testing};
@@ -62,8 +62,7 @@ pub async fn connect(service: impl FnOnce(&Context) -> Result<Descriptor, Error>
 /// ```
 ///
 /// # Errors
-/// [`Error::File`] where the point cannot be written or is locked just now, [`Error::System`] where there is no port
-/// to be had.
+/// [`Error::File`] if the point cannot be written or is locked just now, [`Error::System`] if there is no free port.
 pub fn leave_dead_record(service: &Descriptor) -> Result<(), Error> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system(Stage::Listen))?;
     let address = listener.local_addr().map_err(Error::system(Stage::Listen))?;
@@ -85,35 +84,35 @@ fn leave_record(service: &Descriptor, address: std::net::SocketAddr) -> Result<(
     driver::leave_record(service.point(), service.life(), &record)
 }
 
-/// A server, or any other process, that is stopped until this is dropped.
+/// A process that is stopped until this is dropped.
 #[derive(Debug)]
 pub struct Stopped(#[expect(dead_code, reason = "it continues the process when it is dropped")] StoppedProcess);
 
-/// Stops a process, such as the one that [`Outcome::pid`](crate::Outcome::pid) names: it holds its locks and its port,
-/// and answers nothing.
+/// Stops a process, such as the one that [`Outcome::pid`](crate::Outcome::pid) names. It keeps its locks and its port,
+/// and does not answer.
 ///
-/// For servers of processes of their own: one of this process would stop the test with it.
+/// Use it for a server in a process of its own: to stop a server in this process would stop the test.
 ///
 /// ```
 /// # use rendezvous_ipc::{Pid, testing};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut server = std::process::Command::new("sleep").arg("60").spawn()?;
 /// let stopped = testing::stop(Pid::new(server.id()).expect("a child has a number"))?;
-/// // … what does my program say now?
+/// // … what does my program do now?
 /// drop(stopped);
 /// # server.kill()?; server.wait()?;
 /// # Ok(()) }
 /// ```
 ///
 /// # Errors
-/// [`Error::System`] where there is no such process, or it is not ours to stop.
+/// [`Error::System`] if there is no such process, or this process may not stop it.
 pub fn stop(pid: Pid) -> Result<Stopped, Error> {
     StoppedProcess::stop(pid).map(Stopped).map_err(Error::system(Stage::Stop))
 }
 
-/// Somebody who has the port of a server that is gone, and says nothing to anybody, until this is dropped.
+/// A listener at the port of a server that is gone, which sends nothing, until this is dropped.
 ///
-/// The kernel accepts for it, as it does for a process that hangs.
+/// The kernel completes connections to it, as it does for a process that hangs.
 ///
 /// ```
 /// # use rendezvous_ipc::{Context, Descriptor, Limits, Status, testing};
@@ -130,10 +129,10 @@ pub struct Stranger {
 }
 
 impl Stranger {
-    /// Leaves a record that leads to the stranger, as [`leave_dead_record`] does.
+    /// Listens, and writes a record that names this port, as [`leave_dead_record`] does.
     ///
     /// # Errors
-    /// As of [`leave_dead_record`].
+    /// As for [`leave_dead_record`].
     pub fn take_the_place_of(service: &Descriptor) -> Result<Self, Error> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::system(Stage::Listen))?;
         leave_record(service, listener.local_addr().map_err(Error::system(Stage::Listen))?)?;

@@ -13,6 +13,7 @@ use super::system::System;
 use super::welcomed::{Welcomed, connection};
 use crate::connection::Connection;
 use crate::error::{Error, StartFailure, Usage};
+use crate::found::Incompatibility;
 use crate::handler::Factory;
 use crate::pid::Pid;
 use crate::proto::connect::{Done, Goal, Policy, Refusal};
@@ -134,7 +135,7 @@ fn finish(
         Done::Refused(Refusal::CannotTell) => {
             Error::CannotTell { path: service.life.clone(), source: report.take_trouble().map(Box::new) }
         }
-        Done::Unsupported(answer) => Error::Incompatible { why: answer.into() },
+        Done::Unsupported(answer) => Error::Incompatible { why: Incompatibility::of(answer) },
         Done::TooNew(record) => {
             Error::TooNew { pid: Pid::new(record.pid), offers: record.version, newest: service.versions().newest }
         }

@@ -16,7 +16,7 @@ use super::os::locks;
 use super::os::pidfd::{Identity, identify, unidentified};
 use super::os::progress::Look;
 use super::{random, report};
-use crate::error::{Error, Unidentified};
+use crate::error::{Error, NotHung, Unidentified};
 use crate::limits::Limits;
 use crate::pid::Pid;
 use crate::proto::end::{Done, Glance, Step, Times};
@@ -24,7 +24,7 @@ use crate::proto::record::Record;
 use crate::proto::timing::Pause;
 use crate::proto::unresponsive::Spared;
 use crate::service::Service;
-use crate::status::Termination;
+use crate::status::{Sign, Termination};
 use crate::suspicion::Suspicion;
 
 /// Kills the server of the record, if it holds its lifetime lock, does not answer, and makes no progress.
@@ -90,7 +90,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, E
             }
             Step::Done(Done::Ended { pid, sign }) => {
                 let pid = Pid::new(pid).ok_or_else(|| Error::missing("the number of the process that was killed"))?;
-                return Ok(Termination::Killed { pid, sign: sign.into() });
+                return Ok(Termination::Killed { pid, sign: Sign::of(sign) });
             }
             Step::Done(Done::LeftAlone) => return Ok(Termination::LeftAlone(seen.look()?.status()?)),
             Step::Done(Done::Spared(spared)) => {
@@ -155,5 +155,5 @@ fn identify_server(service: &Service, record: &Record) -> Result<Identity, Error
 
 /// Returns the error for a caller whose server may be well.
 fn spare(spared: Spared, suspicion: Suspicion, waited: Duration) -> Error {
-    Error::NotHung { pid: suspicion.pid, suspicion: Box::new(suspicion), waited, found: spared.into() }
+    Error::NotHung { pid: suspicion.pid, suspicion: Box::new(suspicion), waited, found: NotHung::of(spared) }
 }

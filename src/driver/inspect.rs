@@ -15,6 +15,7 @@ use super::os::scope;
 use super::report::still_there;
 use super::welcomed::Welcomed;
 use crate::error::Error;
+use crate::found::{Incompatibility, Malformed, ScopeDifference};
 use crate::pid::Pid;
 use crate::proto::connect::DialFailure;
 use crate::proto::handshake::{Intent, Welcome};
@@ -102,16 +103,16 @@ impl Examined {
         Ok(match self.done.verdict {
             Verdict::Live(welcome) => Status::live(welcome),
             Verdict::Absent => Status::Absent,
-            Verdict::Malformed(malformed) => Status::Malformed(malformed.into()),
+            Verdict::Malformed(malformed) => Status::Malformed(Malformed::of(malformed)),
             Verdict::Gone { pid } => Status::Gone { pid: Pid::new(pid) },
             Verdict::Between => Status::InTransition,
             Verdict::Unresponsive(_) => Status::Unresponsive(self.suspicion()?),
             Verdict::Unknown(_) => Status::Unknown(self.suspicion()?),
-            Verdict::Incompatible(answer) => Status::Incompatible(answer.into()),
+            Verdict::Incompatible(answer) => Status::Incompatible(Incompatibility::of(answer)),
             Verdict::Newer(format) => Status::Newer { format },
             Verdict::OtherDialect => Status::OtherDialect,
             Verdict::ForeignScope { pid, differs } => {
-                Status::ForeignScope { pid: Pid::new(pid), differs: differs.into() }
+                Status::ForeignScope { pid: Pid::new(pid), differs: ScopeDifference::of(differs) }
             }
             Verdict::CannotTell => return Err(self.trouble.unwrap_or_else(|| Error::missing("the error"))),
         })

@@ -11,7 +11,7 @@ use super::files::log;
 use super::net::dial::{Tag, Trouble};
 use super::os::locks;
 use crate::error::{Error, HandlerToo, Holder, StartError, StartFailure};
-use crate::found::Malformed;
+use crate::found::{Malformed, ScopeDifference};
 use crate::outcome::{Failed, Origin, Outcome, Reason};
 use crate::pid::Pid;
 use crate::proto::connect::{DialFailure, Row, Step};
@@ -65,7 +65,7 @@ impl Report {
 
     /// The one hook: every step passes here before its question is answered. So the next one says how it was.
     pub(super) fn step(&mut self, step: &Step, child: Option<u32>, connection: Option<Tag>) {
-        self.stage = Stage::from(step);
+        self.stage = Stage::of(step);
         tracing::debug!(
             target: "rendezvous_ipc::connect",
             step = step.name(),
@@ -101,7 +101,7 @@ impl Report {
     /// What the point was found to hold, under the lock.
     pub(super) fn found(&mut self, found: &Found) {
         self.malformed = match found {
-            Found::Malformed(malformed) => Some((*malformed).into()),
+            Found::Malformed(malformed) => Some(Malformed::of(*malformed)),
             _ => None,
         };
         if let Found::Newer { format } = found {
@@ -245,7 +245,7 @@ impl Report {
     /// How it ended where the server of the record cannot be reached from here.
     pub(super) fn elsewhere(&self, point: &Path) -> Option<Error> {
         let (pid, differs) = self.elsewhere?;
-        Some(Error::ForeignScope { path: point.to_owned(), pid: Pid::new(pid), differs: differs.into() })
+        Some(Error::ForeignScope { path: point.to_owned(), pid: Pid::new(pid), differs: ScopeDifference::of(differs) })
     }
 
     /// How it ended when there was too little time left for a start.

@@ -5,8 +5,9 @@ use std::fmt;
 
 use crate::error::BoxError;
 use crate::outcome::Failed;
+use crate::proto::unresponsive::Spared;
 
-/// Why a file or a directory was left alone: the inside of [`Error::Untrusted`](crate::Error::Untrusted).
+/// Why a file or a directory was left alone, as [`Error::Untrusted`](crate::Error::Untrusted) reports it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Untrusted {
@@ -20,13 +21,13 @@ pub enum Untrusted {
     Socket,
     /// A device stands where a file should be.
     Device,
-    /// The file is another user's.
+    /// Another user owns the file.
     OthersFile,
     /// Others than its owner may use the file.
     SharedFile,
     /// The file has more than one name.
     LinkedFile,
-    /// The directory is another user's.
+    /// Another user owns the directory.
     OthersDirectory,
     /// Others than its owner may write the directory.
     SharedDirectory,
@@ -66,22 +67,21 @@ impl fmt::Display for Untrusted {
     }
 }
 
-/// Why the process of a server cannot be told from others: the inside of
-/// [`Error::Unidentified`](crate::Error::Unidentified).
+/// Why the process of a server cannot be identified, as [`Error::Unidentified`](crate::Error::Unidentified) reports it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Unidentified {
-    /// It is this process.
+    /// The server is this process.
     ThisProcess,
     /// No process here has the number of the record.
     NoProcess,
-    /// Another process has the number of the record by now, or in this PID namespace.
+    /// Another process has the number of the record now, or has it in this PID namespace.
     OtherProcess,
-    /// Another process listens at the server's socket, as far as can be seen from here.
+    /// The process that listens at the server's socket has another number in this PID namespace.
     OtherListener,
     /// The process does not hold the lifetime lock.
     NotTheHolder,
-    /// When the process began is not known.
+    /// The start time of the process is not known.
     UnknownStart,
     /// This system has no pidfd.
     NoPidfd,
@@ -120,19 +120,19 @@ impl fmt::Display for Unidentified {
     }
 }
 
-/// Why a server that does not answer was not ended: the inside of [`Error::NotHung`](crate::Error::NotHung).
+/// Why a server that does not answer was not killed, as [`Error::NotHung`](crate::Error::NotHung) reports it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum NotHung {
-    /// It closed the connection, or said something else: it does something.
+    /// It closed the connection or sent an unexpected reply, so it is running.
     Reacts,
-    /// It goes on: its serving thread had time of a processor, or somebody was accepted.
+    /// It makes progress: its serving thread got CPU time, or accepted a connection.
     Runs,
-    /// It is not stopped, and listens no more: it may be waiting for its last clients.
+    /// It is not stopped, and no longer listens: it may be waiting for its last clients.
     Draining,
-    /// It is not stopped, and the mode of its socket keeps everybody out.
+    /// It is not stopped, and the mode of its socket admits no process.
     OutOfReach,
-    /// Whether it goes on cannot be seen.
+    /// Whether it makes progress cannot be observed.
     NotKnown,
 }
 
@@ -149,11 +149,8 @@ impl NotHung {
             NotHung::NotKnown => "see what it does, and end it by hand",
         }
     }
-}
 
-impl From<crate::proto::unresponsive::Spared> for NotHung {
-    fn from(spared: crate::proto::unresponsive::Spared) -> Self {
-        use crate::proto::unresponsive::Spared;
+    pub(crate) fn of(spared: Spared) -> Self {
         match spared {
             Spared::Acts => NotHung::Reacts,
             Spared::GoesOn => NotHung::Runs,
@@ -176,7 +173,7 @@ impl fmt::Display for NotHung {
     }
 }
 
-/// Why a handler was not built, where its factory does not say: the source of an
+/// Why a handler was not built, if its factory returned no error. It is the source of an
 /// [`Error::Handler`](crate::Error::Handler).
 #[derive(Debug)]
 pub(crate) enum NotBuilt {
@@ -184,7 +181,7 @@ pub(crate) enum NotBuilt {
     Panicked,
     /// Its factory took too long.
     Overdue,
-    /// The server was to retire before it was built.
+    /// The server was requested to retire before the handler was built.
     Abandoned,
 }
 
@@ -200,7 +197,7 @@ impl fmt::Display for NotBuilt {
 
 impl Error for NotBuilt {}
 
-/// A handler that was not built here, after a server had not started: the source of an
+/// The failure to build a handler in this process, after a server could not be started. It is the source of an
 /// [`Error::Handler`](crate::Error::Handler).
 #[derive(Debug)]
 pub(crate) struct HandlerToo {

@@ -1,10 +1,10 @@
-//! What the user can do about an error of the system, where that is known.
+//! What the user can do about an error of the system, if that is known.
 
 use std::io;
 
 use rustix::io::Errno;
 
-/// About an error of a file, a directory or a program.
+/// Returns what to do about an error of a file, a directory or a program.
 pub(crate) fn of_file(error: &io::Error) -> Option<&'static str> {
     if is_out_of_room(error) {
         return Some("make room there, or use another home");
@@ -24,12 +24,12 @@ pub(crate) fn of_file(error: &io::Error) -> Option<&'static str> {
     })
 }
 
-/// Whether a file cannot grow, or not be made, for want of room.
+/// Returns whether a file cannot grow or be created because the file system or the quota is full.
 pub(crate) fn is_out_of_room(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::StorageFull || Errno::from_io_error(error) == Some(Errno::DQUOT)
 }
 
-/// About the error of a program that could not be executed.
+/// Returns what to do about the error of a program that could not be executed.
 pub(crate) fn of_program(error: &io::Error) -> Option<&'static str> {
     match Errno::from_io_error(error)? {
         Errno::TXTBSY => {
@@ -39,7 +39,7 @@ pub(crate) fn of_program(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// About an error of a socket or a process.
+/// Returns what to do about an error of a socket or a process.
 pub(crate) fn of_system(error: &io::Error) -> Option<&'static str> {
     Some(match Errno::from_io_error(error)? {
         Errno::MFILE => "this process has too many files open: close some, or raise `ulimit -n`",

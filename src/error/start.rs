@@ -1,4 +1,4 @@
-//! Why a server did not start.
+//! The error for a server that did not start.
 
 use std::error::{self, Error as _};
 use std::fmt;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{causes_if_asked, remedy, report};
 
-/// A server that could not be started: the inside of [`Error::Start`](crate::Error::Start).
+/// Why a server could not be started, as [`Error::Start`](crate::Error::Start) reports it.
 ///
 /// ```
 /// # use rendezvous_ipc::{Error, StartFailure};
@@ -26,46 +26,47 @@ use super::{causes_if_asked, remedy, report};
 pub struct StartError {
     /// The program.
     pub program: PathBuf,
-    /// How it failed.
+    /// How the start failed.
     pub failure: StartFailure,
-    /// What it printed to standard error, if anything: the beginning and the end where that is more than 2 KiB.
+    /// The text that it printed to standard error. Of more than 2 KiB, the beginning and the end.
     pub said: String,
-    /// Where all of it is: a file that is emptied when it has grown to 1 MiB.
+    /// The path of the log, which has all of that text. It is emptied when it has grown to 1 MiB.
     pub log: PathBuf,
 }
 
-/// How the start of a server failed. [The manual](crate::manual::errors) says what to do.
+/// How the start of a server failed. [The manual](crate::manual::errors) says what to do about each.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartFailure {
-    /// The program cannot be executed: not there, not allowed, no program for this machine, or open for writing for as
-    /// long as a start may take.
+    /// The program cannot be executed: it does not exist, may not be executed, is not a program for this machine, or
+    /// was open for writing for as long as a start may take.
     CannotExecute(io::Error),
-    /// It said why it cannot serve: most often its handler's error, 400 characters at most.
+    /// The server reported why it cannot serve, in 400 characters at most. Most often it is the handler's error.
     Said(String),
-    /// It ended before it was ready; `None` where the system does not tell how.
+    /// The server ended before it was ready. `None` if the system does not report how.
     Exited(Option<ExitStatus>),
-    /// It answered with something else than a server's reply, which is not kept: it may hold a record, and so a cookie.
+    /// The program sent bytes that are no server's reply. They are not kept, since they may hold a cookie.
     Nonsense {
-        /// How many bytes of it were read.
+        /// How many bytes were read.
         bytes: usize,
     },
-    /// It answered as a server of another version of this crate does, or cut its reply short.
+    /// The server replied as one of another version of this crate does, or its reply was cut short.
     OtherVersion,
-    /// It offers a version of the service that the client is not for.
+    /// The server offers an older version of the service than the client.
     Version {
-        /// What it offers.
+        /// The version that the server offers.
         offers: u32,
-        /// What the client is of.
+        /// The version of the client.
         wanted: u32,
     },
-    /// It closed its standard output without a word, and went on.
+    /// The program closed its standard output without a reply, and continued.
     Silent,
-    /// It was not ready in the time that a start may take.
+    /// The server was not ready within this time, which a start may take.
     Overdue(Duration),
-    /// It said *ready* and does not hold the lifetime lock: another program, or locks do not work here.
+    /// The server reported *ready* and does not hold the lifetime lock: it serves another point, or locks do not work
+    /// in this directory.
     Unverified,
-    /// Every server that was started was gone again before it could be reached.
+    /// Every server that was started was gone before the client could reach it.
     Vanished,
 }
 
@@ -96,7 +97,7 @@ impl error::Error for StartError {
 }
 
 impl StartError {
-    /// Says which server did not start, and why, in one line.
+    /// Returns in one line which server did not start, and why.
     pub(crate) fn in_short(&self) -> String {
         let cause = self.source().map_or_else(String::new, |cause| format!(": {cause}"));
         format!("the server {} {}{cause}", self.program.display(), self.failure)
@@ -143,7 +144,7 @@ impl fmt::Display for StartFailure {
     }
 }
 
-/// How a process ended, for people.
+/// Describes how a process ended.
 fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.signal(), status.code()) {

@@ -1,16 +1,16 @@
-//! What a program or its user did that makes no sense.
+//! The errors of a program or its user that used this crate in a wrong way.
 
 use std::fmt;
 
-/// What makes no sense, and what would: the inside of [`Error::Usage`](crate::Error::Usage).
+/// A wrong use of this crate, as [`Error::Usage`](crate::Error::Usage) reports it. `Display` says what to do instead.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Usage {
-    /// A flag has no directory behind it. The text is the usage of the flags that this crate reads.
+    /// No directory follows a flag. The text is the usage of the flags that this crate reads.
     Arguments,
-    /// The name of a context or a service is not one path component of 1 to 200 bytes without a dot in front.
+    /// The name of a context or a service is not one path component of 1 to 200 bytes without a leading dot.
     Name(String),
-    /// The name of a service ends as its other files do: `.life`, `.log` or `.sock`.
+    /// The name of a service ends in `.life`, `.log` or `.sock`, as the names of its other files do.
     ReservedName(String),
     /// Neither `$XDG_DATA_HOME` nor `$HOME` is an absolute directory, and no home was given.
     NoHome,
@@ -22,27 +22,27 @@ pub enum Usage {
     NoProgram,
     /// The service's program is relative, and the directory of programs is not known.
     RelativeProgram,
-    /// The service's program is this one, and the system does not say which that is.
+    /// The service's program is this one, and the system does not report its path.
     UnknownProgram,
     /// `newest` is below `version`.
     NewestBelowVersion,
-    /// A blocking call within a runtime.
+    /// A blocking call was made within a runtime.
     WithinRuntime,
-    /// A process that was started as a server connects, and does not serve.
+    /// A process that was started as a server connects instead of serving.
     ServerConnects,
-    /// A process that was started as a server has a context that does not know of it.
+    /// A process that was started as a server has a context that was not made from its arguments.
     ContextWithoutArguments,
-    /// A process that was started to serve one service serves another one, too.
+    /// A process that was started to serve one service tries to serve again.
     ServesAlready,
     /// A process that was started as a server of one dialect serves in the other.
     StartedForOtherDialect,
-    /// `--spawned` or `--socket 0` was given by hand: the flag.
+    /// This flag, `--spawned` or `--socket 0`, was given by hand.
     StartedByHand(&'static str),
-    /// The dialect of sequoia has no versions.
+    /// The dialect of sequoia has no versions. Needs the feature `sequoia`.
     #[cfg(feature = "sequoia")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     DialectWithoutVersions,
-    /// The dialect of sequoia has no retirement by request.
+    /// The dialect of sequoia has no retirement by request. Needs the feature `sequoia`.
     #[cfg(feature = "sequoia")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     DialectWithoutRetirement,

@@ -1,12 +1,11 @@
 //! The two halves of a connection that carries Cap'n Proto messages, and what bounds the memory that it takes.
 //!
-//! capnp allocates a whole message from its header, so 8 bytes of a peer would cost us 8 MiB. Here a message is held
-//! back until all of it has come, in a buffer that grows as it comes.
+//! capnp allocates a whole message from its header, so 8 bytes from a peer would cost 8 MiB. This module holds a
+//! message back until all of it has arrived, in a buffer that grows as it arrives.
 //!
-//! capnp also queues what it sends without bound. A server reads no more of a client while that client does not read
-//! what it is sent: its next calls wait in the sockets' buffers, and then in the client. Clients do not do the same to
+//! capnp also queues what it sends without bound. A server stops reading from a client while that client does not read:
+//! the client's next calls wait in the buffers of the sockets, and then in the client. Clients do not do the same to
 //! their server, so the two never wait for each other.
-
 use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
@@ -19,10 +18,10 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf, ReadHalf, WriteHalf};
 use crate::proto::message::length;
 use crate::stream::Socket;
 
-/// What is read at once, and all that is kept for a peer that says nothing.
+/// How much is read at once. A peer that sends nothing costs no more than this.
 const SMALL: usize = 8 * 1024;
 
-/// Splits a connection. `waits`: nothing is read while the other side does not read.
+/// Splits a connection. With `waits`, it reads nothing while the other side does not read.
 pub(super) fn halves(socket: Socket, waits: bool) -> (Incoming, Outgoing) {
     let (reader, writer) = tokio::io::split(socket);
     let turn = waits.then(Rc::<Turn>::default);
@@ -30,7 +29,7 @@ pub(super) fn halves(socket: Socket, waits: bool) -> (Incoming, Outgoing) {
     (incoming, Outgoing { socket: writer, turn })
 }
 
-/// Whether the other side is to read first.
+/// Whether the other side has to read before this side reads.
 #[derive(Default)]
 struct Turn {
     is_theirs: Cell<bool>,
@@ -40,7 +39,7 @@ struct Turn {
 impl Turn {
     fn set(&self, is_theirs: bool) {
         if self.is_theirs.replace(is_theirs) && !is_theirs {
-            // It looks again after whoever writes has gone on: what is left to write makes it wait again.
+            // The reader polls after the writer has continued: bytes that are left to write make it wait again.
             self.waiting.take().into_iter().for_each(Waker::wake);
         }
     }
@@ -54,28 +53,29 @@ impl Turn {
     }
 }
 
-/// What comes: whole messages only.
+/// The receiving half, which passes on whole messages only.
 pub(super) struct Incoming {
     socket: ReadHalf<Socket>,
     turn: Option<Rc<Turn>>,
     buffer: Vec<u8>,
-    /// What came lies from here...
+    /// The bytes received lie from here...
     begin: usize,
     /// ...to here.
     end: usize,
-    /// How much of it capnp may have: the rest of a message.
+    /// How many of them capnp may have: the rest of a message.
     given: usize,
 }
 
 impl Incoming {
-    /// Reads more of a message of which so much is missing, if that is known. `false` where nothing more will come.
+    /// Reads more of a message, of which `missing` bytes are still to come, if that is known. Returns `false` at the
+    /// end.
     fn poll_more(&mut self, cx: &mut Context<'_>, missing: Option<usize>) -> Poll<io::Result<bool>> {
         if self.begin > 0 {
             self.buffer.copy_within(self.begin..self.end, 0);
             (self.begin, self.end) = (0, self.end - self.begin);
         }
         if self.end == self.buffer.len() {
-            // Twice of what has come at most: what was announced only takes nothing.
+            // At most twice what has arrived: bytes that are only announced take no memory.
             let more = missing.unwrap_or(SMALL).min(self.end.max(SMALL));
             self.buffer.reserve_exact(more);
             self.buffer.resize(self.end + more, 0);
@@ -95,13 +95,13 @@ impl AsyncRead for Incoming {
             if let Some(turn) = &this.turn {
                 ready!(turn.poll_ours(cx));
             }
-            let failure = this.end - this.begin;
+            let available = this.end - this.begin;
             match length(&this.buffer[this.begin..this.end]) {
-                Some(length) if length <= failure => this.given = length,
+                Some(length) if length <= available => this.given = length,
                 length => {
-                    if !ready!(this.poll_more(cx, length.map(|length| length - failure)))? {
-                        // The end, or the end in the middle of a message: capnp says so.
-                        this.given = failure;
+                    if !ready!(this.poll_more(cx, length.map(|length| length - available)))? {
+                        // The end, perhaps in the middle of a message: capnp reports that.
+                        this.given = available;
                         break;
                     }
                 }
@@ -113,7 +113,7 @@ impl AsyncRead for Incoming {
         this.given -= len;
         if this.begin == this.end {
             (this.begin, this.end) = (0, 0);
-            // Nothing is behind a message that did not fit into the small buffer: it ended with its own.
+            // No bytes follow a message that did not fit into the small buffer: the read ended with the message.
             this.buffer.truncate(SMALL);
             this.buffer.shrink_to(SMALL);
         }
@@ -121,7 +121,7 @@ impl AsyncRead for Incoming {
     }
 }
 
-/// What is sent.
+/// The sending half.
 pub(super) struct Outgoing {
     socket: WriteHalf<Socket>,
     turn: Option<Rc<Turn>>,

@@ -14,6 +14,7 @@ use super::super::welcomed::connection;
 use super::child::{Child, Port};
 use crate::connection::Connection;
 use crate::error::{Error, StartFailure, Usage};
+use crate::found::Malformed;
 use crate::handler::Factory;
 use crate::outcome::Reason;
 use crate::proto::handshake::Welcome;
@@ -96,7 +97,7 @@ async fn drive(service: &Service, goal: Goal, report: &mut Report) -> Result<End
             Step::Read(s) => {
                 let found = held.point()?.found_as(Found::read)?;
                 reason = match &found {
-                    Found::Malformed(malformed) => Reason::Malformed((*malformed).into()),
+                    Found::Malformed(malformed) => Reason::Malformed(Malformed::of(*malformed)),
                     Found::Record(_) => Reason::ServerGone,
                     Found::Absent | Found::Empty | Found::OtherDialect => Reason::NoRecord,
                 };

@@ -6,6 +6,7 @@ use super::super::files::point;
 use super::super::net::dial;
 use super::super::net::socket;
 use crate::error::Error;
+use crate::found::Malformed;
 use crate::proto::sequoia::inspect::{Verdict, dialled, found};
 use crate::proto::sequoia::record::Found;
 use crate::service::Service;
@@ -33,7 +34,7 @@ pub(in crate::driver) async fn inspect(service: &Service) -> Result<Status, Erro
     Ok(match verdict {
         Verdict::Listening(address) => Status::Listening { address: socket::endpoint(&service.point, address) },
         Verdict::Absent => Status::Absent,
-        Verdict::Malformed(malformed) => Status::Malformed(malformed.into()),
+        Verdict::Malformed(malformed) => Status::Malformed(Malformed::of(malformed)),
         Verdict::OtherDialect => Status::OtherDialect,
         Verdict::Gone => Status::Gone { pid: None },
         Verdict::Unknown(_) => Status::Unknown(suspicion.ok_or_else(|| Error::missing("a suspicion"))?),

@@ -37,26 +37,26 @@ use crate::proto::timing::ACCEPT_PAUSE;
 use crate::service::Service;
 use crate::stream::Socket;
 
-/// What a server answers its clients with.
+/// The state from which a server answers its clients.
 pub(super) struct ServerState {
     pub(super) service: Service,
     pub(super) record: Record,
-    /// Where it looks at the records of others from.
+    /// The place of this server, with which it compares the records of others.
     pub(super) here: Place,
     pub(super) admission: Arc<Admission>,
     pub(super) sessions: mpsc::Sender<Session>,
-    /// For as many clients as are served at once.
+    /// One permit for each client that may be served at once.
     places: Arc<Semaphore>,
     pub(super) reserve: Reserve,
     pub(super) shutdown: Shutdown,
     pub(super) since: Instant,
-    /// How many clients were welcomed so far.
+    /// How many clients this server has welcomed.
     pub(super) welcomed: Cell<u64>,
-    /// Those who asked for the retirement: they see its end by the end of their connection.
+    /// The connections of the clients that requested retirement. Their end shows the end of this server.
     pub(super) retire_waiters: RefCell<Vec<Socket>>,
 }
 
-/// Whoever greets those who connect.
+/// The server's side of a handshake, in one dialect.
 pub(super) trait Handshake: 'static {
     fn limits(&self) -> &Limits;
 
@@ -66,18 +66,18 @@ pub(super) trait Handshake: 'static {
     fn handshake(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static;
 }
 
-/// The listener, and the connections that are not welcomed. Dropping it closes them all.
+/// The listener and the pending connections. Dropping it closes them all.
 pub(super) struct Acceptor<G> {
     state: Rc<G>,
     incoming: Rc<Incoming>,
     accepting: JoinHandle<()>,
-    /// When it began to accept.
+    /// When it began to accept connections.
     since: Instant,
     pending: Pending,
     file: Option<SocketFile>,
 }
 
-/// Those who are being greeted, in the order in which they came.
+/// The handshakes that are running, in the order in which their clients connected.
 type Pending = Rc<RefCell<VecDeque<AbortHandle>>>;
 
 impl<G: Handshake> Acceptor<G> {
@@ -95,8 +95,8 @@ impl<G: Handshake> Acceptor<G> {
         (&mut self.accepting).await
     }
 
-    /// Begins to accept anew, at the same socket, so no connection that waits there is lost. Answers whether it did: it
-    /// does not where it began only just now.
+    /// Starts the accepting task again, on the same socket, so that no waiting connection is lost. Returns whether it
+    /// did: it does not if the task was started only just now.
     pub(super) fn accept_again(&mut self) -> bool {
         let again = self.since.elapsed() >= self.state.limits().check;
         if again {
@@ -155,11 +155,10 @@ async fn accept(incoming: Rc<Incoming>, state: Rc<impl Handshake>, pending: Pend
     loop {
         match incoming.accept().await {
             Ok(stream) => {
-                let greeting = timeout(state.limits().handshake, state.clone().handshake(stream));
-                let connection = spawn_local(async move { drop(greeting.await) }).abort_handle();
+                let handshake = timeout(state.limits().handshake, state.clone().handshake(stream));
+                let connection = spawn_local(async move { drop(handshake.await) }).abort_handle();
                 let mut pending = pending.borrow_mut();
-                // Mostly they are done in the order in which they came; what a guest took is given back with its
-                // handle.
+                // Most handshakes end in the order in which they began. Dropping the handle frees their memory.
                 while pending.front().is_some_and(AbortHandle::is_finished) {
                     pending.pop_front();
                 }
@@ -177,14 +176,14 @@ async fn accept(incoming: Rc<Incoming>, state: Rc<impl Handshake>, pending: Pend
                     tracing::warn!(target: "rendezvous_ipc::serve", %error, "accepting again in a moment");
                     sleep(ACCEPT_PAUSE).await;
                 }
-                // What was aborted is closed when its task is dropped, which is this thread's next turn.
+                // An aborted connection is closed when its task is dropped, at this thread's next turn.
                 tokio::task::yield_now().await;
             }
         }
     }
 }
 
-/// Frees a descriptor for the connection that waits to be accepted. Answers whether it could.
+/// Frees a descriptor for the connection that waits to be accepted. Returns whether it could.
 fn make_room(reserve: &Reserve, pending: &mut VecDeque<AbortHandle>) -> bool {
     pending.retain(|connection| !connection.is_finished());
     match pending::make_room(pending.len(), reserve.size(), reserve.can_lend()) {
@@ -194,7 +193,7 @@ fn make_room(reserve: &Reserve, pending: &mut VecDeque<AbortHandle>) -> bool {
     }
 }
 
-/// Ends the greeting that has taken longest, of those that are not finished. Answers whether there was one.
+/// Ends the oldest handshake that is not finished. Returns whether there was one.
 fn drop_oldest(pending: &mut VecDeque<AbortHandle>) -> bool {
     while let Some(oldest) = pending.pop_front() {
         if !oldest.is_finished() {
@@ -219,7 +218,7 @@ impl Handshake for ServerState {
     }
 }
 
-/// The handshake with one client. `None`: it went wrong at some point, and is closed without a word.
+/// Runs the handshake with one client. Returns `None` if it failed; the connection is then closed without a reply.
 async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
     let mut hello = [0; HELLO];
     stream.read_exact(&mut hello).await.ok()?;
@@ -229,20 +228,20 @@ async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
     stream.write_all(&prove.to_bytes(&state.record)).await.ok()?;
     let mut proof = [0; CLIENT_PROOF];
     stream.read_exact(&mut proof).await.ok()?;
-    // Each way, to count and to welcome is one step, with no await in it: what was verified stays verified.
+    // For each intent, the check, the count and the welcome are one step without an await, so the check stays true.
     match prove.judge(&state.record, &proof)? {
         Intent::Connect => {
-            // A full house lets its clients wait, and nobody else.
+            // Only clients that want to be served wait while the server is full.
             let room = async {
                 let room = (state.places.clone().acquire_owned().await, state.sessions.reserve().await);
-                // A client stays, and the reserve is for connections that do not.
+                // A client keeps its descriptor, and the reserve is for connections that are short.
                 state.reserve.full().await;
                 room
             };
             let (place, seat) = tokio::select! {
                 biased;
                 (place, seat) = room => (place.ok()?, seat.ok()?),
-                // Who gave up does not wait in front of others, itself included.
+                // A client that has given up does not keep a place in the queue.
                 () = stream.ended() => return None,
             };
             tell("Admit", &tag);
@@ -273,13 +272,13 @@ async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
     Some(())
 }
 
-/// Tells a step of a handshake before it is done, and the welcome when it was sent.
+/// Logs a step of a handshake before it is done, and the welcome after it was sent.
 fn tell(step: &'static str, peer: &Tag) {
     tracing::debug!(target: "rendezvous_ipc::serve", step, %peer, "{step}");
 }
 
 impl ServerState {
-    /// Listens, for a server that is reached by this cookie. Nothing is accepted yet.
+    /// Listens for a server with this cookie. It accepts no connection yet.
     pub(super) fn listen(
         service: &Service,
         admission: &Arc<Admission>,
@@ -326,15 +325,15 @@ impl ServerState {
             uptime: self.since.elapsed().as_secs(),
             clients: self.admission.counted(),
         };
-        // The socket's buffer is empty: what is written is written whole, at once.
+        // The buffer of the socket is empty, so the whole message fits at once.
         stream.send_at_once(&welcome.to_bytes())
     }
 
-    /// Leaves the witnesses' connections to the process, which closes them when it exits, and not before: so they
-    /// see its end. For a process that is nothing but this server.
+    /// Leaves the connections of the retire waiters open until the process exits, so that they see its end. It is for a
+    /// process that runs nothing but this server.
     pub(super) fn release_retire_waiters(&self) {
-        for witness in self.retire_waiters.borrow_mut().drain(..) {
-            let _ = witness.leave();
+        for waiter in self.retire_waiters.borrow_mut().drain(..) {
+            let _ = waiter.leave();
         }
     }
 }

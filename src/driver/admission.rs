@@ -1,4 +1,4 @@
-//! The admission of clients: how many are counted, and since when none is.
+//! The admission of clients: how many are counted, and how long none has been.
 //!
 //! The thread that admits clients and the thread whose sessions end share it.
 
@@ -24,7 +24,7 @@ impl Admission {
         self.state().open(now());
     }
 
-    /// The idle period begins anew.
+    /// Restarts the idle period.
     pub(super) fn rest(&self) {
         self.state().rest(now());
     }
@@ -37,20 +37,20 @@ impl Admission {
         self.state().counted()
     }
 
-    /// *Look*: whether the gate is shut now.
+    /// Performs *Look*, and returns whether the gate is shut now.
     pub(super) fn look(&self, why: Retire) -> bool {
         self.state().look(why)
     }
 
-    /// Counts a client for as long as the answer lives, or refuses it.
+    /// Counts a client until the returned value is dropped, or refuses it.
     pub(super) fn admit(self: &Arc<Self>) -> Option<Counted> {
         self.state().admit().then(|| Counted(self.clone()))
     }
 
-    /// Returns when nobody has been counted for `period`, as [`Occupancy::is_idle`] has it.
+    /// Waits until no client has been counted for `period`, by [`Occupancy::is_idle`].
     pub(super) async fn idle(&self, period: Option<Duration>, patience: Duration) {
         loop {
-            // Arrivals do not notify: that would cost a wake-up for each. So it is asked again when the timer is over.
+            // Arrivals do not notify: that would cost a wake-up per client. So this asks again when the timer is over.
             let idle_at = self.state().idle_at(period);
             match idle_at {
                 None => self.changed.notified().await,
@@ -64,13 +64,13 @@ impl Admission {
         }
     }
 
-    /// Keeps an idle server for as long as the answer lives.
+    /// Keeps an idle server alive until the returned value is dropped.
     pub(super) fn keep(self: &Arc<Self>) -> Kept {
         self.state().add_reason();
         Kept(self.clone())
     }
 
-    /// Returns when nobody is counted.
+    /// Waits until no client is counted.
     pub(super) async fn empty(&self) {
         while self.counted() > 0 {
             self.changed.notified().await;
@@ -82,7 +82,7 @@ impl Admission {
     }
 
     fn left(&self, leave: impl FnOnce(&mut Occupancy) -> bool) {
-        // The lock is released before anybody is woken.
+        // The lock is released before the waiter is woken.
         let look_again = leave(&mut self.state());
         if look_again {
             self.changed.notify_one();
@@ -90,7 +90,7 @@ impl Admission {
     }
 }
 
-/// A client is counted while this lives.
+/// A guard that keeps a client counted until it is dropped.
 pub(super) struct Counted(Arc<Admission>);
 
 impl Drop for Counted {
@@ -99,7 +99,7 @@ impl Drop for Counted {
     }
 }
 
-/// A reason to stay, while this lives.
+/// A guard that keeps an idle server alive until it is dropped.
 pub(super) struct Kept(Arc<Admission>);
 
 impl Drop for Kept {

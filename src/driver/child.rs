@@ -24,7 +24,7 @@ use crate::proto::timing::{EXIT_GRACE, Pause};
 use crate::service::{Program, Service};
 use crate::stage::Stage;
 
-/// A child that is not registered: dropping it kills it. A thread of its own reaps it in the end.
+/// A child that is not registered. Dropping it kills the process, and a thread of its own reaps it.
 pub(super) struct Child {
     process: Process,
     pid: u32,
@@ -39,7 +39,7 @@ pub(super) struct Child {
 }
 
 impl NoChild {
-    /// Why a program was not started.
+    /// Returns why a program was not started.
     pub(super) fn of(program: &Program, context: &Context, error: io::Error) -> Self {
         match NotStarted::of(process::cannot_execute(&error), context.home().is_dir()) {
             NotStarted::CannotExecute => NoChild::CannotExecute(error),
@@ -90,7 +90,7 @@ impl Child {
                 return Err(ours(error));
             }
         };
-        // A child that is dead already is noticed by its exit, which says more than this error does.
+        // The exit of a child that is dead already is reported later, and says more than this error does.
         let order = Order { cookie: cookie.clone(), budget: budget.saturating_sub(began.elapsed()) };
         let _ = orders.send(&order.line());
         let (orders, context) = (Some(orders), context.clone());
@@ -123,7 +123,7 @@ impl effects::Child for Child {
                 end => end,
             },
             status = &mut self.exit => {
-                // What it said before it ended is in the pipe; a fork of it may keep the pipe open.
+                // Bytes that it sent before its end are in the pipe, which a fork of it may keep open.
                 let _ = timeout(EXIT_GRACE, listen(&mut said, &mut self.replies)).await;
                 exited = status.ok().flatten();
                 End::Exited
@@ -137,11 +137,11 @@ impl effects::Child for Child {
         }
     }
 
-    /// A server of an ephemeral context is held by its standard input.
+    /// Registers the child. The standard input of a server of an ephemeral context stays open until the context ends.
     fn confirm(mut self) {
         self.registered = true;
         if let Some(orders) = self.orders.take() {
-            // Whether it arrived, the dial finds out.
+            // The dial finds out whether it arrived.
             let _ = orders.send(REGISTERED.as_bytes());
             if let Some(ephemeral) = self.context.hold() {
                 ephemeral.hold(orders);
@@ -158,7 +158,7 @@ impl Drop for Child {
     }
 }
 
-/// Listens until a line is whole, or nothing more will come. Can be dropped and called again.
+/// Reads until a line is complete or the pipe is at its end. The future can be dropped and the function called again.
 async fn listen(said: &mut LineBuffer, replies: &mut (impl AsyncRead + Unpin)) -> End {
     loop {
         if said.line().is_some() || said.room().is_empty() {
@@ -171,7 +171,7 @@ async fn listen(said: &mut LineBuffer, replies: &mut (impl AsyncRead + Unpin)) -
     }
 }
 
-/// Puts a failure into the words of an error.
+/// Returns the public error for a failure.
 pub(super) fn failure(why: Why<'_>, exited: Option<ExitStatus>, budget: Duration) -> StartFailure {
     match why {
         Why::Reported(reason) => StartFailure::Said(reason.to_owned()),

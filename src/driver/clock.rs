@@ -1,4 +1,4 @@
-//! The clock of the machines: they take a moment as the time since the first question for it.
+//! The clock of the machines, which take a moment as the time since the clock was first read.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use super::sync::Instant;
 
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Returns the time since the beginning.
+/// Returns the time since the clock was first read.
 pub(super) fn now() -> Duration {
     BEGAN.elapsed()
 }
 
-/// Returns the moment for a timer.
+/// Returns the moment of this time, for a timer.
 pub(super) fn at(since: Duration) -> Instant {
     *BEGAN + since
 }

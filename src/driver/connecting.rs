@@ -1,4 +1,4 @@
-//! The client's loop: puts the machine's questions to whatever provides the effects, and gives the answers back.
+//! The client's loop: performs the effect that each step asks for, and gives its result back to the machine.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::service::Service;
 /// Why a start failed, and where the child's part of the log begins.
 pub(super) type Failure = (StartFailure, Option<u64>);
 
-/// How the machine came to its end, and what is held then.
+/// The end of the machine, with the resources that are held then.
 pub(super) struct Driven<E: Effects> {
     pub(super) done: Done,
     pub(super) held: Held<E>,
@@ -37,7 +37,7 @@ pub(super) async fn drive<E: Effects>(
 ) -> Result<Driven<E>, Error> {
     let limits = &service.limits;
     let mut held = Held::<E>::default();
-    // By when the dial that is going on has to come to something.
+    // The deadline of the current dial.
     let mut until = deadline;
     let mut pause = Pause::default();
     let mut failure = None;
@@ -208,7 +208,7 @@ pub(super) async fn drive<E: Effects>(
 /// record withdrawn, and the lock released after that.
 pub(super) struct Held<E: Effects> {
     pub(super) stream: Option<E::Stream>,
-    /// What makes this handshake unlike every other.
+    /// The nonce of this handshake.
     nonce: Option<Nonce>,
     child: Option<E::Child>,
     /// The point holds the record of the child.
@@ -227,12 +227,12 @@ impl<E: Effects> Held<E> {
         Holds { lock: self.point.is_some(), child: self.child.is_some(), record: self.written }
     }
 
-    /// The process that was started and is not registered.
+    /// Returns the process that was started and is not registered.
     fn child_pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::pid)
     }
 
-    /// By what the server's log names the connection, too.
+    /// Returns the name of the connection, by which the server's log names it, too.
     fn connection(&self) -> Option<Tag> {
         self.stream.as_ref().and(self.nonce).map(Tag)
     }
@@ -255,7 +255,7 @@ impl<E: Effects> Held<E> {
         Ok(lifetime)
     }
 
-    /// Whether nobody is alive, looked at until `patience` is over.
+    /// Returns whether no server is alive, probing until `patience` is over.
     async fn freed(&mut self, effects: &mut E, patience: Duration, report: &mut Report) -> Result<bool, Error> {
         let until = effects.now() + patience;
         let mut pause = Pause::default();
@@ -272,7 +272,7 @@ impl<E: Effects> Held<E> {
         }
     }
 
-    /// The child is a server like any other from here on.
+    /// Confirms the registration: the child is now a server like any other.
     fn confirm(&mut self) {
         self.written = false;
         if let Some(child) = self.child.take() {
@@ -280,7 +280,7 @@ impl<E: Effects> Held<E> {
         }
     }
 
-    /// Ends a dial, and tells what it came to.
+    /// Ends a dial, reports why it failed, and returns the failure.
     fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, report: &mut Report) -> DialFailure {
         self.stream = None;
         report.hung_up(trouble, Pid::new(record.pid), socket::endpoint(&service.point, record.address))

@@ -26,7 +26,7 @@ use crate::stream::{Keeps, Stream};
 /// their welcome, and know it.
 const WAITING: usize = 128;
 
-/// What a handler is given of its server.
+/// Returns the handle that a handler gets for its server.
 pub(super) fn handle(context: &Context, admission: &Arc<Admission>, shutdown: &Shutdown) -> ServerHandle {
     let (admission, shutdown) = (admission.clone(), shutdown.clone());
     ServerHandle::new(context.clone(), move || KeepAlive::new(admission.keep()), move || shutdown.request())
@@ -96,7 +96,7 @@ impl Handlers {
         }
     }
 
-    /// Returns when no code of the handler runs any more, although nobody ended it. Not to be called again after that.
+    /// Waits until no code of the handler runs any more, although it was not ended. It must not be called again then.
     pub(super) async fn run_no_more(&mut self) {
         let _ = (&mut self.ended).await;
     }
@@ -112,7 +112,7 @@ impl Handlers {
         let _ = self.ended.await;
     }
 
-    /// As [`ended`](Handlers::ended), for `patience` at most: whether it ended.
+    /// Ends the sessions as [`ended`](Handlers::ended) does, within `patience`, and returns whether they ended.
     pub(super) async fn end(self, patience: Duration) -> bool {
         timeout(patience, self.ended()).await.is_ok()
     }

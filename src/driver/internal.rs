@@ -56,14 +56,14 @@ async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(
     shutdown.request();
     let _shut = admission.look(Retire::Requested);
     let _ = timeout(limits.drain, admission.empty()).await;
-    // However long it takes: who comes next waits until then, or until its own deadline.
+    // This has no limit: the next client waits until then, or until its own deadline.
     if let Some(handlers) = handlers {
         handlers.ended().await;
     }
     serves?
 }
 
-/// Serves until it is told to retire. Whoever was welcomed by then is served on.
+/// Serves until retirement is requested. Clients that were welcomed by then are served further.
 async fn serve(
     service: &Service,
     factory: Factory,

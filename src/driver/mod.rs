@@ -1,7 +1,7 @@
 //! The driver: the machines of [`crate::proto`] over files, locks, sockets, processes and timers.
 //!
-//! Nothing is decided here. Each file answers the questions of one kind; `connect` and `serve` are the
-//! two loops that put a step's question to them and give the answer back.
+//! The driver decides nothing. Each file performs the effects of one kind. The two loops, `connect` and `serve`,
+//! perform the effect that a step asks for and give its result back to the machine.
 
 mod acceptor;
 mod admission;

@@ -1,4 +1,4 @@
-//! Who waits for a child's end and reaps it, and who may kill it until then.
+//! The thread that waits for a child's end and reaps it, and the handle by which the child can be killed until then.
 
 use std::io;
 use std::process::ExitStatus;
@@ -34,7 +34,7 @@ impl Process {
 pub(super) struct Reaper(mpsc::Sender<Process>);
 
 impl Reaper {
-    /// Starts the thread, before there is a child: the answer tells how that ends.
+    /// Starts the thread, before there is a child. The returned channel reports how the child ends.
     pub(super) fn start() -> io::Result<(Self, oneshot::Receiver<Option<ExitStatus>>)> {
         let (give, take) = mpsc::channel::<Process>();
         let (tell, exit) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! The internal servers of a process, and who uses them.
+//! The internal servers of a process, and the leases of their users.
 //!
 //! What is in here may run code of its handler, and what is not does not. Who comes, who goes and what ends meet under
 //! one lock: a server that was left by its last user is told so before anybody else can join it, and one that is
@@ -79,7 +79,7 @@ impl Registry {
             match lease.server.reaches(|state| !matches!(state, State::Starting)).await {
                 State::Serving(record) => return Ok((lease, joined, record)),
                 State::Failed(error) => return Err(again(&error)),
-                // It was told before it served.
+                // It was requested to retire before it served.
                 State::Starting | State::Ended => {}
             }
         }
@@ -118,7 +118,7 @@ impl Server {
 }
 
 impl Lease {
-    /// Whether the server takes nobody new: its handler had it retire.
+    /// Returns whether the server admits no new client, since its handler requested its retirement.
     pub(super) fn is_told(&self) -> bool {
         self.server.shutdown.at().is_some()
     }
@@ -158,7 +158,7 @@ impl Drop for Running {
     }
 }
 
-/// Returns an error that several are told.
+/// Copies an error, for several waiters.
 fn again(error: &Error) -> Error {
     match error {
         Error::System { stage, source } => {

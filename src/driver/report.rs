@@ -1,6 +1,6 @@
 //! What happened on the way: reasons, suspicions and failures, for outcomes, errors and `tracing`.
 //!
-//! The machine holds only what decides. All else is told here, by the loop that drives it.
+//! The machine holds only what it decides by. The loop that drives it reports everything else here.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::transport::Endpoint;
 /// How many suspicions and failures are kept: the last ones.
 const KEPT: usize = 16;
 
-/// The story of one connect, as it is told.
+/// The report of one connect, collected while it runs.
 pub(super) struct Report {
     began: Instant,
     stage: Stage,
@@ -41,7 +41,7 @@ pub(super) struct Report {
     unresponsive: bool,
     /// The process of the record that was read last, and in which part its scope differs, where that keeps us from it.
     elsewhere: Option<(u32, Difference)>,
-    /// The own trouble that the machine was told of.
+    /// The local error that ended or will end the connect.
     trouble: Option<Error>,
 }
 
@@ -143,7 +143,7 @@ impl Report {
         self.reason = Some(Reason::Replaced(record.version));
     }
 
-    /// A dial came to nothing: to this.
+    /// Records a dial that failed.
     pub(super) fn suspect(&mut self, suspicion: Suspicion) {
         tracing::info!(target: "rendezvous_ipc::connect", %suspicion);
         if self.suspicions.last() != Some(&suspicion) {
@@ -165,7 +165,7 @@ impl Report {
         keep(&mut self.failed, Failed::NotStarted(error.in_short()));
     }
 
-    /// From here on it is about a server in this process.
+    /// Marks that the connect now serves in this process.
     pub(super) fn here(&mut self) {
         self.stage = Stage::Internal;
     }
@@ -184,7 +184,7 @@ impl Report {
         self.internal = Some(if joined { Origin::JoinedInternal } else { Origin::StartedInternal });
     }
 
-    /// A dial of this process came to nothing, at this address: keeps why, and returns what the machine makes of it.
+    /// Records a dial that failed at this address, and returns the failure for the machine.
     pub(super) fn hung_up(&mut self, trouble: Trouble, pid: Option<Pid>, address: Endpoint) -> DialFailure {
         let failure = trouble.failure();
         match trouble.suspicion(pid, address, self.stage) {
@@ -202,7 +202,7 @@ impl Report {
         self.trouble.take()
     }
 
-    /// How it ended well.
+    /// Returns the outcome of a successful connect.
     pub(super) fn outcome(&mut self, welcome: Welcome) -> Outcome {
         let pid = Pid::new(welcome.pid);
         let origin = match (self.internal, self.started, self.reason) {
@@ -224,7 +224,7 @@ impl Report {
         outcome
     }
 
-    /// How it ended when the time was over.
+    /// Returns the error of a connect whose time is over.
     pub(super) fn deadline(&self, service: &Service) -> Error {
         if let Some(error) = self.elsewhere(&service.point) {
             return error;
@@ -242,13 +242,13 @@ impl Report {
         }
     }
 
-    /// How it ended where the server of the record cannot be reached from here.
+    /// Returns the error of a connect whose server cannot be reached from here.
     pub(super) fn elsewhere(&self, point: &Path) -> Option<Error> {
         let (pid, differs) = self.elsewhere?;
         Some(Error::ForeignScope { path: point.to_owned(), pid: Pid::new(pid), differs: ScopeDifference::of(differs) })
     }
 
-    /// How it ended when there was too little time left for a start.
+    /// Returns the error of a connect that has too little time left for a start.
     pub(super) fn too_late(&self, service: &Service) -> Error {
         let suspicion = self.suspicions.last().cloned();
         let (waited, suspicion) = (self.began.elapsed(), suspicion.map(Box::new));
@@ -258,18 +258,18 @@ impl Report {
     }
 }
 
-/// How it ended for who asked a server to retire and did not see its end.
+/// Returns the error of a client that requested retirement and did not see the server's end.
 pub(super) fn still_there(waited: Duration) -> Error {
     Error::Deadline { stage: Stage::Drain, waited, suspicion: None, holder: None }
 }
 
-/// How it ended for who was to end a server and could not ask for its lifetime lock.
+/// Returns the error of a caller that was to end a server and could not take the point lock.
 pub(super) fn locked_out(service: &Service, waited: Duration, suspicion: Suspicion) -> Error {
     let (suspicion, holder) = (Some(Box::new(suspicion)), Holder::of(service));
     Error::Deadline { stage: Stage::Lock, waited, suspicion, holder }
 }
 
-/// How it ended for who killed a server whose lifetime lock did not become free.
+/// Returns the error of a caller that killed a server whose lifetime lock did not become free.
 pub(super) fn still_held(waited: Duration) -> Error {
     Error::Deadline { stage: Stage::Kill, waited, suspicion: None, holder: None }
 }

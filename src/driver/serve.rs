@@ -38,11 +38,11 @@ use crate::stage::Stage;
 
 /// Serves until the server has retired.
 pub(super) async fn run(service: &Service, factory: Factory, shutdown: Shutdown) -> Result<(), Error> {
-    // Before anything is written: the limits are those of whoever started this process.
+    // Before any file is written: this process has inherited the limits of the process that started it.
     let signals = Signals::new(service.context.is_spawned()).map_err(Error::system(Stage::Watch))?;
     let mut server = Server::new(service, shutdown, Native::default());
     if service.context.is_spawned() {
-        // Somebody waits: the threads come up side by side.
+        // A client waits, so the threads start side by side.
         let (orders, replies) = stdio::take().map_err(Error::system(Stage::Watch))?;
         let held = service.context.is_ephemeral().then(|| server.shutdown.clone());
         server.effects.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
@@ -59,7 +59,7 @@ pub(super) async fn run(service: &Service, factory: Factory, shutdown: Shutdown)
 #[derive(Default)]
 struct Native {
     watchdog: Option<Watchdog>,
-    /// Where the spawner reads, until it was answered.
+    /// The pipe to the spawner, until the reply is sent.
     replies: Option<File>,
     listener: Option<Listener>,
     /// The file in which the record was written.
@@ -69,7 +69,7 @@ struct Native {
 
 impl Drop for Native {
     fn drop(&mut self) {
-        // After a panic nobody knows what code of the handler still runs.
+        // After a panic, code of the handler may still run.
         if thread::panicking()
             && let Some(life) = self.life.take()
         {
@@ -233,10 +233,10 @@ impl Native {
         }
     }
 
-    /// Says why it failed, unless the spawner was answered already.
+    /// Reports why the server failed, unless it has replied to the spawner already.
     fn reply_reason(&mut self, reason: &str) {
         let reason: String = reason.replace(['\n', '\r'], " ").chars().take(REASON_MAX).collect();
-        // A spawner that is not there any more needs no reason.
+        // A spawner that is gone needs no reason.
         let _ = self.reply(format!("{}{reason}\n", Reply::FAILED).as_bytes());
     }
 }
@@ -244,14 +244,14 @@ impl Native {
 impl Effects for Native {
     type ServerState = ServerState;
 
-    /// The point and the life file, say.
+    /// For example the point and the life file.
     const FILES: usize = 2;
 
     fn holds_life(&self) -> Option<bool> {
         Some(self.life.is_some())
     }
 
-    async fn may_be_idle(_host: &ServerState, _patience: Duration) {}
+    async fn may_be_idle(_state: &ServerState, _patience: Duration) {}
 
     fn touch(service: &Service, state: &ServerState) {
         let Service { context, point, life, log, .. } = service;
@@ -293,7 +293,7 @@ impl Effects for Native {
         restored
     }
 
-    async fn settle(_host: &ServerState, _patience: Duration) {}
+    async fn settle(_state: &ServerState, _patience: Duration) {}
 
     fn may_withdraw(state: &ServerState, point: &mut Guard) -> Result<bool, Error> {
         Ok(may_withdraw(&point.found()?, &state.record))

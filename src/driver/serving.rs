@@ -80,7 +80,7 @@ pub(super) trait Effects: Sized {
     /// Drops what was not served yet, after the loop panicked.
     fn abandon(&mut self);
 
-    /// Tells the client that started this server why it failed, unless it was answered already.
+    /// Reports to the client that started this server why it failed, unless it has replied already.
     fn tell_failure(&mut self, error: &Error);
 }
 
@@ -89,7 +89,7 @@ pub(super) struct Server<'a, E: Effects> {
     pub(super) service: &'a Service,
     pub(super) effects: E,
     pub(super) shutdown: Shutdown,
-    /// What a started server prints to. By hand, that is nobody else's.
+    /// The log of a server that a client started. A server by hand has none.
     pub(super) log: Option<Log<'a>>,
     pub(super) cookie: Option<Cookie>,
     pub(super) admission: Arc<Admission>,
@@ -128,7 +128,7 @@ impl<'a, E: Effects> Server<'a, E> {
         }
     }
 
-    /// Lives, from the start to the end, and releases everything then, also if it panics. Signals are obeyed meanwhile.
+    /// Runs `live` to its end and releases everything then, also if it panics. It follows signals meanwhile.
     pub(super) async fn run(
         mut self,
         signals: Signals,
@@ -362,7 +362,7 @@ impl<'a, E: Effects> Server<'a, E> {
         }
     }
 
-    /// Ends what a loop that panicked has left. Its clients are served until the end of the drain.
+    /// Cleans up after a loop that panicked. Its clients are served until the end of the drain.
     async fn abandon(&mut self) {
         (self.point, self.acceptor) = (None, None);
         self.effects.abandon();
@@ -404,7 +404,7 @@ async fn follow_signals(mut signals: Signals, shutdown: Shutdown) -> Infallible 
     }
 }
 
-/// One to two milliseconds.
+/// Returns a random pause of one to two milliseconds.
 pub(super) fn jitter() -> Result<Duration, Error> {
     let [random] = random::bytes::<1>()?;
     Ok(Duration::from_micros(1000 + 4 * u64::from(random)))

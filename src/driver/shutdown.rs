@@ -6,7 +6,7 @@ use super::clock::now;
 use super::sync::watch;
 use crate::proto::serving as machine;
 
-/// Whether somebody asked for the server's retirement, and when first.
+/// Whether the server's retirement was requested, and when first.
 #[derive(Clone)]
 pub(super) struct Shutdown(watch::Sender<machine::Shutdown>);
 
@@ -19,18 +19,18 @@ impl Shutdown {
         self.0.send_if_modified(|shutdown| shutdown.request(now()));
     }
 
-    /// Takes a signal: the first asks for the retirement, another for the end of the drain.
+    /// Takes a signal: the first requests the retirement, another forces the end of the drain.
     pub(super) fn signal(&self) {
         self.0.send_if_modified(|shutdown| shutdown.signal(now()));
     }
 
-    /// Returns when somebody asked for it, also if that was long ago.
+    /// Waits until retirement is requested. Returns at once if it was already.
     pub(super) async fn requested(&self) {
         // It cannot fail: the sender is here.
         let _ = self.0.subscribe().wait_for(|shutdown| shutdown.requested().is_some()).await;
     }
 
-    /// Returns when the clients that are left are not to be waited for.
+    /// Waits until the end of the drain is forced.
     pub(super) async fn forced(&self) {
         let _ = self.0.subscribe().wait_for(machine::Shutdown::is_forced).await;
     }

@@ -17,7 +17,7 @@ use super::acceptor::{Acceptor, Handshake};
 use super::handlers::Handlers;
 use crate::error::Error;
 
-/// Awaits a loop that others depend on. Its panic is told, and is an error.
+/// Runs a loop on which others depend. A panic is logged and returned as an error.
 pub(super) async fn caught<T>(what: &str, work: impl Future<Output = T>) -> Result<T, Error> {
     let mut work = pin!(work);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
@@ -27,7 +27,7 @@ pub(super) async fn caught<T>(what: &str, work: impl Future<Output = T>) -> Resu
     .await
 }
 
-/// Runs what a thread is for. The same of it.
+/// Runs the body of a thread. A panic is logged and returned as an error.
 pub(super) fn caught_thread<T>(what: &str, work: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| dead(what, panicked(panic)))
 }
@@ -91,14 +91,14 @@ fn dead(what: &str, how: String) -> Error {
     error
 }
 
-/// Tells something in the log. Who panicked may be whoever listens there.
+/// Logs an event. The subscriber may be what panicked, so its panic is caught.
 fn tell(say: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(say)) {
         std::mem::forget(panic);
     }
 }
 
-/// What a panic says. What it carries besides is not dropped, for that could panic, too.
+/// Returns the message of a panic. Its payload is not dropped, since that could panic, too.
 fn panicked(panic: Box<dyn Any + Send>) -> String {
     let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
     let said = said.or_else(|| panic.downcast_ref::<String>().cloned());

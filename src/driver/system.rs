@@ -27,7 +27,7 @@ pub(super) struct System<'a> {
 }
 
 impl<'a> System<'a> {
-    /// Begins to count the time.
+    /// Starts the clock of the connect.
     pub(super) fn new(service: &'a Service) -> Self {
         System { service, began: Instant::now() }
     }

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::proto::start::{Order, is_registered};
 use crate::stage::Stage;
 
-/// What the watchdog hears from the spawner.
+/// The messages that the watchdog receives from the spawner.
 pub(super) struct Watchdog {
     order: oneshot::Receiver<Order>,
     registered: oneshot::Receiver<()>,
@@ -30,7 +30,7 @@ impl Watchdog {
         thread::Builder::new()
             .name("rendezvous-watchdog".into())
             .spawn(move || {
-                // However this thread ends: nobody else would tell it.
+                // Requests retirement however this thread ends, since no other thread would.
                 let held = held.map(RequestOnDrop);
                 let mut orders = Lines::of(orders);
                 watch(&mut orders, patience, || EndOnDrop, tell_order, tell_registered);
@@ -53,7 +53,7 @@ impl Watchdog {
     }
 }
 
-/// Has a server retire.
+/// Requests the retirement of a server when it is dropped.
 struct RequestOnDrop(Shutdown);
 
 impl Drop for RequestOnDrop {
@@ -81,7 +81,7 @@ fn watch<E>(
     tell_registered: oneshot::Sender<()>,
 ) {
     let began = Instant::now();
-    // Somebody typed `--spawned`: no server depends on it, so nothing has to end.
+    // `--spawned` was given by hand: no client depends on this process, so it need not end.
     let Some(order) = orders.next(began + patience, Order::read).flatten() else { return };
     let end = end();
     let until = began + order.budget;

@@ -14,7 +14,7 @@ use crate::proto::connect::Lifetime;
 use crate::proto::lock::Tried;
 use crate::proto::serve::LifeFile;
 
-/// Asks the lifetime lock: a shared try that is given back at once. Only who holds the point lock may ask.
+/// Probes the lifetime lock by a shared try that is released at once. The caller must hold the point lock.
 ///
 /// An answer *cannot tell* comes with the reason.
 pub(crate) fn probe(_point: &Guard, path: &Path) -> (Lifetime, Option<Error>) {
@@ -33,7 +33,7 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// Tries to take it. `None`: somebody else holds it, or asks it just now.
+    /// Tries to take the lock. Returns `None` if another process holds it or probes it just now.
     pub(crate) fn try_claim(path: &Path) -> Result<Option<Self>, Error> {
         let locked = lock::try_lock(path, Mode::Create, Hold::Exclusive)?.locked();
         Ok(locked.map(|locked| {
@@ -45,7 +45,7 @@ impl Life {
         }))
     }
 
-    /// What is at the life file's path by now.
+    /// Returns the state of the life file at its path.
     pub(crate) fn file(&self) -> Result<LifeFile, Error> {
         if self.locked.is_current()? {
             return Ok(LifeFile::Mine);

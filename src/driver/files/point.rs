@@ -17,7 +17,7 @@ use crate::driver::os::process;
 use crate::error::Error;
 use crate::proto::record::{Found, Line, Record};
 
-/// What the point holds. Takes no lock, creates nothing, reads a bounded amount.
+/// Reads what the point holds. It takes no lock, creates no file and reads a bounded amount.
 pub(crate) fn read(path: &Path) -> Result<Found, Error> {
     Ok(read_as(path, Found::read)?.unwrap_or(Found::Absent))
 }
@@ -91,22 +91,22 @@ pub(crate) fn try_lock_at_home(path: &Path, home: &Path) -> Result<TryLock<Guard
     }
 }
 
-/// The point lock. Whoever has it may change the point.
+/// The point lock. Its holder may change the point.
 #[derive(Debug)]
 pub(crate) struct Guard(LockedFile);
 
 impl Guard {
-    /// Whether the point's path leads to the file that is locked.
+    /// Returns whether the point's path leads to the file that is locked.
     pub(crate) fn is_current(&self) -> Result<bool, Error> {
         self.0.is_current()
     }
 
-    /// Which file it is.
+    /// Returns the identity of the locked file.
     pub(crate) fn id(&self) -> Option<FileId> {
         self.0.id()
     }
 
-    /// What the point holds.
+    /// Reads what the point holds.
     pub(crate) fn found(&mut self) -> Result<Found, Error> {
         self.found_as(Found::read)
     }

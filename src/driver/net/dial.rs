@@ -43,7 +43,7 @@ pub(in crate::driver) async fn receive<const N: usize>(
     Ok(message)
 }
 
-/// A whole dial, for who needs no machine. What came in between is told with the step at which it came.
+/// Performs a whole dial, for callers that need no machine. An error comes with the step at which the dial failed.
 pub(in crate::driver) async fn whole(
     point: &Path,
     record: &Record,
@@ -73,7 +73,7 @@ impl fmt::Display for Tag {
     }
 }
 
-/// Why a dial went no further.
+/// Why a dial failed.
 pub(in crate::driver) enum Trouble {
     /// Something about the other side.
     Failed(DialFailure),
@@ -96,7 +96,7 @@ impl From<Unusable> for Trouble {
 }
 
 impl Trouble {
-    /// What the machine is told.
+    /// Returns the failure for the machine.
     pub(in crate::driver) fn failure(&self) -> DialFailure {
         match self {
             Trouble::Failed(failure) => *failure,
@@ -106,7 +106,7 @@ impl Trouble {
         }
     }
 
-    /// What a dial of this process came to, at this address and step; or our own trouble.
+    /// Returns the suspicion of a dial of this process that failed at this address and step, or the local error.
     pub(in crate::driver) fn suspicion(
         self,
         pid: Option<Pid>,

@@ -16,8 +16,8 @@ use crate::stage::Stage;
 use crate::stream::Socket;
 use crate::transport::{Endpoint, Transport};
 
-/// Connections that may wait to be accepted: as many as the lobby takes in. Whom the system turns away at a port tries
-/// again after a second, which is most of a client's patience.
+/// How many connections may wait to be accepted: as many as may be pending. A client that the kernel rejects at a port
+/// tries again after a second, which is most of its patience.
 pub(crate) const BACKLOG: u32 = 1024;
 /// What stands behind the point's name and a socket's own.
 const SUFFIX: &str = ".sock";
@@ -47,7 +47,7 @@ pub(crate) fn sweep(_life: &Life, point: &Path) {
         let digits = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(SUFFIX));
         digits.and_then(SocketName::parse).is_some()
     };
-    // What is left is in nobody's way.
+    // Sockets that are left do no harm.
     match listener::sweep(directory, is_socket) {
         Ok(left) => {
             if let [(path, error), ..] = &left[..] {
@@ -67,7 +67,7 @@ pub(crate) struct Listener {
     file: Option<SocketFile>,
 }
 
-/// Those who connect.
+/// The connections that arrive at a listener.
 pub(crate) enum Incoming {
     Tcp(listener::Listener),
     Unix(listener::Listener),

@@ -24,7 +24,7 @@ use crate::proto::cookie::Cookie;
 use crate::proto::sequoia::record::Record;
 use crate::stream::socket::{Handover, Socket, port_ended};
 
-/// What a server of the dialect answers its clients with: nothing.
+/// The state by which a server of the dialect admits its clients. It sends them no reply.
 pub(super) struct ServerState {
     pub(super) record: Record,
     limits: Limits,
@@ -33,19 +33,19 @@ pub(super) struct ServerState {
     /// For as many clients as are served at once.
     places: Arc<Semaphore>,
     pub(super) reserve: Reserve,
-    /// How many clients were let in so far.
+    /// How many clients this server has admitted.
     admitted: Cell<u64>,
     arrived: Notify,
     since: Instant,
-    /// The listener once more, to see whether anybody waits there.
+    /// A second descriptor of the listener, to see whether a connection waits there.
     listener: OwnedFd,
     pending: RefCell<Vec<Weak<PendingClient>>>,
 }
 
-/// Who connected, and is not let in yet.
+/// A client that has connected and is not admitted yet.
 struct PendingClient {
     stream: TcpStream,
-    /// Whether it said the cookie.
+    /// Whether it has sent the cookie.
     received: Cell<bool>,
 }
 
@@ -85,7 +85,7 @@ impl ServerState {
         }
     }
 
-    /// Returns when somebody was let in, or nobody was for `patience` since this server serves.
+    /// Waits until a client was admitted, or until `patience` has passed since this server began to serve.
     pub(super) async fn first(&self, patience: Duration) {
         if self.admitted.get() == 0 {
             let _ = timeout_at(self.since + patience, self.arrived.notified()).await;
@@ -106,7 +106,7 @@ impl ServerState {
             return None;
         }
         client.received.set(true);
-        // A full house lets its clients wait, and nobody else.
+        // Only clients that have sent the cookie wait while the server is full.
         let room = async {
             let room = (self.places.clone().acquire_owned().await, self.sessions.reserve().await);
             // As in the native dialect.
@@ -147,7 +147,7 @@ impl Handshake for ServerState {
     }
 }
 
-/// Hears a cookie, and not a byte more.
+/// Receives a cookie, and not a byte more.
 pub(super) async fn receive_cookie(stream: &TcpStream) -> io::Result<Cookie> {
     let (mut cookie, mut heard) = ([0; Cookie::LEN], 0);
     while heard < cookie.len() {

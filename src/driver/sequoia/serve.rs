@@ -48,10 +48,11 @@ pub(in crate::driver) async fn run(service: &Service, factory: Factory, shutdown
     server.run(signals, async |server| server.live(factory).await).await
 }
 
-/// What only a server of the dialect holds. Dropping it resets the connection that told the cookie.
+/// The resources that only a server of the dialect holds. Dropping it resets the connection on which the cookie
+/// arrived.
 #[derive(Default)]
 struct Sequoia {
-    /// The connection that told the cookie, until somebody is served.
+    /// The connection on which the cookie arrived, until the server is ready.
     introduction: Option<TcpStream>,
     listener: Option<TcpListener>,
 }
@@ -109,7 +110,7 @@ impl Server<'_, Sequoia> {
                 Step::Ready(s) => {
                     self.open_listener()?;
                     if let Some(introduction) = self.effects.introduction.take() {
-                        // Who told the cookie may be gone.
+                        // The client that sent the cookie may be gone.
                         let _ = stream::reset_at_close(&introduction, false);
                     }
                     s.said()
@@ -149,7 +150,7 @@ impl Server<'_, Sequoia> {
         }
     }
 
-    /// The first connection says what the cookie is.
+    /// Receives the cookie on the first connection.
     async fn receive_cookie(&mut self) -> std::io::Result<()> {
         let listener = self.effects.listener.as_ref().ok_or(std::io::ErrorKind::NotConnected)?;
         let (introduction, _) = listener.accept().await?;
@@ -196,7 +197,7 @@ impl Effects for Sequoia {
         state.first(patience).await;
     }
 
-    fn touch(service: &Service, _host: &ServerState) {
+    fn touch(service: &Service, _state: &ServerState) {
         [service.context.home(), &service.point, &service.log].into_iter().for_each(cleaner::touch);
     }
 
@@ -211,7 +212,7 @@ impl Effects for Sequoia {
         Ok(checked(&found, &state.record))
     }
 
-    fn repair(_lobby: &mut Acceptor<ServerState>) {}
+    fn repair(_acceptor: &mut Acceptor<ServerState>) {}
 
     fn is_gone(&self, service: &Service) -> bool {
         is_gone(service.context.home())
@@ -227,7 +228,7 @@ impl Effects for Sequoia {
         point.write_line(&state.record.bytes())
     }
 
-    /// All who said their cookie are let in.
+    /// Waits until all clients that have sent the cookie are admitted.
     async fn settle(state: &ServerState, patience: Duration) {
         state.settle(patience).await;
     }
@@ -237,12 +238,12 @@ impl Effects for Sequoia {
     }
 
     /// It has a descriptor of the listener, which has to be closed.
-    fn close(_host: Rc<ServerState>) -> Option<Rc<ServerState>> {
+    fn close(_state: Rc<ServerState>) -> Option<Rc<ServerState>> {
         None
     }
 
-    /// Nobody of the dialect asks for a retirement.
-    fn release_retire_waiters(_host: &ServerState) {}
+    /// The dialect has no request to retire.
+    fn release_retire_waiters(_state: &ServerState) {}
 
     /// There is no lifetime lock.
     fn release(&mut self, _lock: LifetimeLock) {}
@@ -251,6 +252,6 @@ impl Effects for Sequoia {
         (self.introduction, self.listener) = (None, None);
     }
 
-    /// Its client sees the end of the connection that told the cookie.
+    /// Does nothing: the client sees the end of the connection on which it sent the cookie.
     fn tell_failure(&mut self, _error: &Error) {}
 }

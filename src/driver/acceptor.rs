@@ -1,8 +1,7 @@
 //! Where connections wait until they are welcomed: accepting, and the server's side of the handshake.
 //!
-//! What is not welcomed has a deadline and a cap, is never counted and never touches the idle period.
-//! When the lobby is full the oldest goes: a client that knows what it wants is out of it in a millisecond.
-
+//! A pending connection has a deadline, is never counted and never touches the idle period. Their number is limited: when
+//! there are too many, the oldest is dropped. A client that completes the handshake is pending for a millisecond.
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -62,7 +61,7 @@ pub(super) trait Handshake: 'static {
 
     fn reserve(&self) -> &Reserve;
 
-    /// One greeting, in which this is told of the connection at once. It is given up when its time is over.
+    /// Runs one handshake. The call itself takes note of the connection; the future is dropped when its time is over.
     fn handshake(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static;
 }
 
@@ -113,8 +112,8 @@ impl<G: Handshake> Acceptor<G> {
 }
 
 impl Acceptor<ServerState> {
-    /// Makes the socket's file again where somebody removed or replaced it, and repairs its mode where somebody changed
-    /// that. The name is this server's own, so the record stays true.
+    /// Creates the socket's file again if it was removed or replaced, and repairs its mode if that was changed. The name
+    /// is this server's own, so the record stays true.
     pub(super) fn look_after_file(&mut self) {
         let Address::Unix(name) = self.state.record.address else { return };
         if let Some(file) = self.file.as_ref().filter(|file| file.is_there()) {

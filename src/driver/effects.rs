@@ -23,7 +23,7 @@ use crate::proto::cookie::Cookie;
 use crate::proto::random::Random;
 use crate::proto::record::{Line, Record};
 
-/// What a client does to the world.
+/// The effects of a client on its system.
 pub(super) trait Effects {
     /// The point lock while it is held.
     type Point: Point;
@@ -98,7 +98,7 @@ pub(super) trait Child {
     fn confirm(self);
 }
 
-/// What came of waiting for a child.
+/// The result of the wait for a child.
 pub(super) enum Awaited {
     Ready(Record),
     Busy,
@@ -109,6 +109,6 @@ pub(super) enum Awaited {
 pub(super) enum NoChild {
     /// The program cannot be executed.
     CannotExecute(io::Error),
-    /// Our own trouble.
+    /// A local error.
     Ours(Error),
 }

@@ -73,7 +73,7 @@ impl Handlers {
     /// Builds the handler, and returns when it is built.
     pub(super) async fn build(&mut self, factory: Factory, start: ServerHandle) -> Result<(), Error> {
         if let Some(begin) = self.begin.take() {
-            // What keeps the thread from building it is told in its stead.
+            // If the thread is gone, `built` reports why.
             let _ = begin.send((factory, start));
         }
         (&mut self.built).await.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Panicked.into())))

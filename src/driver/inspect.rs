@@ -31,7 +31,7 @@ pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
     examine(service, Instant::now()).await?.status()
 }
 
-/// What a look at a point came to, and the point lock, if that is still held: then nothing of this has changed.
+/// The result of an inspection, with the point lock if it is still held: then the result is still true.
 pub(super) struct Examined {
     pub(super) done: Done,
     pub(super) point: Option<Guard>,
@@ -81,7 +81,7 @@ fn held(point: &mut Option<Guard>) -> Result<&mut Guard, Error> {
     point.as_mut().ok_or_else(|| Error::missing("the point lock"))
 }
 
-/// Dials a server to ask for its status; our own trouble is an error.
+/// Dials a server and requests its status. A local error is an error.
 async fn dial(service: &Service, record: &Record) -> Result<Result<Welcome, (DialFailure, Suspicion)>, Error> {
     match dial::whole(&service.point, record, Intent::Status, service.limits.patience).await {
         Ok((_, welcome)) => Ok(Ok(welcome)),

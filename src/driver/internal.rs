@@ -91,7 +91,7 @@ async fn serve(
         () = shutdown.requested() => Ok(()),
         dead = supervise::lost(&mut acceptor, handlers) => Err(dead),
     };
-    // Before the lobby is dropped: a client that is not counted by now is not welcomed.
+    // Before the acceptor is dropped: a client that is not counted by now is not welcomed.
     let _shut = admission.look(Retire::Requested);
     served
 }

@@ -1,9 +1,8 @@
 //! The internal servers of a process, and the leases of their users.
 //!
-//! What is in here may run code of its handler, and what is not does not. Who comes, who goes and what ends meet under
-//! one lock: a server that was left by its last user is told so before anybody else can join it, and one that is
-//! gone leaves its place before anybody hears of it.
-
+//! A server that is registered here may run code of its handler, and any other does not. Joins, leaves and ends happen
+//! under one lock: a server whose last user has left is requested to retire before another client can join it, and a
+//! server that is gone is removed before any waiter is notified.
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};

@@ -252,7 +252,7 @@ impl Report {
     pub(super) fn too_late(&self, service: &Service) -> Error {
         let suspicion = self.suspicions.last().cloned();
         let (waited, suspicion) = (self.began.elapsed(), suspicion.map(Box::new));
-        // Somebody may share the lifetime lock: to ask for it that is free, and a server cannot have it.
+        // Another process may have a share in the lifetime lock: a probe finds it free, and a server cannot take it.
         let holder = Holder::of(service);
         Error::Deadline { stage: Stage::Lock, waited, suspicion, holder }
     }

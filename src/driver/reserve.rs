@@ -26,7 +26,7 @@ impl Reserve {
         Reserve { kept: RefCell::default(), size: MOST.min(process::descriptors() / 8) }
     }
 
-    /// None: the process is somebody else's.
+    /// Creates an empty reserve, for a server in a process that has other work.
     pub(super) fn none() -> Self {
         Reserve { kept: RefCell::default(), size: 0 }
     }

@@ -1,12 +1,11 @@
-//! No task of a server dies unseen: one that panics, or ends by itself, is told in the log and leads to a defined end.
+//! The supervision of a server's tasks: one that panics, or ends by itself, is logged and leads to a defined end.
 //!
-//! The task that accepts is begun anew, on the same listening socket. Where any other dies, or that one dies again at
+//! The task that accepts is started again, on the same listening socket. If any other dies, or that one dies again at
 //! once, the server retires: it drains, ends its handler and releases its locks. Then a server that a client started
 //! ends its process, and `serve` by hand returns the error.
 //!
-//! What a server holds lies outside of what may panic. So it is released in the same order as ever, and the lifetime
-//! lock goes with the last code of the handler.
-
+//! A server's resources are held outside of the code that may panic. So they are released in the usual order, and the
+//! lifetime lock after the last code of the handler.
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,8 +31,8 @@ pub(super) fn caught_thread<T>(what: &str, work: impl FnOnce() -> T) -> Result<T
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| dead(what, panicked(panic)))
 }
 
-/// Returns when a task is dead without which a server serves nobody, and says which. Until then it begins to accept
-/// anew where that has come to its end.
+/// Waits until a task without which a server serves no client is dead, and returns which. Until then it starts the task
+/// that accepts again whenever that ends.
 pub(super) async fn lost<G: Handshake>(acceptor: &mut Option<Acceptor<G>>, handlers: &mut Option<Handlers>) -> Error {
     loop {
         let accepting = async {
@@ -66,7 +65,7 @@ pub(super) async fn lost<G: Handshake>(acceptor: &mut Option<Acceptor<G>>, handl
     }
 }
 
-/// What a server's life comes to: to its loop's result, or to its end where it lost the loop or another task.
+/// Returns the result of a server: its loop's result, or the error of the task that it lost.
 pub(super) fn ended(lived: Result<Result<(), Error>, Error>, lost: Option<Error>, spawned: bool) -> Result<(), Error> {
     match (lived, lost) {
         (Ok(result), None) => result,

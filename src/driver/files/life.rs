@@ -59,7 +59,7 @@ impl Life {
         Ok(if lost { LifeFile::Lost } else { LifeFile::Unheld })
     }
 
-    /// Makes the life file again, and locks it, where nobody else has. What was locked until now is let go.
+    /// Creates the life file again and locks it, unless another process has. It then releases the old lock.
     pub(crate) fn reclaim(&mut self) -> Result<LifeFile, Error> {
         match Life::try_claim(self.locked.path())? {
             Some(life) => *self = life,

@@ -121,7 +121,7 @@ impl<'a> Log<'a> {
 
     /// Opens it again where it was moved or removed, keeps it bounded, and says what is missing in it.
     pub(crate) fn look_after(&mut self) {
-        // Where somebody has this process print elsewhere since, that is left alone.
+        // If the program has redirected its output since, that is left alone.
         self.file = self.file.filter(|file| stdio::errors().is_ok_and(|errors| errors == *file));
         if let Some(file) = self.file {
             if FileId::at(self.path).ok() != Some(file) {

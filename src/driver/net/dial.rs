@@ -136,7 +136,7 @@ pub(in crate::driver) async fn within<T>(
     }
 }
 
-/// Classifies an error by `docs/protocol.md`, "Dial outcomes". An error that is not listed there is our own trouble.
+/// Classifies an error by `docs/protocol.md`, "Dial outcomes". An error that is not listed there is a local one.
 fn judge(error: io::Error) -> Trouble {
     use io::ErrorKind::*;
     match error.kind() {

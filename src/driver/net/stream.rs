@@ -55,8 +55,7 @@ async fn connect_port(address: SocketAddr) -> io::Result<Result<Socket, Unusable
 
 fn connect_file(path: &Path) -> io::Result<Result<Socket, Unusable>> {
     match stream::Stream::connect(path) {
-        // Somebody has changed the mode of a socket of ours. Its server changes it back; of one that is dead it says
-        // nothing.
+        // The mode of a socket of this user was changed. A live server restores it; for a dead one it proves nothing.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && listener::is_shut(path) => {
             Ok(Err(Unusable::Shut(path.to_owned())))
         }

@@ -1,5 +1,4 @@
-//! A server that is being started in the dialect: the listener that it is given, what it is told, and its end.
-
+//! A server that is being started in the dialect: the listener that it inherits, its cookie, and its end.
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::num::NonZeroU16;
@@ -86,7 +85,7 @@ impl Child {
         self.log_begin
     }
 
-    /// Awaits that it closes the connection on which it was told, its exit, or the end of its budget.
+    /// Waits until the child closes the connection on which it received the cookie, exits, or has used up its budget.
     pub(super) async fn received(&mut self, budget: Duration) -> Result<(), StartFailure> {
         let (until, mut said) = (self.began + budget, [0; 64]);
         let mut exited = None;

@@ -27,9 +27,9 @@ use crate::stream::{Keeps, Socket, Stream};
 
 /// How a connect ended well.
 pub(super) enum Ended {
-    /// A server was told the cookie. Its process is known, or 0.
+    /// The cookie was sent to a server. Its process is known, or 0.
     Connected(Socket, u32),
-    /// To serve: somebody listens already.
+    /// To serve: another process listens already.
     Live,
     /// To serve: the point is ours, and locked.
     Start(Guard),

@@ -13,7 +13,7 @@ use crate::service::Service;
 use crate::stage::Stage;
 use crate::status::Status;
 
-/// Looks at a point. Takes no lock, and says nothing to whoever listens.
+/// Inspects a point. It takes no lock, and sends nothing to the process that listens.
 pub(in crate::driver) async fn inspect(service: &Service) -> Result<Status, Error> {
     let mut suspicion = None;
     let verdict = match found(point::read_as(&service.point, Found::read)?) {

@@ -2,6 +2,7 @@
 //!
 //! A pending connection has a deadline, is never counted and never touches the idle period. Their number is limited: when
 //! there are too many, the oldest is dropped. A client that completes the handshake is pending for a millisecond.
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;

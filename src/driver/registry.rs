@@ -3,6 +3,7 @@
 //! A server that is registered here may run code of its handler, and any other does not. Joins, leaves and ends happen
 //! under one lock: a server whose last user has left is requested to retire before another client can join it, and a
 //! server that is gone is removed before any waiter is notified.
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};

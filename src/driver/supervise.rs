@@ -6,6 +6,7 @@
 //!
 //! A server's resources are held outside of the code that may panic. So they are released in the usual order, and the
 //! lifetime lock after the last code of the handler.
+
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};

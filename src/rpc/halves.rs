@@ -6,6 +6,7 @@
 //! capnp also queues what it sends without bound. A server stops reading from a client while that client does not read:
 //! the client's next calls wait in the buffers of the sockets, and then in the client. Clients do not do the same to
 //! their server, so the two never wait for each other.
+
 use std::cell::Cell;
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,5 @@
 //! A server that is being started in the dialect: the listener that it inherits, its cookie, and its end.
+
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::num::NonZeroU16;

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,8 +15,10 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Trial};
 use rendezvous_ipc::proto::record as native;
 use rendezvous_ipc::proto::sequoia::record::{Found, Record};
-use rendezvous_ipc::{Context, Descriptor, Dialect, Error, Limits, Origin, Outcome, Peer, Pid, Reason, Status};
-use rustix::process::{Pid, Signal, kill_process};
+use rendezvous_ipc::{
+    Context, Descriptor, Dialect, Endpoint, Error, Limits, Origin, Outcome, Peer, Pid, Reason, Status,
+};
+use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 
 #[allow(clippy::all)]
@@ -200,7 +203,7 @@ impl Drop for Home {
 }
 
 fn signal(pid: u32, signal: Signal) {
-    let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), signal);
+    let _ = kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), signal);
 }
 
 fn runtime() -> tokio::runtime::LocalRuntime {
@@ -221,19 +224,17 @@ fn service(context: &Context) -> Descriptor {
     // The idle time is in the home, because their clients pass no arguments.
     let idle = fs::read_to_string(context.home().join("idle")).ok().and_then(|idle| idle.trim().parse().ok());
     limits.idle = idle.map(Duration::from_millis).or(limits.idle);
-    Descriptor::new(context, peer::POINT).unwrap().dialect(Dialect::Sequoia).limits(limits).handler(
-        async |start| {
-            let context = start.context();
-            let text = format!(
-                "{}\n{}\n{}",
-                context.home().display(),
-                context.lib().ok_or("the context has no lib directory")?.display(),
-                context.is_ephemeral()
-            );
-            fs::write(context.home().join(format!("{}.context", std::process::id())), text)?;
-            Ok(|_: &Peer| -> process::Client { capnp_rpc::new_client(Process) })
-        },
-    )
+    Descriptor::new(context, peer::POINT).unwrap().dialect(Dialect::Sequoia).limits(limits).handler(async |start| {
+        let context = start.context();
+        let text = format!(
+            "{}\n{}\n{}",
+            context.home().display(),
+            context.lib().ok_or("the context has no lib directory")?.display(),
+            context.is_ephemeral()
+        );
+        fs::write(context.home().join(format!("{}.context", std::process::id())), text)?;
+        Ok(|_: &Peer| -> process::Client { capnp_rpc::new_client(Process) })
+    })
 }
 
 struct Process;
@@ -558,7 +559,7 @@ fn our_server_by_hand_beside_theirs_says_that_one_runs() {
         let home = Home::new();
         home.ask(Theirs, server);
         let error = runtime().block_on(home.ours(server).serve()).unwrap_err();
-        assert!(matches!(error, Error::AlreadyRunning { pid: 0 }));
+        assert!(matches!(error, Error::AlreadyRunning { pid: None }));
         assert_eq!(error.to_string(), "a server is already running");
     }
 }
@@ -607,11 +608,14 @@ fn inspecting_their_server_reports_what_can_be_known() {
     let inspect = || runtime().block_on(home.ours(Theirs).inspect()).unwrap();
     assert_eq!(inspect(), Status::Absent);
     let pid = home.ask(Theirs, Theirs);
-    assert_eq!(inspect(), Status::Listening { address: home.record().address() });
+    assert_eq!(
+        inspect(),
+        Status::Listening { address: Endpoint::Tcp((Ipv4Addr::LOCALHOST, home.record().port.get()).into()) }
+    );
     // The look did not disturb the server.
     assert_eq!(home.ask(Theirs, Theirs), pid);
     home.kill(pid);
-    assert_eq!(inspect(), Status::Gone { pid: 0 });
+    assert_eq!(inspect(), Status::Gone { pid: None });
     let error = runtime().block_on(home.ours(Theirs).retire()).unwrap_err();
     assert!(matches!(error, Error::Usage(_)), "{error}");
 }

@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_without_its_directory_is_told_the_usage() {
+    fn a_flag_without_its_directory_is_wrong_use() {
         for args in [&["--home"][..], &["--lib", ""]] {
             assert!(matches!(parse(args), Err(Error::Usage(Usage::Arguments))));
         }

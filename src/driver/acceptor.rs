@@ -224,7 +224,7 @@ async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
     stream.read_exact(&mut hello).await.ok()?;
     let prove = Prove::hello(&hello, random::draw().ok()?, state.record.version)?;
     let tag = Tag(prove.nonce());
-    tell("Answer", &tag);
+    log_step("Answer", &tag);
     stream.write_all(&prove.to_bytes(&state.record)).await.ok()?;
     let mut proof = [0; CLIENT_PROOF];
     stream.read_exact(&mut proof).await.ok()?;
@@ -244,25 +244,25 @@ async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
                 // A client that has given up does not keep a place in the queue.
                 () = stream.ended() => return None,
             };
-            tell("Admit", &tag);
+            log_step("Admit", &tag);
             let counted = state.admission.admit()?;
             state.welcome(&stream)?;
             let process = stream.peer();
             let number = state.welcomed.replace(state.welcomed.get() + 1) + 1;
             let peer = Peer { number, process: process.and_then(Pid::new) };
-            tell("Welcome", &tag);
+            log_step("Welcome", &tag);
             seat.send(Session { peer, stream: stream.hand_over().ok()?, counted, place });
         }
         Intent::Status => {
-            tell("Admit", &tag);
+            log_step("Admit", &tag);
             state.admission.is_open().then(|| state.welcome(&stream))??;
-            tell("Welcome", &tag);
+            log_step("Welcome", &tag);
         }
         Intent::Retire => {
-            tell("Admit", &tag);
+            log_step("Admit", &tag);
             state.admission.is_open().then(|| state.welcome(&stream))??;
             state.shutdown.request();
-            tell("Welcome", &tag);
+            log_step("Welcome", &tag);
             let mut retire_waiters = state.retire_waiters.borrow_mut();
             if pending::keeps_retire_waiter(retire_waiters.len()) {
                 retire_waiters.push(stream);
@@ -273,7 +273,7 @@ async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
 }
 
 /// Logs a step of a handshake before it is done, and the welcome after it was sent.
-fn tell(step: &'static str, peer: &Tag) {
+fn log_step(step: &'static str, peer: &Tag) {
     tracing::debug!(target: "rendezvous_ipc::serve", step, %peer, "{step}");
 }
 

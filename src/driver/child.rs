@@ -48,8 +48,8 @@ impl NoChild {
     }
 }
 
-/// Starts a process. Where somebody has its program open for writing it is tried again, for as long as a start may
-/// take: an installer is about to close it.
+/// Starts a process. Retries while another process has the program open for writing, for as long as a start may take: an
+/// installer is about to close it.
 pub(super) async fn execute(command: &mut Command, until: Instant) -> io::Result<process::Child> {
     let mut pause = Pause::default();
     loop {

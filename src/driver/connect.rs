@@ -40,7 +40,7 @@ pub(super) fn policy(service: &Service, policy: Policy, factory: Option<&Factory
     role::client_only()?;
     let policy = match (policy, factory) {
         (Policy::Internal, None) => return Err(Error::Usage(Usage::NoHandler)),
-        // What cannot be served here has nothing to fall back to.
+        // Without a handler there is nothing to fall back to.
         (Policy::Robust, None) => Policy::External,
         (policy, _) => policy,
     };

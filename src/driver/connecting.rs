@@ -27,7 +27,7 @@ pub(super) struct Driven<E: Effects> {
 
 /// Runs the machine to its end.
 ///
-/// Dropped at any await, it releases what it holds: see [`Held`]. `deadline` is when whoever drives this gives up.
+/// Dropped at any await, it releases what it holds: see [`Held`]. `deadline` is when the caller gives up.
 pub(super) async fn drive<E: Effects>(
     effects: &mut E,
     service: &Service,
@@ -204,8 +204,8 @@ pub(super) async fn drive<E: Effects>(
     }
 }
 
-/// What a connect holds. Dropping it releases everything: the child that is not registered is killed, its
-/// record withdrawn, and the lock released after that.
+/// What a connect holds. Dropping it kills a child that is not registered, withdraws its record, and then releases the
+/// lock.
 pub(super) struct Held<E: Effects> {
     pub(super) stream: Option<E::Stream>,
     /// The nonce of this handshake.

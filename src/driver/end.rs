@@ -107,7 +107,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, E
     }
 }
 
-/// What was seen and is held on the way.
+/// The observations so far, and what is held.
 #[derive(Default)]
 struct Seen {
     /// The last look at the point.

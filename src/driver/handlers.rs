@@ -22,8 +22,8 @@ use crate::stage::Stage;
 use crate::stream::socket::Handover;
 use crate::stream::{Keeps, Stream};
 
-/// How many welcomed clients may wait for the handlers' thread to take them: behind one that blocks the next wait for
-/// their welcome, and know it.
+/// How many welcomed clients may wait for the handlers' thread. If a handler blocks it, further clients wait for their
+/// welcome instead.
 const WAITING: usize = 128;
 
 /// Returns the handle that a handler gets for its server.
@@ -50,20 +50,19 @@ pub(super) struct Handlers {
 }
 
 impl Handlers {
-    /// Starts the thread, which builds a handler when it is told which. It is ready before that: a server has other
-    /// things to do meanwhile.
+    /// Starts the thread. It builds a handler later, so that the server can prepare other things meanwhile.
     pub(super) fn start() -> Result<Self, Error> {
         let (begin, begun) = oneshot::channel();
         let (sessions, waiting) = mpsc::channel(WAITING);
         let (quit, quitting) = oneshot::channel();
-        let (tell_built, built) = oneshot::channel();
-        let (tell_ended, ended) = oneshot::channel();
+        let (send_built, built) = oneshot::channel();
+        let (send_ended, ended) = oneshot::channel();
         let body = move || {
             // Dropped at the very end, by a panic, too: all sessions are over by then, and the handler is dropped.
-            let _tell_ended: oneshot::Sender<()> = tell_ended;
+            let _send_ended: oneshot::Sender<()> = send_ended;
             match local_runtime() {
-                Ok(runtime) => runtime.block_on(run(begun, tell_built, waiting, quitting)),
-                Err(source) => drop(tell_built.send(Err(Error::System { stage: Stage::Build, source }))),
+                Ok(runtime) => runtime.block_on(run(begun, send_built, waiting, quitting)),
+                Err(source) => drop(send_built.send(Err(Error::System { stage: Stage::Build, source }))),
             }
         };
         thread::Builder::new().name("rendezvous-handlers".into()).spawn(body).map_err(Error::system(Stage::Build))?;
@@ -79,7 +78,7 @@ impl Handlers {
         (&mut self.built).await.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Panicked.into())))
     }
 
-    /// The same, for a server of a process of its own: until then, and for as long as it is not told to retire.
+    /// Builds the handler as [`build`](Handlers::build) does, until `until` and while no retirement is requested.
     pub(super) async fn build_by(
         &mut self,
         until: Instant,
@@ -120,7 +119,7 @@ impl Handlers {
 
 async fn run(
     begun: oneshot::Receiver<(Factory, ServerHandle)>,
-    tell_built: oneshot::Sender<Result<(), Error>>,
+    send_built: oneshot::Sender<Result<(), Error>>,
     waiting: mpsc::Receiver<Session>,
     mut quitting: oneshot::Receiver<()>,
 ) {
@@ -132,10 +131,10 @@ async fn run(
     };
     match built {
         Ok(handler) => {
-            let _ = tell_built.send(Ok(()));
+            let _ = send_built.send(Ok(()));
             serve(handler, waiting, quitting).await;
         }
-        Err(error) => drop(tell_built.send(Err(Error::Handler(error)))),
+        Err(error) => drop(send_built.send(Err(Error::Handler(error)))),
     }
 }
 
@@ -160,10 +159,10 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
     }
 }
 
-/// A runtime for this thread.
+/// Creates a runtime for this thread.
 ///
-/// The first one of a process makes a pair of sockets for its signals, and tokio panics where it cannot. So whether
-/// there is room for all of its descriptors is tried before.
+/// The first runtime of a process creates a pair of sockets for signals, and tokio panics if that fails. So this tries
+/// first whether there is room for all of its descriptors.
 pub(crate) fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
     static HAS_SIGNALS: AtomicBool = AtomicBool::new(false);
     if !HAS_SIGNALS.load(Ordering::Relaxed) {

@@ -20,14 +20,14 @@ pub(super) async fn serve_here(service: &Service, factory: &Factory, report: &mu
     loop {
         let (lease, joined, record) = internal::join(service, factory).await?;
         report.internal(joined);
-        // It is our own, and no stranger: it may let us wait for a place.
+        // It is this process's own server, so the client waits for its turn without a shorter limit.
         match dial::whole(&service.point, &record, Intent::Connect, service.limits.connect).await {
             Ok((stream, welcome)) => return Ok(Welcomed { welcome, stream, lease: Some(lease) }),
             Err((stage, trouble)) => {
                 let address = socket::endpoint(&service.point, record.address);
                 report.suspect(trouble.suspicion(Pid::new(record.pid), address, stage)?);
-                // One that retires just now has a successor. One that does not has let us go, and may have us yet.
-                sleep(timing::before_the_own_server_is_dialled_again(lease.is_told())).await;
+                // A server that retires now has a successor. Any other dropped this connection and may accept the next.
+                sleep(timing::before_the_own_server_is_dialled_again(lease.is_retiring())).await;
             }
         }
     }

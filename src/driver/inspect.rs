@@ -1,4 +1,4 @@
-//! Status and retirement: what a client may want of a server without being served.
+//! Status and retirement: what a client may request without being served.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::service::Service;
 use crate::status::{Retirement, Status};
 use crate::suspicion::Suspicion;
 
-/// Looks at a point. Takes no lock, unless a dial came to nothing or there is nothing to dial.
+/// Inspects a point. Takes no lock, unless a dial failed or there is nothing to dial.
 pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
     examine(service, Instant::now()).await?.status()
 }
@@ -98,7 +98,7 @@ impl Examined {
         self.suspicion.ok_or_else(|| Error::missing("a suspicion"))
     }
 
-    /// Returns what to tell the caller.
+    /// Returns the status for the caller.
     pub(super) fn status(self) -> Result<Status, Error> {
         Ok(match self.done.verdict {
             Verdict::Live(welcome) => Status::live(welcome),

@@ -1,8 +1,8 @@
 //! Internal servers: one per point and process, a thread of this process that is never registered.
 //!
 //! All connects of the process share it. It takes no lock and touches no file, so it works in a home that
-//! cannot be written. It begins to retire when its last user is gone; one who comes at that moment waits
-//! until the old one's handler is gone, as the lifetime lock would have it, and gets a new server.
+//! cannot be written. It begins to retire when its last user is gone. A connect that comes at that moment waits
+//! until the old handler is gone, as with a lifetime lock, and gets a new server.
 
 use std::sync::{Arc, LazyLock};
 use std::thread;

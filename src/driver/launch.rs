@@ -1,4 +1,4 @@
-//! What every server needs before its first step: a process that is fit to serve, and a thread of its own.
+//! Prepares the process of a server, and starts the server's thread.
 
 use std::thread;
 
@@ -13,8 +13,8 @@ use crate::handler::Factory;
 use crate::service::Service;
 use crate::stage::Stage;
 
-/// Serves on a thread of its own until the server has retired. `by` is how clients of its dialect start a server, and
-/// `run` its life.
+/// Serves on a thread of its own until the server has retired. `by` is how clients of its dialect start a server;
+/// `run` serves.
 pub(super) async fn launch<R>(service: Service, factory: Factory, by: Started, run: R) -> Result<(), Error>
 where
     R: AsyncFnOnce(&Service, Factory, Shutdown) -> Result<(), Error> + Send + 'static,
@@ -35,7 +35,7 @@ where
         }
     }
     let shutdown = Shutdown::new();
-    let (tell_ended, ended) = oneshot::channel();
+    let (send_ended, ended) = oneshot::channel();
     let stop = StopOnDrop(shutdown.clone());
     let body = move || match handlers::local_runtime() {
         Ok(runtime) => runtime.block_on(run(&service, factory, shutdown)),
@@ -45,7 +45,7 @@ where
         .name(progress::SERVING.into())
         .spawn(move || {
             let result = supervise::caught_thread("the server's thread", body);
-            let _ = tell_ended.send(result.unwrap_or_else(|dead| supervise::end(dead, spawned)));
+            let _ = send_ended.send(result.unwrap_or_else(|dead| supervise::end(dead, spawned)));
         })
         .map_err(Error::system(Stage::Watch))?;
     let ended = ended.await;
@@ -53,7 +53,7 @@ where
     ended.unwrap_or_else(|_| Err(Error::missing("the server's thread")))
 }
 
-/// A server whose `serve` is dropped retires.
+/// Requests the retirement of a server when its `serve` is dropped.
 struct StopOnDrop(Shutdown);
 
 impl Drop for StopOnDrop {

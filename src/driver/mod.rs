@@ -70,7 +70,7 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
     launch::launch(service, factory, Started::Spawned, serve::run).await
 }
 
-/// Looks at a point. Takes no lock, unless a dial came to nothing or there is nothing to dial.
+/// Inspects a point. Takes no lock, unless a dial failed or there is nothing to dial.
 pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
     #[cfg(feature = "sequoia")]
     if service.dialect == Dialect::Sequoia {

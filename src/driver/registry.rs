@@ -119,7 +119,7 @@ impl Server {
 
 impl Lease {
     /// Returns whether the server admits no new client, since its handler requested its retirement.
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn is_retiring(&self) -> bool {
         self.server.shutdown.at().is_some()
     }
 }

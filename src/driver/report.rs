@@ -1,4 +1,4 @@
-//! What happened on the way: reasons, suspicions and failures, for outcomes, errors and `tracing`.
+//! The report of a connect: reasons, suspicions and failures, for outcomes, errors and `tracing`.
 //!
 //! The machine holds only what it decides by. The loop that drives it reports everything else here.
 
@@ -37,9 +37,9 @@ pub(super) struct Report {
     internal: Option<Origin>,
     suspicions: Vec<Suspicion>,
     failed: Vec<Failed>,
-    /// Whether the last that was seen is a suspect whose lifetime lock is held.
+    /// Whether the last observation was a suspect whose lifetime lock is held.
     unresponsive: bool,
-    /// The process of the record that was read last, and in which part its scope differs, where that keeps us from it.
+    /// The process of the last record, and how its scope differs, if that makes it unreachable.
     elsewhere: Option<(u32, Difference)>,
     /// The local error that ended or will end the connect.
     trouble: Option<Error>,
@@ -63,7 +63,7 @@ impl Report {
         }
     }
 
-    /// The one hook: every step passes here before its question is answered. So the next one says how it was.
+    /// The only hook: each step passes here before its effect, so the next step shows the result.
     pub(super) fn step(&mut self, step: &Step, child: Option<u32>, connection: Option<Tag>) {
         self.stage = Stage::of(step);
         tracing::debug!(
@@ -91,14 +91,14 @@ impl Report {
         }
     }
 
-    /// The same for a connect of the sequoia dialect, which knows of no process but its child.
+    /// Records a step of the sequoia dialect, which knows no process but its child.
     #[cfg(feature = "sequoia")]
     pub(super) fn at(&mut self, stage: Stage, name: &'static str, child: Option<u32>) {
         tracing::debug!(target: "rendezvous_ipc::connect", step = name, child, "{name}");
         self.stage = stage;
     }
 
-    /// What the point was found to hold, under the lock.
+    /// Records what the point holds, read under the lock.
     pub(super) fn found(&mut self, found: &Found) {
         self.malformed = match found {
             Found::Malformed(malformed) => Some(Malformed::of(*malformed)),
@@ -109,12 +109,12 @@ impl Report {
         }
     }
 
-    /// The format of the newer record that was found.
+    /// Returns the format of the newer record that was found.
     pub(super) fn newer(&self) -> u32 {
         self.newer
     }
 
-    /// The lifetime lock is free: a server will be started, for what the record was.
+    /// Records that the lifetime lock is free and a server will be started, with the reason from the record.
     pub(super) fn free(&mut self, row: Row, elsewhere: Option<(u32, Difference)>) {
         let reason = match (row, self.malformed, elsewhere) {
             (Row::Nothing, Some(malformed), _) => Reason::Malformed(malformed),
@@ -128,7 +128,7 @@ impl Report {
         self.starts(reason, row == Row::Suspected);
     }
 
-    /// A server will be started, perhaps instead of one that was started before and is gone.
+    /// Records that a server will be started, perhaps after one that this connect started and that is gone.
     pub(super) fn starts(&mut self, reason: Reason, dead: bool) {
         tracing::info!(target: "rendezvous_ipc::connect", %reason, "nobody serves");
         if let (Some(pid), true) = (self.started.take(), dead) {
@@ -137,7 +137,7 @@ impl Report {
         self.reason.get_or_insert(reason);
     }
 
-    /// An older server will retire.
+    /// Records that an older server will retire.
     pub(super) fn replaces(&mut self, record: &Record) {
         tracing::info!(target: "rendezvous_ipc::connect", pid = record.pid, version = record.version, "it will retire");
         self.reason = Some(Reason::Replaced(record.version));
@@ -170,7 +170,7 @@ impl Report {
         self.stage = Stage::Internal;
     }
 
-    /// The error of a handler that could not be built here, with why it was not built elsewhere.
+    /// Returns the error of a handler that was not built here, with the reason why no process served it.
     pub(super) fn both(&self, error: Error) -> Error {
         match (error, self.failed.last()) {
             (Error::Handler(error), Some(failed)) => {
@@ -274,7 +274,7 @@ pub(super) fn still_held(waited: Duration) -> Error {
     Error::Deadline { stage: Stage::Kill, waited, suspicion: None, holder: None }
 }
 
-/// Returns why no server was started, with what it said in the log from `log_begin` on.
+/// Returns why no server was started, with its output in the log from `log_begin` on.
 pub(super) fn start_error(service: &Service, failure: StartFailure, log_begin: Option<u64>) -> StartError {
     StartError {
         program: service.program().map_or_else(|_| "PROGRAM".into(), |program| program.path.clone()),

@@ -1,8 +1,7 @@
-//! Descriptors that a server keeps to itself, so that it can be reached when all others are taken.
+//! Descriptors that a server keeps in reserve, so that it stays reachable when clients use up all others.
 //!
-//! Clients may take all but these. A connection that arrives then is accepted on one of them. It may ask for the
-//! server's status or have it retire; a client waits for its welcome, as in a full house, until the reserve is whole
-//! again.
+//! A connection that arrives then is accepted on one of them. It may request the server's status or its retirement. A
+//! client waits for its welcome until the reserve is full again, as it does when a server has its maximum of clients.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -12,7 +11,7 @@ use tokio::time::sleep;
 use super::os::{process, stdio};
 use crate::proto::timing::ACCEPT_PAUSE;
 
-/// For as many handshakes as go on at once: each takes a millisecond.
+/// As many as there are handshakes at once: each takes a millisecond.
 const MOST: usize = 16;
 
 pub(super) struct Reserve {
@@ -21,7 +20,7 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
-    /// That of a server, filled when it begins to accept.
+    /// Creates the reserve of a server. It is filled when the server begins to accept.
     pub(super) fn new() -> Self {
         Reserve { kept: RefCell::default(), size: MOST.min(process::descriptors() / 8) }
     }
@@ -35,33 +34,32 @@ impl Reserve {
         self.size
     }
 
-    /// Fills it, as far as that can be; answers whether it is full.
+    /// Fills it as far as possible, and returns whether it is full.
     pub(super) fn fill(&self) -> bool {
         let mut kept = self.kept.borrow_mut();
         while kept.len() < self.size {
             match stdio::nowhere() {
                 Ok(file) => kept.push(file),
-                // Where there is no such file at all there is no reserve, and nobody waits for it.
+                // If the file does not exist there is no reserve, and no client waits for it.
                 Err(error) => return !process::is_shortage(&error),
             }
         }
         true
     }
 
-    /// Returns when it is full.
+    /// Waits until it is full.
     pub(super) async fn full(&self) {
         while !self.fill() {
             sleep(ACCEPT_PAUSE).await;
         }
     }
 
-    /// Whether there is one to give up.
+    /// Returns whether it has a descriptor to give up.
     pub(super) fn can_lend(&self) -> bool {
         !self.kept.borrow().is_empty()
     }
 
-    /// Closes so many, as far as there are any, so that whatever is opened next has room. Answers whether there was
-    /// one.
+    /// Closes up to `files` descriptors, so that the next files can be opened. Returns whether there was one.
     pub(super) fn lend(&self, files: usize) -> bool {
         let mut kept = self.kept.borrow_mut();
         let before = kept.len();

@@ -8,7 +8,7 @@ use crate::error::{Error, Usage};
 /// Whether this process, started as a server, has begun to serve.
 static SERVES: AtomicBool = AtomicBool::new(false);
 
-/// Refuses what only a client may do, in a process that was started as a server and does not serve yet.
+/// Returns an error in a process that was started as a server and does not serve yet.
 ///
 /// A program that forgets to serve would connect, and so start itself, again and again.
 pub(super) fn client_only() -> Result<(), Error> {
@@ -18,7 +18,7 @@ pub(super) fn client_only() -> Result<(), Error> {
     }
 }
 
-/// Says that this process, started as a server, begins to serve. It does so once.
+/// Marks that this process, started as a server, begins to serve. It can do so once.
 pub(super) fn begin_to_serve() -> Result<(), Error> {
     match SERVES.swap(true, Ordering::Relaxed) {
         false => Ok(()),

@@ -11,7 +11,7 @@ pub(super) use self::inspect::inspect;
 pub(super) use self::serve::run as serve;
 use crate::error::{Error, Usage};
 
-/// What the dialect has no words for.
+/// Returns the error of a request that the dialect does not have.
 pub(super) fn no_retirement() -> Error {
     Error::Usage(Usage::DialectWithoutRetirement)
 }

@@ -321,7 +321,7 @@ impl Effects for Native {
         self.listener = None;
     }
 
-    fn tell_failure(&mut self, error: &Error) {
+    fn report_failure(&mut self, error: &Error) {
         self.reply_reason(&format!("{error:#}"));
     }
 }

@@ -1,7 +1,7 @@
 //! The serving loop, for both dialects: does what each step of the [machine](crate::proto::serving) asks for.
 //!
-//! It runs on a thread of its own, together with the accepting and the handshakes: whatever runtime the
-//! program has, and whatever its handlers do, a handshake is answered.
+//! It runs on a thread of its own, with the acceptor and the handshakes, so that the program's runtime and its handlers
+//! delay no handshake.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -29,9 +29,9 @@ use crate::proto::serve::LifeFile;
 use crate::proto::serving::{Checked, Done, Draining, Due, LifetimeLock, Retire, Step, Tries};
 use crate::service::Service;
 
-/// What a dialect does at a step of the serving machine. All else is the same in both, and stands in [`Server`].
+/// The effects in which the dialects differ. [`Server`] has the effects that are the same in both.
 pub(super) trait Effects: Sized {
-    /// What answers the clients.
+    /// The state that handshakes use.
     type ServerState: Handshake;
 
     /// How many files *Check* and *Lock* open at once, at most.
@@ -46,7 +46,7 @@ pub(super) trait Effects: Sized {
     /// Check: marks this server's files as used, lest a cleaner of temporary files take them for forgotten.
     fn touch(service: &Service, state: &Self::ServerState);
 
-    /// Check, and with the locked point Recheck: returns what the files say.
+    /// Check, and Recheck with the locked point: returns what the files hold.
     fn check(&self, service: &Service, state: &Self::ServerState, point: Option<&mut Guard>) -> Result<Checked, Error>;
 
     /// Check: repairs the listener's file, where it has one.
@@ -81,7 +81,7 @@ pub(super) trait Effects: Sized {
     fn abandon(&mut self);
 
     /// Reports to the client that started this server why it failed, unless it has replied already.
-    fn tell_failure(&mut self, error: &Error);
+    fn report_failure(&mut self, error: &Error);
 }
 
 /// A server and what it holds. Dropping it releases the point lock.
@@ -99,7 +99,7 @@ pub(super) struct Server<'a, E: Effects> {
     /// Why the start failed.
     pub(super) refused: Option<Error>,
     acceptor: Option<Acceptor<E::ServerState>>,
-    /// Which task it lost, and so retires.
+    /// The task that died, for which the server retires.
     dead: Option<Error>,
     /// Code of the handler cannot be stopped.
     handler_runs: bool,
@@ -138,7 +138,7 @@ impl<'a, E: Effects> Server<'a, E> {
         let lives = async {
             let result = supervise::caught("the server's loop", live(&mut self)).await;
             if let Ok(Err(error)) | Err(error) = &result {
-                self.effects.tell_failure(error);
+                self.effects.report_failure(error);
             }
             if result.is_err() {
                 self.abandon().await;
@@ -255,7 +255,7 @@ impl<'a, E: Effects> Server<'a, E> {
         }
     }
 
-    /// Waits until something is due. Clients come and go meanwhile.
+    /// Waits until something is due. Clients connect and leave meanwhile.
     async fn wait(&mut self) -> Result<Due, Error> {
         let state = self.state()?;
         state.reserve().fill();
@@ -337,7 +337,7 @@ impl<'a, E: Effects> Server<'a, E> {
         Ok(())
     }
 
-    /// Gives up descriptors of the reserve, so that there are as many for what this server opens itself.
+    /// Gives up descriptors of the reserve for the files that this server opens itself.
     fn lend(&self) {
         if let Some(state) = &self.state {
             state.reserve().lend(E::FILES);

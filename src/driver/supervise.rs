@@ -78,7 +78,7 @@ pub(super) fn ended(lived: Result<Result<(), Error>, Error>, lost: Option<Error>
 /// nothing but this server.
 pub(super) fn end(dead: Error, spawned: bool) -> Result<(), Error> {
     if spawned {
-        tell(|| tracing::error!(target: "rendezvous_ipc::serve", error = %dead, "the process ends"));
+        log_anyway(|| tracing::error!(target: "rendezvous_ipc::serve", error = %dead, "the process ends"));
         // Its `main` may wait for something else, and the lifetime lock is held for as long as it does.
         std::process::exit(1);
     }
@@ -87,12 +87,12 @@ pub(super) fn end(dead: Error, spawned: bool) -> Result<(), Error> {
 
 fn dead(what: &str, how: String) -> Error {
     let error = Error::Internal(format!("{what} {how}"));
-    tell(|| tracing::error!(target: "rendezvous_ipc::serve", %error, "a task is dead"));
+    log_anyway(|| tracing::error!(target: "rendezvous_ipc::serve", %error, "a task is dead"));
     error
 }
 
 /// Logs an event. The subscriber may be what panicked, so its panic is caught.
-fn tell(say: impl FnOnce()) {
+fn log_anyway(say: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(say)) {
         std::mem::forget(panic);
     }

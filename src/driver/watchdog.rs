@@ -1,7 +1,7 @@
 //! The watchdog of a spawned server: unless it is registered in time, its process ends.
 //!
-//! It is a thread of its own that nothing else can hold up: a handler that hangs while it is built, or a
-//! fork of the spawner that keeps the pipe open, must leave no orphan behind.
+//! It is a thread of its own, so nothing else delays it: neither a handler that hangs while it is built nor a fork of the
+//! spawner that keeps the pipe open leaves an orphan.
 
 use std::os::fd::OwnedFd;
 use std::thread;
@@ -22,8 +22,8 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts to watch. An order that does not come within `patience` never will. A server that is held tells itself
-    /// to retire when the spawner's end is gone.
+    /// Starts to watch. Waits `patience` for the order. A server of an ephemeral context requests its own retirement when
+    /// the spawner's end of the pipe is gone.
     pub(super) fn start(orders: OwnedFd, patience: Duration, held: Option<Shutdown>) -> Result<Self, Error> {
         let (tell_order, order) = oneshot::channel();
         let (tell_registered, registered) = oneshot::channel();
@@ -42,12 +42,12 @@ impl Watchdog {
         Ok(Watchdog { order, registered })
     }
 
-    /// The spawner's order; `None` where this process was not started by a spawner.
+    /// Waits for the spawner's order; `None` if no spawner started this process.
     pub(super) async fn order(&mut self) -> Option<Order> {
         (&mut self.order).await.ok()
     }
 
-    /// Returns when this server is registered. If it is not, this process ends first.
+    /// Waits until this server is registered. Otherwise this process ends.
     pub(super) async fn registered(self) -> Option<()> {
         self.registered.await.ok()
     }
@@ -62,7 +62,7 @@ impl Drop for RequestOnDrop {
     }
 }
 
-/// Ends this process, unless it is forgotten: however the watch ends.
+/// Ends this process when it is dropped. It is forgotten once the server is registered.
 struct EndOnDrop;
 
 impl Drop for EndOnDrop {
@@ -71,8 +71,8 @@ impl Drop for EndOnDrop {
     }
 }
 
-/// Watches until this server is registered. `end` makes what ends the process when the order has come: it is forgotten
-/// where the server is registered in time, and dropped otherwise.
+/// Watches until this server is registered. `end` creates the guard that ends the process, once the order has come. The
+/// guard is forgotten if the server is registered in time, and dropped otherwise.
 fn watch<E>(
     orders: &mut Lines,
     patience: Duration,

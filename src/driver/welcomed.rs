@@ -1,4 +1,4 @@
-//! A server that welcomed a client, and the connection that comes of it.
+//! A server that welcomed a client, and the client's connection.
 
 use super::registry::Lease;
 use super::report::Report;
@@ -15,7 +15,7 @@ pub(super) struct Welcomed {
     pub(super) lease: Option<Lease>,
 }
 
-/// The connection to a server that welcomed us, in this process or in another.
+/// Returns the connection to a server that welcomed this client.
 pub(super) fn connection(service: &Service, welcomed: Welcomed, report: &mut Report) -> Connection {
     let Welcomed { welcome, stream, lease } = welcomed;
     let lease = lease.map(|lease| Box::new(lease) as _);

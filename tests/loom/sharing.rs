@@ -46,7 +46,7 @@ impl Program {
     /// Joins a server, uses it, and leaves.
     fn uses(&self) {
         let (lease, ..) = self.join(serves).expect("a server is joined");
-        assert!(!lease.is_told(), "a server in use was not asked to retire");
+        assert!(!lease.is_retiring(), "a server in use was not asked to retire");
         assert_eq!(self.handlers.load(Ordering::Relaxed), 1, "its handler runs");
     }
 
@@ -101,7 +101,7 @@ fn two_threads_at_once_share_one_server_and_the_last_ends_it() {
         let (lease, ..) = program.join(serves).expect("a server is joined");
         let other = program.spawn(Program::uses);
         other.join().unwrap();
-        assert!(!lease.is_told(), "one user is left");
+        assert!(!lease.is_retiring(), "one user is left");
         drop(lease);
         program.uses();
         assert_eq!(program.started.load(Ordering::Relaxed), 2, "a second server was started");

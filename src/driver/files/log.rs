@@ -1,7 +1,7 @@
 //! The log of an external server: what it prints, in a bounded file beside the point.
 //!
-//! A log that cannot be written costs what it would have said, and nothing else: no line is waited for, none is tried
-//! twice, and none that fails is reported by printing.
+//! A log that cannot be written loses its lines, and nothing else happens: no write waits or is retried, and a failure is
+//! not reported by printing.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,13 +16,13 @@ use crate::stage::Stage;
 
 /// A log that has grown to this many bytes is emptied: at a start, and by a server that looks after it.
 const LOG_MAX: u64 = 1024 * 1024;
-/// How much of the beginning and of the end of what a failing server said goes into the error, in bytes.
+/// How many bytes of the beginning and of the end of a failing server's output go into the error.
 const PART: u64 = 1024;
 
-/// Opens the log to be a child's standard error, and tells where the child's part of it begins.
+/// Opens the log as a child's standard error, and returns where the child's part of it begins.
 ///
-/// Where there is no room for a log, the child prints to nobody: a full disk passes, and a server does not depend on
-/// it. Whatever else is wrong with the log is an error, for its owner would not hear of it otherwise.
+/// Without room for a log the child's output is discarded: a full disk is temporary, and a server does not depend on its
+/// log. Any other error is returned, since nothing else would report it.
 pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
     let file = match file::open(path, Mode::Append) {
         Ok(Some(file)) => file,
@@ -42,8 +42,8 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
 /// does so now.
 ///
 /// For a server that a client started, standard error is the log beside the point. A program that sets a subscriber of
-/// its own does not call this. Without either, the server's own words are in no log; what the client has to know of a
-/// start that failed it is told all the same. Only with the feature `log`.
+/// its own does not call this. Without either, the server's events are in no log; a client still gets the reason of a
+/// start that failed. Needs the feature `log`.
 ///
 /// ```no_run
 /// # use rendezvous_ipc::{Context, Error};
@@ -78,7 +78,7 @@ struct Line;
 #[cfg(feature = "log")]
 impl io::Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if !own_up() || !stdio::print_error(line) {
+        if !report_lost_lines() || !stdio::print_error(line) {
             LOST.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -89,8 +89,8 @@ impl io::Write for Line {
     }
 }
 
-/// Says how many lines are missing, if any are. Answers whether there is room to say more.
-fn own_up() -> bool {
+/// Writes how many lines are missing, if any are. Returns whether there is room to write more.
+fn report_lost_lines() -> bool {
     let lost = LOST.swap(0, Ordering::Relaxed);
     if lost == 0 {
         return true;
@@ -104,22 +104,22 @@ fn own_up() -> bool {
     said
 }
 
-/// The log of a server that a client started, which looks after it.
+/// The log of a server that a client started. The server keeps it open and bounded.
 pub(crate) struct Log<'a> {
     path: &'a Path,
-    /// The file that this process prints to; `None` where that is no log, as a wrapper of the program may have it. Then
-    /// it stays so, however much is printed.
+    /// The file that this process prints to; `None` if that is not the log, as under a wrapper of the program. It is
+    /// left alone then.
     file: Option<FileId>,
 }
 
 impl<'a> Log<'a> {
-    /// The log at this path, if that is what this process prints to.
+    /// Returns the log at this path, if this process prints to it.
     pub(crate) fn own(path: &'a Path) -> Self {
         let errors = stdio::errors().ok();
         Log { path, file: errors.filter(|errors| FileId::at(path).is_ok_and(|file| file == *errors)) }
     }
 
-    /// Opens it again where it was moved or removed, keeps it bounded, and says what is missing in it.
+    /// Opens it again if it was moved or removed, keeps it bounded, and writes how many lines are missing.
     pub(crate) fn look_after(&mut self) {
         // If the program has redirected its output since, that is left alone.
         self.file = self.file.filter(|file| stdio::errors().is_ok_and(|errors| errors == *file));
@@ -130,7 +130,7 @@ impl<'a> Log<'a> {
             // Whatever it is by now: what was moved and cannot be replaced must not grow without end either.
             stdio::bound_errors(LOG_MAX);
         }
-        own_up();
+        report_lost_lines();
     }
 
     fn open_again(&mut self, before: FileId) {
@@ -152,15 +152,16 @@ impl<'a> Log<'a> {
     }
 }
 
-/// Empties a log that has grown too large. It is written at its end, wherever that is.
+/// Empties a log that has grown too large. Writers append, so they go on at its new end.
 fn bound(file: &File) {
     if file.metadata().is_ok_and(|metadata| metadata.len() > LOG_MAX) {
         let _ = file.set_len(0);
     }
 }
 
-/// What was logged from `begin` on: its beginning and its end where it is long, for a panic says why it happened before
-/// it says where. Empty where nothing was logged, or it cannot be read. It is shown, so it holds no record.
+/// Returns what was logged from `begin` on. Of a long text it returns the beginning and the end, since a panic gives its
+/// reason before its place. Returns nothing if the log is empty or cannot be read. Users see the text, so records are
+/// removed from it.
 pub(crate) fn said(path: &Path, begin: u64) -> String {
     let part = |from: u64, until: u64| {
         let mut bytes = Vec::new();
@@ -180,8 +181,8 @@ pub(crate) fn said(path: &Path, begin: u64) -> String {
     format!("{}\n…\n{}", part(begin, begin + PART).trim(), tail[cut..].trim())
 }
 
-/// Leaves out whatever a spawner and its server say to each other: a wrapper may lead it to the log, and it holds a
-/// cookie.
+/// Removes the messages between a spawner and its server: a wrapper may have redirected them into the log, and they hold
+/// a cookie.
 fn without_records(text: &str) -> String {
     let lines = text.split_inclusive('\n').map(|line| match line.find(Reply::TOKEN) {
         Some(at) => format!("{}{}…\n", &line[..at], Reply::TOKEN),

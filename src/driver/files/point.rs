@@ -51,7 +51,7 @@ pub(crate) fn try_lock(path: &Path) -> Result<TryLock<Guard>, Error> {
     Ok(lock::try_lock(path, Mode::Create, Hold::Exclusive)?.map(Guard))
 }
 
-/// Tries the point lock for one that only looks, and creates nothing.
+/// Tries the point lock for an inspection. Creates nothing.
 pub(crate) fn try_lock_to_look(path: &Path) -> Result<TryLock<Guard>, Error> {
     let locked = match lock::try_lock(path, Mode::Lock, Hold::Exclusive) {
         // A look changes nothing, so it works where nothing can be written: it shares the lock with other looks, and

@@ -37,8 +37,8 @@ pub(crate) fn path(point: &Path, name: SocketName) -> PathBuf {
     path.into()
 }
 
-/// Removes the sockets that dead servers left beside a point. Only for who holds the lifetime lock: whoever else has it
-/// as free, even under the point lock, may stand before a point that was deleted, and beside a server that lives.
+/// Removes the sockets that dead servers left beside a point. The caller holds the lifetime lock. A process that only
+/// found it free, even under the point lock, may see a deleted point beside a live server.
 pub(crate) fn sweep(_life: &Life, point: &Path) {
     let (Some(directory), Some(name)) = (point.parent(), point.file_name().and_then(|name| name.to_str())) else {
         return;
@@ -76,7 +76,8 @@ pub(crate) enum Incoming {
 impl Listener {
     /// Listens by this transport beside this point, and says where.
     ///
-    /// A port is no substitute for a socket that somebody could make possible: all users of the machine can reach it.
+    /// A port does not replace a socket that failed for a reason the user can remove: all users of the machine can reach a
+    /// port.
     pub(crate) fn open(transport: Transport, point: &Path) -> Result<(Self, Address), Error> {
         if transport == Transport::Unix {
             let name = SocketName(random::bytes()?);

@@ -14,10 +14,10 @@ use crate::proto::address::Address;
 use crate::proto::record::Record;
 use crate::stream::Socket;
 
-/// Between two tries to connect to a socket that too many wait at.
+/// The pause before the next try to connect to a socket whose queue is full.
 const FULL: Duration = Duration::from_millis(2);
 
-/// Why what was reached is not used.
+/// Why a connection is not used.
 pub(crate) enum Unusable {
     /// The port is connected to itself.
     Myself,
@@ -37,7 +37,7 @@ pub(crate) async fn connect(point: &Path, address: Address) -> io::Result<Result
         match connected {
             // The attempt goes on in the kernel, on a socket that is gone: a fresh one is as good.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Too many wait. At a port the kernel would go on trying.
+            // The queue is full. At a port the kernel would go on trying.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL).await,
             other => return other,
         }
@@ -63,8 +63,8 @@ fn connect_file(path: &Path) -> io::Result<Result<Socket, Unusable>> {
     }
 }
 
-/// Tells whether the system says that another process than the record's listens at its socket. A process in another PID
-/// namespace has another number here, or none. The system says nothing of a port, nor where too many wait.
+/// Returns whether another process than the record's is known to listen at its socket. A process in another PID namespace
+/// has another number here, or none. Nothing is known of a port, or of a socket whose queue is full.
 pub(crate) fn is_anothers(point: &Path, record: &Record) -> bool {
     let Address::Unix(name) = record.address else { return false };
     matches!(connect_file(&path(point, name)), Ok(Ok(socket)) if socket.peer() != Some(record.pid))

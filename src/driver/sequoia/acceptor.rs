@@ -1,4 +1,4 @@
-//! The server's side of the handshake in the dialect: 32 bytes, and nothing is answered.
+//! The server's side of the dialect's handshake: it receives 32 bytes and sends no reply.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -74,10 +74,10 @@ impl ServerState {
         }))
     }
 
-    /// Returns when everybody is let in who has said the cookie, or when `patience` is over.
+    /// Waits until all clients that have sent the cookie are admitted, or until `patience` is over.
     ///
-    /// To be called under the point lock: then nobody of the dialect says it meanwhile. Who says nothing is not waited
-    /// for.
+    /// The caller holds the point lock, so no client of the dialect sends the cookie meanwhile. Connections that have sent
+    /// nothing are not waited for.
     pub(super) async fn settle(&self, patience: Duration) {
         let until = Instant::now() + patience;
         while self.is_awaited() && Instant::now() < until {

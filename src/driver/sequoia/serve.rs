@@ -253,5 +253,5 @@ impl Effects for Sequoia {
     }
 
     /// Does nothing: the client sees the end of the connection on which it sent the cookie.
-    fn tell_failure(&mut self, _error: &Error) {}
+    fn report_failure(&mut self, _error: &Error) {}
 }

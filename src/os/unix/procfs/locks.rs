@@ -5,14 +5,16 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// The kernel writes the table in pieces, and a piece may miss a line while other locks come and go. So a line that is
+/// not found is looked for so many times.
+const READINGS: usize = 3;
+
 /// Returns the number, in this PID namespace, of the process that holds the lock of a file, or of one that shares it.
 pub(crate) fn holder(path: &Path) -> Option<u32> {
-    let file = fs::symlink_metadata(path).ok()?;
-    let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
-    read(&fs::read_to_string("/proc/locks").ok()?, &format!("{major:02x}:{minor:02x}:{}", file.ino()))
+    u32::try_from(listed(path)?).ok().filter(|pid| *pid > 0)
 }
 
-/// Returns whether `lock` is held by another process than `process`, a number in `/proc`.
+/// Returns whether `lock`, which some process holds, is held by another process than `process`, a number in `/proc`.
 ///
 /// The answer is *no* if the table of locks cannot be relied on. It can if it shows that `ours`, a file beside `lock`
 /// that this process has locked, is held by this process.
@@ -21,16 +23,24 @@ pub(crate) fn is_anothers(lock: &Path, ours: &Path, process: u32) -> bool {
     us.is_some() && holder(ours) == us && holder(lock) != Some(process)
 }
 
+/// Returns the number that the table gives for the holder of a file's lock. It is 0 or -1 if the process is in another PID
+/// namespace.
+fn listed(path: &Path) -> Option<i64> {
+    let file = fs::symlink_metadata(path).ok()?;
+    let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+    let file = format!("{major:02x}:{minor:02x}:{}", file.ino());
+    (0..READINGS).find_map(|_| read(&fs::read_to_string("/proc/locks").ok()?, &file))
+}
+
 /// Finds the holder of a file's lock in the text of `/proc/locks`. On network file systems an flock is listed as POSIX.
-fn read(table: &str, file: &str) -> Option<u32> {
+fn read(table: &str, file: &str) -> Option<i64> {
     table.lines().find_map(|line| {
         // The line of a waiting process has an arrow after the number, and so one more field.
         let [_, "FLOCK" | "POSIX", _, "WRITE" | "READ", pid, of, ..] = line.split_whitespace().collect::<Vec<_>>()[..]
         else {
             return None;
         };
-        // The number is 0 or -1 if the process is in another PID namespace.
-        pid.parse().ok().filter(|pid| *pid > 0 && of == file)
+        pid.parse().ok().filter(|_| of == file)
     })
 }
 
@@ -53,7 +63,7 @@ mod tests {
         for (file, holder) in [
             ("fe:00:4711", Some(815)),
             ("fe:00:4712", Some(817)),
-            ("fe:00:4713", None),
+            ("fe:00:4713", Some(0)),
             ("fe:00:4714", None),
             ("00:2a:4715", Some(818)),
             ("fe:01:4711", None),

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 const LIST: &str = "tests/properties.txt";
 /// The number of tests of each rung for each property, counted from the list.
 const PAGE: &str = "docs/tests-by-property.txt";
+/// The pages outside of a directory.
+const PAGES: [&str; 4] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
 
 /// A rung's name in the list, how its items are named, and the files where these names are defined.
 const RUNGS: [(&str, Named, &[&str]); 11] = [
@@ -123,7 +125,8 @@ fn the_protocol_page_has_every_step_record_lock_and_outcome() {
 #[test]
 fn every_reference_to_a_page_or_to_a_section_leads_somewhere() {
     let mut wrong = Vec::new();
-    for file in files(&["src", "spec", "checks/src", "model/src", "xtask/src", "tests", "docs", "README.md"]) {
+    let sources = ["src", "spec", "checks/src", "model/src", "xtask/src", "tests", "docs"];
+    for file in files(&[&PAGES[..], &sources].concat()) {
         let text = fs::read_to_string(&file).unwrap_or_default();
         for (at, _) in text.match_indices("docs/") {
             let rest = &text[at..];
@@ -152,7 +155,7 @@ fn every_reference_to_a_page_or_to_a_section_leads_somewhere() {
 
 #[test]
 fn every_link_of_a_page_leads_to_a_file() {
-    let pages = files(&["README.md", "docs", "spec/README.md", "interop/README.md"]);
+    let pages = files(&[&PAGES[..], &["docs", "spec/README.md", "interop/README.md"]].concat());
     for file in pages.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "md")) {
         let text = fs::read_to_string(&file).expect("a page is text");
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

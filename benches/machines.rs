@@ -26,7 +26,7 @@ fn handshake(criterion: &mut Criterion) {
     let world = World::new();
     let mut group = criterion.benchmark_group("handshake");
     group.bench_function("client", |b| b.iter(|| black_box(&world).join()));
-    group.bench_function("server", |b| b.iter(|| black_box(&world).greet()));
+    group.bench_function("server", |b| b.iter(|| black_box(&world).handshake()));
     group.finish();
 }
 

@@ -266,7 +266,7 @@ impl Error {
             Error::Unresponsive { pid, suspicion, waited } if suspicion.user.is_some() => write!(
                 f,
                 "the server{} is alive and out of reach: {suspicion}, tried for {waited:.1?}; if it gave up its user after it \
-                 was started, let it not, and if somebody else owns the home, use one of your own",
+                 was started, let it not, and if another user owns the home, use one of your own",
                 InBrackets(*pid)
             ),
             Error::Unresponsive { pid, suspicion, waited } if suspicion.socket.is_some() => write!(
@@ -307,7 +307,7 @@ impl Error {
                 write!(f, "the connection ended before the answer came ({outcome})")
             }
             Error::UnknownNamespace => f.write_str(
-                "nobody can find a port whose network namespace is not known: mount /proc, or listen at a Unix socket",
+                "no client can find a port whose network namespace is not known: mount /proc, or listen at a Unix socket",
             ),
             Error::Internal(what) => write!(f, "an internal error of rendezvous-ipc, please report it: {what}"),
             #[cfg(feature = "capnp")]

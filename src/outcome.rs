@@ -18,7 +18,7 @@ use crate::suspicion::Suspicion;
 ///
 /// ```
 /// # use rendezvous_ipc::{Origin, Outcome, Reason};
-/// fn tell(outcome: &Outcome) {
+/// fn report(outcome: &Outcome) {
 ///     if outcome.origin == Origin::StartedExternal(Reason::ServerGone) {
 ///         eprintln!("the last server crashed: {outcome}");
 ///     }

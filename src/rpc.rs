@@ -142,13 +142,13 @@ impl Connection {
         let mut rpc = RpcSystem::new(network, None);
         let client = rpc.bootstrap(Side::Server);
         let goodbye = rpc.get_disconnector();
-        let (tell, closed) = watch::channel(None);
+        let (sender, closed) = watch::channel(None);
         let task = tokio::task::spawn_local(async move {
             let closed = match rpc.await {
                 Ok(()) => Closed::Ended,
                 Err(error) => Closed::Broken(error.to_string()),
             };
-            tell.send_replace(Some(closed));
+            sender.send_replace(Some(closed));
         });
         Rpc { client, goodbye: Some(goodbye), task: task.abort_handle(), closed, _keeps: keeps }
     }

@@ -89,7 +89,7 @@ impl Stage {
     /// Returns in words what the process waits for at this step.
     pub(crate) fn waits_for(self) -> &'static str {
         match self {
-            Stage::Spawn => "the program, which somebody has open for writing",
+            Stage::Spawn => "the program, which another process has open for writing",
             Stage::Await => "the started server's reply",
             Stage::Dial | Stage::Hello => "a connection",
             Stage::Prove => "the server's proof",

@@ -134,7 +134,7 @@ impl fmt::Display for Sign {
         f.write_str(match self {
             Sign::Stopped => "it was stopped",
             Sign::NoTime => "its serving thread got no CPU time",
-            Sign::FullQueue => "the queue at its port was full, and nobody was accepted",
+            Sign::FullQueue => "the queue at its port was full, and no connection was accepted",
         })
     }
 }
@@ -155,7 +155,7 @@ impl fmt::Display for Status {
             Status::Absent => f.write_str("nothing there"),
             Status::Malformed(malformed) => write!(f, "no server, and a damaged record: {malformed}"),
             #[cfg(feature = "sequoia")]
-            Status::Listening { address } => write!(f, "somebody listens at {address}"),
+            Status::Listening { address } => write!(f, "a process listens at {address}"),
             Status::Gone { pid } => {
                 f.write_str("gone")?;
                 pid.iter().try_for_each(|pid| write!(f, ": pid {pid}"))

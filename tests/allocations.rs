@@ -51,7 +51,7 @@ fn no_step_of_a_server_allocates() {
 fn neither_side_of_a_handshake_allocates() {
     let world = World::new();
     assert_eq!(allocates(|| world.join()), 0);
-    assert_eq!(allocates(|| world.greet()), 0);
+    assert_eq!(allocates(|| world.handshake()), 0);
 }
 
 #[test]

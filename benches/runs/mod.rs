@@ -96,10 +96,10 @@ impl World {
             Step::Claim(s) => s.claimed(),
             Step::Build(s) => s.built(),
             Step::Listen(s) => s.listening(),
-            Step::Ready(s) => s.said(),
+            Step::Ready(s) => s.replied(),
             Step::Registered(s) => s.registered(),
             Step::Write(s) => s.written(),
-            Step::Refuse(s) => s.said(),
+            Step::Refuse(s) => s.replied(),
             Step::Serving(step) => self.serving_next(step, life).into(),
         }
     }
@@ -142,7 +142,7 @@ impl World {
     }
 
     /// Runs the server's side of a handshake: an answer, and the welcome.
-    pub fn greet(&self) -> ([u8; SERVER_PROOF], [u8; WELCOME]) {
+    pub fn handshake(&self) -> ([u8; SERVER_PROOF], [u8; WELCOME]) {
         let prove = handshake::Prove::hello(&self.hello, Random::drawn([2; 32]), 7).expect("a hello");
         let answer = prove.to_bytes(&self.record);
         assert_eq!(prove.judge(&self.record, &self.client_proof), Some(Intent::Connect));

@@ -128,20 +128,20 @@ pub async fn connect(socket: Socket, home: &Path) -> Result<Stream> {
     Ok(match socket {
         Socket::Unix => {
             let mut stream = UnixStream::connect(address).await?;
-            greet(&mut stream).await?;
+            handshake(&mut stream).await?;
             Stream::Unix(stream)
         }
         Socket::Tcp => {
             let mut stream = TcpStream::connect(address.parse::<std::net::SocketAddr>()?).await?;
             stream.set_nodelay(true)?;
-            greet(&mut stream).await?;
+            handshake(&mut stream).await?;
             Stream::Tcp(stream)
         }
     })
 }
 
 /// The client's side of the handshake, by the number of its bytes.
-async fn greet(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+async fn handshake(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
     stream.write_all(&[1; HELLO]).await?;
     stream.read_exact(&mut [0; SERVER_PROOF]).await?;
     stream.write_all(&[2; CLIENT_PROOF]).await?;

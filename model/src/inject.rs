@@ -168,7 +168,7 @@ impl World {
             serve::Step::Listen(step) => answers(Fault::Fails, "NoHandler", step.failed()),
             serve::Step::Ready(step) => faults.push(Fault::Nonsense, "Nonsense", me, |world| {
                 world.servers[s].reply = Reply::Nonsense;
-                world.servers[s].step = Some(step.said());
+                world.servers[s].step = Some(step.replied());
             }),
             _ => {}
         }

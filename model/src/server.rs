@@ -55,7 +55,7 @@ impl World {
             }),
             Step::Ready(step) => moves.push(name, me, |world| {
                 world.servers[s].reply = Reply::Ready;
-                world.steps(s, step.said());
+                world.steps(s, step.replied());
             }),
             Step::Registered(step) if server.pipe == Pipe::Reg => moves.push(name, me, |world| {
                 world.servers[s].pipe = Pipe::None;
@@ -71,7 +71,7 @@ impl World {
             Step::Refuse(refuse) => moves.push(name, me, |world| {
                 let reply = if step.facts().then == "Busy" { Reply::Busy } else { Reply::Failed };
                 world.servers[s].reply = reply;
-                world.steps(s, refuse.said());
+                world.steps(s, refuse.replied());
             }),
             Step::Serving(step) => self.serves(s, step, name, moves),
         }

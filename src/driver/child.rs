@@ -43,7 +43,7 @@ impl NoChild {
     pub(super) fn of(program: &Program, context: &Context, error: io::Error) -> Self {
         match NotStarted::of(process::cannot_execute(&error), context.home().is_dir()) {
             NotStarted::CannotExecute => NoChild::CannotExecute(error),
-            NotStarted::Trouble => NoChild::Ours(Error::file(&program.path, error)),
+            NotStarted::Local => NoChild::Local(Error::file(&program.path, error)),
         }
     }
 }
@@ -65,13 +65,13 @@ pub(super) async fn execute(command: &mut Command, until: Instant) -> io::Result
 impl Child {
     /// Starts a process, and gives it its cookie and what is left of the budget.
     pub(super) async fn spawn(service: &Service, cookie: &Cookie, budget: Duration) -> Result<Self, NoChild> {
-        let (program, context, log) = (service.program().map_err(NoChild::Ours)?, &service.context, &service.log);
+        let (program, context, log) = (service.program().map_err(NoChild::Local)?, &service.context, &service.log);
         let began = Instant::now();
-        let ours = |error| NoChild::Ours(Error::System { stage: Stage::Spawn, source: error });
-        let (errors, log_begin) = log::open(log).map_err(NoChild::Ours)?;
-        let (orders, stdin) = Orders::pair().map_err(ours)?;
+        let local = |error| NoChild::Local(Error::System { stage: Stage::Spawn, source: error });
+        let (errors, log_begin) = log::open(log).map_err(NoChild::Local)?;
+        let (orders, stdin) = Orders::pair().map_err(local)?;
         // The thread first: once there is a child, nothing may keep it from being reaped.
-        let (reaper, exit) = Reaper::start().map_err(ours)?;
+        let (reaper, exit) = Reaper::start().map_err(local)?;
         let mut command = Command::new(&program.path);
         command.args(&program.args).args(context.to_args()).current_dir(context.home());
         command.stdin(stdin).stdout(Stdio::piped()).stderr(errors);
@@ -87,10 +87,10 @@ impl Child {
             Ok(replies) => replies,
             Err(error) => {
                 process.kill();
-                return Err(ours(error));
+                return Err(local(error));
             }
         };
-        // The exit of a child that is dead already is reported later, and says more than this error does.
+        // If the child is dead already, its exit is reported later and explains more than this error.
         let order = Order { cookie: cookie.clone(), budget: budget.saturating_sub(began.elapsed()) };
         let _ = orders.send(&order.line());
         let (orders, context) = (Some(orders), context.clone());
@@ -109,10 +109,10 @@ impl effects::Child for Child {
 
     async fn reply(&mut self, budget: Duration) -> Awaited {
         let until = self.began + budget;
-        let (mut said, mut exited) = (LineBuffer::new(), None);
+        let (mut reply, mut exited) = (LineBuffer::new(), None);
         let end = tokio::select! {
             biased;
-            heard = listen(&mut said, &mut self.replies) => match heard {
+            end = listen(&mut reply, &mut self.replies) => match end {
                 End::Closed => match timeout(EXIT_GRACE, &mut self.exit).await {
                     Ok(status) => {
                         exited = status.ok().flatten();
@@ -124,13 +124,13 @@ impl effects::Child for Child {
             },
             status = &mut self.exit => {
                 // Bytes that it sent before its end are in the pipe, which a fork of it may keep open.
-                let _ = timeout(EXIT_GRACE, listen(&mut said, &mut self.replies)).await;
+                let _ = timeout(EXIT_GRACE, listen(&mut reply, &mut self.replies)).await;
                 exited = status.ok().flatten();
                 End::Exited
             }
             () = sleep_until(until) => End::Overdue,
         };
-        match Output::read(said.line().unwrap_or(said.bytes())).judge(end) {
+        match Output::read(reply.line().unwrap_or(reply.bytes())).judge(end) {
             Answer::Ready(record) => Awaited::Ready(record),
             Answer::Busy => Awaited::Busy,
             Answer::Failed(why) => Awaited::Failed(failure(why, exited, budget)),
@@ -159,14 +159,14 @@ impl Drop for Child {
 }
 
 /// Reads until a line is complete or the pipe is at its end. The future can be dropped and the function called again.
-async fn listen(said: &mut LineBuffer, replies: &mut (impl AsyncRead + Unpin)) -> End {
+async fn listen(reply: &mut LineBuffer, replies: &mut (impl AsyncRead + Unpin)) -> End {
     loop {
-        if said.line().is_some() || said.room().is_empty() {
+        if reply.line().is_some() || reply.room().is_empty() {
             return End::Line;
         }
-        match replies.read(said.room()).await {
+        match replies.read(reply.room()).await {
             Ok(0) | Err(_) => return End::Closed,
-            Ok(more) => said.filled(more),
+            Ok(more) => reply.filled(more),
         }
     }
 }
@@ -174,7 +174,7 @@ async fn listen(said: &mut LineBuffer, replies: &mut (impl AsyncRead + Unpin)) -
 /// Returns the public error for a failure.
 pub(super) fn failure(why: Why<'_>, exited: Option<ExitStatus>, budget: Duration) -> StartFailure {
     match why {
-        Why::Reported(reason) => StartFailure::Said(reason.to_owned()),
+        Why::Reported(reason) => StartFailure::Reported(reason.to_owned()),
         Why::OtherVersion => StartFailure::OtherVersion,
         Why::Nonsense { bytes } => StartFailure::Nonsense { bytes },
         Why::Silent => StartFailure::Silent,
@@ -190,10 +190,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_line_is_awaited_for_no_more_bytes_than_it_may_have() {
-        let mut said = LineBuffer::new();
+        let mut reply = LineBuffer::new();
         let endless = &mut tokio::io::repeat(b'.');
-        let end = timeout(Duration::from_secs(1), listen(&mut said, endless)).await.expect("it has an end");
-        assert_eq!((end, said.bytes().len()), (End::Line, LINE_MAX));
+        let end = timeout(Duration::from_secs(1), listen(&mut reply, endless)).await.expect("it has an end");
+        assert_eq!((end, reply.bytes().len()), (End::Line, LINE_MAX));
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
             let error = Command::new(directory.path().join("program")).current_dir(&home).spawn().unwrap_err();
             NoChild::of(&program, &context, error)
         };
-        assert!(matches!(not_started(), NoChild::Ours(_)));
+        assert!(matches!(not_started(), NoChild::Local(_)));
         std::fs::create_dir(&home).unwrap();
         assert!(matches!(not_started(), NoChild::CannotExecute(_)));
     }

@@ -22,8 +22,8 @@ use crate::service::Service;
 
 /// Whether a server by hand may serve.
 pub(super) enum Turn {
-    /// It may: the point is locked.
-    Ours(Guard),
+    /// This server may serve: it holds the point lock.
+    Serve(Guard),
     /// Another server serves already.
     Taken(Welcome),
 }
@@ -62,7 +62,7 @@ pub(super) async fn connect(service: &Service, policy: Policy, factory: Option<&
 /// Finds out whether a server by hand may serve.
 pub(super) async fn claim_turn(service: &Service) -> Result<Turn, Error> {
     match run(service, Goal::Serve, None, &mut Report::new()).await? {
-        Ended::Start(point) => Ok(Turn::Ours(point)),
+        Ended::Start(point) => Ok(Turn::Serve(point)),
         Ended::Welcomed(Welcomed { welcome, .. }) => Ok(Turn::Taken(welcome)),
         Ended::Absent => Err(Error::missing("the point lock of a server by hand")),
     }
@@ -133,7 +133,7 @@ fn finish(
         Done::Refused(Refusal::OtherDialect) => Error::OtherDialect { path },
         Done::Refused(Refusal::ForeignScope) => report.elsewhere(&path).unwrap_or_else(|| Error::missing("a record")),
         Done::Refused(Refusal::CannotTell) => {
-            Error::CannotTell { path: service.life.clone(), source: report.take_trouble().map(Box::new) }
+            Error::CannotTell { path: service.life.clone(), source: report.take_local_error().map(Box::new) }
         }
         Done::Unsupported(answer) => Error::Incompatible { why: Incompatibility::of(answer) },
         Done::TooNew(record) => {
@@ -145,6 +145,6 @@ fn finish(
         },
         Done::Unverified => not_started(StartFailure::Unverified, failure.and_then(|(_, log_begin)| log_begin)),
         Done::TooLate => report.too_late(service),
-        Done::Trouble => report.take_trouble().unwrap_or_else(|| Error::missing("the error")),
+        Done::Trouble => report.take_local_error().unwrap_or_else(|| Error::missing("the error")),
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::effects::{Awaited, Child, Effects, NoChild, Point};
-use super::net::dial::{Tag, Trouble};
+use super::net::dial::{DialError, Tag};
 use super::net::socket;
 use super::report::Report;
 use crate::error::{Error, StartFailure};
@@ -82,7 +82,7 @@ pub(super) async fn drive<E: Effects>(
                     failure = Some((StartFailure::CannotExecute(error), None));
                     s.cannot_execute()
                 }
-                Err(NoChild::Ours(error)) => return Err(error),
+                Err(NoChild::Local(error)) => return Err(error),
             },
             Step::Await(s) => {
                 let child = held.child()?;
@@ -139,25 +139,25 @@ pub(super) async fn drive<E: Effects>(
                         }
                         next
                     }
-                    Err(trouble) => {
-                        let failure = held.hang_up(service, s.record(), trouble, report);
+                    Err(error) => {
+                        let failure = held.hang_up(service, s.record(), error, report);
                         s.failed(failure)
                     }
                 }
             }
             Step::Hello(s) => match effects.send(held.stream()?, &s.message(), until).await {
                 Ok(()) => s.sent(),
-                Err(trouble) => {
-                    let failure = held.hang_up(service, s.record(), trouble, report);
+                Err(error) => {
+                    let failure = held.hang_up(service, s.record(), error, report);
                     s.failed(failure)
                 }
             },
             Step::Prove(s) => {
                 let received = effects.receive(held.stream()?, until).await;
-                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Failed)) {
+                match received.and_then(|bytes| s.judge(&bytes).map_err(DialError::Failed)) {
                     Ok(proof) => s.proved(proof),
-                    Err(trouble) => {
-                        let failure = held.hang_up(service, s.record(), trouble, report);
+                    Err(error) => {
+                        let failure = held.hang_up(service, s.record(), error, report);
                         s.failed(failure)
                     }
                 }
@@ -166,9 +166,9 @@ pub(super) async fn drive<E: Effects>(
                 let stream = held.stream()?;
                 let received = match effects.send(stream, &s.message(), until).await {
                     Ok(()) => effects.receive(stream, until).await,
-                    Err(trouble) => Err(trouble),
+                    Err(error) => Err(error),
                 };
-                match received.and_then(|bytes| s.judge(&bytes).map_err(Trouble::Failed)) {
+                match received.and_then(|bytes| s.judge(&bytes).map_err(DialError::Failed)) {
                     Ok(welcome) => {
                         if s.replaces() {
                             report.replaces(s.record());
@@ -176,8 +176,8 @@ pub(super) async fn drive<E: Effects>(
                         }
                         s.welcomed(welcome)
                     }
-                    Err(trouble) => {
-                        let failure = held.hang_up(service, s.record(), trouble, report);
+                    Err(error) => {
+                        let failure = held.hang_up(service, s.record(), error, report);
                         s.failed(failure)
                     }
                 }
@@ -251,7 +251,7 @@ impl<E: Effects> Held<E> {
 
     fn probe(&mut self, effects: &mut E, report: &mut Report) -> Result<Lifetime, Error> {
         let (lifetime, why) = effects.probe(self.point()?);
-        why.into_iter().for_each(|error| report.trouble(error));
+        why.into_iter().for_each(|error| report.local_error(error));
         Ok(lifetime)
     }
 
@@ -281,9 +281,9 @@ impl<E: Effects> Held<E> {
     }
 
     /// Ends a dial, reports why it failed, and returns the failure.
-    fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, report: &mut Report) -> DialFailure {
+    fn hang_up(&mut self, service: &Service, record: &Record, error: DialError, report: &mut Report) -> DialFailure {
         self.stream = None;
-        report.hung_up(trouble, Pid::new(record.pid), socket::endpoint(&service.point, record.address))
+        report.hung_up(error, Pid::new(record.pid), socket::endpoint(&service.point, record.address))
     }
 }
 

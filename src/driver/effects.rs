@@ -13,7 +13,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::net::dial::Trouble;
+use super::net::dial::DialError;
 use crate::error::{Error, StartFailure};
 use crate::os::lock::TryLock;
 use crate::proto::address::Address;
@@ -46,25 +46,28 @@ pub(super) trait Effects {
     /// Reads the point, without its lock, and creates nothing. `None`: there is no file.
     fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<Option<F>, Error>;
 
-    /// Tries the point lock, once. Where `creates` says so, a file and a home that are not there are made.
+    /// Tries the point lock, once. With `creates`, it makes a missing file and a missing home.
     fn try_lock(&mut self, creates: bool) -> Result<TryLock<Self::Point>, Error>;
 
-    /// Asks the lifetime lock, by a shared try that is given back at once. *Cannot tell* comes with the reason.
+    /// Asks the lifetime lock, by a shared try that is given back at once. `CannotTell` comes with the reason.
     fn probe(&mut self, point: &Self::Point) -> (Lifetime, Option<Error>);
 
-    /// Starts a process and gives it its cookie. A program that somebody is writing is tried again until `budget` is
+    /// Starts a process and gives it its cookie. A program that another process is writing is tried again until `budget` is
     /// over.
     async fn spawn(&mut self, cookie: &Cookie, budget: Duration) -> Result<Self::Child, NoChild>;
 
     /// Connects to a server.
-    async fn connect(&mut self, address: Address, until: Duration) -> Result<Self::Stream, Trouble>;
+    async fn connect(&mut self, address: Address, until: Duration) -> Result<Self::Stream, DialError>;
 
     /// Sends a message.
-    async fn send(&mut self, stream: &mut Self::Stream, message: &[u8], until: Duration) -> Result<(), Trouble>;
+    async fn send(&mut self, stream: &mut Self::Stream, message: &[u8], until: Duration) -> Result<(), DialError>;
 
     /// Receives a message of a fixed size, and not a byte more.
-    async fn receive<const N: usize>(&mut self, stream: &mut Self::Stream, until: Duration)
-    -> Result<[u8; N], Trouble>;
+    async fn receive<const N: usize>(
+        &mut self,
+        stream: &mut Self::Stream,
+        until: Duration,
+    ) -> Result<[u8; N], DialError>;
 }
 
 /// The point, under its lock. Dropping it releases the lock.
@@ -93,7 +96,7 @@ pub(super) trait Child {
     /// Awaits its reply, its exit, and the end of its budget, which began with its start.
     async fn reply(&mut self, budget: Duration) -> Awaited;
 
-    /// Says *registered*: from here on it is a server like any other, and lives on.
+    /// Sends *registered*: from here on it is a server like any other, and lives on.
     fn confirm(self);
 }
 
@@ -109,5 +112,5 @@ pub(super) enum NoChild {
     /// The program cannot be executed.
     CannotExecute(io::Error),
     /// A local error.
-    Ours(Error),
+    Local(Error),
 }

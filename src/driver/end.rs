@@ -50,7 +50,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, E
                     s.identified()
                 }
                 Err(error) => {
-                    seen.trouble = Some(error);
+                    seen.error = Some(error);
                     s.not_identified()
                 }
             },
@@ -67,7 +67,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, E
             }
             Step::Owner(s) => match locks::is_anothers(&service.life, &service.point, seen.process()?.number) {
                 true => {
-                    seen.trouble = Some(unidentified(s.pid(), Unidentified::NotTheHolder));
+                    seen.error = Some(unidentified(s.pid(), Unidentified::NotTheHolder));
                     s.held_by_another()
                 }
                 false => s.not_held_by_another(),
@@ -81,7 +81,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, E
             }
             Step::Probe(s) => {
                 let (lifetime, why) = life::probe(seen.point()?, &service.life);
-                seen.trouble = why;
+                seen.error = why;
                 s.answered(lifetime, began.elapsed())
             }
             Step::Backoff(s) => {
@@ -101,7 +101,7 @@ pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, E
             }
             Step::Done(Done::StillHeld(waited)) => return Err(report::still_held(waited)),
             Step::Done(Done::Unidentified | Done::Trouble) => {
-                return Err(seen.trouble.unwrap_or_else(|| Error::missing("the error")));
+                return Err(seen.error.unwrap_or_else(|| Error::missing("the error")));
             }
         };
     }
@@ -117,7 +117,7 @@ struct Seen {
     process: Option<Identity>,
     /// The first glance at the process.
     first: Option<Look>,
-    trouble: Option<Error>,
+    error: Option<Error>,
 }
 
 impl Seen {

@@ -23,9 +23,9 @@ pub(super) async fn serve_here(service: &Service, factory: &Factory, report: &mu
         // It is this process's own server, so the client waits for its turn without a shorter limit.
         match dial::whole(&service.point, &record, Intent::Connect, service.limits.connect).await {
             Ok((stream, welcome)) => return Ok(Welcomed { welcome, stream, lease: Some(lease) }),
-            Err((stage, trouble)) => {
+            Err((stage, error)) => {
                 let address = socket::endpoint(&service.point, record.address);
-                report.suspect(trouble.suspicion(Pid::new(record.pid), address, stage)?);
+                report.suspect(error.suspicion(Pid::new(record.pid), address, stage)?);
                 // A server that retires now has a successor. Any other dropped this connection and may accept the next.
                 sleep(timing::before_the_own_server_is_dialled_again(lease.is_retiring())).await;
             }

@@ -38,13 +38,13 @@ pub(super) struct Examined {
     /// The dial that failed, if one did.
     suspicion: Option<Suspicion>,
     /// Why the lifetime lock could not be asked, if it could not.
-    trouble: Option<Error>,
+    error: Option<Error>,
 }
 
 /// Looks at a point, again where it changes meanwhile.
 pub(super) async fn examine(service: &Service, began: Instant) -> Result<Examined, Error> {
     let mut point = None;
-    let (mut suspicion, mut trouble) = (None, None);
+    let (mut suspicion, mut error) = (None, None);
     let mut step = Step::new(scope::place(service.context.home())?, service.limits.connect);
     loop {
         if !step.holds_lock() {
@@ -69,10 +69,10 @@ pub(super) async fn examine(service: &Service, began: Instant) -> Result<Examine
             Step::Reread(s) => s.found(held(&mut point)?.found()?, began.elapsed()),
             Step::Probe(s) => {
                 let (lifetime, why) = life::probe(held(&mut point)?, &service.life);
-                trouble = why;
+                error = why;
                 s.answered(lifetime)
             }
-            Step::Done(done) => return Ok(Examined { done, point, suspicion, trouble }),
+            Step::Done(done) => return Ok(Examined { done, point, suspicion, error }),
         };
     }
 }
@@ -85,9 +85,9 @@ fn held(point: &mut Option<Guard>) -> Result<&mut Guard, Error> {
 async fn dial(service: &Service, record: &Record) -> Result<Result<Welcome, (DialFailure, Suspicion)>, Error> {
     match dial::whole(&service.point, record, Intent::Status, service.limits.patience).await {
         Ok((_, welcome)) => Ok(Ok(welcome)),
-        Err((stage, trouble)) => {
-            let (failure, address) = (trouble.failure(), socket::endpoint(&service.point, record.address));
-            Ok(Err((failure, trouble.suspicion(Pid::new(record.pid), address, stage)?)))
+        Err((stage, error)) => {
+            let (failure, address) = (error.failure(), socket::endpoint(&service.point, record.address));
+            Ok(Err((failure, error.suspicion(Pid::new(record.pid), address, stage)?)))
         }
     }
 }
@@ -114,7 +114,7 @@ impl Examined {
             Verdict::ForeignScope { pid, differs } => {
                 Status::ForeignScope { pid: Pid::new(pid), differs: ScopeDifference::of(differs) }
             }
-            Verdict::CannotTell => return Err(self.trouble.unwrap_or_else(|| Error::missing("the error"))),
+            Verdict::CannotTell => return Err(self.error.unwrap_or_else(|| Error::missing("the error"))),
         })
     }
 }

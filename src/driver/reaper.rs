@@ -37,14 +37,14 @@ impl Reaper {
     /// Starts the thread, before there is a child. The returned channel reports how the child ends.
     pub(super) fn start() -> io::Result<(Self, oneshot::Receiver<Option<ExitStatus>>)> {
         let (give, take) = mpsc::channel::<Process>();
-        let (tell, exit) = oneshot::channel();
+        let (sender, exit) = oneshot::channel();
         thread::Builder::new().name("rendezvous-reaper".into()).stack_size(128 * 1024).spawn(move || {
             let Ok(process) = take.recv() else { return };
             let id = process.state().child.id();
             process::wait_for_end(id);
             let mut state = process.state();
             state.ended = true;
-            let _ = tell.send(state.child.wait().ok());
+            let _ = sender.send(state.child.wait().ok());
         })?;
         Ok((Reaper(give), exit))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::files::log;
-use super::net::dial::{Tag, Trouble};
+use super::net::dial::{DialError, Tag};
 use super::os::locks;
 use crate::error::{Error, HandlerToo, Holder, StartError, StartFailure};
 use crate::found::{Malformed, ScopeDifference};
@@ -42,7 +42,7 @@ pub(super) struct Report {
     /// The process of the last record, and how its scope differs, if that makes it unreachable.
     elsewhere: Option<(u32, Difference)>,
     /// The local error that ended or will end the connect.
-    trouble: Option<Error>,
+    local_error: Option<Error>,
 }
 
 impl Report {
@@ -59,7 +59,7 @@ impl Report {
             failed: Vec::new(),
             unresponsive: false,
             elsewhere: None,
-            trouble: None,
+            local_error: None,
         }
     }
 
@@ -130,7 +130,7 @@ impl Report {
 
     /// Records that a server will be started, perhaps after one that this connect started and that is gone.
     pub(super) fn starts(&mut self, reason: Reason, dead: bool) {
-        tracing::info!(target: "rendezvous_ipc::connect", %reason, "nobody serves");
+        tracing::info!(target: "rendezvous_ipc::connect", %reason, "no server is running");
         if let (Some(pid), true) = (self.started.take(), dead) {
             keep(&mut self.failed, Failed::Vanished { pid });
         }
@@ -185,21 +185,21 @@ impl Report {
     }
 
     /// Records a dial that failed at this address, and returns the failure for the machine.
-    pub(super) fn hung_up(&mut self, trouble: Trouble, pid: Option<Pid>, address: Endpoint) -> DialFailure {
-        let failure = trouble.failure();
-        match trouble.suspicion(pid, address, self.stage) {
+    pub(super) fn hung_up(&mut self, error: DialError, pid: Option<Pid>, address: Endpoint) -> DialFailure {
+        let failure = error.failure();
+        match error.suspicion(pid, address, self.stage) {
             Ok(suspicion) => self.suspect(suspicion),
-            Err(error) => self.trouble(error),
+            Err(error) => self.local_error(error),
         }
         failure
     }
 
-    pub(super) fn trouble(&mut self, error: Error) {
-        self.trouble = Some(error);
+    pub(super) fn local_error(&mut self, error: Error) {
+        self.local_error = Some(error);
     }
 
-    pub(super) fn take_trouble(&mut self) -> Option<Error> {
-        self.trouble.take()
+    pub(super) fn take_local_error(&mut self) -> Option<Error> {
+        self.local_error.take()
     }
 
     /// Returns the outcome of a successful connect.
@@ -279,7 +279,7 @@ pub(super) fn start_error(service: &Service, failure: StartFailure, log_begin: O
     StartError {
         program: service.program().map_or_else(|_| "PROGRAM".into(), |program| program.path.clone()),
         failure,
-        said: log_begin.map_or_else(String::new, |begin| log::said(&service.log, begin)),
+        output: log_begin.map_or_else(String::new, |begin| log::output(&service.log, begin)),
         log: service.log.clone(),
     }
 }

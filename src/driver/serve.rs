@@ -90,7 +90,7 @@ impl Server<'_, Native> {
                 () = stopped.requested() => return Ok(()),
             };
             match turn? {
-                Turn::Ours(point) => self.point = Some(point),
+                Turn::Serve(point) => self.point = Some(point),
                 Turn::Taken(welcome) => return Err(Error::AlreadyRunning { pid: Pid::new(welcome.pid) }),
             }
             self.cookie = Some(Cookie::drawn(random::draw()?));
@@ -149,7 +149,7 @@ impl Server<'_, Native> {
                     let mut line = Line::new();
                     Reply::ready(&self.state()?.record, &mut line);
                     self.effects.reply(&line)?;
-                    s.said()
+                    s.replied()
                 }
                 Step::Registered(s) => {
                     if let Some(watchdog) = self.effects.watchdog.take() {
@@ -170,7 +170,7 @@ impl Server<'_, Native> {
                         Some(reason) => self.effects.reply_reason(&reason),
                         None => drop(self.effects.reply(BUSY.as_bytes())),
                     }
-                    s.said()
+                    s.replied()
                 }
                 Step::Serving(step) => {
                     return match self.serve(step).await? {

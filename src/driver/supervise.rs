@@ -92,16 +92,16 @@ fn dead(what: &str, how: String) -> Error {
 }
 
 /// Logs an event. The subscriber may be what panicked, so its panic is caught.
-fn log_anyway(say: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(say)) {
+fn log_anyway(log: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(log)) {
         std::mem::forget(panic);
     }
 }
 
 /// Returns the message of a panic. Its payload is not dropped, since that could panic, too.
 fn panicked(panic: Box<dyn Any + Send>) -> String {
-    let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
-    let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
+    let message = panic.downcast_ref::<&str>().map(|message| (*message).to_owned());
+    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
     std::mem::forget(panic);
-    said.map_or_else(|| "panicked".into(), |said| format!("panicked: {said}"))
+    message.map_or_else(|| "panicked".into(), |message| format!("panicked: {message}"))
 }

@@ -8,7 +8,7 @@ use super::child::Child;
 use super::effects::{self, Effects, NoChild};
 use super::files::life;
 use super::files::point::{self, Guard};
-use super::net::dial::{self, Trouble};
+use super::net::dial::{self, DialError};
 use super::random;
 use crate::error::Error;
 use crate::os::lock::TryLock;
@@ -73,15 +73,15 @@ impl Effects for System<'_> {
         Child::spawn(self.service, cookie, budget).await
     }
 
-    async fn connect(&mut self, address: Address, until: Duration) -> Result<Socket, Trouble> {
+    async fn connect(&mut self, address: Address, until: Duration) -> Result<Socket, DialError> {
         dial::connect(&self.service.point, address, self.began + until).await
     }
 
-    async fn send(&mut self, stream: &mut Socket, message: &[u8], until: Duration) -> Result<(), Trouble> {
+    async fn send(&mut self, stream: &mut Socket, message: &[u8], until: Duration) -> Result<(), DialError> {
         dial::send(stream, message, self.began + until).await
     }
 
-    async fn receive<const N: usize>(&mut self, stream: &mut Socket, until: Duration) -> Result<[u8; N], Trouble> {
+    async fn receive<const N: usize>(&mut self, stream: &mut Socket, until: Duration) -> Result<[u8; N], DialError> {
         dial::receive(stream, self.began + until).await
     }
 }

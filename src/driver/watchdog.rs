@@ -114,11 +114,11 @@ mod tests {
 
     /// Watches a spawner that writes this and keeps its end: whether an order came, whether *registered* did, and
     /// whether the process would have ended.
-    fn watched(says: &[u8], patience: Duration) -> (bool, bool, bool) {
+    fn watched(sent: &[u8], patience: Duration) -> (bool, bool, bool) {
         let (mut spawner, orders) = UnixStream::pair().unwrap();
         let (tell_order, mut order) = oneshot::channel();
         let (tell_registered, mut registered) = oneshot::channel();
-        spawner.write_all(says).unwrap();
+        spawner.write_all(sent).unwrap();
         let ended = Rc::new(Cell::new(false));
         let end = || Ends(ended.clone());
         watch(&mut Lines::of(orders.into()), patience, end, tell_order, tell_registered);
@@ -134,10 +134,10 @@ mod tests {
 
     #[test]
     fn a_server_goes_on_only_at_the_line_that_says_registered() {
-        let says = |line: &str| watched(&[&order(LONG)[..], line.as_bytes()].concat(), LONG);
-        assert_eq!(says(REGISTERED), (true, true, false));
+        let after = |line: &str| watched(&[&order(LONG)[..], line.as_bytes()].concat(), LONG);
+        assert_eq!(after(REGISTERED), (true, true, false));
         for other in ["\n", "hello\n", "Registered\n", "registered \n", "registered\r\n"] {
-            assert_eq!(says(other), (true, false, true), "{other:?}");
+            assert_eq!(after(other), (true, false, true), "{other:?}");
         }
     }
 
@@ -145,7 +145,7 @@ mod tests {
     fn an_order_and_registered_are_awaited_no_longer_than_patience_and_budget() {
         let short = Duration::from_millis(20);
         let began = Instant::now();
-        assert_eq!(watched(b"", short), (false, false, false), "nobody depends on it");
+        assert_eq!(watched(b"", short), (false, false, false), "no process depends on it");
         assert_eq!(watched(b"rendezvous start", short), (false, false, false), "it is not whole");
         assert_eq!(watched(&order(short), LONG), (true, false, true), "it is not registered");
         assert!(began.elapsed() < LONG);
@@ -157,7 +157,7 @@ mod tests {
         let held = RequestOnDrop(shutdown.clone());
         let watchdog = thread::spawn(move || {
             let _held = held;
-            panic!("it reads what nobody wrote");
+            panic!("it reads bytes that were never written");
         });
         watchdog.join().unwrap_err();
         assert!(shutdown.at().is_some());

@@ -164,10 +164,10 @@ impl NotHung {
 impl fmt::Display for NotHung {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            NotHung::Reacts => "it hung up or said something else, and so it does something",
+            NotHung::Reacts => "it hung up or sent something else, and so it does something",
             NotHung::Runs => "it goes on",
             NotHung::Draining => "it is not stopped, and may be waiting for its last clients",
-            NotHung::OutOfReach => "it is not stopped, and nobody can ask it",
+            NotHung::OutOfReach => "it is not stopped, and no client can connect to it",
             NotHung::NotKnown => "whether it goes on cannot be seen",
         })
     }
@@ -190,7 +190,7 @@ impl fmt::Display for NotBuilt {
         f.write_str(match self {
             NotBuilt::Panicked => "it panicked",
             NotBuilt::Overdue => "it was not built in time",
-            NotBuilt::Abandoned => "nobody waits for it any more",
+            NotBuilt::Abandoned => "no caller waits for it any more",
         })
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn is_out_of_room(error: &io::Error) -> bool {
 pub(crate) fn of_program(error: &io::Error) -> Option<&'static str> {
     match Errno::from_io_error(error)? {
         Errno::TXTBSY => {
-            Some("somebody had it open for writing for as long as a start may take: see that its installer ends")
+            Some("another process had it open for writing for as long as a start may take: see that its installer ends")
         }
         _ => None,
     }

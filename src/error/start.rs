@@ -17,7 +17,7 @@ use super::{causes_if_asked, remedy, report};
 ///     let Error::Start(start) = error else { return None };
 ///     match &start.failure {
 ///         StartFailure::CannotExecute(_) => Some("install the server"),
-///         StartFailure::Exited(_) if start.said.contains("licence") => Some("renew the licence"),
+///         StartFailure::Exited(_) if start.output.contains("licence") => Some("renew the licence"),
 ///         _ => None,
 ///     }
 /// }
@@ -29,7 +29,7 @@ pub struct StartError {
     /// How the start failed.
     pub failure: StartFailure,
     /// The text that it printed to standard error. Of more than 2 KiB, the beginning and the end.
-    pub said: String,
+    pub output: String,
     /// The path of the log, which has all of that text. It is emptied when it has grown to 1 MiB.
     pub log: PathBuf,
 }
@@ -42,7 +42,7 @@ pub enum StartFailure {
     /// was open for writing for as long as a start may take.
     CannotExecute(io::Error),
     /// The server reported why it cannot serve, in 400 characters at most. Most often it is the handler's error.
-    Said(String),
+    Reported(String),
     /// The server ended before it was ready. `None` if the system does not report how.
     Exited(Option<ExitStatus>),
     /// The program sent bytes that are no server's reply. They are not kept, since they may hold a cookie.
@@ -72,10 +72,10 @@ pub enum StartFailure {
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let StartError { program, failure, said, log } = self;
+        let StartError { program, failure, output, log } = self;
         write!(f, "the server {} {failure}", program.display())?;
-        if !said.is_empty() {
-            write!(f, "; it printed (see {}):\n{said}", log.display())?;
+        if !output.is_empty() {
+            write!(f, "; it printed (see {}):\n{output}", log.display())?;
         }
         causes_if_asked(self, f)
     }
@@ -111,7 +111,7 @@ impl fmt::Display for StartFailure {
                 f.write_str("cannot be executed")?;
                 remedy::of_program(error).iter().try_for_each(|remedy| write!(f, " ({remedy})"))
             }
-            StartFailure::Said(reason) => write!(f, "failed to start: {reason}"),
+            StartFailure::Reported(reason) => write!(f, "failed to start: {reason}"),
             StartFailure::Exited(Some(status)) => {
                 write!(f, "{} before it was ready", describe(*status))
             }
@@ -134,7 +134,7 @@ impl fmt::Display for StartFailure {
                 "was not ready within {budget:.1?}, and was ended: does it reach `serve`, and is its handler built in time?"
             ),
             StartFailure::Unverified => f.write_str(
-                "said that it is ready and does not hold the lifetime lock: \
+                "reported that it is ready and does not hold the lifetime lock: \
                  it serves another point, or file locks do not work in this directory",
             ),
             StartFailure::Vanished => {

@@ -39,7 +39,7 @@ fn denied() -> io::Error {
 
 fn start(failure: StartFailure) -> Error {
     let (program, log) = ("/opt/counter".into(), "/home/counter.log".into());
-    Error::Start(Box::new(StartError { program, failure, said: "out of paper".into(), log }))
+    Error::Start(Box::new(StartError { program, failure, output: "out of paper".into(), log }))
 }
 
 /// One of each variant, and of each cause that has words of its own.
@@ -79,7 +79,7 @@ fn all() -> Vec<Error> {
         Error::UnknownNamespace,
         Error::missing("the point lock"),
         start(StartFailure::CannotExecute(denied())),
-        start(StartFailure::Said("the handler could not be built: no paper".into())),
+        start(StartFailure::Reported("the handler could not be built: no paper".into())),
         start(StartFailure::Exited(None)),
         start(StartFailure::Nonsense { bytes: 7 }),
         start(StartFailure::OtherVersion),
@@ -112,7 +112,7 @@ fn no_error_repeats_its_causes_in_its_own_words() {
         for (at, message) in messages.iter().enumerate() {
             assert!(!message.is_empty(), "{messages:?}");
             let others = messages.iter().enumerate().filter(|(other, _)| *other != at);
-            assert!(others.clone().all(|(_, other)| !other.contains(message)), "said twice: {messages:?}");
+            assert!(others.clone().all(|(_, other)| !other.contains(message)), "repeated: {messages:?}");
         }
     }
 }

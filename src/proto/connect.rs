@@ -204,7 +204,7 @@ impl Lock {
         match tried.means() {
             Means::Held => Step::Reread(Reread { attempt }),
             Means::Later | Means::NoPoint => Step::Backoff(Backoff { attempt, again: false }),
-            Means::Trouble => Step::Done(Done::Trouble),
+            Means::LocalError => Step::Done(Done::Trouble),
         }
     }
 }

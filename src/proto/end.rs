@@ -41,28 +41,28 @@ pub struct Times {
 
 /// The meaning of a look at the point.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Heard<'a> {
+pub enum Meaning<'a> {
     /// The server of this record holds its lifetime lock, and the dial failed like this.
-    Silence(&'a Record, DialFailure),
+    NoAnswer(&'a Record, DialFailure),
     /// The dial failed, and the lifetime lock could not be probed. That may change.
-    NotKnown,
+    Unknown,
     /// There is no server that does not answer.
-    Else,
+    Other,
 }
 
 /// Returns what a look means, from its result, the record and the lock.
 ///
 /// Without the point lock, a server may be retiring or just registered, so such a look counts for nothing.
-pub const fn heard(look: &inspect::Done) -> Heard<'_> {
+pub const fn meaning(look: &inspect::Done) -> Meaning<'_> {
     use inspect::Verdict::*;
     match (look.verdict, &look.found, look.held) {
-        (Unresponsive(failure), Found::Record(record), true) => Heard::Silence(record, failure),
-        (Unknown(_), _, _) => Heard::NotKnown,
-        _ => Heard::Else,
+        (Unresponsive(failure), Found::Record(record), true) => Meaning::NoAnswer(record, failure),
+        (Unknown(_), _, _) => Meaning::Unknown,
+        _ => Meaning::Other,
     }
 }
 
-/// An observation of a process that does not answer. `None` means that the system does not tell.
+/// An observation of a process that does not answer. `None` means that the system does not report it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Glance {
     /// Whether the process is stopped now.
@@ -162,17 +162,17 @@ impl Look {
     /// The result of the look.
     pub fn saw(self, look: &inspect::Done, elapsed: Duration) -> Step {
         let Look { times, silent, began } = self;
-        match heard(look) {
-            Heard::Silence(record, failure) => match silent {
+        match meaning(look) {
+            Meaning::NoAnswer(record, failure) => match silent {
                 Some(silent) if silent.record == *record => Step::Watch(Watch { times, silent, failure, began }),
                 // This is another server, so the earlier observations do not count.
                 _ => Step::Identify(Identify {
                     watch: Watch { times, silent: Silent::new(record.clone()), failure, began },
                 }),
             },
-            Heard::NotKnown if elapsed < times.connect => Step::Backoff(Backoff { next: After::Look(times, silent) }),
-            Heard::NotKnown => Step::Done(Done::LockedOut),
-            Heard::Else => Step::Done(Done::LeftAlone),
+            Meaning::Unknown if elapsed < times.connect => Step::Backoff(Backoff { next: After::Look(times, silent) }),
+            Meaning::Unknown => Step::Done(Done::LockedOut),
+            Meaning::Other => Step::Done(Done::LeftAlone),
         }
     }
 }
@@ -277,7 +277,7 @@ impl Owner {
         self.hung.pid
     }
 
-    /// The opened process holds the lock, or the system does not tell.
+    /// The opened process holds the lock, or the system does not report it.
     pub fn not_held_by_another(self) -> Step {
         Step::Kill(Kill { hung: self.hung })
     }

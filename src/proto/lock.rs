@@ -28,7 +28,7 @@ pub enum Means {
     /// There is no point. A caller that creates the file tries again.
     NoPoint,
     /// A local error, which says nothing about other processes.
-    Trouble,
+    LocalError,
 }
 
 /// The state of the lifetime lock, probed under the point lock. *Free* stays true while the point lock is held; *held*
@@ -52,7 +52,7 @@ impl Tried {
             Tried::Locked => Means::Held,
             Tried::Busy | Tried::Elsewhere => Means::Later,
             Tried::Absent => Means::NoPoint,
-            Tried::Failed => Means::Trouble,
+            Tried::Failed => Means::LocalError,
         }
     }
 
@@ -79,7 +79,7 @@ mod tests {
             (Tried::Busy, Means::Later, Lifetime::Held),
             (Tried::Elsewhere, Means::Later, Lifetime::Held),
             (Tried::Absent, Means::NoPoint, Lifetime::Absent),
-            (Tried::Failed, Means::Trouble, Lifetime::CannotTell),
+            (Tried::Failed, Means::LocalError, Lifetime::CannotTell),
         ] {
             assert_eq!((tried.means(), tried.lifetime()), (means, lifetime), "{tried:?}");
         }

@@ -196,7 +196,7 @@ impl Lock {
         match tried.means() {
             Means::Held => self.got(),
             Means::Later | Means::NoPoint => self.busy(),
-            Means::Trouble => self.failed(),
+            Means::LocalError => self.failed(),
         }
     }
 

@@ -36,7 +36,7 @@ pub enum NotStarted {
     /// The program is missing, is not executable, or is not a program. A policy that starts no program may still work.
     CannotExecute,
     /// A local error.
-    Trouble,
+    Local,
 }
 
 impl NotStarted {
@@ -45,7 +45,7 @@ impl NotStarted {
     pub const fn of(blames_the_program: bool, home_is_there: bool) -> Self {
         match (blames_the_program, home_is_there) {
             (true, true) => NotStarted::CannotExecute,
-            (true, false) | (false, _) => NotStarted::Trouble,
+            (true, false) | (false, _) => NotStarted::Local,
         }
     }
 }
@@ -178,9 +178,9 @@ mod tests {
     fn an_error_is_of_the_program_only_if_the_home_exists() {
         for (blames_the_program, home_is_there, why) in [
             (true, true, NotStarted::CannotExecute),
-            (true, false, NotStarted::Trouble),
-            (false, true, NotStarted::Trouble),
-            (false, false, NotStarted::Trouble),
+            (true, false, NotStarted::Local),
+            (false, true, NotStarted::Local),
+            (false, false, NotStarted::Local),
         ] {
             assert_eq!(NotStarted::of(blames_the_program, home_is_there), why);
         }

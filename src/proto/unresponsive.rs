@@ -60,7 +60,7 @@ pub enum Spared {
     Shut,
     /// The server makes progress.
     GoesOn,
-    /// The system does not tell whether the server makes progress.
+    /// The system does not report whether the server makes progress.
     NotKnown,
 }
 

@@ -257,11 +257,11 @@ impl World {
                 }
                 Step::Ready(s) => {
                     server.change(|state| state.ready = Some(true));
-                    s.said()
+                    s.replied()
                 }
                 Step::Refuse(s) => {
                     server.change(|state| state.ready = Some(false));
-                    s.said()
+                    s.replied()
                 }
                 Step::Registered(s) => {
                     server.wait(|state| state.registered.then_some(()));

@@ -255,7 +255,7 @@ fn a_server_needs_proc_to_listen_at_a_port_and_the_error_says_so() {
     let Some(mut server) = inside(NO_PROC, &home, &["@serve", "tcp"]) else { return };
     let said = server.stderr(Stdio::piped()).output().unwrap().stderr;
     let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("nobody can find a port whose network namespace is not known: mount /proc"), "{said}");
+    assert!(said.contains("no client can find a port whose network namespace is not known: mount /proc"), "{said}");
 }
 
 fn a_socket_reached_only_by_proc_is_an_error_without_proc() {

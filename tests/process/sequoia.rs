@@ -339,7 +339,7 @@ fn a_stranger_on_a_dead_servers_port_gets_the_dialects_cookie() {
     assert_eq!(stranger.received(), [vec![7; 32]]);
     assert_eq!(
         runtime().block_on(home.service().inspect()).unwrap().to_string(),
-        format!("somebody listens at 127.0.0.1:{port}")
+        format!("a process listens at 127.0.0.1:{port}")
     );
 }
 

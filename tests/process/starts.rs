@@ -104,7 +104,7 @@ fn a_program_that_stays_open_for_writing_is_named() {
     let (failure, text) = failure(&home, &home.service().program(&program, ["@serve"]));
     assert!(begun.elapsed() >= home.limits.start, "{:?}: the program had its time", begun.elapsed());
     assert!(matches!(failure, StartFailure::CannotExecute(_)), "{text}");
-    let why = "(somebody had it open for writing for as long as a start may take: see that its installer ends)";
+    let why = "(another process had it open for writing for as long as a start may take: see that its installer ends)";
     assert!(text.ends_with(&format!("cannot be executed {why}: Text file busy (os error 26)")), "{text}");
 }
 
@@ -182,13 +182,16 @@ fn a_program_that_closes_its_output_is_told_at_once() {
 fn a_program_whose_handler_hangs_is_killed_at_its_deadline() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@serve", "hangs"]));
-    assert!(matches!(failure, StartFailure::Overdue(_) | StartFailure::Said(_) | StartFailure::Exited(_)), "{text}");
+    assert!(
+        matches!(failure, StartFailure::Overdue(_) | StartFailure::Reported(_) | StartFailure::Exited(_)),
+        "{text}"
+    );
 }
 
 fn a_handler_that_cannot_be_built_says_why() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@serve", "refuses"]));
-    assert!(matches!(failure, StartFailure::Said(_)), "{text}");
+    assert!(matches!(failure, StartFailure::Reported(_)), "{text}");
     assert!(text.contains("failed to start: the handler could not be built: no paper in the tray"), "{text}");
 }
 

@@ -48,7 +48,7 @@ struct World {
 }
 
 impl World {
-    /// Nobody serves, and nothing was ever written.
+    /// No server is running, and nothing was ever written.
     fn empty() -> Rc<Self> {
         Rc::new(World {
             did: RefCell::default(),
@@ -155,15 +155,15 @@ impl Effects for Script {
         Ok(Process(self.0.clone(), record, false))
     }
 
-    async fn connect(&mut self, _: Address, until: Duration) -> Result<Connected, Trouble> {
+    async fn connect(&mut self, _: Address, until: Duration) -> Result<Connected, DialError> {
         self.0.waits("connect", until).await;
         match &*self.0.server.borrow() {
             Some(record) => Ok(Connected { record: record.clone(), prove: None, answers: Vec::new() }),
-            None => Err(Trouble::Failed(DialFailure::Refused)),
+            None => Err(DialError::Failed(DialFailure::Refused)),
         }
     }
 
-    async fn send(&mut self, stream: &mut Connected, message: &[u8], until: Duration) -> Result<(), Trouble> {
+    async fn send(&mut self, stream: &mut Connected, message: &[u8], until: Duration) -> Result<(), DialError> {
         self.0.waits("send", until).await;
         let answer = match &stream.prove {
             None => {
@@ -184,13 +184,13 @@ impl Effects for Script {
         Ok(())
     }
 
-    async fn receive<const N: usize>(&mut self, stream: &mut Connected, until: Duration) -> Result<[u8; N], Trouble> {
+    async fn receive<const N: usize>(&mut self, stream: &mut Connected, until: Duration) -> Result<[u8; N], DialError> {
         self.0.waits("receive", until).await;
         match stream.answers.len() <= self.0.answers.get() {
             true => Ok(stream.answers.last().unwrap()[..].try_into().unwrap()),
             false => {
                 self.0.now.set(until);
-                Err(Trouble::Failed(DialFailure::TimedOut))
+                Err(DialError::Failed(DialFailure::TimedOut))
             }
         }
     }

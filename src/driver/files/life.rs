@@ -16,7 +16,7 @@ use crate::proto::serve::LifeFile;
 
 /// Probes the lifetime lock by a shared try that is released at once. The caller must hold the point lock.
 ///
-/// An answer *cannot tell* comes with the reason.
+/// An answer `CannotTell` comes with the reason.
 pub(crate) fn probe(_point: &Guard, path: &Path) -> (Lifetime, Option<Error>) {
     match lock::try_lock(path, Mode::Read, Hold::Shared) {
         Ok(locked) => (locked.tried().lifetime(), None),

@@ -38,7 +38,7 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
     Ok((file, begin))
 }
 
-/// Writes what this process says by `tracing` to standard error, unless it has a subscriber already. Returns whether it
+/// Writes the `tracing` events of this process to standard error, unless it has a subscriber already. Returns whether it
 /// does so now.
 ///
 /// For a server that a client started, standard error is the log beside the point. A program that sets a subscriber of
@@ -96,12 +96,12 @@ fn report_lost_lines() -> bool {
         return true;
     }
     // The last of them may have been written in part.
-    let said =
+    let printed =
         stdio::print_error(format!("\nlines that could not be written, and are missing here: {lost}\n").as_bytes());
-    if !said {
+    if !printed {
         LOST.fetch_add(lost, Ordering::Relaxed);
     }
-    said
+    printed
 }
 
 /// The log of a server that a client started. The server keeps it open and bounded.
@@ -162,7 +162,7 @@ fn bound(file: &File) {
 /// Returns what was logged from `begin` on. Of a long text it returns the beginning and the end, since a panic gives its
 /// reason before its place. Returns nothing if the log is empty or cannot be read. Users see the text, so records are
 /// removed from it.
-pub(crate) fn said(path: &Path, begin: u64) -> String {
+pub(crate) fn output(path: &Path, begin: u64) -> String {
     let part = |from: u64, until: u64| {
         let mut bytes = Vec::new();
         if let Ok(Some(mut file)) = file::open(path, Mode::Read) {
@@ -209,9 +209,9 @@ mod tests {
                 log.set_len(0).unwrap();
                 let text = ["before ".repeat(before / 7).as_bytes(), &ready, ".".repeat(behind).as_bytes()].concat();
                 std::io::Write::write_all(&mut log, &text).unwrap();
-                let said = said(&path, 0);
-                assert!(!said.contains(secret), "{before} bytes before it and {behind} behind it: {said}");
-                assert!(said.len() <= 2 * PART as usize + 10, "{}", said.len());
+                let output = output(&path, 0);
+                assert!(!output.contains(secret), "{before} bytes before it and {behind} behind it: {output}");
+                assert!(output.len() <= 2 * PART as usize + 10, "{}", output.len());
             }
         }
     }

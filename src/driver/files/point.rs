@@ -163,10 +163,10 @@ mod tests {
         let look = || try_lock_to_look(&path).unwrap();
         assert_eq!(look().tried(), Tried::Absent);
         assert!(!path.exists(), "nothing is made just to be locked");
-        let changes = try_lock(&path).unwrap().locked().expect("nobody has it");
-        assert_eq!(look().tried(), Tried::Busy, "somebody may be changing it");
+        let changes = try_lock(&path).unwrap().locked().expect("the lock is free");
+        assert_eq!(look().tried(), Tried::Busy, "another process may be changing it");
         drop(changes);
-        let look = look().locked().expect("nobody has it");
+        let look = look().locked().expect("the lock is free");
         assert_eq!(try_lock(&path).unwrap().tried(), Tried::Busy);
         drop(look);
         assert_eq!(try_lock(&path).unwrap().tried(), Tried::Locked);

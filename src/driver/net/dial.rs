@@ -24,12 +24,12 @@ use crate::suspicion::{self, Suspicion};
 use crate::transport::Endpoint;
 
 /// Connects to a server of a point.
-pub(in crate::driver) async fn connect(point: &Path, address: Address, until: Instant) -> Result<Socket, Trouble> {
-    within(until, stream::connect(point, address)).await?.map_err(Trouble::from)
+pub(in crate::driver) async fn connect(point: &Path, address: Address, until: Instant) -> Result<Socket, DialError> {
+    within(until, stream::connect(point, address)).await?.map_err(DialError::from)
 }
 
 /// Sends a message.
-pub(in crate::driver) async fn send(stream: &mut Socket, message: &[u8], until: Instant) -> Result<(), Trouble> {
+pub(in crate::driver) async fn send(stream: &mut Socket, message: &[u8], until: Instant) -> Result<(), DialError> {
     within(until, stream.write_all(message)).await
 }
 
@@ -37,7 +37,7 @@ pub(in crate::driver) async fn send(stream: &mut Socket, message: &[u8], until: 
 pub(in crate::driver) async fn receive<const N: usize>(
     stream: &mut Socket,
     until: Instant,
-) -> Result<[u8; N], Trouble> {
+) -> Result<[u8; N], DialError> {
     let mut message = [0; N];
     within(until, stream.read_exact(&mut message)).await?;
     Ok(message)
@@ -49,18 +49,19 @@ pub(in crate::driver) async fn whole(
     record: &Record,
     intent: Intent,
     patience: Duration,
-) -> Result<(Socket, Welcome), (Stage, Trouble)> {
-    let at = |stage| move |trouble| (stage, trouble);
+) -> Result<(Socket, Welcome), (Stage, DialError)> {
+    let at = |stage| move |error| (stage, error);
     let until = Instant::now() + patience;
-    let random = random::draw().map_err(|error| (Stage::Dial, Trouble::Ours(io::Error::other(error))))?;
+    let random = random::draw().map_err(|error| (Stage::Dial, DialError::Local(io::Error::other(error))))?;
     let hello = Hello::new(intent, random);
     let mut stream = connect(point, record.address, until).await.map_err(at(Stage::Dial))?;
     send(&mut stream, &hello.to_bytes(), until).await.map_err(at(Stage::Hello))?;
     let proof = receive(&mut stream, until).await.map_err(at(Stage::Prove))?;
-    let proof = hello.judge(record, &proof).map_err(|rejected| (Stage::Prove, Trouble::Failed(rejected.into())))?;
+    let proof = hello.judge(record, &proof).map_err(|rejected| (Stage::Prove, DialError::Failed(rejected.into())))?;
     send(&mut stream, &proof, until).await.map_err(at(Stage::Welcome))?;
     let welcome = receive(&mut stream, until).await.map_err(at(Stage::Welcome))?;
-    let welcome = Welcome::from_bytes(&welcome).ok_or((Stage::Welcome, Trouble::Failed(DialFailure::InvalidReply)))?;
+    let welcome =
+        Welcome::from_bytes(&welcome).ok_or((Stage::Welcome, DialError::Failed(DialFailure::InvalidReply)))?;
     Ok((stream, welcome))
 }
 
@@ -74,35 +75,35 @@ impl fmt::Display for Tag {
 }
 
 /// Why a dial failed.
-pub(in crate::driver) enum Trouble {
-    /// Something about the other side.
+pub(in crate::driver) enum DialError {
+    /// A failure at the other side.
     Failed(DialFailure),
     /// Another user's process is at the other side.
     User(u32),
     /// The mode of this socket keeps its own user out.
     Shut(PathBuf),
-    /// Something about ours.
-    Ours(io::Error),
+    /// A local error.
+    Local(io::Error),
 }
 
-impl From<Unusable> for Trouble {
+impl From<Unusable> for DialError {
     fn from(unusable: Unusable) -> Self {
         match unusable {
-            Unusable::Myself => Trouble::Failed(DialFailure::SelfConnect),
-            Unusable::User(user) => Trouble::User(user),
-            Unusable::Shut(socket) => Trouble::Shut(socket),
+            Unusable::Myself => DialError::Failed(DialFailure::SelfConnect),
+            Unusable::User(user) => DialError::User(user),
+            Unusable::Shut(socket) => DialError::Shut(socket),
         }
     }
 }
 
-impl Trouble {
+impl DialError {
     /// Returns the failure for the machine.
     pub(in crate::driver) fn failure(&self) -> DialFailure {
         match self {
-            Trouble::Failed(failure) => *failure,
-            Trouble::User(_) => DialFailure::Impostor,
-            Trouble::Shut(_) => DialFailure::NotWritable,
-            Trouble::Ours(_) => DialFailure::Local,
+            DialError::Failed(failure) => *failure,
+            DialError::User(_) => DialFailure::Impostor,
+            DialError::Shut(_) => DialFailure::NotWritable,
+            DialError::Local(_) => DialFailure::Local,
         }
     }
 
@@ -115,10 +116,10 @@ impl Trouble {
     ) -> Result<Suspicion, Error> {
         let failure = self.failure();
         let (user, socket) = match self {
-            Trouble::Failed(_) => (None, None),
-            Trouble::User(user) => (Some(user), None),
-            Trouble::Shut(socket) => (None, Some(socket)),
-            Trouble::Ours(source) => return Err(Error::System { stage, source }),
+            DialError::Failed(_) => (None, None),
+            DialError::User(user) => (Some(user), None),
+            DialError::Shut(socket) => (None, Some(socket)),
+            DialError::Local(source) => return Err(Error::System { stage, source }),
         };
         let failure =
             suspicion::DialFailure::of(failure).ok_or_else(|| Error::missing("the reason of a dial that failed"))?;
@@ -129,21 +130,21 @@ impl Trouble {
 pub(in crate::driver) async fn within<T>(
     until: Instant,
     work: impl Future<Output = io::Result<T>>,
-) -> Result<T, Trouble> {
+) -> Result<T, DialError> {
     match timeout_at(until, work).await {
         Ok(result) => result.map_err(judge),
-        Err(_) => Err(Trouble::Failed(DialFailure::TimedOut)),
+        Err(_) => Err(DialError::Failed(DialFailure::TimedOut)),
     }
 }
 
 /// Classifies an error by `docs/protocol.md`, "Dial outcomes". An error that is not listed there is a local one.
-fn judge(error: io::Error) -> Trouble {
+fn judge(error: io::Error) -> DialError {
     use io::ErrorKind::*;
     match error.kind() {
         // There is no such socket.
-        NotFound | ConnectionRefused => Trouble::Failed(DialFailure::Refused),
-        TimedOut => Trouble::Failed(DialFailure::TimedOut),
-        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof => Trouble::Failed(DialFailure::Closed),
-        _ => Trouble::Ours(error),
+        NotFound | ConnectionRefused => DialError::Failed(DialFailure::Refused),
+        TimedOut => DialError::Failed(DialFailure::TimedOut),
+        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof => DialError::Failed(DialFailure::Closed),
+        _ => DialError::Local(error),
     }
 }

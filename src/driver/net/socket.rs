@@ -74,7 +74,7 @@ pub(crate) enum Incoming {
 }
 
 impl Listener {
-    /// Listens by this transport beside this point, and says where.
+    /// Listens by this transport beside this point, and returns where.
     ///
     /// A port does not replace a socket that failed for a reason the user can remove: all users of the machine can reach a
     /// port.

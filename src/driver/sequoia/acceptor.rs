@@ -95,10 +95,10 @@ impl ServerState {
     fn is_awaited(&self) -> bool {
         let mut pending = self.pending.borrow_mut();
         pending.retain(|client| client.strong_count() > 0);
-        let said = |client: Rc<PendingClient>| {
+        let has_sent = |client: Rc<PendingClient>| {
             client.received.get() || stream::has_received::<{ Cookie::LEN }>(&client.stream)
         };
-        listener::is_awaited(&self.listener) || pending.iter().filter_map(Weak::upgrade).any(said)
+        listener::is_awaited(&self.listener) || pending.iter().filter_map(Weak::upgrade).any(has_sent)
     }
 
     async fn let_in(&self, client: Rc<PendingClient>) -> Option<()> {
@@ -149,12 +149,12 @@ impl Handshake for ServerState {
 
 /// Receives a cookie, and not a byte more.
 pub(super) async fn receive_cookie(stream: &TcpStream) -> io::Result<Cookie> {
-    let (mut cookie, mut heard) = ([0; Cookie::LEN], 0);
-    while heard < cookie.len() {
+    let (mut cookie, mut received) = ([0; Cookie::LEN], 0);
+    while received < cookie.len() {
         stream.readable().await?;
-        match stream.try_read(&mut cookie[heard..]) {
+        match stream.try_read(&mut cookie[received..]) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => heard += read,
+            Ok(read) => received += read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }

@@ -25,7 +25,7 @@ use crate::proto::timing::EXIT_GRACE;
 use crate::service::Service;
 use crate::stage::Stage;
 
-/// A listener for a server to be, and the first connection to it, on which the cookie was said.
+/// A listener for a server to be, and the first connection to it, which carried the cookie.
 pub(super) struct Port {
     listener: TcpListener,
     introduction: TcpStream,
@@ -62,15 +62,15 @@ impl Child {
     /// Starts a process, with the listener as its standard input.
     pub(super) async fn spawn(service: &Service, port: Port) -> Result<Self, NoChild> {
         let began = Instant::now();
-        let ours = |error| NoChild::Ours(Error::System { stage: Stage::Spawn, source: error });
-        let (program, context) = (service.program().map_err(NoChild::Ours)?, &service.context);
-        let (errors, log_begin) = log::open(&service.log).map_err(NoChild::Ours)?;
+        let local = |error| NoChild::Local(Error::System { stage: Stage::Spawn, source: error });
+        let (program, context) = (service.program().map_err(NoChild::Local)?, &service.context);
+        let (errors, log_begin) = log::open(&service.log).map_err(NoChild::Local)?;
         let Port { listener, introduction } = port;
         // The thread first: once there is a child, nothing may keep it from being reaped.
-        let (reaper, exit) = Reaper::start().map_err(ours)?;
+        let (reaper, exit) = Reaper::start().map_err(local)?;
         let mut command = Command::new(&program.path);
         command.args(&program.args).args(context.to_sequoia_args()).current_dir(context.home());
-        command.stdin(Stdio::from(OwnedFd::from(listener))).stdout(errors.try_clone().map_err(ours)?).stderr(errors);
+        command.stdin(Stdio::from(OwnedFd::from(listener))).stdout(errors.try_clone().map_err(local)?).stderr(errors);
         let spawned = execute(&mut command, began + service.limits.start).await;
         let process = spawned.map_err(|error| NoChild::of(program, context, error))?;
         let pid = process.id();
@@ -88,14 +88,14 @@ impl Child {
 
     /// Waits until the child closes the connection on which it received the cookie, exits, or has used up its budget.
     pub(super) async fn received(&mut self, budget: Duration) -> Result<(), StartFailure> {
-        let (until, mut said) = (self.began + budget, [0; 64]);
+        let (until, mut bytes) = (self.began + budget, [0; 64]);
         let mut exited = None;
         let introduced = tokio::select! {
             biased;
-            end = self.introduction.read(&mut said) => match end {
+            end = self.introduction.read(&mut bytes) => match end {
                 Ok(0) => Introduced::Closed,
-                Ok(bytes) => Introduced::Spoke(bytes),
-                // The exit and the end of its sockets race: the exit says more, so it has a moment.
+                Ok(read) => Introduced::Sent(read),
+                // The exit and the end of its sockets race: the exit explains more, so it has a moment.
                 Err(_) => {
                     exited = timeout(EXIT_GRACE, &mut self.exit).await.ok().and_then(Result::ok).flatten();
                     Introduced::Broken

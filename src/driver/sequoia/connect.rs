@@ -6,7 +6,7 @@ use tracing::Instrument;
 use super::super::effects::{Effects, NoChild};
 use super::super::files::point::Guard;
 use super::super::here::serve_here;
-use super::super::net::dial::Trouble;
+use super::super::net::dial::DialError;
 use super::super::net::socket;
 use super::super::report::{Report, start_error};
 use super::super::system::System;
@@ -110,16 +110,16 @@ async fn drive(service: &Service, goal: Goal, report: &mut Report) -> Result<End
                         held.stream = Some(stream);
                         s.connected()
                     }
-                    Err(trouble) => {
-                        let failure = held.hang_up(service, s.record(), trouble, report);
+                    Err(error) => {
+                        let failure = held.hang_up(service, s.record(), error, report);
                         s.failed(failure)
                     }
                 }
             }
             Step::SendCookie(s) => match system.send(held.stream()?, s.record().cookie.expose(), until).await {
                 Ok(()) => s.sent(),
-                Err(trouble) => {
-                    let failure = held.hang_up(service, s.record(), trouble, report);
+                Err(error) => {
+                    let failure = held.hang_up(service, s.record(), error, report);
                     s.failed(failure)
                 }
             },
@@ -148,7 +148,7 @@ async fn drive(service: &Service, goal: Goal, report: &mut Report) -> Result<End
                         failure = Some((StartFailure::CannotExecute(error), None));
                         s.cannot_execute()
                     }
-                    Err(NoChild::Ours(error)) => return Err(error),
+                    Err(NoChild::Local(error)) => return Err(error),
                 }
             }
             Step::Await(s) => {
@@ -222,7 +222,7 @@ fn finish(
             failure.map_or_else(|| Error::missing("the failure"), |failure| Error::Start(Box::new(failure)))
         }
         Done::TooLate => report.too_late(service),
-        Done::Trouble => report.take_trouble().unwrap_or_else(|| Error::missing("the error")),
+        Done::Trouble => report.take_local_error().unwrap_or_else(|| Error::missing("the error")),
     })
 }
 
@@ -252,9 +252,9 @@ impl Held {
     }
 
     /// Ends a dial, and tells what it came to.
-    fn hang_up(&mut self, service: &Service, record: &Record, trouble: Trouble, report: &mut Report) -> DialFailure {
+    fn hang_up(&mut self, service: &Service, record: &Record, error: DialError, report: &mut Report) -> DialFailure {
         self.stream = None;
-        report.hung_up(trouble, None, socket::endpoint(&service.point, record.address()))
+        report.hung_up(error, None, socket::endpoint(&service.point, record.address()))
     }
 }
 

@@ -22,10 +22,9 @@ pub(in crate::driver) async fn inspect(service: &Service) -> Result<Status, Erro
             let address = record.address();
             match dial::connect(&service.point, address, Instant::now() + service.limits.patience).await {
                 Ok(_) => dialled(address, Ok(())),
-                Err(trouble) => {
-                    let failure = trouble.failure();
-                    suspicion =
-                        Some(trouble.suspicion(None, socket::endpoint(&service.point, address), Stage::Dial)?);
+                Err(error) => {
+                    let failure = error.failure();
+                    suspicion = Some(error.suspicion(None, socket::endpoint(&service.point, address), Stage::Dial)?);
                     dialled(address, Err(failure))
                 }
             }

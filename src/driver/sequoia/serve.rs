@@ -113,7 +113,7 @@ impl Server<'_, Sequoia> {
                         // The client that sent the cookie may be gone.
                         let _ = stream::reset_at_close(&introduction, false);
                     }
-                    s.said()
+                    s.closed()
                 }
                 Step::Listen(s) => match socket::loopback() {
                     Ok(listener) => {

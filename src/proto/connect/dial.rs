@@ -35,8 +35,8 @@ impl Dialing {
         };
         attempt.waited &= attempt.suspect.as_ref() == Some(&record);
         match (failure.class(), how) {
-            (Class::Ours | Class::Incompatible, DialMode::Holding) => unlock(Then::Done(end)),
-            (Class::Ours | Class::Incompatible, DialMode::Free | DialMode::Again) => Step::Done(end),
+            (Class::Local | Class::Incompatible, DialMode::Holding) => unlock(Then::Done(end)),
+            (Class::Local | Class::Incompatible, DialMode::Free | DialMode::Again) => Step::Done(end),
             (Class::Suspicion, DialMode::Holding) => {
                 attempt.suspect = Some(record.clone());
                 let row = attempt.row_of(&record);

@@ -141,7 +141,7 @@ pub enum DialFailure {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Class {
     /// A local error. It shows nothing about the server.
-    Ours,
+    Local,
     /// The server may be dead: a reason to probe the lifetime lock, but no proof.
     Suspicion,
     /// A live server that this client cannot use.
@@ -161,7 +161,7 @@ impl DialFailure {
     /// Returns the class of this failure: `docs/protocol.md`, "Dial outcomes".
     pub const fn class(self) -> Class {
         match self {
-            DialFailure::Local => Class::Ours,
+            DialFailure::Local => Class::Local,
             DialFailure::Refused
             | DialFailure::NotWritable
             | DialFailure::SelfConnect

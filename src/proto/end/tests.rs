@@ -113,10 +113,10 @@ fn each_result_record_and_lock_has_its_meaning() {
             _ => 2,
         };
         seen[expected] += 1;
-        match (expected, heard(&look)) {
-            (0, Heard::Silence(record, _)) => assert_eq!(at!(next, Identify).record(), record),
-            (1, Heard::NotKnown) => assert!(matches!(next, Step::Backoff(_)), "{look:?}"),
-            (2, Heard::Else) => assert_eq!(next, Step::Done(Done::LeftAlone), "{look:?}"),
+        match (expected, meaning(&look)) {
+            (0, Meaning::NoAnswer(record, _)) => assert_eq!(at!(next, Identify).record(), record),
+            (1, Meaning::Unknown) => assert!(matches!(next, Step::Backoff(_)), "{look:?}"),
+            (2, Meaning::Other) => assert_eq!(next, Step::Done(Done::LeftAlone), "{look:?}"),
             (_, meaning) => panic!("{look:?} is {meaning:?}"),
         }
     }

@@ -182,7 +182,7 @@ impl Lock {
             Means::Held => Step::Read(Read { attempt }),
             Means::NoPoint if attempt.goal == Attempt::INTERNAL => Step::Done(Done::Internal),
             Means::Later | Means::NoPoint => Step::Backoff(Backoff { attempt, silent: false }),
-            Means::Trouble => Step::Done(Done::Trouble),
+            Means::LocalError => Step::Done(Done::Trouble),
         }
     }
 }
@@ -212,13 +212,13 @@ pub enum Class {
     /// The failure shows nothing about the server.
     Unknown,
     /// A local error.
-    Ours,
+    Local,
 }
 
 /// Returns the class of a failure. A socket that is connected to itself shows that no process listens at the port.
 pub const fn class(failure: DialFailure) -> Class {
     match failure {
-        DialFailure::Local => Class::Ours,
+        DialFailure::Local => Class::Local,
         DialFailure::Refused | DialFailure::Closed | DialFailure::SelfConnect => Class::Dead,
         DialFailure::NotWritable
         | DialFailure::TimedOut
@@ -235,7 +235,7 @@ impl Attempt {
         match class(failure) {
             Class::Dead => self.without_a_server(),
             Class::Unknown => self.turned_away(|attempt| Then::Backoff(attempt, true)),
-            Class::Ours => unlock(Then::Done(Done::Trouble)),
+            Class::Local => unlock(Then::Done(Done::Trouble)),
         }
     }
 }
@@ -360,7 +360,7 @@ pub enum Introduced {
     /// The child closed the connection, so it has received the cookie.
     Closed,
     /// The child sent this many bytes. No server of the dialect sends any.
-    Spoke(usize),
+    Sent(usize),
     /// The connection broke, as it does when a child exits.
     Broken,
     /// The child exited.
@@ -374,7 +374,7 @@ impl Introduced {
     pub const fn failure(self) -> Option<Why<'static>> {
         match self {
             Introduced::Closed => None,
-            Introduced::Spoke(bytes) => Some(Why::Nonsense { bytes }),
+            Introduced::Sent(bytes) => Some(Why::Nonsense { bytes }),
             Introduced::Broken | Introduced::Exited => Some(Why::Exited),
             Introduced::Overdue => Some(Why::Overdue),
         }

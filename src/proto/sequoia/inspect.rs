@@ -41,7 +41,7 @@ pub const fn dialled(address: Address, dial: Result<(), DialFailure>) -> Verdict
         Ok(()) => Verdict::Listening(address),
         Err(failure) => match class(failure) {
             Class::Dead => Verdict::Gone,
-            Class::Unknown | Class::Ours => Verdict::Unknown(failure),
+            Class::Unknown | Class::Local => Verdict::Unknown(failure),
         },
     }
 }

@@ -125,7 +125,7 @@ pub struct Ready(());
 
 impl Ready {
     /// The connection is closed, and the gate is open.
-    pub fn said(self) -> Step {
+    pub fn closed(self) -> Step {
         Step::Serving(serving::Step::registered())
     }
 }

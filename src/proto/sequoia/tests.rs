@@ -133,7 +133,7 @@ fn only_refused_and_reset_mean_that_a_server_of_the_dialect_is_dead() {
         (DialFailure::Impostor, Class::Unknown),
         (DialFailure::Unsupported(no), Class::Unknown),
         (DialFailure::TooNew, Class::Unknown),
-        (DialFailure::Local, Class::Ours),
+        (DialFailure::Local, Class::Local),
     ] {
         assert_eq!(class(failure), expected, "{failure:?}");
         let dial = reading(EXTERNAL, found(1));
@@ -143,7 +143,7 @@ fn only_refused_and_reset_mean_that_a_server_of_the_dialect_is_dead() {
         {
             match expected {
                 Class::Dead => assert_eq!(step.name(), "Clear"),
-                Class::Ours => {
+                Class::Local => {
                     assert_eq!(path! { step; Unlock POINT => unlocked(); }, Step::Done(Done::Trouble));
                 }
                 Class::Unknown => {
@@ -172,7 +172,7 @@ fn a_busy_point_is_tried_again_and_is_not_a_silent_server() {
 fn only_a_closed_first_connection_shows_that_a_child_has_its_cookie() {
     for (introduced, failure) in [
         (Introduced::Closed, None),
-        (Introduced::Spoke(7), Some(Why::Nonsense { bytes: 7 })),
+        (Introduced::Sent(7), Some(Why::Nonsense { bytes: 7 })),
         (Introduced::Broken, Some(Why::Exited)),
         (Introduced::Exited, Some(Why::Exited)),
         (Introduced::Overdue, Some(Why::Overdue)),
@@ -286,7 +286,7 @@ fn a_sequoia_server_without_a_cookie_or_a_handler_ends() {
 #[test]
 fn a_sequoia_server_serves_after_it_got_its_cookie_or_wrote_its_record() {
     let received = starting! { serve::Step::new(Starter::Client);
-        ReceiveCookie false => received(); Build false => built(); Ready false => said();
+        ReceiveCookie false => received(); Build false => built(); Ready false => closed();
     };
     let wrote = starting! { serve::Step::new(Starter::Hand);
         Build true => built(); Listen true => listening(); Write true => written();

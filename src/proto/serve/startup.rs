@@ -93,7 +93,7 @@ pub struct Ready(pub(super) ());
 
 impl Ready {
     /// The message was sent.
-    pub fn said(self) -> Step {
+    pub fn replied(self) -> Step {
         Step::Registered(Registered(()))
     }
 }
@@ -128,7 +128,7 @@ pub struct Refuse {
 
 impl Refuse {
     /// The message was sent, or the spawner is gone.
-    pub fn said(self) -> Step {
+    pub fn replied(self) -> Step {
         Step::Serving(serving::Step::gives_up(self.done))
     }
 }

@@ -36,7 +36,7 @@ fn serving() -> Step {
         Claim NOTHING => claimed();
         Build LIFE => built();
         Listen LIFE => listening();
-        Ready LIFE => said();
+        Ready LIFE => replied();
         Registered LIFE => registered();
     }
 }
@@ -77,7 +77,7 @@ fn a_server_without_the_lifetime_lock_is_busy_and_builds_nothing() {
     let spawned = path! { Step: Step::new(Starter::Spawner);
         Watch NOTHING => ordered();
         Claim NOTHING => busy();
-        Refuse NOTHING => said();
+        Refuse NOTHING => replied();
     };
     assert_eq!(spawned, Serving::Done(Done::Busy).into());
     let by_hand = path! { Step: Step::new(Starter::Hand); Claim POINT => busy(); };
@@ -101,8 +101,8 @@ fn a_spawned_server_reports_its_failure_before_it_unlocks() {
     let no_handler = path! { Step: claimed.clone(); Build LIFE => failed(); };
     let no_port = path! { Step: claimed; Build LIFE => built(); Listen LIFE => failed(); };
     for step in [no_handler, no_port] {
-        let said = path! { Step: step; Refuse LIFE => said(); };
-        let done = path! { Serving: serving_machine(said); Release LIFE => released(); };
+        let refused = path! { Step: step; Refuse LIFE => replied(); };
+        let done = path! { Serving: serving_machine(refused); Release LIFE => released(); };
         assert_eq!(done, Serving::Done(Done::Failed));
     }
 }
@@ -206,10 +206,10 @@ fn answers(step: &Step, world: &World) -> Vec<(Step, World)> {
             // A server without a port drops its handler.
             vec![(s.clone().listening(), like(|w| w.listening = true)), (s.failed(), like(|w| w.handler = false))]
         }
-        Step::Ready(s) => vec![(s.said(), same())],
+        Step::Ready(s) => vec![(s.replied(), same())],
         Step::Registered(s) => vec![(s.registered(), like(World::register))],
         Step::Write(s) => vec![(s.written(), like(World::register))],
-        Step::Refuse(s) => vec![(s.said(), same())],
+        Step::Refuse(s) => vec![(s.replied(), same())],
         Step::Serving(Serving::Done(_)) => return vec![],
         Step::Serving(step) => serves(step, world).into_iter().map(|(step, world)| (step.into(), world)).collect(),
     };

@@ -126,7 +126,7 @@ impl World {
 
     fn client_steps(&self, who: usize, next: &mut Vec<World>) {
         let Some(step) = self.clients[who].step.clone() else { return };
-        let mut say = |step: Step, change: &dyn Fn(&mut World)| {
+        let mut step_to = |step: Step, change: &dyn Fn(&mut World)| {
             let mut world = self.clone();
             world.clients[who].step = Some(step);
             change(&mut world);
@@ -136,52 +136,54 @@ impl World {
         let fresh = u8::try_from(self.servers.len()).unwrap() + 1;
         let child = self.clients[who].child;
         match step {
-            Step::Lock(s) if self.lock.is_none() => say(s.tried(Tried::Locked), &|w| w.lock = Some(Who::Client(who))),
-            Step::Lock(s) => say(s.tried(Tried::Busy), &same),
-            Step::Read(s) => say(s.found(self.found()), &same),
+            Step::Lock(s) if self.lock.is_none() => {
+                step_to(s.tried(Tried::Locked), &|w| w.lock = Some(Who::Client(who)))
+            }
+            Step::Lock(s) => step_to(s.tried(Tried::Busy), &same),
+            Step::Read(s) => step_to(s.found(self.found()), &same),
             Step::Dial(s) => {
                 if self.left.silence > 0 {
-                    say(s.clone().failed(DialFailure::TimedOut), &|w| w.left.silence -= 1);
+                    step_to(s.clone().failed(DialFailure::TimedOut), &|w| w.left.silence -= 1);
                 }
                 let there = self.listens(s.record());
-                say(if there { s.connected() } else { s.failed(DialFailure::Refused) }, &same);
+                step_to(if there { s.connected() } else { s.failed(DialFailure::Refused) }, &same);
             }
             Step::SendCookie(s) => {
                 let record = s.record().clone();
                 if self.listens(&record) {
-                    say(s.sent(), &|w| {
+                    step_to(s.sent(), &|w| {
                         w.servers.get_mut(&u8::try_from(record.port.get()).unwrap()).unwrap().queue.push(who);
                     });
                 } else {
                     // The server died since. The client may not notice that the connection is reset.
-                    say(s.clone().failed(DialFailure::Closed), &same);
-                    say(s.sent(), &same);
+                    step_to(s.clone().failed(DialFailure::Closed), &same);
+                    step_to(s.sent(), &same);
                 }
             }
-            Step::Clear(s) => say(s.cleared(drawn(fresh)), &|w| w.write(Who::Client(who), Point::Empty)),
-            Step::Introduce(s) => say(s.introduced(record(fresh)), &same),
-            Step::Spawn(s) => say(s.spawned(), &|w| {
+            Step::Clear(s) => step_to(s.cleared(drawn(fresh)), &|w| w.write(Who::Client(who), Point::Empty)),
+            Step::Introduce(s) => step_to(s.introduced(record(fresh)), &same),
+            Step::Spawn(s) => step_to(s.spawned(), &|w| {
                 w.start(fresh, Starter::Client);
                 w.clients[who].child = Some(fresh);
             }),
             Step::Await(s) => match self.servers[&child.unwrap()].step {
-                None => say(s.failed(), &same),
+                None => step_to(s.failed(), &same),
                 Some(serve::Step::ReceiveCookie(_) | serve::Step::Build(_) | serve::Step::Ready(_)) => {}
                 Some(serve::Step::Serving(Serving::Release(_) | Serving::Done(_))) => {}
-                Some(_) => say(s.received(), &same),
+                Some(_) => step_to(s.received(), &same),
             },
-            Step::Write(s) => say(s.written(), &|w| {
+            Step::Write(s) => step_to(s.written(), &|w| {
                 w.write(Who::Client(who), Point::Of(child.unwrap()));
                 w.clients[who].child = None;
             }),
-            Step::Kill(s) => say(s.killed(), &|w| {
+            Step::Kill(s) => step_to(s.killed(), &|w| {
                 w.kill(child.unwrap());
                 w.clients[who].child = None;
             }),
-            Step::Unlock(s) => say(s.unlocked(), &|w| w.lock = None),
-            Step::Backoff(s) => say(s.elapsed(), &same),
+            Step::Unlock(s) => step_to(s.unlocked(), &|w| w.lock = None),
+            Step::Backoff(s) => step_to(s.elapsed(), &same),
             // The client becomes a server here, and passes its lock on to it.
-            Step::Done(Done::Start) => say(Step::Done(Done::Internal), &|w| {
+            Step::Done(Done::Start) => step_to(Step::Done(Done::Internal), &|w| {
                 w.start(fresh, Starter::Hand);
                 w.lock = Some(Who::Server(fresh));
             }),
@@ -193,7 +195,7 @@ impl World {
         let server = &self.servers[&number];
         let Some(step) = server.step.clone() else { return };
         let me = Who::Server(number);
-        let mut say = |step: serve::Step, change: &dyn Fn(&mut World)| {
+        let mut step_to = |step: serve::Step, change: &dyn Fn(&mut World)| {
             let mut world = self.clone();
             world.servers.get_mut(&number).unwrap().step = Some(step);
             change(&mut world);
@@ -202,26 +204,26 @@ impl World {
         let same = |_: &mut World| ();
         let serves = |w: &mut World| w.servers.get_mut(&number).unwrap().gate.open();
         if server.gate.is_open() && !server.queue.is_empty() {
-            say(step.clone(), &|w| w.admit(number));
+            step_to(step.clone(), &|w| w.admit(number));
         }
         if !server.inside.is_empty() {
-            say(step.clone(), &|w| {
+            step_to(step.clone(), &|w| {
                 let server = w.servers.get_mut(&number).unwrap();
                 server.inside.pop();
                 server.gate.leave();
             });
         }
         match step {
-            serve::Step::ReceiveCookie(s) => say(s.received(), &same),
+            serve::Step::ReceiveCookie(s) => step_to(s.received(), &same),
             serve::Step::Build(s) => {
                 if self.left.fail > 0 {
-                    say(s.clone().failed(), &|w| w.left.fail -= 1);
+                    step_to(s.clone().failed(), &|w| w.left.fail -= 1);
                 }
-                say(s.built(), &same);
+                step_to(s.built(), &same);
             }
-            serve::Step::Ready(s) => say(s.said(), &serves),
-            serve::Step::Listen(s) => say(s.listening(), &|w| w.servers.get_mut(&number).unwrap().listens = true),
-            serve::Step::Write(s) => say(s.written(), &|w| {
+            serve::Step::Ready(s) => step_to(s.closed(), &serves),
+            serve::Step::Listen(s) => step_to(s.listening(), &|w| w.servers.get_mut(&number).unwrap().listens = true),
+            serve::Step::Write(s) => step_to(s.written(), &|w| {
                 w.write(me, Point::Of(number));
                 serves(w);
             }),
@@ -232,7 +234,7 @@ impl World {
     fn serving_steps(&self, number: u8, step: Serving, next: &mut Vec<World>) {
         let server = &self.servers[&number];
         let me = Who::Server(number);
-        let mut say = |step: Serving, change: &dyn Fn(&mut World)| {
+        let mut step_to = |step: Serving, change: &dyn Fn(&mut World)| {
             let mut world = self.clone();
             world.servers.get_mut(&number).unwrap().step = Some(step.into());
             change(&mut world);
@@ -243,21 +245,21 @@ impl World {
         match step {
             Serving::Serve(s) => {
                 if checked != Checked::Mine {
-                    say(s.clone().check(), &same);
+                    step_to(s.clone().check(), &same);
                 }
                 if self.left.idle > 0 && server.gate.counted() == 0 {
-                    say(s.clone().idle(), &|w| w.left.idle -= 1);
+                    step_to(s.clone().idle(), &|w| w.left.idle -= 1);
                 }
                 if self.left.requested > 0 {
-                    say(s.requested(), &|w| w.left.requested -= 1);
+                    step_to(s.requested(), &|w| w.left.requested -= 1);
                 }
             }
-            Serving::Check(s) => say(s.checked(checked), &same),
-            Serving::Lock(s) if self.lock.is_none() => say(s.got(), &|w| w.lock = Some(me)),
-            Serving::Lock(s) => say(s.busy(), &same),
-            Serving::Backoff(s) => say(s.elapsed(), &same),
-            Serving::Recheck(s) => say(s.checked(checked), &same),
-            Serving::Restore(s) => say(s.restored(), &|w| w.write(me, Point::Of(number))),
+            Serving::Check(s) => step_to(s.checked(checked), &same),
+            Serving::Lock(s) if self.lock.is_none() => step_to(s.got(), &|w| w.lock = Some(me)),
+            Serving::Lock(s) => step_to(s.busy(), &same),
+            Serving::Backoff(s) => step_to(s.elapsed(), &same),
+            Serving::Recheck(s) => step_to(s.checked(checked), &same),
+            Serving::Restore(s) => step_to(s.restored(), &|w| w.write(me, Point::Of(number))),
             Serving::Look(s) => {
                 let mut world = self.clone();
                 while !world.servers[&number].queue.is_empty() {
@@ -267,20 +269,20 @@ impl World {
                 server.step = Some(if server.gate.look(s.why()) { s.shut() } else { s.counted() }.into());
                 next.push(world);
             }
-            Serving::Withdraw(s) => say(s.withdrawn(), &|w| {
+            Serving::Withdraw(s) => step_to(s.withdrawn(), &|w| {
                 if w.point == Point::Of(number) {
                     w.write(me, Point::Empty);
                 }
             }),
-            Serving::Close(s) => say(s.closed(), &|w| {
+            Serving::Close(s) => step_to(s.closed(), &|w| {
                 let server = w.servers.get_mut(&number).unwrap();
                 (server.listens, server.queue) = (false, Vec::new());
             }),
-            Serving::Unlock(s) => say(s.unlocked(), &|w| w.lock = None),
+            Serving::Unlock(s) => step_to(s.unlocked(), &|w| w.lock = None),
             // The dialect has no life file.
             Serving::Reclaim(_) => unreachable!("the dialect has no life file to lose"),
-            Serving::Drain(s) => say(s.drained(), &same),
-            Serving::Release(s) => say(s.released(), &same),
+            Serving::Drain(s) => step_to(s.drained(), &same),
+            Serving::Release(s) => step_to(s.released(), &same),
             Serving::Done(_) => {
                 let mut world = self.clone();
                 world.kill(number);
@@ -299,14 +301,14 @@ impl World {
     }
 
     fn faults(&self, next: &mut Vec<World>) {
-        let mut say = |change: &dyn Fn(&mut World)| {
+        let mut fault = |change: &dyn Fn(&mut World)| {
             let mut world = self.clone();
             change(&mut world);
             next.push(world);
         };
         for (who, client) in self.clients.iter().enumerate() {
             if self.left.kill_client > 0 && client.step.as_ref().is_some_and(|step| !matches!(step, Step::Done(_))) {
-                say(&|w| {
+                fault(&|w| {
                     (w.clients[who].step, w.clients[who].child) = (None, None);
                     w.left.kill_client -= 1;
                     if w.lock == Some(Who::Client(who)) {
@@ -317,7 +319,7 @@ impl World {
         }
         for (number, server) in &self.servers {
             if self.left.kill_server > 0 && server.step.is_some() {
-                say(&|w| {
+                fault(&|w| {
                     w.kill(*number);
                     w.left.kill_server -= 1;
                 });
@@ -325,7 +327,7 @@ impl World {
         }
         if self.left.damage > 0 {
             for point in [Point::Empty, Point::Damaged] {
-                say(&|w| (w.point, w.left.damage) = (point, w.left.damage - 1));
+                fault(&|w| (w.point, w.left.damage) = (point, w.left.damage - 1));
             }
         }
     }

@@ -95,7 +95,7 @@ async fn a_panic_of_the_handler_ends_the_connection_with_an_error() {
 }
 
 #[tokio::test]
-async fn a_bootstrapped_connection_says_how_it_ended() {
+async fn a_bootstrapped_connection_reports_how_it_ended() {
     LocalSet::new()
         .run_until(async {
             let rpc = counting().await.bootstrap::<counter::Client>();
@@ -127,7 +127,7 @@ async fn the_error_of_a_lost_connection_names_its_server() {
 }
 
 #[tokio::test]
-async fn a_call_that_fails_is_an_error_with_what_the_service_said() {
+async fn a_call_that_fails_is_an_error_with_the_services_text() {
     struct Broken;
     impl counter::Server for Broken {
         async fn increment(

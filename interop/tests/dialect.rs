@@ -63,7 +63,7 @@ trials![
     each_client_replaces_a_server_that_was_killed,
     each_client_replaces_what_it_cannot_read,
     each_crate_writes_the_same_record,
-    each_server_is_told_the_same_of_its_context,
+    each_server_receives_the_same_context,
     our_server_goes_by_the_context_of_their_client,
     a_native_descriptor_leaves_their_point_alone,
     our_descriptor_of_the_dialect_leaves_a_native_point_alone,
@@ -71,7 +71,7 @@ trials![
     twenty_clients_of_both_crates_at_once_share_one_server_of_either,
     our_server_serves_their_clients_side_by_side,
     our_client_waits_for_its_turn_at_their_server,
-    our_server_by_hand_beside_theirs_says_that_one_runs,
+    our_server_by_hand_beside_theirs_reports_that_one_runs,
     their_server_by_hand_beside_ours_sees_that_one_runs,
     no_client_of_theirs_is_lost_to_an_idle_server_of_ours,
     a_server_of_ours_whose_point_they_empty_writes_its_record_again,
@@ -393,7 +393,7 @@ fn each_crate_writes_the_same_record() {
     }
 }
 
-fn each_server_is_told_the_same_of_its_context() {
+fn each_server_receives_the_same_context() {
     let home = Home::new();
     let expected = |home: &Home, ephemeral| {
         format!("--home {} --lib {} --ephemeral {ephemeral} --socket 0", home.path().display(), home.lib().display())
@@ -554,7 +554,7 @@ fn our_client_waits_for_its_turn_at_their_server() {
     });
 }
 
-fn our_server_by_hand_beside_theirs_says_that_one_runs() {
+fn our_server_by_hand_beside_theirs_reports_that_one_runs() {
     for server in BOTH {
         let home = Home::new();
         home.ask(Theirs, server);

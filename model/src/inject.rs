@@ -63,7 +63,7 @@ impl World {
         match step {
             Step::Probe(_) | Step::Verify(_) | Step::Confirm(_) | Step::Fallback(_) => {}
             Step::Kill(_) | Step::Unlock(_) | Step::Backoff(_) | Step::Wait(_) | Step::Done(_) => {}
-            step => faults.push(Fault::Shortage, "Trouble", me, |world| world.troubled(c, step.clone())),
+            step => faults.push(Fault::Shortage, "Trouble", me, |world| world.local_error(c, step.clone())),
         }
     }
 
@@ -87,7 +87,7 @@ impl World {
 
     /// A local error. In a dial the machine decides what follows, including the unlock at its end; elsewhere the client
     /// gives up.
-    fn troubled(&mut self, c: usize, step: Step) {
+    fn local_error(&mut self, c: usize, step: Step) {
         let next = match step {
             Step::Dial(step) => step.failed(DialFailure::Local),
             Step::Hello(step) => step.failed(DialFailure::Local),

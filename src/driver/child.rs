@@ -189,7 +189,7 @@ mod tests {
     use crate::proto::start::LINE_MAX;
 
     #[tokio::test(start_paused = true)]
-    async fn a_line_is_awaited_for_no_more_bytes_than_it_may_have() {
+    async fn a_line_is_read_up_to_its_length_limit() {
         let mut reply = LineBuffer::new();
         let endless = &mut tokio::io::repeat(b'.');
         let end = timeout(Duration::from_secs(1), listen(&mut reply, endless)).await.expect("it has an end");

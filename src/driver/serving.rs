@@ -187,7 +187,7 @@ impl<'a, E: Effects> Server<'a, E> {
             );
             debug_assert_eq!(step.holds().lock, self.point.is_some(), "at {}", step.name());
             debug_assert!(self.effects.holds_life().is_none_or(|life| life == step.holds().life), "at {}", step.name());
-            self.tries.comes_to(&step, now());
+            self.tries.record(&step, now());
             step = match step {
                 Step::Serve(s) => s.due(self.wait().await?),
                 Step::Check(s) => s.checked(self.check()?),

@@ -133,7 +133,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_server_goes_on_only_at_the_line_that_says_registered() {
+    fn a_server_continues_only_at_the_line_registered() {
         let after = |line: &str| watched(&[&order(LONG)[..], line.as_bytes()].concat(), LONG);
         assert_eq!(after(REGISTERED), (true, true, false));
         for other in ["\n", "hello\n", "Registered\n", "registered \n", "registered\r\n"] {

@@ -132,7 +132,7 @@ fn the_causes_stand_behind_the_message_where_they_are_asked_for() {
 }
 
 #[test]
-fn what_a_main_prints_has_the_message_the_causes_and_what_to_do() {
+fn a_main_prints_the_message_the_causes_and_the_remedy() {
     let error = Error::file(Path::new("/home/counter"), denied());
     let what = "cannot use /home/counter (give yourself the right to it, or use another home)";
     assert_eq!(format!("{error:?}"), format!("{what}\n\nCaused by:\n    Permission denied (os error 13)"));
@@ -143,7 +143,7 @@ fn what_a_main_prints_has_the_message_the_causes_and_what_to_do() {
 }
 
 #[test]
-fn a_process_that_is_not_known_is_left_out_of_the_words() {
+fn a_process_that_is_not_known_is_left_out_of_the_text() {
     let error = Error::Unresponsive { pid: None, suspicion: suspicion(), waited: WAITED };
     assert!(error.to_string().starts_with("the server is alive and does not answer: "), "{error}");
     let error = Error::Unresponsive { pid: Pid::new(4711), suspicion: suspicion(), waited: WAITED };

@@ -49,7 +49,7 @@ fn run(round: &mut Round, clients: usize, finds: Finds) -> Result<Duration, Stri
     })?;
     match finds {
         Finds::DamagedRecord => {
-            fs::write(round.point(), b"rendezvous with nobody").map_err(|error| error.to_string())?
+            fs::write(round.point(), b"rendezvous with no server").map_err(|error| error.to_string())?
         }
         Finds::Retirement => {
             let (client, old) = before.expect("there is a server");

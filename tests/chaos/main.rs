@@ -53,7 +53,7 @@ fn trials() -> Vec<Trial> {
     trials![
         a_herd_under_faults_ends_with_one_server_and_leaves_nothing,
         clients_at_once_share_one_server_whatever_they_find,
-        a_server_is_replaced_under_load_and_nobody_who_works_notices,
+        a_server_is_replaced_under_load_without_a_failed_call,
     ]
 }
 
@@ -68,7 +68,7 @@ fn clients_at_once_share_one_server_whatever_they_find() -> Result<(), String> {
         .try_for_each(|finds| herd::herd(20, finds).map(drop).map_err(|error| format!("{finds:?}: {error}")))
 }
 
-fn a_server_is_replaced_under_load_and_nobody_who_works_notices() -> Result<(), String> {
+fn a_server_is_replaced_under_load_without_a_failed_call() -> Result<(), String> {
     herd::replacement(10).map(drop)
 }
 

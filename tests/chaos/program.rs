@@ -148,7 +148,7 @@ async fn client(args: &[String]) {
     inject::step(Role::Connect, "Leave");
     let outcome = connection.outcome();
     let internal = matches!(outcome.origin, Origin::JoinedInternal | Origin::StartedInternal);
-    let pid = outcome.pid.expect("a server says its process");
+    let pid = outcome.pid.expect("a server reports its PID");
     send(&format!("connected {pid} {} {outcome}", if internal { "internal" } else { "external" }));
     let mut stream = connection.into_stream();
     if has("works") {

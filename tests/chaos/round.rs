@@ -173,7 +173,7 @@ impl Round {
         match self.plan.before {
             Before::Nothing => fs::remove_dir_all(self.home()).expect("the home is ours"),
             Before::DeadRecord => {}
-            Before::Nonsense => fs::write(self.point(), b"rendezvous with nobody").expect("the point is ours"),
+            Before::Nonsense => fs::write(self.point(), b"rendezvous with no server").expect("the point is ours"),
             Before::Server => {
                 let client = self.start("@client", &self.arguments(self.plan.idle, 4, 7), &[]);
                 self.await_state(client, |state| *state == State::Ended)?;

@@ -32,7 +32,7 @@ fn main() {
         .map(|at| Trial::test(SLICES[at].0.name, move || Ok(is_as_kept(SLICES[at].0.name, seen(at)?)?)))
         .collect();
     trials.push(Trial::test("together_they_take_every_action_and_come_to_every_end", || Ok(all_is_covered()?)));
-    trials.push(Trial::test("who_takes_a_live_servers_socket_away_is_found_out", || Ok(cut_off()?)));
+    trials.push(Trial::test("a_removed_socket_of_a_live_server_is_a_violation", || Ok(cut_off()?)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 

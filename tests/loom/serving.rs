@@ -28,7 +28,7 @@ fn retires(admission: &Admission) {
 }
 
 #[test]
-fn nobody_is_welcomed_by_a_server_that_went_idle() {
+fn a_server_that_went_idle_welcomes_no_client() {
     explore(3, || {
         let admission = open();
         let client = |admission: Arc<Admission>| {
@@ -85,7 +85,7 @@ fn a_reason_to_stay_outlives_its_client() {
 }
 
 #[test]
-fn a_server_asked_to_retire_takes_nobody_new_and_drains_its_clients() {
+fn a_server_asked_to_retire_admits_no_new_client_and_drains() {
     explore(3, || {
         let (admission, shutdown) = (open(), Shutdown::new());
         let client = thread::spawn({

@@ -275,16 +275,16 @@ impl Attacker {
 
     fn by(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let says = BufReader::new(child.stdout.take().unwrap());
-        Attacker(child, says)
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Attacker(child, stdout)
     }
 
     /// Has it act once. Returns the number that it prints.
     pub fn next(&mut self) -> u64 {
         self.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        let mut said = String::new();
-        self.1.read_line(&mut said).unwrap();
-        said.trim().parse().unwrap()
+        let mut line = String::new();
+        self.1.read_line(&mut line).unwrap();
+        line.trim().parse().unwrap()
     }
 
     /// Has it fill the server with connections, as far as the server lets it.
@@ -387,7 +387,7 @@ fn no_attack_keeps_an_idle_server() {
     silent.crowd(server);
     flood.next();
     drop(client);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert_eq!(fs::read(home.point()).unwrap(), b"", "the record is withdrawn");
     assert!(flood.next() > 10, "the flood has reached the server");
 }
@@ -412,16 +412,16 @@ fn a_client_that_sends_byte_by_byte_gets_no_more_time() {
     let (address, deadline) = (home.address(), home.limits.handshake);
     thread::scope(|scope| {
         // From the first message on, or from the proof on. Sending all bytes would take seven seconds.
-        for (said, at_once, pace) in [(0, 0, 100), (HELLO, SERVER_PROOF, 220)] {
+        for (sent, at_once, pace) in [(0, 0, 100), (HELLO, SERVER_PROOF, 220)] {
             let address = &address;
             scope.spawn(move || {
                 let all = [&hello()[..], &[0xff; CLIENT_PROOF]].concat();
                 let began = Instant::now();
                 let mut stream = dial(address).unwrap();
                 stream.set_read_timeout(Some(Duration::from_millis(pace))).unwrap();
-                stream.write_all(&all[..said]).unwrap();
+                stream.write_all(&all[..sent]).unwrap();
                 stream.read_exact(&mut vec![0; at_once]).unwrap();
-                let mut bytes = all[said..].chunks(1);
+                let mut bytes = all[sent..].chunks(1);
                 // The read returns when the connection ends; otherwise it times out, and the next byte is due.
                 while matches!(uninterrupted(|| stream.read(&mut [0; SERVER_PROOF])), Ok(1..) | Err(_)) {
                     match bytes.next() {

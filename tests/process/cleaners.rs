@@ -46,7 +46,7 @@ fn a_server_whose_life_file_another_has_locked_retires() {
     let home = Home::new();
     let (server, _) = home.count();
     let locked = replace(&home, true);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert_eq!(home.record().pid(), server.pid(), "the retiring server leaves the record");
     drop(locked);
     assert!(matches!(home.try_count(&home.service()), Ok((outcome, 1)) if outcome.pid() != server.pid()));
@@ -78,8 +78,8 @@ fn a_client_gives_a_server_time_to_make_its_life_file_again() {
     let client = home.command(&["@client"]).env(trace::LOG, &log).spawn().unwrap();
     eventually("the client waits", || fs::read_to_string(&log).is_ok_and(|steps| steps.contains("Wait")));
     signal(server.pid(), Signal::CONT);
-    let said = printed(&client.wait_with_output().unwrap());
-    assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid()));
+    let stdout = printed(&client.wait_with_output().unwrap());
+    assert_eq!(stdout, format!("joined an external server: pid {}, count 2", server.pid()));
     home.retire();
 }
 
@@ -105,7 +105,7 @@ fn a_server_whose_home_is_removed_retires() {
     let home = Home::new();
     home.count();
     fs::remove_dir_all(home.path()).unwrap();
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 /// Cleaners remove files that were unused for days.

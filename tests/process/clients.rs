@@ -27,9 +27,9 @@ crate::trials![
     a_client_killed_at_any_step_leaves_no_process_and_no_obstacle,
     a_server_that_hangs_in_its_handler_ends_with_its_spawner,
     a_stopped_server_is_not_replaced_and_the_error_names_it,
-    a_client_short_of_descriptors_says_so_and_harms_nothing,
+    a_client_short_of_descriptors_reports_it_and_harms_nothing,
     a_client_that_was_short_of_descriptors_once_connects_afterwards,
-    the_outcome_tells_the_version_and_the_suspicions,
+    the_outcome_has_the_version_and_the_suspicions,
 ];
 
 fn a_server_is_started_where_there_is_none_and_joined_after_that() {
@@ -65,8 +65,8 @@ fn assert_one_server_counted_to_fifty(clients: Vec<Child>) -> u32 {
     let mut pids = Vec::new();
     let mut counts = Vec::new();
     for client in clients {
-        let said = printed(&client.wait_with_output().unwrap());
-        let (outcome, count) = said.rsplit_once(", count ").unwrap_or_else(|| panic!("{said}"));
+        let stdout = printed(&client.wait_with_output().unwrap());
+        let (outcome, count) = stdout.rsplit_once(", count ").unwrap_or_else(|| panic!("{stdout}"));
         pids.push(outcome.rsplit_once("pid ").unwrap().1.to_owned());
         counts.push(count.parse::<u32>().unwrap());
     }
@@ -92,16 +92,16 @@ fn fifty_clients_and_three_servers_by_hand_at_once_share_one_server() {
     assert!(servers.len() >= 2, "one of the three may be the server");
     for by_hand in servers {
         let output = by_hand.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        assert_eq!((output.status.code(), said), (Some(1), format!("a server is already running: pid {server}")));
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        assert_eq!((output.status.code(), stderr), (Some(1), format!("a server is already running: pid {server}")));
     }
     runtime().block_on(home.service().retire()).unwrap();
 }
 
 fn a_thousand_connects_dropped_anywhere_leave_nothing_behind() {
     let home = Home::new();
-    let said = printed(&output(home.command(&["@thousand"])));
-    assert!(said.contains("zombies 0\nleft over 0") && !said.contains("error"), "{said}");
+    let stdout = printed(&output(home.command(&["@thousand"])));
+    assert!(stdout.contains("zombies 0\nleft over 0") && !stdout.contains("error"), "{stdout}");
     // At most one registered server is left, and all locks are free.
     let (_, count) = home.count();
     assert_eq!(count, 1);
@@ -124,9 +124,9 @@ fn a_home_that_cannot_be_used_is_named() {
         command.arg("@client").env_remove("HOME").env_remove("XDG_DATA_HOME").stderr(Stdio::piped());
         command
     };
-    let said = output(homeless);
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.contains("set HOME or XDG_DATA_HOME, or give --home DIRECTORY"), "{said}");
+    let output = output(homeless);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("set HOME or XDG_DATA_HOME, or give --home DIRECTORY"), "{stderr}");
 }
 
 fn a_connect_works_in_every_kind_of_runtime() {
@@ -222,7 +222,7 @@ fn a_server_that_hangs_in_its_handler_ends_with_its_spawner() {
     let client = output(home.command(&["@client", "server:hangs", "kill-at=Await"]));
     assert_eq!(client.status.code(), None, "killed while its server hangs");
     let begun = Instant::now();
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert!(begun.elapsed() < home.limits.start / 2, "it ends at once, before its start deadline");
     let (_, count) = home.count();
     assert_eq!(count, 1);
@@ -246,7 +246,7 @@ fn a_stopped_server_is_not_replaced_and_the_error_names_it() {
     home.retire();
 }
 
-fn a_client_short_of_descriptors_says_so_and_harms_nothing() {
+fn a_client_short_of_descriptors_reports_it_and_harms_nothing() {
     let home = Home::new();
     let (server, _) = home.count();
     let program = std::env::current_exe().unwrap();
@@ -255,11 +255,11 @@ fn a_client_short_of_descriptors_says_so_and_harms_nothing() {
         let limited = format!("ulimit -n {descriptors}; exec \"$0\" @client --home \"$1\"");
         let mut command = std::process::Command::new("/bin/sh");
         command.args(["-c", &limited]).arg(&program).arg(home.path());
-        let said = output({
+        let output = output({
             command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
             command
         });
-        let text = printed(&said);
+        let text = printed(&output);
         let joined = text.starts_with("joined an external server");
         // With too few descriptors for the runtime, the client panics before it calls this crate.
         assert!(joined || text.contains("Too many open files") || text.is_empty(), "{descriptors}: {text}");
@@ -274,14 +274,14 @@ fn a_client_short_of_descriptors_says_so_and_harms_nothing() {
 fn a_client_that_was_short_of_descriptors_once_connects_afterwards() {
     let home = Home::new();
     let (server, _) = home.count();
-    let said = printed(&output(home.command(&["@starved"])));
-    let (short, joined) = said.split_once('\n').unwrap_or_else(|| panic!("{said}"));
+    let stdout = printed(&output(home.command(&["@starved"])));
+    let (short, joined) = stdout.split_once('\n').unwrap_or_else(|| panic!("{stdout}"));
     assert!(short.contains("Too many open files"), "{short}");
     assert_eq!(joined, format!("joined an external server: pid {}", server.pid()));
     home.retire();
 }
 
-fn the_outcome_tells_the_version_and_the_suspicions() {
+fn the_outcome_has_the_version_and_the_suspicions() {
     let home = Home::new();
     let (first, _) = home.count();
     assert_eq!((first.version, first.clients, first.suspicions.len()), (7, 1, 0));

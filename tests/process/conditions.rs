@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::home::{Home, eventually, printed, processes};
 
-crate::trials![each_condition_of_the_files_is_reported_as_the_page_says];
+crate::trials![each_condition_of_the_files_is_reported_as_documented];
 
 /// A condition of the files, and what a user sees in it: one row of the page.
 struct Row {
@@ -317,7 +317,7 @@ fn run_with(program: &str, path: &Path, args: &[&str]) {
     assert!(Command::new(program).args(["-m", "600"]).arg(path).args(args).status().unwrap().success(), "{program}");
 }
 
-fn each_condition_of_the_files_is_reported_as_the_page_says() {
+fn each_condition_of_the_files_is_reported_as_documented() {
     let rows = rows();
     let root = rustix::process::geteuid().is_root();
     let mounts = root && Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());
@@ -359,10 +359,10 @@ fn see(row: &Row) {
         client.uid(NOBODY).gid(NOBODY);
     }
     let before = files(test.directory());
-    let said =
-        said_in(client, test.limits.connect / 2).unwrap_or_else(|| panic!("{}: the client waits", row.condition));
-    assert_eq!(said_of(&said, &home), row.sees, "{}: {said}", row.condition);
-    if said.starts_with("error") {
+    let stdout = printed_within(client, test.limits.connect / 2)
+        .unwrap_or_else(|| panic!("{}: the client waits", row.condition));
+    assert_eq!(with_placeholders(&stdout, &home), row.sees, "{}: {stdout}", row.condition);
+    if stdout.starts_with("error") {
         let mut after = files(test.directory());
         for (path, was) in &before {
             assert_eq!(after.remove(path).as_ref(), Some(was), "{}: {} is unchanged", row.condition, path.display());
@@ -410,8 +410,8 @@ fn client(row: &Row, home: &Path) -> Command {
     client
 }
 
-/// What a client prints. Returns `None` if it takes longer than this.
-fn said_in(mut client: Command, time: Duration) -> Option<String> {
+/// Returns what a client prints, or `None` if it takes longer than `time`.
+fn printed_within(mut client: Command, time: Duration) -> Option<String> {
     let mut client = client.spawn().unwrap();
     let until = Instant::now() + time;
     while client.try_wait().unwrap().is_none() {
@@ -425,16 +425,16 @@ fn said_in(mut client: Command, time: Duration) -> Option<String> {
     Some(printed(&client.wait_with_output().unwrap()))
 }
 
-/// The text with placeholders for what differs each time.
-fn said_of(said: &str, home: &Path) -> String {
+/// Returns a text with placeholders for its paths and PIDs.
+fn with_placeholders(text: &str, home: &Path) -> String {
     let home = home.to_string_lossy();
     let above = home.rsplit_once('/').unwrap().0;
-    let said = said.replace(&*home, "HOME").replace(above, "ABOVE");
-    match said.split_once("pid ") {
+    let text = text.replace(&*home, "HOME").replace(above, "ABOVE");
+    match text.split_once("pid ") {
         Some((before, after)) => {
             format!("{before}pid PID{}", after.trim_start_matches(|char: char| char.is_ascii_digit()))
         }
-        None => said,
+        None => text,
     }
 }
 

@@ -15,9 +15,9 @@ crate::trials![
     a_point_with_another_name_is_refused_and_its_server_goes_on,
     a_server_with_a_damaged_point_is_joined_with_its_memory,
     a_damaged_point_without_a_server_is_cleared_and_one_is_started,
-    a_stranger_on_a_dead_servers_port_hears_nothing_but_hellos,
+    a_stranger_on_a_dead_servers_port_receives_only_hellos,
     a_stranger_on_an_old_records_port_costs_no_server,
-    a_stranger_that_talks_or_hangs_up_is_a_suspicion,
+    a_stranger_that_writes_or_hangs_up_is_a_suspicion,
 ];
 
 /// Ways to damage a point that holds `record`; `None` means to delete it.
@@ -75,7 +75,7 @@ fn a_damaged_point_without_a_server_is_cleared_and_one_is_started() {
     home.retire();
 }
 
-fn a_stranger_on_a_dead_servers_port_hears_nothing_but_hellos() {
+fn a_stranger_on_a_dead_servers_port_receives_only_hellos() {
     let home = Home::new();
     let (server, _) = home.count();
     let stranger = Stranger::silent();
@@ -105,19 +105,19 @@ fn a_stranger_on_an_old_records_port_costs_no_server() {
     home.retire();
 }
 
-type Greet = fn(&mut std::net::TcpStream);
+type Reply = fn(&mut std::net::TcpStream);
 
-fn a_stranger_that_talks_or_hangs_up_is_a_suspicion() {
+fn a_stranger_that_writes_or_hangs_up_is_a_suspicion() {
     use std::io::Write;
-    let strangers: [(&str, Greet); 3] = [
+    let strangers: [(&str, Reply); 3] = [
         ("an impostor", |stream| drop(stream.write_all(&[7; 1000]))),
         ("hung up", |stream| drop(stream.shutdown(std::net::Shutdown::Both))),
         ("silence", |stream| drop(stream.write_all(b"HTTP/1.1 400"))),
     ];
-    for (what, greet) in strangers {
+    for (what, reply) in strangers {
         let home = Home::new();
         let (server, _) = home.count();
-        let stale = home.stale_record(&Stranger::new(greet));
+        let stale = home.stale_record(&Stranger::new(reply));
         kill(&home, server.pid());
         fs::write(home.point(), stale).unwrap();
         let (outcome, _) = home.count();
@@ -136,7 +136,7 @@ fn a_server_rewrites_a_copy_that_replaced_its_point() {
     fs::write(&copy, fs::read(home.point()).unwrap()).unwrap();
     fs::rename(&copy, home.point()).unwrap();
     let log = home.path().join("count.log");
-    let restored = || fs::read_to_string(&log).is_ok_and(|said| said.contains("the record was restored"));
+    let restored = || fs::read_to_string(&log).is_ok_and(|text| text.contains("the record was restored"));
     eventually("the record is written", restored);
     eventually("the record is whole", || matches!(Found::read(&fs::read(home.point()).unwrap()), Found::Record(_)));
     assert_eq!(home.record(), record);

@@ -18,7 +18,7 @@ crate::trials![
     a_started_server_may_open_more_files_than_its_first_client,
     a_server_without_descriptors_answers_and_retires,
     a_server_restores_its_record_while_clients_hold_all_descriptors,
-    the_last_descriptor_is_not_taken_back_while_nobody_waits,
+    the_last_descriptor_is_not_taken_back_while_no_client_waits,
     a_slow_reader_gets_everything_from_a_server_without_descriptors,
 ];
 
@@ -27,8 +27,8 @@ fn start(home: &Home, limit: &str) -> u32 {
     let mut client = Command::new("/bin/sh");
     client.args(["-c", &format!("ulimit {limit}; exec \"$0\" @client --home \"$1\"")]);
     client.arg(std::env::current_exe().unwrap()).arg(home.path()).stdout(Stdio::piped());
-    let said = printed(&output(client));
-    assert!(said.starts_with("started an external server"), "{said}");
+    let stdout = printed(&output(client));
+    assert!(stdout.starts_with("started an external server"), "{stdout}");
     home.record().pid()
 }
 
@@ -97,7 +97,7 @@ fn a_server_without_descriptors_answers_and_retires() {
         drop(counted);
         assert_eq!(retired.await.unwrap(), Retirement::Exited { pid: Some(process(server)) });
     });
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn a_server_restores_its_record_while_clients_hold_all_descriptors() {
@@ -109,10 +109,10 @@ fn a_server_restores_its_record_while_clients_hold_all_descriptors() {
         eventually("the record is restored", || !fs::read(home.point()).unwrap().is_empty());
         home.service().retire().await.unwrap();
     });
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
-fn the_last_descriptor_is_not_taken_back_while_nobody_waits() {
+fn the_last_descriptor_is_not_taken_back_while_no_client_waits() {
     let home = Home::new();
     start(&home, "-n 128");
     runtime().block_on(async {
@@ -149,5 +149,5 @@ fn a_slow_reader_gets_everything_from_a_server_without_descriptors() {
         drop(stream);
         assert_eq!(home.service().retire().await.unwrap(), Retirement::Exited { pid: Some(process(server)) });
     });
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }

@@ -54,7 +54,7 @@ fn a_stopped_server_is_killed_on_demand_and_then_replaced() {
     fs2::FileExt::try_lock_shared(&life).expect("the lifetime lock is free");
     fs2::FileExt::unlock(&life).unwrap();
     assert_eq!(home.record(), record, "the record was not cleared");
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     let (next, count) = home.count();
     assert_eq!((next.origin, count), (Origin::StartedExternal(Reason::ServerGone), 1));
     home.retire();
@@ -70,7 +70,7 @@ fn a_blocked_server_is_killed_at_a_socket_and_at_a_port() {
         assert_eq!(ended, Termination::Killed { pid: process(server.pid()), sign: Sign::NoTime });
         let why = "its serving thread got no CPU time";
         assert_eq!(ended.to_string(), format!("ended: pid {}, for {why}", server.pid()));
-        home.wait_for_nobody();
+        home.wait_for_all_exits();
     }
 }
 
@@ -89,7 +89,7 @@ fn a_server_whose_queue_is_full_and_does_not_move_is_ended() {
     let mut crowd = Attacker::new(&["@crowd", &home.address()]);
     assert!(crowd.next() > 100, "connections wait in the queue");
     assert_eq!(end(&home).unwrap(), Termination::Killed { pid: process(server.pid()), sign: Sign::FullQueue });
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn a_server_that_answers_after_a_silence_is_not_ended() {
@@ -151,7 +151,7 @@ fn a_server_that_drains_and_could_not_withdraw_its_record_is_not_ended() {
         other => panic!("{other}"),
     }
     drop(client);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn a_server_that_answers_is_not_ended() {
@@ -209,7 +209,7 @@ fn a_pid_that_was_used_again_is_not_killed() {
     let stopped = bystander.0.id();
     let by_chance = Record { pid: stopped, started: self::began(stopped), ..record.clone() };
     let not_the_server = format!("the process of that number does not hold its lifetime lock: {NOT_HERE}");
-    if tells_of_locks(&home) {
+    if proc_locks_names(&home) {
         // Records can be like this when their servers are in two PID namespaces.
         stop(stopped);
         cases.push((by_chance, &not_the_server));
@@ -242,8 +242,8 @@ fn began(pid: u32) -> u64 {
     stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap()
 }
 
-/// Whether the kernel names the holders of a home's locks: some file systems use their own device numbers there.
-fn tells_of_locks(home: &Home) -> bool {
+/// Returns whether `/proc/locks` names the holder of a home's lifetime lock: some file systems use their own device numbers there.
+fn proc_locks_names(home: &Home) -> bool {
     let life = fs::metadata(home.path().join("count.life")).unwrap().ino();
     fs::read_to_string("/proc/locks").unwrap().contains(&format!(":{life} "))
 }
@@ -300,7 +300,7 @@ fn a_server_whose_lock_is_shared_by_a_fork_is_not_taken_for_gone() {
         }
         other => panic!("{other:?}"),
     }
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     drop(shared);
     assert_eq!(end(&home).unwrap(), Termination::LeftAlone(Status::Gone { pid: Some(process(server.pid())) }));
 }

@@ -68,9 +68,9 @@ fn an_ephemeral_home_is_for_its_owner_alone_whatever_the_umask() {
     let mut creator = Command::new("/bin/sh");
     creator.args(["-c", "umask 000; exec \"$0\" @creator"]).arg(std::env::current_exe().unwrap());
     let mut creator = creator.env("TMPDIR", home.directory()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(creator.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let pid = said.next().expect("the creator prints the PID of its server").parse().unwrap();
-    let directory = said.next().unwrap();
+    let mut stdout = BufReader::new(creator.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let pid = stdout.next().expect("the creator prints the PID of its server").parse().unwrap();
+    let directory = stdout.next().unwrap();
     assert_eq!(std::fs::metadata(directory).unwrap().permissions().mode() & 0o777, 0o700);
     creator.kill().unwrap();
     creator.wait().unwrap();
@@ -80,8 +80,8 @@ fn an_ephemeral_home_is_for_its_owner_alone_whatever_the_umask() {
 fn the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed() {
     let home = Home::new();
     let mut creator = home.command(&["@creator"]).spawn().unwrap();
-    let mut said = BufReader::new(creator.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let (pid, directory) = (said.next().unwrap().parse().unwrap(), said.next().unwrap());
+    let mut stdout = BufReader::new(creator.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let (pid, directory) = (stdout.next().unwrap().parse().unwrap(), stdout.next().unwrap());
     assert!(alive(pid));
     let begun = Instant::now();
     creator.kill().unwrap();

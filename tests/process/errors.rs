@@ -23,26 +23,26 @@ use crate::home::Named as _;
 use crate::home::{Home, eventually, kill, output, printed, process, runtime, stop};
 
 crate::trials![
-    a_shortage_at_a_dial_is_told_with_its_step_and_a_remedy,
+    a_shortage_at_a_dial_is_reported_with_its_step_and_a_remedy,
     a_record_of_a_newer_format_is_cleared_only_without_its_server,
-    a_server_of_another_handshake_says_so_and_is_left_alone,
+    a_server_of_another_handshake_is_reported_and_left_alone,
     a_connect_that_never_gets_the_lock_names_the_lock_and_its_holder,
     a_connect_that_waits_for_the_lifetime_lock_names_its_holder,
     a_connect_names_the_process_that_shares_the_lifetime_lock,
     a_blocking_connect_without_descriptors_is_an_error_and_no_panic,
-    a_server_of_another_user_is_told_with_that_user,
+    a_server_of_another_user_is_reported_with_that_user,
     the_error_of_an_unresponsive_server_has_its_outcome_and_time,
     a_connect_gives_up_after_three_servers_that_end_at_once,
-    the_sources_of_an_error_lead_to_what_the_system_said,
+    the_sources_of_an_error_lead_to_the_systems_error,
 ];
 
-fn a_shortage_at_a_dial_is_told_with_its_step_and_a_remedy() {
+fn a_shortage_at_a_dial_is_reported_with_its_step_and_a_remedy() {
     let home = Home::new();
     let (server, _) = home.count();
-    let said = printed(&output(home.command(&["@client", "short-at=Dial"])));
+    let stdout = printed(&output(home.command(&["@client", "short-at=Dial"])));
     let remedy = "this process has too many files open: close some, or raise `ulimit -n`";
     assert_eq!(
-        said,
+        stdout,
         format!("error: the system refused what is needed at Dial ({remedy}): Too many open files (os error 24)")
     );
     assert_eq!(home.record().pid(), server.pid());
@@ -75,7 +75,7 @@ fn sealed(fields: &str) -> Vec<u8> {
     format!("{fields}{checksum}\n").into_bytes()
 }
 
-fn a_server_of_another_handshake_says_so_and_is_left_alone() {
+fn a_server_of_another_handshake_is_reported_and_left_alone() {
     let home = Home::new();
     let (server, _) = home.count();
     stop(server.pid());
@@ -198,18 +198,18 @@ fn a_blocking_connect_without_descriptors_is_an_error_and_no_panic() {
         let mut command = home.command(&["@blocking", &left.to_string()]);
         command.stderr(Stdio::piped());
         let output = output(command);
-        let said = printed(&output);
+        let stdout = printed(&output);
         assert!(output.status.success(), "{left} are left: {}", String::from_utf8_lossy(&output.stderr));
-        let short = said.starts_with("error: ") && said.contains("too many files open: close some");
-        let join = said.starts_with("joined an external server");
-        assert!(short || join, "{left} are left: {said}");
+        let short = stdout.starts_with("error: ") && stdout.contains("too many files open: close some");
+        let join = stdout.starts_with("joined an external server");
+        assert!(short || join, "{left} are left: {stdout}");
         joined += usize::from(join);
     }
     assert!(joined > 0, "16 descriptors are enough");
     home.retire();
 }
 
-fn a_server_of_another_user_is_told_with_that_user() {
+fn a_server_of_another_user_is_reported_with_that_user() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
@@ -272,14 +272,14 @@ fn a_connect_gives_up_after_three_servers_that_end_at_once() {
     let gone = "the server /bin/sh was started again and again, and was gone before it could be reached";
     assert!(start.to_string().starts_with(gone), "{start}");
     assert!(matches!(start.failure, StartFailure::Vanished));
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     let log = fs::read_to_string(home.path().join("count.log")).unwrap();
     assert_eq!(log.lines().filter(|line| *line == "registered, and gone").count(), 3, "{log}");
     let left = runtime().block_on(home.service().inspect()).unwrap();
     assert!(matches!(left, Status::Gone { .. } | Status::Absent), "no server is left: {left}");
 }
 
-fn the_sources_of_an_error_lead_to_what_the_system_said() {
+fn the_sources_of_an_error_lead_to_the_systems_error() {
     let home = Home::new();
     let elsewhere = home.context().with_home(home.directory().join("x".repeat(256)));
     let long = home.fail(&crate::program::service(&elsewhere, home.limits, &["@serve"]));

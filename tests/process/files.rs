@@ -29,7 +29,7 @@ fn a_record_of_another_dialect_is_left_alone() {
     let theirs = format!("{} belongs to servers of another dialect: use another name or home", home.point().display());
     assert!(matches!(error, Error::OtherDialect { .. }) && error.to_string() == theirs, "{error}");
     assert_eq!(fs::read(home.point()).unwrap(), sequoia);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     let _ = server;
 }
 
@@ -87,11 +87,11 @@ fn the_owner_can_use_the_home_and_its_files_whatever_the_umask() {
             .args(["-c", &format!("umask {umask} && exec \"$0\" \"$@\"")])
             .arg(client.get_program())
             .args(client.get_args());
-        let said = printed(&output({
+        let stdout = printed(&output({
             shell.stdin(Stdio::null()).stdout(Stdio::piped());
             shell
         }));
-        assert!(said.starts_with("started an external server"), "umask {umask}: {said}");
+        assert!(stdout.starts_with("started an external server"), "umask {umask}: {stdout}");
         let mode = |path: &std::path::Path| path.symlink_metadata().unwrap().permissions().mode() & 0o7777;
         let above = home.path();
         for directory in [above.parent().unwrap(), &above] {

@@ -18,8 +18,8 @@ crate::trials![
     a_server_started_by_hand_registers_itself_and_is_joined,
     a_second_server_by_hand_ends_with_the_pid_of_the_first,
     a_server_by_hand_beside_a_started_one_ends_with_its_pid,
-    a_service_manager_is_told_when_it_serves,
-    a_signal_tells_a_server_by_hand_to_retire,
+    a_service_manager_is_notified_when_the_server_serves,
+    a_signal_makes_a_server_by_hand_retire,
     a_program_that_goes_on_after_it_served_is_seen_to_retire,
     a_serve_that_is_dropped_before_it_serves_never_does,
     the_output_of_a_server_by_hand_is_not_bounded,
@@ -63,22 +63,22 @@ fn second(home: &Home) -> String {
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
 }
 
-fn a_service_manager_is_told_when_it_serves() {
+fn a_service_manager_is_notified_when_the_server_serves() {
     let home = Home::new();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(home::LONG)).unwrap();
     let mut server = home.command(&["@serve"]).env("NOTIFY_SOCKET", &path).spawn().unwrap();
-    let mut said = [0; 64];
-    let len = home::uninterrupted(|| manager.recv(&mut said)).unwrap();
-    assert_eq!(String::from_utf8_lossy(&said[..len]).trim(), "READY=1");
+    let mut message = [0; 64];
+    let len = home::uninterrupted(|| manager.recv(&mut message)).unwrap();
+    assert_eq!(String::from_utf8_lossy(&message[..len]).trim(), "READY=1");
     assert_eq!(home.count().0.pid(), server.id(), "the server serves by then");
     runtime().block_on(home.service().retire()).unwrap();
     assert!(server.wait().unwrap().success());
 }
 
-fn a_signal_tells_a_server_by_hand_to_retire() {
+fn a_signal_makes_a_server_by_hand_retire() {
     for signal in [Signal::TERM, Signal::INT] {
         let home = Home::new();
         let mut server = home.command(&["@serve"]).spawn().unwrap();

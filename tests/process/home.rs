@@ -31,7 +31,7 @@ pub trait Named {
 
 impl Named for Outcome {
     fn pid(&self) -> u32 {
-        self.pid.expect("a server says its process").get()
+        self.pid.expect("a server reports its PID").get()
     }
 }
 
@@ -148,13 +148,13 @@ impl Home {
     }
 
     /// Waits until no process of this home is left.
-    pub fn wait_for_nobody(&self) {
+    pub fn wait_for_all_exits(&self) {
         eventually("no process is left", || self.processes().is_empty());
     }
 
     pub fn retire(&self) {
         runtime().block_on(self.service().retire()).unwrap();
-        self.wait_for_nobody();
+        self.wait_for_all_exits();
     }
 
     /// A record of a dead server whose address leads to this stranger.
@@ -208,7 +208,7 @@ pub fn wait_until_stopped(pid: u32) {
 /// Kills a server, and waits until its lifetime lock is free.
 pub fn kill(home: &Home, pid: u32) {
     signal(pid, Signal::KILL);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     // An ending process loses its command line before it closes its files.
     let life = fs::File::open(home.path().join("count.life")).unwrap();
     eventually("the lifetime lock is free", || fs2::FileExt::try_lock_shared(&life).is_ok());
@@ -297,8 +297,8 @@ pub fn dial(address: &str) -> std::io::Result<StdStream> {
 }
 
 /// Connects to a server, sends these bytes, and keeps the connection.
-pub fn open_pending(address: &str, says: &[u8]) -> StdStream {
+pub fn open_pending(address: &str, sent: &[u8]) -> StdStream {
     let mut stream = dial(address).unwrap();
-    let _ = stream.write_all(says);
+    let _ = stream.write_all(sent);
     stream
 }

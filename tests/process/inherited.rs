@@ -59,14 +59,14 @@ fn assert_nothing_is_blocked(home: &Home, service: &Descriptor) {
     }
     signal(child, Signal::KILL);
     signal(pid, Signal::TERM);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn a_server_blocks_no_signal_that_its_first_client_blocked() {
     for dialect in ["native", "sequoia"] {
         let home = Home::new();
-        let said = printed(&output(home.command(&["@client", "blocks", &format!("server:{dialect}")])));
-        assert!(said.starts_with("started an external server"), "{said}");
+        let stdout = printed(&output(home.command(&["@client", "blocks", &format!("server:{dialect}")])));
+        assert!(stdout.starts_with("started an external server"), "{stdout}");
         assert_nothing_is_blocked(&home, &home.service_by(&["@serve", dialect]));
     }
 }
@@ -83,8 +83,8 @@ fn executing_a_server_again_leaves_no_trace_in_its_environment() {
             .arg(lock.path())
             .arg(dialect)
             .stdout(Stdio::piped());
-        let said = printed(&output(shell));
-        assert!(said.starts_with("started an external server"), "{said}");
+        let stdout = printed(&output(shell));
+        assert!(stdout.starts_with("started an external server"), "{stdout}");
         fs2::FileExt::try_lock_exclusive(lock.as_file()).expect("the caller's lock is free");
         assert_nothing_is_blocked(&home, &home.service_by(&["@serve", dialect]));
     }
@@ -147,7 +147,7 @@ fn a_server_goes_on_when_a_terminal_that_it_opened_is_gone() {
             assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "{}", log());
         });
         home.processes().into_iter().for_each(|server| signal(server, Signal::TERM));
-        home.wait_for_nobody();
+        home.wait_for_all_exits();
     }
 }
 

@@ -54,39 +54,39 @@ fn every_lock_is_taken_in_a_way_that_works_on_nfs() {
             command.env("LD_PRELOAD", &library);
             command
         };
-        let says = |part: &str, expected: &str| {
-            let said = printed(&output(command(part)));
-            assert!(said.starts_with(expected), "{dialect:?}, {part}: {said:?} instead of {expected:?}");
+        let expect = |part: &str, expected: &str| {
+            let stdout = printed(&output(command(part)));
+            assert!(stdout.starts_with(expected), "{dialect:?}, {part}: {stdout:?} instead of {expected:?}");
         };
         let end_all = |by| {
             home.processes().into_iter().for_each(|server| signal(server, by));
-            home.wait_for_nobody();
+            home.wait_for_all_exits();
         };
-        says("@look", "nothing there");
-        says("@client", "started an external server");
-        says("@client", "joined an external server");
+        expect("@look", "nothing there");
+        expect("@client", "started an external server");
+        expect("@client", "joined an external server");
         if dialect.is_none() {
             fs::write(home.point(), b"rubbish").unwrap();
-            says("@client", "joined an external server");
+            expect("@client", "joined an external server");
             home.processes().into_iter().for_each(stop);
-            says("@end", "ended: pid");
+            expect("@end", "ended: pid");
         }
         end_all(Signal::KILL);
         if dialect.is_none() {
-            // In the dialect, a dead server cannot be told from another process that has its port.
-            says("@look", "gone");
+            // In the dialect, a dead server cannot be distinguished from another process that has its port.
+            expect("@look", "gone");
         }
-        says("@client", "started an external server");
+        expect("@client", "started an external server");
         end_all(Signal::TERM);
-        says("@look", "nothing there");
+        expect("@look", "nothing there");
         // By hand.
         let mut by_hand = home.command(&[&["@serve"], dialect.map(|_| "sequoia").as_slice()].concat());
         let mut by_hand = by_hand.env("LD_PRELOAD", &library).spawn().unwrap();
         eventually("the server serves", || fs::metadata(home.point()).is_ok_and(|point| point.len() > 0));
-        says("@client", "joined an external server");
+        expect("@client", "joined an external server");
         signal(by_hand.id(), Signal::TERM);
         assert!(by_hand.wait().unwrap().success());
-        says("@look", "nothing there");
+        expect("@look", "nothing there");
     }
 }
 
@@ -121,8 +121,8 @@ fn a_look_works_where_nothing_can_be_written() {
     assert_eq!(look("@end"), format!("left alone: gone: pid {pid}"));
     let held = fs::File::open(home.point()).unwrap();
     fs2::FileExt::lock_exclusive(&held).unwrap();
-    let said = look("@look");
-    assert!(said.starts_with("perhaps gone: "), "another process may be changing it: {said}");
+    let stdout = look("@look");
+    assert!(stdout.starts_with("perhaps gone: "), "another process may be changing it: {stdout}");
     fs2::FileExt::unlock(&held).unwrap();
     // Otherwise it could not be removed.
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();

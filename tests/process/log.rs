@@ -84,7 +84,7 @@ pub fn full() {
     fill();
     let error = home.fail(&home.service()).to_string();
     assert!(error.contains("make room there"), "{error}");
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     // Room for the record, and for the text of the life file.
     room.iter().for_each(|file| fs::remove_file(file).unwrap());
     runtime().block_on(async {
@@ -112,9 +112,9 @@ pub fn full() {
         assert_eq!(ask(&mut next.into_stream(), COUNT).await.unwrap(), 3, "the server keeps its memory");
     });
     let missing = || fs::read_to_string(log(&home)).unwrap().matches("are missing here: ").count();
-    eventually("the log says that lines are missing", || missing() > 0);
+    eventually("the log reports missing lines", || missing() > 0);
     have_it_restored(&home);
-    assert_eq!(missing(), 1, "the log says so once");
+    assert_eq!(missing(), 1, "the log reports it once");
     home.retire();
 }
 
@@ -148,8 +148,8 @@ fn a_small_limit_of_file_sizes_costs_a_server_its_log_and_nothing_else() {
     let mut client = Command::new("/bin/sh");
     client.args(["-c", "ulimit -S -f 1; exec \"$0\" @client server:check=50 --home \"$1\""]);
     client.arg(std::env::current_exe().unwrap()).arg(home.path()).stdout(Stdio::piped());
-    let said = printed(&output(client));
-    assert!(said.starts_with("started an external server"), "{said}");
+    let stdout = printed(&output(client));
+    assert!(stdout.starts_with("started an external server"), "{stdout}");
     let server = home.record().pid();
     let mut restored = 0;
     while fs::metadata(log(&home)).unwrap().len() < 512 {
@@ -162,7 +162,7 @@ fn a_small_limit_of_file_sizes_costs_a_server_its_log_and_nothing_else() {
     let plenty = getrlimit(Resource::Fsize);
     let pid = Pid::from_raw(server as i32);
     prlimit(pid, Resource::Fsize, Rlimit { current: plenty.maximum, ..plenty }).unwrap();
-    eventually("the log says that lines are missing", || {
+    eventually("the log reports missing lines", || {
         fs::read_to_string(log(&home)).unwrap().contains("are missing here: ")
     });
     assert_eq!(home.count().1, 3, "the server keeps its memory");
@@ -218,7 +218,7 @@ fn a_log_that_is_moved_or_removed_is_opened_again_and_stays_bounded() {
         File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
         eventually(&format!("{how}: the log is bounded"), || fs::metadata(&log).unwrap().len() <= MOST);
     }
-    assert!(fs::read_to_string(&log).unwrap().lines().count() < 9, "the log says little about it");
+    assert!(fs::read_to_string(&log).unwrap().lines().count() < 9, "the log has few lines about it");
     let (outcome, count) = home.count();
     assert_eq!((outcome.pid(), count), (server, 2), "no client notices");
     home.retire();
@@ -249,7 +249,7 @@ fn the_log_of_a_server_of_the_dialect_is_opened_again_and_stays_bounded() {
     File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
     eventually("the log is bounded", || fs::metadata(log(&home)).unwrap().len() <= MOST);
     signal(server, Signal::TERM);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn the_output_that_a_wrapper_gave_its_server_is_left_alone() {

@@ -156,12 +156,12 @@ fn a_client_that_reads_no_answers_is_not_read_until_it_does() {
             let pid = client.outcome().pid();
             let before = resident(pid);
             let (mut reader, mut writer) = tokio::io::split(client.into_stream());
-            let (tell, mut sent) = watch::channel(0);
+            let (sender, mut sent) = watch::channel(0);
             let writing = tokio::spawn(async move {
                 writer.write_all(&bootstrap(0)).await.unwrap();
                 for question in 1..=CALLS {
                     writer.write_all(&call(question)).await.unwrap();
-                    tell.send_replace(question);
+                    sender.send_replace(question);
                 }
                 writer
             });

@@ -17,7 +17,7 @@ crate::trials![
     a_server_of_another_pid_namespace_is_not_killed_but_reported,
     no_process_is_killed_by_a_pid_of_another_namespace,
     joining_looking_and_retiring_need_neither_proc_nor_a_program,
-    a_server_needs_proc_to_listen_at_a_port_and_the_error_says_so,
+    a_server_needs_proc_to_listen_at_a_port_and_the_error_names_it,
     a_socket_reached_only_by_proc_is_an_error_without_proc,
     a_server_at_a_socket_is_joined_across_namespaces_and_boots,
     a_port_of_another_network_namespace_is_an_error_and_not_dialled,
@@ -93,8 +93,8 @@ fn a_client_in_a_pid_namespace_joins_the_server_outside() {
     let home = at_sockets();
     let Some(client) = inside(PID, &home, &["@client"]) else { return };
     let (server, _) = home.count();
-    let said = printed(&output(client));
-    assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid()));
+    let stdout = printed(&output(client));
+    assert_eq!(stdout, format!("joined an external server: pid {}, count 2", server.pid()));
     home.retire();
 }
 
@@ -114,14 +114,14 @@ fn a_client_joins_a_server_in_a_pid_namespace() {
 }
 
 fn a_server_of_another_pid_namespace_is_not_killed_but_reported() {
-    let says = |said: &str, pid: u32, found: &[&str]| {
+    let assert_reports = |text: &str, pid: u32, found: &[&str]| {
         let found = found.iter().any(|found| {
             let why = "if it is in another PID namespace (a container), end it there";
-            said.starts_with(&format!(
+            text.starts_with(&format!(
                 "error: the server (pid {pid}) does not answer and was not ended, for {found}: {why}"
             ))
         });
-        assert!(found, "{said}");
+        assert!(found, "{text}");
     };
     const LISTENS: &[&str] =
         &["the process that listens at its socket has another number here, or none, as one in a container has"];
@@ -131,7 +131,7 @@ fn a_server_of_another_pid_namespace_is_not_killed_but_reported() {
         let Some(end_inside) = inside(PID, &home, &end) else { return };
         let (outcome, _) = home.count();
         stop(outcome.pid());
-        says(&printed(&output(end_inside)), outcome.pid(), found);
+        assert_reports(&printed(&output(end_inside)), outcome.pid(), found);
         signal(outcome.pid(), Signal::CONT);
         home.retire();
 
@@ -141,9 +141,9 @@ fn a_server_of_another_pid_namespace_is_not_killed_but_reported() {
         eventually("the server serves", || home.point().metadata().is_ok_and(|point| point.len() > 0));
         let pid = process_of_this_program(&home);
         stop(pid);
-        says(&printed(&output(home.command(&end))), 1, found);
+        assert_reports(&printed(&output(home.command(&end))), 1, found);
         // In its namespace, the client is number 1 too.
-        says(&printed(&output(inside(PID, &home, &end).unwrap())), 1, found);
+        assert_reports(&printed(&output(inside(PID, &home, &end).unwrap())), 1, found);
         signal(pid, Signal::CONT);
         home.retire();
         server.wait().unwrap();
@@ -171,10 +171,10 @@ fn no_process_is_killed_by_a_pid_of_another_namespace() {
     "#;
     unshare.args(["/bin/sh", "-c", script]).arg(std::env::current_exe().unwrap()).arg(home.path());
     unshare.arg(server.pid().to_string()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let said = printed(&output(unshare));
-    if said != "not tried" {
-        assert!(said.contains("was not ended, for that number is another process's here"), "{said}");
-        assert!(said.ends_with("it lives"), "{said}");
+    let stdout = printed(&output(unshare));
+    if stdout != "not tried" {
+        assert!(stdout.contains("was not ended, for that number is another process's here"), "{stdout}");
+        assert!(stdout.ends_with("it lives"), "{stdout}");
     }
     assert_eq!(home.processes(), [server.pid()]);
     kill(&home, server.pid());
@@ -185,12 +185,12 @@ fn a_server_at_a_socket_is_joined_across_namespaces_and_boots() {
         let home = at_sockets();
         let Some(client) = inside(place, &home, &["@client", "server:unix"]) else { continue };
         let (server, _) = home.count();
-        let said = printed(&output(client));
-        assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid()), "{place:?}");
+        let stdout = printed(&output(client));
+        assert_eq!(stdout, format!("joined an external server: pid {}, count 2", server.pid()), "{place:?}");
         home.retire();
         let Some(client) = inside(place, &home, &["@client", "server:unix"]) else { continue };
-        let said = printed(&output(client));
-        assert!(said.starts_with("started an external server"), "{place:?}: {said}");
+        let stdout = printed(&output(client));
+        assert!(stdout.starts_with("started an external server"), "{place:?}: {stdout}");
         let (outcome, count) = home.count();
         assert_eq!((outcome.origin, count), (Origin::Joined, 2), "{place:?}: {outcome}");
         home.retire();
@@ -202,13 +202,13 @@ fn a_port_of_another_network_namespace_is_an_error_and_not_dialled() {
     let Some(client) = inside(NETWORK, &home, &["@client", "server:tcp"]) else { return };
     let (server, _) = home.count();
     let point = home.point().display().to_string();
-    let said = printed(&output(client));
+    let stdout = printed(&output(client));
     let theirs = format!(
         "error: {point} belongs to a server (pid {} there) that cannot be reached from here, for ",
         server.pid()
     );
     let remedy = format!("have it listen at a Unix socket, or, if this directory was copied, remove {point}");
-    assert_eq!(said, format!("{theirs}it is of another network namespace: {remedy}"));
+    assert_eq!(stdout, format!("{theirs}it is of another network namespace: {remedy}"));
     assert_eq!(home.count().1, 2, "the server was left alone");
     home.retire();
 }
@@ -218,8 +218,8 @@ fn a_server_at_a_port_is_joined_though_another_boot_is_seen() {
         let home = at_ports();
         let Some(client) = inside(place, &home, &["@client", "server:tcp"]) else { continue };
         let (server, _) = home.count();
-        let said = printed(&output(client));
-        assert_eq!(said, format!("joined an external server: pid {}, count 2", server.pid()), "{place:?}");
+        let stdout = printed(&output(client));
+        assert_eq!(stdout, format!("joined an external server: pid {}, count 2", server.pid()), "{place:?}");
         home.retire();
     }
 }
@@ -239,23 +239,23 @@ fn joining_looking_and_retiring_need_neither_proc_nor_a_program() {
     "#;
     unshare.args(["/bin/sh", "-c", script]).arg(std::env::current_exe().unwrap()).arg(home.path());
     unshare.stdout(Stdio::piped());
-    let said = printed(&output(unshare));
-    let said: Vec<_> = said.lines().collect();
-    let [nobody, joined, live, retired, no_program] = said[..] else { panic!("{said:#?}") };
-    assert_eq!(nobody, "nothing there");
-    assert!(joined.starts_with("joined an external server: pid ") && joined.ends_with(", count 1"), "{said:#?}");
+    let stdout = printed(&output(unshare));
+    let stdout: Vec<_> = stdout.lines().collect();
+    let [before, joined, live, retired, no_program] = stdout[..] else { panic!("{stdout:#?}") };
+    assert_eq!(before, "nothing there");
+    assert!(joined.starts_with("joined an external server: pid ") && joined.ends_with(", count 1"), "{stdout:#?}");
     assert!(live.starts_with("live: pid "), "{live}");
     assert!(retired.starts_with("retired: pid "), "{retired}");
     let why = "error: this service has no program: the system does not say which program this is";
     assert!(no_program.starts_with(why), "{no_program}");
 }
 
-fn a_server_needs_proc_to_listen_at_a_port_and_the_error_says_so() {
+fn a_server_needs_proc_to_listen_at_a_port_and_the_error_names_it() {
     let home = at_ports();
     let Some(mut server) = inside(NO_PROC, &home, &["@serve", "tcp"]) else { return };
-    let said = server.stderr(Stdio::piped()).output().unwrap().stderr;
-    let said = String::from_utf8_lossy(&said);
-    assert!(said.contains("no client can find a port whose network namespace is not known: mount /proc"), "{said}");
+    let stderr = server.stderr(Stdio::piped()).output().unwrap().stderr;
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(stderr.contains("no client can find a port whose network namespace is not known: mount /proc"), "{stderr}");
 }
 
 fn a_socket_reached_only_by_proc_is_an_error_without_proc() {
@@ -264,9 +264,9 @@ fn a_socket_reached_only_by_proc_is_an_error_without_proc() {
     let Some(client) = inside(NO_PROC, &home, &["@client"]) else { return };
     let (server, _) = home.count();
     let why = "use a shorter home or a shorter name, or mount /proc, which leads to longer ones";
-    let said = printed(&output(client));
+    let stdout = printed(&output(client));
     assert_eq!(
-        said,
+        stdout,
         format!("error: the system refused what is needed at Dial ({why}): File name too long (os error 36)"),
         "the error does not claim that the server is gone"
     );
@@ -278,11 +278,11 @@ fn a_server_is_started_where_there_are_no_devices() {
     for dialect in ["native", "sequoia"] {
         let mut home = Home::new();
         let Some(client) = inside(NO_DEVICES, &home, &["@client", &format!("server:{dialect}")]) else { return };
-        let said = printed(&output(client));
-        assert!(said.starts_with("started an external server"), "{dialect}: {said}");
+        let stdout = printed(&output(client));
+        assert!(stdout.starts_with("started an external server"), "{dialect}: {stdout}");
         home.server = if dialect == "native" { &["@serve"] } else { &["@serve", "sequoia"] };
         assert_eq!(home.count().1, 2, "{dialect}");
         home.processes().into_iter().for_each(|server| signal(server, Signal::TERM));
-        home.wait_for_nobody();
+        home.wait_for_all_exits();
     }
 }

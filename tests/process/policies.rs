@@ -22,7 +22,7 @@ crate::trials![
     the_error_names_both_failures_if_the_fallback_fails_too,
     an_internal_server_needs_no_home,
     a_registered_server_is_joined_whatever_the_policy,
-    robust_falls_back_after_each_listed_failure_and_says_which,
+    robust_falls_back_after_each_listed_failure_and_reports_it,
     robust_never_starts_a_second_server_beside_one_that_may_live,
     the_callers_policy_is_kept_on_every_path,
     a_service_without_a_handler_cannot_fall_back,
@@ -146,7 +146,7 @@ fn a_robust_client_is_no_substitute_for_a_newer_program() {
     let service = home.service_by(&["@serve", "version=5"]).version(1).newest(3);
     let error = runtime().block_on(service.connect_with_policy(Policy::Robust)).unwrap_err();
     assert!(matches!(error, Error::TooNew { offers: 5, newest: 3, .. }), "{error}");
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     let service = service.version(4);
     assert!(
         matches!(runtime().block_on(service.connect()), Err(Error::Usage(_))),
@@ -192,14 +192,14 @@ fn a_registered_server_is_joined_whatever_the_policy() {
     home.retire();
 }
 
-fn robust_falls_back_after_each_listed_failure_and_says_which() {
+fn robust_falls_back_after_each_listed_failure_and_reports_it() {
     type Make = fn(&Home) -> Descriptor;
     let cases: [(&str, Make); 8] = [
         ("No such file", |home| home.service().program("/nowhere/counter", ["@serve"])),
         ("exited with status 3", |home| home.service_by(&["@exits"])),
         ("SIGABRT", |home| home.service_by(&["@dies"])),
         ("answered 12 bytes", |home| home.service_by(&["@talks"])),
-        ("was not ready within", |home| home.service_by(&["@says-nothing"])),
+        ("was not ready within", |home| home.service_by(&["@replies-nothing"])),
         ("without a reply", |home| home.service_by(&["@closes"])),
         ("Text file busy", |home| {
             home.make();
@@ -227,7 +227,7 @@ fn robust_falls_back_after_each_listed_failure_and_says_which() {
             assert!(text.starts_with("started a server in this process (the server ") && text.contains(what), "{text}");
             assert_eq!(ask(&mut connection.into_stream(), COUNT).await.unwrap(), 1);
         });
-        home.wait_for_nobody();
+        home.wait_for_all_exits();
         assert_eq!(fs::read(home.point()).unwrap(), b"", "{what}: no record is left");
     }
 }

@@ -74,14 +74,14 @@ pub fn play() -> bool {
         }
         Some("creator") => creator(),
         Some("talks") => println!("hello world"),
-        Some("says-nothing") => park(),
+        Some("replies-nothing") => park(),
         Some("closes") => {
             rustix::stdio::dup2_stdout(std::fs::File::open("/dev/null").unwrap()).unwrap();
             park();
         }
         Some("claims-nothing") => claim_nothing(),
         Some("vanishes") => vanish(&args),
-        Some("greets") => greet(&args[1]),
+        Some("sends-hello") => send_hello(&args[1]),
         _ => return false,
     }
     true
@@ -98,12 +98,12 @@ pub fn limits() -> Limits {
     Limits::default().divided_by(4)
 }
 
-/// The limits, or the defaults where the arguments ask for them: to tell a stopped process from a slow machine.
+/// The limits, or the defaults where the arguments ask for them: to distinguish a stopped process from a slow machine.
 fn limits_by(args: &[String]) -> Limits {
     if args.iter().any(|arg| arg == "whole") { Limits::default() } else { limits() }
 }
 
-/// The transport that the arguments name. Without one, it is TCP if `TRANSPORT` says so, and else the default.
+/// The transport that the arguments name. Without one, it is TCP if `TRANSPORT` is set to it, and else the default.
 fn transport(args: &[&str]) -> Transport {
     let all = std::env::var("TRANSPORT");
     match all.as_deref() {
@@ -400,16 +400,16 @@ fn blocking(args: &[String]) {
 
 /// Reports *ready* like a server, but holds no lifetime lock.
 fn claim_nothing() {
-    say_ready();
+    send_ready();
     park();
 }
 
 /// Sends a hello to a server, and prints whether it answers.
-fn greet(address: &str) {
+fn send_hello(address: &str) {
     let mut stream = crate::home::open_pending(address, &hello());
     match std::io::Read::read(&mut stream, &mut [0]) {
         Ok(1..) => println!("answered"),
-        _ => println!("closed without a word"),
+        _ => println!("closed without an answer"),
     }
 }
 
@@ -423,14 +423,14 @@ fn vanish(args: &[String]) {
     let home = args.iter().skip_while(|arg| *arg != "--home").nth(1).unwrap();
     let life = std::fs::File::open(format!("{home}/count.life")).unwrap();
     fs2::FileExt::lock_exclusive(&life).unwrap();
-    say_ready();
+    send_ready();
     let mut registered = String::new();
     std::io::stdin().read_line(&mut registered).unwrap();
     eprintln!("{}, and gone", registered.trim());
 }
 
 /// Answers its order with a record from the environment, with the order's cookie.
-fn say_ready() {
+fn send_ready() {
     use rendezvous_ipc::proto::record::{Found, Record};
     use rendezvous_ipc::proto::start::{Order, Reply};
     let mut order = String::new();

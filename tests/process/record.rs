@@ -158,7 +158,7 @@ fn damage(run: &mut Run) {
     let old = run.point();
     if run.up_to(2) == 0 {
         run.all_left();
-        run.home.wait_for_nobody();
+        run.home.wait_for_all_exits();
         run.client(&[]);
         run.server();
     }
@@ -191,7 +191,7 @@ fn unlink(run: &mut Run) {
 fn dialect(run: &mut Run) {
     run.client(&[]);
     run.all_left();
-    run.home.wait_for_nobody();
+    run.home.wait_for_all_exits();
     let record = [[7; 32].as_slice(), b"127.0.0.1:4711"].concat();
     run.changes("foreign is=Dialect", |point| point.write_all_at(&record, 0).unwrap());
     run.client(&[]);
@@ -360,7 +360,7 @@ impl Run {
     /// Returns the log, with short names for processes and addresses.
     fn end(mut self) -> String {
         self.all_left();
-        self.home.wait_for_nobody();
+        self.home.wait_for_all_exits();
         let mut names = Names::default();
         let log = fs::read_to_string(self.log()).unwrap();
         let lines =

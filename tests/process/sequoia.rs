@@ -24,11 +24,11 @@ crate::trials![
     a_dialect_server_is_started_once_and_then_joined,
     twenty_clients_of_the_dialect_at_once_share_one_server,
     the_first_connection_decides_the_cookie_and_no_later_one_does,
-    bad_dialect_clients_delay_nobody_and_keep_no_server,
+    bad_dialect_clients_delay_no_client_and_keep_no_server,
     a_dialect_client_without_a_cookie_has_the_time_of_a_handshake,
     a_full_dialect_acceptor_drops_the_oldest_and_lets_a_client_in,
     an_unreadable_point_of_the_dialect_is_cleared_before_a_start,
-    a_start_of_the_dialect_that_fails_says_why_and_leaves_nothing,
+    a_start_of_the_dialect_that_fails_reports_why_and_leaves_nothing,
     a_connect_of_the_dialect_dropped_at_any_await_leaves_nothing_behind,
     a_dialect_client_killed_at_any_step_leaves_one_server,
     a_server_of_the_dialect_that_does_not_answer_is_not_replaced,
@@ -83,14 +83,14 @@ fn leads_to(port: u16) -> Vec<u8> {
 /// Has the only server retire.
 fn retire(home: &Home) {
     home.processes().into_iter().for_each(|pid| signal(pid, Signal::TERM));
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert_eq!(bytes(home), b"", "the server withdrew its record");
 }
 
 /// Kills all processes of the home.
 fn kill(home: &Home) {
     home.processes().into_iter().for_each(|pid| signal(pid, Signal::KILL));
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     // An ending process loses its command line before its port.
     if let Found::Record(Record { port, .. }) = Found::read(&bytes_or_none(home)) {
         eventually("the port is free", || TcpStream::connect(("127.0.0.1", port.get())).is_err());
@@ -108,7 +108,7 @@ fn started(home: &Home, args: &[&str], listener: TcpListener) -> Child {
 }
 
 /// Sends 32 bytes, and asks for a count.
-fn says(port: u16, cookie: &[u8]) -> std::io::Result<u64> {
+fn connect_with(port: u16, cookie: &[u8]) -> std::io::Result<u64> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(LONG))?;
     stream.write_all(cookie)?;
@@ -166,10 +166,10 @@ fn the_first_connection_decides_the_cookie_and_no_later_one_does() {
     // The first connection, which sent the cookie, is served when the server is ready; the second sent a wrong one.
     assert!(ends(&mut first));
     assert!(ends(&mut second));
-    assert_eq!(says(port, &[1; 32]).unwrap(), 1);
-    says(port, &[2; 32]).expect_err("another cookie is refused");
-    says(port, &[[1; 31].as_slice(), &[2]].concat()).expect_err("an almost equal cookie is refused");
-    assert_eq!(says(port, &[1; 32]).unwrap(), 2);
+    assert_eq!(connect_with(port, &[1; 32]).unwrap(), 1);
+    connect_with(port, &[2; 32]).expect_err("another cookie is refused");
+    connect_with(port, &[[1; 31].as_slice(), &[2]].concat()).expect_err("an almost equal cookie is refused");
+    assert_eq!(connect_with(port, &[1; 32]).unwrap(), 2);
     // No client has registered it, so the server does.
     eventually("the server is registered", || matches!(Found::read(&bytes_or_none(&home)), Found::Record(_)));
     assert_eq!((record(&home).port.get(), record(&home).cookie.expose()), (port, &[1; 32]));
@@ -181,13 +181,13 @@ fn bytes_or_none(home: &Home) -> Vec<u8> {
     fs::read(home.point()).unwrap_or_default()
 }
 
-fn bad_dialect_clients_delay_nobody_and_keep_no_server() {
+fn bad_dialect_clients_delay_no_client_and_keep_no_server() {
     let home = served_by(&["@serve", "sequoia", "idle=300"]);
     home.count();
     let port = record(&home).port.get();
     let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
     for wrong in [&[0; 32][..], &[1; 5000], b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
-        says(port, wrong).expect_err("a wrong cookie is refused");
+        connect_with(port, wrong).expect_err("a wrong cookie is refused");
     }
     let mut slow = TcpStream::connect(("127.0.0.1", port)).unwrap();
     for byte in &record(&home).cookie.expose()[..20] {
@@ -196,7 +196,7 @@ fn bad_dialect_clients_delay_nobody_and_keep_no_server() {
     let begun = Instant::now();
     assert_eq!(home.count().1, 2);
     assert!(begun.elapsed() < home.limits.handshake, "no client waited for them");
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert_eq!(bytes(&home), b"");
     drop((silent, slow));
 }
@@ -235,21 +235,21 @@ fn an_unreadable_point_of_the_dialect_is_cleared_before_a_start() {
     }
 }
 
-fn a_start_of_the_dialect_that_fails_says_why_and_leaves_nothing() {
+fn a_start_of_the_dialect_that_fails_reports_why_and_leaves_nothing() {
     let home = with(Limits::default().divided_by(8));
     let missing = home.service().program("/nowhere/at/all", [""; 0]);
     assert!(format!("{:#}", home.fail(&missing)).contains("/nowhere/at/all cannot be executed"));
-    for (args, says) in [
+    for (args, expected) in [
         (&["@exits", "sequoia"][..], "exited with status 3 before it was ready; it printed"),
         (&["@exits", "sequoia"], "no space in the attic"),
         (&["@dies", "sequoia"], "SIGABRT"),
-        (&["@says-nothing", "sequoia"], "was not ready within"),
+        (&["@replies-nothing", "sequoia"], "was not ready within"),
         (&["@serve", "sequoia", "refuses"], "no paper in\nthe tray"),
         (&["@serve", "sequoia", "hangs"], "was not ready within"),
     ] {
         let error = format!("{:#}", home.fail(&home.service_by(args)));
-        assert!(error.contains(says), "{args:?}: {error}");
-        home.wait_for_nobody();
+        assert!(error.contains(expected), "{args:?}: {error}");
+        home.wait_for_all_exits();
         assert_eq!(bytes(&home), b"");
     }
 }
@@ -360,13 +360,13 @@ fn a_second_dialect_server_by_hand_reports_that_one_runs() {
 fn an_option_without_meaning_in_the_dialect_is_an_error() {
     let home = new();
     runtime().block_on(async {
-        for (error, says) in [
+        for (error, expected) in [
             (home.service().version(1).connect().await.unwrap_err(), "has no versions"),
             (home.service().newest(1).connect().await.unwrap_err(), "has no versions"),
             (home.service().retire().await.unwrap_err(), "cannot be asked to retire"),
             (home.service().end_unresponsive().await.unwrap_err(), "cannot be asked to retire"),
         ] {
-            assert!(matches!(&error, Error::Usage(usage) if usage.to_string().contains(says)), "{error}");
+            assert!(matches!(&error, Error::Usage(usage) if usage.to_string().contains(expected)), "{error}");
         }
     });
     assert!(!home.path().exists(), "no file was touched");
@@ -375,7 +375,7 @@ fn an_option_without_meaning_in_the_dialect_is_an_error() {
 fn a_flag_of_the_wrong_dialect_is_an_error_that_explains_it() {
     let home = new();
     home.make();
-    for (args, says) in [
+    for (args, expected) in [
         (&["@serve", "sequoia", "--socket", "0"][..], "--socket 0 is for servers that a client starts"),
         (&["@serve", "sequoia", "--spawned"], "of the other dialect"),
         (&["@serve", "--socket", "0"], "of the other dialect"),
@@ -383,8 +383,8 @@ fn a_flag_of_the_wrong_dialect_is_an_error_that_explains_it() {
         let (front, flags) = args.split_at(args.iter().position(|arg| arg.starts_with("--")).unwrap());
         let mut command = home.command(front);
         command.args(flags).stderr(Stdio::piped());
-        let said = output(command);
-        assert!(String::from_utf8_lossy(&said.stderr).contains(says), "{said:?}");
+        let output = output(command);
+        assert!(String::from_utf8_lossy(&output.stderr).contains(expected), "{output:?}");
     }
 }
 
@@ -447,7 +447,7 @@ fn a_dialect_server_restores_its_record_unless_another_is_there() {
     assert_eq!((home.count().1, home.processes()), (2, vec![server.pid()]));
     // Another server's record ends it, even if that server is long dead.
     leave(&home, &leads_to(1));
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert_eq!(bytes(&home), leads_to(1), "a server does not clear another's record");
 }
 
@@ -461,6 +461,6 @@ fn no_client_of_the_dialect_is_lost_to_an_idle_server() {
         thread::sleep(Duration::from_millis(1));
     }
     assert!(starts > 10, "{starts} servers were started");
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert_eq!(bytes(&home), b"");
 }

@@ -21,14 +21,14 @@ use crate::program::{BEAR, BLOCK, COUNT, KEEP, PANIC, RETIRE, START, WAIT, ask};
 
 crate::trials![
     an_idle_server_retires_and_one_with_a_client_does_not,
-    bad_clients_delay_nobody_and_keep_no_server,
+    bad_clients_delay_no_client_and_keep_no_server,
     a_full_acceptor_drops_the_oldest_connection_and_lets_a_client_in,
     silent_clients_do_not_starve_a_server_of_descriptors,
-    a_server_has_its_whole_drain_to_say_goodbye,
-    a_continued_server_hears_waiting_clients_before_its_idle_timer,
+    a_handler_may_flush_for_the_whole_drain,
+    a_continued_server_admits_waiting_clients_before_its_idle_timer,
     a_late_idle_timer_grants_patience_only_once,
     a_handshake_has_its_full_time_while_the_acceptor_has_room,
-    an_idle_server_retires_although_nobody_can_open_its_point,
+    an_idle_server_retires_although_its_point_cannot_be_opened,
     a_full_server_can_still_be_asked_to_retire,
     a_handler_can_keep_an_idle_server_and_have_it_retire,
     a_full_server_lets_the_next_client_wait,
@@ -37,8 +37,8 @@ crate::trials![
     a_child_of_a_handler_keeps_no_port_and_no_lock_of_its_server,
     a_panic_ends_its_own_connection_only,
     a_handler_that_blocks_holds_up_no_handshake,
-    a_retiring_server_lets_its_clients_finish_and_takes_nobody_new,
-    a_server_that_is_told_ends_within_its_drain_deadline,
+    a_retiring_server_lets_its_clients_finish_and_admits_no_new_one,
+    a_server_asked_to_retire_ends_within_its_drain_deadline,
     retiring_nothing_is_no_error,
     a_status_query_is_no_client_and_starts_nothing,
 ];
@@ -55,11 +55,11 @@ fn an_idle_server_retires_and_one_with_a_client_does_not() {
         tokio::time::sleep(Duration::from_millis(900)).await;
         assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "after three idle periods, the server is still there");
     });
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert_eq!(fs::read(home.point()).unwrap(), b"", "the record is withdrawn");
 }
 
-fn bad_clients_delay_nobody_and_keep_no_server() {
+fn bad_clients_delay_no_client_and_keep_no_server() {
     let home = Home::new();
     let service = idle(&home, "idle=1000");
     runtime().block_on(async {
@@ -137,14 +137,14 @@ fn silent_clients_do_not_starve_a_server_of_descriptors() {
     assert!(server.wait().unwrap().success());
 }
 
-fn a_server_has_its_whole_drain_to_say_goodbye() {
+fn a_handler_may_flush_for_the_whole_drain() {
     let home = Home::new();
     drop(runtime().block_on(connected(&home.service_by(&["@serve", "flushes", "idle=100"]))));
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it");
 }
 
-fn a_continued_server_hears_waiting_clients_before_its_idle_timer() {
+fn a_continued_server_admits_waiting_clients_before_its_idle_timer() {
     let home = Home::new();
     let service = idle(&home, "idle=500");
     let server = runtime().block_on(connected(&service)).outcome().pid();
@@ -167,9 +167,9 @@ fn a_continued_server_hears_waiting_clients_before_its_idle_timer() {
         }
     });
     signal(server, Signal::CONT);
-    let said = printed(&client.wait_with_output().unwrap());
-    assert_eq!(said, format!("joined an external server: pid {server}, count 1"));
-    home.wait_for_nobody();
+    let stdout = printed(&client.wait_with_output().unwrap());
+    assert_eq!(stdout, format!("joined an external server: pid {server}, count 1"));
+    home.wait_for_all_exits();
 }
 
 fn a_late_idle_timer_grants_patience_only_once() {
@@ -180,7 +180,7 @@ fn a_late_idle_timer_grants_patience_only_once() {
     stop(server);
     std::thread::sleep(Duration::from_millis(500));
     signal(server, Signal::CONT);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn a_handshake_has_its_full_time_while_the_acceptor_has_room() {
@@ -199,12 +199,12 @@ fn a_handshake_has_its_full_time_while_the_acceptor_has_room() {
     home.retire();
 }
 
-fn an_idle_server_retires_although_nobody_can_open_its_point() {
+fn an_idle_server_retires_although_its_point_cannot_be_opened() {
     let home = Home::new();
     let connection = runtime().block_on(connected(&idle(&home, "idle=300")));
     fs::set_permissions(home.point(), fs::Permissions::from_mode(0o644)).unwrap();
     drop(connection);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn a_full_server_can_still_be_asked_to_retire() {
@@ -227,7 +227,7 @@ fn a_full_server_can_still_be_asked_to_retire() {
         assert!(matches!(service.inspect().await.unwrap(), Status::Live { .. }));
         service.retire().await.unwrap();
     });
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn a_handler_can_keep_an_idle_server_and_have_it_retire() {
@@ -245,7 +245,7 @@ fn a_handler_can_keep_an_idle_server_and_have_it_retire() {
         eventually("the record is withdrawn", || fs::read(home.point()).unwrap().is_empty());
         assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 2, "the client is served to its end");
     });
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn a_full_server_lets_the_next_client_wait() {
@@ -271,7 +271,7 @@ fn a_full_server_lets_the_next_client_wait() {
 fn files_that_a_server_makes_are_for_its_owner_alone() {
     let home = Home::new();
     drop(runtime().block_on(connected(&home.service_by(&["@serve", "flushes", "idle=100"]))));
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert_eq!(fs::metadata(home.path().join("flushed")).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
@@ -280,8 +280,8 @@ fn a_handler_can_start_processes_whatever_its_caller_ignores() {
     let mut client = Command::new("/bin/sh");
     client.args(["-c", "trap '' CHLD; exec \"$0\" @client --home \"$1\""]);
     client.arg(std::env::current_exe().unwrap()).arg(home.path()).stdout(Stdio::piped());
-    let said = printed(&output(client));
-    assert!(said.starts_with("started an external server"), "{said}");
+    let stdout = printed(&output(client));
+    assert!(stdout.starts_with("started an external server"), "{stdout}");
     runtime().block_on(async {
         let mut stream = connected(&home.service()).await.into_stream();
         assert_eq!(ask(&mut stream, START).await.unwrap(), 0, "the exit status of `true`");
@@ -343,12 +343,12 @@ fn a_handler_that_blocks_holds_up_no_handshake() {
         // A blocked handler does not keep its process alive.
         service.retire().await.unwrap();
     });
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     let log = fs::read_to_string(home.path().join("count.log")).unwrap();
     assert!(log.contains("a handler still runs") && !log.contains("panicked"), "{log}");
 }
 
-fn a_retiring_server_lets_its_clients_finish_and_takes_nobody_new() {
+fn a_retiring_server_lets_its_clients_finish_and_admits_no_new_one() {
     let home = Home::new();
     let service = home.service();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -380,7 +380,7 @@ fn a_retiring_server_lets_its_clients_finish_and_takes_nobody_new() {
     home.retire();
 }
 
-fn a_server_that_is_told_ends_within_its_drain_deadline() {
+fn a_server_asked_to_retire_ends_within_its_drain_deadline() {
     let home = Home::new();
     let service = home.service();
     runtime().block_on(async {
@@ -389,7 +389,7 @@ fn a_server_that_is_told_ends_within_its_drain_deadline() {
         timeout(home.limits.drain * 2, service.retire()).await.expect("the server ends in time").unwrap();
         assert!(begun.elapsed() >= home.limits.drain, "it waits for its client");
     });
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn retiring_nothing_is_no_error() {
@@ -404,7 +404,7 @@ fn retiring_nothing_is_no_error() {
         Retirement::Exited { pid: Some(process(server.pid())) },
         "a server whose point was deleted is found too"
     );
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     crate::home::kill(&home, home.count().0.pid());
     assert_eq!(
         runtime().block_on(home.service().retire()).unwrap(),

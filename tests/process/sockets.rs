@@ -143,9 +143,9 @@ fn a_name_that_is_too_long_for_a_socket_is_served_at_a_port() {
     assert_eq!((joined.pid(), count), (started.pid(), 2));
     assert_eq!(sockets(&home.path()), [] as [&Path; 0]);
     let log = fs::read_to_string(home.path().join(format!("{}.log", "n".repeat(200)))).unwrap();
-    assert!(log.contains("WARN") && log.contains("File name too long"), "the log says so: {log}");
+    assert!(log.contains("WARN") && log.contains("File name too long"), "the log has it: {log}");
     runtime().block_on(service.retire()).unwrap();
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn a_client_goes_by_the_record_and_not_by_its_own_transport() {
@@ -187,11 +187,11 @@ fn a_socket_that_cannot_be_made_is_an_error_and_no_port() {
         chmod(home.path().join(file), 0o600);
     }
     chmod(home.path(), 0o500);
-    let said = printed(&output(as_user(&home, &["@client", "server:unix"])));
+    let stdout = printed(&output(as_user(&home, &["@client", "server:unix"])));
     chmod(home.path(), 0o700);
     let why = ".sock (give yourself the right to it, or use another home): Permission denied (os error 13)";
-    assert!(said.starts_with("error: no server could be started: ") && said.contains(why), "{said}");
-    home.wait_for_nobody();
+    assert!(stdout.starts_with("error: no server could be started: ") && stdout.contains(why), "{stdout}");
+    home.wait_for_all_exits();
     assert_eq!(fs::read(home.point()).unwrap(), b"", "no server is registered");
 }
 
@@ -209,9 +209,9 @@ fn a_socket_without_space_on_disk_is_an_error_and_no_port() {
     if !on_a_small_disk("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
         return println!("not tried: mounting is not permitted");
     }
-    let said = printed(&output(on_a_small_disk("exec \"$0\" @client server:unix --home \"$1\"")));
+    let stdout = printed(&output(on_a_small_disk("exec \"$0\" @client server:unix --home \"$1\"")));
     let why = ".sock (make room there, or use another home): No space left on device (os error 28)";
-    assert!(said.starts_with("error: no server could be started: ") && said.contains(why), "{said}");
+    assert!(stdout.starts_with("error: no server could be started: ") && stdout.contains(why), "{stdout}");
 }
 
 fn a_server_listens_at_a_port_if_no_socket_is_possible_and_warns() {
@@ -233,16 +233,16 @@ fn a_server_listens_at_a_port_if_no_socket_is_possible_and_warns() {
         traced.arg(client.get_program()).args(client.get_args()).stdin(Stdio::null()).stdout(Stdio::piped());
         // strace ends after all traced processes, but the client prints its result earlier.
         let mut traced = traced.spawn().unwrap();
-        let mut said = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(traced.stdout.take().unwrap()), &mut said).unwrap();
+        let mut stdout = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(traced.stdout.take().unwrap()), &mut stdout).unwrap();
         if instead {
-            assert!(said.starts_with("started an external server"), "{error}: {said}");
+            assert!(stdout.starts_with("started an external server"), "{error}: {stdout}");
             assert!(matches!(home.record().address, Address::Tcp(_)), "{error}");
             let log = fs::read_to_string(home.path().join("count.log")).unwrap();
-            assert!(log.contains("WARN") && log.contains("a port instead"), "{error}: the log says so: {log}");
+            assert!(log.contains("WARN") && log.contains("a port instead"), "{error}: the log has it: {log}");
             home.retire();
         } else {
-            assert!(said.contains(".sock: Address already in use"), "{error}: {said}");
+            assert!(stdout.contains(".sock: Address already in use"), "{error}: {stdout}");
         }
         traced.wait().unwrap();
     }
@@ -258,22 +258,25 @@ fn a_server_repairs_a_socket_that_lost_its_write_bit() {
     for mode in [0o400, 0o000] {
         stop(pid);
         chmod(&socket, mode);
-        let said = printed(&output(as_user(&home, &["@look"])));
+        let stdout = printed(&output(as_user(&home, &["@look"])));
         let why = format!(", Dial: the mode of {socket} keeps its own user out");
-        assert!(said.starts_with("alive, and does not answer: ") && said.ends_with(&why), "{mode:o}: {said}");
+        assert!(stdout.starts_with("alive, and does not answer: ") && stdout.ends_with(&why), "{mode:o}: {stdout}");
         if mode == 0o000 {
-            let said = client();
-            assert!(said.starts_with("error: ") && said.contains(&why) && said.contains("change it to 0600"), "{said}");
+            let stdout = client();
+            assert!(
+                stdout.starts_with("error: ") && stdout.contains(&why) && stdout.contains("change it to 0600"),
+                "{stdout}"
+            );
         }
         signal(pid, rustix::process::Signal::CONT);
-        let said = client();
-        assert!(said.starts_with(&format!("joined an external server: pid {pid}, ")), "{mode:o}: {said}");
+        let stdout = client();
+        assert!(stdout.starts_with(&format!("joined an external server: pid {pid}, ")), "{mode:o}: {stdout}");
         assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o600, "the mode is repaired");
     }
     let log = fs::read_to_string(home.path().join("count.log")).unwrap();
     assert!(log.contains("the socket's mode was repaired"), "{log}");
     signal(pid, rustix::process::Signal::TERM);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 /// Only root can give a socket to another user.
@@ -286,10 +289,10 @@ fn a_socket_of_another_user_is_an_error_and_no_suspicion() {
     let started = printed(&output(as_user(&home, &["@client", "server:unix"])));
     assert!(started.starts_with("started an external server"), "{started}");
     std::os::unix::fs::chown(home.address(), Some(0), Some(0)).unwrap();
-    let said = printed(&output(as_user(&home, &["@client", "server:unix"])));
-    assert_eq!(said, "error: the system refused what is needed at Dial: Permission denied (os error 13)");
+    let stdout = printed(&output(as_user(&home, &["@client", "server:unix"])));
+    assert_eq!(stdout, "error: the system refused what is needed at Dial: Permission denied (os error 13)");
     signal(home.record().pid(), rustix::process::Signal::TERM);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 /// Only root can act as two users.
@@ -310,16 +313,16 @@ fn another_users_socket_does_not_end_a_sweep() {
             std::os::unix::fs::chown(home.path().join(name), Some(65534), Some(65534)).unwrap();
         }
     }
-    let said = printed(&output(client));
-    assert!(said.starts_with("started an external server"), "{said}");
+    let stdout = printed(&output(client));
+    assert!(stdout.starts_with("started an external server"), "{stdout}");
     let mut there: Vec<_> = left('a').map(|name| home.path().join(name)).collect();
     there.push(home.address().into());
     there.sort();
     assert_eq!(sockets(&home.path()), there, "the user's own sockets are removed, and those of others are left");
     let log = fs::read_to_string(home.path().join("count.log")).unwrap();
-    assert!(log.contains("WARN") && log.contains("count=8"), "the log says so: {log}");
+    assert!(log.contains("WARN") && log.contains("count=8"), "the log has it: {log}");
     signal(home.record().pid(), rustix::process::Signal::TERM);
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn a_client_tries_a_full_socket_until_its_patience_ends() {
@@ -355,16 +358,16 @@ fn another_users_process_is_no_client_whatever_it_can_reach() {
     }
     let program = home.directory().join("stranger");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    let mut said = String::new();
+    let mut stdout = String::new();
     // The server may restore the mode before the other user connects.
     eventually("another user reaches the socket", || {
         chmod(&address, 0o666);
         let mut stranger = Command::new(&program);
-        stranger.args(["@greets", &address]).uid(65534).gid(65534).stdout(Stdio::piped()).stderr(Stdio::null());
-        said = printed(&output(stranger));
-        !said.is_empty()
+        stranger.args(["@sends-hello", &address]).uid(65534).gid(65534).stdout(Stdio::piped()).stderr(Stdio::null());
+        stdout = printed(&output(stranger));
+        !stdout.is_empty()
     });
-    assert_eq!(said, "closed without a word");
+    assert_eq!(stdout, "closed without an answer");
     // A client of the same user is answered.
     let mut ours = open_pending(&address, &program::hello());
     ours.read_exact(&mut [0; 32]).unwrap();

@@ -19,18 +19,18 @@ crate::trials![
     a_program_that_is_still_being_written_is_started_when_it_is_whole,
     a_program_that_stays_open_for_writing_is_named,
     a_program_that_exits_at_once_is_quoted_with_its_status,
-    a_program_that_dies_by_a_signal_is_told_with_it,
+    the_signal_that_ended_a_program_is_reported,
     the_error_of_an_invalid_reply_quotes_nothing_and_has_a_remedy,
     no_part_of_a_record_that_a_wrapper_changed_is_quoted,
     a_reply_of_another_version_may_hold_a_cookie_and_is_not_quoted,
     a_program_that_never_answers_is_killed_at_its_deadline,
-    a_program_that_closes_its_output_is_told_at_once,
+    a_program_that_closes_its_output_is_reported_at_once,
     a_program_whose_handler_hangs_is_killed_at_its_deadline,
-    a_handler_that_cannot_be_built_says_why,
+    a_handler_that_cannot_be_built_reports_why,
     a_program_without_the_lifetime_lock_is_no_server,
-    a_program_that_connects_instead_of_serving_is_told_at_once,
+    a_program_that_connects_instead_of_serving_is_reported_at_once,
     a_server_with_a_context_of_its_own_is_reported_at_once,
-    a_service_without_a_program_says_what_is_missing,
+    the_error_of_a_service_without_a_program_names_what_is_missing,
     the_output_of_a_server_goes_to_its_log_and_not_to_its_caller,
     a_server_is_started_with_the_callers_home,
     a_server_keeps_no_file_lock_or_pipe_of_its_callers_caller,
@@ -44,7 +44,7 @@ fn failure(home: &Home, service: &Descriptor) -> (StartFailure, String) {
     assert!(begun.elapsed() < home.limits.start + home.limits.patience, "{:?}: {error}", begun.elapsed());
     let Error::Start(error) = error else { panic!("{error}") };
     let text = format!("{error:#}");
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert_eq!(fs::read(home.point()).unwrap(), b"", "no record is left");
     let lock = fs::File::open(home.point()).unwrap();
     fs2::FileExt::try_lock_exclusive(&lock).expect("the lock is free");
@@ -93,7 +93,7 @@ fn a_program_that_is_still_being_written_is_started_when_it_is_whole() {
         });
         assert_eq!(outcome.origin, Origin::StartedExternal(Reason::NoRecord), "{args:?}");
         home.processes().into_iter().for_each(|server| signal(server, Signal::TERM));
-        home.wait_for_nobody();
+        home.wait_for_all_exits();
     }
 }
 
@@ -116,7 +116,7 @@ fn a_program_that_exits_at_once_is_quoted_with_its_status() {
     assert!(text.ends_with("count.log):\nno space in the attic"), "{text}");
 }
 
-fn a_program_that_dies_by_a_signal_is_told_with_it() {
+fn the_signal_that_ended_a_program_is_reported() {
     let home = Home::new();
     let (_, text) = failure(&home, &home.service_by(&["@dies"]));
     assert!(text.contains("was killed by signal 6 (SIGABRT)"), "{text}");
@@ -166,13 +166,13 @@ fn a_reply_of_another_version_may_hold_a_cookie_and_is_not_quoted() {
 
 fn a_program_that_never_answers_is_killed_at_its_deadline() {
     let home = Home::new();
-    let (failure, text) = failure(&home, &home.service_by(&["@says-nothing"]));
+    let (failure, text) = failure(&home, &home.service_by(&["@replies-nothing"]));
     assert!(matches!(failure, StartFailure::Overdue(budget) if budget == home.limits.start), "{text}");
     let why = "was not ready within 2.0s, and was ended: does it reach `serve`, and is its handler built in time?";
     assert!(text.ends_with(why), "{text}");
 }
 
-fn a_program_that_closes_its_output_is_told_at_once() {
+fn a_program_that_closes_its_output_is_reported_at_once() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@closes"]));
     assert!(matches!(failure, StartFailure::Silent), "{text}");
@@ -188,7 +188,7 @@ fn a_program_whose_handler_hangs_is_killed_at_its_deadline() {
     );
 }
 
-fn a_handler_that_cannot_be_built_says_why() {
+fn a_handler_that_cannot_be_built_reports_why() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@serve", "refuses"]));
     assert!(matches!(failure, StartFailure::Reported(_)), "{text}");
@@ -209,7 +209,7 @@ fn a_program_without_the_lifetime_lock_is_no_server() {
     assert!(text.ends_with(why), "{text}");
 }
 
-fn a_program_that_connects_instead_of_serving_is_told_at_once() {
+fn a_program_that_connects_instead_of_serving_is_reported_at_once() {
     let home = Home::new();
     let begun = Instant::now();
     let program = std::env::current_exe().unwrap();
@@ -228,9 +228,9 @@ fn a_server_with_a_context_of_its_own_is_reported_at_once() {
     assert!(text.contains("make it by `Context::from_args`"), "{text}");
 }
 
-fn a_service_without_a_program_says_what_is_missing() {
+fn the_error_of_a_service_without_a_program_names_what_is_missing() {
     let home = Home::new();
-    let service = Descriptor::new(&home.context(), "nobody").unwrap();
+    let service = Descriptor::new(&home.context(), "without-program").unwrap();
     match runtime().block_on(service.connect()) {
         Err(Error::Usage(usage)) => assert_eq!(usage, Usage::NoProgram),
         other => panic!("{other:?}"),
@@ -263,8 +263,8 @@ fn a_server_keeps_no_file_lock_or_pipe_of_its_callers_caller() {
     shell.args(["-c", "exec 9>\"$2\"; flock 9; \"$0\" @client --home \"$1\""]);
     shell.arg(std::env::current_exe().unwrap()).arg(home.path()).arg(lock.path()).stdout(Stdio::piped());
     // The output ends when no process holds the pipe any more, the server included.
-    let said = printed(&output(shell));
-    assert!(said.starts_with("started an external server"), "{said}");
+    let stdout = printed(&output(shell));
+    assert!(stdout.starts_with("started an external server"), "{stdout}");
     fs2::FileExt::try_lock_exclusive(lock.as_file()).expect("the caller's lock is free");
     assert_nothing_is_inherited(&home);
     home.retire();

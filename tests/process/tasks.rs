@@ -62,12 +62,12 @@ impl Subscriber for Panics {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut said = Fields::default();
-        event.record(&mut said);
-        let _ = writeln!(std::io::stderr(), "{}{}", said.message, said.rest);
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let _ = writeln!(std::io::stderr(), "{}{}", fields.message, fields.rest);
         let less = |left: u32| left.checked_sub(1);
         let panics =
-            said.message == self.at && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
+            fields.message == self.at && self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
         assert!(!panics, "this line must not be logged");
     }
 
@@ -197,7 +197,7 @@ fn assert_it_drains_and_ends(home: &Home, service: &Descriptor, lose: impl FnOnc
         // The new server may panic in the same way.
         let _ = service.retire().await;
     });
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 fn a_dialect_server_with_a_panicked_loop_ends_after_its_clients() {
@@ -208,7 +208,7 @@ fn a_dialect_server_with_a_panicked_loop_ends_after_its_clients() {
         eventually_logged(&home, "the server's loop panicked: this line must not be logged", 1);
         assert_eq!(ask(&mut first, COUNT).await.unwrap(), 1, "the connected client notices nothing");
     });
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
     assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it");
 }
 
@@ -218,11 +218,11 @@ fn a_server_by_hand_whose_loop_panics_returns_that() {
         let mut server = home.command(&["@serve", dialect, "panics-at=Check", "flushes"]);
         server.stderr(Stdio::piped());
         let ended = output(server);
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.status.code(), Some(1), "{said}");
+        let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{stderr}");
         assert!(
-            said.ends_with("please report it: the server's loop panicked: this line must not be logged\n"),
-            "{said}"
+            stderr.ends_with("please report it: the server's loop panicked: this line must not be logged\n"),
+            "{stderr}"
         );
         assert_eq!(fs::read(home.path().join("flushed")).unwrap(), b"all of it", "{dialect}");
     }
@@ -236,7 +236,7 @@ fn a_server_without_its_handlers_thread_ends() {
             let mut first = connected(&service).await.into_stream();
             ask(&mut first, BOMB).await.expect_err("the handler is gone");
         });
-        home.wait_for_nobody();
+        home.wait_for_all_exits();
         assert_eq!(fs::read(home.point()).unwrap(), b"", "the server withdrew its record");
         assert!(log(&home).contains("the thread of the handlers ended"), "{}", log(&home));
     }

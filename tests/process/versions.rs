@@ -16,7 +16,7 @@ use crate::program::WAIT;
 
 crate::trials![
     a_newer_client_replaces_an_older_server_when_its_clients_are_done,
-    an_older_client_joins_a_newer_server_and_there_is_no_fight,
+    an_older_client_joins_a_newer_server_and_replaces_nothing,
     an_older_client_gets_an_error_and_leaves_a_newer_server_alone,
     a_program_older_than_its_client_is_no_server_for_it,
     a_rebuilt_program_joins_the_old_server_and_starts_the_new_one,
@@ -48,7 +48,7 @@ fn a_newer_client_replaces_an_older_server_when_its_clients_are_done() {
     home.retire();
 }
 
-fn an_older_client_joins_a_newer_server_and_there_is_no_fight() {
+fn an_older_client_joins_a_newer_server_and_replaces_nothing() {
     let home = Home::new();
     runtime().block_on(async {
         let new = connected(&of(&home, 2)).await;
@@ -93,7 +93,7 @@ fn a_program_older_than_its_client_is_no_server_for_it() {
         },
         other => panic!("{other}"),
     }
-    home.wait_for_nobody();
+    home.wait_for_all_exits();
 }
 
 /// The running executable is replaced, as by a linker: the old file has no name any more.
@@ -119,8 +119,8 @@ fn rebuilt_in(directory: &OsStr) {
         client.arg("@client").args(args).arg("--home").arg(home.path()).stdout(Stdio::piped());
         client
     };
-    let said = printed(&output(client(&[])));
-    assert!(said.starts_with("started an external server"), "{said}");
+    let stdout = printed(&output(client(&[])));
+    assert!(stdout.starts_with("started an external server"), "{stdout}");
     let old = home.record().pid();
     // Each of these runs from the file that is replaced under it.
     let joins = client(&["later"]).stdin(Stdio::piped()).spawn().unwrap();
@@ -131,14 +131,14 @@ fn rebuilt_in(directory: &OsStr) {
     }
     built();
     rebuild();
-    let said = printed(&joins.wait_with_output().unwrap());
-    assert!(said.starts_with("joined an external server"), "{said}");
+    let stdout = printed(&joins.wait_with_output().unwrap());
+    assert!(stdout.starts_with("joined an external server"), "{stdout}");
     assert_eq!(home.record().pid(), old);
     let waiting = starts.id();
     signal(old, Signal::KILL);
     eventually("only the waiting client is left", || home.processes() == [waiting]);
-    let said = printed(&starts.wait_with_output().unwrap());
-    assert!(said.starts_with("started an external server"), "{said}");
+    let stdout = printed(&starts.wait_with_output().unwrap());
+    assert!(stdout.starts_with("started an external server"), "{stdout}");
     let exe = fs::read_link(format!("/proc/{}/exe", home.record().pid())).unwrap();
     assert_eq!(exe, program, "the new file, not the deleted one");
     home.retire();

@@ -277,8 +277,8 @@ proptest! {
         let answer = prove.to_bytes(&record);
         let proof = hello.judge(&record, &answer).unwrap();
         prop_assert_eq!(prove.judge(&record, &proof), Some(intent));
-        for said in changed(hello.to_bytes()) {
-            if let Some(prove) = Prove::hello(&said, Random::drawn(theirs), service) {
+        for sent in changed(hello.to_bytes()) {
+            if let Some(prove) = Prove::hello(&sent, Random::drawn(theirs), service) {
                 prop_assert_eq!(hello.judge(&record, &prove.to_bytes(&record)), Err(Rejected::WrongProof));
             }
         }
@@ -308,7 +308,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn a_client_keeps_its_promises_whatever_it_is_answered(script in connects()) {
+    fn a_client_keeps_its_promises_for_any_answers(script in connects()) {
         script.run();
     }
 }

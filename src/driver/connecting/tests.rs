@@ -328,7 +328,7 @@ fn every_dial_has_a_nonce_and_a_time_of_its_own() {
 }
 
 #[test]
-fn whatever_is_awaited_a_dropped_connect_releases_what_it_holds() {
+fn a_connect_dropped_at_any_wait_releases_what_it_holds() {
     for (hangs, released) in [
         ("spawn", "spawn 8000, unlock"),
         ("reply", "reply 8000, kill, unlock"),

@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_of_a_file_says_what_can_be_done() {
+    fn an_error_of_a_file_names_its_remedy() {
         let error = |errno: Errno| Error::file(Path::new("/home/point"), errno.into()).to_string();
         for (errno, advice) in [
             (Errno::NOLCK, "file locks do not work there: use a home on another file system"),

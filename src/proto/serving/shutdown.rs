@@ -56,7 +56,7 @@ pub struct Tries {
 
 impl Tries {
     /// Records that the server is at a step. *Lock* begins the tries unless they have begun; *Serve* ends them.
-    pub fn comes_to(&mut self, step: &Step, now: Duration) {
+    pub fn record(&mut self, step: &Step, now: Duration) {
         match step {
             Step::Serve(_) => self.since = None,
             Step::Lock(_) => self.since = self.since.or(Some(now)),
@@ -172,7 +172,7 @@ mod tests {
             (&serve, 6, None),
             (&lock, 7, Some(s(7))),
         ] {
-            tries.comes_to(step, s(now));
+            tries.record(step, s(now));
             assert_eq!(tries.since, since, "at {now}");
         }
     }

@@ -71,7 +71,7 @@ fn open_gate(clients: u32) -> Gate {
 }
 
 #[test]
-fn nobody_is_admitted_before_the_gate_is_open() {
+fn no_client_is_admitted_before_the_gate_is_open() {
     let mut gate = Gate::new();
     assert!(!gate.is_open());
     assert!(!gate.admit());

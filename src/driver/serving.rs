@@ -413,3 +413,6 @@ pub(super) fn jitter() -> Result<Duration, Error> {
 fn no_lock() -> Error {
     Error::missing("the point lock")
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,7 @@ impl Step {
     }
 
     /// Returns the first step of a server that a client registered.
-    pub(super) const fn registered() -> Self {
+    pub(crate) const fn registered() -> Self {
         Step::Serve(Serve(()))
     }
 

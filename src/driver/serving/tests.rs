@@ -1,0 +1,440 @@
+//! The loop with scripted files, a real point and virtual time: which effect comes when, and what it is told.
+
+use std::cell::{Cell, RefCell};
+use std::future::ready;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use super::*;
+use crate::context::Context;
+use crate::dialect::Dialect;
+use crate::driver::reserve::Reserve;
+use crate::error::Usage;
+use crate::limits::Limits;
+use crate::proto::record::Line;
+use crate::stream::Socket;
+use crate::transport::Transport;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const RECORD: &[u8] = b"a record";
+
+/// The files of a server, and what its loop did to them.
+struct World {
+    home: TempDir,
+    limits: Limits,
+    reserve: Reserve,
+    began: Instant,
+    did: RefCell<Vec<(&'static str, Duration)>>,
+    checked: Cell<Checked>,
+    life_file: Cell<LifeFile>,
+    home_is_gone: Cell<bool>,
+    may_withdraw: Cell<bool>,
+    handler_runs: Arc<AtomicBool>,
+}
+
+struct Script(Rc<World>);
+
+impl World {
+    /// A server that serves, with its record in the point.
+    fn new(limits: Limits) -> Rc<Self> {
+        let home = tempfile::tempdir().unwrap();
+        let mut point = point::try_lock(&home.path().join("point")).unwrap().locked().expect("it is new");
+        let mut line = Line::new();
+        line.push(RECORD).unwrap();
+        point.write_line(&line).unwrap();
+        drop(point);
+        Rc::new(World {
+            home,
+            limits,
+            reserve: Reserve::none(),
+            began: Instant::now(),
+            did: RefCell::default(),
+            checked: Cell::new(Checked::Mine),
+            life_file: Cell::new(LifeFile::Mine),
+            home_is_gone: Cell::new(false),
+            may_withdraw: Cell::new(true),
+            handler_runs: Arc::default(),
+        })
+    }
+
+    fn did(&self, what: &'static str) {
+        self.did.borrow_mut().push((what, self.began.elapsed()));
+    }
+
+    /// Returns the effects with the seconds at which they came.
+    fn done(&self) -> Vec<(&'static str, u64)> {
+        self.did.borrow().iter().map(|(what, at)| (*what, at.as_secs())).collect()
+    }
+
+    /// Another process locks the point, until the returned value is dropped.
+    fn lock(&self) -> Guard {
+        point::try_lock(&self.home.path().join("point")).unwrap().locked().expect("it is free")
+    }
+
+    fn point_holds(&self) -> Vec<u8> {
+        std::fs::read(self.home.path().join("point")).unwrap()
+    }
+
+    fn service(&self) -> Service {
+        let path = |name: &str| self.home.path().join(name);
+        Service {
+            context: Context::new("org.example.test").unwrap().with_home(self.home.path()),
+            point: path("point"),
+            life: path("point.life"),
+            log: path("point.log"),
+            transport: Transport::Tcp,
+            dialect: Dialect::Native,
+            limits: self.limits,
+            version: 0,
+            newest: u32::MAX,
+            program: Err(Usage::NoProgram),
+        }
+    }
+}
+
+/// Runs `test` beside a server from *Serve* to *Done*. Returns how the server ended, and after how many seconds.
+async fn beside<T>(world: &Rc<World>, test: impl AsyncFnOnce(&Arc<Admission>, &Shutdown) -> T) -> (Done, u64, T) {
+    let service = world.service();
+    let mut server = Server::new(&service, Shutdown::new(), Script(world.clone()));
+    server.state = Some(world.clone());
+    server.admission.open();
+    server.next_check = now() + world.limits.check;
+    let (admission, shutdown) = (server.admission.clone(), server.shutdown.clone());
+    let (done, test) = tokio::join!(
+        async {
+            let done = timeout(HOUR, server.serve(Step::registered())).await.expect("it ends").unwrap();
+            (done, world.began.elapsed().as_secs())
+        },
+        test(&admission, &shutdown),
+    );
+    (done.0, done.1, test)
+}
+
+/// The limits of these tests: a check every 2 s, a drain of 10 s, and no idle period.
+fn limits() -> Limits {
+    Limits { idle: None, ..Limits::default() }
+}
+
+async fn seconds(seconds: u64) {
+    sleep(Duration::from_secs(seconds)).await;
+}
+
+impl Handshake for World {
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn reserve(&self) -> &Reserve {
+        &self.reserve
+    }
+
+    fn handshake(self: Rc<Self>, _stream: Socket) -> impl Future<Output = Option<()>> + 'static {
+        ready(None)
+    }
+}
+
+impl Effects for Script {
+    type ServerState = World;
+
+    const FILES: usize = 1;
+
+    fn holds_life(&self) -> Option<bool> {
+        None
+    }
+
+    async fn may_be_idle(_state: &World, _patience: Duration) {}
+
+    fn touch(_service: &Service, state: &World) {
+        state.did("touch");
+    }
+
+    fn check(&self, _service: &Service, state: &World, point: Option<&mut Guard>) -> Result<Checked, Error> {
+        state.did(if point.is_some() { "recheck" } else { "check" });
+        Ok(state.checked.get())
+    }
+
+    fn repair(_acceptor: &mut Acceptor<World>) {}
+
+    fn is_gone(&self, _service: &Service) -> bool {
+        self.0.home_is_gone.get()
+    }
+
+    fn reclaim(&mut self) -> Result<LifeFile, Error> {
+        self.0.did("reclaim");
+        if self.0.life_file.get() == LifeFile::Mine {
+            self.0.checked.set(Checked::Mine);
+        }
+        Ok(self.0.life_file.get())
+    }
+
+    fn restore(&mut self, state: &World, _point: &mut Guard) -> Result<(), Error> {
+        state.did("restore");
+        state.checked.set(Checked::Mine);
+        Ok(())
+    }
+
+    async fn settle(state: &World, _patience: Duration) {
+        state.did("settle");
+    }
+
+    fn may_withdraw(state: &World, _point: &mut Guard) -> Result<bool, Error> {
+        state.did("may withdraw");
+        Ok(state.may_withdraw.get())
+    }
+
+    fn close(state: Rc<World>) -> Option<Rc<World>> {
+        state.did("close");
+        None
+    }
+
+    fn release_retire_waiters(_state: &World) {}
+
+    fn release(&mut self, lock: LifetimeLock) {
+        self.0.did(match (lock, self.0.handler_runs.load(Ordering::SeqCst)) {
+            (LifetimeLock::Release, false) => "release",
+            (LifetimeLock::Leave, true) => "leave",
+            (LifetimeLock::Release, true) => "release while the handler runs",
+            (LifetimeLock::Leave, false) => "leave although the handler has ended",
+        });
+    }
+
+    fn abandon(&mut self) {}
+
+    fn report_failure(&mut self, _error: &Error) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_withdrawn_only_if_the_server_may() {
+    for may in [true, false] {
+        let world = World::new(limits());
+        world.may_withdraw.set(may);
+        let (done, _, ()) = beside(&world, async |_, shutdown| shutdown.request()).await;
+        assert_eq!(done, Done::Retired(Retire::Requested));
+        assert_eq!(world.point_holds(), if may { b"" } else { RECORD });
+        assert_eq!(world.done(), [("settle", 0), ("may withdraw", 0), ("close", 0), ("release", 0)]);
+        drop(world.lock());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_clients_retires_when_its_idle_period_is_over() {
+    let world = World::new(Limits { idle: Some(Duration::from_secs(7)), ..Limits::default() });
+    let (done, at, ()) = beside(&world, async |admission, _| {
+        let client = admission.admit().expect("it serves");
+        seconds(20).await;
+        drop(client);
+    })
+    .await;
+    assert_eq!((done, at), (Done::Retired(Retire::Idle), 27));
+    assert_eq!(world.point_holds(), b"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_idle_but_finds_the_point_busy_goes_on_serving() {
+    // Each try begins another idle period, and the files are checked meanwhile.
+    for (idle, ends_at) in [(Duration::from_millis(1), 7), (Duration::from_secs(3), 9)] {
+        let world = World::new(Limits { idle: Some(idle), ..Limits::default() });
+        let (done, at, ()) = beside(&world, async |_, _| {
+            let _locked = world.lock();
+            seconds(7).await;
+        })
+        .await;
+        assert_eq!((done, at), (Done::Retired(Retire::Idle), ends_at));
+        let checks: Vec<_> = world.done().into_iter().filter(|(what, _)| *what == "check").collect();
+        assert_eq!(checks[..3], [("check", 2), ("check", 4), ("check", 6)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_restores_its_record_under_the_point_lock() {
+    let world = World::new(limits());
+    world.checked.set(Checked::Damaged);
+    let (_, at, ()) = beside(&world, async |_, shutdown| {
+        let locked = world.lock();
+        seconds(3).await;
+        drop(locked);
+        seconds(2).await;
+        shutdown.request();
+    })
+    .await;
+    assert_eq!(at, 5);
+    let expected = [("touch", 2), ("check", 2), ("recheck", 3), ("restore", 3), ("touch", 4), ("check", 4)];
+    assert_eq!(world.done()[..6], expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_makes_its_life_file_again_under_the_point_lock() {
+    for (life_file, after) in [
+        (LifeFile::Mine, &["recheck", "touch", "check"][..]),
+        // The next check tries again.
+        (LifeFile::Unheld, &["touch", "check", "recheck", "reclaim"]),
+        (LifeFile::Lost, &["settle", "close", "release"]),
+    ] {
+        let world = World::new(limits());
+        world.checked.set(Checked::LifeFileGone);
+        world.life_file.set(life_file);
+        let (done, ..) = beside(&world, async |_, shutdown| {
+            seconds(5).await;
+            shutdown.request();
+        })
+        .await;
+        let retire = if life_file == LifeFile::Lost { Retire::Lost } else { Retire::Requested };
+        assert_eq!(done, Done::Retired(retire));
+        let names: Vec<_> = world.done().into_iter().map(|(what, _)| what).collect();
+        assert_eq!(names[..4], ["touch", "check", "recheck", "reclaim"]);
+        assert_eq!(&names[4..4 + after.len()], after, "{life_file:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_lost_its_files_withdraws_nothing() {
+    let world = World::new(limits());
+    world.checked.set(Checked::Lost);
+    let (done, at, ()) = beside(&world, async |_, _| {}).await;
+    assert_eq!((done, at), (Done::Retired(Retire::Lost), 2));
+    assert_eq!(world.done(), [("touch", 2), ("check", 2), ("settle", 2), ("close", 2), ("release", 2)]);
+    assert_eq!(world.point_holds(), RECORD);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_during_a_restore_retires_when_the_point_is_free() {
+    let world = World::new(limits());
+    world.checked.set(Checked::Damaged);
+    let (done, at, ()) = beside(&world, async |_, shutdown| {
+        let locked = world.lock();
+        seconds(3).await;
+        shutdown.request();
+        seconds(2).await;
+        drop(locked);
+    })
+    .await;
+    assert_eq!((done, at), (Done::Retired(Retire::Requested), 5));
+    let expected = [("touch", 2), ("check", 2), ("settle", 5), ("may withdraw", 5), ("close", 5), ("release", 5)];
+    assert_eq!(world.done(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_point_ends_a_retirement_ten_seconds_after_its_request() {
+    for requested_at in [1, 3] {
+        let world = World::new(limits());
+        // From the second second on it tries to restore.
+        world.checked.set(Checked::Damaged);
+        let _locked = world.lock();
+        let (done, at, ()) = beside(&world, async |_, shutdown| {
+            seconds(requested_at).await;
+            shutdown.request();
+            seconds(5).await;
+            shutdown.request();
+        })
+        .await;
+        assert_eq!((done, at), (Done::Retired(Retire::Requested), requested_at + 10));
+        assert_eq!(world.point_holds(), RECORD, "another process may change it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_point_ends_a_restore_ten_seconds_after_its_first_try() {
+    let world = World::new(limits());
+    world.checked.set(Checked::Damaged);
+    let _locked = world.lock();
+    let (_, at, ()) = beside(&world, async |_, shutdown| {
+        seconds(13).await;
+        world.home_is_gone.set(true);
+        shutdown.request();
+    })
+    .await;
+    assert_eq!(at, 13, "without a home there is nothing to lock");
+    let expected =
+        [("touch", 2), ("check", 2), ("touch", 12), ("check", 12), ("settle", 13), ("close", 13), ("release", 13)];
+    assert_eq!(world.done(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_lasts_until_the_last_client_a_second_signal_or_ten_seconds() {
+    for (leaves_at, second_signal_at, ends_at) in [(4, 8, 4), (8, 4, 4), (30, 30, 11)] {
+        let world = World::new(limits());
+        let (done, at, ()) = beside(&world, async |admission, shutdown| {
+            let client = admission.admit().expect("it serves");
+            tokio::join!(
+                async {
+                    seconds(leaves_at).await;
+                    drop(client);
+                },
+                async {
+                    seconds(1).await;
+                    shutdown.signal();
+                    seconds(1).await;
+                    assert!(admission.admit().is_none(), "it has retired");
+                    seconds(second_signal_at - 2).await;
+                    shutdown.signal();
+                },
+            );
+        })
+        .await;
+        assert_eq!((done, at), (Done::Retired(Retire::Requested), ends_at));
+        assert_eq!(world.done().last(), Some(&("release", ends_at)));
+        assert_eq!(world.point_holds(), b"", "it is withdrawn before the drain");
+    }
+}
+
+/// A value of the handler. Its drop blocks until the sender is dropped.
+struct Data(mpsc::Receiver<()>, Arc<AtomicBool>);
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        let _ = self.0.recv();
+        self.1.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Ends a server with a handler, whose code runs until `ends` drops the sender.
+async fn with_handler(world: &Rc<World>, served: bool, ends: impl FnOnce(mpsc::Sender<()>)) {
+    let (end, wait) = mpsc::channel();
+    world.handler_runs.store(true, Ordering::SeqCst);
+    let data = std::sync::Mutex::new(Some(Data(wait, world.handler_runs.clone())));
+    let factory = Factory::new(async move |_| {
+        let data = data.lock().unwrap().take();
+        Ok(async move |_, _| _ = &data)
+    });
+    let service = world.service();
+    let mut server = Server::new(&service, Shutdown::new(), Script(world.clone()));
+    server.build(&factory, Instant::now() + HOUR).await.unwrap();
+    ends(end);
+    if served {
+        server.state = Some(world.clone());
+        server.admission.open();
+        server.shutdown.request();
+        server.serve(Step::registered()).await.unwrap();
+    } else {
+        server.release().await;
+    }
+}
+
+#[tokio::test]
+async fn the_lifetime_lock_is_released_after_the_handler_has_ended() {
+    for served in [true, false] {
+        let world = World::new(limits());
+        with_handler(&world, served, drop).await;
+        assert_eq!(world.done().last().map(|(what, _)| *what), Some("release"));
+    }
+}
+
+#[tokio::test]
+async fn the_lifetime_lock_stays_while_code_of_the_handler_runs() {
+    // The handler has the rest of the drain, or else the server's patience.
+    for (served, given_up_at) in [(true, 10), (false, 1)] {
+        let world = World::new(limits());
+        let mut blocks = None;
+        with_handler(&world, served, |end| {
+            // Time is virtual from here on.
+            tokio::time::pause();
+            blocks = Some(end);
+        })
+        .await;
+        assert_eq!(world.done().last(), Some(&("leave", given_up_at)));
+        tokio::time::resume();
+    }
+}

@@ -255,9 +255,9 @@ impl Error {
                 write!(f, ", or, if this directory was copied, remove {path}")
             }
             Error::CannotTell { path, .. } => {
-                write!(f, "cannot tell whether a server is alive, for {} cannot be locked", path.display())
+                write!(f, "cannot tell whether a server is alive, because {} cannot be locked", path.display())
             }
-            Error::Unresponsive { pid, suspicion, waited } if suspicion.lets_wait() => write!(
+            Error::Unresponsive { pid, suspicion, waited } if suspicion.looks_full() => write!(
                 f,
                 "the server{} has no room for another client, or hangs: it proved itself, and let this one wait for its \
                  welcome, {waited:.1?} in all",
@@ -265,8 +265,8 @@ impl Error {
             ),
             Error::Unresponsive { pid, suspicion, waited } if suspicion.user.is_some() => write!(
                 f,
-                "the server{} is alive and out of reach: {suspicion}, tried for {waited:.1?}; if it gave up its user after it \
-                 was started, let it not, and if another user owns the home, use one of your own",
+                "the server{} is alive and out of reach: {suspicion}, tried for {waited:.1?}; a server must not \
+                 change its user after its start; if another user owns the home, use one of your own",
                 InBrackets(*pid)
             ),
             Error::Unresponsive { pid, suspicion, waited } if suspicion.socket.is_some() => write!(

@@ -75,7 +75,7 @@ impl DialFailure {
 
 impl Suspicion {
     /// Returns whether the server proved itself but sent no welcome in time, as a full server does.
-    pub(crate) fn lets_wait(&self) -> bool {
+    pub(crate) fn looks_full(&self) -> bool {
         (self.stage, self.failure) == (Stage::Welcome, DialFailure::TimedOut)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::start::Order;
+use rendezvous_ipc::proto::pipes::Order;
 
 use crate::{hex, unhex};
 

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use arbitrary::Arbitrary;
 use rendezvous_ipc::proto::address::{Address, SocketName};
 use rendezvous_ipc::proto::cookie::Cookie;
+use rendezvous_ipc::proto::pipes::{BUSY, Reply};
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::Scope;
 use rendezvous_ipc::proto::sequoia::record as sequoia;
-use rendezvous_ipc::proto::start::{BUSY, Reply};
 use sha2::{Digest, Sha256};
 
 use crate::{address, hex, script, unhex};

@@ -115,7 +115,7 @@ impl<G: Handshake> Acceptor<G> {
 impl Acceptor<ServerState> {
     /// Creates the socket's file again if it was removed or replaced, and repairs its mode if that was changed. The name
     /// is this server's own, so the record stays true.
-    pub(super) fn look_after_file(&mut self) {
+    pub(super) fn repair_file(&mut self) {
         let Address::Unix(name) = self.state.record.address else { return };
         if let Some(file) = self.file.as_ref().filter(|file| file.is_there()) {
             match file.repair() {

@@ -25,8 +25,8 @@ impl Admission {
     }
 
     /// Restarts the idle period.
-    pub(super) fn rest(&self) {
-        self.state().rest(now());
+    pub(super) fn restart_idle(&self) {
+        self.state().restart_idle(now());
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -5,21 +5,20 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::effects::{self, Awaited, NoChild};
 use super::files::log;
 use super::os::line_buffer::LineBuffer;
-use super::os::process::{self, Orders};
+use super::os::process::{self, Orders, Replies};
 use super::random;
 use super::reaper::{Process, Reaper};
 use crate::context::Context;
 use crate::error::{Error, StartFailure};
-use crate::proto::child::{Answer, End, Output, Why};
+use crate::proto::child::{Answer, End, NotStarted, Output, Why};
 use crate::proto::cookie::Cookie;
-use crate::proto::start::{NotStarted, Order, REGISTERED};
+use crate::proto::pipes::{Order, REGISTERED};
 use crate::proto::timing::{EXIT_GRACE, Pause};
 use crate::service::{Program, Service};
 use crate::stage::Stage;
@@ -33,7 +32,7 @@ pub(super) struct Child {
     registered: bool,
     orders: Option<Orders>,
     context: Context,
-    replies: pipe::Receiver,
+    replies: Replies,
     exit: oneshot::Receiver<Option<ExitStatus>>,
     log_begin: u64,
 }
@@ -186,7 +185,7 @@ pub(super) fn failure(why: Why<'_>, exited: Option<ExitStatus>, budget: Duration
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::start::LINE_MAX;
+    use crate::proto::pipes::LINE_MAX;
 
     #[tokio::test(start_paused = true)]
     async fn a_line_is_read_up_to_its_length_limit() {

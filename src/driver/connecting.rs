@@ -283,7 +283,7 @@ impl<E: Effects> Held<E> {
     /// Ends a dial, reports why it failed, and returns the failure.
     fn hang_up(&mut self, service: &Service, record: &Record, error: DialError, report: &mut Report) -> DialFailure {
         self.stream = None;
-        report.hung_up(error, Pid::new(record.pid), socket::endpoint(&service.point, record.address))
+        report.dial_failed(error, Pid::new(record.pid), socket::endpoint(&service.point, record.address))
     }
 }
 

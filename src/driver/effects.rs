@@ -1,4 +1,4 @@
-//! The effects that the client's loop asks for: the page that a port reads.
+//! The effects that the client's loop asks for, as an interface.
 //!
 //! The loop decides nothing and waits for nothing by itself: each step of the machine is an effect and its answer. A
 //! driver for another runtime, another system or a simulated world provides these traits and gets the loop.
@@ -37,7 +37,7 @@ pub(super) trait Effects {
     /// Draws the bytes of one cookie or one nonce.
     fn random(&mut self) -> Result<Random, Error>;
 
-    /// Draws the byte by which a pause is cut.
+    /// Draws the random byte of a pause.
     fn jitter(&mut self) -> Result<u8, Error>;
 
     /// Waits for so long.

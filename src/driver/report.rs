@@ -185,7 +185,7 @@ impl Report {
     }
 
     /// Records a dial that failed at this address, and returns the failure for the machine.
-    pub(super) fn hung_up(&mut self, error: DialError, pid: Option<Pid>, address: Endpoint) -> DialFailure {
+    pub(super) fn dial_failed(&mut self, error: DialError, pid: Option<Pid>, address: Endpoint) -> DialFailure {
         let failure = error.failure();
         match error.suspicion(pid, address, self.stage) {
             Ok(suspicion) => self.suspect(suspicion),

@@ -29,10 +29,10 @@ use crate::handler::Factory;
 use crate::pid::Pid;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
+use crate::proto::pipes::{BUSY, REASON_MAX, Reply};
 use crate::proto::record::Line;
 use crate::proto::serve::{LifeFile, Starter, Step, may_withdraw};
 use crate::proto::serving::{Checked, Done, LifetimeLock};
-use crate::proto::start::{BUSY, REASON_MAX, Reply};
 use crate::service::Service;
 use crate::stage::Stage;
 
@@ -46,7 +46,7 @@ pub(super) async fn run(service: &Service, factory: Factory, shutdown: Shutdown)
         let (orders, replies) = stdio::take().map_err(Error::system(Stage::Watch))?;
         let held = service.context.is_ephemeral().then(|| server.shutdown.clone());
         server.effects.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
-        server.effects.replies = Some(File::from(replies));
+        server.effects.replies = Some(replies);
         // Without one now, *Build* tries again, and says why there is none.
         server.handlers = Handlers::start().ok();
         process::leave_session();
@@ -276,7 +276,7 @@ impl Effects for Native {
     }
 
     fn repair(acceptor: &mut Acceptor<ServerState>) {
-        acceptor.look_after_file();
+        acceptor.repair_file();
     }
 
     fn is_gone(&self, _service: &Service) -> bool {

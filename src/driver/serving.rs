@@ -43,7 +43,7 @@ pub(super) trait Effects: Sized {
     /// Serve: returns when the idle period may end.
     async fn may_be_idle(state: &Self::ServerState, patience: Duration);
 
-    /// Check: marks this server's files as used, lest a cleaner of temporary files take them for forgotten.
+    /// Check: marks this server's files as used, so that a cleaner of temporary files keeps them.
     fn touch(service: &Service, state: &Self::ServerState);
 
     /// Check, and Recheck with the locked point: returns what the files hold.
@@ -193,8 +193,8 @@ impl<'a, E: Effects> Server<'a, E> {
                 Step::Check(s) => s.checked(self.check()?),
                 Step::Lock(s) => {
                     let tried = self.try_lock();
-                    if s.rests(tried) {
-                        self.admission.rest();
+                    if s.restarts_idle(tried) {
+                        self.admission.restart_idle();
                         sleep(jitter()?).await;
                     }
                     s.tried(tried)

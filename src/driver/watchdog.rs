@@ -3,7 +3,6 @@
 //! It is a thread of its own, so nothing else delays it: neither a handler that hangs while it is built nor a fork of the
 //! spawner that keeps the pipe open leaves an orphan.
 
-use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use tokio::sync::oneshot;
 use super::os::process::{self, Lines};
 use super::shutdown::Shutdown;
 use crate::error::Error;
-use crate::proto::start::{Order, is_registered};
+use crate::proto::pipes::{Order, is_registered};
 use crate::stage::Stage;
 
 /// The messages that the watchdog receives from the spawner.
@@ -24,7 +23,7 @@ pub(super) struct Watchdog {
 impl Watchdog {
     /// Starts to watch. Waits `patience` for the order. A server of an ephemeral context requests its own retirement when
     /// the spawner's end of the pipe is gone.
-    pub(super) fn start(orders: OwnedFd, patience: Duration, held: Option<Shutdown>) -> Result<Self, Error> {
+    pub(super) fn start(mut orders: Lines, patience: Duration, held: Option<Shutdown>) -> Result<Self, Error> {
         let (tell_order, order) = oneshot::channel();
         let (tell_registered, registered) = oneshot::channel();
         thread::Builder::new()
@@ -32,7 +31,6 @@ impl Watchdog {
             .spawn(move || {
                 // Requests retirement however this thread ends, since no other thread would.
                 let held = held.map(RequestOnDrop);
-                let mut orders = Lines::of(orders);
                 watch(&mut orders, patience, || EndOnDrop, tell_order, tell_registered);
                 if held.is_some() {
                     orders.end();
@@ -101,7 +99,7 @@ mod tests {
 
     use super::*;
     use crate::proto::cookie::Cookie;
-    use crate::proto::start::REGISTERED;
+    use crate::proto::pipes::REGISTERED;
 
     /// Whether the process would have ended.
     struct Ends(Rc<Cell<bool>>);

@@ -146,15 +146,9 @@ impl fmt::Display for StartFailure {
 
 /// Describes how a process ended.
 fn describe(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("was killed by {}", status_text(status, signal)),
-        (None, Some(code)) => format!("exited with status {code}"),
-        (None, None) => format!("ended: {status}"),
+    match status.code() {
+        Some(code) => format!("exited with status {code}"),
+        // The system's text has the signal's name: "signal: 9 (SIGKILL)".
+        None => format!("was killed by {}", status.to_string().replacen(": ", " ", 1)),
     }
-}
-
-fn status_text(status: ExitStatus, signal: i32) -> String {
-    // `ExitStatus` knows the signals' names: "signal: 9 (SIGKILL)".
-    status.to_string().strip_prefix("signal: ").map_or(format!("signal {signal}"), |text| format!("signal {text}"))
 }

@@ -5,7 +5,7 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::proto::start::LINE_MAX;
+use crate::proto::pipes::LINE_MAX;
 
 /// The bytes that were received and not yet taken, at most one line of the greatest length.
 pub(crate) struct LineBuffer {

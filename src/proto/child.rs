@@ -1,10 +1,30 @@
-//! How a spawner judges its child: by the child's output, and by how the wait for it ended.
+//! How a spawner judges its child: by the error of the start, by the child's output, and by how the wait for it ended.
 //!
 //! Output that is not a reply is never quoted. A wrapper of the server may have put text before the record, or cut or
 //! folded the line, so the output may contain the cookie.
 
+use super::pipes::Reply;
 use super::record::Record;
-use super::start::Reply;
+
+/// The reason why a process could not be started.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NotStarted {
+    /// The program is missing, is not executable, or is not a program. A policy that starts no program may still work.
+    CannotExecute,
+    /// A local error.
+    Local,
+}
+
+impl NotStarted {
+    /// Classifies the system's error. The system also blames the program if the working directory is missing, which is
+    /// the directory of the point.
+    pub const fn of(blames_the_program: bool, home_is_there: bool) -> Self {
+        match (blames_the_program, home_is_there) {
+            (true, true) => NotStarted::CannotExecute,
+            (true, false) | (false, _) => NotStarted::Local,
+        }
+    }
+}
 
 /// The output of a child: its first line, or the part of it that has arrived.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -132,6 +152,18 @@ mod tests {
             for (end, answer) in [(Line, line), (Closed, closed), (Exited, exited), (Overdue, failed(Why::Overdue))] {
                 assert_eq!(output.clone().judge(end), answer, "{output:?}, {end:?}");
             }
+        }
+    }
+
+    #[test]
+    fn an_error_is_of_the_program_only_if_the_home_exists() {
+        for (blames_the_program, home_is_there, why) in [
+            (true, true, NotStarted::CannotExecute),
+            (true, false, NotStarted::Local),
+            (false, true, NotStarted::Local),
+            (false, false, NotStarted::Local),
+        ] {
+            assert_eq!(NotStarted::of(blames_the_program, home_is_there), why);
         }
     }
 

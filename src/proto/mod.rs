@@ -4,7 +4,7 @@
 //! machines over files, locks, sockets and processes. Tests run them over simulated answers.
 //!
 //! - [`connect`] is the client's machine, [`serve`] the server's.
-//! - [`handshake`] has the messages between client and server, [`start`] those between a client and the server that it
+//! - [`handshake`] has the messages between client and server, [`pipes`] those between a client and the server that it
 //!   starts, and [`record`] the content of a point.
 //! - [`inspect`] looks at a point, and [`retire`] has what a client decides that asks a server to retire.
 //! - [`end`] ends a server that does not answer, and [`unresponsive`] decides when that is allowed.
@@ -25,6 +25,7 @@ pub(crate) mod hex;
 pub mod inspect;
 pub mod lock;
 pub mod message;
+pub mod pipes;
 pub mod random;
 pub mod record;
 pub mod retire;
@@ -34,6 +35,5 @@ pub mod scope;
 pub mod sequoia;
 pub mod serve;
 pub mod serving;
-pub mod start;
 pub mod timing;
 pub mod unresponsive;

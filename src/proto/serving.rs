@@ -201,7 +201,7 @@ impl Lock {
     }
 
     /// Returns whether this result restarts the idle period: an idle server that finds the point lock busy stays.
-    pub fn rests(&self, tried: Tried) -> bool {
+    pub fn restarts_idle(&self, tried: Tried) -> bool {
         self.purpose == Purpose::Idle && matches!(tried.means(), Means::Later | Means::NoPoint)
     }
 
@@ -276,7 +276,8 @@ impl Recheck {
     }
 }
 
-/// Makes the life file again and locks it, as at *Claim*. The point lock keeps clients from taking it for free.
+/// Makes the life file again and locks it, as at *Claim*. It is done under the point lock, so no
+/// client takes the lifetime lock for free and starts another server meanwhile.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reclaim(());
 

@@ -2,7 +2,6 @@
 
 use std::future::{pending, poll_fn};
 use std::io;
-use std::os::fd::IntoRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -64,7 +63,7 @@ impl Socket {
     /// Leaves the socket open until this process ends.
     pub(crate) fn leave(self) -> io::Result<()> {
         match self {
-            Socket::Tcp(stream) => drop(stream.into_std()?.into_raw_fd()),
+            Socket::Tcp(stream) => std::mem::forget(stream.into_std()?),
             Socket::Unix(stream) => stream.leave(),
         }
         Ok(())

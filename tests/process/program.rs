@@ -431,8 +431,8 @@ fn vanish(args: &[String]) {
 
 /// Answers its order with a record from the environment, with the order's cookie.
 fn send_ready() {
+    use rendezvous_ipc::proto::pipes::{Order, Reply};
     use rendezvous_ipc::proto::record::{Found, Record};
-    use rendezvous_ipc::proto::start::{Order, Reply};
     let mut order = String::new();
     std::io::stdin().read_line(&mut order).unwrap();
     let cookie = Order::read(order.as_bytes()).unwrap().cookie;

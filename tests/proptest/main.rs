@@ -13,10 +13,10 @@ use proptest::prelude::*;
 use rendezvous_ipc::proto::address::{Address, SocketName};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{Hello, Intent, Prove, Rejected, SERVER_PROOF, WELCOME, Welcome};
+use rendezvous_ipc::proto::pipes::{Order, Reply};
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::Scope;
-use rendezvous_ipc::proto::start::{Order, Reply};
 
 fn addresses() -> impl Strategy<Value = Address> {
     let v4 =

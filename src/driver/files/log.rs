@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::driver::os::file::{self, FileId, Mode};
 use crate::driver::os::stdio;
 use crate::error::{Error, remedy};
-use crate::proto::start::{LINE_MAX, Reply};
+use crate::proto::pipes::{LINE_MAX, Reply};
 use crate::stage::Stage;
 
 /// A log that has grown to this many bytes is emptied: at a start, and by a server that looks after it.

@@ -19,7 +19,7 @@ use crate::transport::{Endpoint, Transport};
 /// How many connections may wait to be accepted: as many as may be pending. A client that the kernel rejects at a port
 /// tries again after a second, which is most of its patience.
 pub(crate) const BACKLOG: u32 = 1024;
-/// What stands behind the point's name and a socket's own.
+/// The suffix of a socket's name.
 const SUFFIX: &str = ".sock";
 
 /// Where a server of this point listens.

@@ -56,7 +56,7 @@ async fn connect_port(address: SocketAddr) -> io::Result<Result<Socket, Unusable
 fn connect_file(path: &Path) -> io::Result<Result<Socket, Unusable>> {
     match stream::Stream::connect(path) {
         // The mode of a socket of this user was changed. A live server restores it; for a dead one it proves nothing.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && listener::is_shut(path) => {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && listener::is_not_accessible(path) => {
             Ok(Err(Unusable::Shut(path.to_owned())))
         }
         connected => Ok(connected?.map(Socket::Unix).map_err(Unusable::User)),

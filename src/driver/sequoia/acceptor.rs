@@ -80,7 +80,7 @@ impl ServerState {
     /// nothing are not waited for.
     pub(super) async fn settle(&self, patience: Duration) {
         let until = Instant::now() + patience;
-        while self.is_awaited() && Instant::now() < until {
+        while self.has_waiting() && Instant::now() < until {
             sleep(Duration::from_millis(1)).await;
         }
     }
@@ -92,13 +92,13 @@ impl ServerState {
         }
     }
 
-    fn is_awaited(&self) -> bool {
+    fn has_waiting(&self) -> bool {
         let mut pending = self.pending.borrow_mut();
         pending.retain(|client| client.strong_count() > 0);
         let has_sent = |client: Rc<PendingClient>| {
             client.received.get() || stream::has_received::<{ Cookie::LEN }>(&client.stream)
         };
-        listener::is_awaited(&self.listener) || pending.iter().filter_map(Weak::upgrade).any(has_sent)
+        listener::has_waiting(&self.listener) || pending.iter().filter_map(Weak::upgrade).any(has_sent)
     }
 
     async fn let_in(&self, client: Rc<PendingClient>) -> Option<()> {

@@ -32,8 +32,7 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// Listens, and is the first to connect: before the server runs, and as good as before anybody else can know the
-    /// port.
+    /// Listens, and is the first to connect: the server does not run yet, and no other process knows the port.
     pub(super) async fn open(cookie: &Cookie) -> io::Result<(Self, Record)> {
         // It blocks, as the servers of the dialect expect it to.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;

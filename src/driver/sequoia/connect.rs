@@ -254,7 +254,7 @@ impl Held {
     /// Ends a dial, and tells what it came to.
     fn hang_up(&mut self, service: &Service, record: &Record, error: DialError, report: &mut Report) -> DialFailure {
         self.stream = None;
-        report.hung_up(error, None, socket::endpoint(&service.point, record.address()))
+        report.dial_failed(error, None, socket::endpoint(&service.point, record.address()))
     }
 }
 

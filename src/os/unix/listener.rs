@@ -51,7 +51,7 @@ impl Listener {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let accept = |listener: &OwnedFd| match rustix::net::accept_with(listener, flags) {
             // Linux reports the lack of a descriptor before it looks whether a connection waits.
-            Err(Errno::MFILE | Errno::NFILE) if !is_awaited(listener) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(Errno::MFILE | Errno::NFILE) if !has_waiting(listener) => Err(io::ErrorKind::WouldBlock.into()),
             accepted => Ok(accepted?),
         };
         loop {
@@ -64,7 +64,7 @@ impl Listener {
 }
 
 /// Returns whether a connection waits to be accepted.
-pub(crate) fn is_awaited(listener: &OwnedFd) -> bool {
+pub(crate) fn has_waiting(listener: &OwnedFd) -> bool {
     let mut listener = [PollFd::new(listener, PollFlags::IN)];
     matches!(rustix::event::poll(&mut listener, Some(&Timespec::default())), Ok(1..))
 }
@@ -110,7 +110,7 @@ impl SocketFile {
 const PRIVATE: u32 = 0o600;
 
 /// Returns whether a path leads to a socket of this user to which its mode lets not even this user connect.
-pub(crate) fn is_shut(path: &Path) -> bool {
+pub(crate) fn is_not_accessible(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| {
         metadata.file_type().is_socket()
             && metadata.uid() == rustix::process::geteuid().as_raw()

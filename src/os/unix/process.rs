@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use tokio::net::unix::pipe;
+pub(crate) use tokio::net::unix::pipe::Receiver as Replies;
 
 use crate::os::line_buffer::LineBuffer;
 
@@ -52,8 +52,8 @@ impl Orders {
 }
 
 /// Returns the spawner's end of a child's standard output.
-pub(crate) fn replies(stdout: ChildStdout) -> io::Result<pipe::Receiver> {
-    pipe::Receiver::from_owned_fd(OwnedFd::from(stdout))
+pub(crate) fn replies(stdout: ChildStdout) -> io::Result<Replies> {
+    Replies::from_owned_fd(OwnedFd::from(stdout))
 }
 
 /// Waits until a child has ended, without reaping it. Its owner reaps it.

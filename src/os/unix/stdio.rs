@@ -7,15 +7,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 
 use super::file::FileId;
+use super::process::Lines;
 
 /// Takes standard input and output from this process and returns them: from here on only the caller talks to the
 /// spawner. Standard input is empty then, and standard output goes to standard error.
-pub(crate) fn take() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn take() -> io::Result<(Lines, fs::File)> {
     let orders = io::stdin().as_fd().try_clone_to_owned()?;
     let replies = io::stdout().as_fd().try_clone_to_owned()?;
     rustix::stdio::dup2_stdin(empty()?)?;
     rustix::stdio::dup2_stdout(io::stderr())?;
-    Ok((orders, replies))
+    Ok((Lines::of(orders), replies.into()))
 }
 
 /// Takes the listener that is this process's standard input. Standard input is empty then, and output and errors go to

@@ -75,16 +75,16 @@ pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
     const INCOMPATIBLE: Verdict = Refuse(Refusal::Incompatible);
     const DIALECT: Verdict = Refuse(Refusal::OtherDialect);
     const FOREIGN: Verdict = Refuse(Refusal::ForeignScope);
-    const NO_IDEA: Verdict = Refuse(Refusal::CannotTell);
+    const CANNOT_TELL: Verdict = Refuse(Refusal::CannotTell);
     match (row, lifetime) {
         (Nothing, Free) => Start,
         (Nothing, Held) => BackOff,
         (Nothing, Absent) => Start,
-        (Nothing, CannotTell) => NO_IDEA,
+        (Nothing, CannotTell) => CANNOT_TELL,
         (Newer, Free) => Start,
         (Newer, Held) => INCOMPATIBLE,
         (Newer, Absent) => Wait,
-        (Newer, CannotTell) => NO_IDEA,
+        (Newer, CannotTell) => CANNOT_TELL,
         (Row::OtherDialect, _) => DIALECT,
         (Foreign, Free | Absent) => FOREIGN,
         (Foreign, Held) => BackOff,
@@ -92,20 +92,20 @@ pub(super) const fn verdict(row: Row, lifetime: Lifetime) -> Verdict {
         (Apart, Free) => Start,
         (Apart, Held) => BackOff,
         (Apart, Absent) => Wait,
-        (Apart, CannotTell) => NO_IDEA,
+        (Apart, CannotTell) => CANNOT_TELL,
         // The record is of another boot, unless the lifetime lock is held.
         (Doubtful, Free | Absent) => Start,
         (Doubtful, Held) => DialHolding,
-        (Doubtful, CannotTell) => NO_IDEA,
+        (Doubtful, CannotTell) => CANNOT_TELL,
         (Replaced, Free) => Start,
         (Replaced, Held) => BackOff,
         (Replaced, Absent) => Wait,
-        (Replaced, CannotTell) => NO_IDEA,
+        (Replaced, CannotTell) => CANNOT_TELL,
         (Fresh, _) => DialHolding,
         (Suspected, Free) => Start,
         (Suspected, Held) => DialAgain,
         (Suspected, Absent) => Wait,
-        (Suspected, CannotTell) => NO_IDEA,
+        (Suspected, CannotTell) => CANNOT_TELL,
     }
 }
 

@@ -28,11 +28,11 @@ impl Occupancy {
     /// Opens the gate, and begins the idle period.
     pub fn open(&mut self, now: Duration) {
         self.gate.open();
-        self.rest(now);
+        self.restart_idle(now);
     }
 
     /// Restarts the idle period.
-    pub fn rest(&mut self, now: Duration) {
+    pub fn restart_idle(&mut self, now: Duration) {
         self.empty_since = now;
         self.accepts_until = None;
     }
@@ -75,7 +75,7 @@ impl Occupancy {
 
     fn left(&mut self, now: Duration) -> bool {
         if self.is_empty() {
-            self.rest(now);
+            self.restart_idle(now);
         }
         self.gate.counted() == 0
     }
@@ -142,7 +142,7 @@ mod tests {
         assert!(!server.clone().look(Retire::Idle));
         assert!(server.drop_reason(s(140)));
         assert_eq!(server.idle_at(PERIOD), Some(s(150)));
-        server.rest(s(145));
+        server.restart_idle(s(145));
         assert_eq!(server.idle_at(PERIOD), Some(s(155)), "the point lock was busy");
         assert_eq!(server.idle_at(None), None, "without a period it is never idle");
     }

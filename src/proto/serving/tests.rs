@@ -182,7 +182,7 @@ fn every_result_of_a_try_of_the_point_lock_for_every_purpose() {
         (Restore, Tried::Failed, "Backoff", false),
     ] {
         let lock = Lock { purpose };
-        assert_eq!(lock.rests(tried), rests, "{purpose:?}, {tried:?}");
+        assert_eq!(lock.restarts_idle(tried), rests, "{purpose:?}, {tried:?}");
         let step = lock.tried(tried);
         assert_eq!((step.name(), step.holds().lock), (next, tried == Tried::Locked), "{purpose:?}, {tried:?}");
     }

@@ -30,26 +30,6 @@ pub fn is_registered(line: &[u8]) -> bool {
     line == REGISTERED.as_bytes()
 }
 
-/// The reason why a process could not be started.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum NotStarted {
-    /// The program is missing, is not executable, or is not a program. A policy that starts no program may still work.
-    CannotExecute,
-    /// A local error.
-    Local,
-}
-
-impl NotStarted {
-    /// Classifies the system's error. The system also blames the program if the working directory is missing, which is
-    /// the directory of the point.
-    pub const fn of(blames_the_program: bool, home_is_there: bool) -> Self {
-        match (blames_the_program, home_is_there) {
-            (true, true) => NotStarted::CannotExecute,
-            (true, false) | (false, _) => NotStarted::Local,
-        }
-    }
-}
-
 /// The length limit of a line, in bytes.
 pub const LINE_MAX: usize = 2048;
 /// The length limit of a reason, in characters. A longer reason is truncated.
@@ -171,18 +151,6 @@ mod tests {
             ["", "\n", "registered", "registered\r\n", "Registered\n", " registered\n", "registered \n", "busy\n"]
         {
             assert!(!is_registered(other.as_bytes()), "{other:?}");
-        }
-    }
-
-    #[test]
-    fn an_error_is_of_the_program_only_if_the_home_exists() {
-        for (blames_the_program, home_is_there, why) in [
-            (true, true, NotStarted::CannotExecute),
-            (true, false, NotStarted::Local),
-            (false, true, NotStarted::Local),
-            (false, false, NotStarted::Local),
-        ] {
-            assert_eq!(NotStarted::of(blames_the_program, home_is_there), why);
         }
     }
 

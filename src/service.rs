@@ -40,6 +40,27 @@ impl Service {
     }
 }
 
+#[cfg(test)]
+impl Service {
+    /// A service of tests, whose files are in this directory.
+    pub(crate) fn sample(home: impl Into<PathBuf>) -> Self {
+        let home = home.into();
+        Service {
+            point: home.join("point"),
+            life: home.join("point.life"),
+            log: home.join("point.log"),
+            context: Context::new("org.example.test").expect("a name").with_home(home),
+            transport: Transport::default(),
+            #[cfg(feature = "sequoia")]
+            dialect: Dialect::Native,
+            limits: Limits::default(),
+            version: 0,
+            newest: u32::MAX,
+            program: Err(Usage::NoProgram),
+        }
+    }
+}
+
 /// The program of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {

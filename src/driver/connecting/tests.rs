@@ -8,10 +8,6 @@ use std::rc::Rc;
 use std::task::{Context as Task, Poll, Waker};
 
 use super::*;
-use crate::context::Context;
-use crate::dialect::Dialect;
-use crate::error::Usage;
-use crate::limits::Limits;
 use crate::os::lock::TryLock;
 use crate::proto::address::Address;
 use crate::proto::connect::Policy;
@@ -19,7 +15,6 @@ use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{self, CLIENT_PROOF, HELLO};
 use crate::proto::random::Random;
 use crate::proto::record::tests::sample;
-use crate::transport::Transport;
 
 const EXTERNAL: Goal = Goal::Connect(Policy::External);
 const ROBUST: Goal = Goal::Connect(Policy::Robust);
@@ -254,24 +249,9 @@ impl Drop for Process {
     }
 }
 
-fn service() -> Service {
-    Service {
-        context: Context::new("org.example.test").unwrap().with_home("/nowhere"),
-        point: "/nowhere/point".into(),
-        life: "/nowhere/point.life".into(),
-        log: "/nowhere/point.log".into(),
-        transport: Transport::Tcp,
-        dialect: Dialect::Native,
-        limits: Limits::default(),
-        version: 0,
-        newest: u32::MAX,
-        program: Err(Usage::NoProgram),
-    }
-}
-
 /// Drives the loop until it is done, or as far as it gets without what hangs; then it is dropped.
 fn driven(world: &Rc<World>, goal: Goal, deadline: Duration) -> Option<Done> {
-    let (service, mut report) = (service(), Report::new());
+    let (service, mut report) = (Service::sample("/nowhere"), Report::new());
     let mut script = Script(world.clone());
     let here = Place { scope: sample().scope, local: true };
     let driving = pin!(drive(&mut script, &service, (goal, here), deadline, &mut report));

@@ -337,3 +337,6 @@ impl ServerState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

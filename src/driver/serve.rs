@@ -325,3 +325,6 @@ impl Effects for Native {
         self.reply_reason(&format!("{error:#}"));
     }
 }
+
+#[cfg(test)]
+mod tests;

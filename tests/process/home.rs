@@ -131,7 +131,11 @@ impl Home {
 
     /// The address of the registered server, for [`dial`].
     pub fn address(&self) -> String {
-        match self.record().address {
+        self.address_of(&self.record())
+    }
+
+    pub fn address_of(&self, record: &Record) -> String {
+        match record.address {
             Address::Tcp(address) => address.socket_addr().to_string(),
             Address::Unix(name) => self.socket(name).to_str().unwrap().to_owned(),
         }

@@ -23,6 +23,7 @@ mod namespaces;
 mod policies;
 mod program;
 mod record;
+mod retire;
 mod secrets;
 mod sequoia;
 mod serving;
@@ -62,6 +63,7 @@ fn main() {
         log::trials,
         memory::trials,
         policies::trials,
+        retire::trials,
         secrets::trials,
         sequoia::trials,
         serving::trials,

@@ -1,17 +1,22 @@
 //! Servers that fail to start: the error names the cause in time, and nothing is left behind.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
+use rendezvous_ipc::proto::cookie::Cookie;
+use rendezvous_ipc::proto::pipes::{Order, Reply};
 use rendezvous_ipc::{Descriptor, Error, Origin, Reason, StartFailure, Usage};
 use rustix::process::Signal;
 
 use crate::home::Named as _;
-use crate::home::{Home, eventually, kill, output, printed, runtime, signal};
+use crate::home::{Home, LONG, eventually, kill, open_pending, output, printed, runtime, signal, uninterrupted};
+use crate::program::hello;
 
 crate::trials![
     a_program_that_is_missing_is_named,
@@ -29,6 +34,7 @@ crate::trials![
     a_handler_that_cannot_be_built_reports_why,
     a_program_without_the_lifetime_lock_is_no_server,
     a_program_that_connects_instead_of_serving_is_reported_at_once,
+    a_server_whose_spawner_falls_silent_ends_when_its_budget_is_over,
     a_server_with_a_context_of_its_own_is_reported_at_once,
     the_error_of_a_service_without_a_program_names_what_is_missing,
     the_output_of_a_server_goes_to_its_log_and_not_to_its_caller,
@@ -220,6 +226,34 @@ fn a_program_that_connects_instead_of_serving_is_reported_at_once() {
     // In contexts of their own, each server would start the next without end.
     let (_, text) = failure(&home, &home.service_by(&["@creator"]));
     assert!(text.contains("connects instead: call `serve` first"), "{text}");
+}
+
+fn a_server_whose_spawner_falls_silent_ends_when_its_budget_is_over() {
+    let home = Home::new();
+    home.make();
+    let mut spawning = home.command(&["@serve"]);
+    let mut server = spawning.arg("--spawned").stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // This spawner keeps both pipes open, and never sends *registered*.
+    let (mut orders, replies) = (server.stdin.take().unwrap(), server.stdout.take().unwrap());
+    let (begun, budget) = (Instant::now(), home.limits.start);
+    orders.write_all(&Order { cookie: Cookie::new([3; 32]), budget }.line()).unwrap();
+    let mut replies = BufReader::new(replies);
+    let mut line = Vec::new();
+    replies.read_until(b'\n', &mut line).unwrap();
+    let Some(Reply::Ready(record)) = Reply::read(&line) else { panic!("it is ready") };
+    let mut client = open_pending(&home.address_of(&record), &hello());
+    client.set_read_timeout(Some(LONG)).unwrap();
+    assert!(
+        !matches!(uninterrupted(|| client.read(&mut [0])), Ok(1..)),
+        "no client is answered before the server is registered"
+    );
+    eventually("the server ends", || server.try_wait().unwrap().is_some());
+    assert!(begun.elapsed() >= budget, "{:?}: it waits for its spawner until then", begun.elapsed());
+    assert_eq!(server.wait().unwrap().signal(), Some(Signal::KILL.as_raw()), "its watchdog ends it");
+    drop((orders, replies));
+    let (_, count) = home.count();
+    assert_eq!(count, 1, "the next client starts another");
+    home.retire();
 }
 
 fn a_server_with_a_context_of_its_own_is_reported_at_once() {

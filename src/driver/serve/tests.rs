@@ -1,0 +1,67 @@
+//! A server whose spawner is this test. Its clock stands still, so what waits for a timer never happens.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixStream;
+
+use tokio::task::yield_now;
+
+use super::*;
+use crate::driver::net::dial;
+use crate::driver::os::process::Lines;
+use crate::peer::Peer;
+use crate::proto::handshake::Intent;
+use crate::proto::pipes::{Order, REGISTERED};
+use crate::stream::Stream;
+
+/// A bound in real time, for a test that fails.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Runs a future on a clock that stands still. tokio's paused clock goes on only when no task is ready, and one always is.
+fn without_timers<T>(work: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build_local(Default::default()).unwrap();
+    runtime.block_on(async {
+        let began = std::time::Instant::now();
+        let never_idle = async {
+            while began.elapsed() < LONG {
+                yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = never_idle => panic!("it waits for a timer"),
+        }
+    })
+}
+
+#[test]
+fn a_started_server_welcomes_its_first_client_without_a_pause() {
+    let home = tempfile::tempdir().unwrap();
+    let service = Service::sample(home.path());
+    let (mut spawner, orders) = UnixStream::pair().unwrap();
+    let (received, replies) = UnixStream::pair().unwrap();
+    // All lines of the spawner. Without them, the watchdog would end this process.
+    let order = Order { cookie: Cookie::new([3; 32]), budget: LONG };
+    spawner.write_all(&[&order.line()[..], REGISTERED.as_bytes()].concat()).unwrap();
+    without_timers(async {
+        let shutdown = Shutdown::new();
+        let mut server = Server::new(&service, shutdown.clone(), Native::default());
+        server.effects.watchdog = Some(Watchdog::start(Lines::of(orders.into()), LONG, None).unwrap());
+        server.effects.replies = Some(File::from(std::os::fd::OwnedFd::from(replies)));
+        let factory = Factory::new(async |_server| Ok(async |_peer: Peer, _stream: Stream| {}));
+        let client = async {
+            received.set_nonblocking(true).unwrap();
+            let (mut replies, mut line) = (BufReader::new(received), Vec::new());
+            while replies.read_until(b'\n', &mut line).is_err() {
+                yield_now().await;
+            }
+            let Some(Reply::Ready(record)) = Reply::read(&line) else { panic!("{line:?}") };
+            let welcomed = dial::whole(&service.point, &record, Intent::Connect, LONG).await;
+            assert!(welcomed.is_ok_and(|(_, welcome)| welcome.clients == 1));
+            shutdown.request();
+        };
+        let (served, ()) = tokio::join!(server.drive(Step::new(Starter::Spawner), factory), client);
+        served.unwrap();
+    });
+}

@@ -1,0 +1,127 @@
+//! What a client that requests retirement sees, and the end of a `serve` that is dropped.
+
+use std::fs;
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+
+use rendezvous_ipc::{Limits, Origin, Reason, Retirement};
+use rustix::process::Signal;
+use tokio::time::{sleep, timeout};
+
+use crate::home::Named as _;
+use crate::home::{Home, LONG, connected, eventually, output, process, runtime, signal};
+use crate::program::{COUNT, ask};
+use crate::trace;
+
+crate::trials![
+    a_retire_returns_only_after_the_lifetime_lock_is_released,
+    a_retire_of_a_started_server_returns_only_when_its_process_ends,
+    a_serve_that_is_dropped_while_it_serves_retires_in_the_background,
+];
+
+fn a_retire_returns_only_after_the_lifetime_lock_is_released() {
+    for (step, is_held) in [("Release", true), ("Done", false)] {
+        for is_started in [false, true] {
+            let home = Home::new();
+            let (log, block) = (home.directory().join("steps"), format!("block-at={step}"));
+            let mut server = None;
+            if is_started {
+                let mut client = home.command(&["@client", &format!("server:{block}")]);
+                client.env(trace::LOG, &log);
+                assert!(output(client).status.success());
+            } else {
+                server = Some(home.command(&["@serve", &block]).env(trace::LOG, &log).spawn().unwrap());
+                eventually("the server is registered", || !is_withdrawn(&home));
+            }
+            let reached = format!("{} serve {step}", home.record().pid());
+            retire_is_pending_at(home, &log, &reached, |home| assert_eq!(is_alive(home), is_held, "{step}"));
+            server.map(|mut server| server.wait().unwrap());
+        }
+    }
+}
+
+fn a_retire_of_a_started_server_returns_only_when_its_process_ends() {
+    let mut home = Home::new();
+    home.server = &["@serve", "goes-on"];
+    let _ = home.count();
+    let log = home.path().join("count.log");
+    retire_is_pending_at(home, &log, "served", |home| assert!(!is_alive(home), "the server has ended"));
+}
+
+/// Asks a server to retire, and shows that this is not over when the server has written this to a file. Then the server
+/// is killed, which ends it.
+fn retire_is_pending_at(mut home: Home, log: &Path, written: &str, is_so: impl Fn(&Home)) {
+    // The retire waits for as long as the default drain.
+    home.limits = Limits::default();
+    let pid = home.record().pid();
+    runtime().block_on(async {
+        let service = home.service();
+        let mut retiring = pin!(service.retire());
+        let reached = async {
+            while !fs::read_to_string(log).is_ok_and(|log| log.contains(written)) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            early = &mut retiring => panic!("{early:?} before {written:?}"),
+            reached = timeout(LONG, reached) => reached.expect(written),
+        }
+        is_so(&home);
+        // An end that was there before is read before this timer is over.
+        let early = timeout(Duration::from_millis(1), &mut retiring).await;
+        assert!(early.is_err(), "{early:?} at {written:?}");
+        signal(pid, Signal::KILL);
+        assert_eq!(retiring.await.unwrap(), Retirement::Exited { pid: Some(process(pid)) });
+    });
+    home.wait_for_all_exits();
+}
+
+fn a_serve_that_is_dropped_while_it_serves_retires_in_the_background() {
+    let mut home = Home::new();
+    // Its client has as long as the default drain.
+    home.limits = Limits::default();
+    runtime().block_on(async {
+        let service = home.service();
+        let mut serving = Box::pin(service.serve());
+        let registered = async {
+            while is_withdrawn(&home) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = &mut serving => panic!("{ended:?}"),
+            registered = timeout(LONG, registered) => registered.expect("a record"),
+        }
+        let connection = connected(&home.service()).await;
+        assert_eq!((connection.outcome().origin, connection.outcome().pid()), (Origin::Joined, std::process::id()));
+        let mut stream = connection.into_stream();
+        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1);
+        drop(serving);
+        eventually("the record is withdrawn", || is_withdrawn(&home));
+        eventually("its socket is removed", || sockets(&home) == 0);
+        assert!(is_alive(&home), "it drains");
+        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 2, "its client is served until it leaves");
+    });
+    eventually("the lifetime lock is free", || !is_alive(&home));
+    let (next, count) = home.count();
+    assert_eq!((next.origin, count), (Origin::StartedExternal(Reason::NoRecord), 1));
+    home.retire();
+}
+
+fn is_withdrawn(home: &Home) -> bool {
+    fs::read(home.point()).map_or(true, |record| record.is_empty())
+}
+
+/// Whether a server holds the lifetime lock.
+fn is_alive(home: &Home) -> bool {
+    let life = fs::File::open(home.path().join("count.life")).unwrap();
+    fs2::FileExt::try_lock_shared(&life).is_err()
+}
+
+fn sockets(home: &Home) -> usize {
+    let files = fs::read_dir(home.path()).unwrap().map(|file| file.unwrap().path());
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "sock")).count()
+}

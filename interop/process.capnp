@@ -2,5 +2,5 @@
 
 interface Process {
   pid @0 () -> (pid :UInt32);
-  # Says which process it is that answers.
+  # Returns the PID of the process that answers.
 }

@@ -323,7 +323,7 @@ impl World {
             Done::Unsupported(_) => self.end == Some("unsupported"),
             Done::Unverified => self.end == Some("unverified"),
             Done::TooLate => self.end == Some("too late"),
-            Done::Trouble => self.end == Some("trouble"),
+            Done::Trouble => self.end == Some("local error"),
         }
     }
 
@@ -510,7 +510,7 @@ impl World {
             }
         };
         match failure {
-            DialFailure::Local => self.end = Some("trouble"),
+            DialFailure::Local => self.end = Some("local error"),
             DialFailure::Unsupported(_) => self.end = Some("unsupported"),
             _ => {
                 self.waited &= self.suspect.as_ref() == Some(record);

@@ -147,7 +147,7 @@ fn policy_fidelity(world: &World) -> bool {
     })
 }
 
-/// Returns whether the client has not failed. A client in an unknown namespace may fail, for no client could tell where
+/// Returns whether the client has not failed. A client in an unknown namespace may fail, for no client could know where
 /// its server's port is.
 fn well(world: &World, c: usize) -> bool {
     let client = &world.clients[c];

@@ -20,7 +20,7 @@ const FEATURES: [&str; 10] = [
     "capnp,log,sequoia,test-util",
 ];
 /// The recorded public API with all features, derived traits included, and without `proto`, which SemVer does not cover: the
-/// first line of the file says so.
+/// first line of the file states that.
 const API: &str = "docs/api.txt";
 const HEADER: &str =
     "// Everything public, but `proto`, which is outside of SemVer until 1.0. Written by `cargo xtask api`.";

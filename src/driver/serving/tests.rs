@@ -1,4 +1,4 @@
-//! The loop with scripted files, a real point and virtual time: which effect comes when, and what it is told.
+//! The loop with scripted files, a real point and virtual time: the order of its effects, and what each receives.
 
 use std::cell::{Cell, RefCell};
 use std::future::ready;

@@ -27,23 +27,23 @@ pub fn tampered(text: &str, most: Option<usize>) -> Vec<Tampered> {
     // If a connect may end at any step, it may have ended before its last step.
     let anywhere = lines.contains(&"world odd deadline");
     let follows = |at: usize| follower(&lines, at).is_some_and(|next| !anywhere || what(lines[next]) != "End");
-    let says: Vec<usize> = (0..lines.len()).filter(|at| claims(lines[*at]) && follows(*at)).collect();
+    let claiming: Vec<usize> = (0..lines.len()).filter(|at| claims(lines[*at]) && follows(*at)).collect();
     // A hello on a connection that has ended may or may not be sent.
     let unaware = |at: usize| {
         what(lines[at]) == "Prove" && follower(&lines, at).is_some_and(|next| what(lines[next]) != "Welcome")
     };
-    let removed = says.iter().filter(|at| !unaware(**at)).map(|at| {
+    let removed = claiming.iter().filter(|at| !unaware(**at)).map(|at| {
         let rest = [&lines[..*at], &lines[at + 1..]].concat();
         Tampered { how: How::Removed, what: format!("without line {}: {}", at + 1, lines[*at]), text: rest.join("\n") }
     });
-    let swapped = says.iter().filter_map(|at| {
+    let swapped = claiming.iter().filter_map(|at| {
         let other = effect(&lines, *at).or_else(|| follower(&lines, *at))?;
         let mut swapped = lines.clone();
         swapped.swap(*at, other);
         let what = format!("lines {} and {} exchanged: {}; {}", at + 1, other + 1, lines[*at], lines[other]);
         all_claim(&[lines[*at], lines[other]]).then(|| Tampered { how: How::Swapped, what, text: swapped.join("\n") })
     });
-    let altered = says.iter().filter_map(|at| {
+    let altered = claiming.iter().filter_map(|at| {
         let line = altered(lines[*at])?;
         let mut altered = lines.clone();
         altered[*at] = &line;

@@ -66,7 +66,8 @@ impl BlockingConnection {
     /// feature `capnp`.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] if the connection ends before `body` does.
+    /// [`Error::Disconnected`] if the connection ends before `body` does. A call that `body` awaits may fail first, with
+    /// an error of the kind `Disconnected`; then the result is what `body` returns.
     #[cfg(feature = "capnp")]
     #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
     pub fn run<C: capnp::capability::FromClientHook, T>(self, body: impl AsyncFnOnce(C) -> T) -> Result<T, Error> {

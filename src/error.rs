@@ -311,6 +311,10 @@ impl Error {
             ),
             Error::Internal(what) => write!(f, "an internal error of rendezvous-ipc, please report it: {what}"),
             #[cfg(feature = "capnp")]
+            Error::Rpc(error) if is_disconnected(error) => f.write_str(
+                "a call of the service failed, because the connection ended: connect again, and repeat what may be repeated",
+            ),
+            #[cfg(feature = "capnp")]
             Error::Rpc(_) => f.write_str("a call of the service failed"),
         }
     }
@@ -370,6 +374,12 @@ impl fmt::Display for Holder {
             Holder::Lifetime(pid) => write!(f, "pid {pid} holds the lifetime lock"),
         }
     }
+}
+
+/// Returns whether a call failed because the connection ended.
+#[cfg(feature = "capnp")]
+fn is_disconnected(error: &BoxError) -> bool {
+    error.downcast_ref::<capnp::Error>().is_some_and(|error| error.kind == capnp::ErrorKind::Disconnected)
 }
 
 #[cfg(feature = "capnp")]

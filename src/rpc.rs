@@ -95,7 +95,8 @@ impl Connection {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Disconnected`] if the connection ends before `body` does.
+    /// [`Error::Disconnected`] if the connection ends before `body` does. A call that `body` awaits may fail first, with
+    /// an error of the kind `Disconnected`; then the result is what `body` returns.
     ///
     /// # Cancel safety
     /// Dropping the future ends the connection, and the server cancels the calls that run.

@@ -88,7 +88,11 @@ async fn a_panic_of_the_handler_ends_the_connection_with_an_error() {
         increment(&counter).await
     });
     match ended.await {
-        Err(Error::Disconnected { .. }) | Ok(Err(_)) => {}
+        Err(Error::Disconnected { .. }) => {}
+        Ok(Err(error)) => {
+            let text = Error::from(error).to_string();
+            assert!(text.contains("the connection ended: connect again"), "{text}");
+        }
         Ok(Ok(count)) => panic!("the call returned {count}"),
         Err(other) => panic!("{other}"),
     }

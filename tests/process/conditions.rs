@@ -100,7 +100,7 @@ fn rows_of_what_is_no_private_file(file: &'static str) -> Vec<Row> {
         let left_alone = format!("HOME/{file} is {kind} and was left alone: {remedy}");
         match file {
             "count.life" => {
-                format!("error: cannot tell whether a server is alive, for HOME/{file} cannot be locked: {left_alone}")
+                format!("error: cannot tell whether a server is alive, because HOME/{file} cannot be locked: {left_alone}")
             }
             _ => format!("error: {left_alone}"),
         }
@@ -131,7 +131,7 @@ const DENIED: &str = "(give yourself the right to it, or use another home): Perm
 
 fn rows_of_files() -> Vec<Row> {
     let denied = |file: &str| format!("error: cannot use HOME/{file} {DENIED}");
-    let cannot_tell = "error: cannot tell whether a server is alive, for HOME/count.life cannot be locked: ";
+    let cannot_tell = "error: cannot tell whether a server is alive, because HOME/count.life cannot be locked: ";
     let file = |name: &'static str, bytes: &'static [u8], mode| {
         move |home: &Path| {
             create_home(home);

@@ -196,7 +196,7 @@ fn a_pid_that_was_used_again_is_not_killed() {
         format!("no process has that number here: {NOT_HERE}"),
     );
     let mut cases = vec![
-        (Record { pid: bystander.0.id(), ..record.clone() }, &anothers[..]),
+        (Record { pid: bystander.0.id(), started: self::began(bystander.0.id()) - 1, ..record.clone() }, &anothers[..]),
         (Record { started: record.started - 1, ..record.clone() }, &anothers),
         (Record { pid: gone, ..record.clone() }, &nobodys),
         (Record { pid: thread.expect("a test has a thread"), ..record.clone() }, &nobodys),

@@ -69,6 +69,26 @@ impl Context {
         Self::build(name, Args::default())
     }
 
+    /// Returns a context with this home directory. It needs no name, and neither `HOME` nor `XDG_DATA_HOME`.
+    ///
+    /// The home is created, checked and resolved as those of [`Context::new`] and [`Context::with_home`] are. The lib
+    /// directory is that of the running program.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::Context;
+    /// let context = Context::at("/srv/counter");
+    /// assert_eq!(context.home(), std::path::Path::new("/srv/counter"));
+    /// ```
+    pub fn at(home: impl Into<PathBuf>) -> Self {
+        Context {
+            home: absolute_if_known(home.into()),
+            lib: own_directory().map(absolute_if_known),
+            policy: Policy::External,
+            ephemeral: None,
+            started: Started::Hand,
+        }
+    }
+
     /// Creates a context that ends with this process, for tests and for services that no other program shares.
     ///
     /// Its home is a new temporary directory for its owner alone. When the last clone of the context is dropped, its
@@ -99,13 +119,10 @@ impl Context {
 
     /// Returns the context that this program's command line describes, or else the default context of `name`.
     ///
-    /// It reads `--home DIRECTORY`, `--lib DIRECTORY`, `--ephemeral`, which `true` or `false` may follow, and a final
-    /// `--spawned` (or, with the feature `sequoia`, `--socket 0`), by which a client marks a process that it starts as
-    /// a server. It ignores all other arguments, which belong to the program. A relative directory is resolved against
-    /// the current directory at once. `--home=DIRECTORY` is not supported.
+    /// It is [`parse_args`](Context::parse_args) over the arguments of this process.
     ///
     /// # Errors
-    /// [`Error::Usage`] as for [`Context::new`], or if a flag has no directory; its text is the usage.
+    /// As for [`parse_args`](Context::parse_args).
     ///
     /// ```
     /// # use rendezvous_ipc::Context;
@@ -114,7 +131,31 @@ impl Context {
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
     pub fn from_args(name: &str) -> Result<Self, Error> {
-        Self::build(name, Args::parse(env::args_os().skip(1))?)
+        Self::parse_args(name, env::args_os().skip(1))
+    }
+
+    /// Returns the context that these arguments describe, or else the default context of `name`.
+    ///
+    /// It reads `--home DIRECTORY`, `--lib DIRECTORY` and `--ephemeral`, which `true` or `false` may follow, up to an
+    /// argument `--`. `--home=DIRECTORY` is the same, and so are `--lib=…` and `--ephemeral=…`. The last of several
+    /// counts. It ignores all other arguments, which belong to the program. A relative directory is resolved against
+    /// the current directory at once. The program's own name is not among the arguments.
+    ///
+    /// A final `--spawned` (or, with the feature `sequoia`, `--socket 0`) marks a process that a client starts as a
+    /// server. The client's flags are behind the program's arguments, so `--` hides nothing there.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] as for [`Context::new`], or if a flag has no directory or another value; its text is the usage.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::Context;
+    /// let args = ["run", "--home=/srv/counter", "--", "--home", "theirs"];
+    /// let context = Context::parse_args("org.example.counter", args)?;
+    /// assert_eq!(context.home(), std::path::Path::new("/srv/counter"));
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    pub fn parse_args<A: Into<OsString>>(name: &str, args: impl IntoIterator<Item = A>) -> Result<Self, Error> {
+        Self::build(name, Args::parse(args.into_iter().map(Into::into))?)
     }
 
     fn build(name: &str, args: Args) -> Result<Self, Error> {
@@ -127,8 +168,7 @@ impl Context {
                 (directory.path().to_owned(), Some(directory))
             }
         };
-        let own = || Some(process::this_program()?.parent()?.to_owned());
-        let lib = args.lib.or_else(own);
+        let lib = args.lib.or_else(own_directory);
         Ok(Context {
             home: absolute(home)?,
             lib: lib.map(absolute).transpose()?,
@@ -281,23 +321,36 @@ impl Args {
         let mut parsed = Args { started: started(&args), ..Args::default() };
         let mut args = args.into_iter().peekable();
         while let Some(arg) = args.next() {
-            let directory = match arg.to_str() {
-                Some("--home") => &mut parsed.home,
-                Some("--lib") => &mut parsed.lib,
-                Some("--ephemeral") => {
-                    let value = args.next_if(|value| value == "true" || value == "false");
-                    parsed.ephemeral = value.is_none_or(|value| value == "true");
-                    continue;
-                }
-                _ => continue,
-            };
-            match args.next() {
-                Some(path) if !path.is_empty() => *directory = Some(path.into()),
-                _ => return Err(Error::Usage(Usage::Arguments)),
+            if arg == "--" && parsed.started == Started::Hand {
+                break;
+            }
+            let value = |flag| process::value_of(&arg, flag);
+            if let Some(given) = value("--home") {
+                parsed.home = Some(directory(given.or_else(|| args.next()))?);
+            } else if let Some(given) = value("--lib") {
+                parsed.lib = Some(directory(given.or_else(|| args.next()))?);
+            } else if let Some(given) = value("--ephemeral") {
+                let switch = |value: &OsString| value == "true" || value == "false";
+                let given = match given {
+                    Some(given) if !switch(&given) => return Err(Error::Usage(Usage::Arguments)),
+                    Some(given) => Some(given),
+                    None => args.next_if(switch),
+                };
+                parsed.ephemeral = given.is_none_or(|value| value == "true");
             }
         }
         Ok(parsed)
     }
+}
+
+/// Returns the directory that a flag names, if it names one.
+fn directory(value: Option<OsString>) -> Result<PathBuf, Error> {
+    value.filter(|path| !path.is_empty()).map(PathBuf::from).ok_or(Error::Usage(Usage::Arguments))
+}
+
+/// Returns the directory of the running program.
+fn own_directory() -> Option<PathBuf> {
+    Some(process::this_program()?.parent()?.to_owned())
 }
 
 /// Returns whether a client started this process as a server, by its arguments alone.
@@ -381,8 +434,33 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_may_have_its_value_after_an_equals_sign() {
+        let args = parse(&["--home=/h=1", "--lib=l", "--ephemeral=true", "--homely=/x"]).ok().unwrap();
+        assert_eq!((args.home, args.lib, args.ephemeral), (Some("/h=1".into()), Some("l".into()), true));
+        assert!(!parse(&["--ephemeral", "--ephemeral=false"]).ok().unwrap().ephemeral);
+        let bytes: OsString = std::os::unix::ffi::OsStringExt::from_vec(b"--home=/\xff".to_vec());
+        let args = Args::parse([bytes].into_iter()).ok().unwrap();
+        assert_eq!(args.home.unwrap().into_os_string().len(), 2, "a directory need not be text");
+    }
+
+    #[test]
+    fn nothing_behind_two_dashes_is_read_but_by_a_started_server() {
+        let args = parse(&["--home", "/h", "--", "--home", "/theirs", "--lib"]).ok().unwrap();
+        assert_eq!((args.home, args.lib), (Some("/h".into()), None));
+        let args = parse(&["serve", "--", "--home", "/h", "--spawned"]).ok().unwrap();
+        assert_eq!((args.home, args.started), (Some("/h".into()), Started::Spawned));
+    }
+
+    #[test]
+    fn a_context_at_a_directory_has_that_home_and_our_lib() {
+        let context = Context::at("/srv/counter");
+        assert_eq!((context.home(), context.lib()), (Path::new("/srv/counter"), own_directory().as_deref()));
+        assert!(!context.is_ephemeral() && Context::at("relative").home().is_absolute());
+    }
+
+    #[test]
     fn a_flag_without_its_directory_is_wrong_use() {
-        for args in [&["--home"][..], &["--lib", ""]] {
+        for args in [&["--home"][..], &["--lib", ""], &["--home="], &["--lib="], &["--ephemeral=", "true"]] {
             assert!(matches!(parse(args), Err(Error::Usage(Usage::Arguments))));
         }
     }

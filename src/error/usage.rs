@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Usage {
-    /// No directory follows a flag. The text is the usage of the flags that this crate reads.
+    /// A flag has no directory, or `--ephemeral=` another value than `true` or `false`. The text is the usage of the flags that this crate reads.
     Arguments,
     /// The name of a context or a service is not one path component of 1 to 200 bytes without a leading dot.
     Name(String),
@@ -49,7 +49,7 @@ pub enum Usage {
 }
 
 const ARGUMENTS: &str = "\
-usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral [true|false]]
+usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral [true|false]] [-- ARGUMENT …]
   --home DIRECTORY   where the points of services are (default: NAME in the user's data directory)
   --lib DIRECTORY    where relative programs are looked for (default: this program's own directory)
   --ephemeral        servers end with this program, and so does its home, unless one is given";

@@ -1,6 +1,6 @@
 //! Processes: the pipes to a child, the wait for its end, this program's path, session and limits.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -75,6 +75,15 @@ pub(crate) fn this_program() -> Option<PathBuf> {
     match path.as_os_str().as_bytes().strip_suffix(b" (deleted)") {
         Some(replaced) if !path.exists() => Some(OsStr::from_bytes(replaced).into()),
         _ => Some(path),
+    }
+}
+
+/// Returns the value of an argument if it is `FLAG` or `FLAG=VALUE`. The value need not be text.
+pub(crate) fn value_of(argument: &OsStr, flag: &str) -> Option<Option<OsString>> {
+    match argument.as_bytes().strip_prefix(flag.as_bytes())? {
+        [] => Some(None),
+        [b'=', value @ ..] => Some(Some(OsStr::from_bytes(value).to_owned())),
+        _ => None,
     }
 }
 

@@ -100,7 +100,9 @@ fn rows_of_what_is_no_private_file(file: &'static str) -> Vec<Row> {
         let left_alone = format!("HOME/{file} is {kind} and was left alone: {remedy}");
         match file {
             "count.life" => {
-                format!("error: cannot tell whether a server is alive, because HOME/{file} cannot be locked: {left_alone}")
+                format!(
+                    "error: cannot tell whether a server is alive, because HOME/{file} cannot be locked: {left_alone}"
+                )
             }
             _ => format!("error: {left_alone}"),
         }

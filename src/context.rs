@@ -385,7 +385,7 @@ fn data_directory() -> Result<PathBuf, Error> {
 }
 
 /// Returns the absolute path, or the path unchanged if there is no current directory.
-fn absolute_if_known(path: PathBuf) -> PathBuf {
+pub(crate) fn absolute_if_known(path: PathBuf) -> PathBuf {
     absolute(path.clone()).unwrap_or(path)
 }
 

@@ -1,7 +1,7 @@
 //! The description of one service, from which clients connect and servers serve.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::connection::Connection;
 use crate::context::{self, Context};
@@ -17,6 +17,7 @@ use crate::policy::Policy;
 use crate::service::{Program, Service};
 use crate::status::{Retirement, Status, Termination};
 use crate::stream::Stream;
+use crate::surroundings::Surroundings;
 use crate::transport::Transport;
 
 /// One service: where it lives, how it is started, and what handles its clients.
@@ -36,6 +37,8 @@ pub struct Descriptor {
 const LIFE: &str = "life";
 /// The suffix of the log's name.
 const LOG: &str = "log";
+/// The suffix of the older log's name.
+const OLDER_LOG: &str = "log.1";
 /// The suffix of a socket's name.
 const SOCK: &str = "sock";
 
@@ -45,7 +48,7 @@ impl Descriptor {
     /// The descriptor holds a clone of the context, and with it the home that the context has now.
     ///
     /// # Errors
-    /// [`Error::Usage`] if `name` is not one path component, or ends in `.life`, `.log` or `.sock`; [`Error::File`] if
+    /// [`Error::Usage`] if `name` is not one path component, or ends in `.life`, `.log`, `.log.1` or `.sock`; [`Error::File`] if
     /// the home of the context is relative and there is no current directory.
     ///
     /// ```
@@ -59,15 +62,17 @@ impl Descriptor {
     pub fn new(context: &Context, name: &str) -> Result<Self, Error> {
         context::component(name)?;
         context.check_home()?;
-        if [LIFE, LOG, SOCK].iter().any(|suffix| name.rsplit_once('.').is_some_and(|(_, end)| end == *suffix)) {
+        let ends_in = |suffix| name.strip_suffix(suffix).is_some_and(|name| name.ends_with('.'));
+        if [LIFE, LOG, OLDER_LOG, SOCK].into_iter().any(ends_in) {
             return Err(Error::Usage(Usage::ReservedName(name.to_owned())));
         }
-        let path = |suffix| context.home().join(format!("{name}.{suffix}"));
+        let point = context.home().join(name);
         let service = Service {
             context: context.clone(),
-            point: context.home().join(name),
-            life: path(LIFE),
-            log: path(LOG),
+            life: beside(&point, LIFE),
+            log: beside(&point, LOG),
+            point,
+            surroundings: Surroundings::default(),
             transport: Transport::default(),
             #[cfg(feature = "sequoia")]
             dialect: Dialect::default(),
@@ -81,10 +86,10 @@ impl Descriptor {
 
     /// Sets the program that serves the service: an absolute path, or one relative to the context's lib directory.
     ///
-    /// A client runs it in the context's home directory, with these arguments, then the context's (`--home`, `--lib`,
-    /// and `--ephemeral` if the context is ephemeral), then `--spawned`. The program has to call
-    /// [`serve`](Descriptor::serve). Until then it must not print to standard output, on which the client waits for its
-    /// reply.
+    /// A client runs it in the context's home directory (or other [`surroundings`](Descriptor::surroundings)), with
+    /// these arguments, then the context's (`--home`, `--lib`, and `--ephemeral` if the context is ephemeral), then
+    /// `--spawned`. The program has to call [`serve`](Descriptor::serve). Until then it must not print to standard
+    /// output, on which the client waits for its reply.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor};
@@ -130,6 +135,26 @@ impl Descriptor {
                 self
             }
         }
+    }
+
+    /// Sets what a server runs in that a client starts: environment, working directory, umask and log.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Surroundings};
+    /// # let context = Context::from_args("org.example.counter")?;
+    /// let surroundings = Surroundings::new().env_remove("EDITOR").current_dir("/");
+    /// let service = Descriptor::new(&context, "counter")?.surroundings(surroundings);
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    #[must_use]
+    pub fn surroundings(mut self, surroundings: Surroundings) -> Self {
+        let Service { point, log, .. } = &mut self.service;
+        *log = match &surroundings.log {
+            Some(path) => path.clone(),
+            None => beside(point, LOG),
+        };
+        self.service.surroundings = surroundings;
+        self
     }
 
     /// Sets the transport on which the server listens. The default is a Unix socket.
@@ -299,9 +324,10 @@ impl Descriptor {
 
     /// Runs the server in this process, and returns when the server has retired.
     ///
-    /// **Started by a client**, the server runs in the home directory, in a session of its own, with the umask 077 and
-    /// the environment of that client. Standard input is empty. Standard output and error go to the log beside the
-    /// point, which is emptied when it has grown to 1 MiB. Print with `tracing` (to the log by `log_to_stderr`, which
+    /// **Started by a client**, the server runs in a session of its own, in what
+    /// [`surroundings`](Descriptor::surroundings) says: by default in the home directory, with the umask 077 and the
+    /// environment of that client. Standard input is empty. Standard output and error go to the
+    /// [log](Descriptor::log), which becomes the older log when it has grown to 1 MiB. Print with `tracing` (to the log by `log_to_stderr`, which
     /// needs the feature `log`) or `writeln!`: `println!` panics on a full disk. If the client's process left files
     /// open to the server, the server executes itself once more to close them, so call `serve` before anything that
     /// must not be done twice.
@@ -432,8 +458,13 @@ impl Descriptor {
 
     /// Returns the path of the point: the file that holds the record of the server. Read it if you like; do not change
     /// it.
-    pub fn point(&self) -> &std::path::Path {
+    pub fn point(&self) -> &Path {
         &self.service.point
+    }
+
+    /// Returns the path of the log of a server that a client starts.
+    pub fn log(&self) -> &Path {
+        &self.service.log
     }
 
     /// Returns the service, if its limits are consistent.
@@ -444,7 +475,15 @@ impl Descriptor {
 
     /// Returns the path of the life file.
     #[cfg(feature = "test-util")]
-    pub(crate) fn life(&self) -> &std::path::Path {
+    pub(crate) fn life(&self) -> &Path {
         &self.service.life
     }
+}
+
+/// Returns the path of a file beside a point.
+fn beside(point: &Path, suffix: &str) -> PathBuf {
+    let mut path = point.as_os_str().to_owned();
+    path.push(".");
+    path.push(suffix);
+    path.into()
 }

@@ -53,6 +53,8 @@ mod status;
 #[cfg(feature = "tokio")]
 mod stream;
 #[cfg(feature = "tokio")]
+mod surroundings;
+#[cfg(feature = "tokio")]
 mod suspicion;
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
@@ -87,6 +89,7 @@ pub use self::{
     stage::Stage,
     status::{Retirement, Sign, Status, Termination},
     stream::Stream,
+    surroundings::Surroundings,
     suspicion::{DialFailure, Suspicion},
     transport::{Endpoint, Transport},
 };

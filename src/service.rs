@@ -1,7 +1,7 @@
 //! The parts of a descriptor that the driver uses: files, limits, program.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::context::Context;
 #[cfg(feature = "sequoia")]
@@ -9,6 +9,7 @@ use crate::dialect::Dialect;
 use crate::error::{Error, Usage};
 use crate::limits::Limits;
 use crate::proto::connect::Versions;
+use crate::surroundings::Surroundings;
 use crate::transport::Transport;
 
 /// The part of a descriptor that both the client's and the server's loop use.
@@ -18,6 +19,7 @@ pub(crate) struct Service {
     pub(crate) point: PathBuf,
     pub(crate) life: PathBuf,
     pub(crate) log: PathBuf,
+    pub(crate) surroundings: Surroundings,
     pub(crate) transport: Transport,
     #[cfg(feature = "sequoia")]
     pub(crate) dialect: Dialect,
@@ -32,6 +34,11 @@ impl Service {
     /// Returns the versions of the service that the client offers and understands.
     pub(crate) fn versions(&self) -> Versions {
         Versions { ours: self.version, newest: self.newest }
+    }
+
+    /// Returns the working directory of a started server.
+    pub(crate) fn directory(&self) -> &Path {
+        self.surroundings.directory.as_deref().unwrap_or(self.context.home())
     }
 
     /// Returns the program that serves the service.
@@ -49,6 +56,7 @@ impl Service {
             point: home.join("point"),
             life: home.join("point.life"),
             log: home.join("point.log"),
+            surroundings: Surroundings::default(),
             context: Context::new("org.example.test").expect("a name").with_home(home),
             transport: Transport::default(),
             #[cfg(feature = "sequoia")]

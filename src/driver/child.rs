@@ -1,6 +1,8 @@
 //! A server that is being started: its process, the two pipes to it, and its end.
 
+use std::env;
 use std::io;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use crate::proto::pipes::{Order, REGISTERED};
 use crate::proto::timing::{EXIT_GRACE, Pause};
 use crate::service::{Program, Service};
 use crate::stage::Stage;
+use crate::surroundings::Change;
 
 /// A child that is not registered. Dropping it kills the process, and a thread of its own reaps it.
 pub(super) struct Child {
@@ -39,11 +42,26 @@ pub(super) struct Child {
 
 impl NoChild {
     /// Returns why a program was not started.
-    pub(super) fn of(program: &Program, context: &Context, error: io::Error) -> Self {
-        match NotStarted::of(process::cannot_execute(&error), context.home().is_dir()) {
+    pub(super) fn of(program: &Program, directory: &Path, error: io::Error) -> Self {
+        let is_there = directory.is_dir();
+        match NotStarted::of(process::cannot_execute(&error), is_there) {
             NotStarted::CannotExecute => NoChild::CannotExecute(error),
-            NotStarted::Local => NoChild::Local(Error::file(&program.path, error)),
+            NotStarted::Local => NoChild::Local(Error::file(if is_there { &program.path } else { directory }, error)),
         }
+    }
+}
+
+/// Sets the environment and the working directory of a server that is to be started.
+pub(super) fn surround(command: &mut Command, service: &Service) {
+    command.current_dir(service.directory());
+    for change in &service.surroundings.environment {
+        match change {
+            Change::Set(name, value) => command.env(name, value),
+            Change::Remove(name) => command.env_remove(name),
+            Change::Keep(names) => {
+                command.env_clear().envs(names.iter().filter_map(|name| Some((name, env::var_os(name)?))))
+            }
+        };
     }
 }
 
@@ -72,10 +90,11 @@ impl Child {
         // The thread first: once there is a child, nothing may keep it from being reaped.
         let (reaper, exit) = Reaper::start().map_err(local)?;
         let mut command = Command::new(&program.path);
-        command.args(&program.args).args(context.to_args()).current_dir(context.home());
+        surround(&mut command, service);
+        command.args(&program.args).args(context.to_args());
         command.stdin(stdin).stdout(Stdio::piped()).stderr(errors);
         let spawned = execute(&mut command, began + budget).await;
-        let mut process = spawned.map_err(|error| NoChild::of(program, context, error))?;
+        let mut process = spawned.map_err(|error| NoChild::of(program, service.directory(), error))?;
         // The child's ends are its own from here on.
         drop(command);
         let pid = process.id();
@@ -199,13 +218,12 @@ mod tests {
     fn a_home_that_is_missing_is_not_a_program_that_cannot_be_executed() {
         let directory = tempfile::tempdir().unwrap();
         let home = directory.path().join("home");
-        let context = Context::new("org.example.test").unwrap().with_home(&home);
         let program = Program { path: "program".into(), args: Vec::new() };
         let not_started = || {
             let error = Command::new(directory.path().join("program")).current_dir(&home).spawn().unwrap_err();
-            NoChild::of(&program, &context, error)
+            NoChild::of(&program, &home, error)
         };
-        assert!(matches!(not_started(), NoChild::Local(_)));
+        assert!(matches!(not_started(), NoChild::Local(Error::File { path, .. }) if path == home));
         std::fs::create_dir(&home).unwrap();
         assert!(matches!(not_started(), NoChild::CannotExecute(_)));
     }

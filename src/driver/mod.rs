@@ -29,15 +29,17 @@ mod sequoia;
 mod serve;
 mod serving;
 mod shutdown;
+#[cfg(feature = "log")]
+mod subscriber;
 mod supervise;
 mod sync;
 mod system;
 mod watchdog;
 mod welcomed;
 
-#[cfg(feature = "log")]
-pub use self::files::log::log_to_stderr;
 pub(crate) use self::handlers::local_runtime;
+#[cfg(feature = "log")]
+pub use self::subscriber::log_to_stderr;
 #[cfg(feature = "test-util")]
 pub(crate) use self::{files::point::leave_record, random::draw};
 use crate::connection::Connection;

@@ -44,12 +44,16 @@ pub(super) async fn run(service: &Service, factory: Factory, shutdown: Shutdown)
     if service.context.is_spawned() {
         // A client waits, so the threads start side by side.
         let (orders, replies) = stdio::take().map_err(Error::system(Stage::Watch))?;
+        server.effects.spawner = orders.creator();
         let held = service.context.is_ephemeral().then(|| server.shutdown.clone());
         server.effects.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
         server.effects.replies = Some(replies);
         // Without one now, *Build* tries again, and says why there is none.
         server.handlers = Handlers::start().ok();
         process::leave_session();
+        if !service.surroundings.keeps_umask {
+            process::make_new_files_private();
+        }
         server.log = Some(Log::own(&service.log));
     }
     server.run(signals, async |server| server.live(factory).await).await
@@ -59,6 +63,8 @@ pub(super) async fn run(service: &Service, factory: Factory, shutdown: Shutdown)
 #[derive(Default)]
 struct Native {
     watchdog: Option<Watchdog>,
+    /// The process that started this one.
+    spawner: Option<u32>,
     /// The pipe to the spawner, until the reply is sent.
     replies: Option<File>,
     listener: Option<Listener>,
@@ -156,6 +162,8 @@ impl Server<'_, Native> {
                         watchdog.registered().await.ok_or_else(|| Error::missing("the watchdog"))?;
                     }
                     self.open_native()?;
+                    let endpoint = socket::endpoint(&self.service.point, self.state()?.record.address);
+                    self.begin_log(&endpoint, self.effects.spawner);
                     s.registered()
                 }
                 Step::Write(s) => {

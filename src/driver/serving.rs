@@ -28,6 +28,7 @@ use crate::proto::lock::Tried;
 use crate::proto::serve::LifeFile;
 use crate::proto::serving::{Checked, Done, Draining, Due, LifetimeLock, Retire, Step, Tries};
 use crate::service::Service;
+use crate::transport::Endpoint;
 
 /// The effects in which the dialects differ. [`Server`] has the effects that are the same in both.
 pub(super) trait Effects: Sized {
@@ -385,6 +386,11 @@ impl<'a, E: Effects> Server<'a, E> {
         self.point = None;
         self.end_handlers(self.service.limits.patience).await;
         self.effects.release(LifetimeLock::after(self.handler_runs));
+    }
+
+    /// Writes the first line of the log, if there is one.
+    pub(super) fn begin_log(&self, endpoint: &Endpoint, spawner: Option<u32>) {
+        self.log.iter().for_each(|log| log.begin(self.service.version, endpoint, spawner));
     }
 
     pub(super) fn state(&self) -> Result<Rc<E::ServerState>, Error> {

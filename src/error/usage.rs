@@ -10,7 +10,7 @@ pub enum Usage {
     Arguments,
     /// The name of a context or a service is not one path component of 1 to 200 bytes without a leading dot.
     Name(String),
-    /// The name of a service ends in `.life`, `.log` or `.sock`, as the names of its other files do.
+    /// The name of a service ends in `.life`, `.log`, `.log.1` or `.sock`, as the names of its other files do.
     ReservedName(String),
     /// Neither `$XDG_DATA_HOME` nor `$HOME` is an absolute directory, and no home was given.
     NoHome,

@@ -29,6 +29,7 @@ mod sequoia;
 mod serving;
 mod sockets;
 mod starts;
+mod surroundings;
 mod tasks;
 mod trace;
 mod versions;
@@ -69,6 +70,7 @@ fn main() {
         serving::trials,
         sockets::trials,
         starts::trials,
+        surroundings::trials,
         tasks::trials,
         versions::trials,
     ];

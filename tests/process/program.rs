@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent};
 use rendezvous_ipc::proto::random::Random;
-use rendezvous_ipc::{Context, Descriptor, Dialect, Error, Limits, Peer, Policy, ServerHandle, Stream, Transport};
+use rendezvous_ipc::{Context, Descriptor, Dialect, Error, Limits, Peer, Policy, ServerHandle, Stream, Surroundings, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::home::Named as _;
@@ -115,6 +115,23 @@ fn transport(args: &[&str]) -> Transport {
     }
 }
 
+/// The surroundings that the arguments name.
+fn surroundings(args: &[&str]) -> Surroundings {
+    args.iter().fold(Surroundings::new(), |surroundings, arg| match arg.split_once('=') {
+        Some(("set", variable)) => {
+            let (name, value) = variable.split_once('=').unwrap();
+            surroundings.env(name, value)
+        }
+        Some(("remove", name)) => surroundings.env_remove(name),
+        Some(("keep", name)) => surroundings.env_keep([name]),
+        Some(("dir", directory)) => surroundings.current_dir(directory),
+        Some(("log", path)) => surroundings.log(path),
+        None if *arg == "clear" => surroundings.env_clear(),
+        None if *arg == "keep-umask" => surroundings.keep_umask(),
+        _ => surroundings,
+    })
+}
+
 /// The service, as client and server describe it. The server is started with these arguments.
 pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let dialect = if args.contains(&"sequoia") { Dialect::Sequoia } else { Dialect::Native };
@@ -122,6 +139,7 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let version = version.unwrap_or(if dialect == Dialect::Sequoia { 0 } else { 7 });
     let name = args.iter().find_map(|arg| arg.strip_prefix("name=")).unwrap_or("count");
     let service = Descriptor::new(context, name).unwrap().dialect(dialect).version(version).limits(limits);
+    let service = service.surroundings(surroundings(args));
     let refuses = args.contains(&"refuses");
     let hangs = args.contains(&"hangs");
     let flushes = args.contains(&"flushes");

@@ -7,15 +7,20 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 use crate::driver::os::file::{self, FileId, Mode};
-use crate::driver::os::stdio;
+use crate::driver::os::{process, stdio};
 use crate::error::{Error, remedy};
 use crate::proto::pipes::{LINE_MAX, Reply};
 use crate::stage::Stage;
+use crate::transport::Endpoint;
 
-/// A log that has grown to this many bytes is emptied: at a start, and by a server that looks after it.
+/// A log that has grown to this many bytes becomes the older log, which is as long at most: at a start, and by a server
+/// that looks after it.
 const LOG_MAX: u64 = 1024 * 1024;
+/// The suffix of the older log.
+const OLDER: &str = ".1";
 /// How many bytes of the beginning and of the end of a failing server's output go into the error.
 const PART: u64 = 1024;
 
@@ -33,59 +38,21 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
         }
         Err(error) => return Err(error),
     };
-    bound(&file);
+    if file.metadata().is_ok_and(|metadata| metadata.len() > LOG_MAX) {
+        keep_older(path);
+        let _ = file.set_len(0);
+    }
     let begin = file.metadata().map_err(|error| Error::file(path, error))?.len();
     Ok((file, begin))
-}
-
-/// Writes the `tracing` events of this process to standard error, unless it has a subscriber already. Returns whether it
-/// does so now.
-///
-/// For a server that a client started, standard error is the log beside the point. A program that sets a subscriber of
-/// its own does not call this. Without either, the server's events are in no log; a client still gets the reason of a
-/// start that failed. Needs the feature `log`.
-///
-/// ```no_run
-/// # use rendezvous_ipc::{Context, Error};
-/// # fn main() -> Result<(), Error> {
-/// let context = Context::from_args("org.example.counter")?;
-/// if context.is_spawned() {
-///     rendezvous_ipc::log_to_stderr();
-/// }
-/// # Ok(()) }
-/// ```
-#[cfg(feature = "log")]
-pub fn log_to_stderr() -> bool {
-    tracing::subscriber::set_global_default(
-        tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_target(false)
-            .with_writer(|| Line)
-            // It would report them by a print, which panics where nothing can be printed.
-            .log_internal_errors(false)
-            .finish(),
-    )
-    .is_ok()
 }
 
 /// How many lines could not be written since one was.
 static LOST: AtomicU32 = AtomicU32::new(0);
 
-/// One line of the log. To write it never fails.
-#[cfg(feature = "log")]
-struct Line;
-
-#[cfg(feature = "log")]
-impl io::Write for Line {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if !report_lost_lines() || !stdio::print_error(line) {
-            LOST.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// Writes a line to standard error, or counts it as missing.
+pub(crate) fn print(line: &[u8]) {
+    if !report_lost_lines() || !stdio::print_error(line) {
+        LOST.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -119,6 +86,15 @@ impl<'a> Log<'a> {
         Log { path, file: errors.filter(|errors| FileId::at(path).is_ok_and(|file| file == *errors)) }
     }
 
+    /// Writes the first line of a server, with its process, its version, its endpoint and the process that started it.
+    pub(crate) fn begin(&self, version: u32, endpoint: &Endpoint, spawner: Option<u32>) {
+        if self.file.is_some() {
+            let (now, pid) = (utc(SystemTime::now()), std::process::id());
+            let spawner = spawner.map_or_else(|| "a client".into(), |spawner| format!("pid {spawner}"));
+            print(format!("{now} {pid} serves version {version} at {endpoint}, started by {spawner}\n").as_bytes());
+        }
+    }
+
     /// Opens it again if it was moved or removed, keeps it bounded, and writes how many lines are missing.
     pub(crate) fn look_after(&mut self) {
         // If the program has redirected its output since, that is left alone.
@@ -128,7 +104,12 @@ impl<'a> Log<'a> {
                 self.open_again(file);
             }
             // Whatever it is by now: what was moved and cannot be replaced must not grow without end either.
-            stdio::bound_errors(LOG_MAX);
+            if stdio::errors_len() > LOG_MAX {
+                if FileId::at(self.path).ok() == self.file {
+                    keep_older(self.path);
+                }
+                stdio::empty_errors();
+            }
         }
         report_lost_lines();
     }
@@ -152,11 +133,26 @@ impl<'a> Log<'a> {
     }
 }
 
-/// Empties a log that has grown too large. Writers append, so they go on at its new end.
-fn bound(file: &File) {
-    if file.metadata().is_ok_and(|metadata| metadata.len() > LOG_MAX) {
-        let _ = file.set_len(0);
+/// Makes the end of a log the older log. The caller then empties the log: its writers append, so they continue at its new
+/// end, those that the handler started included. With a new file they would write to the older log for ever.
+///
+/// If that fails, the log has no older one.
+fn keep_older(log: &Path) {
+    let mut older = log.as_os_str().to_owned();
+    older.push(OLDER);
+    if let Err(error) = copy_end(log, Path::new(&older)) {
+        tracing::debug!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "no older log is kept");
     }
+}
+
+fn copy_end(log: &Path, older: &Path) -> Result<(), Error> {
+    let failed = |error| Error::file(older, error);
+    let Some(mut log) = file::open(log, Mode::Read)? else { return Ok(()) };
+    let Some(mut kept) = file::open(older, Mode::Append)? else { return Ok(()) };
+    kept.set_len(0).map_err(failed)?;
+    process::may_grow_to(LOG_MAX).map_err(failed)?;
+    log.seek(SeekFrom::End(-(LOG_MAX as i64))).map_err(failed)?;
+    io::copy(&mut log.take(LOG_MAX), &mut kept).map(drop).map_err(failed)
 }
 
 /// Returns what was logged from `begin` on. Of a long text it returns the beginning and the end, since a panic gives its
@@ -191,9 +187,41 @@ fn without_records(text: &str) -> String {
     lines.collect()
 }
 
+/// Returns a time as text, in UTC and whole seconds.
+fn utc(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Years begin with March here, so that a leap day is the last of its year. 400 years have 146,097 days.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = year + 400 * era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn a_time_is_written_as_a_calendar_says_it() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
+    }
     use crate::proto::record::tests::sample;
 
     #[test]

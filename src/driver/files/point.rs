@@ -131,7 +131,7 @@ impl Guard {
 
     /// The same, in another dialect.
     pub(crate) fn write_line(&mut self, line: &Line) -> Result<(), Error> {
-        process::may_write().map_err(|error| self.error(error))?;
+        process::may_grow_to(1).map_err(|error| self.error(error))?;
         self.rewind()?;
         let written = match self.0.file().write(line) {
             Ok(len) if len == line.len() => return Ok(()),

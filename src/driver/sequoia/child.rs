@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::super::child::{execute, failure};
+use super::super::child::{execute, failure, surround};
 use super::super::effects::NoChild;
 use super::super::files::log;
 use super::super::net::socket::BACKLOG;
@@ -68,10 +68,11 @@ impl Child {
         // The thread first: once there is a child, nothing may keep it from being reaped.
         let (reaper, exit) = Reaper::start().map_err(local)?;
         let mut command = Command::new(&program.path);
-        command.args(&program.args).args(context.to_sequoia_args()).current_dir(context.home());
+        surround(&mut command, service);
+        command.args(&program.args).args(context.to_sequoia_args());
         command.stdin(Stdio::from(OwnedFd::from(listener))).stdout(errors.try_clone().map_err(local)?).stderr(errors);
         let spawned = execute(&mut command, began + service.limits.start).await;
-        let process = spawned.map_err(|error| NoChild::of(program, context, error))?;
+        let process = spawned.map_err(|error| NoChild::of(program, service.directory(), error))?;
         let pid = process.id();
         Ok(Child { process: reaper.take(process), pid, began, registered: false, introduction, exit, log_begin })
     }

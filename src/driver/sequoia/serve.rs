@@ -1,5 +1,6 @@
 //! The start of a server of the dialect, and what its steps do to the point.
 
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use crate::proto::serve::LifeFile;
 use crate::proto::serving::{Checked, Done, LifetimeLock};
 use crate::service::Service;
 use crate::stage::Stage;
+use crate::transport::Endpoint;
 
 /// Serves until the server has retired.
 pub(in crate::driver) async fn run(service: &Service, factory: Factory, shutdown: Shutdown) -> Result<(), Error> {
@@ -41,6 +43,9 @@ pub(in crate::driver) async fn run(service: &Service, factory: Factory, shutdown
             .map_err(Error::system(Stage::ReceiveCookie))?
             .ok_or(Error::Usage(Usage::StartedByHand("--socket 0")))?;
         process::leave_session();
+        if !service.surroundings.keeps_umask {
+            process::make_new_files_private();
+        }
         server.log = Some(Log::own(&service.log));
         listener.set_nonblocking(true).map_err(Error::system(Stage::ReceiveCookie))?;
         server.effects.listener = Some(TcpListener::from_std(listener).map_err(Error::system(Stage::ReceiveCookie))?);
@@ -109,6 +114,8 @@ impl Server<'_, Sequoia> {
                 },
                 Step::Ready(s) => {
                     self.open_listener()?;
+                    let port = (Ipv4Addr::LOCALHOST, self.state()?.record.port.get()).into();
+                    self.begin_log(&Endpoint::Tcp(port), process::parent());
                     if let Some(introduction) = self.effects.introduction.take() {
                         // The client that sent the cookie may be gone.
                         let _ = stream::reset_at_close(&introduction, false);

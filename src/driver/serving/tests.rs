@@ -9,10 +9,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::*;
-use crate::context::Context;
-use crate::dialect::Dialect;
 use crate::driver::reserve::Reserve;
-use crate::error::Usage;
 use crate::limits::Limits;
 use crate::proto::record::Line;
 use crate::stream::Socket;
@@ -79,19 +76,7 @@ impl World {
     }
 
     fn service(&self) -> Service {
-        let path = |name: &str| self.home.path().join(name);
-        Service {
-            context: Context::new("org.example.test").unwrap().with_home(self.home.path()),
-            point: path("point"),
-            life: path("point.life"),
-            log: path("point.log"),
-            transport: Transport::Tcp,
-            dialect: Dialect::Native,
-            limits: self.limits,
-            version: 0,
-            newest: u32::MAX,
-            program: Err(Usage::NoProgram),
-        }
+        Service { transport: Transport::Tcp, limits: self.limits, ..Service::sample(self.home.path()) }
     }
 }
 

@@ -93,10 +93,13 @@ pub(crate) fn notify_service_manager() {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
-/// Starts a session of its own, so that the signals of the caller's terminal do not reach this process. Also sets the
-/// umask so that new files are private.
-pub(crate) fn leave_session() {
+/// Sets the umask so that new files are private.
+pub(crate) fn make_new_files_private() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
+/// Starts a session of its own, so that the signals of the caller's terminal do not reach this process.
+pub(crate) fn leave_session() {
     // It fails only for the leader of a process group, which a spawned child is not.
     let _ = rustix::process::setsid();
 }
@@ -130,10 +133,10 @@ pub(crate) fn raise_descriptors() {
     }
 }
 
-/// Returns an error if this process may write to no file. A write would then kill it by a signal.
-pub(crate) fn may_write() -> io::Result<()> {
+/// Returns an error if this process may not let a file grow to this length. A write beyond could kill it by a signal.
+pub(crate) fn may_grow_to(len: u64) -> io::Result<()> {
     match getrlimit(Resource::RLIMIT_FSIZE) {
-        Ok((0, _)) => Err(Errno::FBIG.into()),
+        Ok((limit, _)) if limit < len => Err(Errno::FBIG.into()),
         _ => Ok(()),
     }
 }
@@ -152,6 +155,11 @@ pub(crate) struct Lines {
 impl Lines {
     pub(crate) fn of(input: OwnedFd) -> Self {
         Lines { input, buffer: LineBuffer::new() }
+    }
+
+    /// Returns the process that created the pair of sockets of which this reads one, as far as the system reports it.
+    pub(crate) fn creator(&self) -> Option<u32> {
+        creator(&self.input)
     }
 
     /// Passes the next line, with its line feed, to `read`. Returns `None` at the end, if the line is too long, and at
@@ -184,6 +192,25 @@ impl Lines {
     pub(crate) fn end(self) {
         while matches!(rustix::io::read(&self.input, &mut [0; 64]), Ok(1..) | Err(Errno::INTR)) {}
     }
+}
+
+/// Returns the process that created a pair of sockets. The system reports 0 for a process outside of this PID namespace.
+#[cfg(target_os = "linux")]
+fn creator(socket: &OwnedFd) -> Option<u32> {
+    let creator = nix::sys::socket::getsockopt(socket, nix::sys::socket::sockopt::PeerCredentials).ok()?;
+    u32::try_from(creator.pid()).ok().filter(|pid| *pid > 0)
+}
+
+/// Only Linux reports it. The parent is the same process, except behind a wrapper.
+#[cfg(not(target_os = "linux"))]
+fn creator(_socket: &OwnedFd) -> Option<u32> {
+    parent()
+}
+
+/// Returns the parent of this process.
+#[cfg(any(feature = "sequoia", not(target_os = "linux")))]
+pub(crate) fn parent() -> Option<u32> {
+    rustix::process::getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok())
 }
 
 /// A process that stays stopped until this is dropped.

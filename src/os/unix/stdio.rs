@@ -59,12 +59,14 @@ pub(crate) fn print_error(line: &[u8]) -> bool {
     }
 }
 
-/// Empties the file that is standard error if it is longer than `most`.
-pub(crate) fn bound_errors(most: u64) {
-    let len = rustix::fs::fstat(io::stderr()).map_or(0, |errors| u64::try_from(errors.st_size).unwrap_or(0));
-    if len > most {
-        let _ = rustix::fs::ftruncate(io::stderr(), 0);
-    }
+/// Returns the length of the file that is standard error.
+pub(crate) fn errors_len() -> u64 {
+    rustix::fs::fstat(io::stderr()).map_or(0, |errors| u64::try_from(errors.st_size).unwrap_or(0))
+}
+
+/// Empties the file that is standard error.
+pub(crate) fn empty_errors() {
+    let _ = rustix::fs::ftruncate(io::stderr(), 0);
 }
 
 /// Redirects standard error to another file, and standard output, too, if it goes to `before`.

@@ -7,6 +7,7 @@ use crate::proto::{record, scope};
 
 /// What is wrong with a record.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Malformed {
     /// It is longer than any record.
@@ -51,6 +52,7 @@ impl fmt::Display for Malformed {
 
 /// Why this program cannot use a server that is alive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Incompatibility {
     /// The server speaks another version of the handshake.
@@ -88,6 +90,7 @@ impl fmt::Display for Incompatibility {
 
 /// The part in which the scope of a server differs from this program's, so that this program cannot reach it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ScopeDifference {
     /// The machine.

@@ -1,5 +1,9 @@
 //! Connect to the one background server for a name, and start it if there is none.
 #![cfg_attr(feature = "tokio", doc = include_str!("../docs/manual/front.md"))]
+#![cfg_attr(
+    not(feature = "tokio"),
+    doc = "\nOnly [`proto`] is here, the protocol without I/O: all else needs the feature `tokio`, which is on by default."
+)]
 #![cfg_attr(not(any(feature = "tokio", test)), no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
@@ -27,6 +31,8 @@ mod error;
 mod found;
 #[cfg(feature = "tokio")]
 mod handler;
+#[cfg(feature = "serde")]
+mod json;
 #[cfg(feature = "tokio")]
 mod limits;
 #[cfg(feature = "tokio")]

@@ -16,6 +16,16 @@ use crate::suspicion::Suspicion;
 /// started a server in this process (the server /opt/counter exited with status 3 before it was ready)
 /// ```
 ///
+/// With the feature `serde` it can be serialized, as JSON for example. The names of its fields are those of this type, and
+/// stay. Names of variants are in `snake_case`; what a variant has is an object with the variant's name, but for
+/// [`Origin`], which has the variant in `how` and the rest in `detail`. Times are seconds, addresses and paths are text, a
+/// step is its name in [`Stage`](crate::Stage). New fields and variants may come.
+///
+/// ```json
+/// {"origin": {"how": "started_external", "detail": {"replaced": 6}}, "pid": 4711, "version": 7, "uptime": 0,
+///  "clients": 1, "suspicions": [], "failed": [], "took": 0.012}
+/// ```
+///
 /// ```
 /// # use rendezvous_ipc::{Origin, Outcome, Reason};
 /// fn report(outcome: &Outcome) {
@@ -28,6 +38,7 @@ use crate::suspicion::Suspicion;
 /// }
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Outcome {
     /// Whether the client joined the server or started it.
@@ -38,6 +49,7 @@ pub struct Outcome {
     /// The version of the service that it offers: [`Descriptor::version`](crate::Descriptor::version).
     pub version: u32,
     /// How long the server had served, in whole seconds.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::json::whole_seconds"))]
     pub uptime: Duration,
     /// How many clients the server counted when it welcomed this one, this one included.
     pub clients: u32,
@@ -46,11 +58,17 @@ pub struct Outcome {
     /// The servers that did not start before: the last 16, oldest first.
     pub failed: Vec<Failed>,
     /// How long the connect took.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::json::seconds"))]
     pub took: Duration,
 }
 
 /// Whether a client joined a server or started it, and as what.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "how", content = "detail", rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Origin {
     /// The client joined a server that is a process of its own.
@@ -65,6 +83,7 @@ pub enum Origin {
 
 /// Why a server was started.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Reason {
     /// There was no point, or it was empty.
@@ -87,6 +106,7 @@ pub enum Reason {
 
 /// A server that was started and could not be used.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Failed {
     /// It could not be started, for this reason.

@@ -15,6 +15,7 @@ use std::num::NonZeroU32;
 /// assert_eq!(Pid::new(0), None);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Pid(NonZeroU32);
 
 impl Pid {

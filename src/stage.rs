@@ -11,6 +11,7 @@ use crate::proto::connect;
 /// assert_eq!(Stage::Dial.to_string(), "Dial");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum Stage {
     /// A client reads the point.

@@ -21,7 +21,22 @@ use crate::suspicion::Suspicion;
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// With the feature `serde` it can be serialized: the variant is in `state`, in `snake_case`, and what it has in `detail`.
+/// The names stay, and the rest is as for [`Outcome`](crate::Outcome). [`Retirement`] and [`Termination`] have the variant
+/// in `result`.
+///
+/// ```json
+/// {"state": "live", "detail": {"pid": 4711, "version": 7, "uptime": 12, "clients": 1}}
+/// {"state": "absent"}
+/// {"state": "malformed", "detail": "checksum"}
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "state", content = "detail", rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Status {
     /// A server is alive and answers.
@@ -31,6 +46,7 @@ pub enum Status {
         /// The version of the service that it offers.
         version: u32,
         /// How long it has served, in whole seconds.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "crate::json::whole_seconds"))]
         uptime: Duration,
         /// How many clients it counts.
         clients: u32,
@@ -81,6 +97,11 @@ pub enum Status {
 
 /// The result of [`Descriptor::retire`](crate::Descriptor::retire).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "result", content = "detail", rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Retirement {
     /// The server retired. Its process is about to exit, or continues without serving if the program does so.
@@ -94,6 +115,11 @@ pub enum Retirement {
 
 /// The result of [`Descriptor::end_unresponsive`](crate::Descriptor::end_unresponsive).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(tag = "result", content = "detail", rename_all = "snake_case")
+)]
 #[non_exhaustive]
 pub enum Termination {
     /// The server was killed and is gone: its lifetime lock was free afterwards.
@@ -109,6 +135,7 @@ pub enum Termination {
 
 /// A sign that a server makes no progress.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Sign {
     /// Its process was stopped.

@@ -12,6 +12,7 @@ use crate::transport::Endpoint;
 /// A dial that failed, such as `pid 4711 at 127.0.0.1:40123, Prove: silence`. It does not prove that the server is
 /// dead.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Suspicion {
     /// The process that the record names, which need not be the one that listens there. `None` if it names none.
@@ -25,11 +26,13 @@ pub struct Suspicion {
     /// The user of the process that listens there, if that is another user: the process is an impostor then.
     pub user: Option<u32>,
     /// The socket, if its mode admits not even its owner. Its server restores the mode.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::json::path"))]
     pub socket: Option<PathBuf>,
 }
 
 /// How a dial failed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum DialFailure {
     /// No process listens there.

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::{cargo, root, run, tool};
 
 /// Each combination of features, without those that another one of them enables.
-const FEATURES: [&str; 10] = [
+const FEATURES: [&str; 12] = [
     "",
     "sequoia",
     "tokio",
@@ -16,8 +16,10 @@ const FEATURES: [&str; 10] = [
     "capnp",
     "capnp,log",
     "test-util",
+    "serde",
+    "sequoia,serde",
     "capnp,log,test-util",
-    "capnp,log,sequoia,test-util",
+    "capnp,log,sequoia,serde,test-util",
 ];
 /// The recorded public API with all features, derived traits included, and without `proto`, which SemVer does not cover: the
 /// first line of the file states that.

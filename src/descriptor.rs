@@ -290,7 +290,8 @@ impl Descriptor {
     ///
     /// # Errors
     /// [`Error`] says at which stage the connect failed and what to do; [the manual](crate::manual::errors) lists all
-    /// errors. It never takes longer than [`Limits::connect`].
+    /// errors. It never takes longer than [`Limits::connect`]. Outside of a runtime, or in one without I/O or time, it is
+    /// [`Error::Usage`], as for all calls but [`serve`](Descriptor::serve).
     ///
     /// # Cancel safety
     /// A future that is dropped at any await leaves no lock, no child and no half-written record.
@@ -327,14 +328,17 @@ impl Descriptor {
     /// **Started by a client**, the server runs in a session of its own, in what
     /// [`surroundings`](Descriptor::surroundings) says: by default in the home directory, with the umask 077 and the
     /// environment of that client. Standard input is empty. Standard output and error go to the
-    /// [log](Descriptor::log), which becomes the older log when it has grown to 1 MiB. Print with `tracing` (to the log by `log_to_stderr`, which
-    /// needs the feature `log`) or `writeln!`: `println!` panics on a full disk. If the client's process left files
-    /// open to the server, the server executes itself once more to close them, so call `serve` before anything that
-    /// must not be done twice.
+    /// [log](Descriptor::log), which becomes the older log when it has grown to 1 MiB. Print with `tracing` (to the log
+    /// by `log_to_stderr`, which needs the feature `log`) or `writeln!`: `println!` panics on a full disk. If the
+    /// client's process left files open to the server, the server executes itself once more to close them, so call
+    /// `serve` before anything that must not be done twice.
     ///
     /// **Started by hand**, the server keeps its terminal, its directory and its umask. It registers itself, notifies
     /// the service manager that listens at `NOTIFY_SOCKET`, and returns [`Error::AlreadyRunning`] if there is a live
     /// server already, of any version.
+    ///
+    /// **By socket activation** it cannot be started: if a service manager has opened sockets for this process
+    /// (`LISTEN_PID` is its PID), the result is [`Error::Usage`].
     ///
     /// SIGTERM and SIGINT request that the server retire; a second one ends its wait for clients. Their handlers stay
     /// installed after `serve` has returned, so let `serve` be the last call of a program. A server that a client

@@ -13,7 +13,9 @@ pub enum Policy {
     /// of their connections. It takes no lock and uses no file.
     Internal,
     /// Starts the server as a process, or else as a thread of this process: if the program cannot be executed, ends,
-    /// fails, sends an invalid reply or takes too long. It never starts a thread beside a server that may be alive.
+    /// fails, sends an invalid reply or takes too long. It never starts a thread beside a server that may be alive,
+    /// so an error of a file fails the connect: in a home that cannot be written, as in a read-only container, use
+    /// `Internal`, or mount a volume there.
     Robust,
 }
 

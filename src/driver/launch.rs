@@ -20,6 +20,9 @@ where
     R: AsyncFnOnce(&Service, Factory, Shutdown) -> Result<(), Error> + Send + 'static,
 {
     let spawned = service.context.is_spawned();
+    if process::was_given_sockets() {
+        return Err(Error::Usage(Usage::SocketActivation));
+    }
     if !spawned && context::started_as_server() {
         return Err(Error::Usage(Usage::ContextWithoutArguments));
     }

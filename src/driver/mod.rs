@@ -24,6 +24,7 @@ mod registry;
 mod report;
 mod reserve;
 mod role;
+mod runtime;
 #[cfg(feature = "sequoia")]
 mod sequoia;
 mod serve;
@@ -55,6 +56,7 @@ use crate::status::{Retirement, Status, Termination};
 
 /// Connects to the server of a service, starting one where there is none.
 pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Connection, Error> {
+    runtime::check()?;
     let policy = connect::policy(service, policy, factory)?;
     #[cfg(feature = "sequoia")]
     if service.dialect == Dialect::Sequoia {
@@ -74,6 +76,7 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
 
 /// Inspects a point. Takes no lock, unless a dial failed or there is nothing to dial.
 pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
+    runtime::check()?;
     #[cfg(feature = "sequoia")]
     if service.dialect == Dialect::Sequoia {
         return sequoia::inspect(service).await;
@@ -83,6 +86,7 @@ pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
 
 /// Asks the server to retire, and waits until it is about to exit.
 pub(crate) async fn retire(service: &Service) -> Result<Retirement, Error> {
+    runtime::check()?;
     #[cfg(feature = "sequoia")]
     if service.dialect == Dialect::Sequoia {
         return Err(sequoia::no_retirement());
@@ -92,6 +96,7 @@ pub(crate) async fn retire(service: &Service) -> Result<Retirement, Error> {
 
 /// Kills the server of the record, if it holds its lifetime lock, does not answer, and makes no progress.
 pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, Error> {
+    runtime::check()?;
     #[cfg(feature = "sequoia")]
     if service.dialect == Dialect::Sequoia {
         return Err(sequoia::no_retirement());

@@ -11,7 +11,9 @@ pub(crate) fn of_file(error: &io::Error) -> Option<&'static str> {
     }
     Some(match Errno::from_io_error(error)? {
         Errno::FBIG => "raise `ulimit -f`",
-        Errno::ROFS => "it cannot be written: use another home",
+        Errno::ROFS => {
+            "it cannot be written: use another home, in a container on a volume, or `Policy::Internal`, which needs none"
+        }
         Errno::ACCESS | Errno::PERM => "give yourself the right to it, or use another home",
         Errno::EXIST => "what stands there is no directory: remove it, or use another home",
         Errno::NOTDIR => "something above it is no directory: use another home",

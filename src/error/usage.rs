@@ -28,6 +28,14 @@ pub enum Usage {
     NewestBelowVersion,
     /// A blocking call was made within a runtime.
     WithinRuntime,
+    /// A call was made outside of a tokio runtime.
+    NoRuntime,
+    /// The runtime has no time. The crate needs it for its limits.
+    RuntimeWithoutTime,
+    /// The runtime has no I/O. The crate needs it for its connections.
+    RuntimeWithoutIo,
+    /// A service manager has opened the sockets of this process (`LISTEN_FDS`), which is to serve.
+    SocketActivation,
     /// A process that was started as a server connects instead of serving.
     ServerConnects,
     /// A process that was started as a server has a context that was not made from its arguments.
@@ -79,6 +87,15 @@ impl fmt::Display for Usage {
             Usage::NewestBelowVersion => "a client understands its own version at least: `newest` is below `version`",
             Usage::WithinRuntime => {
                 "within a runtime `connect().await`, or a thread of `std::thread`, instead of `connect_blocking()`"
+            }
+            Usage::NoRuntime => {
+                "there is no tokio runtime here: call it within one, or use `connect_blocking()` without one"
+            }
+            Usage::RuntimeWithoutTime => "this runtime has no time: build it with `enable_all()`",
+            Usage::RuntimeWithoutIo => "this runtime has no I/O: build it with `enable_all()`",
+            Usage::SocketActivation => {
+                "a service manager has opened a socket for this process (LISTEN_FDS), and a server of this crate opens its \
+                 own, which only those who know its cookie find: start it without a socket unit"
             }
             Usage::ServerConnects => {
                 "this process was started as a server (--spawned) and connects instead: call `serve` first"

@@ -225,7 +225,7 @@ fn rows_of_homes() -> Vec<Row> {
         ),
         row(
             "the home is mounted to be read only",
-            "error: cannot use HOME/count (it cannot be written: use another home): Read-only file system (os error 30)",
+            "error: cannot use HOME/count (it cannot be written: use another home, in a container on a volume, or `Policy::Internal`, which needs none): Read-only file system (os error 30)",
             create_home,
         )
         .of(Whom::Mounter("ro,size=64k")),

@@ -15,9 +15,10 @@ use rendezvous_ipc::proto::address::{Address, SocketName};
 use rendezvous_ipc::proto::handshake::{HELLO, PROTOCOL, Verdict};
 use rendezvous_ipc::proto::record::Record;
 use rendezvous_ipc::{
-    DialFailure, Error, Holder, Incompatibility, Limits, Stage, StartError, StartFailure, Status, Untrusted,
+    DialFailure, Error, Holder, Incompatibility, Limits, Stage, StartError, StartFailure, Status, Untrusted, Usage,
 };
 use sha2::{Digest, Sha256};
+use tokio::runtime::Builder;
 
 use crate::home::Named as _;
 use crate::home::{Home, eventually, kill, output, printed, process, runtime, stop};
@@ -34,6 +35,7 @@ crate::trials![
     the_error_of_an_unresponsive_server_has_its_outcome_and_time,
     a_connect_gives_up_after_three_servers_that_end_at_once,
     the_sources_of_an_error_lead_to_the_systems_error,
+    a_runtime_without_io_or_time_is_wrong_use,
 ];
 
 fn a_shortage_at_a_dial_is_reported_with_its_step_and_a_remedy() {
@@ -299,4 +301,40 @@ fn the_sources_of_an_error_lead_to_the_systems_error() {
         within.source().is_none() && format!("{untold:?}").contains(&within.to_string()),
         "Debug prints the whole chain"
     );
+}
+
+fn a_runtime_without_io_or_time_is_wrong_use() {
+    let home = Home::new();
+    let service = home.service();
+    let mut bare = Builder::new_current_thread();
+    let mut timeless = Builder::new_current_thread();
+    let mut deaf = Builder::new_current_thread();
+    let runtimes = [
+        (&mut bare, Usage::RuntimeWithoutTime),
+        (timeless.enable_io(), Usage::RuntimeWithoutTime),
+        (deaf.enable_time(), Usage::RuntimeWithoutIo),
+    ];
+    for (builder, expected) in runtimes {
+        let runtime = builder.build().unwrap();
+        let errors = runtime.block_on(async {
+            [
+                service.connect().await.map(drop).unwrap_err(),
+                service.retire().await.map(drop).unwrap_err(),
+                service.inspect().await.map(drop).unwrap_err(),
+                service.end_unresponsive().await.map(drop).unwrap_err(),
+            ]
+        });
+        for error in errors {
+            assert!(matches!(&error, Error::Usage(usage) if *usage == expected), "{error}");
+            assert!(error.to_string().contains("build it with `enable_all()`"), "{error}");
+        }
+    }
+    assert!(!home.path().exists(), "nothing was done before");
+    let bare = bare.build().unwrap();
+    // It serves on runtimes of its own, whatever the caller's has.
+    let serving = service.clone();
+    let server = thread::spawn(move || bare.block_on(serving.serve()));
+    eventually("it serves", || matches!(runtime().block_on(service.inspect()), Ok(Status::Live { .. })));
+    runtime().block_on(service.retire()).unwrap();
+    server.join().unwrap().unwrap();
 }

@@ -1,18 +1,20 @@
 //! Servers that a user or a service manager starts.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixDatagram;
-use std::process::Stdio;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rendezvous_ipc::Origin;
+use rendezvous_ipc::{Origin, Status};
 use rustix::process::Signal;
 
 use crate::home::Named as _;
 use crate::home::{self, Home, eventually, output, runtime};
+use crate::program::COUNT;
 
 crate::trials![
     a_server_started_by_hand_registers_itself_and_is_joined,
@@ -24,6 +26,9 @@ crate::trials![
     a_serve_that_is_dropped_before_it_serves_never_does,
     the_output_of_a_server_by_hand_is_not_bounded,
     a_spawned_flag_typed_by_hand_is_an_error_that_explains_it,
+    a_server_that_is_given_a_socket_says_why_it_takes_none,
+    a_service_manager_may_accept_clients_that_a_bridge_connects,
+    a_process_serves_two_services_by_hand,
 ];
 
 fn a_server_started_by_hand_registers_itself_and_is_joined() {
@@ -143,4 +148,59 @@ fn a_spawned_flag_typed_by_hand_is_an_error_that_explains_it() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.starts_with("--spawned is for servers that a client starts"), "{text}");
+}
+
+/// A command for a part of this program, as a service manager starts it that has opened a socket.
+fn with_socket(home: &Home, for_whom: &str, part: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("LISTEN_FDS=1 LISTEN_PID={for_whom} exec \"$0\" {part} --home \"$1\"")]);
+    command.arg(std::env::current_exe().unwrap()).arg(home.path()).stdin(Stdio::null());
+    command
+}
+
+fn a_server_that_is_given_a_socket_says_why_it_takes_none() {
+    let home = Home::new();
+    let mut command = with_socket(&home, "$$", "@serve");
+    command.stderr(Stdio::piped());
+    let output = output(command);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.starts_with("a service manager has opened a socket for this process (LISTEN_FDS)"), "{text}");
+    assert!(!home.path().exists(), "nothing is created");
+    // The variables of another process, such as a client's that starts it.
+    let mut server = with_socket(&home, "1", "@serve").spawn().unwrap();
+    registered(&home);
+    runtime().block_on(home.service().retire()).unwrap();
+    assert!(server.wait().unwrap().success());
+}
+
+fn a_service_manager_may_accept_clients_that_a_bridge_connects() {
+    let home = Home::new();
+    let (mut client, accepted) = UnixStream::pair().unwrap();
+    let mut bridge = with_socket(&home, "$$", "@bridge").stdin(OwnedFd::from(accepted)).spawn().unwrap();
+    client.write_all(&[COUNT]).unwrap();
+    let mut count = [0; 8];
+    client.read_exact(&mut count).unwrap();
+    assert_eq!(u64::from_be_bytes(count), 1);
+    drop(client);
+    assert!(bridge.wait().unwrap().success());
+    assert_eq!(home.count().1, 2, "the server outlives the bridge");
+    home.retire();
+}
+
+fn a_process_serves_two_services_by_hand() {
+    let home = Home::new();
+    let mut server = home.command(&["@serve", "also=other"]).spawn().unwrap();
+    registered(&home);
+    let other = home.service_by(&["@serve", "name=other"]);
+    eventually(
+        "the other is registered",
+        || matches!(runtime().block_on(other.inspect()), Ok(Status::Live { pid: Some(pid), .. }) if pid.get() == server.id()),
+    );
+    assert_eq!((home.count().1, home.try_count(&other).unwrap().1), (1, 1), "each has its own handler");
+    runtime().block_on(home.service().retire()).unwrap();
+    let (outcome, count) = home.try_count(&other).unwrap();
+    assert_eq!((outcome.origin, count), (Origin::Joined, 2), "the other serves on");
+    runtime().block_on(other.retire()).unwrap();
+    assert!(server.wait().unwrap().success());
 }

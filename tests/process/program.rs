@@ -6,13 +6,16 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::future::Future;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent};
 use rendezvous_ipc::proto::random::Random;
-use rendezvous_ipc::{Context, Descriptor, Dialect, Error, Limits, Peer, Policy, ServerHandle, Stream, Surroundings, Transport};
+use rendezvous_ipc::{
+    Context, Descriptor, Dialect, Error, Limits, Peer, Policy, ServerHandle, Stream, Surroundings, Transport,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::home::Named as _;
@@ -49,6 +52,7 @@ pub fn play() -> bool {
         Some("client") => client(&args),
         Some("retire") => retire(&args),
         Some("look") => look(&args),
+        Some("bridge") => bridge(&args),
         Some("end") => end(&args),
         Some("record") => crate::record::record(&args),
         Some("full") => crate::log::full(),
@@ -242,9 +246,21 @@ async fn serve(args: &[String]) {
     if context.is_spawned() {
         rendezvous_ipc::log_to_stderr();
     }
-    if let Err(error) = service(&context, limits, &args).serve().await {
-        eprintln!("{error:#}");
-        std::process::exit(1);
+    let own = service(&context, limits, &args);
+    // A second service in the same process.
+    let also = args.iter().find_map(|arg| arg.strip_prefix("also="));
+    let also = also.map(|name| service(&context, limits, &[&[&*format!("name={name}")], &args[..]].concat()));
+    let also = async {
+        match also {
+            Some(also) => also.serve().await,
+            None => Ok(()),
+        }
+    };
+    for result in <[_; 2]>::from(tokio::join!(own.serve(), also)) {
+        if let Err(error) = result {
+            eprintln!("{error:#}");
+            std::process::exit(1);
+        }
     }
     if args.contains(&"goes-on") {
         eprintln!("served");
@@ -294,6 +310,17 @@ async fn retire(args: &[String]) {
     trace::subscribe("connect", args);
     let context = Context::from_args("org.example.rendezvous.tests").unwrap();
     println!("{}", service(&context, limits_by(args), &["@serve"]).retire().await.unwrap());
+}
+
+/// A client that lends its connection to a client of its service manager, which is its standard input.
+#[tokio::main]
+async fn bridge(args: &[String]) {
+    let context = Context::from_args("org.example.rendezvous.tests").unwrap();
+    let connection = service(&context, limits_by(args), &["@serve"]).connect().await.unwrap();
+    let socket = std::os::unix::net::UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
+    socket.set_nonblocking(true).unwrap();
+    let mut socket = tokio::net::UnixStream::from_std(socket).unwrap();
+    tokio::io::copy_bidirectional(&mut socket, &mut connection.into_stream()).await.unwrap();
 }
 
 #[tokio::main]

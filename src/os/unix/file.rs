@@ -242,7 +242,10 @@ mod tests {
             (Errno::OPNOTSUPP, "file locks do not work there: use a home on another file system"),
             (Errno::NOSPC, "make room there, or use another home"),
             (Errno::DQUOT, "make room there, or use another home"),
-            (Errno::ROFS, "it cannot be written: use another home"),
+            (
+                Errno::ROFS,
+                "it cannot be written: use another home, in a container on a volume, or `Policy::Internal`, which needs none",
+            ),
             (Errno::ACCESS, "give yourself the right to it, or use another home"),
             (Errno::NAMETOOLONG, "use a shorter home or a shorter name"),
             (Errno::NOTDIR, "something above it is no directory: use another home"),

@@ -93,6 +93,13 @@ pub(crate) fn notify_service_manager() {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
+/// Returns whether a service manager has opened sockets for this process. The variables of another process are not meant
+/// for this one.
+pub(crate) fn was_given_sockets() -> bool {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    number("LISTEN_PID") == Some(std::process::id()) && number("LISTEN_FDS").is_some_and(|sockets| sockets > 0)
+}
+
 /// Sets the umask so that new files are private.
 pub(crate) fn make_new_files_private() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);

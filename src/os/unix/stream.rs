@@ -1,7 +1,7 @@
 //! A connected Unix socket, which checks the user of its peer and is watched by the runtime only when needed.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -186,6 +186,19 @@ fn credentials(stream: &UnixStream) -> io::Result<(u32, Option<u32>)> {
 fn credentials(stream: &UnixStream) -> io::Result<(u32, Option<u32>)> {
     let peer = tokio::net::UnixStream::from_std(stream.try_clone()?)?.peer_cred()?;
     Ok((peer.uid(), peer.pid().and_then(known)))
+}
+
+/// Registers a descriptor that does not exist, which panics in a runtime without I/O and does nothing in any other.
+pub(crate) fn try_to_watch() {
+    struct NoSocket;
+
+    impl AsRawFd for NoSocket {
+        fn as_raw_fd(&self) -> RawFd {
+            -1
+        }
+    }
+
+    let _ = watch(NoSocket, Interest::READABLE);
 }
 
 fn known(pid: i32) -> Option<u32> {

@@ -3,6 +3,7 @@
 //! It is apart from the thread that accepts and shakes hands, so that a handler that blocks holds up no
 //! handshake. A session that panics ends alone.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -150,9 +151,11 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
         };
         let handler = handler.clone();
         tokio::task::spawn_local(async move {
-            let _held = (counted, place);
+            // Dropped when both are gone: this future, and the stream, which another thread may have by then.
+            let counted: Arc<dyn Any + Send + Sync> = Arc::new((counted, place));
+            let keeps = Keeps { _counted: Some(counted.clone()), ..Keeps::default() };
             match stream.take() {
-                Ok(stream) => handler(peer, Stream::new(stream, Keeps::default())).await,
+                Ok(stream) => handler(peer, Stream::new(stream, keeps)).await,
                 Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "a client was lost"),
             }
         });

@@ -60,6 +60,8 @@ async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(
     if let Some(handlers) = handlers {
         handlers.ended().await;
     }
+    // A stream may be left in a thread of the program's own.
+    admission.empty().await;
     serves?
 }
 

@@ -381,11 +381,15 @@ impl<'a, E: Effects> Server<'a, E> {
         }
     }
 
-    /// Releases what is held, the lifetime lock only when no code of the handler runs any more.
+    /// Releases what is held, the lifetime lock only when no code of the handler runs any more and no stream is left.
     async fn release(&mut self) {
         self.point = None;
         self.end_handlers(self.service.limits.patience).await;
-        self.effects.release(LifetimeLock::after(self.handler_runs));
+        let counted = self.admission.counted();
+        if counted > 0 {
+            tracing::warn!(target: "rendezvous_ipc::serve", counted, "streams are still in use");
+        }
+        self.effects.release(LifetimeLock::after(self.handler_runs, counted));
     }
 
     /// Writes the first line of the log, if there is one.

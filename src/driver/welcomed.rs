@@ -19,6 +19,6 @@ pub(super) struct Welcomed {
 pub(super) fn connection(service: &Service, welcomed: Welcomed, report: &mut Report) -> Connection {
     let Welcomed { welcome, stream, lease } = welcomed;
     let lease = lease.map(|lease| Box::new(lease) as _);
-    let keeps = Keeps { lease, _context: service.context.hold() };
+    let keeps = Keeps { lease, _context: service.context.hold(), ..Keeps::default() };
     Connection { stream: Stream::new(stream, keeps), outcome: report.outcome(welcome) }
 }

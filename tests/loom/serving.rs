@@ -65,6 +65,25 @@ fn an_idle_server_ends_when_its_last_client_leaves_and_not_before() {
 }
 
 #[test]
+fn a_stream_that_outlives_its_session_keeps_its_server() {
+    explore(3, || {
+        let admission = open();
+        let session = loom::sync::Arc::new(admission.admit().expect("the server is open"));
+        let stream = session.clone();
+        thread::spawn({
+            let admission = admission.clone();
+            move || {
+                assert!(admission.is_open(), "the stream keeps the server open");
+                drop(stream);
+            }
+        });
+        thread::spawn(move || drop(session));
+        // If the last of the two did not wake it, the server would never retire, which loom reports as a deadlock.
+        retires(&admission);
+    });
+}
+
+#[test]
 fn a_reason_to_stay_outlives_its_client() {
     explore(3, || {
         let admission = open();

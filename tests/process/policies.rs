@@ -18,6 +18,7 @@ crate::trials![
     an_internal_server_that_retires_costs_no_connect,
     a_full_internal_server_lets_the_next_client_wait,
     handlers_of_one_point_in_one_process_never_run_together,
+    an_internal_server_has_no_successor_while_a_stream_of_it_is_used,
     a_robust_client_is_no_substitute_for_a_newer_program,
     the_error_names_both_failures_if_the_fallback_fails_too,
     an_internal_server_needs_no_home,
@@ -138,6 +139,24 @@ fn handlers_of_one_point_in_one_process_never_run_together() {
             assert!(early.await.is_err());
             drop(connected(&service, Policy::Internal).await);
         }
+    });
+}
+
+fn an_internal_server_has_no_successor_while_a_stream_of_it_is_used() {
+    let home = Home::new();
+    let service = Descriptor::new(&home.context(), "count").unwrap().limits(home.limits);
+    let (give, given) = std::sync::mpsc::channel();
+    let service = service.stream_handler(async move |_server| {
+        let give = give.clone();
+        Ok(async move |_peer, stream: Stream| give.send(stream).unwrap())
+    });
+    multi().block_on(async {
+        drop(connected(&service, Policy::Internal).await);
+        let stream = given.recv_timeout(Duration::from_secs(30)).unwrap();
+        let mut next = Box::pin(service.connect_with_policy(Policy::Internal));
+        assert!(tokio::time::timeout(home.limits.drain * 3 / 2, &mut next).await.is_err(), "the old one is in use");
+        drop(stream);
+        assert_eq!(next.await.unwrap().outcome().origin, Origin::StartedInternal);
     });
 }
 

@@ -37,6 +37,7 @@ pub const BOMB: u8 = b'x';
 pub const BULK: u8 = b'l';
 pub const HOG: u8 = b'h';
 pub const SPARE: u8 = b'1';
+pub const MOVE: u8 = b'm';
 /// The number of bytes that answer `BULK`, before the count.
 pub const BULKY: usize = 4 << 20;
 
@@ -197,6 +198,7 @@ async fn count_bytes(start: &ServerHandle, count: &Cell<u64>, peer: Peer, mut st
             BOMB => std::panic::panic_any(crate::tasks::Bomb(2)),
             PRINT => eprintln!("a client asked for it"),
             BLOCK => park(),
+            MOVE => return Ok(answer_in_a_thread(stream)),
             KEEP => std::mem::forget(start.keep_alive()),
             RETIRE => start.retire(),
             // This opens the path without `O_NOCTTY`, as most programs do.
@@ -212,6 +214,19 @@ async fn count_bytes(start: &ServerHandle, count: &Cell<u64>, peer: Peer, mut st
         }
         stream.write_u64(count.get()).await?;
     }
+}
+
+/// Answers in a thread with a runtime of its own, with the number of requests to it. The session ends meanwhile.
+fn answer_in_a_thread(mut stream: Stream) {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut count = 0;
+            while stream.write_u64(count).await.is_ok() && stream.read_u8().await.is_ok() {
+                count += 1;
+            }
+        });
+    });
 }
 
 /// Sends a request to a server, and returns its count.

@@ -17,10 +17,11 @@ use crate::home::{
     Home, LONG, connected, dial, eventually, kill, open_pending, output, printed, process, runtime, signal, stop,
     uninterrupted,
 };
-use crate::program::{BEAR, BLOCK, COUNT, KEEP, PANIC, RETIRE, START, WAIT, ask};
+use crate::program::{BEAR, BLOCK, COUNT, KEEP, MOVE, PANIC, RETIRE, START, WAIT, ask};
 
 crate::trials![
     an_idle_server_retires_and_one_with_a_client_does_not,
+    a_stream_in_a_thread_of_its_own_keeps_its_server,
     bad_clients_delay_no_client_and_keep_no_server,
     a_full_acceptor_drops_the_oldest_connection_and_lets_a_client_in,
     silent_clients_do_not_starve_a_server_of_descriptors,
@@ -54,6 +55,28 @@ fn an_idle_server_retires_and_one_with_a_client_does_not() {
         let mut stream = connection.into_stream();
         tokio::time::sleep(Duration::from_millis(900)).await;
         assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "after three idle periods, the server is still there");
+    });
+    home.wait_for_all_exits();
+    assert_eq!(fs::read(home.point()).unwrap(), b"", "the record is withdrawn");
+}
+
+fn a_stream_in_a_thread_of_its_own_keeps_its_server() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", "idle=300", "clients=1"]);
+    runtime().block_on(async {
+        let mut stream = connected(&service).await.into_stream();
+        assert_eq!(ask(&mut stream, MOVE).await.unwrap(), 0, "the thread answers");
+        // Three idle periods pass without a session.
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "the thread still answers");
+        assert!(
+            matches!(service.inspect().await.unwrap(), Status::Live { clients: 1, .. }),
+            "the server serves, and counts its client"
+        );
+        let mut next = Box::pin(service.connect());
+        assert!(timeout(home.limits.patience, &mut next).await.is_err(), "the stream keeps its place, too");
+        drop(stream);
+        assert_eq!(next.await.unwrap().outcome().origin, Origin::Joined);
     });
     home.wait_for_all_exits();
     assert_eq!(fs::read(home.point()).unwrap(), b"", "the record is withdrawn");

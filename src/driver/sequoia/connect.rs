@@ -50,7 +50,7 @@ pub(in crate::driver) async fn connect(
     let until = Instant::now() + service.limits.connect;
     match run(service, Goal::Connect(policy), &mut report).await? {
         Ended::Connected(stream, pid) => {
-            let keeps = Keeps { lease: None, _context: service.context.hold() };
+            let keeps = Keeps { _context: service.context.hold(), ..Keeps::default() };
             let unknown = Welcome { pid, service: 0, uptime: 0, clients: 0 };
             Ok(Connection { stream: Stream::new(stream, keeps), outcome: report.outcome(unknown) })
         }

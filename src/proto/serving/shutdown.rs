@@ -113,14 +113,15 @@ impl Draining {
 pub enum LifetimeLock {
     /// It is released: a successor may begin.
     Release,
-    /// The lock stays held until the process ends, since code of the handler cannot be stopped and still runs.
+    /// The lock stays held until the process ends, since code of the handler cannot be stopped and may still run.
     Leave,
 }
 
 impl LifetimeLock {
-    /// Returns what *Release* does: no successor may begin while code of the handler runs.
-    pub const fn after(handler_runs: bool) -> Self {
-        if handler_runs { LifetimeLock::Leave } else { LifetimeLock::Release }
+    /// Returns what *Release* does: no successor may begin while code of the handler runs. A client that is still counted
+    /// when the handler has ended has its stream in a thread of the program's own.
+    pub const fn after(handler_runs: bool, counted: u32) -> Self {
+        if handler_runs || counted > 0 { LifetimeLock::Leave } else { LifetimeLock::Release }
     }
 }
 
@@ -226,7 +227,13 @@ mod tests {
 
     #[test]
     fn a_lifetime_lock_outlives_code_that_cannot_be_stopped() {
-        assert_eq!(LifetimeLock::after(false), LifetimeLock::Release);
-        assert_eq!(LifetimeLock::after(true), LifetimeLock::Leave);
+        for (handler_runs, counted, lock) in [
+            (false, 0, LifetimeLock::Release),
+            (false, 1, LifetimeLock::Leave),
+            (true, 0, LifetimeLock::Leave),
+            (true, 1, LifetimeLock::Leave),
+        ] {
+            assert_eq!(LifetimeLock::after(handler_runs, counted), lock, "{handler_runs}, {counted} clients");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::driver::local_runtime;
 use crate::error::{Error, Usage};
 use crate::outcome::Outcome;
 use crate::stage::Stage;
-use crate::stream::Stream;
+use crate::stream::{BlockingStream, Stream};
 
 impl Descriptor {
     /// Connects as [`connect`](Descriptor::connect) does, from a program without a runtime.
@@ -58,6 +58,21 @@ impl BlockingConnection {
     pub fn with_stream<T>(self, body: impl AsyncFnOnce(Stream) -> T) -> T {
         let BlockingConnection { connection, runtime } = self;
         runtime.block_on(body(connection.into_stream()))
+    }
+
+    /// Returns the authenticated stream, for a protocol of your own without async. Dropping it ends the connection.
+    ///
+    /// ```no_run
+    /// # use rendezvous_ipc::Descriptor;
+    /// # fn run(service: &Descriptor) -> Result<(), Box<dyn std::error::Error>> {
+    /// let greeting = std::io::read_to_string(service.connect_blocking()?.into_stream()?)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn into_stream(self) -> std::io::Result<BlockingStream> {
+        self.connection.into_stream().into_blocking()
     }
 
     /// Runs `body` with the server's capability, and returns its result: see [`Connection::run`], which has an example.

@@ -94,7 +94,7 @@ pub use self::{
     policy::Policy,
     stage::Stage,
     status::{Retirement, Sign, Status, Termination},
-    stream::Stream,
+    stream::{BlockingStream, Stream},
     surroundings::Surroundings,
     suspicion::{DialFailure, Suspicion},
     transport::{Endpoint, Transport},

@@ -1,5 +1,6 @@
 //! An authenticated stream of bytes over a socket or a port.
 
+mod blocking;
 pub(crate) mod socket;
 
 use std::any::Any;
@@ -11,6 +12,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub use self::blocking::BlockingStream;
 pub(crate) use self::socket::Socket;
 use crate::ephemeral::Ephemeral;
 
@@ -18,7 +20,13 @@ use crate::ephemeral::Ephemeral;
 ///
 /// Each side has proved to the other that it knows the cookie. The bytes are neither encrypted nor signed, and never
 /// leave the machine. They are sent at once, so buffer small writes yourself. No operation has a deadline: put a
-/// [`timeout`](tokio::time::timeout) around those that need one. [`tokio::io::split`] splits a stream into two halves.
+/// [`timeout`](tokio::time::timeout) around those that need one. [`tokio::io::split`] splits a stream into two halves,
+/// and [`shutdown`](tokio::io::AsyncWriteExt::shutdown) ends the direction in which this side sends.
+///
+/// It is `Send`, `Sync` and `Unpin`. A server counts its client until the stream is dropped, so a session can move it to
+/// another task, thread or runtime, or make it an `Arc`. On Unix it implements `AsFd`. A duplicate of its descriptor is
+/// not counted: a server may retire while a duplicate is in use. [`into_blocking`](Stream::into_blocking) is for threads
+/// that block.
 ///
 /// ```
 /// # use rendezvous_ipc::{Descriptor, Stream, testing};
@@ -67,6 +75,16 @@ impl Stream {
         Stream { socket, keeps }
     }
 
+    /// Takes the stream from its runtime, for a thread that blocks.
+    ///
+    /// The client stays counted. It can be called in a runtime and outside of one.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn into_blocking(self) -> io::Result<BlockingStream> {
+        Ok(BlockingStream::new(self.socket.into_blocking()?, self.keeps))
+    }
+
     /// Returns the socket, and the values that must live as long as it is used.
     #[cfg(feature = "capnp")]
     pub(crate) fn into_parts(self) -> (Socket, Keeps) {
@@ -94,8 +112,27 @@ impl AsyncWrite for Stream {
     }
 }
 
+#[cfg(unix)]
+impl std::os::fd::AsFd for Stream {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").field("internal", &self.keeps.lease.is_some()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_can_be_sent_shared_and_moved() {
+        fn can<T: Send + Sync + Unpin + 'static>() {}
+        can::<Stream>();
+        can::<BlockingStream>();
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::os::stream;
+use crate::os::stream::{self, Blocking};
 
 /// A connected socket, over TCP or a Unix socket.
 #[derive(Debug)]
@@ -53,6 +53,14 @@ impl Socket {
         }
     }
 
+    /// Takes the socket from its runtime, for a thread that blocks.
+    pub(crate) fn into_blocking(self) -> io::Result<Blocking> {
+        match self {
+            Socket::Tcp(stream) => Blocking::new(stream.into_std()?),
+            Socket::Unix(stream) => stream.into_blocking(),
+        }
+    }
+
     fn end(&self) {
         match self {
             Socket::Tcp(stream) => stream::end(stream),
@@ -91,6 +99,16 @@ impl Handover {
 pub(crate) async fn port_ended(stream: &TcpStream) {
     if let Ok(1..) = stream.peek(&mut [0]).await {
         pending().await
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Socket {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
+        }
     }
 }
 

@@ -198,7 +198,7 @@ async fn count_bytes(start: &ServerHandle, count: &Cell<u64>, peer: Peer, mut st
             BOMB => std::panic::panic_any(crate::tasks::Bomb(2)),
             PRINT => eprintln!("a client asked for it"),
             BLOCK => park(),
-            MOVE => return Ok(answer_in_a_thread(stream)),
+            MOVE => return answer_in_a_thread(stream),
             KEEP => std::mem::forget(start.keep_alive()),
             RETIRE => start.retire(),
             // This opens the path without `O_NOCTTY`, as most programs do.
@@ -216,17 +216,17 @@ async fn count_bytes(start: &ServerHandle, count: &Cell<u64>, peer: Peer, mut st
     }
 }
 
-/// Answers in a thread with a runtime of its own, with the number of requests to it. The session ends meanwhile.
-fn answer_in_a_thread(mut stream: Stream) {
+/// Answers in a thread of its own, with the number of requests to it. The session ends meanwhile.
+fn answer_in_a_thread(stream: Stream) -> std::io::Result<()> {
+    use std::io::{Read, Write};
+    let mut stream = stream.into_blocking()?;
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut count = 0;
-            while stream.write_u64(count).await.is_ok() && stream.read_u8().await.is_ok() {
-                count += 1;
-            }
-        });
+        let mut count = 0u64;
+        while stream.write_all(&count.to_be_bytes()).is_ok() && stream.read_exact(&mut [0]).is_ok() {
+            count += 1;
+        }
     });
+    Ok(())
 }
 
 /// Sends a request to a server, and returns its count.

@@ -61,8 +61,14 @@ fn an_idle_server_retires_and_one_with_a_client_does_not() {
 }
 
 fn a_stream_in_a_thread_of_its_own_keeps_its_server() {
+    for transport in ["unix", "tcp"] {
+        keeps_its_server(&["@serve", "idle=300", "clients=1", transport]);
+    }
+}
+
+fn keeps_its_server(server: &[&str]) {
     let home = Home::new();
-    let service = home.service_by(&["@serve", "idle=300", "clients=1"]);
+    let service = home.service_by(server);
     runtime().block_on(async {
         let mut stream = connected(&service).await.into_stream();
         assert_eq!(ask(&mut stream, MOVE).await.unwrap(), 0, "the thread answers");

@@ -1,19 +1,26 @@
 //! Unix sockets: their owner and mode, their removal, and a server that has lost its own.
 
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::{DialFailure, Error, Limits, Origin, Reason, Stage, Transport};
+use rustix::net::AddressFamily;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::home::Named as _;
-use crate::home::{Home, connected, eventually, kill, open_pending, output, printed, runtime, signal, stop};
-use crate::program::{self, COUNT, ask};
+use crate::home::{
+    Home, LONG, connected, eventually, kill, open_pending, output, printed, runtime, signal, stop, uninterrupted,
+};
+use crate::program::{self, BULK, COUNT, ask};
 
 crate::trials![
     a_socket_is_for_its_user_alone_and_gone_when_its_server_is,
@@ -30,6 +37,8 @@ crate::trials![
     another_users_socket_does_not_end_a_sweep,
     a_client_tries_a_full_socket_until_its_patience_ends,
     another_users_process_is_no_client_whatever_it_can_reach,
+    a_stream_of_either_transport_is_a_socket,
+    a_blocking_stream_of_either_transport_has_time_outs,
 ];
 
 /// A home whose servers listen at Unix sockets, whatever the transport of the tests.
@@ -372,4 +381,61 @@ fn another_users_process_is_no_client_whatever_it_can_reach() {
     let mut ours = open_pending(&address, &program::hello());
     ours.read_exact(&mut [0; 32]).unwrap();
     home.retire();
+}
+
+fn a_stream_of_either_transport_is_a_socket() {
+    for transport in ["unix", "tcp"] {
+        let home = Home::new();
+        runtime().block_on(async {
+            let mut stream = connected(&home.service_by(&["@serve", transport])).await.into_stream();
+            let is_unix = rustix::net::sockopt::socket_domain(stream.as_fd()).unwrap() == AddressFamily::UNIX;
+            assert_eq!(is_unix, transport == "unix");
+            stream.write_u8(COUNT).await.unwrap();
+            stream.shutdown().await.unwrap();
+            assert_eq!(stream.read_u64().await.unwrap(), 1, "it still receives");
+            assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "the server has seen the end, and ends the session");
+        });
+        home.retire();
+    }
+}
+
+fn a_blocking_stream_of_either_transport_has_time_outs() {
+    let timed_out = |result: std::io::Result<usize>| {
+        let kind = result.expect_err("it waits for too long").kind();
+        assert!(matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{kind}");
+    };
+    const SHORT: Option<Duration> = Some(Duration::from_millis(50));
+    for transport in ["unix", "tcp"] {
+        let home = Home::new();
+        let service = home.service_by(&["@serve", transport]);
+        let mut stream = service.connect_blocking().unwrap().into_stream().unwrap();
+        assert_eq!(stream.set_read_timeout(Some(Duration::ZERO)).unwrap_err().kind(), ErrorKind::InvalidInput);
+        stream.set_read_timeout(SHORT).unwrap();
+        timed_out(uninterrupted(|| stream.read(&mut [0])));
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.write_all(&[COUNT]).unwrap();
+        let mut count = [0; 8];
+        stream.read_exact(&mut count).unwrap();
+        assert_eq!(u64::from_be_bytes(count), 1);
+        // Its answers are not read, so the server stops reading.
+        stream.set_write_timeout(SHORT).unwrap();
+        timed_out(loop {
+            let written = uninterrupted(|| stream.write(&[BULK; 64 << 10]));
+            if written.is_err() {
+                break written;
+            }
+        });
+        drop(stream);
+        let mut stream = service.connect_blocking().unwrap().into_stream().unwrap();
+        std::thread::scope(|scope| {
+            let reads = scope.spawn(|| uninterrupted(|| (&stream).read(&mut [0])));
+            stream.shutdown(Shutdown::Both).unwrap();
+            assert_eq!(reads.join().unwrap().unwrap(), 0, "a thread that waits to read returns");
+        });
+        stream.shutdown(Shutdown::Both).unwrap();
+        let error = stream.write(&[COUNT]).expect_err("it is at its end");
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe, "and no signal has ended this process");
+        drop(stream);
+        home.retire();
+    }
 }

@@ -1,13 +1,15 @@
 //! A connected Unix socket, which checks the user of its peer and is watched by the runtime only when needed.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketAddrUnix};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, ReadBuf};
@@ -73,6 +75,12 @@ impl Stream {
         Stream { watched: None, reader: None, ..self }
     }
 
+    /// Takes the socket from its runtime, for a thread that blocks.
+    pub(crate) fn into_blocking(self) -> io::Result<Blocking> {
+        // The watch had the only other reference.
+        Blocking::new(Arc::try_unwrap(self.unwatched().stream).or_else(|stream| stream.try_clone())?)
+    }
+
     /// Leaves the socket open until this process ends.
     pub(crate) fn leave(self) {
         std::mem::forget(self.unwatched().stream);
@@ -92,11 +100,9 @@ impl Stream {
         }
     }
 
+    /// Ends the direction in which this side sends.
     pub(crate) fn shut_down(&self) -> io::Result<()> {
-        match self.stream.shutdown(std::net::Shutdown::Write) {
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            result => result,
-        }
+        shut_down(&self.stream, Shutdown::Write)
     }
 
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -174,6 +180,64 @@ impl Stream {
     }
 }
 
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// A connected socket of either transport, whose reads and writes block their thread.
+#[derive(Debug)]
+pub(crate) struct Blocking(OwnedFd);
+
+impl Blocking {
+    pub(crate) fn new(socket: impl Into<OwnedFd>) -> io::Result<Self> {
+        let socket = socket.into();
+        rustix::io::ioctl_fionbio(&socket, false)?;
+        Ok(Blocking(socket))
+    }
+
+    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(&self.0, buf, RecvFlags::empty())?.1)
+    }
+
+    /// Sends without SIGPIPE, as [`Stream::send`] does.
+    pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(&self.0, buf, SendFlags::NOSIGNAL)?)
+    }
+
+    pub(crate) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        Ok(set_socket_timeout(&self.0, Timeout::Recv, timeout)?)
+    }
+
+    pub(crate) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        Ok(set_socket_timeout(&self.0, Timeout::Send, timeout)?)
+    }
+
+    pub(crate) fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
+        let how = match how {
+            std::net::Shutdown::Read => Shutdown::Read,
+            std::net::Shutdown::Write => Shutdown::Write,
+            std::net::Shutdown::Both => Shutdown::Both,
+        };
+        shut_down(&self.0, how)
+    }
+}
+
+impl AsFd for Blocking {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Ends directions of a connection. One that the peer has ended already is no error.
+fn shut_down(socket: impl AsFd, how: Shutdown) -> io::Result<()> {
+    match rustix::net::shutdown(socket, how) {
+        Err(Errno::NOTCONN) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
 /// Returns the user and the process of the peer. The system reports 0 for a process outside of this PID namespace,
 /// which the PID type of rustix cannot hold.
 #[cfg(target_os = "linux")]
@@ -248,7 +312,6 @@ mod tests {
     use std::future::poll_fn;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::rc::Rc;
-    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::{spawn_local, yield_now};

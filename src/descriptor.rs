@@ -9,7 +9,7 @@ use crate::context::{self, Context};
 use crate::dialect::Dialect;
 use crate::driver;
 use crate::error::{BoxError, Error, Usage};
-use crate::handler::{Factory, ServerHandle};
+use crate::handler::{Factory, ServerHandle, SessionResult};
 use crate::limits::Limits;
 use crate::os::process;
 use crate::peer::Peer;
@@ -246,28 +246,33 @@ impl Descriptor {
     /// Sets the handler of clients: it gets an authenticated stream for each, for a protocol of your own.
     ///
     /// `build` runs once in the server, after the server has taken the lifetime lock and before a client can connect.
-    /// The closure that it returns is called for each client. Its future is the client's session, and the client is
-    /// counted until that ends. Sessions run concurrently on one thread of their own. A panic ends only its own
-    /// session. A session that blocks the thread delays the other sessions, but no handshake.
+    /// The function that it returns is called for each client. Its future is the client's session. The client is counted
+    /// until both the session and its stream are gone: a session may move the stream to another thread and end. Sessions
+    /// run concurrently on one thread of their own. A panic or an error ([`SessionResult`]) ends only its own session. A
+    /// session that blocks the thread delays the other sessions, but no handshake.
     ///
     /// ```
-    /// # use rendezvous_ipc::{Context, Descriptor, Stream};
+    /// # use rendezvous_ipc::{Context, Descriptor, Peer, Stream};
     /// use tokio::io::AsyncWriteExt;
+    ///
+    /// async fn session(_peer: Peer, mut stream: Stream) -> std::io::Result<()> {
+    ///     stream.write_all(b"hello").await
+    /// }
     ///
     /// let service = Descriptor::new(&Context::from_args("org.example.greeter")?, "greeter")?
     ///     .this_program(["serve"])
-    ///     .stream_handler(async |_server| {
-    ///         Ok(async |_peer, mut stream: Stream| {
-    ///             let _ = stream.write_all(b"hello").await;
-    ///         })
-    ///     });
+    ///     .stream_handler(async |_server| Ok(session));
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
+    ///
+    /// `build` is called again if a program starts another internal server after the first, so what it captures stays
+    /// in it. A clone of a captured `Arc`, or what `build` itself creates, can be moved into the sessions.
     #[must_use]
-    pub fn stream_handler<B, S>(mut self, build: B) -> Self
+    pub fn stream_handler<B, S, R>(mut self, build: B) -> Self
     where
         B: AsyncFn(ServerHandle) -> Result<S, BoxError> + Send + Sync + 'static,
-        S: AsyncFn(Peer, Stream) + 'static,
+        S: AsyncFn(Peer, Stream) -> R + 'static,
+        R: SessionResult,
     {
         self.factory = Some(Factory::new(build));
         self

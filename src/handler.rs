@@ -13,7 +13,7 @@ use crate::peer::Peer;
 use crate::stream::Stream;
 
 type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
-pub(crate) type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<()>>;
+pub(crate) type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<Result<(), BoxError>>>;
 
 /// A handle by which a handler controls its server, given to the closure that builds the handler.
 ///
@@ -108,15 +108,44 @@ impl fmt::Debug for KeepAlive {
     }
 }
 
+/// What a session returns: `()`, or a `Result<(), E>` with any error that a [`BoxError`] can be made of.
+///
+/// An error ends its connection, as every end of a session does. The server logs it as a warning, with the number and
+/// the process of the client.
+pub trait SessionResult: sealed::IntoResult {}
+
+impl<T: sealed::IntoResult> SessionResult for T {}
+
+mod sealed {
+    use super::BoxError;
+
+    pub trait IntoResult {
+        fn into_result(self) -> Result<(), BoxError>;
+    }
+
+    impl IntoResult for () {
+        fn into_result(self) -> Result<(), BoxError> {
+            Ok(())
+        }
+    }
+
+    impl<E: Into<BoxError>> IntoResult for Result<(), E> {
+        fn into_result(self) -> Result<(), BoxError> {
+            self.map_err(Into::into)
+        }
+    }
+}
+
 /// The closure that builds a handler. A server calls it once.
 #[derive(Clone)]
 pub(crate) struct Factory(Arc<dyn Fn(ServerHandle) -> LocalFuture<Result<Sessions, BoxError>> + Send + Sync>);
 
 impl Factory {
-    pub(crate) fn new<B, S>(build: B) -> Self
+    pub(crate) fn new<B, S, R>(build: B) -> Self
     where
         B: AsyncFn(ServerHandle) -> Result<S, BoxError> + Send + Sync + 'static,
-        S: AsyncFn(Peer, Stream) + 'static,
+        S: AsyncFn(Peer, Stream) -> R + 'static,
+        R: SessionResult,
     {
         let build = Arc::new(build);
         Factory(Arc::new(move |start| {
@@ -125,7 +154,7 @@ impl Factory {
                 let session = Rc::new(build(start).await?);
                 let sessions: Sessions = Rc::new(move |peer, stream| {
                     let session = session.clone();
-                    Box::pin(async move { session(peer, stream).await })
+                    Box::pin(async move { session(peer, stream).await.into_result() })
                 });
                 Ok(sessions)
             })

@@ -86,7 +86,7 @@ pub use self::{
     descriptor::Descriptor,
     error::{BoxError, Error, Holder, NotHung, StartError, StartFailure, Unidentified, Untrusted, Usage},
     found::{Incompatibility, Malformed, ScopeDifference},
-    handler::{KeepAlive, ServerHandle},
+    handler::{KeepAlive, ServerHandle, SessionResult},
     limits::Limits,
     outcome::{Failed, Origin, Outcome, Reason},
     peer::Peer,

@@ -155,7 +155,12 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
             let counted: Arc<dyn Any + Send + Sync> = Arc::new((counted, place));
             let keeps = Keeps { _counted: Some(counted.clone()), ..Keeps::default() };
             match stream.take() {
-                Ok(stream) => handler(peer, Stream::new(stream, keeps)).await,
+                Ok(stream) => {
+                    if let Err(error) = handler(peer, Stream::new(stream, keeps)).await {
+                        let (client, pid) = (peer.number, peer.process.map(|process| process.get()));
+                        tracing::warn!(target: "rendezvous_ipc::serve", client, pid, error = &*error, "a session failed");
+                    }
+                }
                 Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "a client was lost"),
             }
         });

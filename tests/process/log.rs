@@ -11,7 +11,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use crate::home::Named as _;
 use crate::home::{Home, connected, eventually, output, printed, runtime, signal, stop};
-use crate::program::{self, COUNT, PRINT, ask};
+use crate::program::{self, COUNT, FAIL, PRINT, ask};
 
 crate::trials![
     a_full_disk_costs_a_server_its_log_and_nothing_else,
@@ -22,6 +22,7 @@ crate::trials![
     a_log_that_cannot_be_opened_again_stays_bounded,
     the_log_of_a_server_of_the_dialect_is_opened_again_and_stays_bounded,
     the_output_that_a_wrapper_gave_its_server_is_left_alone,
+    a_session_that_fails_is_logged_with_its_client,
 ];
 
 /// More than a log may hold.
@@ -262,5 +263,21 @@ fn the_output_that_a_wrapper_gave_its_server_is_left_alone() {
     (0..2).for_each(|_| have_it_restored(&home));
     assert!(same(&elsewhere, errors(server)));
     assert!(fs::metadata(&elsewhere).unwrap().len() >= MUCH as u64);
+    home.retire();
+}
+
+fn a_session_that_fails_is_logged_with_its_client() {
+    let home = Home::new();
+    runtime().block_on(async {
+        let mut stream = connected(&home.service_by(&["@serve", "unix"])).await.into_stream();
+        ask(&mut stream, FAIL).await.expect_err("the connection ends");
+        let mut next = connected(&home.service()).await.into_stream();
+        assert_eq!(ask(&mut next, COUNT).await.unwrap(), 1, "and nothing else does");
+    });
+    let fields = [" WARN ", "client=1 ", &format!("pid={} ", std::process::id()), "error=no ink"];
+    eventually("the error is in the log", || {
+        let log = fs::read_to_string(log(&home)).unwrap();
+        log.lines().any(|line| fields.iter().all(|field| line.contains(field)))
+    });
     home.retire();
 }

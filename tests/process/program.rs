@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::Poll;
@@ -38,6 +39,7 @@ pub const BULK: u8 = b'l';
 pub const HOG: u8 = b'h';
 pub const SPARE: u8 = b'1';
 pub const MOVE: u8 = b'm';
+pub const FAIL: u8 = b'f';
 /// The number of bytes that answer `BULK`, before the count.
 pub const BULKY: usize = 4 << 20;
 
@@ -167,7 +169,11 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
         let flush = flushes.then(|| Flush(start.context().home().join("flushed")));
         Ok(async move |peer: Peer, stream| {
             let _ = &flush;
-            let _ = count_bytes(&start, &count, peer, stream).await;
+            // A connection that its client ends is no failure.
+            count_bytes(&start, &count, peer, stream).await.or_else(|error| match error.kind() {
+                ErrorKind::Other => Err(error),
+                _ => Ok(()),
+            })
         })
     })
 }
@@ -199,6 +205,7 @@ async fn count_bytes(start: &ServerHandle, count: &Cell<u64>, peer: Peer, mut st
             PRINT => eprintln!("a client asked for it"),
             BLOCK => park(),
             MOVE => return answer_in_a_thread(stream),
+            FAIL => return Err(std::io::Error::other("no ink")),
             KEEP => std::mem::forget(start.keep_alive()),
             RETIRE => start.retire(),
             // This opens the path without `O_NOCTTY`, as most programs do.

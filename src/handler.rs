@@ -9,11 +9,14 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::error::BoxError;
+use crate::park;
 use crate::peer::Peer;
+use crate::retiring::Retiring;
 use crate::stream::Stream;
 
 type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 pub(crate) type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<Result<(), BoxError>>>;
+type SendFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A handle by which a handler controls its server, given to the closure that builds the handler.
 ///
@@ -39,6 +42,7 @@ pub struct ServerHandle {
 struct Control {
     keep_alive: Box<dyn Fn() -> KeepAlive + Send + Sync>,
     retire: Box<dyn Fn() + Send + Sync>,
+    retiring: Box<dyn Fn() -> SendFuture<Retiring> + Send + Sync>,
 }
 
 impl ServerHandle {
@@ -46,8 +50,10 @@ impl ServerHandle {
         context: Context,
         keep_alive: impl Fn() -> KeepAlive + Send + Sync + 'static,
         retire: impl Fn() + Send + Sync + 'static,
+        retiring: impl Fn() -> SendFuture<Retiring> + Send + Sync + 'static,
     ) -> Self {
-        let server = Control { keep_alive: Box::new(keep_alive), retire: Box::new(retire) };
+        let server =
+            Control { keep_alive: Box::new(keep_alive), retire: Box::new(retire), retiring: Box::new(retiring) };
         ServerHandle { context, server: Arc::new(server) }
     }
 
@@ -81,6 +87,34 @@ impl ServerHandle {
     /// [`Limits::drain`](crate::Limits::drain) is over. A second request changes nothing.
     pub fn retire(&self) {
         (self.server.retire)();
+    }
+
+    /// Waits until the server retires, and returns why. From then on it admits no client, and it waits for those that it
+    /// has until [`Limits::drain`](crate::Limits::drain) is over.
+    ///
+    /// A session uses it to say goodbye and to end, and a framework to begin its graceful shutdown, so that a server
+    /// with clients that stay ends at once and not after the drain. It returns at once if the server retires already.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{ServerHandle, Stream};
+    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// async fn session(server: ServerHandle, mut stream: Stream) -> std::io::Result<()> {
+    ///     tokio::select! {
+    ///         why = server.retiring() => stream.write_all(format!("goodbye: {why}\n").as_bytes()).await,
+    ///         request = stream.read_u8() => stream.write_u8(request?).await,
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any time, and the call repeated.
+    pub fn retiring(&self) -> impl Future<Output = Retiring> + Send + use<> {
+        (self.server.retiring)()
+    }
+
+    /// Waits as [`retiring`](ServerHandle::retiring) does, and blocks the thread meanwhile. Do not call it in async code.
+    pub fn retiring_blocking(&self) -> Retiring {
+        park::wait(self.retiring())
     }
 }
 

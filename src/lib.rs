@@ -43,11 +43,15 @@ mod os;
 #[cfg(feature = "tokio")]
 mod outcome;
 #[cfg(feature = "tokio")]
+mod park;
+#[cfg(feature = "tokio")]
 mod peer;
 #[cfg(feature = "tokio")]
 mod pid;
 #[cfg(feature = "tokio")]
 mod policy;
+#[cfg(feature = "tokio")]
+mod retiring;
 #[cfg(feature = "capnp")]
 mod rpc;
 #[cfg(feature = "tokio")]
@@ -92,6 +96,7 @@ pub use self::{
     peer::Peer,
     pid::Pid,
     policy::Policy,
+    retiring::Retiring,
     stage::Stage,
     status::{Retirement, Sign, Status, Termination},
     stream::{BlockingStream, Stream},

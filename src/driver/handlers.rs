@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::error::{Error, NotBuilt};
 use crate::handler::{Factory, KeepAlive, ServerHandle, Sessions};
 use crate::peer::Peer;
+use crate::retiring::Retiring;
 use crate::stage::Stage;
 use crate::stream::socket::Handover;
 use crate::stream::{Keeps, Stream};
@@ -29,8 +30,17 @@ const WAITING: usize = 128;
 
 /// Returns the handle that a handler gets for its server.
 pub(super) fn handle(context: &Context, admission: &Arc<Admission>, shutdown: &Shutdown) -> ServerHandle {
-    let (admission, shutdown) = (admission.clone(), shutdown.clone());
-    ServerHandle::new(context.clone(), move || KeepAlive::new(admission.keep()), move || shutdown.request())
+    let (admission, requests, announced) = (admission.clone(), shutdown.clone(), shutdown.clone());
+    let retiring = move || {
+        let announced = announced.clone();
+        async move { Retiring::of(announced.announced().await) }
+    };
+    ServerHandle::new(
+        context.clone(),
+        move || KeepAlive::new(admission.keep()),
+        move || requests.request(),
+        move || Box::pin(retiring()),
+    )
 }
 
 /// A client that was welcomed.

@@ -55,6 +55,7 @@ async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(
     // Whatever became of this server, the next join waits for its successor.
     shutdown.request();
     let _shut = admission.look(Retire::Requested);
+    shutdown.announce(Retire::Requested);
     let _ = timeout(limits.drain, admission.empty()).await;
     // This has no limit: the next client waits until then, or until its own deadline.
     if let Some(handlers) = handlers {

@@ -221,7 +221,12 @@ impl<'a, E: Effects> Server<'a, E> {
                 }
                 Step::Look(s) => {
                     E::settle(&*self.state()?, self.service.limits.patience).await;
-                    if self.admission.look(s.why()) { s.shut() } else { s.counted() }
+                    if self.admission.look(s.why()) {
+                        self.shutdown.announce(s.why());
+                        s.shut()
+                    } else {
+                        s.counted()
+                    }
                 }
                 Step::Withdraw(s) => {
                     let state = self.state()?;
@@ -368,6 +373,7 @@ impl<'a, E: Effects> Server<'a, E> {
         (self.point, self.acceptor) = (None, None);
         self.effects.abandon();
         let _shut = self.admission.look(Retire::Requested);
+        self.shutdown.announce(Retire::Requested);
         self.drain().await;
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::clock::now;
 use super::sync::watch;
-use crate::proto::serving as machine;
+use crate::proto::serving::{self as machine, Cause, Retire};
 
 /// Whether the server's retirement was requested, and when first.
 #[derive(Clone)]
@@ -28,6 +28,23 @@ impl Shutdown {
     pub(super) async fn requested(&self) {
         // It cannot fail: the sender is here.
         let _ = self.0.subscribe().wait_for(|shutdown| shutdown.requested().is_some()).await;
+    }
+
+    /// Announces to the handler that the server admits no client any more.
+    pub(super) fn announce(&self, why: Retire) {
+        self.0.send_if_modified(|shutdown| shutdown.announce(why));
+    }
+
+    /// Waits until that is announced, and returns why the server retires.
+    pub(super) async fn announced(&self) -> Cause {
+        loop {
+            // It cannot fail: the sender is here.
+            if let Ok(shutdown) = self.0.subscribe().wait_for(|shutdown| shutdown.announced().is_some()).await
+                && let Some(cause) = shutdown.announced()
+            {
+                return cause;
+            }
+        }
     }
 
     /// Waits until the end of the drain is forced.

@@ -24,7 +24,7 @@ pub use self::due::Due;
 pub use self::facts::Facts;
 pub use self::gate::{Gate, Retire};
 pub use self::occupancy::Occupancy;
-pub use self::shutdown::{Draining, LifetimeLock, Shutdown, Tries};
+pub use self::shutdown::{Cause, Draining, LifetimeLock, Shutdown, Tries};
 use super::lock::{Means, Tried};
 
 /// What a server holds at a step.

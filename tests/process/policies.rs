@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rendezvous_ipc::{Connection, Descriptor, Error, Limits, Origin, Peer, Policy, Stream};
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 
 use crate::home::Named as _;
-use crate::home::{Home, Stranger, kill, process, runtime, stop};
-use crate::program::{COUNT, RETIRE, ask};
+use crate::home::{Home, LONG, Stranger, kill, process, runtime, stop};
+use crate::program::{COUNT, GOODBYE, RETIRE, ask};
 
 crate::trials![
     an_internal_server_is_shared_by_all_connects_and_ends_with_the_last,
     a_connect_that_arrives_as_the_last_user_leaves_is_served,
     an_internal_server_that_retires_costs_no_connect,
+    a_session_of_an_internal_server_learns_that_it_retires,
     a_full_internal_server_lets_the_next_client_wait,
     handlers_of_one_point_in_one_process_never_run_together,
     an_internal_server_has_no_successor_while_a_stream_of_it_is_used,
@@ -94,6 +97,18 @@ fn an_internal_server_that_retires_costs_no_connect() {
         for user in users {
             user.await.unwrap();
         }
+    });
+}
+
+fn a_session_of_an_internal_server_learns_that_it_retires() {
+    let home = Home::new();
+    multi().block_on(async {
+        let mut waits = connected(&home.service(), Policy::Internal).await.into_stream();
+        assert_eq!(ask(&mut waits, GOODBYE).await.unwrap(), 0);
+        let _ = ask(&mut connected(&home.service(), Policy::Internal).await.into_stream(), RETIRE).await;
+        let mut goodbye = String::new();
+        timeout(LONG, waits.read_to_string(&mut goodbye)).await.expect("the session ends").unwrap();
+        assert_eq!(goodbye, "its retirement was requested");
     });
 }
 

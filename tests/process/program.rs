@@ -30,6 +30,7 @@ pub const WAIT: u8 = b'w';
 pub const START: u8 = b's';
 pub const KEEP: u8 = b'k';
 pub const RETIRE: u8 = b'r';
+pub const GOODBYE: u8 = b'g';
 pub const BEAR: u8 = b'a';
 pub const WHO: u8 = b'i';
 pub const TERMINAL: u8 = b't';
@@ -208,6 +209,16 @@ async fn count_bytes(start: &ServerHandle, count: &Cell<u64>, peer: Peer, mut st
             FAIL => return Err(std::io::Error::other("no ink")),
             KEEP => std::mem::forget(start.keep_alive()),
             RETIRE => start.retire(),
+            GOODBYE => {
+                stream.write_u64(count.get()).await?;
+                // Both forms of the wait return, with the same reason.
+                let blocking = start.clone();
+                let thread = std::thread::spawn(move || blocking.retiring_blocking());
+                let why = start.retiring().await;
+                assert_eq!(thread.join().unwrap(), why);
+                stream.write_all(why.to_string().as_bytes()).await?;
+                return Ok(());
+            }
             // This opens the path without `O_NOCTTY`, as most programs do.
             TERMINAL => {
                 let path = std::fs::read_to_string(start.context().home().join("terminal"))?;

@@ -3,22 +3,50 @@
 use std::fs;
 use std::path::Path;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rendezvous_ipc::{Limits, Origin, Reason, Retirement};
 use rustix::process::Signal;
+use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
 
 use crate::home::Named as _;
 use crate::home::{Home, LONG, connected, eventually, output, process, runtime, signal};
-use crate::program::{COUNT, ask};
+use crate::program::{COUNT, GOODBYE, ask};
 use crate::trace;
 
 crate::trials![
     a_retire_returns_only_after_the_lifetime_lock_is_released,
     a_retire_of_a_started_server_returns_only_when_its_process_ends,
     a_serve_that_is_dropped_while_it_serves_retires_in_the_background,
+    a_session_that_waits_for_the_retirement_says_goodbye,
 ];
+
+fn a_session_that_waits_for_the_retirement_says_goodbye() {
+    for (by_signal, goodbye) in [(false, "its retirement was requested"), (true, "it received a signal")] {
+        let mut home = Home::new();
+        // The drain lasts as long as by default. The server does not wait for its end.
+        home.limits = Limits::default();
+        home.server = &["@serve", "whole"];
+        let begun = Instant::now();
+        runtime().block_on(async {
+            let connection = connected(&home.service()).await;
+            let pid = connection.outcome().pid();
+            let mut stream = connection.into_stream();
+            assert_eq!(ask(&mut stream, GOODBYE).await.unwrap(), 0, "the session waits");
+            if by_signal {
+                signal(pid, Signal::TERM);
+            } else {
+                home.service().retire().await.unwrap();
+            }
+            let mut heard = String::new();
+            timeout(LONG, stream.read_to_string(&mut heard)).await.expect("the session ends").unwrap();
+            assert_eq!(heard, goodbye);
+        });
+        home.wait_for_all_exits();
+        assert!(begun.elapsed() < home.limits.drain, "{:?}", begun.elapsed());
+    }
+}
 
 fn a_retire_returns_only_after_the_lifetime_lock_is_released() {
     for (step, is_held) in [("Release", true), ("Done", false)] {

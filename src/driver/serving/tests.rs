@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::*;
 use crate::driver::reserve::Reserve;
 use crate::limits::Limits;
 use crate::proto::record::Line;
+use crate::proto::serving::Cause;
 use crate::stream::Socket;
 use crate::transport::Transport;
 
@@ -30,6 +32,8 @@ struct World {
     home_is_gone: Cell<bool>,
     may_withdraw: Cell<bool>,
     handler_runs: Arc<AtomicBool>,
+    /// What happens between *Lock* and *Look*.
+    before_look: RefCell<Option<Box<dyn FnOnce()>>>,
 }
 
 struct Script(Rc<World>);
@@ -54,6 +58,7 @@ impl World {
             home_is_gone: Cell::new(false),
             may_withdraw: Cell::new(true),
             handler_runs: Arc::default(),
+            before_look: RefCell::default(),
         })
     }
 
@@ -163,6 +168,9 @@ impl Effects for Script {
 
     async fn settle(state: &World, _patience: Duration) {
         state.did("settle");
+        if let Some(happens) = state.before_look.take() {
+            happens();
+        }
     }
 
     fn may_withdraw(state: &World, _point: &mut Guard) -> Result<bool, Error> {
@@ -364,6 +372,56 @@ async fn a_drain_lasts_until_the_last_client_a_second_signal_or_ten_seconds() {
         assert_eq!((done, at), (Done::Retired(Retire::Requested), ends_at));
         assert_eq!(world.done().last(), Some(&(lock, ends_at)));
         assert_eq!(world.point_holds(), b"", "it is withdrawn before the drain");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_arrives_before_look_is_served_and_nothing_is_announced() {
+    let world = World::new(Limits { idle: Some(Duration::from_secs(7)), ..Limits::default() });
+    let (done, at, ()) = beside(&world, async |admission, shutdown| {
+        let (arrives, arrived) = oneshot::channel();
+        let admission = admission.clone();
+        *world.before_look.borrow_mut() = Some(Box::new(move || drop(arrives.send(admission.admit()))));
+        let client = arrived.await.unwrap().expect("the gate is open");
+        let early = timeout(Duration::from_secs(13), shutdown.announced()).await;
+        assert!(early.is_err(), "{early:?}");
+        drop(client);
+    })
+    .await;
+    assert_eq!((done, at), (Done::Retired(Retire::Idle), 27));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_is_told_why_its_server_retires_when_the_gate_is_shut() {
+    for (why, at) in [(Cause::Idle, 27), (Cause::Lost, 2), (Cause::Requested, 3), (Cause::Signal, 3)] {
+        let idle = Some(Duration::from_secs(7));
+        let world = World::new(Limits { idle, ..Limits::default() });
+        let (.., announced) = beside(&world, async |admission, shutdown| {
+            let client = admission.admit().expect("it serves");
+            let told = async {
+                let cause = shutdown.announced().await;
+                assert!(admission.admit().is_none(), "the gate is shut");
+                (cause, world.began.elapsed().as_secs())
+            };
+            let causes = async {
+                match why {
+                    Cause::Idle => seconds(20).await,
+                    Cause::Lost => world.checked.set(Checked::Lost),
+                    Cause::Requested => {
+                        seconds(3).await;
+                        shutdown.request();
+                    }
+                    Cause::Signal => {
+                        seconds(3).await;
+                        shutdown.signal();
+                    }
+                }
+                drop(client);
+            };
+            tokio::join!(told, causes).0
+        })
+        .await;
+        assert_eq!(announced, (why, at));
     }
 }
 

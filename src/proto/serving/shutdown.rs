@@ -4,20 +4,37 @@
 
 use core::time::Duration;
 
-use super::{Backoff, Step};
+use super::{Backoff, Retire, Step};
 
-/// Whether a server was asked to retire, when it was first asked, and whether it waits for its clients.
+/// Whether a server was asked to retire, when it was first asked, whether it waits for its clients, and what its handler
+/// is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Shutdown {
     requested: Option<Duration>,
     signalled: bool,
+    /// The first request was a signal.
+    by_signal: bool,
     forced: bool,
+    announced: Option<Cause>,
+}
+
+/// Why a server retires, as its handler is told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Cause {
+    /// There was no client for the idle period.
+    Idle,
+    /// A client or the handler requested it.
+    Requested,
+    /// A signal requested it.
+    Signal,
+    /// The point or the life file belongs to another server now.
+    Lost,
 }
 
 impl Shutdown {
     /// Returns the state without a request.
     pub const fn new() -> Self {
-        Shutdown { requested: None, signalled: false, forced: false }
+        Shutdown { requested: None, signalled: false, by_signal: false, forced: false, announced: None }
     }
 
     /// Asks the server to retire. Returns whether this is the first request; a later one postpones nothing.
@@ -34,12 +51,30 @@ impl Shutdown {
             return !core::mem::replace(&mut self.forced, true);
         }
         self.signalled = true;
-        self.request(now)
+        self.by_signal = self.request(now);
+        self.by_signal
     }
 
     /// Returns when the server was first asked to retire.
     pub const fn requested(&self) -> Option<Duration> {
         self.requested
+    }
+
+    /// Announces to the handler that the gate is shut, for this reason. Returns whether it was not announced before.
+    pub fn announce(&mut self, why: Retire) -> bool {
+        let first = self.announced.is_none();
+        self.announced.get_or_insert(match (why, self.by_signal) {
+            (Retire::Idle, _) => Cause::Idle,
+            (Retire::Lost, _) => Cause::Lost,
+            (Retire::Requested, true) => Cause::Signal,
+            (Retire::Requested, false) => Cause::Requested,
+        });
+        first
+    }
+
+    /// Returns why the server retires, once no client is admitted any more.
+    pub const fn announced(&self) -> Option<Cause> {
+        self.announced
     }
 
     /// Returns whether the server ends without waiting for its clients.
@@ -154,6 +189,32 @@ mod tests {
             assert!(shutdown.signal(s(3)) && shutdown.is_forced());
             assert!(!shutdown.signal(s(4)) && shutdown.is_forced());
             assert_eq!(shutdown.requested(), Some(s(if requested { 1 } else { 2 })));
+        }
+    }
+
+    #[test]
+    fn every_cell_of_the_cause_that_a_handler_is_told() {
+        // Whether each request is a signal, in their order.
+        for (signals, requested) in [
+            (&[][..], Cause::Requested),
+            (&[false], Cause::Requested),
+            (&[true], Cause::Signal),
+            (&[false, true], Cause::Requested),
+            (&[true, false], Cause::Signal),
+            (&[true, true], Cause::Signal),
+        ] {
+            for (why, cause) in
+                [(Retire::Idle, Cause::Idle), (Retire::Lost, Cause::Lost), (Retire::Requested, requested)]
+            {
+                let mut shutdown = Shutdown::new();
+                for signal in signals {
+                    _ = if *signal { shutdown.signal(s(1)) } else { shutdown.request(s(1)) };
+                }
+                assert_eq!(shutdown.announced(), None, "it still serves");
+                assert!(shutdown.announce(why));
+                assert!(!shutdown.announce(Retire::Requested), "the first cause stays");
+                assert_eq!(shutdown.announced(), Some(cause), "{signals:?}, {why:?}");
+            }
         }
     }
 

@@ -1,0 +1,41 @@
+//! Why a server retires.
+
+use std::fmt;
+
+use crate::proto::serving::Cause;
+
+/// Why a server retires, as its handler learns by [`ServerHandle::retiring`](crate::ServerHandle::retiring).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Retiring {
+    /// There was no client for [`Limits::idle`](crate::Limits::idle).
+    Idle,
+    /// A client or the handler requested it, or the last connection of an internal server has ended.
+    Requested,
+    /// A signal requested it: SIGTERM or SIGINT, or SIGHUP where it is taken.
+    Signal,
+    /// The point or the life file belongs to another server now, or the home is gone.
+    Lost,
+}
+
+impl Retiring {
+    pub(crate) const fn of(cause: Cause) -> Self {
+        match cause {
+            Cause::Idle => Retiring::Idle,
+            Cause::Requested => Retiring::Requested,
+            Cause::Signal => Retiring::Signal,
+            Cause::Lost => Retiring::Lost,
+        }
+    }
+}
+
+impl fmt::Display for Retiring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Retiring::Idle => "it is idle",
+            Retiring::Requested => "its retirement was requested",
+            Retiring::Signal => "it received a signal",
+            Retiring::Lost => "its files belong to another server",
+        })
+    }
+}

@@ -263,6 +263,10 @@ fn the_output_that_a_wrapper_gave_its_server_is_left_alone() {
     (0..2).for_each(|_| have_it_restored(&home));
     assert!(same(&elsewhere, errors(server)));
     assert!(fs::metadata(&elsewhere).unwrap().len() >= MUCH as u64);
+    assert!(
+        !String::from_utf8_lossy(&fs::read(&elsewhere).unwrap()).contains(" serves version "),
+        "it is no log of ours"
+    );
     home.retire();
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rendezvous_ipc::{Error, Origin, StartFailure};
 use rustix::process::Signal;
@@ -19,6 +19,7 @@ crate::trials![
     a_log_may_be_elsewhere,
     a_log_that_has_grown_becomes_the_older_log,
     an_older_log_that_cannot_be_written_leaves_the_log_bounded,
+    a_client_that_may_not_write_an_older_log_empties_the_log,
     the_first_line_of_a_log_has_the_server_and_its_starter,
     each_line_of_a_log_has_its_process_and_rust_log_sets_the_level,
 ];
@@ -115,10 +116,8 @@ fn a_server_has_its_clients_umask_if_its_service_says_so() {
             let server: Vec<String> = changes.iter().map(|change| format!("server:{change}")).collect();
             client.args(["-c", "umask 027; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
             client.args(["@client", &format!("server:{dialect}")]).args(server).arg("--home").arg(home.path());
-            let stdout = printed(&output({
-                client.stdout(std::process::Stdio::piped());
-                client
-            }));
+            client.stdout(Stdio::piped());
+            let stdout = printed(&output(client));
             assert!(stdout.starts_with("started an external server"), "{stdout}");
             let server = home.processes()[0];
             let status = fs::read_to_string(format!("/proc/{server}/status")).unwrap();
@@ -197,6 +196,22 @@ fn an_older_log_that_cannot_be_written_leaves_the_log_bounded() {
     File::options().append(true).open(&log).unwrap().write_all(&much()).unwrap();
     eventually("the log is bounded", || fs::metadata(&log).unwrap().len() <= 1 << 20);
     assert_eq!(fs::read(&other).unwrap(), b"mine", "a file that is not our log is left alone");
+    home.retire();
+}
+
+fn a_client_that_may_not_write_an_older_log_empties_the_log() {
+    let home = Home::new();
+    home.make();
+    let log = home.path().join("count.log");
+    fs::write(&log, much()).unwrap();
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut client = Command::new("/bin/sh");
+    // 512 bytes: a record fits. A longer write is a signal that ends a client.
+    client.args(["-c", "ulimit -S -f 1; exec \"$0\" @client --home \"$1\""]);
+    client.arg(std::env::current_exe().unwrap()).arg(home.path()).stdout(Stdio::piped());
+    let stdout = printed(&output(client));
+    assert!(stdout.starts_with("started an external server"), "{stdout}");
+    assert!(fs::metadata(&log).unwrap().len() <= 512);
     home.retire();
 }
 

@@ -25,7 +25,7 @@
 EXTENDS Naturals, FiniteSets
 
 CONSTANTS
-    Clients,    \* programs that connect, serve by hand, or have a server retire
+    Clients,    \* programs that connect, join, serve by hand, or have a server retire
     Slots,      \* what may become a server: a process, its port and its cookie
     None,       \* neither a client nor a slot
     Goals,      \* what clients want: see Begin
@@ -80,7 +80,10 @@ Places   == {"here", "there", "nowhere", "rebooted"}
 
 Calm     == left = Budget                       \* no fault has happened
 Starts   == 3
-Connects == {"External", "Internal", "Robust"}
+Connects == {"External", "Internal", "Robust", "Join"}
+
+\* These clients start no server. They end where no server is alive.
+StartsNone == {"Retire"} \cup (IF Rule("join only") THEN {"Join"} ELSE {})
 
 Idler == [pc |-> "Out", goal |-> "None", suspect |-> None, dials |-> 0, starts |-> 0, rec |-> None,
           how |-> "Free", again |-> FALSE, waited |-> FALSE, row |-> "", then |-> "", child |-> None,
@@ -186,7 +189,8 @@ Holding(c) == cl[c].how = "Holding"
 
 Over(c, out) == [Idler EXCEPT !.pc = "Done", !.goal = cl[c].goal, !.listed = cl[c].listed, !.out = out]
 
-\* A connect begins: to be served (by a policy), to serve by hand, or to ask the server to retire.
+\* A connect begins: to be served (by a policy, or only by a server that is there), to serve by hand, or to ask the
+\* server to retire.
 Begin(c) ==
     /\ In(c, "Out")
     /\ Rounds > 0 => rounds > 0
@@ -219,13 +223,18 @@ Read(c) ==
                 [] OTHER -> (IF cl[c].goal = "Internal" THEN Over(c, "Internal") ELSE [attempt EXCEPT !.pc = "Lock"])]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
+\* A client creates the point where there is none, but not to join: without a point there is nothing to join. Here an
+\* absent point equals an empty one, so either may be found.
 Lock(c) ==
     /\ In(c, "Lock")
-    /\ (IF plock[cur] = None
-        THEN /\ plock' = [plock EXCEPT ![cur] = c]
-             /\ cl' = [cl EXCEPT ![c].pc = "Reread"]
-        ELSE /\ plock' = plock
-             /\ cl' = [cl EXCEPT ![c].pc = "Backoff"])
+    /\ \/ (IF plock[cur] = None
+           THEN /\ plock' = [plock EXCEPT ![cur] = c]
+                /\ cl' = [cl EXCEPT ![c].pc = "Reread"]
+           ELSE /\ plock' = plock
+                /\ cl' = [cl EXCEPT ![c].pc = "Backoff"])
+       \/ /\ cl[c].goal = "Join" /\ file[cur] = "Empty" /\ plock[cur] = None
+          /\ plock' = plock
+          /\ cl' = [cl EXCEPT ![c] = Over(c, "Absent")]
     /\ UNCHANGED <<sv, conn, file, cur, life, env>>
 
 Row(c, found) ==
@@ -281,10 +290,10 @@ Probe(c) ==
                                     !.again = Wanting(c) /\ cl[c].row = "Suspected"]
            unlock  == [attempt EXCEPT !.pc = "Unlock"]
        IN /\ cl' = [cl EXCEPT ![c] =
-                CASE verdict = "Start" /\ cl[c].goal = "Retire"   -> Ends(unlock, "Absent")
-                  [] verdict = "Start" /\ cl[c].goal # "Retire" /\ cl[c].starts = Starts
+                CASE verdict = "Start" /\ cl[c].goal \in StartsNone   -> Ends(unlock, "Absent")
+                  [] verdict = "Start" /\ cl[c].goal \notin StartsNone /\ cl[c].starts = Starts
                                                                   -> KillOr(Failed(c, attempt), FALSE)
-                  [] verdict = "Start" /\ cl[c].goal # "Retire" /\ cl[c].starts # Starts
+                  [] verdict = "Start" /\ cl[c].goal \notin StartsNone /\ cl[c].starts # Starts
                                                                   -> [attempt EXCEPT !.pc = "Clear"]
                   [] verdict = "Dial"             -> [attempt EXCEPT !.pc = "Dial", !.how = "Holding", !.rec = Mine(c)]
                   [] verdict \notin {"Start", "Dial"} /\ cl[c].goal = "Robust" /\ ~Rule("listed")
@@ -1121,13 +1130,34 @@ PolicyFidelity ==
         /\ cl[c].goal = "Robust" /\ (cl[c].out = "Internal" \/ cl[c].then = "Internal") => cl[c].listed
         /\ cl[c].goal = "Robust" /\ cl[c].pc = "Unlock" /\ cl[c].then = "Internal" => ~\E s \in Slots : Serving(s)
 
+\* A client that joins starts nothing: no process, no thread, no server by hand.
+JoinStartsNothing ==
+    \A c \in Clients : cl[c].goal = "Join" =>
+        /\ cl[c].pc \notin {"Clear", "Spawn", "Await", "Verify", "Write", "Confirm", "Fallback", "Kill"}
+        /\ cl[c].child = None /\ cl[c].then # "Internal" /\ cl[c].out \notin {"Internal", "Start"}
+
+\* None of its steps changes the point or a server. It takes no lock but the point lock.
+JoinChangesNothingStep ==
+    \A c \in Clients :
+        cl[c].goal = "Join" /\ cl'[c] # cl[c] /\ (\A x \in Clients \ {c} : cl'[x] = cl[x]) /\ left' = left =>
+            file'[cur] = file[cur] /\ cur' = cur /\ life' = life /\ sv' = sv
+JoinChangesNothing == [][JoinChangesNothingStep]_vars
+
+\* A client says that no server is there only if none serves. Two kinds of fault hide a live server: one that removes
+\* the life file, and one that removes the point, until the server makes the file again.
+AbsentIsTrueStep ==
+    \A c \in Clients :
+        /\ cl[c].pc = "Probe" /\ cl'[c].then = "Absent" => \A s \in Slots : Serving(s) => LifeFileGone(s)
+        /\ cl[c].pc = "Lock" /\ cl'[c].out = "Absent" /\ Calm => \A s \in Slots : ~Serving(s)
+AbsentIsTrue == [][AbsentIsTrueStep]_vars
+
 \* Without faults no connect fails, and each dials at most three times. The exception is a port whose network namespace is
 \* unknown: no server starts there.
 Well(c, out) ==
     \/ out \in {"", "Welcomed"}
     \/ out = "Internal" /\ cl[c].goal = "Internal"
     \/ out = "Start" /\ cl[c].goal = "Serve"
-    \/ out = "Absent" /\ cl[c].goal = "Retire"
+    \/ out = "Absent" /\ cl[c].goal \in {"Retire", "Join"}
     \/ out \in {"Failed", "Internal"} /\ Transport = "port" /\ PlaceOf(c) = "nowhere"
 NoSpuriousError == Calm => \A c \in Clients : tries[c] <= 3 /\ Well(c, cl[c].out)
 

@@ -1,4 +1,4 @@
-//! A connect for programs without a runtime.
+//! A connect and a join for programs without a runtime.
 
 use tokio::runtime::{Handle, LocalRuntime};
 
@@ -6,6 +6,7 @@ use crate::connection::Connection;
 use crate::descriptor::Descriptor;
 use crate::driver::local_runtime;
 use crate::error::{Error, Usage};
+use crate::join::Join;
 use crate::outcome::Outcome;
 use crate::stage::Stage;
 use crate::stream::{BlockingStream, Stream};
@@ -30,12 +31,40 @@ impl Descriptor {
     /// # Errors
     /// As for [`connect`](Descriptor::connect); and [`Error::Usage`] within a runtime, which the call would block.
     pub fn connect_blocking(&self) -> Result<BlockingConnection, Error> {
-        if Handle::try_current().is_ok() {
-            return Err(Error::Usage(Usage::WithinRuntime));
-        }
-        let runtime = local_runtime().map_err(Error::system(Stage::Read))?;
+        let runtime = own_runtime()?;
         let connection = runtime.block_on(self.connect())?;
         Ok(BlockingConnection { connection, runtime })
+    }
+
+    /// Joins as [`join`](Descriptor::join) does, from a program without a runtime.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Join};
+    /// # let context = Context::ephemeral("org.example.greeter")?;
+    /// let service = Descriptor::new(&context, "greeter")?;
+    /// match service.join_blocking()? {
+    ///     Join::Joined(connection) => println!("{}", connection.outcome()),
+    ///     Join::Absent => println!("no greeter is running"),
+    /// }
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`join`](Descriptor::join); and [`Error::Usage`] within a runtime, which the call would block.
+    pub fn join_blocking(&self) -> Result<Join<BlockingConnection>, Error> {
+        let runtime = own_runtime()?;
+        Ok(match runtime.block_on(self.join())? {
+            Join::Joined(connection) => Join::Joined(BlockingConnection { connection, runtime }),
+            Join::Absent => Join::Absent,
+        })
+    }
+}
+
+/// Returns a runtime for this call, which blocks the thread.
+fn own_runtime() -> Result<LocalRuntime, Error> {
+    match Handle::try_current() {
+        Ok(_) => Err(Error::Usage(Usage::WithinRuntime)),
+        Err(_) => local_runtime().map_err(Error::system(Stage::Read)),
     }
 }
 

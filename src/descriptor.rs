@@ -10,6 +10,7 @@ use crate::dialect::Dialect;
 use crate::driver;
 use crate::error::{BoxError, Error, Usage};
 use crate::handler::{Factory, ServerHandle, SessionResult};
+use crate::join::Join;
 use crate::limits::Limits;
 use crate::os::process;
 use crate::peer::Peer;
@@ -326,6 +327,39 @@ impl Descriptor {
     /// As for [`connect`](Descriptor::connect).
     pub async fn connect_with_policy(&self, policy: Policy) -> Result<Connection, Error> {
         driver::connect(self.service()?, policy.machine(), self.factory.as_ref()).await
+    }
+
+    /// Connects to the server of this service, if there is one. It starts no server.
+    ///
+    /// For `list`, `kill` or a status bar. A live server is joined as [`connect`](Descriptor::connect) joins it, by the
+    /// same one dial, and counts this client. Without one the result is [`Join::Absent`]. It creates and changes no
+    /// file: no home, no point, no life file, and the record of a dead server stays. So it also works in a home that
+    /// cannot be written. It needs neither a program nor a handler, and no [`policy`](Context::policy) applies. A server
+    /// inside of a process, as of [`Policy::Internal`], has no record and is not found.
+    ///
+    /// A start or a drain that is in progress is waited for. A server of an older version is joined, not replaced:
+    /// [`Outcome::version`](crate::Outcome::version) has its version. One that is too new for
+    /// [`newest`](Descriptor::newest) is [`Error::TooNew`]. If a person removes the point of a live server, the result
+    /// is [`Join::Absent`] until the server has restored it, two seconds later at most.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Join};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), rendezvous_ipc::Error> {
+    /// # let context = Context::ephemeral("org.example.counter")?;
+    /// let service = Descriptor::new(&context, "counter")?;
+    /// assert!(matches!(service.join().await?, Join::Absent));
+    /// assert!(!service.point().exists());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`connect`](Descriptor::connect), except those of a start. A server that is alive and does not answer is
+    /// [`Error::Unresponsive`]. It never takes longer than [`Limits::connect`].
+    ///
+    /// # Cancel safety
+    /// A future that is dropped at any await leaves no lock and no connection.
+    pub async fn join(&self) -> Result<Join, Error> {
+        driver::join(self.service()?).await
     }
 
     /// Runs the server in this process, and returns when the server has retired.

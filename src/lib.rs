@@ -31,6 +31,8 @@ mod error;
 mod found;
 #[cfg(feature = "tokio")]
 mod handler;
+#[cfg(feature = "tokio")]
+mod join;
 #[cfg(feature = "serde")]
 mod json;
 #[cfg(feature = "tokio")]
@@ -91,6 +93,7 @@ pub use self::{
     error::{BoxError, Error, Holder, NotHung, StartError, StartFailure, Unidentified, Untrusted, Usage},
     found::{Incompatibility, Malformed, ScopeDifference},
     handler::{KeepAlive, ServerHandle, SessionResult},
+    join::Join,
     limits::Limits,
     outcome::{Failed, Origin, Outcome, Reason},
     peer::Peer,

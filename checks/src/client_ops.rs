@@ -36,6 +36,7 @@ pub enum Wanted {
     Internal,
     Serve,
     Retire,
+    Join,
 }
 
 /// The answer to a question. Each has a meaning for every question.
@@ -118,6 +119,7 @@ impl Script {
             Wanted::Internal => Goal::Connect(Policy::Internal),
             Wanted::Serve => Goal::Serve,
             Wanted::Retire => Goal::Retire,
+            Wanted::Join => Goal::Join,
         };
         let versions = Versions { ours: few(self.ours).into(), newest: few(self.newest).into() };
         for local in [true, false] {
@@ -154,6 +156,8 @@ struct World {
     holds: Holds,
     /// The last answer about the lifetime lock, since the point lock is held and nothing was started.
     lifetime: Option<Lifetime>,
+    /// The lifetime lock was free when the point lock was released last.
+    found_free: bool,
     cleared: bool,
     children: u8,
     /// How many of them did not answer busy.
@@ -188,6 +192,7 @@ impl World {
             file: Found::Absent,
             holds: Holds::default(),
             lifetime: None,
+            found_free: false,
             cleared: false,
             children: 0,
             starts: 0,
@@ -222,15 +227,20 @@ impl World {
         let Holds { lock, child, .. } = self.holds;
         let is_free = lock && self.is_free();
         match step {
-            Step::Lock(_) | Step::Unlock(_) => {
+            Step::Lock(lock) => {
+                must(lock.creates() != (self.goal == Goal::Join), "only a client that joins creates no point")?;
                 must(self.goal != Goal::Connect(Policy::Internal), "Internal takes no lock")
             }
+            Step::Unlock(_) => must(self.goal != Goal::Connect(Policy::Internal), "Internal takes no lock"),
             Step::Wait(_) => must(!lock && !self.waited, "it waits a second time"),
             Step::Backoff(backoff) => {
                 let suspect = self.suspect.as_ref().filter(|_| self.again);
                 must(!lock && backoff.suspects() == suspect, "the suspicion that it waits on is another")
             }
-            Step::Clear(_) => must(is_free, "it clears the record of a server that may live"),
+            Step::Clear(_) => {
+                must(self.spawns() || self.goal == Goal::Serve, "it clears a record and starts nothing")?;
+                must(is_free, "it clears the record of a server that may live")
+            }
             Step::Spawn(spawn) => {
                 must(is_free && self.cleared && self.spawns(), "it starts a server that it must not start")?;
                 must(*spawn.cookie() == cookie(self.children), "the cookie is not the child's")?;
@@ -300,7 +310,7 @@ impl World {
     }
 
     fn allows_to_end(&self, done: &Done) -> bool {
-        let connects = matches!(self.goal, Goal::Connect(_));
+        let connects = matches!(self.goal, Goal::Connect(_) | Goal::Join);
         let foreign =
             !self.local && matches!(&self.file, Found::Record(record) if record.scope.machine != HERE.machine);
         match done {
@@ -309,7 +319,11 @@ impl World {
                 self.welcomed.as_ref() == Some(record) && fits && !self.replaces(record)
             }
             Done::Start => self.goal == Goal::Serve && self.cleared,
-            Done::Absent => self.goal == Goal::Retire && self.lifetime.is_none() && !self.cleared,
+            Done::Absent => match self.goal {
+                Goal::Retire => self.found_free,
+                Goal::Join => self.found_free || self.end == Some("no point"),
+                _ => false,
+            },
             Done::Internal => match self.goal {
                 Goal::Connect(Policy::Internal) => self.starts == 0,
                 goal => goal == Goal::Connect(Policy::Robust) && self.listed && self.looked,
@@ -340,6 +354,10 @@ impl World {
             }
             Step::Lock(s) => match answer {
                 Answer::Bad => s.tried(Tried::Busy),
+                Answer::LocalError if !s.creates() => {
+                    self.end = Some("no point");
+                    s.tried(Tried::Absent)
+                }
                 _ => {
                     (self.holds.lock, self.lifetime) = (true, None);
                     s.tried(Tried::Locked)
@@ -439,6 +457,7 @@ impl World {
                 s.killed()
             }
             Step::Unlock(s) => {
+                self.found_free = self.is_free();
                 (self.holds.lock, self.lifetime, self.cleared) = (false, None, false);
                 s.unlocked()
             }
@@ -484,7 +503,7 @@ impl World {
     fn proof(&self, record: &Record) -> [u8; SERVER_PROOF] {
         let intent = match self.goal {
             _ if self.replaces(record) => Intent::Retire,
-            Goal::Connect(_) => Intent::Connect,
+            Goal::Connect(_) | Goal::Join => Intent::Connect,
             Goal::Serve => Intent::Status,
             Goal::Retire => Intent::Retire,
         };

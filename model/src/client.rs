@@ -23,13 +23,19 @@ impl World {
                 let next = step.found(world.found(world.files[world.current]));
                 world.goes(c, next);
             }),
-            Step::Lock(step) => moves.push(name, me, |world| {
-                let free = world.locks[world.current].is_none();
-                if free {
-                    world.locks[world.current] = Some(me);
+            Step::Lock(step) => {
+                let free = self.locks[self.current].is_none();
+                // An empty point stands for an absent one, too. A try that creates the file finds it in any case.
+                if free && self.files[self.current] == Content::Empty && !step.creates() {
+                    moves.push(name, me, |world| world.goes(c, step.clone().tried(Tried::Absent)));
                 }
-                world.goes(c, step.tried(if free { Tried::Locked } else { Tried::Busy }));
-            }),
+                moves.push(name, me, |world| {
+                    if free {
+                        world.locks[world.current] = Some(me);
+                    }
+                    world.goes(c, step.tried(if free { Tried::Locked } else { Tried::Busy }));
+                });
+            }
             Step::Reread(step) => moves.push(name, me, |world| {
                 let next = step.found(world.found(world.files[world.inode(me)]));
                 world.goes(c, next);

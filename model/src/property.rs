@@ -12,7 +12,7 @@ type State = (&'static str, fn(&World) -> bool);
 /// A property of a move from a world.
 type Action = (&'static str, fn(&World, &Move) -> bool);
 
-const STATES: [State; 13] = [
+const STATES: [State; 14] = [
     ("SingleServing", single_serving),
     ("OneHandler", one_handler),
     ("CookieSecrecy", cookie_secrecy),
@@ -26,15 +26,18 @@ const STATES: [State; 13] = [
     ("NothingHeld", nothing_held),
     ("NoChildLeft", no_child_left),
     ("TheGateCounts", the_gate_counts),
+    ("JoinStartsNothing", join_starts_nothing),
 ];
 
-const ACTIONS: [Action; 6] = [
+const ACTIONS: [Action; 8] = [
     ("NoLiveInvalidation", no_live_invalidation),
     ("ClearOnlyIfFree", clear_only_if_free),
     ("NoCutOff", no_cut_off),
     ("Authenticity", authenticity),
     ("NoLostConnect", no_lost_connect),
     ("LockDiscipline", lock_discipline),
+    ("JoinChangesNothing", join_changes_nothing),
+    ("AbsentIsTrue", absent_is_true),
 ];
 
 /// Checks a world, or a move from it. An error names the property that does not hold.
@@ -147,6 +150,64 @@ fn policy_fidelity(world: &World) -> bool {
     })
 }
 
+fn joins(world: &World, c: usize) -> bool {
+    world.clients[c].goal == Some(Goal::Join)
+}
+
+/// A client that joins is at no step that starts a server or that follows one.
+fn join_starts_nothing(world: &World) -> bool {
+    clients(world).filter(|&c| joins(world, c)).all(|c| {
+        let client = &world.clients[c];
+        let starts = match &client.at {
+            At::Step(step) => matches!(
+                step,
+                Step::Clear(_)
+                    | Step::Spawn(_)
+                    | Step::Await(_)
+                    | Step::Verify(_)
+                    | Step::Write(_)
+                    | Step::Confirm(_)
+                    | Step::Fallback(_)
+                    | Step::Kill(_)
+            ),
+            At::Over(how) => matches!(*how, "Internal" | "Start"),
+            At::Out => false,
+        };
+        !starts && client.child.is_none() && client.facts().then != "Internal"
+    })
+}
+
+/// No step of a client that joins changes the point, the lifetime lock or a server's step.
+fn join_changes_nothing(world: &World, step: &Move) -> bool {
+    let Some(Actor::Client(c)) = step.who.filter(|_| step.to.left == world.left) else { return true };
+    let to = &step.to;
+    let same =
+        |s: usize| world.servers[s].step == to.servers[s].step && world.servers[s].listens == to.servers[s].listens;
+    !joins(world, c)
+        || (world.files[world.current] == to.files[to.current]
+            && world.current == to.current
+            && world.life == to.life
+            && servers(world).all(same))
+}
+
+/// A client says that no server is there only if none serves. A fault hides a server: one whose life file is gone, or
+/// whose point is.
+fn absent_is_true(world: &World, step: &Move) -> bool {
+    let serves = |s: &usize| world.servers[*s].serving();
+    clients(world).all(|c| {
+        let (before, after) = (&world.clients[c].at, &step.to.clients[c]);
+        match before {
+            At::Step(Step::Probe(_)) if after.facts().then == "Absent" => {
+                servers(world).filter(serves).all(|s| world.life_file_gone(s))
+            }
+            At::Step(Step::Lock(_)) if after.at == At::Over("Absent") => {
+                !world.calm || !servers(world).any(|s| serves(&s))
+            }
+            _ => true,
+        }
+    })
+}
+
 /// Returns whether the client has not failed. A client in an unknown namespace may fail, for no client could know where
 /// its server's port is.
 fn well(world: &World, c: usize) -> bool {
@@ -155,7 +216,7 @@ fn well(world: &World, c: usize) -> bool {
         _ if world.site(c) == Site::Nowhere => true,
         (At::Over("Internal"), goal) => goal == Some(Goal::Connect(Policy::Internal)),
         (At::Over("Start"), goal) => goal == Some(Goal::Serve),
-        (At::Over("Absent"), goal) => goal == Some(Goal::Retire),
+        (At::Over("Absent"), goal) => matches!(goal, Some(Goal::Retire | Goal::Join)),
         (At::Over(how), _) => *how == "Welcomed",
         (At::Out | At::Step(_), _) => true,
     }

@@ -68,12 +68,13 @@ impl Site {
 }
 
 /// The goals and their names in the spec.
-pub const GOALS: [(Goal, &str); 5] = [
+pub const GOALS: [(Goal, &str); 6] = [
     (Goal::Connect(Policy::External), "External"),
     (Goal::Connect(Policy::Internal), "Internal"),
     (Goal::Connect(Policy::Robust), "Robust"),
     (Goal::Serve, "Serve"),
     (Goal::Retire, "Retire"),
+    (Goal::Join, "Join"),
 ];
 
 /// A client, or a slot for a server: its process, its port and its cookie.
@@ -439,7 +440,7 @@ impl World {
 
     /// Returns whether the server counts this client.
     pub fn counts(&self, s: usize, c: usize) -> bool {
-        let connects = matches!(self.clients[c].goal, Some(Goal::Connect(_)));
+        let connects = matches!(self.clients[c].goal, Some(Goal::Connect(_) | Goal::Join));
         let welcomed = |conn: &Conn| conn.to == s && conn.sent == Sent::Welcome && !conn.eof;
         connects && self.conns[c].as_ref().is_some_and(welcomed)
     }

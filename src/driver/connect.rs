@@ -15,6 +15,7 @@ use crate::connection::Connection;
 use crate::error::{Error, StartFailure, Usage};
 use crate::found::Incompatibility;
 use crate::handler::Factory;
+use crate::join::Join;
 use crate::pid::Pid;
 use crate::proto::connect::{Done, Goal, Policy, Refusal};
 use crate::proto::handshake::Welcome;
@@ -35,17 +36,21 @@ enum Ended {
     Absent,
 }
 
-/// Returns the policy that a connect can keep to, if this process may connect at all.
-pub(super) fn policy(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Policy, Error> {
-    role::client_only()?;
-    let policy = match (policy, factory) {
-        (Policy::Internal, None) => return Err(Error::Usage(Usage::NoHandler)),
+/// Returns the policy that a connect can keep to.
+pub(super) fn policy(policy: Policy, factory: Option<&Factory>) -> Result<Policy, Error> {
+    match (policy, factory) {
+        (Policy::Internal, None) => Err(Error::Usage(Usage::NoHandler)),
         // Without a handler there is nothing to fall back to.
-        (Policy::Robust, None) => Policy::External,
-        (policy, _) => policy,
-    };
+        (Policy::Robust, None) => Ok(Policy::External),
+        (policy, _) => Ok(policy),
+    }
+}
+
+/// Returns an error if this process may not connect, or does not say which versions it understands.
+pub(super) fn may_connect(service: &Service) -> Result<(), Error> {
+    role::client_only()?;
     match service.newest < service.version {
-        false => Ok(policy),
+        false => Ok(()),
         true => Err(Error::Usage(Usage::NewestBelowVersion)),
     }
 }
@@ -56,6 +61,16 @@ pub(super) async fn connect(service: &Service, policy: Policy, factory: Option<&
     match run(service, Goal::Connect(policy), factory, &mut report).await? {
         Ended::Welcomed(welcomed) => Ok(connection(service, welcomed, &mut report)),
         Ended::Start(_) | Ended::Absent => Err(Error::missing("the server that was connected to")),
+    }
+}
+
+/// Joins the server of a service, if there is one.
+pub(super) async fn join(service: &Service) -> Result<Join, Error> {
+    let mut report = Report::new();
+    match run(service, Goal::Join, None, &mut report).await? {
+        Ended::Welcomed(welcomed) => Ok(Join::Joined(connection(service, welcomed, &mut report))),
+        Ended::Absent => Ok(Join::Absent),
+        Ended::Start(_) => Err(Error::missing("the server that was to be joined")),
     }
 }
 

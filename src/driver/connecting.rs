@@ -48,7 +48,7 @@ pub(super) async fn drive<E: Effects>(
         step = match step {
             Step::Read(s) => s.found(effects.read(Found::read)?.unwrap_or(Found::Absent)),
             Step::Lock(s) => {
-                let locked = effects.try_lock(true)?;
+                let locked = effects.try_lock(s.creates())?;
                 let tried = locked.tried();
                 held.point = locked.locked();
                 s.tried(tried)

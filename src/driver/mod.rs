@@ -49,6 +49,7 @@ use crate::context::Started;
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::handler::Factory;
+use crate::join::Join;
 use crate::os;
 use crate::proto::connect::Policy;
 use crate::service::Service;
@@ -57,12 +58,24 @@ use crate::status::{Retirement, Status, Termination};
 /// Connects to the server of a service, starting one where there is none.
 pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Connection, Error> {
     runtime::check()?;
-    let policy = connect::policy(service, policy, factory)?;
+    connect::may_connect(service)?;
+    let policy = connect::policy(policy, factory)?;
     #[cfg(feature = "sequoia")]
     if service.dialect == Dialect::Sequoia {
         return sequoia::connect(service, policy, factory).await;
     }
     connect::connect(service, policy, factory).await
+}
+
+/// Joins the server of a service, if there is one.
+pub(crate) async fn join(service: &Service) -> Result<Join, Error> {
+    runtime::check()?;
+    connect::may_connect(service)?;
+    #[cfg(feature = "sequoia")]
+    if service.dialect == Dialect::Sequoia {
+        return sequoia::join(service).await;
+    }
+    connect::join(service).await
 }
 
 /// Serves until the server has retired.

@@ -6,7 +6,7 @@ mod connect;
 mod inspect;
 mod serve;
 
-pub(super) use self::connect::connect;
+pub(super) use self::connect::{connect, join};
 pub(super) use self::inspect::inspect;
 pub(super) use self::serve::run as serve;
 use crate::error::{Error, Usage};

@@ -94,7 +94,7 @@ pub enum Done {
     Welcomed(Record, handshake::Welcome),
     /// [`Goal::Serve`]: this process becomes the server, and holds the point lock until it is registered.
     Start,
-    /// [`Goal::Retire`]: no server is alive.
+    /// [`Goal::Join`] and [`Goal::Retire`]: no server is alive, or there is no point.
     Absent,
     /// The policy requires an internal server, in this process.
     Internal,
@@ -191,18 +191,25 @@ impl Read {
     }
 }
 
-/// Tries the point lock, and creates the file if there is none. The path must still lead to the locked file.
+/// Tries the point lock. The path must still lead to the locked file.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Lock {
     attempt: Attempt,
 }
 
 impl Lock {
+    /// Returns whether the try creates the file if there is none.
+    pub fn creates(&self) -> bool {
+        self.attempt.goal.creates()
+    }
+
     /// The lock was tried.
     pub fn tried(self, tried: Tried) -> Step {
         let Lock { attempt } = self;
         match tried.means() {
             Means::Held => Step::Reread(Reread { attempt }),
+            // Without a point there is no record, and so no server that could be joined.
+            Means::NoPoint if !attempt.goal.creates() => Step::Done(Done::Absent),
             Means::Later | Means::NoPoint => Step::Backoff(Backoff { attempt, again: false }),
             Means::LocalError => Step::Done(Done::Trouble),
         }
@@ -270,7 +277,7 @@ impl Probe {
         let Probe { mut attempt, row, record } = self;
         attempt.waited &= lifetime == Lifetime::Absent;
         match verdict {
-            Verdict::Start if attempt.goal == Goal::Retire => unlock(Then::Done(Done::Absent)),
+            Verdict::Start if attempt.goal.starts_nothing() => unlock(Then::Done(Done::Absent)),
             Verdict::Start if attempt.starts == STARTS => attempt.failed(false),
             Verdict::Start => Step::Clear(Clear { attempt }),
             Verdict::DialHolding => match record {

@@ -319,6 +319,7 @@ fn a_runtime_without_io_or_time_is_wrong_use() {
         let errors = runtime.block_on(async {
             [
                 service.connect().await.map(drop).unwrap_err(),
+                service.join().await.map(drop).unwrap_err(),
                 service.retire().await.map(drop).unwrap_err(),
                 service.inspect().await.map(drop).unwrap_err(),
                 service.end_unresponsive().await.map(drop).unwrap_err(),

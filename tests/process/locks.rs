@@ -119,6 +119,7 @@ fn a_look_works_where_nothing_can_be_written() {
     }
     assert_eq!(look("@look"), format!("gone: pid {pid}"));
     assert_eq!(look("@end"), format!("left alone: gone: pid {pid}"));
+    assert_eq!(look("@join"), "absent");
     let held = fs::File::open(home.point()).unwrap();
     fs2::FileExt::lock_exclusive(&held).unwrap();
     let stdout = look("@look");

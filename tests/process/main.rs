@@ -16,6 +16,7 @@ mod files;
 mod hand;
 mod home;
 mod inherited;
+mod join;
 mod locks;
 mod log;
 mod memory;
@@ -59,6 +60,7 @@ fn main() {
         files::trials,
         hand::trials,
         inherited::trials,
+        join::trials,
         locks::trials,
         namespaces::trials,
         log::trials,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent};
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::{
-    Context, Descriptor, Dialect, Error, Limits, Peer, Policy, ServerHandle, Stream, Surroundings, Transport,
+    Context, Descriptor, Dialect, Error, Join, Limits, Peer, Policy, ServerHandle, Stream, Surroundings, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -54,6 +54,7 @@ pub fn play() -> bool {
     match args.first().and_then(|part| part.strip_prefix('@')) {
         Some("serve") => serve(&args),
         Some("client") => client(&args),
+        Some("join") => join(&args),
         Some("retire") => retire(&args),
         Some("look") => look(&args),
         Some("bridge") => bridge(&args),
@@ -335,6 +336,22 @@ async fn client(args: &[String]) {
     if let Err(error) = result {
         println!("error: {error:#}");
         std::process::exit(1);
+    }
+}
+
+#[tokio::main]
+async fn join(args: &[String]) {
+    trace::subscribe("connect", args);
+    let context = Context::from_args("org.example.rendezvous.tests").unwrap();
+    match service(&context, limits_by(args), &server_of(args)).join().await {
+        Ok(Join::Joined(connection)) => {
+            let outcome = connection.outcome().to_string();
+            let count = ask(&mut connection.into_stream(), COUNT).await;
+            tracing::debug!(target: "rendezvous_ipc::connect", step = "Leave");
+            println!("{outcome}, count {}", count.map_or_else(|error| error.to_string(), |count| count.to_string()));
+        }
+        Ok(Join::Absent) => println!("absent"),
+        Err(error) => println!("error: {error:#}"),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::trace;
 type Play = fn(&mut Run);
 
 /// The kinds of run, by name.
-const KINDS: [(&str, Play); 15] = [
+const KINDS: [(&str, Play); 16] = [
     ("calm", calm),
     ("herd", herd),
     ("kill-client", kill_client),
@@ -37,6 +37,7 @@ const KINDS: [(&str, Play); 15] = [
     ("unlink", unlink),
     ("dialect", dialect),
     ("retire", retire),
+    ("join", join),
     ("hand", hand),
     ("robust", robust),
 ];
@@ -206,6 +207,19 @@ fn retire(run: &mut Run) {
     run.client(&[]);
     run.wait(20);
     run.client(&[]);
+}
+
+/// Clients join before there is a server, while it starts and serves, and after it was killed.
+fn join(run: &mut Run) {
+    run.part("@join", &[]);
+    run.wait(20);
+    run.client(&[]);
+    run.part("@join", &[]);
+    let server = run.server();
+    run.part("@join", &[]);
+    run.wait(40);
+    run.kill(server);
+    run.part("@join", &[]);
 }
 
 /// Servers are started by hand beside clients that start one.

@@ -172,8 +172,16 @@ const SEED: [(&str, &str); 3] =
     [("seed-leak", "CookieSecrecy"), ("seed-stranger", "Authenticity"), ("seed-hijack", "OwnCookie")];
 
 const TEMPORAL: [&str; 6] = ["NoOrphan", "Termination", "Convergence", "LifeRestored", "RetiredExits", "IdleEnds"];
-const ACTION: [&str; 6] =
-    ["NoLiveInvalidation", "ClearOnlyIfFree", "NoCutOff", "Authenticity", "NoLostConnect", "LockDiscipline"];
+const ACTION: [&str; 8] = [
+    "NoLiveInvalidation",
+    "ClearOnlyIfFree",
+    "NoCutOff",
+    "Authenticity",
+    "NoLostConnect",
+    "LockDiscipline",
+    "JoinChangesNothing",
+    "AbsentIsTrue",
+];
 
 /// A line of `variants.txt`: a configuration without one rule, and the property that it must violate.
 fn variant(line: &str) -> Result<Run> {

@@ -128,9 +128,11 @@ impl Effects for Script {
     }
 
     fn try_lock(&mut self, creates: bool) -> Result<TryLock<Lock>, Error> {
-        assert!(creates);
-        self.0.did("lock");
-        Ok(TryLock::Locked(Lock(self.0.clone())))
+        self.0.did(if creates { "lock" } else { "lock what is there" });
+        Ok(match creates || !self.0.point.borrow().is_empty() {
+            true => TryLock::Locked(Lock(self.0.clone())),
+            false => TryLock::Absent,
+        })
     }
 
     fn probe(&mut self, _: &Lock) -> (Lifetime, Option<Error>) {
@@ -281,6 +283,22 @@ fn a_registered_server_is_joined_without_the_lock() {
     let world = World::served(usize::MAX);
     assert!(welcomed(driven(&world, EXTERNAL, CONNECT)));
     assert_eq!(world.done(), "read, connect 1500, random, send 1500, nonce 1, receive 1500, send 1500, receive 1500");
+}
+
+#[test]
+fn a_join_makes_one_dial_and_starts_creates_and_clears_nothing() {
+    let world = World::served(usize::MAX);
+    assert!(welcomed(driven(&world, Goal::Join, CONNECT)));
+    assert_eq!(world.done(), "read, connect 1500, random, send 1500, nonce 1, receive 1500, send 1500, receive 1500");
+    let world = World::empty();
+    assert_eq!(driven(&world, Goal::Join, CONNECT), Some(Done::Absent));
+    assert_eq!(world.done(), "read, lock what is there");
+    let world = World::served(usize::MAX);
+    *world.server.borrow_mut() = None;
+    world.lifetime.set(Lifetime::Free);
+    assert_eq!(driven(&world, Goal::Join, CONNECT), Some(Done::Absent));
+    assert_eq!(world.done(), "read, connect 1500, lock what is there, reread, probe, unlock");
+    assert_eq!(*world.point.borrow(), sample().line().to_vec(), "the dead record stays");
 }
 
 #[test]

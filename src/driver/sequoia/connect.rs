@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::error::{Error, StartFailure, Usage};
 use crate::found::Malformed;
 use crate::handler::Factory;
+use crate::join::Join;
 use crate::outcome::Reason;
 use crate::proto::handshake::Welcome;
 use crate::proto::sequoia::connect::{DialFailure, Done, Goal, Holds, Policy, Step};
@@ -29,6 +30,8 @@ use crate::stream::{Keeps, Socket, Stream};
 pub(super) enum Ended {
     /// The cookie was sent to a server. Its process is known, or 0.
     Connected(Socket, u32),
+    /// To join: there is no server.
+    Absent,
     /// To serve: another process listens already.
     Live,
     /// To serve: the point is ours, and locked.
@@ -43,17 +46,11 @@ pub(in crate::driver) async fn connect(
     policy: Policy,
     factory: Option<&Factory>,
 ) -> Result<Connection, Error> {
-    if (service.version, service.newest) != (0, u32::MAX) {
-        return Err(Error::Usage(Usage::DialectWithoutVersions));
-    }
+    without_versions(service)?;
     let mut report = Report::new();
     let until = Instant::now() + service.limits.connect;
     match run(service, Goal::Connect(policy), &mut report).await? {
-        Ended::Connected(stream, pid) => {
-            let keeps = Keeps { _context: service.context.hold(), ..Keeps::default() };
-            let unknown = Welcome { pid, service: 0, uptime: 0, clients: 0 };
-            Ok(Connection { stream: Stream::new(stream, keeps), outcome: report.outcome(unknown) })
-        }
+        Ended::Connected(stream, pid) => Ok(connected(service, stream, pid, &mut report)),
         Ended::Internal => {
             let factory = factory.ok_or(Error::Usage(Usage::NoHandler))?;
             let serving = tokio::time::timeout_at(until, serve_here(service, factory, &mut report)).await;
@@ -61,8 +58,33 @@ pub(in crate::driver) async fn connect(
                 serving.unwrap_or_else(|_| Err(report.deadline(service))).map_err(|error| report.both(error))?;
             Ok(connection(service, welcomed, &mut report))
         }
-        Ended::Live | Ended::Start(_) => Err(Error::missing("the connection")),
+        Ended::Absent | Ended::Live | Ended::Start(_) => Err(Error::missing("the connection")),
     }
+}
+
+/// Joins the server of a service, if there is one.
+pub(in crate::driver) async fn join(service: &Service) -> Result<Join, Error> {
+    without_versions(service)?;
+    let mut report = Report::new();
+    match run(service, Goal::Join, &mut report).await? {
+        Ended::Connected(stream, pid) => Ok(Join::Joined(connected(service, stream, pid, &mut report))),
+        Ended::Absent => Ok(Join::Absent),
+        Ended::Internal | Ended::Live | Ended::Start(_) => Err(Error::missing("the server that was to be joined")),
+    }
+}
+
+fn without_versions(service: &Service) -> Result<(), Error> {
+    match (service.version, service.newest) {
+        (0, u32::MAX) => Ok(()),
+        _ => Err(Error::Usage(Usage::DialectWithoutVersions)),
+    }
+}
+
+/// Returns the connection to a server that the cookie was sent to.
+fn connected(service: &Service, stream: Socket, pid: u32, report: &mut Report) -> Connection {
+    let keeps = Keeps { _context: service.context.hold(), ..Keeps::default() };
+    let unknown = Welcome { pid, service: 0, uptime: 0, clients: 0 };
+    Connection { stream: Stream::new(stream, keeps), outcome: report.outcome(unknown) }
 }
 
 /// Runs the machine to its end, or to the deadline, whichever comes first.
@@ -209,6 +231,7 @@ fn finish(
             None => Error::missing("the stream"),
         },
         Done::Live(_) => return Ok(Ended::Live),
+        Done::Absent => return Ok(Ended::Absent),
         Done::Start => match held.point.take() {
             Some(point) => return Ok(Ended::Start(point)),
             None => Error::missing("the point lock"),

@@ -79,6 +79,7 @@ impl Server<'_, Sequoia> {
                 Ended::Live | Ended::Connected(..) | Ended::Internal => {
                     return Err(Error::AlreadyRunning { pid: None });
                 }
+                Ended::Absent => return Err(Error::missing("the point lock of a server by hand")),
             }
             self.cookie = Some(Cookie::drawn(random::draw()?));
             Starter::Hand

@@ -11,8 +11,10 @@ const FREE_DIALS: u8 = 2;
 /// The goal of a connect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Goal {
-    /// To become a client of the server.
+    /// To become a client of the server, which is started if there is none.
     Connect(Policy),
+    /// To become a client of the server, if there is one. Nothing is started, and nothing on disk changes.
+    Join,
     /// To become the server, unless there is one.
     Serve,
     /// To have the server retire, if there is one.
@@ -48,9 +50,24 @@ impl Versions {
 }
 
 impl Goal {
+    /// Returns whether the server counts this client. Such a client leaves a server alone that is too new for it.
+    pub(super) const fn is_served(self) -> bool {
+        matches!(self, Goal::Connect(_) | Goal::Join)
+    }
+
+    /// Returns whether this connect is over where no server is alive.
+    pub(super) const fn starts_nothing(self) -> bool {
+        matches!(self, Goal::Join | Goal::Retire)
+    }
+
+    /// Returns whether this connect creates a point that does not exist, to lock it.
+    pub(super) const fn creates(self) -> bool {
+        !matches!(self, Goal::Join)
+    }
+
     pub(super) fn intent(self) -> Intent {
         match self {
-            Goal::Connect(_) => Intent::Connect,
+            Goal::Connect(_) | Goal::Join => Intent::Connect,
             Goal::Serve => Intent::Status,
             Goal::Retire => Intent::Retire,
         }

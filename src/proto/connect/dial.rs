@@ -1,7 +1,7 @@
 //! The four steps of a dial: connect, send hello, wait for the proof, wait for the welcome.
 
 use super::verdict::{Class, DialFailure};
-use super::{Attempt, Done, Goal, Probe, Step, Then, unlock};
+use super::{Attempt, Done, Probe, Step, Then, unlock};
 use crate::proto::handshake::{self, CLIENT_PROOF, HELLO, Nonce, SERVER_PROOF, WELCOME};
 use crate::proto::random::Random;
 use crate::proto::record::Record;
@@ -124,8 +124,11 @@ impl Prove {
     pub fn judge(&self, bytes: &[u8; SERVER_PROOF]) -> Result<Proof, DialFailure> {
         let Dialing { attempt, record, .. } = &self.dialing;
         let proof = self.hello.judge(record, bytes)?;
-        let connects = matches!(attempt.goal, Goal::Connect(_));
-        if connects && record.version > attempt.versions.newest { Err(DialFailure::TooNew) } else { Ok(Proof(proof)) }
+        if attempt.goal.is_served() && record.version > attempt.versions.newest {
+            Err(DialFailure::TooNew)
+        } else {
+            Ok(Proof(proof))
+        }
     }
 
     /// The server has proved that it knows the cookie.

@@ -20,8 +20,8 @@ const EXTERNAL: Goal = Goal::Connect(Policy::External);
 const INTERNAL: Goal = Goal::Connect(Policy::Internal);
 const ROBUST: Goal = Goal::Connect(Policy::Robust);
 const SPAWNING: [Goal; 2] = [EXTERNAL, ROBUST];
-const LOCKING: [Goal; 4] = [EXTERNAL, ROBUST, Goal::Serve, Goal::Retire];
-const GOALS: [Goal; 5] = [EXTERNAL, ROBUST, Goal::Serve, Goal::Retire, INTERNAL];
+const LOCKING: [Goal; 5] = [EXTERNAL, ROBUST, Goal::Serve, Goal::Retire, Goal::Join];
+const GOALS: [Goal; 6] = [EXTERNAL, ROBUST, Goal::Serve, Goal::Retire, Goal::Join, INTERNAL];
 const LIFETIMES: [Lifetime; 4] = [Lifetime::Held, Lifetime::Free, Lifetime::CannotTell, Lifetime::Absent];
 
 const NONCE: Random = Random::drawn([5; 32]);
@@ -204,7 +204,7 @@ fn cell(probe: &Step, lifetime: Lifetime) -> Cell {
             Step::Backoff(_) => Cell::BackOff,
             Step::Wait(_) => Cell::Wait,
             Step::Done(Done::Refused(refusal)) => Cell::Error(refusal),
-            // *Retire* ends where another goal starts a server.
+            // *Retire* and *Join* end where another goal starts a server.
             Step::Done(Done::Absent) => Cell::Start,
             other => panic!("{}", other.name()),
         },
@@ -405,7 +405,9 @@ fn only_a_held_point_lock_leads_on_and_every_other_try_backs_off() {
         let after = |tried| path! { lock.clone(); Lock NOTHING => tried(tried); };
         assert_eq!(after(Tried::Locked).name(), "Reread");
         for tried in [Tried::Busy, Tried::Elsewhere, Tried::Absent] {
-            assert!(matches!(after(tried), Step::Backoff(backoff) if backoff.suspects().is_none()), "{tried:?}");
+            let over = goal == Goal::Join && tried == Tried::Absent;
+            let backs_off = matches!(after(tried), Step::Backoff(backoff) if backoff.suspects().is_none());
+            assert_eq!(backs_off, !over, "{tried:?} for {goal:?}");
         }
         assert_eq!(after(Tried::Failed), Step::Done(Done::Trouble));
     }
@@ -566,10 +568,40 @@ fn a_connect_with_too_little_time_starts_nothing() {
 }
 
 #[test]
-fn serving_clears_the_point_under_its_lock_and_retiring_does_not() {
+fn serving_clears_the_point_under_its_lock_and_retiring_and_joining_do_not() {
     let start = path! { clearing(Goal::Serve); Clear POINT => cleared(drawn(7)); };
     assert_eq!((start.holds(), start), (POINT, Step::Done(Done::Start)));
-    assert_eq!(path! { clearing(Goal::Retire); Unlock POINT => unlocked(); }, Step::Done(Done::Absent));
+    for goal in [Goal::Retire, Goal::Join] {
+        assert_eq!(path! { clearing(goal); Unlock POINT => unlocked(); }, Step::Done(Done::Absent), "{goal:?}");
+    }
+}
+
+#[test]
+fn every_goal_has_its_intent_and_may_start_count_and_create() {
+    for (goal, intent, is_served, starts_nothing, creates) in [
+        (EXTERNAL, Intent::Connect, true, false, true),
+        (ROBUST, Intent::Connect, true, false, true),
+        (INTERNAL, Intent::Connect, true, false, true),
+        (Goal::Serve, Intent::Status, false, false, true),
+        (Goal::Retire, Intent::Retire, false, true, true),
+        (Goal::Join, Intent::Connect, true, true, false),
+    ] {
+        let is = (goal.intent(), goal.is_served(), goal.starts_nothing(), goal.creates());
+        assert_eq!(is, (intent, is_served, starts_nothing, creates), "{goal:?}");
+    }
+}
+
+#[test]
+fn a_join_creates_no_point_and_is_over_where_there_is_none() {
+    for goal in LOCKING {
+        let lock = path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(Found::Absent); };
+        assert_eq!(at!(lock, Lock).creates(), goal != Goal::Join, "{goal:?}");
+    }
+    let unread = path! { Step::new(Goal::Join, local(), Versions::ANY); Read NOTHING => found(Found::Absent); };
+    let refused = path! { dialling(Goal::Join); Dial NOTHING => failed(DialFailure::Refused); };
+    for lock in [unread, refused] {
+        assert_eq!(path! { lock; Lock NOTHING => tried(Tried::Absent); }, Step::Done(Done::Absent));
+    }
 }
 
 // Versions of the service.
@@ -615,7 +647,7 @@ fn an_older_server_is_asked_to_retire_once_and_then_replaced() {
 
 #[test]
 fn a_server_that_fits_or_cannot_be_replaced_is_joined() {
-    for (goal, version) in [(EXTERNAL, 2), (ROBUST, 2), (INTERNAL, 1)] {
+    for (goal, version) in [(EXTERNAL, 2), (ROBUST, 2), (INTERNAL, 1), (Goal::Join, 1)] {
         let theirs = Record { version, ..record(1) };
         let found = Found::Record(theirs.clone());
         let hello = path! { newer(goal); Read NOTHING => found(found); Dial NOTHING => connected(NONCE); };
@@ -629,10 +661,13 @@ fn a_server_that_fits_or_cannot_be_replaced_is_joined() {
 fn a_server_that_is_too_new_is_left_alone() {
     let theirs = Record { version: 3, ..record(1) };
     let found = Found::Record(theirs.clone());
-    let hello = path! { newer(EXTERNAL); Read NOTHING => found(found); Dial NOTHING => connected(NONCE); };
-    let prove = path! { hello; Hello NOTHING => sent(); };
-    assert_eq!(at!(prove.clone(), Prove).judge(&server_proof(EXTERNAL, &theirs)), Err(DialFailure::TooNew));
-    assert_eq!(path! { prove; Prove NOTHING => failed(DialFailure::TooNew); }, Step::Done(Done::TooNew(theirs)));
+    for goal in [EXTERNAL, ROBUST, INTERNAL, Goal::Join] {
+        let hello = path! { newer(goal); Read NOTHING => found(found.clone()); Dial NOTHING => connected(NONCE); };
+        let prove = path! { hello; Hello NOTHING => sent(); };
+        assert_eq!(at!(prove.clone(), Prove).judge(&server_proof(goal, &theirs)), Err(DialFailure::TooNew), "{goal:?}");
+        let done = Step::Done(Done::TooNew(theirs.clone()));
+        assert_eq!(path! { prove; Prove NOTHING => failed(DialFailure::TooNew); }, done, "{goal:?}");
+    }
 }
 
 #[test]

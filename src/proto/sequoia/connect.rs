@@ -30,8 +30,10 @@ const STARTS: u8 = 3;
 /// The goal of a connect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Goal {
-    /// To become a client of the server.
+    /// To become a client of the server, which is started if there is none.
     Connect(Policy),
+    /// To become a client of the server, if there is one. Nothing is started, and nothing on disk changes.
+    Join,
     /// To become the server, unless there is one.
     Serve,
 }
@@ -71,6 +73,8 @@ pub enum Step {
 pub enum Done {
     /// The cookie was sent to the server of this record.
     Connected(Record),
+    /// [`Goal::Join`]: the server of the record is dead, or there is no record.
+    Absent,
     /// [`Goal::Serve`]: a process listens at the address of this record.
     Live(Record),
     /// [`Goal::Serve`]: this process becomes the server, and holds the point lock until it is registered.
@@ -102,6 +106,7 @@ impl Attempt {
     fn without_a_server(self) -> Step {
         match self.goal {
             Attempt::INTERNAL => unlock(Then::Done(Done::Internal)),
+            Goal::Join => unlock(Then::Done(Done::Absent)),
             _ if self.starts == STARTS => self.failed(),
             _ => Step::Clear(Clear { attempt: self }),
         }
@@ -170,9 +175,9 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Returns whether the try creates the file if there is none. [`Policy::Internal`] creates nothing.
+    /// Returns whether the try creates the file if there is none. [`Policy::Internal`] and [`Goal::Join`] create nothing.
     pub fn creates(&self) -> bool {
-        self.attempt.goal != Attempt::INTERNAL
+        !matches!(self.attempt.goal, Attempt::INTERNAL | Goal::Join)
     }
 
     /// The lock was tried.
@@ -181,6 +186,7 @@ impl Lock {
         match tried.means() {
             Means::Held => Step::Read(Read { attempt }),
             Means::NoPoint if attempt.goal == Attempt::INTERNAL => Step::Done(Done::Internal),
+            Means::NoPoint if attempt.goal == Goal::Join => Step::Done(Done::Absent),
             Means::Later | Means::NoPoint => Step::Backoff(Backoff { attempt, silent: false }),
             Means::LocalError => Step::Done(Done::Trouble),
         }
@@ -258,7 +264,7 @@ impl Dial {
         let Dial { attempt, record } = self;
         match attempt.goal {
             Goal::Serve => unlock(Then::Done(Done::Live(record))),
-            Goal::Connect(_) => Step::SendCookie(SendCookie { attempt, record }),
+            Goal::Connect(_) | Goal::Join => Step::SendCookie(SendCookie { attempt, record }),
         }
     }
 
@@ -303,7 +309,7 @@ impl Clear {
     pub fn cleared(self, random: Random) -> Step {
         match self.attempt.goal {
             Goal::Serve => Step::Done(Done::Start),
-            Goal::Connect(_) => Step::Introduce(Introduce { attempt: self.attempt, cookie: Cookie::drawn(random) }),
+            _ => Step::Introduce(Introduce { attempt: self.attempt, cookie: Cookie::drawn(random) }),
         }
     }
 

@@ -20,7 +20,7 @@ const EXTERNAL: Goal = Goal::Connect(Policy::External);
 const INTERNAL: Goal = Goal::Connect(Policy::Internal);
 const ROBUST: Goal = Goal::Connect(Policy::Robust);
 const SPAWNING: [Goal; 2] = [EXTERNAL, ROBUST];
-const GOALS: [Goal; 4] = [EXTERNAL, ROBUST, INTERNAL, Goal::Serve];
+const GOALS: [Goal; 5] = [EXTERNAL, ROBUST, INTERNAL, Goal::Serve, Goal::Join];
 
 const NOTHING: Holds = Holds { lock: false, port: false, child: false };
 const POINT: Holds = Holds { lock: true, ..NOTHING };
@@ -88,7 +88,7 @@ fn registered_and_gone(clear: Step, number: u8) -> Step {
 
 #[test]
 fn a_dialect_client_sends_the_cookie_under_the_point_lock() {
-    for goal in [EXTERNAL, ROBUST, INTERNAL] {
+    for goal in [EXTERNAL, ROBUST, INTERNAL, Goal::Join] {
         let done = path! { reading(goal, found(1));
             Dial POINT => connected();
             SendCookie POINT => sent();
@@ -183,7 +183,7 @@ fn only_a_closed_first_connection_shows_that_a_child_has_its_cookie() {
 
 #[test]
 fn a_point_of_the_native_dialect_is_left_alone() {
-    for goal in [EXTERNAL, ROBUST, Goal::Serve] {
+    for goal in [EXTERNAL, ROBUST, Goal::Serve, Goal::Join] {
         let done = path! { reading(goal, Found::OtherDialect); Unlock POINT => unlocked(); };
         assert_eq!(done, Step::Done(Done::OtherDialect));
     }
@@ -206,6 +206,22 @@ fn an_internal_connect_creates_and_clears_nothing() {
         let Step::Lock(lock) = Step::new(goal) else { panic!() };
         assert!(lock.creates());
     }
+}
+
+#[test]
+fn a_join_of_the_dialect_creates_and_clears_nothing() {
+    let Step::Lock(lock) = Step::new(Goal::Join) else { panic!() };
+    assert!(!lock.creates());
+    assert_eq!(lock.tried(Tried::Absent), Step::Done(Done::Absent));
+    for found in undialable() {
+        let done = path! { reading(Goal::Join, found); Unlock POINT => unlocked(); };
+        assert_eq!((done.holds(), done), (NOTHING, Step::Done(Done::Absent)));
+    }
+    let dead = path! { reading(Goal::Join, found(1)); Dial POINT => failed(DialFailure::Refused); };
+    assert_eq!(path! { dead; Unlock POINT => unlocked(); }, Step::Done(Done::Absent));
+    let silent = path! { reading(Goal::Join, found(1)); Dial POINT => failed(DialFailure::TimedOut); };
+    let again = path! { silent; Unlock POINT => unlocked(); Backoff NOTHING => elapsed(); };
+    assert_eq!(again, Step::new(Goal::Join), "its server may be alive");
 }
 
 #[test]

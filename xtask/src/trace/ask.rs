@@ -72,7 +72,7 @@ fn config(runs: &[Run]) -> String {
     let clients: Vec<String> = clients.into_iter().collect();
     format!(
         "SPECIFICATION TraceSpec\nCONSTRAINT Explore\nCONSTANTS\n    Clients = {{{}}}\n    Slots = {{{}}}\n    None = none\n    \
-         Goals = {{\"External\", \"Internal\", \"Robust\", \"Serve\", \"Retire\"}}\n    Faults = {{{}}}\n    \
+         Goals = {{\"External\", \"Internal\", \"Robust\", \"Serve\", \"Retire\", \"Join\"}}\n    Faults = {{{}}}\n    \
          Budget = 1000\n    Rounds = 0\n    {}\n    Without = {{}}\n",
         clients.join(", "),
         slots.join(", "),

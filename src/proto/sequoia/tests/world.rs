@@ -392,6 +392,7 @@ fn walk(first: World) -> Seen {
                     Done::Connected(_) => "Connected",
                     Done::Live(_) => "Live",
                     Done::Start | Done::Internal => "Start",
+                    Done::Absent => "Absent",
                     _ => "Failed",
                 });
             }
@@ -448,6 +449,15 @@ fn killing_a_dialect_client_takes_the_server_from_no_other_client() {
 fn a_dialect_server_by_hand_and_a_client_at_once_make_one_server() {
     let seen = walk(World::new(&[EXTERNAL, Goal::Serve], Point::Empty, Faults { idle: 1, ..Faults::default() }));
     assert_eq!((seen.most_serving, seen.lost, seen.ends), (1, false, ends(&["Connected", "Live", "Start"])));
+}
+
+#[test]
+fn a_dialect_client_that_joins_starts_no_server() {
+    let left = Faults { kill_server: 1, ..Faults::default() };
+    let alone = walk(World::new(&[Goal::Join], Point::Empty, left));
+    assert_eq!((alone.most_serving, alone.ends), (0, ends(&["Absent"])));
+    let both = walk(World::new(&[EXTERNAL, Goal::Join], Point::Empty, left));
+    assert_eq!((both.most_serving, both.ends), (1, ends(&["Absent", "Connected", "Failed"])));
 }
 
 #[test]

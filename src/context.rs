@@ -1,7 +1,9 @@
 //! The directories of a set of services: the home of their points, and the directory of their programs.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+#[cfg(feature = "sequoia")]
+use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -10,11 +12,12 @@ use crate::ephemeral::Ephemeral;
 use crate::error::{Error, Usage};
 use crate::os::{file, process};
 use crate::policy::Policy;
+use crate::start::{self, Ordered};
 
 /// A home directory for points, and a lib directory for programs.
 ///
-/// A client passes its context on the command line of the server that it starts, so both sides build it with
-/// [`Context::from_args`]. A [`Descriptor`](crate::Descriptor) holds a clone.
+/// A client sends its context to the server that it starts, and [`serve`](crate::Descriptor::serve) uses that one instead
+/// of the server's own. A [`Descriptor`](crate::Descriptor) holds a clone.
 ///
 /// ```
 /// # use rendezvous_ipc::{Context, Policy};
@@ -39,7 +42,7 @@ pub(crate) enum Started {
     /// Not by a client.
     #[default]
     Hand,
-    /// By a client: a final `--spawned`.
+    /// By a client, whose order waits at standard input.
     Spawned,
     /// By a client of the dialect of sequoia, with the listener as standard input: a final `--socket 0`.
     #[cfg(feature = "sequoia")]
@@ -49,15 +52,14 @@ pub(crate) enum Started {
 impl Context {
     /// Returns the default context of `name`, which names a directory, best in reverse domain notation.
     ///
-    /// It is for programs that never serve. A program that serves uses [`Context::from_args`].
-    ///
     /// The home is the directory `name` in the user's data directory, `$XDG_DATA_HOME` or `$HOME/.local/share`. The
     /// crate creates it when it is first needed, for its owner alone. A home that another user owns, or that others may
     /// write, is refused. The lib directory is that of the running program.
     ///
     /// # Errors
     /// [`Error::Usage`] if `name` is not one path component of 1 to 200 bytes without a leading dot, or if neither
-    /// variable names an absolute directory.
+    /// variable names an absolute directory. A process that a client started needs no variable: the client's home stands
+    /// in until `serve`.
     ///
     /// ```
     /// # use rendezvous_ipc::Context;
@@ -95,6 +97,9 @@ impl Context {
     /// servers retire, and the directory is removed with all its contents. Descriptors and connections hold clones. If
     /// this process is killed instead, its servers notice and retire as well. The directory then stays, with the points
     /// (empty by then), the other files beside them, and the files of the handlers.
+    ///
+    /// In a process that a client started, and that does not serve yet, no directory is created: the context is that of
+    /// the client.
     ///
     /// A home that is set otherwise ([`with_home`](Context::with_home), or `--home` beside `--ephemeral`) is not
     /// removed. The drop does not wait for the servers: the directory is removed before a handler can write at its end.
@@ -141,8 +146,8 @@ impl Context {
     /// counts. It ignores all other arguments, which belong to the program. A relative directory is resolved against
     /// the current directory at once. The program's own name is not among the arguments.
     ///
-    /// A final `--spawned` (or, with the feature `sequoia`, `--socket 0`) marks a process that a client starts as a
-    /// server. The client's flags are behind the program's arguments, so `--` hides nothing there.
+    /// With the feature `sequoia`, a final `--socket 0` marks a process that a client of that dialect starts as a server.
+    /// The client's flags are behind the program's arguments, so `--` hides nothing there.
     ///
     /// # Errors
     /// [`Error::Usage`] as for [`Context::new`], or if a flag has no directory or another value; its text is the usage.
@@ -162,8 +167,15 @@ impl Context {
         component(name)?;
         let (home, directory) = match (args.home, args.ephemeral) {
             (Some(home), _) => (home, None),
-            (None, false) => (data_directory()?.join(name), None),
+            (None, false) => match (data_directory(), start::pending()) {
+                (Ok(data), _) => (data.join(name), None),
+                (Err(_), Some(order)) => (order.home.clone(), None),
+                (Err(none), None) => return Err(none),
+            },
             (None, true) => {
+                if let Some(order) = start::pending() {
+                    return Ok(Self::at(&order.home).ordered(order));
+                }
                 let directory = file::create_temporary(name)?;
                 (directory.path().to_owned(), Some(directory))
             }
@@ -232,6 +244,9 @@ impl Context {
     }
 
     /// Returns the absolute path of the directory of the points. The directory need not exist yet.
+    ///
+    /// In a process that a client started, the server's home is that of
+    /// [`ServerHandle::context`](crate::ServerHandle::context), and not of a context that the program made.
     pub fn home(&self) -> &Path {
         &self.home
     }
@@ -242,6 +257,17 @@ impl Context {
     /// program that only joins servers needs none.
     pub fn lib(&self) -> Option<&Path> {
         self.lib.as_deref()
+    }
+
+    /// Returns the context that a client has ordered, with the policy of this one.
+    pub(crate) fn ordered(&self, order: &Ordered) -> Self {
+        Context {
+            home: order.home.clone(),
+            lib: order.lib.clone(),
+            policy: self.policy,
+            ephemeral: order.ephemeral.then(|| Hold::Own(Arc::new(Ephemeral::new(None)))),
+            started: Started::Spawned,
+        }
     }
 
     /// Fails if the home is relative, which it is only where there was no current directory.
@@ -277,27 +303,18 @@ impl Context {
         self.started
     }
 
-    /// Returns whether a client started this process as a server, by the arguments of [`Context::from_args`].
+    /// Returns whether a client started this process as a server. It is true for every context of such a process.
     pub fn is_spawned(&self) -> bool {
-        self.started != Started::Hand
+        self.started != Started::Hand || start::is_started()
     }
 
-    /// Returns the arguments that pass this context to a server.
-    pub(crate) fn to_args(&self) -> impl Iterator<Item = &OsStr> {
-        let ephemeral = self.ephemeral.as_ref().map(|_| OsStr::new("--ephemeral"));
-        self.places().chain(ephemeral).chain([OsStr::new("--spawned")])
-    }
-
-    /// The same, as servers of the dialect of sequoia expect it: in this order, and with a value.
+    /// Returns the arguments by which servers of the dialect of sequoia expect their context, in this order.
     #[cfg(feature = "sequoia")]
     pub(crate) fn to_sequoia_args(&self) -> impl Iterator<Item = &OsStr> {
         let ephemeral = if self.is_ephemeral() { "true" } else { "false" };
-        self.places().chain(["--ephemeral", ephemeral, "--socket", "0"].map(OsStr::new))
-    }
-
-    fn places(&self) -> impl Iterator<Item = &OsStr> {
         let lib = self.lib.iter().flat_map(|lib| [OsStr::new("--lib"), lib.as_os_str()]);
-        [OsStr::new("--home"), self.home.as_os_str()].into_iter().chain(lib)
+        let home = [OsStr::new("--home"), self.home.as_os_str()].into_iter();
+        home.chain(lib).chain(["--ephemeral", ephemeral, "--socket", "0"].map(OsStr::new))
     }
 }
 
@@ -353,15 +370,15 @@ fn own_directory() -> Option<PathBuf> {
     Some(process::this_program()?.parent()?.to_owned())
 }
 
-/// Returns whether a client started this process as a server, by its arguments alone.
-pub(crate) fn started_as_server() -> bool {
+/// Returns whether a client of the dialect of sequoia started this process, by its arguments alone.
+#[cfg(feature = "sequoia")]
+pub(crate) fn started_with_a_listener() -> bool {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
     started(&args) != Started::Hand
 }
 
 fn started(args: &[OsString]) -> Started {
     match args {
-        [.., last] if last == "--spawned" => Started::Spawned,
         #[cfg(feature = "sequoia")]
         [.., flag, last] if flag == "--socket" && last == "0" => Started::Socket,
         _ => Started::Hand,
@@ -402,10 +419,10 @@ mod tests {
     }
 
     #[test]
-    fn only_known_flags_are_read_and_spawned_only_at_the_end() {
+    fn only_known_flags_are_read() {
         let args = parse(&["serve", "--spawned", "--home", "/h", "--verbose", "--lib", "l"]).ok().unwrap();
         assert_eq!((args.home, args.lib, args.started), (Some("/h".into()), Some("l".into()), Started::Hand));
-        assert_eq!(parse(&["serve", "--spawned"]).ok().unwrap().started, Started::Spawned);
+        assert_eq!(parse(&["serve", "--spawned"]).ok().unwrap().started, Started::Hand);
     }
 
     #[cfg(feature = "sequoia")]
@@ -447,8 +464,11 @@ mod tests {
     fn nothing_behind_two_dashes_is_read_but_by_a_started_server() {
         let args = parse(&["--home", "/h", "--", "--home", "/theirs", "--lib"]).ok().unwrap();
         assert_eq!((args.home, args.lib), (Some("/h".into()), None));
-        let args = parse(&["serve", "--", "--home", "/h", "--spawned"]).ok().unwrap();
-        assert_eq!((args.home, args.started), (Some("/h".into()), Started::Spawned));
+        #[cfg(feature = "sequoia")]
+        {
+            let args = parse(&["serve", "--", "--home", "/h", "--socket", "0"]).ok().unwrap();
+            assert_eq!((args.home, args.started), (Some("/h".into()), Started::Socket));
+        }
     }
 
     #[test]
@@ -470,7 +490,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let context = Context::new("org.example.counter").unwrap().with_home(home.path());
         let context = Context { lib: None, ..context };
-        assert!(!context.to_args().any(|arg| arg == "--lib"));
+        assert_eq!(context.lib(), None);
         let service = crate::Descriptor::new(&context, "counter").unwrap();
         match service.clone().program("counterd", [""; 0]).connect().await {
             Err(Error::Usage(Usage::RelativeProgram)) => {}

@@ -88,14 +88,14 @@ impl Descriptor {
     /// Sets the program that serves the service: an absolute path, or one relative to the context's lib directory.
     ///
     /// A client runs it in the context's home directory (or other [`surroundings`](Descriptor::surroundings)), with
-    /// these arguments, then the context's (`--home`, `--lib`, and `--ephemeral` if the context is ephemeral), then
-    /// `--spawned`. The program has to call [`serve`](Descriptor::serve). Until then it must not print to standard
-    /// output, on which the client waits for its reply.
+    /// exactly these arguments. The program has to call [`serve`](Descriptor::serve) for the point of this name. Until
+    /// then it must not print to standard output, on which the client waits for its reply, nor read standard input, where
+    /// context and point wait ([more](crate::manual::arguments)).
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor};
     /// let context = Context::new("org.example.counter")?.with_lib("/usr/lib/counter");
-    /// // /usr/lib/counter/counterd serve --home … --lib /usr/lib/counter --spawned
+    /// // /usr/lib/counter/counterd serve
     /// let service = Descriptor::new(&context, "counter")?.program("counterd", ["serve"]);
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
@@ -364,7 +364,8 @@ impl Descriptor {
 
     /// Runs the server in this process, and returns when the server has retired.
     ///
-    /// **Started by a client**, the server runs in a session of its own, in what
+    /// **Started by a client**, the server has the context of that client: its home, its lib, and whether it is ephemeral
+    /// replace those of this descriptor, and [`ServerHandle::context`] has them. It runs in a session of its own, in what
     /// [`surroundings`](Descriptor::surroundings) says: by default in the home directory, with the umask 077 and the
     /// environment of that client. Standard input is empty. Standard output and error go to the
     /// [log](Descriptor::log), which becomes the older log when it has grown to 1 MiB. Print with `tracing` (to the log
@@ -398,7 +399,7 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Usage`] without a handler; [`Error::Handler`] if the handler cannot be built within [`Limits::start`];
+    /// [`Error::Usage`] without a handler, or in a process that was started for another point; [`Error::Handler`] if the handler cannot be built within [`Limits::start`];
     /// and any error of the system. A server that a client started sends the same error to that client. A server that
     /// is started by hand can also fail with [`Error::AlreadyRunning`], and with the errors of
     /// [`connect`](Descriptor::connect) that leave open whether a server is alive.

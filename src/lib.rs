@@ -61,6 +61,8 @@ mod service;
 #[cfg(feature = "tokio")]
 mod stage;
 #[cfg(feature = "tokio")]
+mod start;
+#[cfg(feature = "tokio")]
 mod status;
 #[cfg(feature = "tokio")]
 mod stream;

@@ -11,6 +11,9 @@ pub mod threats {}
 #[doc = include_str!("../docs/manual/life_of_a_server.md")]
 pub mod life_of_a_server {}
 
+#[doc = include_str!("../docs/manual/arguments.md")]
+pub mod arguments {}
+
 #[doc = include_str!("../docs/manual/errors.md")]
 pub mod errors {}
 

@@ -41,6 +41,15 @@ impl Service {
         self.surroundings.directory.as_deref().unwrap_or(self.context.home())
     }
 
+    /// Returns the same service in another context. A log that was set stays where it is.
+    pub(crate) fn within(self, context: Context) -> Self {
+        let home = context.home();
+        let moved = |path: &Path| path.file_name().map_or_else(|| path.to_owned(), |name| home.join(name));
+        let (point, life) = (moved(&self.point), moved(&self.life));
+        let log = if self.surroundings.log.is_some() { self.log } else { moved(&self.log) };
+        Service { point, life, log, context, ..self }
+    }
+
     /// Returns the program that serves the service.
     pub(crate) fn program(&self) -> Result<&Program, Error> {
         self.program.as_ref().map_err(|why| Error::Usage(why.clone()))

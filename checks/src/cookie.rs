@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::pipes::Order;
+use rendezvous_ipc::proto::pipes::{Order, Tag};
 
 use crate::{hex, unhex};
 
@@ -11,12 +11,9 @@ use crate::{hex, unhex};
 pub fn check(bytes: &[u8]) {
     let text = str::from_utf8(bytes).unwrap_or("");
     assert_eq!(Cookie::from_hex(text), expected(text), "{text:?}");
-    assert_eq!(Order::read(bytes), expected_order(bytes), "{:?}", String::from_utf8_lossy(bytes));
-    if let Ok(bytes) = bytes.try_into() {
-        let cookie = Cookie::new(bytes);
-        assert_eq!(Cookie::from_hex(&hex(&bytes)), Some(cookie.clone()));
-        let order = Order { cookie, budget: Duration::from_millis(bytes[0].into()) };
-        assert_eq!(Order::read(&order.line()), Some(order));
+    check_order(bytes);
+    if let Ok(bytes) = <[u8; Cookie::LEN]>::try_from(bytes) {
+        assert_eq!(Cookie::from_hex(&hex(&bytes)), Some(Cookie::new(bytes)));
     }
 }
 
@@ -24,10 +21,75 @@ fn expected(text: &str) -> Option<Cookie> {
     unhex(text).filter(|bytes| hex(bytes) == text).map(Cookie::new)
 }
 
-fn expected_order(bytes: &[u8]) -> Option<Order> {
-    let text = str::from_utf8(bytes).ok()?;
-    let mut words = text.split_whitespace().skip(2);
-    let (cookie, millis) = (unhex(words.next()?)?, words.next()?.parse().ok()?);
-    let spelled = format!("rendezvous start {} {millis}\n", hex(&cookie));
-    (spelled == text).then(|| Order { cookie: Cookie::new(cookie), budget: Duration::from_millis(millis) })
+/// Reads the bytes as an order by a parser that knows nothing of the other, and compares each field.
+fn check_order(bytes: &[u8]) {
+    let (read, expected) = (Order::read(bytes), Expected::read(bytes));
+    assert_eq!(read.is_some(), expected.is_some(), "{:?}", String::from_utf8_lossy(bytes));
+    let Some((order, expected)) = read.zip(expected) else { return };
+    assert_eq!(order.tag, expected.tag);
+    assert_eq!((order.depth, order.budget, order.ephemeral), (expected.depth, expected.budget, expected.ephemeral));
+    let lib = order.lib.map_or(Vec::new(), |lib| lib.bytes().collect());
+    assert_eq!([order.name.bytes().collect(), order.home.bytes().collect(), lib], expected.texts);
+    assert_eq!(order.cookie, expected.cookie);
+    let mut line = String::new();
+    order.write(&mut line).expect("a string has room");
+    assert_eq!(line.as_bytes(), bytes);
+}
+
+struct Expected {
+    tag: Tag,
+    depth: u8,
+    budget: Duration,
+    ephemeral: bool,
+    texts: [Vec<u8>; 3],
+    cookie: Cookie,
+}
+
+impl Expected {
+    /// Reads the words in any spelling, and compares the spelling in the end.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(bytes).ok()?;
+        let words: Vec<&str> = text.split([' ', '\n']).collect();
+        let [_, _, _, tag, depth, millis, ephemeral, name, home, lib, cookie, _] = words[..] else { return None };
+        let (tag, depth, millis) = (unhex(tag)?, depth.parse().ok()?, millis.parse().ok()?);
+        let (ephemeral, cookie) = (ephemeral == "true", unhex(cookie)?);
+        let texts = [name, home, lib].map(plain);
+        let [name, home, lib] = [0, 1, 2].map(|text| spell(&texts[text]));
+        let head = format!("rendezvous start 2 {} {depth} {millis} {ephemeral}", hex(&tag));
+        let spelled = format!("{head} {name} {home} {lib} {}\n", hex(&cookie));
+        (spelled == text).then(|| Expected {
+            tag: Tag::new(tag),
+            depth,
+            budget: Duration::from_millis(millis),
+            ephemeral,
+            texts,
+            cookie: Cookie::new(cookie),
+        })
+    }
+}
+
+/// Replaces each `%` and what looks like its digits by a byte.
+fn plain(word: &str) -> Vec<u8> {
+    let mut parts = word.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            None => bytes.extend_from_slice(format!("%{part}").as_bytes()),
+        }
+    }
+    bytes
+}
+
+fn spell(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|byte| match byte {
+            b' ' | b'%' | 0..=31 | 127..=255 => format!("%{byte:02x}"),
+            _ => char::from(*byte).to_string(),
+        })
+        .collect()
 }

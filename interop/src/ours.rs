@@ -21,7 +21,8 @@ pub fn descriptor(socket: Socket, home: Option<&Path>) -> Result<Descriptor> {
         Socket::Unix => Transport::Unix,
         Socket::Tcp => Transport::Tcp,
     };
-    Ok(Descriptor::new(&context, name)?.transport(transport).this_program(["serve", name]).handler(handler))
+    let args = ["serve".as_ref(), name.as_ref(), "--home".as_ref(), context.home().as_os_str()];
+    Ok(Descriptor::new(&context, name)?.transport(transport).this_program(args).handler(handler))
 }
 
 pub async fn serve(socket: Socket) -> Result<()> {

@@ -20,10 +20,11 @@ use crate::context::Context;
 use crate::error::{Error, StartFailure};
 use crate::proto::child::{Answer, End, NotStarted, Output, Why};
 use crate::proto::cookie::Cookie;
-use crate::proto::pipes::{Order, REGISTERED};
+use crate::proto::pipes::{Order, REGISTERED, Tag, Text, VARIABLE};
 use crate::proto::timing::{EXIT_GRACE, Pause};
 use crate::service::{Program, Service};
 use crate::stage::Stage;
+use crate::start;
 use crate::surroundings::Change;
 
 /// A child that is not registered. Dropping it kills the process, and a thread of its own reaps it.
@@ -67,12 +68,14 @@ pub(super) fn surround(command: &mut Command, service: &Service) {
 
 /// Starts a process. Retries while another process has the program open for writing, for as long as a start may take: an
 /// installer is about to close it.
-pub(super) async fn execute(command: &mut Command, until: Instant) -> io::Result<process::Child> {
+pub(super) async fn execute<T>(until: Instant, mut spawn: impl FnMut() -> Result<T, NoChild>) -> Result<T, NoChild> {
     let mut pause = Pause::default();
     loop {
-        match command.spawn() {
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < until => {
-                sleep(random::pause(&mut pause).map_err(io::Error::other)?).await;
+        match spawn() {
+            Err(NoChild::CannotExecute(error))
+                if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < until =>
+            {
+                sleep(random::pause(&mut pause).map_err(NoChild::Local)?).await;
             }
             spawned => return spawned,
         }
@@ -80,21 +83,37 @@ pub(super) async fn execute(command: &mut Command, until: Instant) -> io::Result
 }
 
 impl Child {
-    /// Starts a process, and gives it its cookie and what is left of the budget.
+    /// Starts a process with an order: its context, its cookie and what is left of the budget.
     pub(super) async fn spawn(service: &Service, cookie: &Cookie, budget: Duration) -> Result<Self, NoChild> {
         let (program, context, log) = (service.program().map_err(NoChild::Local)?, &service.context, &service.log);
         let began = Instant::now();
         let local = |error| NoChild::Local(Error::System { stage: Stage::Spawn, source: error });
         let (errors, log_begin) = log::open(log).map_err(NoChild::Local)?;
-        let (orders, stdin) = Orders::pair().map_err(local)?;
         // The thread first: once there is a child, nothing may keep it from being reaped.
         let (reaper, exit) = Reaper::start().map_err(local)?;
         let mut command = Command::new(&program.path);
         surround(&mut command, service);
-        command.args(&program.args).args(context.to_args());
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(errors);
-        let spawned = execute(&mut command, began + budget).await;
-        let mut process = spawned.map_err(|error| NoChild::of(program, service.directory(), error))?;
+        let tag = Tag::drawn(random::draw().map_err(NoChild::Local)?);
+        command.args(&program.args).env(VARIABLE, tag.to_string());
+        command.stdout(Stdio::piped()).stderr(errors);
+        let depth = start::depth_below(&service.point).map_err(NoChild::Local)?;
+        let (mut process, orders) = execute(began + budget, || {
+            let order = Order {
+                tag,
+                depth,
+                budget: budget.saturating_sub(began.elapsed()),
+                ephemeral: context.is_ephemeral(),
+                name: Text::of(service.point.file_name().unwrap_or_default().as_encoded_bytes()),
+                home: Text::of(context.home().as_os_str().as_encoded_bytes()),
+                lib: context.lib().map(|lib| Text::of(lib.as_os_str().as_encoded_bytes())),
+                cookie: cookie.clone(),
+            };
+            // It waits for the child from the beginning: see `Waiting`.
+            let (orders, stdin) = Orders::with(&order).map_err(local)?;
+            let spawned = command.stdin(stdin).spawn();
+            Ok((spawned.map_err(|error| NoChild::of(program, service.directory(), error))?, orders))
+        })
+        .await?;
         // The child's ends are its own from here on.
         drop(command);
         let pid = process.id();
@@ -108,9 +127,6 @@ impl Child {
                 return Err(local(error));
             }
         };
-        // If the child is dead already, its exit is reported later and explains more than this error.
-        let order = Order { cookie: cookie.clone(), budget: budget.saturating_sub(began.elapsed()) };
-        let _ = orders.send(&order.line());
         let (orders, context) = (Some(orders), context.clone());
         Ok(Child { process, pid, began, registered: false, orders, context, replies, exit, log_begin })
     }

@@ -8,7 +8,6 @@ use super::files::point::Guard;
 use super::here::serve_here;
 use super::os::scope;
 use super::report::{Report, start_error};
-use super::role;
 use super::system::System;
 use super::welcomed::{Welcomed, connection};
 use crate::connection::Connection;
@@ -20,6 +19,7 @@ use crate::pid::Pid;
 use crate::proto::connect::{Done, Goal, Policy, Refusal};
 use crate::proto::handshake::Welcome;
 use crate::service::Service;
+use crate::start;
 
 /// Whether a server by hand may serve.
 pub(super) enum Turn {
@@ -48,7 +48,7 @@ pub(super) fn policy(policy: Policy, factory: Option<&Factory>) -> Result<Policy
 
 /// Returns an error if this process may not connect, or does not say which versions it understands.
 pub(super) fn may_connect(service: &Service) -> Result<(), Error> {
-    role::client_only()?;
+    start::depth_below(&service.point)?;
     match service.newest < service.version {
         false => Ok(()),
         true => Err(Error::Usage(Usage::NewestBelowVersion)),

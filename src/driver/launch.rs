@@ -1,17 +1,22 @@
 //! Prepares the process of a server, and starts the server's thread.
 
+use std::io::Write;
 use std::thread;
 
 use tokio::sync::oneshot;
 
-use super::os::{process, progress, reexec, signals};
+use super::os::{process, progress, reexec, signals, stdio};
+use super::serve::failed;
 use super::shutdown::Shutdown;
-use super::{handlers, role, supervise};
-use crate::context::{self, Started};
+use super::{handlers, supervise};
+#[cfg(feature = "sequoia")]
+use crate::context;
+use crate::context::Started;
 use crate::error::{Error, Usage};
 use crate::handler::Factory;
 use crate::service::Service;
 use crate::stage::Stage;
+use crate::start;
 
 /// Serves on a thread of its own until the server has retired. `by` is how clients of its dialect start a server;
 /// `run` serves.
@@ -19,15 +24,17 @@ pub(super) async fn launch<R>(service: Service, factory: Factory, by: Started, r
 where
     R: AsyncFnOnce(&Service, Factory, Shutdown) -> Result<(), Error> + Send + 'static,
 {
-    let spawned = service.context.is_spawned();
     if process::was_given_sockets() {
         return Err(Error::Usage(Usage::SocketActivation));
     }
-    if !spawned && context::started_as_server() {
+    let service = ordered(service)?;
+    let spawned = service.context.started() != Started::Hand;
+    #[cfg(feature = "sequoia")]
+    if !spawned && context::started_with_a_listener() {
         return Err(Error::Usage(Usage::ContextWithoutArguments));
     }
     if spawned {
-        role::begin_to_serve()?;
+        start::begin_to_serve()?;
         signals::block_only_timers();
         process::raise_descriptors();
         if let Err(error) = reexec::close_inherited() {
@@ -54,6 +61,28 @@ where
     let ended = ended.await;
     drop(stop);
     ended.unwrap_or_else(|_| Err(Error::missing("the server's thread")))
+}
+
+/// Returns the service in the context that the spawner has ordered, or as it is where there is no spawner. If this
+/// process may not serve the service, the spawner is told.
+fn ordered(service: Service) -> Result<Service, Error> {
+    if start::serves() {
+        return Err(Error::Usage(Usage::ServesAlready));
+    }
+    match start::order_of(&service.point, service.limits.patience) {
+        Ok(None) => Ok(service),
+        Ok(Some(order)) => {
+            let context = service.context.ordered(order);
+            Ok(service.within(context))
+        }
+        Err(usage) => {
+            // A spawner that is gone needs no reason.
+            if let Ok((_, mut replies)) = stdio::take() {
+                let _ = replies.write_all(failed(&usage.to_string()).as_bytes());
+            }
+            Err(Error::Usage(usage))
+        }
+    }
 }
 
 /// Requests the retirement of a server when its `serve` is dropped.

@@ -23,7 +23,6 @@ mod reaper;
 mod registry;
 mod report;
 mod reserve;
-mod role;
 mod runtime;
 #[cfg(feature = "sequoia")]
 mod sequoia;

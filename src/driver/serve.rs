@@ -128,7 +128,7 @@ impl Server<'_, Native> {
                         Some(watchdog) => watchdog.order().await,
                         None => None,
                     };
-                    let order = order.ok_or(Error::Usage(Usage::StartedByHand("--spawned")))?;
+                    let order = order.ok_or(Error::Usage(Usage::OrderTaken))?;
                     budget = order.budget;
                     self.cookie = Some(order.cookie);
                     s.ordered()
@@ -243,10 +243,15 @@ impl Native {
 
     /// Reports why the server failed, unless it has replied to the spawner already.
     fn reply_reason(&mut self, reason: &str) {
-        let reason: String = reason.replace(['\n', '\r'], " ").chars().take(REASON_MAX).collect();
         // A spawner that is gone needs no reason.
-        let _ = self.reply(format!("{}{reason}\n", Reply::FAILED).as_bytes());
+        let _ = self.reply(failed(reason).as_bytes());
     }
+}
+
+/// Returns the line *failed*, with the reason in one line and within its length limit.
+pub(super) fn failed(reason: &str) -> String {
+    let reason: String = reason.replace(['\n', '\r'], " ").chars().take(REASON_MAX).collect();
+    format!("{}{reason}\n", Reply::FAILED)
 }
 
 impl Effects for Native {

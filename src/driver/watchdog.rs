@@ -11,12 +11,28 @@ use tokio::sync::oneshot;
 use super::os::process::{self, Lines};
 use super::shutdown::Shutdown;
 use crate::error::Error;
+use crate::proto::cookie::Cookie;
 use crate::proto::pipes::{Order, is_registered};
 use crate::stage::Stage;
 
+/// The part of an order that a server takes only when it serves.
+pub(super) struct Terms {
+    /// The server's cookie.
+    pub(super) cookie: Cookie,
+    /// How long the spawner waits for the reply.
+    pub(super) budget: Duration,
+}
+
+impl Terms {
+    fn read(line: &[u8]) -> Option<Self> {
+        let Order { cookie, budget, .. } = Order::read(line)?;
+        Some(Terms { cookie, budget })
+    }
+}
+
 /// The messages that the watchdog receives from the spawner.
 pub(super) struct Watchdog {
-    order: oneshot::Receiver<Order>,
+    order: oneshot::Receiver<Terms>,
     registered: oneshot::Receiver<()>,
 }
 
@@ -40,8 +56,8 @@ impl Watchdog {
         Ok(Watchdog { order, registered })
     }
 
-    /// Waits for the spawner's order; `None` if no spawner started this process.
-    pub(super) async fn order(&mut self) -> Option<Order> {
+    /// Waits for the spawner's order; `None` if it is not there any more.
+    pub(super) async fn order(&mut self) -> Option<Terms> {
         (&mut self.order).await.ok()
     }
 
@@ -75,12 +91,12 @@ fn watch<E>(
     orders: &mut Lines,
     patience: Duration,
     end: impl FnOnce() -> E,
-    tell_order: oneshot::Sender<Order>,
+    tell_order: oneshot::Sender<Terms>,
     tell_registered: oneshot::Sender<()>,
 ) {
     let began = Instant::now();
-    // `--spawned` was given by hand: no client depends on this process, so it need not end.
-    let Some(order) = orders.next(began + patience, Order::read).flatten() else { return };
+    // Something took the order from standard input. `serve` fails then, and says so.
+    let Some(order) = orders.next(began + patience, Terms::read).flatten() else { return };
     let end = end();
     let until = began + order.budget;
     let _ = tell_order.send(order);
@@ -98,8 +114,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::proto::cookie::Cookie;
-    use crate::proto::pipes::REGISTERED;
+    use crate::proto::pipes::{REGISTERED, sample_order};
 
     /// Whether the process would have ended.
     struct Ends(Rc<Cell<bool>>);
@@ -125,7 +140,9 @@ mod tests {
 
     /// An order by a spawner that waits so long.
     fn order(budget: Duration) -> Vec<u8> {
-        Order { cookie: Cookie::new([3; 32]), budget }.line().to_vec()
+        let mut line = String::new();
+        sample_order(budget).write(&mut line).unwrap();
+        line.into_bytes()
     }
 
     const LONG: Duration = Duration::from_secs(60);

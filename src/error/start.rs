@@ -131,7 +131,8 @@ impl fmt::Display for StartFailure {
             StartFailure::Silent => f.write_str("closed its standard output without a reply"),
             StartFailure::Overdue(budget) => write!(
                 f,
-                "was not ready within {budget:.1?}, and was ended: does it reach `serve`, and is its handler built in time?"
+                "was not ready within {budget:.1?}, and was ended: does it reach `serve`, is its handler built in time, \
+                 and does it use this version of rendezvous-ipc?"
             ),
             StartFailure::Unverified => f.write_str(
                 "reported that it is ready and does not hold the lifetime lock: \

@@ -1,6 +1,9 @@
 //! The errors of a program or its user that used this crate in a wrong way.
 
 use std::fmt;
+use std::path::PathBuf;
+
+use crate::proto::pipes::{VARIABLE, VERSION};
 
 /// A wrong use of this crate, as [`Error::Usage`](crate::Error::Usage) reports it. `Display` says what to do instead.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -38,14 +41,32 @@ pub enum Usage {
     SocketActivation,
     /// A process that was started as a server connects instead of serving.
     ServerConnects,
-    /// A process that was started as a server has a context that was not made from its arguments.
-    ContextWithoutArguments,
+    /// A process that was started as a server of one point serves another.
+    StartedForOtherPoint {
+        /// The point that the client has ordered.
+        ordered: PathBuf,
+        /// The point that the program serves.
+        serves: PathBuf,
+    },
+    /// A process was started as a server by a program with another version of this crate.
+    StartedByOtherVersion,
+    /// A process was started as a server, and its environment lacks the variable that shows it.
+    VariableMissing,
+    /// A process was started as a server, and something took its order from standard input before `serve`.
+    OrderTaken,
     /// A process that was started to serve one service tries to serve again.
     ServesAlready,
     /// A process that was started as a server of one dialect serves in the other.
     StartedForOtherDialect,
-    /// This flag, `--spawned` or `--socket 0`, was given by hand.
+    /// This flag of the dialect of sequoia was given by hand. Needs the feature `sequoia`.
+    #[cfg(feature = "sequoia")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     StartedByHand(&'static str),
+    /// A process that was started as a server of the dialect of sequoia has a context that was not made from its
+    /// arguments. Needs the feature `sequoia`.
+    #[cfg(feature = "sequoia")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
+    ContextWithoutArguments,
     /// The dialect of sequoia has no versions. Needs the feature `sequoia`.
     #[cfg(feature = "sequoia")]
     #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
@@ -97,19 +118,39 @@ impl fmt::Display for Usage {
                 "a service manager has opened a socket for this process (LISTEN_FDS), and a server of this crate opens its \
                  own, which only those who know its cookie find: start it without a socket unit"
             }
-            Usage::ServerConnects => {
-                "this process was started as a server (--spawned) and connects instead: call `serve` first"
+            Usage::ServerConnects => "this process was started as a server and connects instead: call `serve` first",
+            Usage::StartedForOtherPoint { ordered, serves } => {
+                let (ordered, serves) = (ordered.display(), serves.display());
+                return write!(f, "this process was started for {ordered} and serves {serves}: serve what is ordered");
             }
-            Usage::ContextWithoutArguments => {
-                "this process was started as a server (--spawned), and its context does not know: make it by \
-                 `Context::from_args`"
+            Usage::StartedByOtherVersion => {
+                return write!(
+                    f,
+                    "this process was started by a program with another version of rendezvous-ipc (this one reads \
+                     orders of version {VERSION}): rebuild both, and stop the program that still runs"
+                );
+            }
+            Usage::VariableMissing => {
+                return write!(
+                    f,
+                    "this process was started as a server, and {VARIABLE} is not in its environment: what wraps it \
+                     has to pass that variable on"
+                );
+            }
+            Usage::OrderTaken => {
+                "something has read the order of the client that started this process: read nothing from standard \
+                 input before `serve`"
             }
             Usage::ServesAlready => "this process was started to serve one service, and does so already",
-            Usage::StartedForOtherDialect => {
-                "this process was started for a service of the other dialect: --spawned is native, --socket 0 sequoia"
-            }
+            Usage::StartedForOtherDialect => "this process was started for a service of the other dialect",
+            #[cfg(feature = "sequoia")]
             Usage::StartedByHand(flag) => {
                 return write!(f, "{flag} is for servers that a client starts; by hand, leave it out");
+            }
+            #[cfg(feature = "sequoia")]
+            Usage::ContextWithoutArguments => {
+                "this process was started as a server (--socket 0), and its context does not know: make it by \
+                 `Context::from_args`"
             }
             #[cfg(feature = "sequoia")]
             Usage::DialectWithoutVersions => "the sequoia dialect has no versions of a service: leave them out",

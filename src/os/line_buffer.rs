@@ -3,19 +3,21 @@
 //! The line may hold a cookie. So its bytes are never copied elsewhere, and are wiped when the line is taken and when
 //! the buffer is dropped.
 
+use std::fmt;
+
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::proto::pipes::LINE_MAX;
 
 /// The bytes that were received and not yet taken, at most one line of the greatest length.
-pub(crate) struct LineBuffer {
-    bytes: Zeroizing<[u8; LINE_MAX]>,
+pub(crate) struct LineBuffer<const MAX: usize = LINE_MAX> {
+    bytes: Zeroizing<[u8; MAX]>,
     len: usize,
 }
 
-impl LineBuffer {
+impl<const MAX: usize> LineBuffer<MAX> {
     pub(crate) fn new() -> Self {
-        LineBuffer { bytes: Zeroizing::new([0; LINE_MAX]), len: 0 }
+        LineBuffer { bytes: Zeroizing::new([0; MAX]), len: 0 }
     }
 
     /// Returns the free part of the buffer, to read into. It is empty when a line is longer than allowed.
@@ -25,7 +27,7 @@ impl LineBuffer {
 
     /// Adds `more` bytes, which the caller has read into the room.
     pub(crate) fn filled(&mut self, more: usize) {
-        self.len = LINE_MAX.min(self.len + more);
+        self.len = MAX.min(self.len + more);
     }
 
     /// Returns all bytes that are in the buffer.
@@ -50,6 +52,15 @@ impl LineBuffer {
     }
 }
 
+impl<const MAX: usize> fmt::Write for LineBuffer<MAX> {
+    /// Adds a part of a line. It fails, and adds nothing, if there is too little room.
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.room().get_mut(..part.len()).ok_or(fmt::Error)?.copy_from_slice(part.as_bytes());
+        self.filled(part.len());
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,7 +72,7 @@ mod tests {
 
     #[test]
     fn taking_a_line_wipes_it_and_keeps_the_bytes_after_it() {
-        let mut buffer = LineBuffer::new();
+        let mut buffer = LineBuffer::<LINE_MAX>::new();
         receive(&mut buffer, b"a long first l");
         assert_eq!(buffer.take_line(<[u8]>::len), None, "the line is not complete");
         receive(&mut buffer, b"ine\nsecond\nthi");
@@ -74,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_leaves_no_room() {
-        let mut buffer = LineBuffer::new();
+        let mut buffer = LineBuffer::<LINE_MAX>::new();
         receive(&mut buffer, &[b'.'; LINE_MAX]);
         assert!(buffer.room().is_empty() && buffer.line().is_none());
     }

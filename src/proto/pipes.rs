@@ -1,7 +1,7 @@
 //! The messages between a client that starts a server and that server: lines of text over two pipes.
 //!
 //! ```text
-//! spawner ─▶ stdin    rendezvous start COOKIE BUDGET⏎           the budget in milliseconds
+//! spawner ─▶ stdin    rendezvous start …⏎                       the order
 //! server  ─▶ stdout   rendezvous ready RECORD⏎ | rendezvous failed REASON⏎ | rendezvous busy⏎
 //! spawner ─▶ stdin    registered⏎
 //! ```
@@ -9,16 +9,13 @@
 //! A line without its newline is not a message. The server replies with the whole record, because only the server knows
 //! its own PID and version: the spawner's child may be a wrapper, and a program that was rebuilt has another version.
 
+mod order;
+
 use core::fmt::Write;
 use core::str;
-use core::time::Duration;
 
-use super::address::is_spelled;
-use super::cookie::Cookie;
-use super::hex::Hex;
+pub use self::order::{DEPTH_MAX, ORDER_MAX, Order, Serves, Start, Tag, Text, VARIABLE, VERSION, Waiting};
 use super::record::{Found, Line, Record};
-
-const ORDER: &str = "rendezvous start ";
 
 /// The server's line *busy*: another process holds the lifetime lock.
 pub const BUSY: &str = "rendezvous busy\n";
@@ -30,37 +27,10 @@ pub fn is_registered(line: &[u8]) -> bool {
     line == REGISTERED.as_bytes()
 }
 
-/// The length limit of a line, in bytes.
+/// The length limit of a line that is no order, in bytes.
 pub const LINE_MAX: usize = 2048;
 /// The length limit of a reason, in characters. A longer reason is truncated.
 pub const REASON_MAX: usize = 400;
-
-/// The spawner's first line, which orders the child to serve.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Order {
-    /// The new server's cookie.
-    pub cookie: Cookie,
-    /// How long the spawner waits for the reply.
-    pub budget: Duration,
-}
-
-impl Order {
-    /// Encodes the line to send.
-    pub fn line(&self) -> Line {
-        let mut line = Line::new();
-        let written = writeln!(line, "{ORDER}{:x} {}", Hex(self.cookie.expose()), self.budget.as_millis());
-        debug_assert!(written.is_ok(), "an order is short");
-        line
-    }
-
-    /// Parses a line, including its newline.
-    pub fn read(line: &[u8]) -> Option<Self> {
-        let text = str::from_utf8(line).ok()?.strip_prefix(ORDER)?.strip_suffix('\n')?;
-        let (cookie, budget) = text.split_once(' ')?;
-        let millis = budget.parse().ok().filter(|millis: &u64| is_spelled(millis, budget))?;
-        Some(Order { cookie: Cookie::from_hex(cookie)?, budget: Duration::from_millis(millis) })
-    }
-}
 
 /// The server's reply.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -107,27 +77,17 @@ impl<'a> Reply<'a> {
 }
 
 #[cfg(test)]
+pub(crate) use self::order::tests::sample as sample_order;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::proto::record::tests::sample;
-
-    fn order() -> Order {
-        Order { cookie: Cookie::new([3; 32]), budget: Duration::from_millis(8000) }
-    }
 
     fn ready() -> Line {
         let mut line = Line::new();
         Reply::ready(&sample(), &mut line);
         line
-    }
-
-    #[test]
-    fn an_order_parses_and_a_prefix_of_it_does_not() {
-        let line = order().line();
-        assert_eq!(Order::read(&line), Some(order()));
-        for end in 0..line.len() {
-            assert_eq!(Order::read(&line[..end]), None, "{end} bytes");
-        }
     }
 
     #[test]

@@ -56,12 +56,14 @@ pub fn limits(args: &[String]) -> Limits {
 pub fn service(context: &Context, args: &[String]) -> Descriptor {
     let passed = ["divided=", "idle=", "version=", "tcp"];
     let server = args.iter().filter(|arg| passed.iter().any(|name| arg.starts_with(name))).cloned();
+    let server: Vec<String> = server.collect();
     let service = Descriptor::new(context, "point").unwrap().limits(limits(args));
     let tcp = args.iter().any(|arg| arg == "tcp");
     service
         .transport(if tcp { Transport::Tcp } else { Transport::Unix })
         .version(argument(args, "version=").unwrap_or(7) as u32)
-        .this_program(["@serve".to_owned()].into_iter().chain(server))
+        // By this argument, a process is known as one of this home.
+        .this_program(arguments("@serve", &server, context.home()))
         .stream_handler(async |_server| {
             let guard = HandlerGuard::begin();
             if inject::fails() {

@@ -25,7 +25,6 @@ crate::trials![
     a_program_that_goes_on_after_it_served_is_seen_to_retire,
     a_serve_that_is_dropped_before_it_serves_never_does,
     the_output_of_a_server_by_hand_is_not_bounded,
-    a_spawned_flag_typed_by_hand_is_an_error_that_explains_it,
     a_server_that_is_given_a_socket_says_why_it_takes_none,
     a_service_manager_may_accept_clients_that_a_bridge_connects,
     a_process_serves_two_services_by_hand,
@@ -138,16 +137,6 @@ fn the_output_of_a_server_by_hand_is_not_bounded() {
 
 fn registered(home: &Home) {
     eventually("the server is registered", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
-}
-
-fn a_spawned_flag_typed_by_hand_is_an_error_that_explains_it() {
-    let home = Home::new();
-    let mut command = home.command(&["@serve"]);
-    command.arg("--spawned").stderr(Stdio::piped());
-    let output = output(command);
-    assert_eq!(output.status.code(), Some(1));
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(text.starts_with("--spawned is for servers that a client starts"), "{text}");
 }
 
 /// A command for a part of this program, as a service manager starts it that has opened a socket.

@@ -176,14 +176,21 @@ impl Drop for Home {
     }
 }
 
-/// The live processes that were started with this home.
+/// The live processes that were started with this home: by an argument, or, as a server that a client started, in it.
 pub fn processes(home: &Path) -> Vec<u32> {
-    let home = home.as_os_str().as_bytes();
+    let path = home.as_os_str().as_bytes();
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
         // A zombie has an empty command line.
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        line.split(|byte| *byte == 0).any(|arg| arg == home).then_some(pid)
+        let has = |what: &dyn Fn(&[u8]) -> bool| line.split(|byte| *byte == 0).any(what);
+        // Its working directory may be another; a descriptor of it keeps cleaners of temporary files out.
+        let is_in_it = || {
+            let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().filter_map(Result::ok);
+            let mut paths = open.map(|fd| fd.path()).chain([format!("/proc/{pid}/cwd").into()]);
+            paths.any(|path| fs::read_link(path).is_ok_and(|path| path.starts_with(home)))
+        };
+        (has(&|arg| arg == path) || has(&|arg| arg.starts_with(b"@")) && is_in_it()).then_some(pid)
     });
     processes.collect()
 }

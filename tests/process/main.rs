@@ -3,6 +3,7 @@
 //! This program is also its own server, and its own faulty servers: see `program`. Each test has a home of its own, and
 //! fails if it leaves a process behind.
 
+mod arguments;
 mod attack;
 mod cleaners;
 mod clients;
@@ -48,6 +49,7 @@ fn main() {
     }
     let arguments = Arguments::from_args();
     let trials = [
+        arguments::trials,
         attack::trials,
         cleaners::trials,
         clients::trials,

@@ -73,7 +73,9 @@ pub fn play() -> bool {
         }
         Some("dies") => std::process::abort(),
         Some("talks-of-tomorrow") => println!("rendezvous ready rendezvous 2 SECRET"),
-        Some("unaware") => unaware(),
+        Some("mk") => crate::arguments::mk(),
+        Some("homes") => crate::arguments::homes(&args),
+        Some("reads-first") => crate::arguments::reads_first(),
         Some("starved") => starved(),
         Some("thousand") => thousand(),
         Some("blocking") => blocking(&args),
@@ -89,7 +91,7 @@ pub fn play() -> bool {
             park();
         }
         Some("claims-nothing") => claim_nothing(),
-        Some("vanishes") => vanish(&args),
+        Some("vanishes") => vanish(),
         Some("sends-hello") => send_hello(&args[1]),
         _ => return false,
     }
@@ -296,6 +298,10 @@ async fn serve(args: &[String]) {
             std::process::exit(1);
         }
     }
+    if args.contains(&"again") {
+        let again = service(&context, limits, &args).serve().await.unwrap_err();
+        eprintln!("again: {again}");
+    }
     if args.contains(&"goes-on") {
         eprintln!("served");
         park();
@@ -460,14 +466,6 @@ async fn creator() {
     std::future::pending().await
 }
 
-/// A server that ignores its arguments.
-#[tokio::main]
-async fn unaware() {
-    let context = Context::new("org.example.rendezvous.tests").unwrap();
-    eprintln!("{}", service(&context, limits(), &["@unaware"]).serve().await.unwrap_err());
-    std::process::exit(1);
-}
-
 /// A client whose first connect has too few descriptors, and whose second has enough.
 #[tokio::main]
 async fn starved() {
@@ -518,9 +516,9 @@ pub fn hello() -> [u8; HELLO] {
 }
 
 /// A server that ends after it was registered.
-fn vanish(args: &[String]) {
-    let home = args.iter().skip_while(|arg| *arg != "--home").nth(1).unwrap();
-    let life = std::fs::File::open(format!("{home}/count.life")).unwrap();
+fn vanish() {
+    // A server is started in its home.
+    let life = std::fs::File::open("count.life").unwrap();
     fs2::FileExt::lock_exclusive(&life).unwrap();
     send_ready();
     let mut registered = String::new();

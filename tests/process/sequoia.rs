@@ -377,7 +377,6 @@ fn a_flag_of_the_wrong_dialect_is_an_error_that_explains_it() {
     home.make();
     for (args, expected) in [
         (&["@serve", "sequoia", "--socket", "0"][..], "--socket 0 is for servers that a client starts"),
-        (&["@serve", "sequoia", "--spawned"], "of the other dialect"),
         (&["@serve", "--socket", "0"], "of the other dialect"),
     ] {
         let (front, flags) = args.split_at(args.iter().position(|arg| arg.starts_with("--")).unwrap());

@@ -2,18 +2,20 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::pipes::{Order, Reply};
+use rendezvous_ipc::proto::pipes::{Reply, VARIABLE};
 use rendezvous_ipc::{Descriptor, Error, Origin, Reason, StartFailure, Usage};
 use rustix::process::Signal;
 
+use crate::arguments::{TAG, order};
 use crate::home::Named as _;
 use crate::home::{Home, LONG, eventually, kill, open_pending, output, printed, runtime, signal, uninterrupted};
 use crate::program::hello;
@@ -35,7 +37,6 @@ crate::trials![
     a_program_without_the_lifetime_lock_is_no_server,
     a_program_that_connects_instead_of_serving_is_reported_at_once,
     a_server_whose_spawner_falls_silent_ends_when_its_budget_is_over,
-    a_server_with_a_context_of_its_own_is_reported_at_once,
     the_error_of_a_service_without_a_program_names_what_is_missing,
     the_output_of_a_server_goes_to_its_log_and_not_to_its_caller,
     a_server_is_started_with_the_callers_home,
@@ -174,7 +175,8 @@ fn a_program_that_never_answers_is_killed_at_its_deadline() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service_by(&["@replies-nothing"]));
     assert!(matches!(failure, StartFailure::Overdue(budget) if budget == home.limits.start), "{text}");
-    let why = "was not ready within 2.0s, and was ended: does it reach `serve`, and is its handler built in time?";
+    let why = "was not ready within 2.0s, and was ended: does it reach `serve`, is its handler built in time, and \
+               does it use this version of rendezvous-ipc?";
     assert!(text.ends_with(why), "{text}");
 }
 
@@ -219,7 +221,8 @@ fn a_program_that_connects_instead_of_serving_is_reported_at_once() {
     let home = Home::new();
     let begun = Instant::now();
     let program = std::env::current_exe().unwrap();
-    let args = ["-c", r#"exec "$0" @client "$@" >&2"#, program.to_str().unwrap()];
+    let own = home.path();
+    let args = ["-c", r#"exec "$0" @client "$@" >&2"#, program.to_str().unwrap(), "--home", own.to_str().unwrap()];
     let (_, text) = failure(&home, &home.service().program("/bin/sh", args));
     assert!(text.contains("connects instead: call `serve` first"), "{text}");
     assert!(begun.elapsed() < home.limits.start, "{:?}", begun.elapsed());
@@ -231,12 +234,15 @@ fn a_program_that_connects_instead_of_serving_is_reported_at_once() {
 fn a_server_whose_spawner_falls_silent_ends_when_its_budget_is_over() {
     let home = Home::new();
     home.make();
-    let mut spawning = home.command(&["@serve"]);
-    let mut server = spawning.arg("--spawned").stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    // This spawner keeps both pipes open, and never sends *registered*.
-    let (mut orders, replies) = (server.stdin.take().unwrap(), server.stdout.take().unwrap());
+    let (mut orders, stdin) = UnixStream::pair().unwrap();
     let (begun, budget) = (Instant::now(), home.limits.start);
-    orders.write_all(&Order { cookie: Cookie::new([3; 32]), budget }.line()).unwrap();
+    orders.write_all(order(&home.path(), "count", budget).as_bytes()).unwrap();
+    let mut spawning = home.command(&["@serve"]);
+    spawning.env(VARIABLE, TAG.to_string()).stdin(OwnedFd::from(stdin)).stderr(Stdio::null());
+    // This spawner keeps both pipes open, and never sends *registered*.
+    let mut server = spawning.spawn().unwrap();
+    let replies = server.stdout.take().unwrap();
+    drop(spawning);
     let mut replies = BufReader::new(replies);
     let mut line = Vec::new();
     replies.read_until(b'\n', &mut line).unwrap();
@@ -254,12 +260,6 @@ fn a_server_whose_spawner_falls_silent_ends_when_its_budget_is_over() {
     let (_, count) = home.count();
     assert_eq!(count, 1, "the next client starts another");
     home.retire();
-}
-
-fn a_server_with_a_context_of_its_own_is_reported_at_once() {
-    let home = Home::new();
-    let (_, text) = failure(&home, &home.service_by(&["@unaware"]));
-    assert!(text.contains("make it by `Context::from_args`"), "{text}");
 }
 
 fn the_error_of_a_service_without_a_program_names_what_is_missing() {

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use rendezvous_ipc::proto::address::{Address, SocketName};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{Hello, Intent, Prove, Rejected, SERVER_PROOF, WELCOME, Welcome};
-use rendezvous_ipc::proto::pipes::{Order, Reply};
+use rendezvous_ipc::proto::pipes::{Order, Reply, Tag, Text};
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::Scope;
@@ -168,14 +168,22 @@ proptest! {
     #[test]
     fn a_cookie_has_one_spelling_and_so_has_its_order(
         bytes in uniform32(any::<u8>()), at in 0..64usize, other in "[0-9a-f]|[A-F]|[ -~]{0,2}",
-        space in " |  |\t|", millis in "0|[0+]?[1-9]{1,20}", end in "\n|\r\n|"
+        space in " |  |\t|", version in "2|02|1|3", [depth, millis] in ["0|[0+]?[1-9]{1,3}", "0|[0+]?[1-9]{1,20}"],
+        ephemeral in "true|false|no", [name, home, lib] in ["(.|%[0-9a-f]{2}|[!-~]){0,9}"; 3], end in "\n|\r\n|"
     ) {
         cookie::check(&bytes);
         let mut digits: String = bytes.map(|byte| format!("{byte:02x}")).concat();
-        cookie::check(format!("rendezvous start {digits}{space}{millis}{end}").as_bytes());
+        let tag = digits[..32].to_owned();
+        let order = |tag: &str, name: &str, digits: &str, end: &str| {
+            let head = format!("rendezvous start {version} {tag} {depth} {millis}{space}{ephemeral}");
+            cookie::check(format!("{head} {name} {home} {lib} {digits}{end}").as_bytes());
+            cookie::check(format!("rendezvous start 2 {tag} 1 80 true {name} /h%20 /l {digits}{end}").as_bytes());
+        };
+        order(&tag, &name, &digits, &end);
         digits.replace_range(at..=at, &other);
         cookie::check(digits.as_bytes());
-        cookie::check(format!("rendezvous start {digits} {millis}\n").as_bytes());
+        order(&tag, &name, &digits, "\n");
+        order(&digits[..digits.len().min(32)], "name", &digits, "\n");
     }
 
     #[test]
@@ -239,9 +247,17 @@ proptest! {
     }
 
     #[test]
-    fn an_order_and_a_ready_read_back(record in records(), millis in any::<u64>()) {
-        let order = Order { cookie: record.cookie.clone(), budget: Duration::from_millis(millis) };
-        prop_assert_eq!(Order::read(&order.line()), Some(order));
+    fn an_order_and_a_ready_read_back(
+        record in records(), (tag, depth, millis, ephemeral) in (any::<[u8; 16]>(), any::<u8>(), any::<u64>(), any::<bool>()),
+        [name, home, lib] in [vec(any::<u8>(), 0..300), vec(any::<u8>(), 0..300), vec(any::<u8>(), 1..300)],
+        has_lib in any::<bool>()
+    ) {
+        let [name, home, lib] = [&name, &home, &lib].map(|bytes| Text::of(bytes));
+        let (budget, lib, cookie) = (Duration::from_millis(millis), has_lib.then_some(lib), record.cookie.clone());
+        let order = Order { tag: Tag::new(tag), depth, budget, ephemeral, name, home, lib, cookie };
+        let mut line = String::new();
+        order.write(&mut line).unwrap();
+        prop_assert_eq!(Order::read(line.as_bytes()), Some(order));
         let ready = [Reply::READY.as_bytes(), &record.line()].concat();
         prop_assert_eq!(Reply::read(&ready), Some(Reply::Ready(record)));
     }

@@ -71,8 +71,9 @@ impl Child {
         surround(&mut command, service);
         command.args(&program.args).args(context.to_sequoia_args());
         command.stdin(Stdio::from(OwnedFd::from(listener))).stdout(errors.try_clone().map_err(local)?).stderr(errors);
-        let spawned = execute(&mut command, began + service.limits.start).await;
-        let process = spawned.map_err(|error| NoChild::of(program, service.directory(), error))?;
+        let directory = service.directory();
+        let spawn = || command.spawn().map_err(|error| NoChild::of(program, directory, error));
+        let process = execute(began + service.limits.start, spawn).await?;
         let pid = process.id();
         Ok(Child { process: reaper.take(process), pid, began, registered: false, introduction, exit, log_begin })
     }

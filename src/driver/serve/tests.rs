@@ -10,7 +10,7 @@ use crate::driver::net::dial;
 use crate::driver::os::process::Lines;
 use crate::peer::Peer;
 use crate::proto::handshake::Intent;
-use crate::proto::pipes::{Order, REGISTERED};
+use crate::proto::pipes::{REGISTERED, sample_order};
 use crate::stream::Stream;
 
 /// A bound in real time, for a test that fails.
@@ -42,8 +42,9 @@ fn a_started_server_welcomes_its_first_client_without_a_pause() {
     let (mut spawner, orders) = UnixStream::pair().unwrap();
     let (received, replies) = UnixStream::pair().unwrap();
     // All lines of the spawner. Without them, the watchdog would end this process.
-    let order = Order { cookie: Cookie::new([3; 32]), budget: LONG };
-    spawner.write_all(&[&order.line()[..], REGISTERED.as_bytes()].concat()).unwrap();
+    let mut lines = String::new();
+    sample_order(LONG).write(&mut lines).unwrap();
+    spawner.write_all((lines + REGISTERED).as_bytes()).unwrap();
     without_timers(async {
         let shutdown = Shutdown::new();
         let mut server = Server::new(&service, shutdown.clone(), Native::default());

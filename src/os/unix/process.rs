@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 pub(crate) use std::process::Child;
@@ -18,6 +18,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 pub(crate) use tokio::net::unix::pipe::Receiver as Replies;
 
 use crate::os::line_buffer::LineBuffer;
+use crate::proto::pipes::{ORDER_MAX, Order};
 
 /// The spawner's end of a child's standard input.
 ///
@@ -26,10 +27,14 @@ use crate::os::line_buffer::LineBuffer;
 pub(crate) struct Orders(UnixStream);
 
 impl Orders {
-    /// Creates the pair, and returns the spawner's end and the child's.
-    pub(crate) fn pair() -> io::Result<(Self, Stdio)> {
+    /// Creates the pair with this order in it, and returns the spawner's end and the child's.
+    pub(crate) fn with(order: &Order<'_>) -> io::Result<(Self, Stdio)> {
+        let mut line = LineBuffer::<ORDER_MAX>::new();
+        order.write(&mut line).map_err(|_| io::ErrorKind::InvalidFilename)?;
         let (ours, theirs) = UnixStream::pair()?;
-        Ok((Orders(ours), Stdio::from(OwnedFd::from(theirs))))
+        let orders = Orders(ours);
+        orders.send(line.bytes())?;
+        Ok((orders, Stdio::from(OwnedFd::from(theirs))))
     }
 
     /// Sends a line. It never waits, because the line fits into the pair's empty buffer.
@@ -76,6 +81,11 @@ pub(crate) fn this_program() -> Option<PathBuf> {
         Some(replaced) if !path.exists() => Some(OsStr::from_bytes(replaced).into()),
         _ => Some(path),
     }
+}
+
+/// Returns these bytes as a text of the system.
+pub(crate) fn os_string(bytes: Vec<u8>) -> OsString {
+    OsStringExt::from_vec(bytes)
 }
 
 /// Returns the value of an argument if it is `FLAG` or `FLAG=VALUE`. The value need not be text.
@@ -156,7 +166,7 @@ pub(crate) fn end_this_process() {
 /// Reads lines from a descriptor, with a deadline.
 pub(crate) struct Lines {
     input: OwnedFd,
-    buffer: LineBuffer,
+    buffer: LineBuffer<ORDER_MAX>,
 }
 
 impl Lines {

@@ -3,11 +3,35 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
 use super::file::FileId;
 use super::process::Lines;
+use crate::os::line_buffer::LineBuffer;
+use crate::proto::pipes::ORDER_MAX;
+
+/// Passes the bytes that wait at standard input to `read`, and leaves them there. There are none if standard input is no
+/// socket. `patience` is how long to wait for the first.
+pub(crate) fn peek<T>(patience: Duration, read: impl FnOnce(&[u8]) -> T) -> T {
+    let mut buffer = LineBuffer::<ORDER_MAX>::new();
+    let look = |buffer: &mut LineBuffer<ORDER_MAX>| {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        rustix::net::recv(io::stdin(), buffer.room(), flags).map(|(len, _)| len)
+    };
+    let len = match (look(&mut buffer), Timespec::try_from(patience)) {
+        (Err(Errno::AGAIN), Ok(timeout)) if !patience.is_zero() => {
+            let _ = rustix::event::poll(&mut [PollFd::new(&io::stdin(), PollFlags::IN)], Some(&timeout));
+            look(&mut buffer)
+        }
+        (looked, _) => looked,
+    };
+    buffer.filled(len.unwrap_or(0));
+    read(buffer.bytes())
+}
 
 /// Takes standard input and output from this process and returns them: from here on only the caller talks to the
 /// spawner. Standard input is empty then, and standard output goes to standard error.

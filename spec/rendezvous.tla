@@ -856,7 +856,8 @@ CannotReclaim(s) ==
     /\ sv' = [sv EXCEPT ![s].pc = "Unlock", ![s].then = "Serve"]
     /\ UNCHANGED <<cl, conn, point, life, port, from, stopped>>
 
-\* A server waited for the point lock until the drain deadline.
+\* A server waited for the point lock for as long as it may. A client that meets a drain longer than its own connect ends
+\* by its deadline, which is no fault of the protocol: NoSpuriousError is of runs in which no deadline is over.
 Overdue(s) ==
     /\ At(s, "Backoff")
     /\ Fault("deadline")

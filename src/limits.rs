@@ -6,9 +6,9 @@ use crate::error::{Error, Usage};
 
 /// The limits of a service. The defaults suit a helper of interactive programs.
 ///
-/// They depend on each other. [`Descriptor::limits`](crate::Descriptor::limits) checks that `start + patience < drain`,
-/// `drain + start + patience < connect`, `check ≤ 2 × patience`, that no limit but `idle` is zero, and that none is
-/// longer than a year.
+/// They depend on each other. The call that needs them checks that `start + patience < lock`,
+/// `lock + start + patience < connect`, `check ≤ 2 × patience`, that no limit but `drain` and `idle` is zero, and that
+/// none is longer than a year.
 ///
 /// Each side uses its own limits, so build the same descriptor in both: a client whose `connect` is shorter than the
 /// server's `drain` gives up on a server that is about to end. All times are measured by the monotonic clock.
@@ -36,8 +36,15 @@ pub struct Limits {
     pub check: Duration,
     /// How long a connection to the server may take to complete the handshake. 5 s.
     pub handshake: Duration,
-    /// How long a server that was asked to retire tries to get the point lock, and how long it then waits for its
-    /// clients. A client that asks it to retire waits for both. 10 s.
+    /// How long a server tries to get the point lock: to retire when it was asked to, or to restore its record. Then it
+    /// retires without withdrawing its record, or tries again at its next check. In a client, how long
+    /// [`end_unresponsive`](crate::Descriptor::end_unresponsive) waits for the end of a process that it killed. 10 s.
+    pub lock: Duration,
+    /// How long a server that retires waits for its clients. Zero: their sessions end at once, which gives the handler
+    /// `patience`. 10 s.
+    ///
+    /// A client that meets a server that drains waits for its end, up to its own `connect`. If `drain` is longer, a
+    /// connect may end with [`Error::Deadline`], whose holder is the server that drains.
     pub drain: Duration,
     /// How long the server stays without a client before it retires; `None`: for ever. An internal server ends with its
     /// last connection. 10 minutes.
@@ -61,6 +68,7 @@ impl Default for Limits {
             check: Duration::from_secs(2),
             // This is longer than any dial. A connection that takes longer is silent, or slow on purpose.
             handshake: Duration::from_secs(5),
+            lock: Duration::from_secs(10),
             drain: Duration::from_secs(10),
             idle: Some(Duration::from_secs(600)),
             // This is far more than arrive at once. Each costs a descriptor and some 2 KiB.
@@ -88,6 +96,7 @@ impl Limits {
             patience: self.patience / divisor,
             check: self.check / divisor,
             handshake: self.handshake / divisor,
+            lock: self.lock / divisor,
             drain: self.drain / divisor,
             idle: self.idle.map(|idle| idle / divisor),
             ..self
@@ -95,19 +104,19 @@ impl Limits {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let Limits { connect, start, patience, check, handshake, drain, idle, max_pending, max_clients } = *self;
-        let times = [connect, start, patience, check, handshake, drain];
+        let Limits { connect, start, patience, check, handshake, lock, drain, idle, max_pending, max_clients } = *self;
+        let times = [connect, start, patience, check, handshake, lock];
         if times.iter().any(Duration::is_zero) || max_pending == 0 || max_clients == Some(0) {
-            return Err(Error::Usage(Usage::Limits("no limit but `idle` may be zero")));
+            return Err(Error::Usage(Usage::Limits("no limit but `drain` and `idle` may be zero")));
         }
-        if times.iter().chain(&idle).any(|time| *time > YEAR) {
+        if times.iter().chain(&idle).chain([&drain]).any(|time| *time > YEAR) {
             return Err(Error::Usage(Usage::Limits(
                 "no limit may be longer than a year; with `idle` at `None` the server stays",
             )));
         }
         let broken = [
-            (start + patience >= drain, "start + patience < drain must hold"),
-            (drain + start + patience >= connect, "drain + start + patience < connect must hold"),
+            (start + patience >= lock, "start + patience < lock must hold"),
+            (lock + start + patience >= connect, "lock + start + patience < connect must hold"),
             (check > 2 * patience, "check ≤ 2 × patience must hold"),
         ];
         match broken.iter().find(|(broken, _)| *broken) {
@@ -129,8 +138,21 @@ mod tests {
 
     #[test]
     fn inconsistent_limits_are_refused_with_the_rule_they_break() {
-        let text = Limits { drain: Duration::from_secs(9), ..Limits::default() }.check().unwrap_err().to_string();
-        assert!(text.contains("start + patience < drain"), "{text}");
+        for (limits, rule) in [
+            (Limits { lock: Duration::from_secs(9), ..Limits::default() }, "start + patience < lock"),
+            (Limits { lock: Duration::from_secs(21), ..Limits::default() }, "lock + start + patience < connect"),
+            (Limits { check: Duration::from_secs(4), ..Limits::default() }, "check ≤ 2 × patience"),
+        ] {
+            let text = limits.check().unwrap_err().to_string();
+            assert!(text.contains(rule), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_drain_may_last_from_nothing_to_a_year() {
+        for drain in [Duration::ZERO, Duration::from_secs(60), YEAR] {
+            Limits { drain, ..Limits::default() }.check().unwrap();
+        }
     }
 
     #[test]
@@ -138,7 +160,9 @@ mod tests {
         for (limits, rule) in [
             (Limits { idle: Some(Duration::MAX), ..Limits::default() }, "longer than a year"),
             (Limits { connect: Duration::MAX, start: Duration::MAX, ..Limits::default() }, "longer than a year"),
+            (Limits { drain: Duration::MAX, ..Limits::default() }, "longer than a year"),
             (Limits { handshake: Duration::ZERO, ..Limits::default() }, "zero"),
+            (Limits { lock: Duration::ZERO, ..Limits::default() }, "zero"),
             (Limits { max_pending: 0, ..Limits::default() }, "zero"),
         ] {
             let text = limits.check().unwrap_err().to_string();

@@ -29,11 +29,11 @@ use crate::suspicion::Suspicion;
 
 /// Kills the server of the record, if it holds its lifetime lock, does not answer, and makes no progress.
 pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, Error> {
-    let Limits { connect, patience, drain, .. } = service.limits;
+    let Limits { connect, patience, lock, .. } = service.limits;
     let began = Instant::now();
     let mut pause = Pause::default();
     let mut seen = Seen::default();
-    let mut step = Step::new(Times { connect, patience, drain });
+    let mut step = Step::new(Times { connect, patience, lock });
     loop {
         if !step.holds_lock() {
             seen.point = None;

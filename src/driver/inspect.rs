@@ -127,7 +127,7 @@ pub(crate) async fn retire(service: &Service) -> Result<Retirement, Error> {
     match connect::ask_to_retire(service).await? {
         Some(Welcomed { welcome, mut stream, .. }) => {
             let limits = &service.limits;
-            let longest = retire::longest_wait(limits.drain, limits.patience);
+            let longest = retire::longest_wait(limits.lock, limits.drain, limits.patience);
             match timeout(longest, stream.read(&mut [0])).await {
                 Ok(_) => Ok(Retirement::Exited { pid: Pid::new(welcome.pid) }),
                 Err(_) => Err(still_there(longest)),

@@ -202,7 +202,7 @@ impl<'a, E: Effects> Server<'a, E> {
                 }
                 Step::Backoff(s) => {
                     let (requested, gone) = (self.shutdown.at(), self.effects.is_gone(self.service));
-                    if self.tries.are_over(requested, gone, self.service.limits.drain, now()) {
+                    if self.tries.are_over(requested, gone, self.service.limits.lock, now()) {
                         s.overdue()
                     } else {
                         sleep(jitter()?).await;

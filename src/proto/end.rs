@@ -36,7 +36,7 @@ pub struct Times {
     /// The minimal time between two looks at a silent server.
     pub patience: Duration,
     /// How long the machine waits for the lifetime lock of a server that was killed.
-    pub drain: Duration,
+    pub lock: Duration,
 }
 
 /// The meaning of a look at the point.
@@ -224,9 +224,7 @@ impl Watch {
     pub fn saw(self, glance: Glance, elapsed: Duration) -> Step {
         let Watch { times, mut silent, failure, began } = self;
         match silent.watched(failure, glance) {
-            Verdict::End(sign) => {
-                Step::Owner(Owner { hung: Hung { pid: silent.record.pid, sign, drain: times.drain } })
-            }
+            Verdict::End(sign) => Step::Owner(Owner { hung: Hung { pid: silent.record.pid, sign, lock: times.lock } }),
             Verdict::Spare(spared) => Step::Done(Done::Spared(spared)),
             Verdict::LookAgain if elapsed < times.connect => {
                 Step::Rest(Rest { until: began.saturating_add(times.patience), times, silent })
@@ -261,7 +259,7 @@ impl Rest {
 struct Hung {
     pid: u32,
     sign: Sign,
-    drain: Duration,
+    lock: Duration,
 }
 
 /// Check whether another process than the opened one holds the lifetime lock. Processes in different PID namespaces may
@@ -321,12 +319,12 @@ pub struct Probe {
 impl Probe {
     /// The result of the probe.
     pub fn answered(self, lifetime: Lifetime, elapsed: Duration) -> Step {
-        let Hung { pid, sign, drain } = self.hung;
+        let Hung { pid, sign, lock } = self.hung;
         let waited = elapsed.saturating_sub(self.killed);
         match lifetime {
             Lifetime::Free | Lifetime::Absent => Step::Done(Done::Ended { pid, sign }),
             Lifetime::CannotTell => Step::Done(Done::Trouble),
-            Lifetime::Held if waited < drain => Step::Backoff(Backoff { next: After::Probe(self) }),
+            Lifetime::Held if waited < lock => Step::Backoff(Backoff { next: After::Probe(self) }),
             Lifetime::Held => Step::Done(Done::StillHeld(waited)),
         }
     }

@@ -23,10 +23,10 @@ pub const fn is_no_server(point: Presence, life: Presence) -> bool {
 
 /// Returns how long a client waits for the exit of a server that it asked to retire.
 ///
-/// The server tries to take the point lock until its drain deadline, and then drains for the same time again. Each of
-/// the two may be late by the patience for one message.
-pub const fn longest_wait(drain: Duration, patience: Duration) -> Duration {
-    drain.saturating_add(patience).saturating_mul(2)
+/// The server tries to take the point lock for `lock`, and then drains for `drain`. Each of the two may be late by the
+/// patience for one message.
+pub const fn longest_wait(lock: Duration, drain: Duration, patience: Duration) -> Duration {
+    lock.saturating_add(drain).saturating_add(patience.saturating_mul(2))
 }
 
 #[cfg(test)]
@@ -45,9 +45,11 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_for_an_exit_is_two_drains_and_does_not_overflow() {
-        let (drain, patience) = (Duration::from_secs(10), Duration::from_secs(2));
-        assert_eq!(longest_wait(drain, patience), Duration::from_secs(24));
-        assert_eq!(longest_wait(Duration::MAX, patience), Duration::MAX);
+    fn the_wait_for_an_exit_covers_lock_and_drain_and_does_not_overflow() {
+        let s = Duration::from_secs;
+        assert_eq!(longest_wait(s(10), s(60), s(2)), s(74));
+        assert_eq!(longest_wait(s(10), s(0), s(2)), s(14));
+        assert_eq!(longest_wait(Duration::MAX, s(10), s(2)), Duration::MAX);
+        assert_eq!(longest_wait(s(10), Duration::MAX, s(2)), Duration::MAX);
     }
 }

@@ -274,6 +274,7 @@ async fn serve(args: &[String]) {
     }
     let mut limits = limits_by(args);
     limits.idle = argument(args, "idle=").map(Duration::from_millis).or(limits.idle);
+    limits.drain = argument(args, "drain=").map_or(limits.drain, Duration::from_millis);
     limits.check = argument(args, "check=").map_or(limits.check, Duration::from_millis);
     limits.max_pending = argument(args, "max_pending=").map_or(limits.max_pending, |max_pending| max_pending as usize);
     limits.max_clients = argument(args, "clients=").map(|clients| clients as usize);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use rendezvous_ipc::{Limits, Origin, Reason, Retirement};
+use rendezvous_ipc::{Error, Holder, Limits, Origin, Reason, Retirement};
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
@@ -20,7 +20,50 @@ crate::trials![
     a_retire_of_a_started_server_returns_only_when_its_process_ends,
     a_serve_that_is_dropped_while_it_serves_retires_in_the_background,
     a_session_that_waits_for_the_retirement_says_goodbye,
+    a_server_without_a_drain_ends_its_sessions_at_once,
+    a_connect_that_meets_a_drain_longer_than_itself_names_the_server,
 ];
+
+fn a_server_without_a_drain_ends_its_sessions_at_once() {
+    let mut home = Home::new();
+    home.limits = Limits::default();
+    home.server = &["@serve", "whole", "drain=0"];
+    let begun = Instant::now();
+    runtime().block_on(async {
+        let mut stays = connected(&home.service()).await.into_stream();
+        assert_eq!(ask(&mut stays, COUNT).await.unwrap(), 1);
+        home.service().retire().await.unwrap();
+        let mut rest = Vec::new();
+        let ended = timeout(LONG, stays.read_to_end(&mut rest)).await.expect("the session has ended");
+        assert!(ended.is_err() || rest.is_empty(), "{rest:?}");
+    });
+    home.wait_for_all_exits();
+    assert!(begun.elapsed() < home.limits.drain, "{:?}", begun.elapsed());
+}
+
+fn a_connect_that_meets_a_drain_longer_than_itself_names_the_server() {
+    let mut home = Home::new();
+    home.server = &["@serve", "drain=3600000"];
+    runtime().block_on(async {
+        let connection = connected(&home.service()).await;
+        let pid = connection.outcome().pid();
+        let mut stays = connection.into_stream();
+        signal(pid, Signal::TERM);
+        let error = loop {
+            match home.service().connect().await {
+                Ok(_) => continue,
+                Err(error) => break error,
+            }
+        };
+        assert!(
+            matches!(error, Error::Deadline { holder: Some(Holder::Lifetime(holder)), .. } if holder.get() == pid),
+            "{error}"
+        );
+        assert_eq!(ask(&mut stays, COUNT).await.unwrap(), 1, "it drains");
+        drop(stays);
+    });
+    home.wait_for_all_exits();
+}
 
 fn a_session_that_waits_for_the_retirement_says_goodbye() {
     for (by_signal, goodbye) in [(false, "its retirement was requested"), (true, "it received a signal")] {

@@ -103,9 +103,9 @@ async fn beside<T>(world: &Rc<World>, test: impl AsyncFnOnce(&Arc<Admission>, &S
     (done.0, done.1, test)
 }
 
-/// The limits of these tests: a check every 2 s, a drain of 10 s, and no idle period.
+/// The limits of these tests: a check every 2 s, 10 s for the point lock, a drain of 20 s, and no idle period.
 fn limits() -> Limits {
-    Limits { idle: None, ..Limits::default() }
+    Limits { idle: None, drain: Duration::from_secs(20), ..Limits::default() }
 }
 
 async fn seconds(seconds: u64) {
@@ -345,10 +345,10 @@ async fn a_busy_point_ends_a_restore_ten_seconds_after_its_first_try() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_lasts_until_the_last_client_a_second_signal_or_ten_seconds() {
+async fn a_drain_lasts_until_the_last_client_a_second_signal_or_its_limit() {
     // The lifetime lock stays with the process if the client's stream is still in use then.
     for (leaves_at, second_signal_at, ends_at, lock) in
-        [(4, 8, 4, "release"), (8, 4, 4, "leave"), (30, 30, 11, "leave")]
+        [(4, 8, 4, "release"), (8, 4, 4, "leave"), (30, 30, 21, "leave")]
     {
         let world = World::new(limits());
         let (done, at, ()) = beside(&world, async |admission, shutdown| {
@@ -470,7 +470,7 @@ async fn the_lifetime_lock_is_released_after_the_handler_has_ended() {
 #[tokio::test]
 async fn the_lifetime_lock_stays_while_code_of_the_handler_runs() {
     // The handler has the rest of the drain, or else the server's patience.
-    for (served, given_up_at) in [(true, 10), (false, 1)] {
+    for (served, given_up_at) in [(true, 20), (false, 1)] {
         let world = World::new(limits());
         let mut blocks = None;
         with_handler(&world, served, |end| {

@@ -14,7 +14,7 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-const TIMES: Times = Times { connect: secs(30), patience: secs(2), drain: secs(10) };
+const TIMES: Times = Times { connect: secs(30), patience: secs(2), lock: secs(10) };
 const FAILURES: [DialFailure; 5] =
     [DialFailure::TimedOut, DialFailure::Refused, DialFailure::NotWritable, DialFailure::Closed, DialFailure::Impostor];
 const KNOWN: [Option<bool>; 3] = [None, Some(false), Some(true)];
@@ -135,11 +135,11 @@ fn a_server_that_hangs_is_killed_and_its_lock_waited_for() {
     assert_eq!(probe.clone().answered(Lifetime::Free, killed), ended);
     assert_eq!(probe.clone().answered(Lifetime::Absent, secs(500)), ended);
     assert_eq!(probe.clone().answered(Lifetime::CannotTell, killed), Step::Done(Done::Trouble));
-    let backoff = probe.clone().answered(Lifetime::Held, killed + TIMES.drain - Duration::from_nanos(1));
+    let backoff = probe.clone().answered(Lifetime::Held, killed + TIMES.lock - Duration::from_nanos(1));
     assert!(backoff.holds_lock(), "the held lock is not a successor's");
     assert_eq!(at!(backoff, Backoff).over(secs(6)), Step::Probe(probe.clone()));
-    let late = probe.answered(Lifetime::Held, killed + TIMES.drain);
-    assert_eq!(late, Step::Done(Done::StillHeld(TIMES.drain)), "counted from the kill");
+    let late = probe.answered(Lifetime::Held, killed + TIMES.lock);
+    assert_eq!(late, Step::Done(Done::StillHeld(TIMES.lock)), "counted from the kill");
     assert_eq!(owner.held_by_another(), Step::Done(Done::Unidentified));
 }
 
@@ -295,7 +295,7 @@ fn answers(step: &Step, account: &Account, looks: &[inspect::Done]) -> Vec<(Step
         Step::Kill(s) => vec![same(s.killed(secs(0)))],
         Step::Probe(s) => LIFETIMES
             .iter()
-            .flat_map(|lifetime| [secs(0), TIMES.drain].map(|now| same(s.clone().answered(*lifetime, now))))
+            .flat_map(|lifetime| [secs(0), TIMES.lock].map(|now| same(s.clone().answered(*lifetime, now))))
             .collect(),
         Step::Backoff(s) => vec![same(s.over(secs(0)))],
         Step::Done(_) => Vec::new(),

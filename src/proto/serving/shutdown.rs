@@ -99,11 +99,11 @@ impl Tries {
         }
     }
 
-    /// Returns whether *Backoff* gives up: the home is gone, so there is nothing to lock or to withdraw; or `drain` has
+    /// Returns whether *Backoff* gives up: the home is gone, so there is nothing to lock or to withdraw; or `lock` has
     /// passed since the request to retire, or since the first try if there was no request.
-    pub fn are_over(&self, requested: Option<Duration>, home_is_gone: bool, drain: Duration, now: Duration) -> bool {
+    pub fn are_over(&self, requested: Option<Duration>, home_is_gone: bool, lock: Duration, now: Duration) -> bool {
         let began = requested.or(self.since).unwrap_or(now);
-        home_is_gone || now >= began.saturating_add(drain)
+        home_is_gone || now >= began.saturating_add(lock)
     }
 }
 

@@ -7,8 +7,7 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use crate::error::{Error, Usage};
@@ -17,8 +16,8 @@ use crate::proto::pipes::{Serves, Start, VARIABLE, Waiting};
 
 /// What this process found when it looked first.
 static FOUND: LazyLock<Found> = LazyLock::new(|| look(Duration::ZERO));
-/// Whether this process, started as a server, has begun to serve.
-static SERVES: AtomicBool = AtomicBool::new(false);
+/// The point that this process, started as a server, has begun to serve.
+static SERVES: OnceLock<PathBuf> = OnceLock::new();
 
 struct Found {
     start: Start,
@@ -117,13 +116,18 @@ pub(crate) fn depth_below(point: &Path) -> Result<u8, Error> {
 
 /// Returns whether this process, started as a server, has begun to serve.
 pub(crate) fn serves() -> bool {
-    SERVES.load(Ordering::Relaxed)
+    SERVES.get().is_some()
+}
+
+/// Returns an error if this process, started as a server, has begun to serve. `point` is what it is to serve, too.
+pub(crate) fn check_serves_nothing(point: &Path) -> Result<(), Error> {
+    match SERVES.get() {
+        None => Ok(()),
+        Some(serves) => Err(Error::Usage(Usage::ServesAlready { serves: serves.to_owned(), too: point.to_owned() })),
+    }
 }
 
 /// Marks that this process, started as a server, begins to serve. It can do so once.
-pub(crate) fn begin_to_serve() -> Result<(), Error> {
-    match SERVES.swap(true, Ordering::Relaxed) {
-        false => Ok(()),
-        true => Err(Error::Usage(Usage::ServesAlready)),
-    }
+pub(crate) fn begin_to_serve(point: &Path) -> Result<(), Error> {
+    SERVES.set(point.to_owned()).or_else(|_| check_serves_nothing(point))
 }

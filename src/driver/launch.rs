@@ -5,7 +5,6 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use super::handlers::Handler;
 use super::os::{process, progress, reexec, signals, stdio};
 use super::serve::failed;
 use super::shutdown::Shutdown;
@@ -14,38 +13,16 @@ use super::{handlers, supervise};
 use crate::context;
 use crate::context::Started;
 use crate::error::{Error, Usage};
+use crate::handler::Factory;
 use crate::service::Service;
 use crate::stage::Stage;
 use crate::start;
 
-/// A server on a thread of its own. Dropping it requests the retirement.
-pub(super) struct Launched {
-    shutdown: Shutdown,
-    ended: oneshot::Receiver<Result<(), Error>>,
-}
-
-impl Launched {
-    /// Requests that the server retire.
-    pub(super) fn retire(&self) {
-        self.shutdown.request();
-    }
-
-    /// Waits until the server has retired. It must not be called again then.
-    pub(super) async fn ended(&mut self) -> Result<(), Error> {
-        (&mut self.ended).await.unwrap_or_else(|_| Err(Error::missing("the server's thread")))
-    }
-}
-
-impl Drop for Launched {
-    fn drop(&mut self) {
-        self.retire();
-    }
-}
-
-/// Launches a server. `by` is how clients of its dialect start a server; `run` serves.
-pub(super) fn launch<R>(service: Service, handler: Handler, by: Started, run: R) -> Result<Launched, Error>
+/// Serves on a thread of its own until the server has retired. `by` is how clients of its dialect start a server;
+/// `run` serves.
+pub(super) async fn launch<R>(service: Service, factory: Factory, by: Started, run: R) -> Result<(), Error>
 where
-    R: AsyncFnOnce(&Service, Handler, Shutdown) -> Result<(), Error> + Send + 'static,
+    R: AsyncFnOnce(&Service, Factory, Shutdown) -> Result<(), Error> + Send + 'static,
 {
     if process::was_given_sockets() {
         return Err(Error::Usage(Usage::SocketActivation));
@@ -57,7 +34,7 @@ where
         return Err(Error::Usage(Usage::ContextWithoutArguments));
     }
     if spawned {
-        start::begin_to_serve()?;
+        start::begin_to_serve(&service.point)?;
         signals::block_only_timers();
         process::raise_descriptors();
         if let Err(error) = reexec::close_inherited() {
@@ -69,9 +46,9 @@ where
     }
     let shutdown = Shutdown::new();
     let (send_ended, ended) = oneshot::channel();
-    let launched = Launched { shutdown: shutdown.clone(), ended };
+    let stop = StopOnDrop(shutdown.clone());
     let body = move || match handlers::local_runtime() {
-        Ok(runtime) => runtime.block_on(run(&service, handler, shutdown)),
+        Ok(runtime) => runtime.block_on(run(&service, factory, shutdown)),
         Err(error) => Err(Error::System { stage: Stage::Watch, source: error }),
     };
     thread::Builder::new()
@@ -81,15 +58,15 @@ where
             let _ = send_ended.send(result.unwrap_or_else(|dead| supervise::end(dead, spawned)));
         })
         .map_err(Error::system(Stage::Watch))?;
-    Ok(launched)
+    let ended = ended.await;
+    drop(stop);
+    ended.unwrap_or_else(|_| Err(Error::missing("the server's thread")))
 }
 
 /// Returns the service in the context that the spawner has ordered, or as it is where there is no spawner. If this
 /// process may not serve the service, the spawner is told.
 fn ordered(service: Service) -> Result<Service, Error> {
-    if start::serves() {
-        return Err(Error::Usage(Usage::ServesAlready));
-    }
+    start::check_serves_nothing(&service.point)?;
     match start::order_of(&service.point, service.limits.patience) {
         Ok(None) => Ok(service),
         Ok(Some(order)) => {
@@ -103,5 +80,14 @@ fn ordered(service: Service) -> Result<Service, Error> {
             }
             Err(Error::Usage(usage))
         }
+    }
+}
+
+/// Requests the retirement of a server when its `serve` is dropped.
+struct StopOnDrop(Shutdown);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.request();
     }
 }

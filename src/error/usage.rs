@@ -54,8 +54,13 @@ pub enum Usage {
     VariableMissing,
     /// A process was started as a server, and something took its order from standard input before `serve`.
     OrderTaken,
-    /// A process that was started to serve one service tries to serve again.
-    ServesAlready,
+    /// A process that was started to serve one service tries to serve again, or to serve another one, too.
+    ServesAlready {
+        /// The point that it serves.
+        serves: PathBuf,
+        /// The point that it tries to serve.
+        too: PathBuf,
+    },
     /// A process that was started as a server of one dialect serves in the other.
     StartedForOtherDialect,
     /// This flag of the dialect of sequoia was given by hand. Needs the feature `sequoia`.
@@ -141,7 +146,14 @@ impl fmt::Display for Usage {
                 "something has read the order of the client that started this process: read nothing from standard \
                  input before `serve`"
             }
-            Usage::ServesAlready => "this process was started to serve one service, and does so already",
+            Usage::ServesAlready { serves, too } => {
+                let (serves, too) = (serves.display(), too.display());
+                return write!(
+                    f,
+                    "this process was started for {serves}, serves it, and may not serve {too}, too: only a process that is \
+                     started by hand serves several"
+                );
+            }
             Usage::StartedForOtherDialect => "this process was started for a service of the other dialect",
             #[cfg(feature = "sequoia")]
             Usage::StartedByHand(flag) => {

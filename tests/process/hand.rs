@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rendezvous_ipc::{Origin, Status};
+use rendezvous_ipc::{Error, Origin, Status};
 use rustix::process::Signal;
 
 use crate::home::Named as _;
@@ -28,6 +28,7 @@ crate::trials![
     a_server_that_is_given_a_socket_says_why_it_takes_none,
     a_service_manager_may_accept_clients_that_a_bridge_connects,
     a_process_serves_two_services_by_hand,
+    a_started_process_serves_no_second_service_and_names_both,
 ];
 
 fn a_server_started_by_hand_registers_itself_and_is_joined() {
@@ -192,4 +193,33 @@ fn a_process_serves_two_services_by_hand() {
     assert_eq!((outcome.origin, count), (Origin::Joined, 2), "the other serves on");
     runtime().block_on(other.retire()).unwrap();
     assert!(server.wait().unwrap().success());
+}
+
+fn a_started_process_serves_no_second_service_and_names_both() {
+    let home = Home::new();
+    let by = |args: &[&str]| home.service_by(&[&["@serve"], args].concat());
+    // The home of the second is that of its own context, which no client has ordered.
+    let [ours, theirs] = ["count", "other"].map(|name| home.path().join(name).display().to_string());
+    // Started for the one that it serves first.
+    assert_eq!(home.try_count(&by(&["also=other"])).unwrap().1, 1, "the one that was ordered is served");
+    let log = home.path().join("count.log");
+    let names_both = |text: &str| {
+        let text = text.split_once(&format!("started for {ours}, serves it, and may not serve "));
+        text.is_some_and(|(_, second)| second.split_once("/other, too: ").is_some())
+    };
+    eventually("the other is refused", || names_both(&fs::read_to_string(&log).unwrap()));
+    // Started for the other one, beside a server of the first and without one.
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let error = home.fail(&by(&["name=other", "also=other", "first=count"]));
+        let text = format!("{error:#}");
+        assert!(
+            matches!(error, Error::Start(_)) && text.contains(&format!("started for {theirs} and serves ")),
+            "{text}"
+        );
+        assert!(text.contains("/count: serve what is ordered"), "{text}");
+        assert!(begun.elapsed() < home.limits.start, "at once: {:?}", begun.elapsed());
+        runtime().block_on(home.service().retire()).unwrap();
+    }
+    home.wait_for_all_exits();
 }

@@ -18,7 +18,6 @@ mod hand;
 mod home;
 mod inherited;
 mod join;
-mod listener;
 mod locks;
 mod log;
 mod memory;
@@ -64,7 +63,6 @@ fn main() {
         hand::trials,
         inherited::trials,
         join::trials,
-        listener::trials,
         locks::trials,
         namespaces::trials,
         log::trials,

@@ -9,8 +9,6 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -285,28 +283,21 @@ async fn serve(args: &[String]) {
     if context.is_spawned() {
         rendezvous_ipc::log_to_stderr();
     }
-    let own = service(&context, limits, &args);
+    let named = |key| {
+        let name = args.iter().find_map(|arg| arg.strip_prefix(key))?;
+        Some(service(&context, limits, &[&[&*format!("name={name}")], &args[..]].concat()))
+    };
+    let own = named("first=").unwrap_or_else(|| service(&context, limits, &args));
     // A second service in the same process.
-    let also = args.iter().find_map(|arg| arg.strip_prefix("also="));
-    let also = also.map(|name| service(&context, limits, &[&[&*format!("name={name}")], &args[..]].concat()));
     let also = async {
-        match also {
-            Some(also) => also.serve().await,
-            None => Ok(()),
-        }
-    };
-    let own = async {
-        match () {
-            () if args.contains(&"binds") => accept(&own).await,
-            () if args.contains(&"gives-up") => give_up(&own).await,
-            () => own.serve().await,
-        }
-    };
-    for result in <[_; 2]>::from(tokio::join!(own, also)) {
-        if let Err(error) = result {
+        let Some(also) = named("also=") else { return };
+        if let Err(error) = also.serve().await {
             eprintln!("{error:#}");
-            std::process::exit(1);
         }
+    };
+    if let (Err(error), ()) = tokio::join!(own.serve(), also) {
+        eprintln!("{error:#}");
+        std::process::exit(1);
     }
     if args.contains(&"again") {
         let again = service(&context, limits, &args).serve().await.unwrap_err();
@@ -316,30 +307,6 @@ async fn serve(args: &[String]) {
         eprintln!("served");
         park();
     }
-}
-
-/// Ends a listener before it has accepted a client.
-async fn give_up(service: &Descriptor) -> Result<(), Error> {
-    service.bind().await?.drained().await
-}
-
-/// Serves as a listener, on the runtime of this program.
-async fn accept(service: &Descriptor) -> Result<(), Error> {
-    let mut listener = service.bind().await?;
-    let (server, count) = (listener.server().clone(), Arc::new(AtomicU64::new(0)));
-    while let Some((_peer, mut stream)) = listener.accept().await {
-        let (server, count) = (server.clone(), count.clone());
-        tokio::spawn(async move {
-            while let Ok(request) = stream.read_u8().await {
-                if request == RETIRE {
-                    server.retire();
-                }
-                stream.write_u64(count.fetch_add(1, Ordering::SeqCst) + 1).await?;
-            }
-            Ok::<_, std::io::Error>(())
-        });
-    }
-    listener.drained().await
 }
 
 /// The server's command line, from the arguments of a client.

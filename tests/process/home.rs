@@ -156,6 +156,14 @@ impl Home {
         eventually("no process is left", || self.processes().is_empty());
     }
 
+    /// Ends all processes of this home by a signal, and waits until they hold no file any more. A process that exits has no
+    /// command line before it closes its files.
+    pub fn end_all(&self, by: Signal) {
+        let processes = self.processes();
+        processes.iter().for_each(|pid| signal(*pid, by));
+        eventually("no process holds a file", || processes.iter().all(|pid| has_closed_its_files(*pid)));
+    }
+
     pub fn retire(&self) {
         runtime().block_on(self.service().retire()).unwrap();
         self.wait_for_all_exits();
@@ -193,6 +201,13 @@ pub fn processes(home: &Path) -> Vec<u32> {
         (has(&|arg| arg == path) || has(&|arg| arg.starts_with(b"@")) && is_in_it()).then_some(pid)
     });
     processes.collect()
+}
+
+/// Whether a process is gone, or a zombie whose last thread has exited.
+fn has_closed_its_files(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    let state = fs::read_to_string(format!("/proc/{pid}/stat"));
+    state.is_err() || threads <= 1 && state.is_ok_and(|stat| stat.contains(") Z "))
 }
 
 pub fn runtime() -> tokio::runtime::Runtime {

@@ -58,10 +58,6 @@ fn every_lock_is_taken_in_a_way_that_works_on_nfs() {
             let stdout = printed(&output(command(part)));
             assert!(stdout.starts_with(expected), "{dialect:?}, {part}: {stdout:?} instead of {expected:?}");
         };
-        let end_all = |by| {
-            home.processes().into_iter().for_each(|server| signal(server, by));
-            home.wait_for_all_exits();
-        };
         expect("@look", "nothing there");
         expect("@client", "started an external server");
         expect("@client", "joined an external server");
@@ -71,13 +67,13 @@ fn every_lock_is_taken_in_a_way_that_works_on_nfs() {
             home.processes().into_iter().for_each(stop);
             expect("@end", "ended: pid");
         }
-        end_all(Signal::KILL);
+        home.end_all(Signal::KILL);
         if dialect.is_none() {
             // In the dialect, a dead server cannot be distinguished from another process that has its port.
             expect("@look", "gone");
         }
         expect("@client", "started an external server");
-        end_all(Signal::TERM);
+        home.end_all(Signal::TERM);
         expect("@look", "nothing there");
         // By hand.
         let mut by_hand = home.command(&[&["@serve"], dialect.map(|_| "sequoia").as_slice()].concat());

@@ -267,7 +267,8 @@ impl Descriptor {
     /// ```
     ///
     /// `build` is called again if a program starts another internal server after the first, so what it captures stays
-    /// in it. A clone of a captured `Arc`, or what `build` itself creates, can be moved into the sessions.
+    /// in it. A clone of a captured `Arc`, or what `build` itself creates, can be moved into the sessions. For sessions
+    /// on a runtime of the program's own there is [`bind`](Descriptor::bind).
     #[must_use]
     pub fn stream_handler<B, S, R>(mut self, build: B) -> Self
     where
@@ -512,7 +513,7 @@ impl Descriptor {
     }
 
     /// Returns the service, if its limits are consistent.
-    fn service(&self) -> Result<&Service, Error> {
+    pub(crate) fn service(&self) -> Result<&Service, Error> {
         self.service.limits.check()?;
         Ok(&self.service)
     }

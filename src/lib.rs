@@ -38,6 +38,8 @@ mod json;
 #[cfg(feature = "tokio")]
 mod limits;
 #[cfg(feature = "tokio")]
+mod listener;
+#[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub mod manual;
 #[cfg(feature = "tokio")]
@@ -97,6 +99,7 @@ pub use self::{
     handler::{KeepAlive, ServerHandle, SessionResult},
     join::Join,
     limits::Limits,
+    listener::Listener,
     outcome::{Failed, Origin, Outcome, Reason},
     peer::Peer,
     pid::Pid,

@@ -64,7 +64,7 @@ pub struct Stream {
 #[derive(Default)]
 pub(crate) struct Keeps {
     /// Keeps the client counted. Its session has the other clone.
-    pub(crate) _counted: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) counted: Option<Arc<dyn Any + Send + Sync>>,
     /// The lease of an internal server. Dropping it ends this use of the server.
     pub(crate) lease: Option<Box<dyn Any + Send + Sync>>,
     pub(crate) _context: Option<Arc<Ephemeral>>,
@@ -83,6 +83,11 @@ impl Stream {
     /// Those of the system.
     pub fn into_blocking(self) -> io::Result<BlockingStream> {
         Ok(BlockingStream::new(self.socket.into_blocking()?, self.keeps))
+    }
+
+    /// Returns what keeps the client of this stream counted.
+    pub(crate) fn counted(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.keeps.counted.clone()
     }
 
     /// Returns the socket, and the values that must live as long as it is used.

@@ -3,7 +3,6 @@
 //! It is apart from the thread that accepts and shakes hands, so that a handler that blocks holds up no
 //! handshake. A session that panics ends alone.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -51,40 +50,92 @@ pub(super) struct Session {
     pub(super) place: OwnedSemaphorePermit,
 }
 
-/// The thread of the handlers.
+impl Session {
+    /// Returns the client and its stream, for this thread's runtime. The client is counted and keeps its place while
+    /// the stream lives.
+    pub(super) fn open(self) -> std::io::Result<(Peer, Stream)> {
+        let counted = Arc::new((self.counted, self.place));
+        let keeps = Keeps { counted: Some(counted), ..Keeps::default() };
+        Ok((self.peer, Stream::new(self.stream.take()?, keeps)))
+    }
+}
+
+/// What handles the clients of a server.
+pub(super) enum Handler {
+    /// It builds a handler, on a thread of its own.
+    Factory(Factory),
+    /// The accept loop of the program, until the server has taken this.
+    Listener(Option<Handlers>),
+}
+
+impl Handler {
+    /// Starts it. It handles clients later, so that the server can prepare other things meanwhile.
+    pub(super) fn start(&mut self) -> Result<Handlers, Error> {
+        match self {
+            Handler::Factory(factory) => Handlers::start(factory.clone()),
+            Handler::Listener(handlers) => handlers.take().ok_or_else(|| Error::missing("the listener")),
+        }
+    }
+}
+
+/// The handlers, as their server sees them.
 pub(super) struct Handlers {
-    begin: Option<oneshot::Sender<(Factory, ServerHandle)>>,
+    begin: Option<oneshot::Sender<ServerHandle>>,
     sessions: mpsc::Sender<Session>,
     built: oneshot::Receiver<Result<(), Error>>,
     quit: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
+    /// Whether they are the accept loop of the program.
+    is_listener: bool,
+}
+
+/// The server, as its handlers see it: a thread, or the accept loop of the program.
+pub(super) struct Clients {
+    pub(super) begun: oneshot::Receiver<ServerHandle>,
+    pub(super) built: oneshot::Sender<Result<(), Error>>,
+    pub(super) waiting: mpsc::Receiver<Session>,
+    pub(super) quitting: oneshot::Receiver<()>,
+    /// Dropped when no code of the handler runs any more.
+    pub(super) runs: oneshot::Sender<()>,
 }
 
 impl Handlers {
-    /// Starts the thread. It builds a handler later, so that the server can prepare other things meanwhile.
-    pub(super) fn start() -> Result<Self, Error> {
+    /// Returns the handlers of a listener, with the listener's side.
+    pub(super) fn of_listener() -> (Self, Clients) {
+        Handlers::new(true)
+    }
+
+    fn new(is_listener: bool) -> (Self, Clients) {
         let (begin, begun) = oneshot::channel();
         let (sessions, waiting) = mpsc::channel(WAITING);
         let (quit, quitting) = oneshot::channel();
         let (send_built, built) = oneshot::channel();
-        let (send_ended, ended) = oneshot::channel();
+        let (runs, ended) = oneshot::channel();
+        let handlers = Handlers { begin: Some(begin), sessions, built, quit, ended, is_listener };
+        (handlers, Clients { begun, built: send_built, waiting, quitting, runs })
+    }
+
+    /// Starts the thread of the handlers.
+    pub(super) fn start(factory: Factory) -> Result<Self, Error> {
+        let (handlers, clients) = Handlers::new(false);
+        let Clients { begun, built, waiting, quitting, runs, .. } = clients;
         let body = move || {
             // Dropped at the very end, by a panic, too: all sessions are over by then, and the handler is dropped.
-            let _send_ended: oneshot::Sender<()> = send_ended;
+            let _runs: oneshot::Sender<()> = runs;
             match local_runtime() {
-                Ok(runtime) => runtime.block_on(run(begun, send_built, waiting, quitting)),
-                Err(source) => drop(send_built.send(Err(Error::System { stage: Stage::Build, source }))),
+                Ok(runtime) => runtime.block_on(run(factory, begun, built, waiting, quitting)),
+                Err(source) => drop(built.send(Err(Error::System { stage: Stage::Build, source }))),
             }
         };
         thread::Builder::new().name("rendezvous-handlers".into()).spawn(body).map_err(Error::system(Stage::Build))?;
-        Ok(Handlers { begin: Some(begin), sessions, built, quit, ended })
+        Ok(handlers)
     }
 
     /// Builds the handler, and returns when it is built.
-    pub(super) async fn build(&mut self, factory: Factory, start: ServerHandle) -> Result<(), Error> {
+    pub(super) async fn build(&mut self, start: ServerHandle) -> Result<(), Error> {
         if let Some(begin) = self.begin.take() {
             // If the thread is gone, `built` reports why.
-            let _ = begin.send((factory, start));
+            let _ = begin.send(start);
         }
         (&mut self.built).await.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Panicked.into())))
     }
@@ -93,21 +144,24 @@ impl Handlers {
     pub(super) async fn build_by(
         &mut self,
         until: Instant,
-        factory: &Factory,
         start: ServerHandle,
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
         tokio::select! {
             biased;
-            built = timeout_at(until, self.build(factory.clone(), start)) => {
+            built = timeout_at(until, self.build(start)) => {
                 built.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Overdue.into())))
             }
             () = shutdown.requested() => Err(Error::Handler(NotBuilt::Abandoned.into())),
         }
     }
 
-    /// Waits until no code of the handler runs any more, although it was not ended. It must not be called again then.
+    /// Waits until no code of the handler runs any more, although it was not ended. It must not be called again then. A
+    /// listener that is dropped requests the retirement itself.
     pub(super) async fn run_no_more(&mut self) {
+        if self.is_listener {
+            std::future::pending::<()>().await;
+        }
         let _ = (&mut self.ended).await;
     }
 
@@ -129,12 +183,13 @@ impl Handlers {
 }
 
 async fn run(
-    begun: oneshot::Receiver<(Factory, ServerHandle)>,
+    factory: Factory,
+    begun: oneshot::Receiver<ServerHandle>,
     send_built: oneshot::Sender<Result<(), Error>>,
     waiting: mpsc::Receiver<Session>,
     mut quitting: oneshot::Receiver<()>,
 ) {
-    let Ok((factory, start)) = begun.await else { return };
+    let Ok(start) = begun.await else { return };
     let built = tokio::select! {
         biased;
         _ = &mut quitting => return,
@@ -151,7 +206,7 @@ async fn run(
 
 async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quitting: oneshot::Receiver<()>) {
     loop {
-        let Session { peer, stream, counted, place } = tokio::select! {
+        let session = tokio::select! {
             biased;
             _ = &mut quitting => return,
             session = waiting.recv() => match session {
@@ -161,12 +216,11 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
         };
         let handler = handler.clone();
         tokio::task::spawn_local(async move {
-            // Dropped when both are gone: this future, and the stream, which another thread may have by then.
-            let counted: Arc<dyn Any + Send + Sync> = Arc::new((counted, place));
-            let keeps = Keeps { _counted: Some(counted.clone()), ..Keeps::default() };
-            match stream.take() {
-                Ok(stream) => {
-                    if let Err(error) = handler(peer, Stream::new(stream, keeps)).await {
+            match session.open() {
+                Ok((peer, stream)) => {
+                    // The client stays counted until this future is gone, too.
+                    let _counted = stream.counted();
+                    if let Err(error) = handler(peer, stream).await {
                         let (client, pid) = (peer.number, peer.process.map(|process| process.get()));
                         tracing::warn!(target: "rendezvous_ipc::serve", client, pid, error = &*error, "a session failed");
                     }

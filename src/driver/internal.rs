@@ -49,9 +49,8 @@ fn start(service: &Service, factory: &Factory, running: Running) -> Result<(), E
 async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(), Error> {
     let (limits, shutdown) = (&service.limits, running.shutdown());
     let admission = Admission::new();
-    let mut handlers = Some(Handlers::start()?);
-    let serves =
-        supervise::caught("the internal server", serve(service, factory, &admission, running, &mut handlers)).await;
+    let mut handlers = Some(Handlers::start(factory)?);
+    let serves = supervise::caught("the internal server", serve(service, &admission, running, &mut handlers)).await;
     // Whatever became of this server, the next join waits for its successor.
     shutdown.request();
     let _shut = admission.look(Retire::Requested);
@@ -69,7 +68,6 @@ async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(
 /// Serves until retirement is requested. Clients that were welcomed by then are served further.
 async fn serve(
     service: &Service,
-    factory: Factory,
     admission: &Arc<Admission>,
     running: &Running,
     handlers: &mut Option<Handlers>,
@@ -78,7 +76,7 @@ async fn serve(
     let Some(building) = handlers.as_mut() else { return Ok(()) };
     let built = tokio::select! {
         biased;
-        built = timeout(service.limits.start, building.build(factory, start)) => built,
+        built = timeout(service.limits.start, building.build(start)) => built,
         () = shutdown.requested() => return Ok(()),
     };
     built.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Overdue.into())))?;

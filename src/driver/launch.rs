@@ -5,6 +5,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
+use super::handlers::Handler;
 use super::os::{process, progress, reexec, signals, stdio};
 use super::serve::failed;
 use super::shutdown::Shutdown;
@@ -13,16 +14,38 @@ use super::{handlers, supervise};
 use crate::context;
 use crate::context::Started;
 use crate::error::{Error, Usage};
-use crate::handler::Factory;
 use crate::service::Service;
 use crate::stage::Stage;
 use crate::start;
 
-/// Serves on a thread of its own until the server has retired. `by` is how clients of its dialect start a server;
-/// `run` serves.
-pub(super) async fn launch<R>(service: Service, factory: Factory, by: Started, run: R) -> Result<(), Error>
+/// A server on a thread of its own. Dropping it requests the retirement.
+pub(super) struct Launched {
+    shutdown: Shutdown,
+    ended: oneshot::Receiver<Result<(), Error>>,
+}
+
+impl Launched {
+    /// Requests that the server retire.
+    pub(super) fn retire(&self) {
+        self.shutdown.request();
+    }
+
+    /// Waits until the server has retired. It must not be called again then.
+    pub(super) async fn ended(&mut self) -> Result<(), Error> {
+        (&mut self.ended).await.unwrap_or_else(|_| Err(Error::missing("the server's thread")))
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        self.retire();
+    }
+}
+
+/// Launches a server. `by` is how clients of its dialect start a server; `run` serves.
+pub(super) fn launch<R>(service: Service, handler: Handler, by: Started, run: R) -> Result<Launched, Error>
 where
-    R: AsyncFnOnce(&Service, Factory, Shutdown) -> Result<(), Error> + Send + 'static,
+    R: AsyncFnOnce(&Service, Handler, Shutdown) -> Result<(), Error> + Send + 'static,
 {
     if process::was_given_sockets() {
         return Err(Error::Usage(Usage::SocketActivation));
@@ -46,9 +69,9 @@ where
     }
     let shutdown = Shutdown::new();
     let (send_ended, ended) = oneshot::channel();
-    let stop = StopOnDrop(shutdown.clone());
+    let launched = Launched { shutdown: shutdown.clone(), ended };
     let body = move || match handlers::local_runtime() {
-        Ok(runtime) => runtime.block_on(run(&service, factory, shutdown)),
+        Ok(runtime) => runtime.block_on(run(&service, handler, shutdown)),
         Err(error) => Err(Error::System { stage: Stage::Watch, source: error }),
     };
     thread::Builder::new()
@@ -58,9 +81,7 @@ where
             let _ = send_ended.send(result.unwrap_or_else(|dead| supervise::end(dead, spawned)));
         })
         .map_err(Error::system(Stage::Watch))?;
-    let ended = ended.await;
-    drop(stop);
-    ended.unwrap_or_else(|_| Err(Error::missing("the server's thread")))
+    Ok(launched)
 }
 
 /// Returns the service in the context that the spawner has ordered, or as it is where there is no spawner. If this
@@ -80,14 +101,5 @@ fn ordered(service: Service) -> Result<Service, Error> {
             }
             Err(Error::Usage(usage))
         }
-    }
-}
-
-/// Requests the retirement of a server when its `serve` is dropped.
-struct StopOnDrop(Shutdown);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.request();
     }
 }

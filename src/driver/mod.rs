@@ -17,6 +17,7 @@ mod here;
 mod inspect;
 mod internal;
 mod launch;
+mod listener;
 mod net;
 mod random;
 mod reaper;
@@ -38,6 +39,9 @@ mod watchdog;
 mod welcomed;
 
 pub(crate) use self::handlers::local_runtime;
+use self::handlers::{Handler, Handlers};
+use self::launch::Launched;
+pub(crate) use self::listener::Listener;
 #[cfg(feature = "log")]
 pub use self::subscriber::log_to_stderr;
 #[cfg(feature = "test-util")]
@@ -79,11 +83,21 @@ pub(crate) async fn join(service: &Service) -> Result<Join, Error> {
 
 /// Serves until the server has retired.
 pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {
+    launch(service, Handler::Factory(factory))?.ended().await
+}
+
+/// Serves, until the listener is dropped, the clients that it accepts.
+pub(crate) async fn bind(service: Service) -> Result<Listener, Error> {
+    let (handlers, clients) = Handlers::of_listener();
+    Listener::begun(launch(service, Handler::Listener(Some(handlers)))?, clients).await
+}
+
+fn launch(service: Service, handler: Handler) -> Result<Launched, Error> {
     #[cfg(feature = "sequoia")]
     if service.dialect == Dialect::Sequoia {
-        return launch::launch(service, factory, Started::Socket, sequoia::serve).await;
+        return launch::launch(service, handler, Started::Socket, sequoia::serve);
     }
-    launch::launch(service, factory, Started::Spawned, serve::run).await
+    launch::launch(service, handler, Started::Spawned, serve::run)
 }
 
 /// Inspects a point. Takes no lock, unless a dial failed or there is nothing to dial.

@@ -14,7 +14,7 @@ use super::connect::{self, Turn};
 use super::files::life::Life;
 use super::files::log::Log;
 use super::files::point::{self, Guard};
-use super::handlers::Handlers;
+use super::handlers::Handler;
 use super::net::socket::{self, Listener};
 use super::os::file::FileId;
 use super::os::signals::Signals;
@@ -25,7 +25,6 @@ use super::serving::{Effects, Server, jitter};
 use super::shutdown::Shutdown;
 use super::watchdog::Watchdog;
 use crate::error::{Error, Holder, Usage};
-use crate::handler::Factory;
 use crate::pid::Pid;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
@@ -37,7 +36,7 @@ use crate::service::Service;
 use crate::stage::Stage;
 
 /// Serves until the server has retired.
-pub(super) async fn run(service: &Service, factory: Factory, shutdown: Shutdown) -> Result<(), Error> {
+pub(super) async fn run(service: &Service, mut handler: Handler, shutdown: Shutdown) -> Result<(), Error> {
     // Before any file is written: this process has inherited the limits of the process that started it.
     let signals = Signals::new(service.context.is_spawned()).map_err(Error::system(Stage::Watch))?;
     let mut server = Server::new(service, shutdown, Native::default());
@@ -49,14 +48,14 @@ pub(super) async fn run(service: &Service, factory: Factory, shutdown: Shutdown)
         server.effects.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
         server.effects.replies = Some(replies);
         // Without one now, *Build* tries again, and says why there is none.
-        server.handlers = Handlers::start().ok();
+        server.handlers = handler.start().ok();
         process::leave_session();
         if !service.surroundings.keeps_umask {
             process::make_new_files_private();
         }
         server.log = Some(Log::own(&service.log));
     }
-    server.run(signals, async |server| server.live(factory).await).await
+    server.run(signals, async |server| server.live(handler).await).await
 }
 
 /// What only a server of the native dialect holds. Dropping it releases the lifetime lock.
@@ -86,7 +85,7 @@ impl Drop for Native {
 
 impl Server<'_, Native> {
     /// From the beginning to *Done*.
-    async fn live(&mut self, factory: Factory) -> Result<(), Error> {
+    async fn live(&mut self, handler: Handler) -> Result<(), Error> {
         let starter = if self.service.context.is_spawned() {
             Starter::Spawner
         } else {
@@ -103,10 +102,10 @@ impl Server<'_, Native> {
             Starter::Hand
         };
         let span = tracing::info_span!(target: "rendezvous_ipc::serve", "serve", point = %self.service.point.display());
-        self.drive(Step::new(starter), factory).instrument(span).await
+        self.drive(Step::new(starter), handler).instrument(span).await
     }
 
-    async fn drive(&mut self, mut step: Step, factory: Factory) -> Result<(), Error> {
+    async fn drive(&mut self, mut step: Step, mut handler: Handler) -> Result<(), Error> {
         let began = Instant::now();
         let mut budget = self.service.limits.start;
         loop {
@@ -137,7 +136,7 @@ impl Server<'_, Native> {
                     self.effects.life = self.claim(began + s.share(budget)).await?;
                     if self.effects.life.is_some() { s.claimed() } else { s.busy() }
                 }
-                Step::Build(s) => match self.build(&factory, began + budget).await {
+                Step::Build(s) => match self.build(&mut handler, began + budget).await {
                     Ok(()) => s.built(),
                     Err(error) => {
                         self.refused = Some(error);

@@ -15,14 +15,13 @@ use super::admission::Admission;
 use super::clock::{at, now};
 use super::files::log::Log;
 use super::files::point::{self, Guard};
-use super::handlers::{Handlers, handle};
+use super::handlers::{Handler, Handlers, handle};
 use super::net::socket::Listener;
 use super::os::signals::Signals;
 use super::random;
 use super::shutdown::Shutdown;
 use super::supervise;
 use crate::error::Error;
-use crate::handler::Factory;
 use crate::proto::cookie::Cookie;
 use crate::proto::lock::Tried;
 use crate::proto::serve::LifeFile;
@@ -155,13 +154,13 @@ impl<'a, E: Effects> Server<'a, E> {
     }
 
     /// Builds the handler.
-    pub(super) async fn build(&mut self, factory: &Factory, until: Instant) -> Result<(), Error> {
+    pub(super) async fn build(&mut self, handler: &mut Handler, until: Instant) -> Result<(), Error> {
         let start = handle(&self.service.context, &self.admission, &self.shutdown);
         let handlers = match self.handlers.take() {
             Some(handlers) => handlers,
-            None => Handlers::start()?,
+            None => handler.start()?,
         };
-        self.handlers.insert(handlers).build_by(until, factory, start, &self.shutdown).await
+        self.handlers.insert(handlers).build_by(until, start, &self.shutdown).await
     }
 
     /// Serves from here on: nothing was accepted before.

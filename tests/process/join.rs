@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use rendezvous_ipc::{Connection, Descriptor, Error, Join, Limits, Origin};
 use rustix::process::Signal;
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::home::Named as _;
 use crate::home::{Home, connected, dial, eventually, kill, output, printed, process, runtime, signal, stop};
-use crate::program::{COUNT, ask};
+use crate::program::{COUNT, WAIT, ask};
 use crate::trace;
 
 crate::trials![
@@ -24,6 +25,7 @@ crate::trials![
     a_join_works_in_a_home_that_cannot_be_written,
     a_join_replaces_no_older_server_and_leaves_a_newer_one_alone,
     a_join_waits_for_a_start_that_is_in_progress,
+    a_join_waits_for_a_server_that_drains_and_is_absent_then,
     a_stopped_server_is_no_absent_one,
     a_join_without_a_runtime_is_like_one_within,
     a_join_in_the_dialect_starts_and_creates_nothing,
@@ -176,6 +178,30 @@ fn a_join_waits_for_a_start_that_is_in_progress() {
         assert!(matches!(starting.join().unwrap().unwrap().0.origin, Origin::StartedExternal(_)));
     });
     home.processes().into_iter().for_each(|server| signal(server, Signal::TERM));
+    home.wait_for_all_exits();
+}
+
+/// The point is empty and the lifetime lock is held, which proves nothing.
+fn a_join_waits_for_a_server_that_drains_and_is_absent_then() {
+    let mut home = Home::new();
+    let retiring = runtime().block_on(async {
+        let connection = connected(&home.service()).await;
+        let mut stream = connection.into_stream();
+        stream.write_u8(WAIT).await.unwrap();
+        let retiring = home.command(&["@retire", "whole"]).spawn().unwrap();
+        eventually("the record is withdrawn", || fs::read(home.point()).is_ok_and(|point| point.is_empty()));
+        // It waits for longer than the server drains.
+        home.limits = Limits::default();
+        let service = service(&home);
+        let mut joining = std::pin::pin!(service.join());
+        let early = timeout(Duration::from_millis(20), &mut joining).await;
+        assert!(early.is_err(), "{early:?} while a server drains");
+        stream.write_u8(b'.').await.unwrap();
+        drop(stream);
+        assert!(is_absent(joining.await.unwrap()));
+        retiring
+    });
+    assert!(printed(&retiring.wait_with_output().unwrap()).starts_with("retired"));
     home.wait_for_all_exits();
 }
 

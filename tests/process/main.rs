@@ -18,6 +18,7 @@ mod hand;
 mod home;
 mod inherited;
 mod join;
+mod listener;
 mod locks;
 mod log;
 mod memory;
@@ -63,6 +64,7 @@ fn main() {
         hand::trials,
         inherited::trials,
         join::trials,
+        listener::trials,
         locks::trials,
         namespaces::trials,
         log::trials,

@@ -9,6 +9,8 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -295,7 +297,14 @@ async fn serve(args: &[String]) {
             eprintln!("{error:#}");
         }
     };
-    if let (Err(error), ()) = tokio::join!(own.serve(), also) {
+    let own = async {
+        match () {
+            () if args.contains(&"binds") => accept(&own).await,
+            () if args.contains(&"gives-up") => give_up(&own).await,
+            () => own.serve().await,
+        }
+    };
+    if let (Err(error), ()) = tokio::join!(own, also) {
         eprintln!("{error:#}");
         std::process::exit(1);
     }
@@ -307,6 +316,30 @@ async fn serve(args: &[String]) {
         eprintln!("served");
         park();
     }
+}
+
+/// Ends a listener before it has accepted a client.
+async fn give_up(service: &Descriptor) -> Result<(), Error> {
+    service.bind().await?.drained().await
+}
+
+/// Serves as a listener, on the runtime of this program.
+async fn accept(service: &Descriptor) -> Result<(), Error> {
+    let mut listener = service.bind().await?;
+    let (server, count) = (listener.server().clone(), Arc::new(AtomicU64::new(0)));
+    while let Some((_peer, mut stream)) = listener.accept().await {
+        let (server, count) = (server.clone(), count.clone());
+        tokio::spawn(async move {
+            while let Ok(request) = stream.read_u8().await {
+                if request == RETIRE {
+                    server.retire();
+                }
+                stream.write_u64(count.fetch_add(1, Ordering::SeqCst) + 1).await?;
+            }
+            Ok::<_, std::io::Error>(())
+        });
+    }
+    listener.drained().await
 }
 
 /// The server's command line, from the arguments of a client.

@@ -11,6 +11,7 @@ use tracing::Instrument;
 use super::super::acceptor::Acceptor;
 use super::super::files::log::{self, Log};
 use super::super::files::point::{self, Guard};
+use super::super::handlers::Handler;
 use super::super::net::socket::{self, Listener};
 use super::super::os::file::is_gone;
 use super::super::os::signals::Signals;
@@ -22,7 +23,6 @@ use super::super::shutdown::Shutdown;
 use super::acceptor::{ServerState, receive_cookie};
 use super::connect::{self, Ended};
 use crate::error::{Error, Usage};
-use crate::handler::Factory;
 use crate::proto::cookie::Cookie;
 use crate::proto::sequoia::connect::Goal;
 use crate::proto::sequoia::record::Found;
@@ -34,7 +34,7 @@ use crate::stage::Stage;
 use crate::transport::Endpoint;
 
 /// Serves until the server has retired.
-pub(in crate::driver) async fn run(service: &Service, factory: Factory, shutdown: Shutdown) -> Result<(), Error> {
+pub(in crate::driver) async fn run(service: &Service, handler: Handler, shutdown: Shutdown) -> Result<(), Error> {
     let signals = Signals::new(service.context.is_spawned()).map_err(Error::system(Stage::ReceiveCookie))?;
     let mut server = Server::new(service, shutdown, Sequoia::default());
     if service.context.is_spawned() {
@@ -50,7 +50,7 @@ pub(in crate::driver) async fn run(service: &Service, factory: Factory, shutdown
         listener.set_nonblocking(true).map_err(Error::system(Stage::ReceiveCookie))?;
         server.effects.listener = Some(TcpListener::from_std(listener).map_err(Error::system(Stage::ReceiveCookie))?);
     }
-    server.run(signals, async |server| server.live(factory).await).await
+    server.run(signals, async |server| server.live(handler).await).await
 }
 
 /// The resources that only a server of the dialect holds. Dropping it resets the connection on which the cookie
@@ -64,7 +64,7 @@ struct Sequoia {
 
 impl Server<'_, Sequoia> {
     /// From the beginning to *Done*.
-    async fn live(&mut self, factory: Factory) -> Result<(), Error> {
+    async fn live(&mut self, handler: Handler) -> Result<(), Error> {
         let starter = if self.service.context.is_spawned() {
             Starter::Client
         } else {
@@ -86,10 +86,10 @@ impl Server<'_, Sequoia> {
         };
         let span =
             tracing::info_span!(target: "rendezvous_ipc::serve", "sequoia", point = %self.service.point.display());
-        self.drive(Step::new(starter), factory).instrument(span).await
+        self.drive(Step::new(starter), handler).instrument(span).await
     }
 
-    async fn drive(&mut self, mut step: Step, factory: Factory) -> Result<(), Error> {
+    async fn drive(&mut self, mut step: Step, mut handler: Handler) -> Result<(), Error> {
         let limits = self.service.limits;
         let began = Instant::now();
         loop {
@@ -106,7 +106,7 @@ impl Server<'_, Sequoia> {
                     }
                     Err(_) => s.no_cookie(),
                 },
-                Step::Build(s) => match self.build_and_furnish(&factory, began + limits.start).await {
+                Step::Build(s) => match self.build_and_furnish(&mut handler, began + limits.start).await {
                     Ok(()) => s.built(),
                     Err(error) => {
                         self.refused = Some(error);
@@ -168,8 +168,8 @@ impl Server<'_, Sequoia> {
         Ok(())
     }
 
-    async fn build_and_furnish(&mut self, factory: &Factory, until: Instant) -> Result<(), Error> {
-        self.build(factory, until).await?;
+    async fn build_and_furnish(&mut self, handler: &mut Handler, until: Instant) -> Result<(), Error> {
+        self.build(handler, until).await?;
         if self.effects.listener.is_some() { self.furnish() } else { Ok(()) }
     }
 

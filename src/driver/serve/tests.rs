@@ -8,6 +8,7 @@ use tokio::task::yield_now;
 use super::*;
 use crate::driver::net::dial;
 use crate::driver::os::process::Lines;
+use crate::handler::Factory;
 use crate::peer::Peer;
 use crate::proto::handshake::Intent;
 use crate::proto::pipes::{REGISTERED, sample_order};
@@ -51,6 +52,7 @@ fn a_started_server_welcomes_its_first_client_without_a_pause() {
         server.effects.watchdog = Some(Watchdog::start(Lines::of(orders.into()), LONG, None).unwrap());
         server.effects.replies = Some(File::from(std::os::fd::OwnedFd::from(replies)));
         let factory = Factory::new(async |_server| Ok(async |_peer: Peer, _stream: Stream| {}));
+        let handler = Handler::Factory(factory);
         let client = async {
             received.set_nonblocking(true).unwrap();
             let (mut replies, mut line) = (BufReader::new(received), Vec::new());
@@ -62,7 +64,7 @@ fn a_started_server_welcomes_its_first_client_without_a_pause() {
             assert!(welcomed.is_ok_and(|(_, welcome)| welcome.clients == 1));
             shutdown.request();
         };
-        let (served, ()) = tokio::join!(server.drive(Step::new(Starter::Spawner), factory), client);
+        let (served, ()) = tokio::join!(server.drive(Step::new(Starter::Spawner), handler), client);
         served.unwrap();
     });
 }

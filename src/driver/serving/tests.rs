@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::driver::reserve::Reserve;
+use crate::handler::Factory;
 use crate::limits::Limits;
 use crate::proto::record::Line;
 use crate::proto::serving::Cause;
@@ -446,7 +447,7 @@ async fn with_handler(world: &Rc<World>, served: bool, ends: impl FnOnce(mpsc::S
     });
     let service = world.service();
     let mut server = Server::new(&service, Shutdown::new(), Script(world.clone()));
-    server.build(&factory, Instant::now() + HOUR).await.unwrap();
+    server.build(&mut Handler::Factory(factory), Instant::now() + HOUR).await.unwrap();
     ends(end);
     if served {
         server.state = Some(world.clone());

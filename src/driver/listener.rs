@@ -1,0 +1,80 @@
+//! The handlers of a server whose clients the program accepts itself.
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::handlers::{Clients, Session};
+use super::launch::Launched;
+use crate::error::{Error, NotBuilt};
+use crate::handler::ServerHandle;
+use crate::peer::Peer;
+use crate::stream::Stream;
+
+/// A server in this process, and the clients that it has welcomed.
+pub(crate) struct Listener {
+    launched: Launched,
+    server: ServerHandle,
+    built: Built,
+    waiting: mpsc::Receiver<Session>,
+    runs: oneshot::Sender<()>,
+}
+
+impl Listener {
+    /// Waits until the server holds the lifetime lock.
+    pub(super) async fn begun(mut launched: Launched, clients: Clients) -> Result<Self, Error> {
+        let Clients { begun, built, waiting, runs, .. } = clients;
+        let built = Built(Some(built));
+        let server = tokio::select! {
+            biased;
+            Ok(server) = begun => server,
+            ended = launched.ended() => return Err(ended.err().unwrap_or_else(|| Error::missing("the listener"))),
+        };
+        Ok(Listener { launched, server, built, waiting, runs })
+    }
+
+    pub(crate) fn server(&self) -> &ServerHandle {
+        &self.server
+    }
+
+    /// Returns the next client, or `None` when there will be no other.
+    pub(crate) async fn accept(&mut self) -> Option<(Peer, Stream)> {
+        self.built.report(Ok(()));
+        loop {
+            let session = tokio::select! {
+                biased;
+                session = self.waiting.recv() => session,
+                // Every client was counted and sent before.
+                _ = self.server.retiring() => None,
+            };
+            match session?.open() {
+                Ok(client) => return Some(client),
+                Err(error) => tracing::warn!(target: "rendezvous_ipc::serve", %error, "a client was lost"),
+            }
+        }
+    }
+
+    /// Has the server retire, and waits until it has.
+    pub(crate) async fn drained(self) -> Result<(), Error> {
+        let Listener { mut launched, built, waiting, runs, .. } = self;
+        launched.retire();
+        drop((built, waiting, runs));
+        launched.ended().await
+    }
+}
+
+/// The report that the program accepts clients. Dropped before, it reports that the program does not.
+struct Built(Option<oneshot::Sender<Result<(), Error>>>);
+
+impl Built {
+    fn report(&mut self, built: Result<(), Error>) {
+        if let Some(report) = self.0.take() {
+            // If the server is gone, no client comes.
+            let _ = report.send(built);
+        }
+    }
+}
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        self.report(Err(Error::Handler(NotBuilt::Abandoned.into())));
+    }
+}

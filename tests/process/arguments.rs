@@ -87,7 +87,13 @@ fn a_started_server_has_its_programs_arguments_and_its_clients_context() {
     for args in [&["@serve"][..], &["@serve", "--home=/nowhere"], &["@serve", "--", "--home", "x", "--lib"]] {
         let (outcome, _) = home.try_count(&home.service_by(args)).unwrap();
         assert_eq!(arguments_of(outcome.pid()), args);
-        assert_eq!(home.record().pid(), outcome.pid(), "the record is in the client's home");
+        let record = home.record();
+        assert_eq!(record.pid(), outcome.pid(), "the record is in the client's home");
+        // The tag may be read by all who may read the environment, so it must say nothing of the cookie.
+        let environment = fs::read(format!("/proc/{}/environ", outcome.pid())).unwrap();
+        let cookie: String = record.cookie.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+        let has_part = |part: &[u8]| environment.windows(part.len()).any(|window| window == part);
+        assert!(!cookie.as_bytes().chunks(16).any(has_part), "a part of the cookie");
         home.retire();
     }
 }

@@ -16,7 +16,7 @@ use rendezvous_ipc::{Context, Descriptor, Error, Origin, Policy, StartFailure};
 
 use crate::home::Named as _;
 use crate::home::{Home, connected, eventually, output, printed, runtime};
-use crate::program::{self, limits, service};
+use crate::program::{self, EPHEMERAL, ask, limits, service};
 
 crate::trials![
     a_started_server_has_its_programs_arguments_and_its_clients_context,
@@ -28,6 +28,7 @@ crate::trials![
     a_child_of_a_started_process_is_a_client_like_any_other,
     a_program_in_homes_of_its_own_starts_itself_a_few_times_at_most,
     an_ephemeral_context_of_a_started_process_makes_no_directory,
+    a_handler_has_ephemeral_contexts_of_its_own,
     a_program_that_serves_another_point_is_told_both,
     a_spawner_of_another_version_is_told_so_and_nothing_changes,
     an_order_that_was_read_before_serve_is_an_error_that_says_so,
@@ -244,6 +245,13 @@ fn an_ephemeral_context_of_a_started_process_makes_no_directory() {
     assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
 }
 
+fn a_handler_has_ephemeral_contexts_of_its_own() {
+    let home = Home::new();
+    let own = runtime().block_on(async { ask(&mut connected(&home.service()).await.into_stream(), EPHEMERAL).await });
+    assert_eq!(own.unwrap(), 1);
+    home.retire();
+}
+
 fn a_program_that_serves_another_point_is_told_both() {
     let home = Home::new();
     let (failure, text) = failure(&home, &home.service().program(program(), ["@serve", "name=other"]));
@@ -280,7 +288,11 @@ fn a_spawner_of_another_version_is_told_so_and_nothing_changes() {
     let mut command = home.command(&["@serve"]);
     command.arg("--spawned");
     let (mut child, mut orders) = spawn(command, None, "");
+    // Most often it has looked by then, and waits.
+    let stat = format!("/proc/{}/stat", child.id());
+    eventually("it waits", || fs::read_to_string(&stat).unwrap().rsplit_once(") ").unwrap().1.starts_with('S'));
     orders.write_all(old.as_bytes()).unwrap();
+    eventually("it ends", || child.try_wait().unwrap().is_some());
     told(&first_line(&mut child));
     assert_eq!(child.wait().unwrap().code(), Some(1));
     // One of the future has the variable, and what it sends begins in the same way.

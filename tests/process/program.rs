@@ -41,6 +41,7 @@ pub const BOMB: u8 = b'x';
 pub const BULK: u8 = b'l';
 pub const HOG: u8 = b'h';
 pub const SPARE: u8 = b'1';
+pub const EPHEMERAL: u8 = b'd';
 pub const MOVE: u8 = b'm';
 pub const FAIL: u8 = b'f';
 /// The number of bytes that answer `BULK`, before the count.
@@ -228,6 +229,11 @@ async fn count_bytes(start: &ServerHandle, count: &Cell<u64>, peer: Peer, mut st
             TERMINAL => {
                 let path = std::fs::read_to_string(start.context().home().join("terminal"))?;
                 std::mem::forget(std::fs::File::options().read(true).write(true).open(path)?);
+            }
+            // Whether the handler gets a directory of its own.
+            EPHEMERAL => {
+                let own = Context::ephemeral("org.example.rendezvous.tests").map_err(std::io::Error::other)?;
+                count.set((own.is_ephemeral() && own.home() != start.context().home() && own.home().is_dir()).into());
             }
             WHO => count.set(peer.process.map_or(0, |process| process.get().into())),
             START => count.set(std::process::Command::new("true").status()?.code().map_or(9, |code| code as u64)),

@@ -12,7 +12,7 @@ use crate::ephemeral::Ephemeral;
 use crate::error::{Error, Usage};
 use crate::os::{file, process};
 use crate::policy::Policy;
-use crate::start::{self, Ordered};
+use crate::start::{self, Ordered, Started};
 
 /// A home directory for points, and a lib directory for programs.
 ///
@@ -34,19 +34,6 @@ pub struct Context {
     policy: Policy,
     ephemeral: Option<Hold>,
     started: Started,
-}
-
-/// How this process was started.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Started {
-    /// Not by a client.
-    #[default]
-    Hand,
-    /// By a client, whose order waits at standard input.
-    Spawned,
-    /// By a client of the dialect of sequoia, with the listener as standard input: a final `--socket 0`.
-    #[cfg(feature = "sequoia")]
-    Socket,
 }
 
 impl Context {
@@ -335,7 +322,7 @@ struct Args {
 impl Args {
     fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, Error> {
         let args: Vec<OsString> = args.collect();
-        let mut parsed = Args { started: started(&args), ..Args::default() };
+        let mut parsed = Args { started: start::by_arguments(&args), ..Args::default() };
         let mut args = args.into_iter().peekable();
         while let Some(arg) = args.next() {
             if arg == "--" && parsed.started == Started::Hand {
@@ -368,21 +355,6 @@ fn directory(value: Option<OsString>) -> Result<PathBuf, Error> {
 /// Returns the directory of the running program.
 fn own_directory() -> Option<PathBuf> {
     Some(process::this_program()?.parent()?.to_owned())
-}
-
-/// Returns whether a client of the dialect of sequoia started this process, by its arguments alone.
-#[cfg(feature = "sequoia")]
-pub(crate) fn started_with_a_listener() -> bool {
-    let args: Vec<OsString> = env::args_os().skip(1).collect();
-    started(&args) != Started::Hand
-}
-
-fn started(args: &[OsString]) -> Started {
-    match args {
-        #[cfg(feature = "sequoia")]
-        [.., flag, last] if flag == "--socket" && last == "0" => Started::Socket,
-        _ => Started::Hand,
-    }
 }
 
 /// Checks that a name is one path component to which a suffix can be added.

@@ -14,6 +14,19 @@ use crate::error::{Error, Usage};
 use crate::os::{process, stdio};
 use crate::proto::pipes::{Serves, Start, VARIABLE, Waiting};
 
+/// How this process was started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Started {
+    /// Not by a client.
+    #[default]
+    Hand,
+    /// By a client, whose order waits at standard input.
+    Spawned,
+    /// By a client of the dialect of sequoia, with the listener as standard input: a final `--socket 0`.
+    #[cfg(feature = "sequoia")]
+    Socket,
+}
+
 /// What this process found when it looked first.
 static FOUND: LazyLock<Found> = LazyLock::new(|| look(Duration::ZERO));
 /// The point that this process, started as a server, has begun to serve.
@@ -59,6 +72,22 @@ fn look(patience: Duration) -> Found {
     })
 }
 
+/// Returns whether a client of the dialect of sequoia started this process, by its arguments alone.
+#[cfg(feature = "sequoia")]
+pub(crate) fn started_with_a_listener() -> bool {
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    by_arguments(&args) != Started::Hand
+}
+
+/// Returns how a process with these arguments was started.
+pub(crate) fn by_arguments(args: &[OsString]) -> Started {
+    match args {
+        #[cfg(feature = "sequoia")]
+        [.., flag, last] if flag == "--socket" && last == "0" => Started::Socket,
+        _ => Started::Hand,
+    }
+}
+
 /// Returns whether a client started this process as a server.
 pub(crate) fn is_started() -> bool {
     FOUND.start == Start::Proved
@@ -101,7 +130,7 @@ pub(crate) fn order_of(point: &Path, patience: Duration) -> Result<Option<&'stat
 pub(crate) fn depth_below(point: &Path) -> Result<u8, Error> {
     let serves = serves();
     #[cfg(feature = "sequoia")]
-    if !serves && crate::context::started_with_a_listener() {
+    if !serves && started_with_a_listener() {
         return Err(Error::Usage(Usage::ServerConnects));
     }
     let ordered = FOUND.ordered.as_ref();

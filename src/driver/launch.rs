@@ -10,13 +10,10 @@ use super::os::{process, progress, reexec, signals, stdio};
 use super::serve::failed;
 use super::shutdown::Shutdown;
 use super::{handlers, supervise};
-#[cfg(feature = "sequoia")]
-use crate::context;
-use crate::context::Started;
 use crate::error::{Error, Usage};
 use crate::service::Service;
 use crate::stage::Stage;
-use crate::start;
+use crate::start::{self, Started};
 
 /// A server on a thread of its own. Dropping it requests the retirement.
 pub(super) struct Launched {
@@ -53,7 +50,7 @@ where
     let service = ordered(service)?;
     let spawned = service.context.started() != Started::Hand;
     #[cfg(feature = "sequoia")]
-    if !spawned && context::started_with_a_listener() {
+    if !spawned && start::started_with_a_listener() {
         return Err(Error::Usage(Usage::ContextWithoutArguments));
     }
     if spawned {

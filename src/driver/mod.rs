@@ -47,7 +47,6 @@ pub use self::subscriber::log_to_stderr;
 #[cfg(feature = "test-util")]
 pub(crate) use self::{files::point::leave_record, random::draw};
 use crate::connection::Connection;
-use crate::context::Started;
 #[cfg(feature = "sequoia")]
 use crate::dialect::Dialect;
 use crate::error::Error;
@@ -56,6 +55,7 @@ use crate::join::Join;
 use crate::os;
 use crate::proto::connect::Policy;
 use crate::service::Service;
+use crate::start::Started;
 use crate::status::{Retirement, Status, Termination};
 
 /// Connects to the server of a service, starting one where there is none.

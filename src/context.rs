@@ -280,7 +280,8 @@ impl Context {
         Context { ephemeral, ..self.clone() }
     }
 
-    /// Returns whether the context is ephemeral: by [`Context::ephemeral`], or by `--ephemeral` on the command line.
+    /// Returns whether the context is ephemeral: by [`Context::ephemeral`], by `--ephemeral` on the command line, or because
+    /// the client that started this server has an ephemeral one.
     pub fn is_ephemeral(&self) -> bool {
         self.ephemeral.is_some()
     }

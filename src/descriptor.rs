@@ -24,7 +24,7 @@ use crate::transport::Transport;
 /// One service: where it lives, how it is started, and what handles its clients.
 ///
 /// The same value serves both sides. A client calls [`connect`](Descriptor::connect); the program that it starts
-/// builds the same descriptor and calls [`serve`](Descriptor::serve).
+/// builds the same descriptor and calls [`serve`](Descriptor::serve) or [`bind`](Descriptor::bind).
 ///
 /// A setter takes the descriptor and returns it, and never fails: a wrong value is [`Error::Usage`] at the first call
 /// that needs it. [`Context`] has setters of the same kind, named `with_…`.
@@ -298,7 +298,8 @@ impl Descriptor {
     /// # Errors
     /// [`Error`] says at which stage the connect failed and what to do; [the manual](crate::manual::errors) lists all
     /// errors. It never takes longer than [`Limits::connect`]. Outside of a runtime, or in one without I/O or time, it is
-    /// [`Error::Usage`], as for all calls but [`serve`](Descriptor::serve).
+    /// [`Error::Usage`], as for all calls but [`serve`](Descriptor::serve) and
+    /// [`bind`](Descriptor::bind).
     ///
     /// # Cancel safety
     /// A future that is dropped at any await leaves no lock, no child and no half-written record.
@@ -400,8 +401,8 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Usage`] without a handler, or in a process that was started for another point; [`Error::Handler`] if the handler cannot be built within [`Limits::start`];
-    /// and any error of the system. A server that a client started sends the same error to that client. A server that
+    /// [`Error::Usage`] without a handler, or in a process that was started for a service of another name;
+    /// [`Error::Handler`] if the handler cannot be built within [`Limits::start`]; and any error of the system. A server that a client started sends the same error to that client. A server that
     /// is started by hand can also fail with [`Error::AlreadyRunning`], and with the errors of
     /// [`connect`](Descriptor::connect) that leave open whether a server is alive.
     ///
@@ -450,7 +451,7 @@ impl Descriptor {
     /// # Errors
     /// As for [`connect`](Descriptor::connect), except those of a start. A server that does not answer is
     /// [`Error::Unresponsive`]; one that has received the request and is still there is [`Error::Deadline`]. The
-    /// request takes [`Limits::connect`] at most, and the wait after it twice [`Limits::drain`] and
+    /// request takes [`Limits::connect`] at most, and the wait after it [`Limits::lock`], [`Limits::drain`] and twice
     /// [`Limits::patience`].
     ///
     /// # Cancel safety
@@ -492,7 +493,7 @@ impl Descriptor {
     /// # Errors
     /// [`Error::Unidentified`] if the process cannot be identified for certain, and [`Error::NotHung`] if it may still
     /// work: nothing was killed then. [`Error::Deadline`] at *Lock* if another process held the point lock for all of
-    /// [`Limits::connect`], and at *Kill* if the lifetime lock was still held [`Limits::drain`] after the kill. Any
+    /// [`Limits::connect`], and at *Kill* if the lifetime lock was still held [`Limits::lock`] after the kill. Any
     /// other error is a local one.
     ///
     /// # Cancel safety

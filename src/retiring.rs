@@ -10,9 +10,10 @@ use crate::proto::serving::Cause;
 pub enum Retiring {
     /// There was no client for [`Limits::idle`](crate::Limits::idle).
     Idle,
-    /// A client or the handler requested it, or the last connection of an internal server has ended.
+    /// A client, a newer client or the handler requested it, its ephemeral context has ended, or the last connection of an
+    /// internal server has.
     Requested,
-    /// A signal requested it: SIGTERM or SIGINT, or SIGHUP where it is taken.
+    /// A signal requested it: SIGTERM or SIGINT.
     Signal,
     /// The point or the life file belongs to another server now, or the home is gone.
     Lost,

@@ -2,7 +2,7 @@
 //!
 //! A process that a client starts has an order waiting at its standard input, and the order's tag in its environment
 //! ([`Order`](crate::proto::pipes::Order)). This looks once, and takes nothing: a process that the program starts before
-//! it serves may find the same, and one that it starts afterwards finds neither.
+//! it serves may find the same, and one that it starts afterwards finds no order.
 
 use std::env;
 use std::ffi::{OsStr, OsString};

@@ -67,7 +67,8 @@ impl Surroundings {
         self.change(Change::Remove(name.into()))
     }
 
-    /// Removes all variables, also those that were set by earlier calls.
+    /// Removes all variables, also those that were set by earlier calls. The server has `RENDEZVOUS_START` nevertheless, by
+    /// which it knows that it was started.
     #[must_use]
     pub fn env_clear(self) -> Self {
         self.change(Change::Keep(Vec::new()))

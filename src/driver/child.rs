@@ -1,4 +1,4 @@
-//! A server that is being started: its process, the two pipes to it, and its end.
+//! A server that is being started: its process, the socket pair and the pipe to it, and its end.
 
 use std::env;
 use std::io;

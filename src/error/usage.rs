@@ -39,7 +39,8 @@ pub enum Usage {
     RuntimeWithoutIo,
     /// A service manager has opened the sockets of this process (`LISTEN_FDS`), which is to serve.
     SocketActivation,
-    /// A process that was started as a server connects instead of serving.
+    /// A process that was started as a server connects to its own point before it serves, or is the third in a row that
+    /// connects to any.
     ServerConnects,
     /// A process that was started as a server of one point serves another.
     StartedForOtherPoint {

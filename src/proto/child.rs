@@ -17,7 +17,7 @@ pub enum NotStarted {
 
 impl NotStarted {
     /// Classifies the system's error. The system also blames the program if the working directory is missing, which is
-    /// the directory of the point.
+    /// the home or another.
     pub const fn of(blames_the_program: bool, home_is_there: bool) -> Self {
         match (blames_the_program, home_is_there) {
             (true, true) => NotStarted::CannotExecute,

@@ -1,4 +1,5 @@
-//! The messages between a client that starts a server and that server: lines of text over two pipes.
+//! The messages between a client that starts a server and that server: lines of text over a socket pair
+//! and a pipe.
 //!
 //! ```text
 //! spawner ─▶ stdin    rendezvous start …⏎                       the order

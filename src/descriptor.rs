@@ -298,8 +298,7 @@ impl Descriptor {
     /// # Errors
     /// [`Error`] says at which stage the connect failed and what to do; [the manual](crate::manual::errors) lists all
     /// errors. It never takes longer than [`Limits::connect`]. Outside of a runtime, or in one without I/O or time, it is
-    /// [`Error::Usage`], as for all calls but [`serve`](Descriptor::serve) and
-    /// [`bind`](Descriptor::bind).
+    /// [`Error::Usage`], as for all calls but [`serve`](Descriptor::serve).
     ///
     /// # Cancel safety
     /// A future that is dropped at any await leaves no lock, no child and no half-written record.

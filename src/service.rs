@@ -33,7 +33,7 @@ pub(crate) struct Service {
 impl Service {
     /// Returns the versions of the service that the client offers and understands.
     pub(crate) fn versions(&self) -> Versions {
-        Versions { ours: self.version, newest: self.newest }
+        Versions::of(self.version, self.newest, self.program.is_ok())
     }
 
     /// Returns the working directory of a started server.

@@ -97,7 +97,8 @@ impl Surroundings {
         Surroundings { keeps_umask: true, ..self }
     }
 
-    /// Sets the path of the log. A relative path is resolved against the current directory at once.
+    /// Sets the path of the log. Use an absolute one: client and server resolve a relative path at once, each against its
+    /// own current directory.
     ///
     /// Its directory has to exist. The log is created for its owner alone, and a file that others may use is refused.
     /// When it has grown to 1 MiB, its end becomes the older log, the same path with `.1` added, and it is emptied.

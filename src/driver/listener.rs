@@ -42,8 +42,8 @@ impl Listener {
             let session = tokio::select! {
                 biased;
                 session = self.waiting.recv() => session,
-                // Every client was counted and sent before.
-                _ = self.server.retiring() => None,
+                // Every client was counted and sent before. One may have been sent after the receiver was polled.
+                _ = self.server.retiring() => self.waiting.try_recv().ok(),
             };
             match session?.open() {
                 Ok(client) => return Some(client),

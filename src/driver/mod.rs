@@ -88,6 +88,7 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
 
 /// Serves, until the listener is dropped, the clients that it accepts.
 pub(crate) async fn bind(service: Service) -> Result<Listener, Error> {
+    runtime::check()?;
     let (handlers, clients) = Handlers::of_listener();
     Listener::begun(launch(service, Handler::Listener(Some(handlers)))?, clients).await
 }

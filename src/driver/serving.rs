@@ -389,6 +389,9 @@ impl<'a, E: Effects> Server<'a, E> {
     /// Releases what is held, the lifetime lock only when no code of the handler runs any more and no stream is left.
     async fn release(&mut self) {
         self.point = None;
+        // A start that failed has not been at *Look*. What waits for the retirement ends then.
+        let _shut = self.admission.look(Retire::Requested);
+        self.shutdown.announce(Retire::Requested);
         self.end_handlers(self.service.limits.patience).await;
         let counted = self.admission.counted();
         if counted > 0 {

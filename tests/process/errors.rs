@@ -322,7 +322,7 @@ fn a_runtime_without_io_or_time_is_wrong_use() {
                 service.join().await.map(drop).unwrap_err(),
                 service.retire().await.map(drop).unwrap_err(),
                 service.inspect().await.map(drop).unwrap_err(),
-                service.join().await.map(drop).unwrap_err(),
+                service.bind().await.map(drop).unwrap_err(),
                 service.end_unresponsive().await.map(drop).unwrap_err(),
             ]
         });

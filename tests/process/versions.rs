@@ -16,6 +16,7 @@ use crate::program::WAIT;
 
 crate::trials![
     a_newer_client_replaces_an_older_server_when_its_clients_are_done,
+    a_newer_client_without_a_program_joins_an_older_server,
     an_older_client_joins_a_newer_server_and_replaces_nothing,
     an_older_client_gets_an_error_and_leaves_a_newer_server_alone,
     a_program_older_than_its_client_is_no_server_for_it,
@@ -44,6 +45,17 @@ fn a_newer_client_replaces_an_older_server_when_its_clients_are_done() {
         let new = replacing.await.unwrap();
         assert_eq!((new.outcome().origin, new.outcome().version), (Origin::StartedExternal(Reason::Replaced(1)), 2));
         assert_ne!(new.outcome().pid(), pid);
+    });
+    home.retire();
+}
+
+fn a_newer_client_without_a_program_joins_an_older_server() {
+    let home = Home::new();
+    runtime().block_on(async {
+        let old = connected(&of(&home, 1)).await;
+        let newer = Descriptor::new(&home.context(), "count").unwrap().limits(home.limits).version(2);
+        let joined = connected(&newer).await;
+        assert_eq!((joined.outcome().pid(), joined.outcome().version), (old.outcome().pid(), 1));
     });
     home.retire();
 }

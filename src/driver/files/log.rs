@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use crate::driver::os::file::{self, FileId, Mode};
 use crate::driver::os::{process, stdio};
 use crate::error::{Error, remedy};
-use crate::proto::pipes::{LINE_MAX, Reply};
+use crate::proto::pipes::{ORDER_MAX, Reply};
 use crate::stage::Stage;
 use crate::transport::Endpoint;
 
@@ -170,8 +170,8 @@ pub(crate) fn output(path: &Path, begin: u64) -> String {
     if end - begin <= 2 * PART {
         return part(begin, end).trim().to_owned();
     }
-    // A record that began before the end's part is known by its beginning, which is no further away.
-    let tail = part(begin.max(end.saturating_sub(PART + LINE_MAX as u64)), end);
+    // A record or an order that began before the end's part is known by its beginning, which is no further away.
+    let tail = part(begin.max(end.saturating_sub(PART + ORDER_MAX as u64)), end);
     let cut = tail.len().saturating_sub(PART as usize);
     let cut = (cut..tail.len()).find(|at| tail.is_char_boundary(*at)).unwrap_or(tail.len());
     format!("{}\n…\n{}", part(begin, begin + PART).trim(), tail[cut..].trim())

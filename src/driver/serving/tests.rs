@@ -426,6 +426,16 @@ async fn a_handler_is_told_why_its_server_retires_when_the_gate_is_shut() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_start_that_fails_ends_what_waits_for_the_retirement() {
+    let world = World::new(limits());
+    let service = world.service();
+    let mut server = Server::new(&service, Shutdown::new(), Script(world.clone()));
+    server.release().await;
+    assert_eq!(timeout(HOUR, server.shutdown.announced()).await, Ok(Cause::Requested));
+    assert!(server.admission.admit().is_none());
+}
+
 /// A value of the handler. Its drop blocks until the sender is dropped.
 struct Data(mpsc::Receiver<()>, Arc<AtomicBool>);
 

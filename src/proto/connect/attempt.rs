@@ -47,6 +47,12 @@ pub struct Versions {
 impl Versions {
     /// Accepts every server.
     pub const ANY: Versions = Versions { ours: 0, newest: u32::MAX };
+
+    /// Returns the versions of a client of this version. A client without a program has no server to put in the place of
+    /// an older one, so none is too old for it.
+    pub const fn of(version: u32, newest: u32, has_program: bool) -> Self {
+        Versions { ours: if has_program { version } else { 0 }, newest }
+    }
 }
 
 impl Goal {

@@ -684,3 +684,11 @@ fn a_child_of_another_version_than_the_client_is_for_is_killed() {
         assert_eq!(path! { child; Unlock POINT => unlocked(); }, Step::Done(done), "version {version}");
     }
 }
+
+#[test]
+fn a_client_without_a_program_takes_no_server_for_too_old() {
+    for (version, newest) in [(0, 0), (1, 1), (2, u32::MAX)] {
+        assert_eq!(Versions::of(version, newest, true), Versions { ours: version, newest });
+        assert_eq!(Versions::of(version, newest, false), Versions { ours: 0, newest });
+    }
+}

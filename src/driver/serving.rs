@@ -220,12 +220,7 @@ impl<'a, E: Effects> Server<'a, E> {
                 }
                 Step::Look(s) => {
                     E::settle(&*self.state()?, self.service.limits.patience).await;
-                    if self.admission.look(s.why()) {
-                        self.shutdown.announce(s.why());
-                        s.shut()
-                    } else {
-                        s.counted()
-                    }
+                    if self.shut(s.why()) { s.shut() } else { s.counted() }
                 }
                 Step::Withdraw(s) => {
                     let state = self.state()?;
@@ -367,12 +362,20 @@ impl<'a, E: Effects> Server<'a, E> {
         }
     }
 
+    /// Looks at the gate, and announces the retirement if it is shut now. Returns whether it is.
+    fn shut(&self, why: Retire) -> bool {
+        let shut = self.admission.look(why);
+        if shut {
+            self.shutdown.announce(why);
+        }
+        shut
+    }
+
     /// Cleans up after a loop that panicked. Its clients are served until the end of the drain.
     async fn abandon(&mut self) {
         (self.point, self.acceptor) = (None, None);
         self.effects.abandon();
-        let _shut = self.admission.look(Retire::Requested);
-        self.shutdown.announce(Retire::Requested);
+        let _shut = self.shut(Retire::Requested);
         self.drain().await;
     }
 
@@ -390,8 +393,7 @@ impl<'a, E: Effects> Server<'a, E> {
     async fn release(&mut self) {
         self.point = None;
         // A start that failed has not been at *Look*. What waits for the retirement ends then.
-        let _shut = self.admission.look(Retire::Requested);
-        self.shutdown.announce(Retire::Requested);
+        let _shut = self.shut(Retire::Requested);
         self.end_handlers(self.service.limits.patience).await;
         let counted = self.admission.counted();
         if counted > 0 {

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_and_registered_are_awaited_no_longer_than_patience_and_budget() {
+    fn an_order_and_registered_are_awaited_for_their_times_at_most() {
         let short = Duration::from_millis(20);
         let began = Instant::now();
         assert_eq!(watched(b"", short), (false, false, false), "no process depends on it");

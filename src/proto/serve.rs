@@ -19,7 +19,7 @@ use super::serving::{self, Done, Facts, Holds};
 pub use self::check::{LifeFile, may_withdraw};
 pub use self::startup::{Build, Claim, Listen, Ready, Refuse, Registered, Watch, Write};
 
-/// Who started this server.
+/// How this server was started.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Starter {
     /// A client, which holds the point lock and registers the server.

@@ -371,7 +371,7 @@ fn no_start_begins_with_less_time_than_it_may_take() {
 }
 
 #[test]
-fn a_fallback_looks_at_the_path_and_waits_for_the_lifetime_lock_with_patience() {
+fn a_fallback_looks_at_the_path_and_waits_for_the_lifetime_lock() {
     let fallback = |is_current, lives_on, pauses| {
         let world = World::empty();
         world.executes.set(false);

@@ -568,7 +568,7 @@ fn a_connect_with_too_little_time_starts_nothing() {
 }
 
 #[test]
-fn serving_clears_the_point_under_its_lock_and_retiring_and_joining_do_not() {
+fn serving_clears_the_point_and_retiring_and_joining_do_not() {
     let start = path! { clearing(Goal::Serve); Clear POINT => cleared(drawn(7)); };
     assert_eq!((start.holds(), start), (POINT, Step::Done(Done::Start)));
     for goal in [Goal::Retire, Goal::Join] {

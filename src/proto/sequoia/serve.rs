@@ -19,7 +19,7 @@
 use super::record::{Found, Record};
 use crate::proto::serving::{self, Checked, Done};
 
-/// Who started this server.
+/// How this server was started.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Starter {
     /// A client, which created the listener, holds the point lock and registers the server.

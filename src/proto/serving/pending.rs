@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pending_connections_have_the_limit_and_at_most_half_of_the_descriptors() {
+    fn pending_connections_have_their_limit_or_half_of_the_descriptors() {
         for (limit, descriptors, expected) in [
             (64, 1024, 64),
             (512, 1024, 512),

@@ -10,7 +10,7 @@ mod usage;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub(crate) use self::causes::{HandlerToo, NotBuilt};
 pub use self::causes::{NotHung, Unidentified, Untrusted};
@@ -193,6 +193,14 @@ pub enum Holder {
     /// This process held the lifetime lock: a server that starts, drains or is stopped. Or it has a share in the lock,
     /// as a backup may, so that no server can take it.
     Lifetime(Pid),
+    /// This server held the lifetime lock, and has retired: it waits for the clients that it has left.
+    Draining {
+        /// The server's process, by the number that it has where it runs.
+        pid: Pid,
+        /// When its drain is over ([`Limits::drain`](crate::Limits::drain)), by the system's clock. It may end before, and
+        /// its handler may take a moment longer.
+        until: SystemTime,
+    },
 }
 
 impl Error {
@@ -372,6 +380,9 @@ impl fmt::Display for Holder {
         match self {
             Holder::Point(pid) => write!(f, "pid {pid} holds the point lock"),
             Holder::Lifetime(pid) => write!(f, "pid {pid} holds the lifetime lock"),
+            Holder::Draining { pid, until } => {
+                write!(f, "pid {pid} drains until {} at most", humantime::format_rfc3339_seconds(*until))
+            }
         }
     }
 }

@@ -44,7 +44,8 @@ pub struct Limits {
     /// `patience`. 10 s.
     ///
     /// A client that meets a server that drains waits for its end, up to its own `connect`. If `drain` is longer, a
-    /// connect may end with [`Error::Deadline`], whose holder is the server that drains.
+    /// connect may end with [`Error::Deadline`], whose [holder](crate::Holder::Draining) is the server that drains, with
+    /// its PID and until when.
     pub drain: Duration,
     /// How long the server stays without a client before it retires; `None`: for ever. An internal server ends with its
     /// last connection. 10 minutes.

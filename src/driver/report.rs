@@ -3,11 +3,11 @@
 //! The machine holds only what it decides by. The loop that drives it reports everything else here.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::files::log;
+use super::files::{life, log};
 use super::net::dial::{DialError, Tag};
 use super::os::locks;
 use crate::error::{Error, HandlerToo, Holder, StartError, StartFailure};
@@ -16,6 +16,7 @@ use crate::outcome::{Failed, Origin, Outcome, Reason};
 use crate::pid::Pid;
 use crate::proto::connect::{DialFailure, Row, Step};
 use crate::proto::handshake::Welcome;
+use crate::proto::life::Drains;
 use crate::proto::record::{Found, Record};
 use crate::proto::scope::Difference;
 use crate::service::Service;
@@ -297,6 +298,15 @@ impl Holder {
     }
 
     pub(super) fn of_life(service: &Service) -> Option<Self> {
-        locks::holder(&service.life).and_then(Pid::new).map(Holder::Lifetime)
+        let listed = locks::holder(&service.life);
+        match life::drains(&service.life, listed) {
+            Some(drains) => Holder::draining(drains),
+            None => listed.and_then(Pid::new).map(Holder::Lifetime),
+        }
+    }
+
+    fn draining(drains: Drains) -> Option<Self> {
+        let until = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(drains.until))?;
+        Some(Holder::Draining { pid: Pid::new(drains.pid)?, until })
     }
 }

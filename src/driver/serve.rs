@@ -316,6 +316,10 @@ impl Effects for Native {
         Some(state)
     }
 
+    fn sign_drain(&mut self, drain: Duration) {
+        self.life.iter_mut().for_each(|life| life.sign_drain(drain));
+    }
+
     fn release_retire_waiters(state: &ServerState) {
         state.release_retire_waiters();
     }

@@ -70,6 +70,9 @@ pub(super) trait Effects: Sized {
     /// Close: returns what is needed until the end of the drain. The rest is dropped.
     fn close(state: Rc<Self::ServerState>) -> Option<Rc<Self::ServerState>>;
 
+    /// Drain: writes down, for clients that wait for its end, that this server drains for at most `drain`.
+    fn sign_drain(&mut self, drain: Duration);
+
     /// Drain: leaves the connections of clients that asked for the retirement to the process, where that is nothing but
     /// this server.
     fn release_retire_waiters(state: &Self::ServerState);
@@ -348,6 +351,9 @@ impl<'a, E: Effects> Server<'a, E> {
     async fn drain(&mut self) {
         let limits = &self.service.limits;
         let draining = Draining::new(now(), limits.drain);
+        if draining.waits(self.admission.counted(), self.shutdown.is_forced(), now()) {
+            self.effects.sign_drain(limits.drain);
+        }
         while draining.waits(self.admission.counted(), self.shutdown.is_forced(), now()) {
             tokio::select! {
                 _ = timeout_at(at(draining.until()), self.admission.empty()) => {}

@@ -1,5 +1,4 @@
 use std::error::Error as _;
-use std::time::Duration;
 
 use super::*;
 use crate::found::{Incompatibility, ScopeDifference};
@@ -66,6 +65,7 @@ fn all() -> Vec<Error> {
             suspicion: Some(suspicion()),
             holder: pid.map(Holder::Point),
         },
+        draining(),
         Error::AlreadyRunning { pid },
         Error::AlreadyRunning { pid: None },
         Error::Handler("no paper".into()),
@@ -98,6 +98,18 @@ fn all() -> Vec<Error> {
     let found = [NotHung::Reacts, NotHung::Runs, NotHung::Draining, NotHung::OutOfReach, NotHung::NotKnown];
     all.extend(found.map(|found| Error::NotHung { pid, suspicion: suspicion(), waited: WAITED, found }));
     all
+}
+
+fn draining() -> Error {
+    let until = SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_415_242);
+    let holder = Pid::new(4711).map(|pid| Holder::Draining { pid, until });
+    Error::Deadline { stage: Stage::Backoff, waited: WAITED, suspicion: None, holder }
+}
+
+#[test]
+fn a_deadline_behind_a_drain_says_which_process_and_until_when() {
+    let text = draining().to_string();
+    assert!(text.ends_with(": pid 4711 drains until 2025-11-29T11:20:42Z at most"), "{text}");
 }
 
 /// The messages of an error and of its causes.

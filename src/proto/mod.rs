@@ -8,6 +8,7 @@
 //!   starts, and [`record`] the content of a point.
 //! - [`inspect`] looks at a point, and [`retire`] has what a client decides that asks a server to retire.
 //! - [`end`] ends a server that does not answer, and [`unresponsive`] decides when that is allowed.
+//! - [`life`] has the line in which a server says until when it drains.
 //! - [`lock`] says what an attempt to take a lock means, and [`message`] how long a message of Cap'n Proto is.
 //! - `sequoia` has the machines and formats of the other dialect. It needs the feature `sequoia`.
 //!
@@ -23,6 +24,7 @@ mod foreign;
 pub mod handshake;
 pub(crate) mod hex;
 pub mod inspect;
+pub mod life;
 pub mod lock;
 pub mod message;
 pub mod pipes;

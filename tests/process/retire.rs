@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rendezvous_ipc::{Error, Holder, Limits, Origin, Reason, Retirement};
 use rustix::process::Signal;
@@ -48,6 +48,7 @@ fn a_connect_that_meets_a_drain_longer_than_itself_names_the_server() {
         let connection = connected(&home.service()).await;
         let pid = connection.outcome().pid();
         let mut stays = connection.into_stream();
+        let signalled = SystemTime::now();
         signal(pid, Signal::TERM);
         let error = loop {
             match home.service().connect().await {
@@ -55,10 +56,13 @@ fn a_connect_that_meets_a_drain_longer_than_itself_names_the_server() {
                 Err(error) => break error,
             }
         };
-        assert!(
-            matches!(error, Error::Deadline { holder: Some(Holder::Lifetime(holder)), .. } if holder.get() == pid),
-            "{error}"
-        );
+        let text = error.to_string();
+        let Error::Deadline { holder: Some(Holder::Draining { pid: holder, until, .. }), .. } = error else {
+            panic!("{text}");
+        };
+        let drain = until.duration_since(signalled).unwrap().as_secs_f64();
+        assert!(holder.get() == pid && (3598.0..3600.0 + LONG.as_secs_f64()).contains(&drain), "{text}: {drain}");
+        assert!(text.contains(&format!(": pid {pid} drains until ")), "{text}");
         assert_eq!(ask(&mut stays, COUNT).await.unwrap(), 1, "it drains");
         drop(stays);
     });

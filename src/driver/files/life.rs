@@ -1,9 +1,9 @@
 //! The life file and the lifetime lock, which says that a server is alive.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::point::Guard;
 use crate::driver::os::cleaner;
@@ -11,6 +11,7 @@ use crate::driver::os::file::{self, Mode};
 use crate::driver::os::lock::{self, Hold, LockedFile};
 use crate::error::Error;
 use crate::proto::connect::Lifetime;
+use crate::proto::life::Drains;
 use crate::proto::lock::Tried;
 use crate::proto::serve::LifeFile;
 
@@ -23,6 +24,17 @@ pub(crate) fn probe(_point: &Guard, path: &Path) -> (Lifetime, Option<Error>) {
         Err(error) => (Tried::Failed.lifetime(), Some(error)),
     }
 }
+
+/// Returns what the life file says of a drain, if that is of `holder`, the process that the system reports as the holder
+/// of the lock. It takes no lock. `None`: nothing is known.
+pub(crate) fn drains(path: &Path, holder: Option<u32>) -> Option<Drains> {
+    let mut text = Vec::new();
+    file::open(path, Mode::Read).ok()??.take(TEXT_MAX).read_to_end(&mut text).ok()?;
+    Drains::read(&text).filter(|drains| drains.is_of(holder, since_1970().as_secs()))
+}
+
+/// More bytes than a life file has.
+const TEXT_MAX: u64 = 256;
 
 /// The lifetime lock, held by a server.
 #[derive(Debug)]
@@ -69,15 +81,48 @@ impl Life {
         Ok(LifeFile::Mine)
     }
 
+    /// Writes until when the server drains at most. Without room for that, clients are not told, and nothing else happens.
+    pub(crate) fn sign_drain(&mut self, drain: Duration) {
+        let until = since_1970().saturating_add(drain).as_secs();
+        let _ = self.locked.file().write_all(&Drains { pid: std::process::id(), until }.line());
+    }
+
     /// Leaves the lock to the process: it is released when that ends, and not before.
     pub(crate) fn keep_until_exit(self) {
         std::mem::forget(self);
     }
 
     fn sign(&mut self) -> std::io::Result<()> {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.locked.file().set_len(0)?;
-        let text = format!("pid {}, locked at {} seconds since 1970\n", std::process::id(), since.as_secs());
+        let text = format!("pid {}, locked at {} seconds since 1970\n", std::process::id(), since_1970().as_secs());
         self.locked.file().write_all(text.as_bytes())
+    }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_file_says_who_drains_until_it_is_claimed_again() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("life");
+        let us = std::process::id();
+        assert_eq!(drains(&path, None), None, "there is none");
+        let mut life = Life::try_claim(&path).unwrap().expect("it is free");
+        assert_eq!(drains(&path, Some(us)), None, "it serves");
+        let begun = since_1970().as_secs();
+        life.sign_drain(Duration::from_secs(3600));
+        let said = drains(&path, Some(us)).expect("it drains");
+        assert!(said.pid == us && (begun + 3600..begun + 3700).contains(&said.until), "{said:?}");
+        assert_eq!(drains(&path, None), Some(said), "the system does not report the holder");
+        assert_eq!(drains(&path, Some(us + 1)), None, "another process has a share in the lock");
+        drop(life);
+        let _life = Life::try_claim(&path).unwrap().expect("it is free");
+        assert_eq!(drains(&path, Some(us)), None, "its successor serves");
     }
 }

@@ -250,6 +250,9 @@ impl Effects for Sequoia {
         None
     }
 
+    /// The dialect has no life file.
+    fn sign_drain(&mut self, _drain: Duration) {}
+
     /// The dialect has no request to retire.
     fn release_retire_waiters(_state: &ServerState) {}
 

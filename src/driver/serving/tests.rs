@@ -184,6 +184,11 @@ impl Effects for Script {
         None
     }
 
+    fn sign_drain(&mut self, drain: Duration) {
+        assert_eq!(drain, self.0.limits.drain);
+        self.0.did("sign drain");
+    }
+
     fn release_retire_waiters(_state: &World) {}
 
     fn release(&mut self, lock: LifetimeLock) {
@@ -373,6 +378,23 @@ async fn a_drain_lasts_until_the_last_client_a_second_signal_or_its_limit() {
         assert_eq!((done, at), (Done::Retired(Retire::Requested), ends_at));
         assert_eq!(world.done().last(), Some(&(lock, ends_at)));
         assert_eq!(world.point_holds(), b"", "it is withdrawn before the drain");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_says_until_when_it_drains_only_if_a_client_is_left() {
+    for (clients, drain, says) in [(0, 20, false), (1, 20, true), (1, 0, false)] {
+        let world = World::new(Limits { drain: Duration::from_secs(drain), ..limits() });
+        beside(&world, async |admission, shutdown| {
+            let clients: Vec<_> = (0..clients).map(|_| admission.admit()).collect();
+            shutdown.request();
+            shutdown.announced().await;
+            seconds(1).await;
+            drop(clients);
+        })
+        .await;
+        let signed: Vec<_> = world.done().into_iter().filter(|(what, _)| *what == "sign drain").collect();
+        assert_eq!(signed, [("sign drain", 0)][..usize::from(says)], "{clients} clients, {drain} s");
     }
 }
 

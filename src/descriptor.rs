@@ -267,8 +267,9 @@ impl Descriptor {
     /// ```
     ///
     /// `build` is called again if a program starts another internal server after the first, so what it captures stays
-    /// in it. A clone of a captured `Arc`, or what `build` itself creates, can be moved into the sessions. For sessions
-    /// on a runtime of the program's own there is [`bind`](Descriptor::bind).
+    /// in it. A clone of a captured `Arc`, or what `build` itself creates, can be moved into the sessions. A program that
+    /// is the server can pass a closure that is called once to [`serve_with`](Descriptor::serve_with). For sessions on a
+    /// runtime of the program's own there is [`bind`](Descriptor::bind).
     #[must_use]
     pub fn stream_handler<B, S, R>(mut self, build: B) -> Self
     where
@@ -410,6 +411,45 @@ impl Descriptor {
     pub async fn serve(&self) -> Result<(), Error> {
         let factory = self.factory.clone().ok_or(Error::Usage(Usage::NoHandler))?;
         driver::serve(self.service()?.clone(), factory).await
+    }
+
+    /// Runs the server in this process as [`serve`](Descriptor::serve) does, with a handler that is built once.
+    ///
+    /// It is for a program that is the server and nothing else. What `build` captures can be moved into the sessions: a
+    /// database that `main` has opened, the receiver of a channel. In all else it is as for
+    /// [`stream_handler`](Descriptor::stream_handler), whose closure may have to build another handler later. A handler of
+    /// this descriptor is not used.
+    ///
+    /// ```no_run
+    /// # use rendezvous_ipc::{Context, Descriptor, Error, Peer, Stream};
+    /// # struct Settings;
+    /// # impl Settings { fn greeting(&self) -> &[u8] { b"hello" } }
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// #[tokio::main]
+    /// async fn main() -> Result<(), Error> {
+    ///     let context = Context::from_args("org.example.greeter")?;
+    ///     let settings = Settings; // neither `Clone` nor `Sync`
+    ///     Descriptor::new(&context, "greeter")?
+    ///         .serve_with(async move |_server| {
+    ///             Ok(async move |_peer, mut stream: Stream| stream.write_all(settings.greeting()).await)
+    ///         })
+    ///         .await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`serve`](Descriptor::serve).
+    ///
+    /// # Cancel safety
+    /// As for [`serve`](Descriptor::serve).
+    pub async fn serve_with<B, S, R>(&self, build: B) -> Result<(), Error>
+    where
+        B: AsyncFnOnce(ServerHandle) -> Result<S, BoxError> + Send + 'static,
+        S: AsyncFn(Peer, Stream) -> R + 'static,
+        R: SessionResult,
+    {
+        driver::serve(self.service()?.clone(), Factory::once(build)).await
     }
 
     /// Returns the state of the service. It starts nothing and changes nothing.

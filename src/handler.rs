@@ -5,10 +5,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::context::Context;
-use crate::error::BoxError;
+use crate::error::{BoxError, Error};
 use crate::park;
 use crate::peer::Peer;
 use crate::retiring::Retiring;
@@ -184,13 +184,23 @@ impl Factory {
         let build = Arc::new(build);
         Factory(Arc::new(move |start| {
             let build = build.clone();
+            Box::pin(async move { Ok(sessions(build(start).await?)) })
+        }))
+    }
+
+    /// Returns a factory for a program that serves once.
+    pub(crate) fn once<B, S, R>(build: B) -> Self
+    where
+        B: AsyncFnOnce(ServerHandle) -> Result<S, BoxError> + Send + 'static,
+        S: AsyncFn(Peer, Stream) -> R + 'static,
+        R: SessionResult,
+    {
+        let build = Mutex::new(Some(build));
+        Factory(Arc::new(move |start| {
+            let build = build.lock().unwrap_or_else(PoisonError::into_inner).take();
             Box::pin(async move {
-                let session = Rc::new(build(start).await?);
-                let sessions: Sessions = Rc::new(move |peer, stream| {
-                    let session = session.clone();
-                    Box::pin(async move { session(peer, stream).await.into_result() })
-                });
-                Ok(sessions)
+                let build = build.ok_or_else(|| Error::missing("the closure that builds the handler"))?;
+                Ok(sessions(build(start).await?))
             })
         }))
     }
@@ -199,6 +209,18 @@ impl Factory {
     pub(crate) fn build(&self, start: ServerHandle) -> LocalFuture<Result<Sessions, BoxError>> {
         (self.0)(start)
     }
+}
+
+fn sessions<S, R>(session: S) -> Sessions
+where
+    S: AsyncFn(Peer, Stream) -> R + 'static,
+    R: SessionResult,
+{
+    let session = Rc::new(session);
+    Rc::new(move |peer, stream| {
+        let session = session.clone();
+        Box::pin(async move { session(peer, stream).await.into_result() })
+    })
 }
 
 impl fmt::Debug for Factory {

@@ -307,6 +307,7 @@ async fn serve(args: &[String]) {
         match () {
             () if args.contains(&"binds") => accept(&own).await,
             () if args.contains(&"gives-up") => give_up(&own).await,
+            () if args.contains(&"serves-once") => serve_once(&own).await,
             () => own.serve().await,
         }
     };
@@ -327,6 +328,23 @@ async fn serve(args: &[String]) {
 /// Ends a listener before it has accepted a client.
 async fn give_up(service: &Descriptor) -> Result<(), Error> {
     service.bind().await?.drained().await
+}
+
+/// Serves with a value that is moved into the handler, and that can neither be cloned nor shared.
+async fn serve_once(service: &Descriptor) -> Result<(), Error> {
+    let requests = RefCell::new(Vec::new());
+    let build = async move |_server| {
+        Ok(async move |_peer, mut stream: Stream| {
+            while let Ok(request) = stream.read_u8().await {
+                requests.borrow_mut().push(request);
+                // The other handler counts in steps of one.
+                let answer = 10 * requests.borrow().len() as u64;
+                stream.write_u64(answer).await?;
+            }
+            Ok::<_, std::io::Error>(())
+        })
+    };
+    service.serve_with(build).await
 }
 
 /// Serves as a listener, on the runtime of this program.

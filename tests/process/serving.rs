@@ -22,6 +22,7 @@ use crate::program::{BEAR, BLOCK, COUNT, KEEP, MOVE, PANIC, RETIRE, START, WAIT,
 crate::trials![
     an_idle_server_retires_and_one_with_a_client_does_not,
     a_stream_in_a_thread_of_its_own_keeps_its_server,
+    a_server_can_move_what_it_owns_into_its_sessions,
     bad_clients_delay_no_client_and_keep_no_server,
     a_full_acceptor_drops_the_oldest_connection_and_lets_a_client_in,
     silent_clients_do_not_starve_a_server_of_descriptors,
@@ -46,6 +47,13 @@ crate::trials![
 
 fn idle(home: &Home, idle: &str) -> rendezvous_ipc::Descriptor {
     home.service_by(&["@serve", idle])
+}
+
+fn a_server_can_move_what_it_owns_into_its_sessions() {
+    let mut home = Home::new();
+    home.server = &["@serve", "serves-once"];
+    assert_eq!([home.count().1, home.count().1], [10, 20]);
+    home.retire();
 }
 
 fn an_idle_server_retires_and_one_with_a_client_does_not() {

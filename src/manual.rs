@@ -14,6 +14,9 @@ pub mod life_of_a_server {}
 #[doc = include_str!("../docs/manual/arguments.md")]
 pub mod arguments {}
 
+#[doc = include_str!("../docs/manual/command_line.md")]
+pub mod command_line {}
+
 #[doc = include_str!("../docs/manual/errors.md")]
 pub mod errors {}
 

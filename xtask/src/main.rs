@@ -25,7 +25,7 @@ const USAGE: &str = "usage: cargo xtask CHORE
   codegen [--check]   generate the Cap'n Proto code of the examples, or check that it is current
                       (needs the `capnp` compiler)
   nostd               link `proto` into a program without std, and run it (needs a C compiler)
-  features            build each combination of features, and the quickstart by itself
+  features            build each combination of features, and the programs by themselves
   package             build what would be published
   api [--check]       record the public API, or check that it is the recorded one
   fuzz [--seconds N] [TARGET]

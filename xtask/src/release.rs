@@ -27,12 +27,12 @@ const API: &str = "docs/api.txt";
 const HEADER: &str =
     "// Everything public, but `proto`, which is outside of SemVer until 1.0. Written by `cargo xtask api`.";
 
-/// The crate builds with each combination of features. The quickstart is built by itself too, because a build
-/// of the workspace gives it features that only the tests use.
+/// The crate builds with each combination of features. The programs are built by themselves too, because a
+/// build of the workspace gives them features that only the tests use.
 pub fn features() -> Result<(), Box<dyn Error>> {
     let clippy = |args: &[&str]| run(cargo().args(["clippy", "--quiet"]).args(args).args(["--", "-D", "warnings"]));
     FEATURES.iter().try_for_each(|features| clippy(&["--lib", "--no-default-features", "--features", features]))?;
-    clippy(&["--package", "quickstart"])
+    ["quickstart", "rendezvous-cli"].iter().try_for_each(|package| clippy(&["--package", package]))
 }
 
 /// The package to be published builds by itself.

@@ -32,6 +32,9 @@ const BEFORE: &[Rung] = &[
 
 /// The rungs after the tests.
 const AFTER: &[Rung] = &[
+    Rung("command line", "the program `rendezvous`, at servers of other programs", |_| {
+        run(cargo().args(["test", "--locked", "--package", "rendezvous-cli"]))
+    }),
     Rung("ports", "the tests of real processes, over TCP", |_| {
         run(cargo().env("TRANSPORT", "tcp").args(["test", "--locked", "--test", "process"]))
     }),

@@ -67,6 +67,8 @@ mod start;
 #[cfg(feature = "tokio")]
 mod status;
 #[cfg(feature = "tokio")]
+mod std_socket;
+#[cfg(feature = "tokio")]
 mod stream;
 #[cfg(feature = "tokio")]
 mod surroundings;
@@ -107,6 +109,7 @@ pub use self::{
     retiring::Retiring,
     stage::Stage,
     status::{Retirement, Sign, Status, Termination},
+    std_socket::{StdSocket, StreamGuard},
     stream::{BlockingStream, Stream},
     surroundings::Surroundings,
     suspicion::{DialFailure, Suspicion},

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub use self::blocking::BlockingStream;
 pub(crate) use self::socket::Socket;
 use crate::ephemeral::Ephemeral;
+use crate::std_socket::{StdSocket, StreamGuard};
 
 /// An authenticated stream between a client and its server.
 ///
@@ -26,7 +27,7 @@ use crate::ephemeral::Ephemeral;
 /// It is `Send`, `Sync` and `Unpin`. A server counts its client until the stream is dropped, so a session can move it to
 /// another task, thread or runtime, or make it an `Arc`. On Unix it implements `AsFd`. A duplicate of its descriptor is
 /// not counted: a server may retire while a duplicate is in use. [`into_blocking`](Stream::into_blocking) is for threads
-/// that block.
+/// that block, and [`into_std`](Stream::into_std) for code that wants a socket of the standard library.
 ///
 /// ```
 /// # use rendezvous_ipc::{Descriptor, Stream, testing};
@@ -83,6 +84,54 @@ impl Stream {
     /// Those of the system.
     pub fn into_blocking(self) -> io::Result<BlockingStream> {
         Ok(BlockingStream::new(self.socket.into_blocking()?, self.keeps))
+    }
+
+    /// Takes the socket out of the stream, for code that wants one of the standard library, with a guard to keep beside it.
+    ///
+    /// The guard counts as the client until it is dropped: so long the server stays and its drain waits, whatever becomes
+    /// of the socket. On the client's side it keeps an internal server and an ephemeral context, as the stream does. The
+    /// socket is in blocking mode: call `set_nonblocking(true)` before a runtime gets it. To write to it as the standard
+    /// library does may raise SIGPIPE in a process that is not a Rust program. The call works in a runtime and outside
+    /// of one.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Descriptor, Stream, testing};
+    /// use rendezvous_ipc::StdSocket;
+    /// use std::io::{self, Read, Write};
+    ///
+    /// fn echo(socket: &mut (impl Read + Write)) -> io::Result<()> {
+    ///     let mut byte = [0];
+    ///     socket.read_exact(&mut byte)?;
+    ///     socket.write_all(&byte)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let connection = testing::connect(|context| {
+    /// Ok(Descriptor::new(context, "echo")?.stream_handler(async |_server| {
+    ///     Ok(async |_peer, stream: Stream| {
+    ///         let (socket, guard) = stream.into_std()?;
+    ///         std::thread::spawn(move || {
+    ///             let _counted = guard; // until the end of this thread
+    ///             match socket {
+    ///                 StdSocket::Unix(mut socket) => echo(&mut socket),
+    ///                 StdSocket::Tcp(mut socket) => echo(&mut socket),
+    ///                 _ => Err(io::ErrorKind::Unsupported.into()),
+    ///             }
+    ///         });
+    ///         Ok::<_, io::Error>(())
+    ///     })
+    /// }))
+    /// # });
+    /// # let mut stream = connection.await?.into_stream().into_blocking()?;
+    /// # stream.write_all(b"!")?;
+    /// # stream.read_exact(&mut [0])?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn into_std(self) -> io::Result<(StdSocket, StreamGuard)> {
+        self.into_blocking()?.into_std()
     }
 
     /// Returns what keeps the client of this stream counted.

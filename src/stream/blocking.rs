@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Keeps;
 use crate::os::stream::Blocking;
+use crate::std_socket::{StdSocket, StreamGuard};
 
 /// An authenticated stream whose reads and writes block their thread, made by
 /// [`Stream::into_blocking`](crate::Stream::into_blocking).
@@ -40,12 +41,12 @@ use crate::os::stream::Blocking;
 /// ```
 pub struct BlockingStream {
     socket: Blocking,
-    _keeps: Keeps,
+    keeps: Keeps,
 }
 
 impl BlockingStream {
     pub(super) fn new(socket: Blocking, keeps: Keeps) -> Self {
-        BlockingStream { socket, _keeps: keeps }
+        BlockingStream { socket, keeps }
     }
 
     /// Sets how long a read may wait; `None`, the default: for ever. A read that waits longer fails with an error of the
@@ -64,6 +65,15 @@ impl BlockingStream {
     /// `InvalidInput` for a time of zero.
     pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.socket.set_write_timeout(timeout)
+    }
+
+    /// Takes the socket out of the stream, with a guard to keep beside it: see
+    /// [`Stream::into_std`](crate::Stream::into_std). It keeps the time-outs that were set.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn into_std(self) -> io::Result<(StdSocket, StreamGuard)> {
+        Ok((StdSocket::of(self.socket)?, StreamGuard::new(self.keeps)))
     }
 
     /// Ends one direction of the connection, or both. A thread that waits in a read returns.

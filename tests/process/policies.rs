@@ -22,6 +22,7 @@ crate::trials![
     a_full_internal_server_lets_the_next_client_wait,
     handlers_of_one_point_in_one_process_never_run_together,
     an_internal_server_has_no_successor_while_a_stream_of_it_is_used,
+    a_guard_keeps_the_internal_server_of_its_client,
     a_robust_client_is_no_substitute_for_a_newer_program,
     the_error_names_both_failures_if_the_fallback_fails_too,
     an_internal_server_needs_no_home,
@@ -172,6 +173,20 @@ fn an_internal_server_has_no_successor_while_a_stream_of_it_is_used() {
         assert!(tokio::time::timeout(home.limits.drain * 3 / 2, &mut next).await.is_err(), "the old one is in use");
         drop(stream);
         assert_eq!(next.await.unwrap().outcome().origin, Origin::StartedInternal);
+    });
+}
+
+fn a_guard_keeps_the_internal_server_of_its_client() {
+    let home = Home::new();
+    let service = Descriptor::new(&home.context(), "count").unwrap().limits(home.limits);
+    let service = service.stream_handler(async |_server| Ok(async |_peer, _stream: Stream| {}));
+    multi().block_on(async {
+        let connected = async || connected(&service, Policy::Internal).await;
+        let (socket, guard) = connected().await.into_stream().into_std().unwrap();
+        drop(socket);
+        assert_eq!(connected().await.outcome().origin, Origin::JoinedInternal);
+        drop(guard);
+        assert_eq!(connected().await.outcome().origin, Origin::StartedInternal);
     });
 }
 

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent};
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::{
-    Context, Descriptor, Dialect, Error, Join, Limits, Peer, Policy, ServerHandle, Stream, Surroundings, Transport,
+    Context, Descriptor, Dialect, Error, Join, Limits, Peer, Policy, ServerHandle, StdSocket, Stream, StreamGuard,
+    Surroundings, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -44,6 +45,8 @@ pub const SPARE: u8 = b'1';
 pub const EPHEMERAL: u8 = b'd';
 pub const MOVE: u8 = b'm';
 pub const FAIL: u8 = b'f';
+pub const STD: u8 = b'u';
+pub const UNGUARD: u8 = b'v';
 /// The number of bytes that answer `BULK`, before the count.
 pub const BULKY: usize = 4 << 20;
 
@@ -212,6 +215,7 @@ async fn count_bytes(start: &ServerHandle, count: &Cell<u64>, peer: Peer, mut st
             PRINT => eprintln!("a client asked for it"),
             BLOCK => park(),
             MOVE => return answer_in_a_thread(stream),
+            STD => return answer_on_a_std_socket(stream),
             FAIL => return Err(std::io::Error::other("no ink")),
             KEEP => std::mem::forget(start.keep_alive()),
             RETIRE => start.retire(),
@@ -254,6 +258,28 @@ fn answer_in_a_thread(stream: Stream) -> std::io::Result<()> {
         while stream.write_all(&count.to_be_bytes()).is_ok() && stream.read_exact(&mut [0]).is_ok() {
             count += 1;
         }
+    });
+    Ok(())
+}
+
+/// Answers as [`answer_in_a_thread`] does, on a socket of the standard library. A client can have it drop the guard.
+fn answer_on_a_std_socket(stream: Stream) -> std::io::Result<()> {
+    use std::io::{Read, Write};
+    fn answer(mut socket: impl Read + Write, guard: StreamGuard) {
+        let (mut guard, mut count, mut request) = (Some(guard), 0u64, [0]);
+        while socket.write_all(&count.to_be_bytes()).is_ok() && socket.read_exact(&mut request).is_ok() {
+            count += 1;
+            if request == [UNGUARD] {
+                guard = None;
+            }
+        }
+        drop(guard);
+    }
+    let (socket, guard) = stream.into_std()?;
+    std::thread::spawn(move || match socket {
+        StdSocket::Unix(socket) => answer(socket, guard),
+        StdSocket::Tcp(socket) => answer(socket, guard),
+        _ => unreachable!("there are two transports"),
     });
     Ok(())
 }

@@ -17,11 +17,12 @@ use crate::home::{
     Home, LONG, connected, dial, eventually, kill, open_pending, output, printed, process, runtime, signal, stop,
     uninterrupted,
 };
-use crate::program::{BEAR, BLOCK, COUNT, KEEP, MOVE, PANIC, RETIRE, START, WAIT, ask};
+use crate::program::{BEAR, BLOCK, COUNT, KEEP, MOVE, PANIC, RETIRE, START, STD, UNGUARD, WAIT, ask};
 
 crate::trials![
     an_idle_server_retires_and_one_with_a_client_does_not,
     a_stream_in_a_thread_of_its_own_keeps_its_server,
+    a_guard_beside_a_std_socket_keeps_its_server_until_it_is_dropped,
     a_server_can_move_what_it_owns_into_its_sessions,
     bad_clients_delay_no_client_and_keep_no_server,
     a_full_acceptor_drops_the_oldest_connection_and_lets_a_client_in,
@@ -47,6 +48,23 @@ crate::trials![
 
 fn idle(home: &Home, idle: &str) -> rendezvous_ipc::Descriptor {
     home.service_by(&["@serve", idle])
+}
+
+fn a_guard_beside_a_std_socket_keeps_its_server_until_it_is_dropped() {
+    for transport in ["unix", "tcp"] {
+        let home = Home::new();
+        let service = home.service_by(&["@serve", "idle=300", transport]);
+        runtime().block_on(async {
+            let mut stream = connected(&service).await.into_stream();
+            assert_eq!(ask(&mut stream, STD).await.unwrap(), 0, "the thread answers");
+            // Three idle periods pass without a session.
+            tokio::time::sleep(Duration::from_millis(900)).await;
+            assert!(matches!(service.inspect().await.unwrap(), Status::Live { clients: 1, .. }));
+            assert_eq!(ask(&mut stream, UNGUARD).await.unwrap(), 1, "the thread still answers");
+            // The socket alone does not count.
+            home.wait_for_all_exits();
+        });
+    }
 }
 
 fn a_server_can_move_what_it_owns_into_its_sessions() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketAddrUnix};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, ReadBuf};
 
@@ -195,6 +195,16 @@ impl Blocking {
         let socket = socket.into();
         rustix::io::ioctl_fionbio(&socket, false)?;
         Ok(Blocking(socket))
+    }
+
+    /// Returns whether this is a Unix socket.
+    pub(crate) fn is_local(&self) -> io::Result<bool> {
+        Ok(rustix::net::getsockname(&self.0)?.address_family() == AddressFamily::UNIX)
+    }
+
+    /// Returns the socket.
+    pub(crate) fn into_owned(self) -> OwnedFd {
+        self.0
     }
 
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {

@@ -101,7 +101,7 @@ pub use self::{
     handler::{KeepAlive, ServerHandle, SessionResult},
     join::Join,
     limits::Limits,
-    listener::Listener,
+    listener::{Ending, Incoming, Listener},
     outcome::{Failed, Origin, Outcome, Reason},
     peer::Peer,
     pid::Pid,

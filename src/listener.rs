@@ -49,16 +49,20 @@ impl Descriptor {
     /// # Cancel safety
     /// If the future is dropped, the server retires on threads of its own.
     pub async fn bind(&self) -> Result<Listener, Error> {
-        driver::bind(self.service()?.clone()).await.map(|listener| Listener { listener })
+        let (incoming, ending) = driver::bind(self.service()?.clone()).await?;
+        Ok(Listener { incoming: Incoming { incoming }, ending: Ending { ending } })
     }
 }
 
-/// A server whose clients the program accepts itself, made by [`Descriptor::bind`].
+/// A server whose clients the program accepts itself, made by [`Descriptor::bind`]. [`split`](Listener::split) is for
+/// frameworks.
 ///
 /// The lifetime lock is held until this and all streams that it returned are gone, or the drain is over. In the second
 /// case the lock stays with the process. If this is dropped, the server retires; streams that are left keep it draining.
 pub struct Listener {
-    listener: driver::Listener,
+    // Dropped first, as by `drained`.
+    incoming: Incoming,
+    ending: Ending,
 }
 
 impl Listener {
@@ -73,12 +77,12 @@ impl Listener {
     /// # Cancel safety
     /// No client is lost if the future is dropped.
     pub async fn accept(&mut self) -> Option<(Peer, Stream)> {
-        self.listener.accept().await
+        self.incoming.accept().await
     }
 
     /// Returns the handle of the server, which can be cloned and kept.
     pub fn server(&self) -> &ServerHandle {
-        self.listener.server()
+        self.incoming.incoming.server()
     }
 
     /// Has the server retire, unless it does already, and waits until its streams are gone or the drain is over.
@@ -89,13 +93,91 @@ impl Listener {
     /// # Cancel safety
     /// If the future is dropped, the server goes on to drain.
     pub async fn drained(self) -> Result<(), Error> {
-        self.listener.drained().await
+        drop(self.incoming);
+        self.ending.drained().await
+    }
+
+    /// Splits the listener, for a framework that takes what it accepts from, and keeps it.
+    ///
+    /// Here with `axum`, whose trait the program implements for a type of its own ([more](crate::manual::http)):
+    ///
+    /// ```no_run
+    /// # use std::future::Future;
+    /// # use rendezvous_ipc::{Context, Descriptor, Incoming, Peer, Stream};
+    /// struct Clients(Incoming);
+    ///
+    /// # async fn framework(_: Clients, shutdown: impl Future<Output = ()>) { shutdown.await }
+    /// # impl Clients {
+    /// async fn accept(&mut self) -> (Stream, Peer) {
+    ///     match self.0.accept().await {
+    ///         Some((peer, stream)) => (stream, peer),
+    ///         None => std::future::pending().await, // the framework knows by `retiring`
+    ///     }
+    /// }
+    /// # }
+    /// # async fn serve(service: Descriptor) -> Result<(), rendezvous_ipc::Error> {
+    /// let listener = service.bind().await?;
+    /// let server = listener.server().clone();
+    /// let (incoming, ending) = listener.split();
+    /// framework(Clients(incoming), async move { _ = server.retiring().await }).await;
+    /// ending.drained().await
+    /// # }
+    /// ```
+    pub fn split(self) -> (Incoming, Ending) {
+        (self.incoming, self.ending)
+    }
+}
+
+/// The clients of a [`Listener`], made by [`Listener::split`]. If it is dropped, the server retires.
+pub struct Incoming {
+    incoming: driver::Incoming,
+}
+
+impl Incoming {
+    /// Waits for the next client, as [`Listener::accept`] does.
+    ///
+    /// # Cancel safety
+    /// No client is lost if the future is dropped.
+    pub async fn accept(&mut self) -> Option<(Peer, Stream)> {
+        self.incoming.accept().await
+    }
+}
+
+/// The end of a [`Listener`], made by [`Listener::split`]. If it is dropped, the server retires.
+pub struct Ending {
+    ending: driver::Ending,
+}
+
+impl Ending {
+    /// Has the server retire, unless it does already, and waits for its end, as [`Listener::drained`] does.
+    ///
+    /// Drop the [`Incoming`] before: clients that nobody accepts keep the server until the drain is over.
+    ///
+    /// # Errors
+    /// The error that ended the server.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the server goes on to drain.
+    pub async fn drained(self) -> Result<(), Error> {
+        self.ending.drained().await
     }
 }
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Listener")
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Incoming")
+    }
+}
+
+impl fmt::Debug for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ending")
     }
 }
 
@@ -108,6 +190,8 @@ mod tests {
         fn can<T: Send + Unpin + 'static>() {}
         fn send(_: impl Send) {}
         can::<Listener>();
+        can::<Incoming>();
+        can::<Ending>();
         let _bind = |service: &Descriptor| send(service.bind());
         let _accept = |listener: &mut Listener| send(listener.accept());
         let _drained = |listener: Listener| send(listener.drained());

@@ -17,6 +17,9 @@ pub mod arguments {}
 #[doc = include_str!("../docs/manual/command_line.md")]
 pub mod command_line {}
 
+#[doc = include_str!("../docs/manual/http.md")]
+pub mod http {}
+
 #[doc = include_str!("../docs/manual/errors.md")]
 pub mod errors {}
 

@@ -185,6 +185,25 @@ fn every_test_that_the_docs_name_exists() {
 }
 
 #[test]
+fn what_a_page_shows_of_an_example_is_in_the_example() {
+    let mut shown = 0;
+    for page in files(&["docs/manual"]) {
+        let text = fs::read_to_string(&page).expect("a page is text");
+        // The other code of the pages is compiled, or run, as a test of the documentation.
+        for block in text.split("```rust,ignore\n").skip(1) {
+            let (source, code) = block
+                .strip_prefix("// ")
+                .and_then(|block| block.split("\n```").next())
+                .and_then(|block| block.split_once('\n'))
+                .unwrap_or_else(|| panic!("{}: a sample has its file in its first line", page.display()));
+            assert!(read(source).contains(code), "{}: {source} has not:\n{code}", page.display());
+            shown += 1;
+        }
+    }
+    assert!(shown > 0, "the pages are parsed");
+}
+
+#[test]
 fn no_sample_panics_at_an_argument_that_is_not_utf_8() {
     for file in files(&["README.md", "docs", "examples", "src", "benches"]) {
         let text = fs::read_to_string(&file).unwrap_or_default();

@@ -9,18 +9,22 @@ use crate::handler::ServerHandle;
 use crate::peer::Peer;
 use crate::stream::Stream;
 
-/// A server in this process, and the clients that it has welcomed.
-pub(crate) struct Listener {
-    launched: Launched,
+/// The clients that a server in this process has welcomed. Dropping it requests the retirement.
+pub(crate) struct Incoming {
     server: ServerHandle,
     built: Built,
     waiting: mpsc::Receiver<Session>,
-    runs: oneshot::Sender<()>,
+    _runs: oneshot::Sender<()>,
 }
 
-impl Listener {
+/// The end of a server in this process. Dropping it requests the retirement.
+pub(crate) struct Ending {
+    launched: Launched,
+}
+
+impl Incoming {
     /// Waits until the server holds the lifetime lock.
-    pub(super) async fn begun(mut launched: Launched, clients: Clients) -> Result<Self, Error> {
+    pub(super) async fn begun(mut launched: Launched, clients: Clients) -> Result<(Self, Ending), Error> {
         let Clients { begun, built, waiting, runs, .. } = clients;
         let built = Built(Some(built));
         let server = tokio::select! {
@@ -28,7 +32,7 @@ impl Listener {
             Ok(server) = begun => server,
             ended = launched.ended() => return Err(ended.err().unwrap_or_else(|| Error::missing("the listener"))),
         };
-        Ok(Listener { launched, server, built, waiting, runs })
+        Ok((Incoming { server, built, waiting, _runs: runs }, Ending { launched }))
     }
 
     pub(crate) fn server(&self) -> &ServerHandle {
@@ -51,13 +55,19 @@ impl Listener {
             }
         }
     }
+}
 
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.server.retire();
+    }
+}
+
+impl Ending {
     /// Has the server retire, and waits until it has.
-    pub(crate) async fn drained(self) -> Result<(), Error> {
-        let Listener { mut launched, built, waiting, runs, .. } = self;
-        launched.retire();
-        drop((built, waiting, runs));
-        launched.ended().await
+    pub(crate) async fn drained(mut self) -> Result<(), Error> {
+        self.launched.retire();
+        self.launched.ended().await
     }
 }
 

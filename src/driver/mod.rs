@@ -41,7 +41,7 @@ mod welcomed;
 pub(crate) use self::handlers::local_runtime;
 use self::handlers::{Handler, Handlers};
 use self::launch::Launched;
-pub(crate) use self::listener::Listener;
+pub(crate) use self::listener::{Ending, Incoming};
 #[cfg(feature = "log")]
 pub use self::subscriber::log_to_stderr;
 #[cfg(feature = "test-util")]
@@ -87,10 +87,10 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
 }
 
 /// Serves, until the listener is dropped, the clients that it accepts.
-pub(crate) async fn bind(service: Service) -> Result<Listener, Error> {
+pub(crate) async fn bind(service: Service) -> Result<(Incoming, Ending), Error> {
     runtime::check()?;
     let (handlers, clients) = Handlers::of_listener();
-    Listener::begun(launch(service, Handler::Listener(Some(handlers)))?, clients).await
+    Incoming::begun(launch(service, Handler::Listener(Some(handlers)))?, clients).await
 }
 
 fn launch(service: Service, handler: Handler) -> Result<Launched, Error> {

@@ -14,6 +14,7 @@ crate::trials![
     a_listener_serves_on_the_programs_own_runtime,
     a_listener_has_the_lifetime_lock_until_it_and_its_streams_are_gone,
     a_listener_that_ends_before_it_accepts_fails_the_start,
+    a_server_retires_when_either_part_of_its_listener_is_dropped,
 ];
 
 fn a_listener_serves_on_the_programs_own_runtime() {
@@ -59,4 +60,21 @@ fn a_listener_that_ends_before_it_accepts_fails_the_start() {
     let text = format!("{error:#}");
     assert!(text.contains("the handler could not be built: no caller waits for it any more"), "{text}");
     home.wait_for_all_exits();
+}
+
+fn a_server_retires_when_either_part_of_its_listener_is_dropped() {
+    let home = Home::new();
+    let service = home.service();
+    runtime().block_on(async {
+        let (mut incoming, ending) = service.bind().await.unwrap().split();
+        let (connection, client) = tokio::join!(connected(&service), incoming.accept());
+        drop((incoming, connection, client));
+        eventually("the record is withdrawn", || fs::read(home.point()).unwrap().is_empty());
+        ending.drained().await.unwrap();
+
+        let (mut incoming, ending) = service.bind().await.unwrap().split();
+        let (connection, client) = tokio::join!(connected(&service), incoming.accept());
+        drop((ending, connection, client));
+        assert!(timeout(home.limits.connect, incoming.accept()).await.unwrap().is_none());
+    });
 }

@@ -35,6 +35,9 @@ const AFTER: &[Rung] = &[
     Rung("command line", "the program `rendezvous`, at servers of other programs", |_| {
         run(cargo().args(["test", "--locked", "--package", "rendezvous-cli"]))
     }),
+    Rung("examples", "the programs of `examples/` do what their pages say", |_| {
+        run(cargo().args(["test", "--locked", "--package", "example-*"]))
+    }),
     Rung("ports", "the tests of real processes, over TCP", |_| {
         run(cargo().env("TRANSPORT", "tcp").args(["test", "--locked", "--test", "process"]))
     }),

@@ -17,7 +17,7 @@ use crate::peer::Peer;
 use crate::policy::Policy;
 use crate::service::{Program, Service};
 use crate::status::{Retirement, Status, Termination};
-use crate::stream::Stream;
+use crate::stream::{BlockingStream, Stream};
 use crate::surroundings::Surroundings;
 use crate::transport::Transport;
 
@@ -278,6 +278,43 @@ impl Descriptor {
         R: SessionResult,
     {
         self.factory = Some(Factory::new(build));
+        self
+    }
+
+    /// Sets the handler of clients for a program without async: each session is a function that blocks, in a thread of its
+    /// own.
+    ///
+    /// It is as [`stream_handler`](Descriptor::stream_handler) otherwise: `build` runs once in the server, and the client
+    /// is counted until its session has ended and its stream is gone. A panic or an error ends only its own session. At
+    /// most [`Limits::max_clients`] sessions run at once, and 512 if that is `None`; further clients wait for their welcome.
+    /// If the system has no thread left, the connection of that client is closed, and the server logs it and lives on.
+    ///
+    /// Nothing can stop a thread: a session that still runs when the drain is over runs until the process exits. So let a
+    /// session end when the server retires. [`ServerHandle::retiring_blocking`] waits for that, in a thread of its own, and
+    /// [`shutdown`](BlockingStream::shutdown) ends the read that another thread waits in.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor};
+    /// use rendezvous_ipc::{BlockingStream, Peer};
+    /// use std::io::{self, Write};
+    ///
+    /// fn session(_peer: Peer, mut stream: BlockingStream) -> io::Result<()> {
+    ///     stream.write_all(b"hello")
+    /// }
+    ///
+    /// let service = Descriptor::new(&Context::from_args("org.example.greeter")?, "greeter")?
+    ///     .this_program(["serve"])
+    ///     .thread_handler(|_server| Ok(session));
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    #[must_use]
+    pub fn thread_handler<B, S, R>(mut self, build: B) -> Self
+    where
+        B: Fn(ServerHandle) -> Result<S, BoxError> + Send + Sync + 'static,
+        S: Fn(Peer, BlockingStream) -> R + Send + Sync + 'static,
+        R: SessionResult,
+    {
+        self.factory = Some(Factory::threads(build));
         self
     }
 

@@ -1,5 +1,7 @@
 //! The handler of a service: how it is built, and the handle by which it controls its server.
 
+mod threads;
+
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -9,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::context::Context;
 use crate::error::{BoxError, Error};
+use crate::limits::Limits;
 use crate::park;
 use crate::peer::Peer;
 use crate::retiring::Retiring;
-use crate::stream::Stream;
+use crate::stream::{BlockingStream, Stream};
 
 type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 pub(crate) type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<Result<(), BoxError>>>;
@@ -170,9 +173,16 @@ mod sealed {
     }
 }
 
+/// How many sessions run at once if each has a thread and [`Limits::max_clients`] sets no number.
+const THREADS: usize = 512;
+
 /// The closure that builds a handler. A server calls it once.
 #[derive(Clone)]
-pub(crate) struct Factory(Arc<dyn Fn(ServerHandle) -> LocalFuture<Result<Sessions, BoxError>> + Send + Sync>);
+pub(crate) struct Factory {
+    build: Arc<dyn Fn(ServerHandle) -> LocalFuture<Result<Sessions, BoxError>> + Send + Sync>,
+    /// How many sessions may run at once if the limits do not say.
+    most: Option<usize>,
+}
 
 impl Factory {
     pub(crate) fn new<B, S, R>(build: B) -> Self
@@ -182,10 +192,34 @@ impl Factory {
         R: SessionResult,
     {
         let build = Arc::new(build);
-        Factory(Arc::new(move |start| {
+        Factory::of(move |start| {
             let build = build.clone();
             Box::pin(async move { Ok(sessions(build(start).await?)) })
-        }))
+        })
+    }
+
+    /// Returns a factory of sessions that have a thread each.
+    pub(crate) fn threads<B, S, R>(build: B) -> Self
+    where
+        B: Fn(ServerHandle) -> Result<S, BoxError> + Send + Sync + 'static,
+        S: Fn(Peer, BlockingStream) -> R + Send + Sync + 'static,
+        R: SessionResult,
+    {
+        let build = Arc::new(build);
+        let factory = Factory::of(move |start| {
+            let build = build.clone();
+            Box::pin(async move { Ok(threads::sessions(build(start)?)) })
+        });
+        Factory { most: Some(THREADS), ..factory }
+    }
+
+    fn of(build: impl Fn(ServerHandle) -> LocalFuture<Result<Sessions, BoxError>> + Send + Sync + 'static) -> Self {
+        Factory { build: Arc::new(build), most: None }
+    }
+
+    /// Returns the limits of a server with this handler.
+    pub(crate) fn limits(&self, limits: Limits) -> Limits {
+        Limits { max_clients: limits.max_clients.or(self.most), ..limits }
     }
 
     /// Returns a factory for a program that serves once.
@@ -196,18 +230,18 @@ impl Factory {
         R: SessionResult,
     {
         let build = Mutex::new(Some(build));
-        Factory(Arc::new(move |start| {
+        Factory::of(move |start| {
             let build = build.lock().unwrap_or_else(PoisonError::into_inner).take();
             Box::pin(async move {
                 let build = build.ok_or_else(|| Error::missing("the closure that builds the handler"))?;
                 Ok(sessions(build(start).await?))
             })
-        }))
+        })
     }
 
     /// Builds the handler.
     pub(crate) fn build(&self, start: ServerHandle) -> LocalFuture<Result<Sessions, BoxError>> {
-        (self.0)(start)
+        (self.build)(start)
     }
 }
 
@@ -226,5 +260,25 @@ where
 impl fmt::Debug for Factory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Factory(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_in_threads_are_limited_though_the_limits_set_no_number() {
+        let async_sessions = Factory::new(async |_server| Ok(async |_peer, _stream| {}));
+        let threads = Factory::threads(|_server| Ok(|_peer, _stream| {}));
+        for (max_clients, of_async, of_threads) in [
+            (None, None, Some(THREADS)),
+            (Some(8), Some(8), Some(8)),
+            (Some(THREADS + 1), Some(THREADS + 1), Some(THREADS + 1)),
+        ] {
+            let limits = Limits { max_clients, ..Limits::default() };
+            assert_eq!(async_sessions.limits(limits).max_clients, of_async);
+            assert_eq!(threads.limits(limits).max_clients, of_threads);
+        }
     }
 }

@@ -54,7 +54,8 @@ pub struct Limits {
     /// its process may open. It drops the oldest first. 1,024.
     pub max_pending: usize,
     /// How many clients the server serves at once. Further ones wait for their welcome, up to their own `connect`.
-    /// `None`: as many as it has descriptors for.
+    /// `None`: as many as it has descriptors for, and 512 if each session has a
+    /// [thread](crate::Descriptor::thread_handler).
     pub max_clients: Option<usize>,
 }
 

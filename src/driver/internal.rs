@@ -34,7 +34,8 @@ pub(super) async fn join(service: &Service, factory: &Factory) -> Result<(Lease,
 
 fn start(service: &Service, factory: &Factory, running: Running) -> Result<(), Error> {
     // By a port: there may be no home, or none that can be written.
-    let service = Service { context: service.context.lent(), transport: Transport::Tcp, ..service.clone() };
+    let (context, limits) = (service.context.lent(), factory.limits(service.limits));
+    let service = Service { context, transport: Transport::Tcp, limits, ..service.clone() };
     let factory = factory.clone();
     let body = move || {
         let result = match local_runtime() {

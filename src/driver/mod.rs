@@ -83,6 +83,7 @@ pub(crate) async fn join(service: &Service) -> Result<Join, Error> {
 
 /// Serves until the server has retired.
 pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {
+    let service = Service { limits: factory.limits(service.limits), ..service };
     launch(service, Handler::Factory(factory))?.ended().await
 }
 

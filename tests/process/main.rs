@@ -34,6 +34,7 @@ mod sockets;
 mod starts;
 mod surroundings;
 mod tasks;
+mod threads;
 mod trace;
 mod versions;
 
@@ -78,6 +79,7 @@ fn main() {
         starts::trials,
         surroundings::trials,
         tasks::trials,
+        threads::trials,
         versions::trials,
     ];
     libtest_mimic::run(&arguments, trials.iter().flat_map(|trials| trials()).collect()).exit();

@@ -165,6 +165,9 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     if args.contains(&"rpc") {
         return crate::memory::count_calls(service);
     }
+    if args.contains(&"threads") {
+        return crate::threads::count_in_threads(service);
+    }
     service.stream_handler(async move |start| {
         if refuses {
             return Err("no paper in\nthe tray".into());

@@ -50,6 +50,8 @@ fn service() -> Result<Descriptor, Error> {
         rendezvous_ipc::log_to_stderr(); // standard error is the log beside the point
     }
     let service = Descriptor::new(&context, "counter")?.this_program(["serve"]);
+    // A start that takes long, a drain, or a server that does not answer: one line for each.
+    let service = service.on_wait(|waiting| eprintln!("{waiting}"));
     Ok(service.handler(async |_server| {
         let count = Rc::new(Cell::new(0));
         Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(count.clone())) })

@@ -20,6 +20,7 @@ use crate::status::{Retirement, Status, Termination};
 use crate::stream::{BlockingStream, Stream};
 use crate::surroundings::Surroundings;
 use crate::transport::Transport;
+use crate::waiting::{OnWait, Waiting};
 
 /// One service: where it lives, how it is started, and what handles its clients.
 ///
@@ -80,6 +81,7 @@ impl Descriptor {
             limits: Limits::default(),
             version: 0,
             newest: u32::MAX,
+            on_wait: None,
             program: Err(Usage::NoProgram),
         };
         Ok(Descriptor { service, factory: None })
@@ -315,6 +317,31 @@ impl Descriptor {
         R: SessionResult,
     {
         self.factory = Some(Factory::threads(build));
+        self
+    }
+
+    /// Sets a function that is called while a call waits: for a spinner, or a line on standard error.
+    ///
+    /// [`connect`](Descriptor::connect), [`join`](Descriptor::join), [`retire`](Descriptor::retire),
+    /// [`end_unresponsive`](Descriptor::end_unresponsive), [`inspect`](Descriptor::inspect) and their blocking forms call
+    /// it when something has lasted for a tenth of a second: a start, a drain, a lock, or the silence of a server. They
+    /// call it again when they wait for something else, or for another process. A join of a live server and a start that is over at once do
+    /// not call it, and nothing calls it after the call has returned. [`serve`](Descriptor::serve) by hand calls it until
+    /// it knows whether it may serve. [The manual](crate::manual::waiting) has more.
+    ///
+    /// It runs in the task of the call, which waits for it, so it must not block. A panic in it is a panic of the call.
+    ///
+    /// ```no_run
+    /// # use rendezvous_ipc::{Context, Descriptor, Error};
+    /// # async fn run() -> Result<(), Error> {
+    /// # let context = Context::from_args("org.example.counter")?;
+    /// let service = Descriptor::new(&context, "counter")?.this_program(["serve"]).on_wait(|waiting| eprintln!("{waiting}"));
+    /// service.connect().await?; // waiting for server 4711 to start: at most 8 s more
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn on_wait(mut self, tell: impl Fn(&Waiting) + Send + Sync + 'static) -> Self {
+        self.service.on_wait = Some(OnWait::new(tell));
         self
     }
 

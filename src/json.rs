@@ -29,7 +29,7 @@ mod tests {
     use super::*;
     use crate::{
         DialFailure, Endpoint, Failed, Incompatibility, Malformed, Origin, Outcome, Pid, Reason, Retirement,
-        ScopeDifference, Sign, Stage, Status, Suspicion, Termination,
+        ScopeDifference, Sign, Stage, Status, Suspicion, Termination, Waiting, WaitingFor,
     };
 
     fn suspicion() -> Suspicion {
@@ -125,5 +125,19 @@ mod tests {
         assert_eq!(to_value(Termination::Killed { pid, sign: Sign::Stopped }).unwrap(), killed);
         let left_alone = json!({"result": "left_alone", "detail": {"state": "absent"}});
         assert_eq!(to_value(Termination::LeftAlone(Status::Absent)).unwrap(), left_alone);
+    }
+
+    #[test]
+    fn a_wait_has_the_names_that_its_documentation_says() {
+        let times = (Duration::from_millis(250), Duration::from_millis(7500));
+        for (what, pid, name) in [
+            (WaitingFor::Start, Pid::new(4711), "start"),
+            (WaitingFor::PointLock, Pid::new(4711), "point_lock"),
+            (WaitingFor::LifeFile, None, "life_file"),
+        ] {
+            let waiting = Waiting { what, pid, waited: times.0, left: times.1 };
+            let written = json!({"what": name, "pid": pid.map(Pid::get), "waited": 0.25, "left": 7.5});
+            assert_eq!(to_value(waiting).unwrap(), written);
+        }
     }
 }

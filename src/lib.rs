@@ -79,6 +79,8 @@ mod suspicion;
 pub mod testing;
 #[cfg(feature = "tokio")]
 mod transport;
+#[cfg(feature = "tokio")]
+mod waiting;
 
 #[cfg(all(feature = "tokio", feature = "sequoia"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
@@ -114,6 +116,7 @@ pub use self::{
     surroundings::Surroundings,
     suspicion::{DialFailure, Suspicion},
     transport::{Endpoint, Transport},
+    waiting::{Waiting, WaitingFor},
 };
 
 /// The README's example compiles.

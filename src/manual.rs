@@ -20,6 +20,9 @@ pub mod command_line {}
 #[doc = include_str!("../docs/manual/http.md")]
 pub mod http {}
 
+#[doc = include_str!("../docs/manual/waiting.md")]
+pub mod waiting {}
+
 #[doc = include_str!("../docs/manual/errors.md")]
 pub mod errors {}
 

@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::proto::connect::Versions;
 use crate::surroundings::Surroundings;
 use crate::transport::Transport;
+use crate::waiting::OnWait;
 
 /// The part of a descriptor that both the client's and the server's loop use.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     pub(crate) version: u32,
     pub(crate) newest: u32,
+    /// The caller's function for waits.
+    pub(crate) on_wait: Option<OnWait>,
     /// The program, or why there is none.
     pub(crate) program: Result<Program, Usage>,
 }
@@ -73,6 +76,7 @@ impl Service {
             limits: Limits::default(),
             version: 0,
             newest: u32::MAX,
+            on_wait: None,
             program: Err(Usage::NoProgram),
         }
     }

@@ -9,6 +9,7 @@ use super::here::serve_here;
 use super::os::scope;
 use super::report::{Report, start_error};
 use super::system::System;
+use super::waiting::Teller;
 use super::welcomed::{Welcomed, connection};
 use crate::connection::Connection;
 use crate::error::{Error, StartFailure, Usage};
@@ -57,7 +58,8 @@ pub(super) fn may_connect(service: &Service) -> Result<(), Error> {
 
 /// Connects to the server of a service, starting one where there is none.
 pub(super) async fn connect(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Connection, Error> {
-    let mut report = Report::new();
+    let teller = Teller::of_connect(service);
+    let mut report = Report::new(&teller);
     match run(service, Goal::Connect(policy), factory, &mut report).await? {
         Ended::Welcomed(welcomed) => Ok(connection(service, welcomed, &mut report)),
         Ended::Start(_) | Ended::Absent => Err(Error::missing("the server that was connected to")),
@@ -66,7 +68,8 @@ pub(super) async fn connect(service: &Service, policy: Policy, factory: Option<&
 
 /// Joins the server of a service, if there is one.
 pub(super) async fn join(service: &Service) -> Result<Join, Error> {
-    let mut report = Report::new();
+    let teller = Teller::of_connect(service);
+    let mut report = Report::new(&teller);
     match run(service, Goal::Join, None, &mut report).await? {
         Ended::Welcomed(welcomed) => Ok(Join::Joined(connection(service, welcomed, &mut report))),
         Ended::Absent => Ok(Join::Absent),
@@ -76,7 +79,8 @@ pub(super) async fn join(service: &Service) -> Result<Join, Error> {
 
 /// Finds out whether a server by hand may serve.
 pub(super) async fn claim_turn(service: &Service) -> Result<Turn, Error> {
-    match run(service, Goal::Serve, None, &mut Report::new()).await? {
+    let teller = Teller::of_connect(service);
+    match run(service, Goal::Serve, None, &mut Report::new(&teller)).await? {
         Ended::Start(point) => Ok(Turn::Serve(point)),
         Ended::Welcomed(Welcomed { welcome, .. }) => Ok(Turn::Taken(welcome)),
         Ended::Absent => Err(Error::missing("the point lock of a server by hand")),
@@ -85,7 +89,8 @@ pub(super) async fn claim_turn(service: &Service) -> Result<Turn, Error> {
 
 /// Asks a server to retire. `None` where there is none.
 pub(super) async fn ask_to_retire(service: &Service) -> Result<Option<Welcomed>, Error> {
-    match run(service, Goal::Retire, None, &mut Report::new()).await? {
+    let teller = Teller::of_connect(service);
+    match run(service, Goal::Retire, None, &mut Report::new(&teller)).await? {
         Ended::Welcomed(welcomed) => Ok(Some(welcomed)),
         Ended::Absent => Ok(None),
         Ended::Start(_) => Err(Error::missing("the server that was to retire")),
@@ -95,11 +100,17 @@ pub(super) async fn ask_to_retire(service: &Service) -> Result<Option<Welcomed>,
 /// Runs the machine to its end, or to the deadline, whichever comes first.
 ///
 /// Dropped at any await, it releases what it holds: see [`Held`].
-async fn run(service: &Service, goal: Goal, factory: Option<&Factory>, report: &mut Report) -> Result<Ended, Error> {
+async fn run(
+    service: &Service,
+    goal: Goal,
+    factory: Option<&Factory>,
+    report: &mut Report<'_>,
+) -> Result<Ended, Error> {
     let span =
         tracing::info_span!(target: "rendezvous_ipc::connect", "connect", point = %service.point.display(), ?goal);
+    let teller = report.teller();
     let driving = attempt(service, goal, factory, report).instrument(span);
-    let ended = timeout(service.limits.connect, driving).await;
+    let ended = teller.during(timeout(service.limits.connect, driving)).await;
     ended.unwrap_or_else(|_| Err(report.deadline(service)))
 }
 
@@ -107,7 +118,7 @@ async fn attempt(
     service: &Service,
     goal: Goal,
     factory: Option<&Factory>,
-    report: &mut Report,
+    report: &mut Report<'_>,
 ) -> Result<Ended, Error> {
     let here = scope::place(service.context.home())?;
     let mut system = System::new(service);
@@ -128,7 +139,7 @@ fn finish(
     service: &Service,
     done: Done,
     mut held: Held<System<'_>>,
-    report: &mut Report,
+    report: &mut Report<'_>,
     failure: Option<Failure>,
 ) -> Result<Ended, Error> {
     let path = service.point.clone();

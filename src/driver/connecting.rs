@@ -33,7 +33,7 @@ pub(super) async fn drive<E: Effects>(
     service: &Service,
     (goal, here): (Goal, Place),
     deadline: Duration,
-    report: &mut Report,
+    report: &mut Report<'_>,
 ) -> Result<Driven<E>, Error> {
     let limits = &service.limits;
     let mut held = Held::<E>::default();
@@ -43,7 +43,7 @@ pub(super) async fn drive<E: Effects>(
     let mut failure = None;
     let mut step = Step::new(goal, here, service.versions());
     loop {
-        report.step(&step, held.child_pid(), held.connection());
+        report.step(&step, held.child_pid(), held.connection(), effects.now());
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
         step = match step {
             Step::Read(s) => s.found(effects.read(Found::read)?.unwrap_or(Found::Absent)),
@@ -249,14 +249,14 @@ impl<E: Effects> Held<E> {
         self.stream.as_mut().ok_or_else(|| Error::missing("the stream"))
     }
 
-    fn probe(&mut self, effects: &mut E, report: &mut Report) -> Result<Lifetime, Error> {
+    fn probe(&mut self, effects: &mut E, report: &mut Report<'_>) -> Result<Lifetime, Error> {
         let (lifetime, why) = effects.probe(self.point()?);
         why.into_iter().for_each(|error| report.local_error(error));
         Ok(lifetime)
     }
 
     /// Returns whether no server is alive, probing until `patience` is over.
-    async fn freed(&mut self, effects: &mut E, patience: Duration, report: &mut Report) -> Result<bool, Error> {
+    async fn freed(&mut self, effects: &mut E, patience: Duration, report: &mut Report<'_>) -> Result<bool, Error> {
         let until = effects.now() + patience;
         let mut pause = Pause::default();
         let is_current = self.point()?.is_current()?;
@@ -281,7 +281,13 @@ impl<E: Effects> Held<E> {
     }
 
     /// Ends a dial, reports why it failed, and returns the failure.
-    fn hang_up(&mut self, service: &Service, record: &Record, error: DialError, report: &mut Report) -> DialFailure {
+    fn hang_up(
+        &mut self,
+        service: &Service,
+        record: &Record,
+        error: DialError,
+        report: &mut Report<'_>,
+    ) -> DialFailure {
         self.stream = None;
         report.dial_failed(error, Pid::new(record.pid), socket::endpoint(&service.point, record.address))
     }

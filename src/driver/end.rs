@@ -15,6 +15,7 @@ use super::net::stream;
 use super::os::locks;
 use super::os::pidfd::{Identity, identify, unidentified};
 use super::os::progress::Look;
+use super::waiting::Teller;
 use super::{random, report};
 use crate::error::{Error, NotHung, Unidentified};
 use crate::limits::Limits;
@@ -29,18 +30,24 @@ use crate::suspicion::Suspicion;
 
 /// Kills the server of the record, if it holds its lifetime lock, does not answer, and makes no progress.
 pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, Error> {
+    let teller = Teller::new(service, service.limits.connect, service.limits.lock);
+    teller.during(drive(service, &teller)).await
+}
+
+async fn drive(service: &Service, teller: &Teller<'_>) -> Result<Termination, Error> {
     let Limits { connect, patience, lock, .. } = service.limits;
     let began = Instant::now();
     let mut pause = Pause::default();
     let mut seen = Seen::default();
     let mut step = Step::new(Times { connect, patience, lock });
     loop {
+        teller.saw(step.seen(), teller.now());
         if !step.holds_lock() {
             seen.point = None;
         }
         step = match step {
             Step::Look(s) => {
-                let mut look = examine(service, began).await?;
+                let mut look = examine(service, began, teller).await?;
                 seen.point = look.point.take();
                 s.saw(&seen.look.insert(look).done, began.elapsed())
             }

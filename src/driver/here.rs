@@ -15,7 +15,11 @@ use crate::proto::timing;
 use crate::service::Service;
 
 /// Serves in this process: joins its internal server, or starts it. The connect's deadline bounds it.
-pub(super) async fn serve_here(service: &Service, factory: &Factory, report: &mut Report) -> Result<Welcomed, Error> {
+pub(super) async fn serve_here(
+    service: &Service,
+    factory: &Factory,
+    report: &mut Report<'_>,
+) -> Result<Welcomed, Error> {
     report.here();
     loop {
         let (lease, joined, record) = internal::join(service, factory).await?;

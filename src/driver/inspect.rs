@@ -13,6 +13,7 @@ use super::net::dial;
 use super::net::socket;
 use super::os::scope;
 use super::report::still_there;
+use super::waiting::Teller;
 use super::welcomed::Welcomed;
 use crate::error::Error;
 use crate::found::{Incompatibility, Malformed, ScopeDifference};
@@ -22,13 +23,15 @@ use crate::proto::handshake::{Intent, Welcome};
 use crate::proto::inspect::{Done, Step, Verdict};
 use crate::proto::record::Record;
 use crate::proto::retire::{self, Presence};
+use crate::proto::waiting::{Kind, Seen};
 use crate::service::Service;
 use crate::status::{Retirement, Status};
 use crate::suspicion::Suspicion;
 
 /// Inspects a point. Takes no lock, unless a dial failed or there is nothing to dial.
 pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
-    examine(service, Instant::now()).await?.status()
+    let teller = Teller::new(service, service.limits.patience, Duration::ZERO);
+    teller.during(examine(service, Instant::now(), &teller)).await?.status()
 }
 
 /// The result of an inspection, with the point lock if it is still held: then the result is still true.
@@ -42,7 +45,7 @@ pub(super) struct Examined {
 }
 
 /// Looks at a point, again where it changes meanwhile.
-pub(super) async fn examine(service: &Service, began: Instant) -> Result<Examined, Error> {
+pub(super) async fn examine(service: &Service, began: Instant, teller: &Teller<'_>) -> Result<Examined, Error> {
     let mut point = None;
     let (mut suspicion, mut error) = (None, None);
     let mut step = Step::new(scope::place(service.context.home())?, service.limits.connect);
@@ -55,13 +58,16 @@ pub(super) async fn examine(service: &Service, began: Instant) -> Result<Examine
                 suspicion = None;
                 s.found(point::read(&service.point)?)
             }
-            Step::Dial(s) => match dial(service, s.record()).await? {
-                Ok(welcome) => s.welcomed(welcome),
-                Err((failure, failed)) => {
-                    suspicion = Some(failed);
-                    s.failed(failure)
+            Step::Dial(s) => {
+                teller.saw(Seen::waits(Kind::Answer, Some(s.record().pid)), teller.now());
+                match dial(service, s.record()).await? {
+                    Ok(welcome) => s.welcomed(welcome),
+                    Err((failure, failed)) => {
+                        suspicion = Some(failed);
+                        s.failed(failure)
+                    }
                 }
-            },
+            }
             Step::Lock(s) => {
                 point = point::try_lock_to_look(&service.point)?.locked();
                 if point.is_some() { s.got() } else { s.not_got() }
@@ -128,7 +134,9 @@ pub(crate) async fn retire(service: &Service) -> Result<Retirement, Error> {
         Some(Welcomed { welcome, mut stream, .. }) => {
             let limits = &service.limits;
             let longest = retire::longest_wait(limits.lock, limits.drain, limits.patience);
-            match timeout(longest, stream.read(&mut [0])).await {
+            let teller = Teller::new(service, longest, longest);
+            teller.saw(Seen::waits(Kind::Drain, Some(welcome.pid)), teller.now());
+            match teller.during(timeout(longest, stream.read(&mut [0]))).await {
                 Ok(_) => Ok(Retirement::Exited { pid: Pid::new(welcome.pid) }),
                 Err(_) => Err(still_there(longest)),
             }

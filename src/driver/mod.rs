@@ -35,6 +35,7 @@ mod subscriber;
 mod supervise;
 mod sync;
 mod system;
+mod waiting;
 mod watchdog;
 mod welcomed;
 

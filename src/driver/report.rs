@@ -10,15 +10,17 @@ use tokio::time::Instant;
 use super::files::{life, log};
 use super::net::dial::{DialError, Tag};
 use super::os::locks;
+use super::waiting::Teller;
 use crate::error::{Error, HandlerToo, Holder, StartError, StartFailure};
 use crate::found::{Malformed, ScopeDifference};
 use crate::outcome::{Failed, Origin, Outcome, Reason};
 use crate::pid::Pid;
-use crate::proto::connect::{DialFailure, Row, Step};
+use crate::proto::connect::{DialFailure, Row, Step, Trail};
 use crate::proto::handshake::Welcome;
 use crate::proto::life::Drains;
 use crate::proto::record::{Found, Record};
 use crate::proto::scope::Difference;
+use crate::proto::waiting::{Kind, Seen};
 use crate::service::Service;
 use crate::stage::Stage;
 use crate::suspicion::Suspicion;
@@ -28,7 +30,9 @@ use crate::transport::Endpoint;
 const KEPT: usize = 16;
 
 /// The report of one connect, collected while it runs.
-pub(super) struct Report {
+pub(super) struct Report<'a> {
+    teller: &'a Teller<'a>,
+    trail: Trail,
     began: Instant,
     stage: Stage,
     reason: Option<Reason>,
@@ -46,9 +50,11 @@ pub(super) struct Report {
     local_error: Option<Error>,
 }
 
-impl Report {
-    pub(super) fn new() -> Self {
+impl<'a> Report<'a> {
+    pub(super) fn new(teller: &'a Teller<'a>) -> Self {
         Report {
+            teller,
+            trail: Trail::default(),
             began: Instant::now(),
             stage: Stage::Read,
             reason: None,
@@ -64,9 +70,15 @@ impl Report {
         }
     }
 
+    /// Returns what tells the caller for what this connect waits.
+    pub(super) fn teller(&self) -> &'a Teller<'a> {
+        self.teller
+    }
+
     /// The only hook: each step passes here before its effect, so the next step shows the result.
-    pub(super) fn step(&mut self, step: &Step, child: Option<u32>, connection: Option<Tag>) {
+    pub(super) fn step(&mut self, step: &Step, child: Option<u32>, connection: Option<Tag>, now: Duration) {
         self.stage = Stage::of(step);
+        self.teller.saw(self.trail.at(step, child), now);
         tracing::debug!(
             target: "rendezvous_ipc::connect",
             step = step.name(),
@@ -94,7 +106,8 @@ impl Report {
 
     /// Records a step of the sequoia dialect, which knows no process but its child.
     #[cfg(feature = "sequoia")]
-    pub(super) fn at(&mut self, stage: Stage, name: &'static str, child: Option<u32>) {
+    pub(super) fn at(&mut self, stage: Stage, name: &'static str, child: Option<u32>, seen: Seen) {
+        self.teller.saw(seen, self.teller.now());
         tracing::debug!(target: "rendezvous_ipc::connect", step = name, child, "{name}");
         self.stage = stage;
     }
@@ -169,6 +182,7 @@ impl Report {
     /// Marks that the connect now serves in this process.
     pub(super) fn here(&mut self) {
         self.stage = Stage::Internal;
+        self.teller.saw(Seen::waits(Kind::Start, Some(std::process::id())), self.teller.now());
     }
 
     /// Returns the error of a handler that was not built here, with the reason why no process served it.

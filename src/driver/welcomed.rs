@@ -16,7 +16,7 @@ pub(super) struct Welcomed {
 }
 
 /// Returns the connection to a server that welcomed this client.
-pub(super) fn connection(service: &Service, welcomed: Welcomed, report: &mut Report) -> Connection {
+pub(super) fn connection(service: &Service, welcomed: Welcomed, report: &mut Report<'_>) -> Connection {
     let Welcomed { welcome, stream, lease } = welcomed;
     let lease = lease.map(|lease| Box::new(lease) as _);
     let keeps = Keeps { lease, _context: service.context.hold(), ..Keeps::default() };

@@ -23,6 +23,7 @@ mod dial;
 mod facts;
 mod start;
 mod verdict;
+mod waiting;
 
 use self::attempt::Attempt;
 pub use self::attempt::{Goal, Policy, Versions};
@@ -32,6 +33,7 @@ pub use self::facts::Facts;
 pub use self::start::{Await, Confirm, Fallback, Looked, Spawn, Verify, Write};
 pub use self::verdict::{Class, DialFailure, Refusal, Row};
 use self::verdict::{Verdict, verdict};
+pub use self::waiting::Trail;
 use super::cookie::Cookie;
 use super::handshake;
 pub use super::lock::Lifetime;

@@ -21,6 +21,8 @@
 //!
 //! An answer's `elapsed` is the time since the call began.
 
+mod waiting;
+
 use core::time::Duration;
 
 use super::connect::{DialFailure, Lifetime};

@@ -9,6 +9,7 @@
 //! - [`inspect`] looks at a point, and [`retire`] has what a client decides that asks a server to retire.
 //! - [`end`] ends a server that does not answer, and [`unresponsive`] decides when that is allowed.
 //! - [`life`] has the line in which a server says until when it drains.
+//! - [`waiting`] decides what the caller of a call that takes long is told.
 //! - [`lock`] says what an attempt to take a lock means, and [`message`] how long a message of Cap'n Proto is.
 //! - `sequoia` has the machines and formats of the other dialect. It needs the feature `sequoia`.
 //!
@@ -39,3 +40,4 @@ pub mod serve;
 pub mod serving;
 pub mod timing;
 pub mod unresponsive;
+pub mod waiting;

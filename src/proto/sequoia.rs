@@ -15,6 +15,7 @@ pub mod connect;
 pub mod inspect;
 pub mod record;
 pub mod serve;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,10 @@ use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context as Task, Poll, Waker};
 
+use super::super::waiting::Teller;
 use super::*;
 use crate::os::lock::TryLock;
 use crate::proto::address::Address;
@@ -15,6 +17,7 @@ use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{self, CLIENT_PROOF, HELLO};
 use crate::proto::random::Random;
 use crate::proto::record::tests::sample;
+use crate::waiting::OnWait;
 
 const EXTERNAL: Goal = Goal::Connect(Policy::External);
 const ROBUST: Goal = Goal::Connect(Policy::Robust);
@@ -40,12 +43,29 @@ struct World {
     lives_on: Cell<bool>,
     /// The effect that never comes to an end, and how often it does before.
     hangs: Cell<(&'static str, usize)>,
+    /// The effect that takes time, and how much.
+    takes: Cell<(&'static str, Duration)>,
+    /// Until when another process holds the point lock, and until when one holds the lifetime lock.
+    locked: Cell<Duration>,
+    alive: Cell<Duration>,
+    teller: Teller<'static>,
+    /// What the caller was told, and when.
+    told: Arc<Mutex<Vec<String>>>,
 }
 
 impl World {
     /// No server is running, and nothing was ever written.
     fn empty() -> Rc<Self> {
+        let told = Arc::<Mutex<Vec<String>>>::default();
+        let tells = told.clone();
+        let on_wait = OnWait::new(move |waiting| tells.lock().unwrap().push(waiting.to_string()));
+        let service = Box::leak(Box::new(Service { on_wait: Some(on_wait), ..Service::sample("/nowhere") }));
         Rc::new(World {
+            takes: Cell::new(("", Duration::ZERO)),
+            locked: Cell::default(),
+            alive: Cell::default(),
+            teller: Teller::of_connect(service),
+            told,
             did: RefCell::default(),
             now: Cell::default(),
             drawn: Cell::new(0),
@@ -82,6 +102,24 @@ impl World {
             (hangs, times) if hangs == name => self.hangs.set((hangs, times - 1)),
             _ => {}
         }
+        let (takes, time) = self.takes.get();
+        if takes == name {
+            self.passes(time);
+        }
+    }
+
+    /// Lets time pass as an effect does that blocks its thread: it wakes up whenever something is to be told.
+    fn passes(&self, time: Duration) {
+        let end = self.now.get() + time;
+        while let Some(due) = self.teller.due().filter(|due| *due < end) {
+            self.now.set(due.max(self.now.get()));
+            self.teller.tell(self.now.get());
+        }
+        self.now.set(end);
+    }
+
+    fn told(&self) -> String {
+        self.told.lock().unwrap().join(", ")
     }
 
     fn done(&self) -> String {
@@ -119,7 +157,7 @@ impl Effects for Script {
 
     async fn pause(&mut self, pause: Duration) {
         self.0.waits("pause", pause).await;
-        self.0.now.set(self.0.now.get() + pause);
+        self.0.passes(pause);
     }
 
     fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<Option<F>, Error> {
@@ -130,6 +168,7 @@ impl Effects for Script {
     fn try_lock(&mut self, creates: bool) -> Result<TryLock<Lock>, Error> {
         self.0.did(if creates { "lock" } else { "lock what is there" });
         Ok(match creates || !self.0.point.borrow().is_empty() {
+            _ if self.0.now.get() < self.0.locked.get() => TryLock::Busy,
             true => TryLock::Locked(Lock(self.0.clone())),
             false => TryLock::Absent,
         })
@@ -137,7 +176,10 @@ impl Effects for Script {
 
     fn probe(&mut self, _: &Lock) -> (Lifetime, Option<Error>) {
         self.0.did("probe");
-        (self.0.lifetime.get(), None)
+        match self.0.now.get() < self.0.alive.get() {
+            true => (Lifetime::Held, None),
+            false => (self.0.lifetime.get(), None),
+        }
     }
 
     async fn spawn(&mut self, cookie: &Cookie, budget: Duration) -> Result<Process, NoChild> {
@@ -186,7 +228,7 @@ impl Effects for Script {
         match stream.answers.len() <= self.0.answers.get() {
             true => Ok(stream.answers.last().unwrap()[..].try_into().unwrap()),
             false => {
-                self.0.now.set(until);
+                self.0.passes(until - self.0.now.get());
                 Err(DialError::Failed(DialFailure::TimedOut))
             }
         }
@@ -253,7 +295,7 @@ impl Drop for Process {
 
 /// Drives the loop until it is done, or as far as it gets without what hangs; then it is dropped.
 fn driven(world: &Rc<World>, goal: Goal, deadline: Duration) -> Option<Done> {
-    let (service, mut report) = (Service::sample("/nowhere"), Report::new());
+    let (service, mut report) = (Service::sample("/nowhere"), Report::new(&world.teller));
     let mut script = Script(world.clone());
     let here = Place { scope: sample().scope, local: true };
     let driving = pin!(drive(&mut script, &service, (goal, here), deadline, &mut report));
@@ -390,4 +432,54 @@ fn a_fallback_looks_at_the_path_and_waits_for_the_lifetime_lock() {
     let (done, did, waited) = fallback(true, true, 35);
     assert_eq!((done, waited), (None, Duration::from_millis(63 + 29 * 50)), "{did}");
     assert!(did.ends_with("pause 50, probe, unlock, pause 1"), "{did}");
+}
+
+#[test]
+fn a_connect_that_does_not_wait_tells_nothing() {
+    for (world, goal) in [(World::served(usize::MAX), Goal::Join), (World::empty(), EXTERNAL)] {
+        world.takes.set(("reply", Duration::from_millis(100)));
+        assert!(welcomed(driven(&world, goal, CONNECT)));
+        assert_eq!(world.told(), "", "{goal:?}");
+    }
+}
+
+#[test]
+fn a_slow_start_is_told_once_while_it_lasts() {
+    let world = World::empty();
+    world.takes.set(("reply", Duration::from_secs(5)));
+    assert!(welcomed(driven(&world, EXTERNAL, CONNECT)));
+    assert_eq!(world.told(), "waiting for server 815 to start: at most 8 s more");
+}
+
+#[test]
+fn a_lock_that_another_process_holds_is_told_once() {
+    let world = World::empty();
+    world.locked.set(Duration::from_secs(3));
+    assert!(welcomed(driven(&world, EXTERNAL, CONNECT)));
+    assert_eq!(world.told(), "waiting for a process, which holds the point lock: at most 30 s more");
+    assert!(world.now.get() >= world.locked.get(), "{:?}", world.now);
+}
+
+#[test]
+fn each_thing_that_is_waited_for_is_told_in_its_turn() {
+    let world = World::empty();
+    world.locked.set(Duration::from_secs(1));
+    world.alive.set(Duration::from_secs(6));
+    world.takes.set(("reply", Duration::from_secs(2)));
+    assert!(welcomed(driven(&world, EXTERNAL, CONNECT)));
+    assert_eq!(
+        world.told(),
+        "waiting for a process, which holds the point lock: at most 30 s more, \
+         waiting for a process, which holds the lifetime lock: at most 29 s more, \
+         waiting for server 815 to start: at most 8 s more"
+    );
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_told_once_for_all_dials() {
+    let world = World::served(0);
+    world.hangs.set(("pause", 3));
+    assert_eq!(driven(&world, EXTERNAL, CONNECT), None);
+    assert_eq!(world.told(), "waiting for an answer of server 815: at most 30 s more");
+    assert_eq!(world.done().matches("connect").count(), 4);
 }

@@ -10,6 +10,7 @@ use super::super::net::dial::DialError;
 use super::super::net::socket;
 use super::super::report::{Report, start_error};
 use super::super::system::System;
+use super::super::waiting::Teller;
 use super::super::welcomed::connection;
 use super::child::{Child, Port};
 use crate::connection::Connection;
@@ -22,6 +23,7 @@ use crate::proto::handshake::Welcome;
 use crate::proto::sequoia::connect::{DialFailure, Done, Goal, Holds, Policy, Step};
 use crate::proto::sequoia::record::{Found, Record};
 use crate::proto::timing::{self, Pause};
+use crate::proto::waiting::Seen;
 use crate::service::Service;
 use crate::stage::Stage;
 use crate::stream::{Keeps, Socket, Stream};
@@ -47,13 +49,15 @@ pub(in crate::driver) async fn connect(
     factory: Option<&Factory>,
 ) -> Result<Connection, Error> {
     without_versions(service)?;
-    let mut report = Report::new();
+    let teller = Teller::of_connect(service);
+    let mut report = Report::new(&teller);
     let until = Instant::now() + service.limits.connect;
     match run(service, Goal::Connect(policy), &mut report).await? {
         Ended::Connected(stream, pid) => Ok(connected(service, stream, pid, &mut report)),
         Ended::Internal => {
             let factory = factory.ok_or(Error::Usage(Usage::NoHandler))?;
-            let serving = tokio::time::timeout_at(until, serve_here(service, factory, &mut report)).await;
+            let serving = tokio::time::timeout_at(until, serve_here(service, factory, &mut report));
+            let serving = teller.during(serving).await;
             let welcomed =
                 serving.unwrap_or_else(|_| Err(report.deadline(service))).map_err(|error| report.both(error))?;
             Ok(connection(service, welcomed, &mut report))
@@ -65,7 +69,8 @@ pub(in crate::driver) async fn connect(
 /// Joins the server of a service, if there is one.
 pub(in crate::driver) async fn join(service: &Service) -> Result<Join, Error> {
     without_versions(service)?;
-    let mut report = Report::new();
+    let teller = Teller::of_connect(service);
+    let mut report = Report::new(&teller);
     match run(service, Goal::Join, &mut report).await? {
         Ended::Connected(stream, pid) => Ok(Join::Joined(connected(service, stream, pid, &mut report))),
         Ended::Absent => Ok(Join::Absent),
@@ -81,7 +86,7 @@ fn without_versions(service: &Service) -> Result<(), Error> {
 }
 
 /// Returns the connection to a server that the cookie was sent to.
-fn connected(service: &Service, stream: Socket, pid: u32, report: &mut Report) -> Connection {
+fn connected(service: &Service, stream: Socket, pid: u32, report: &mut Report<'_>) -> Connection {
     let keeps = Keeps { _context: service.context.hold(), ..Keeps::default() };
     let unknown = Welcome { pid, service: 0, uptime: 0, clients: 0 };
     Connection { stream: Stream::new(stream, keeps), outcome: report.outcome(unknown) }
@@ -90,14 +95,16 @@ fn connected(service: &Service, stream: Socket, pid: u32, report: &mut Report) -
 /// Runs the machine to its end, or to the deadline, whichever comes first.
 ///
 /// Dropped at any await, it releases what it holds: see [`Held`].
-pub(super) async fn run(service: &Service, goal: Goal, report: &mut Report) -> Result<Ended, Error> {
+pub(super) async fn run(service: &Service, goal: Goal, report: &mut Report<'_>) -> Result<Ended, Error> {
     let span =
         tracing::info_span!(target: "rendezvous_ipc::connect", "sequoia", point = %service.point.display(), ?goal);
-    let ended = timeout(service.limits.connect, drive(service, goal, report).instrument(span)).await;
+    let teller = report.teller();
+    let driving = drive(service, goal, report).instrument(span);
+    let ended = teller.during(timeout(service.limits.connect, driving)).await;
     ended.unwrap_or_else(|_| Err(report.deadline(service)))
 }
 
-async fn drive(service: &Service, goal: Goal, report: &mut Report) -> Result<Ended, Error> {
+async fn drive(service: &Service, goal: Goal, report: &mut Report<'_>) -> Result<Ended, Error> {
     let limits = &service.limits;
     let (mut system, deadline) = (System::new(service), limits.connect);
     let mut held = Held::default();
@@ -107,7 +114,8 @@ async fn drive(service: &Service, goal: Goal, report: &mut Report) -> Result<End
     let mut reason = Reason::NoRecord;
     let mut step = Step::new(goal);
     loop {
-        report.at(stage(&step), step.name(), held.child.as_ref().map(Child::pid));
+        let child = held.child.as_ref().map(Child::pid);
+        report.at(stage(&step), step.name(), child, step.seen(child));
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
         step = match step {
             Step::Lock(s) => {
@@ -203,7 +211,7 @@ async fn drive(service: &Service, goal: Goal, report: &mut Report) -> Result<End
             Step::Backoff(s) => {
                 if s.is_silent() {
                     // What it waits for is still the connection.
-                    report.at(Stage::Dial, "Dial", None);
+                    report.at(Stage::Dial, "Dial", None, Seen::Nothing);
                 }
                 let pause = pause.next(system.jitter()?);
                 system.pause(pause).await;
@@ -218,7 +226,7 @@ fn finish(
     service: &Service,
     done: Done,
     mut held: Held,
-    report: &mut Report,
+    report: &mut Report<'_>,
     failure: Option<(StartFailure, Option<u64>)>,
 ) -> Result<Ended, Error> {
     let failure = failure.map(|(failure, log_begin)| start_error(service, failure, log_begin));
@@ -275,7 +283,13 @@ impl Held {
     }
 
     /// Ends a dial, and tells what it came to.
-    fn hang_up(&mut self, service: &Service, record: &Record, error: DialError, report: &mut Report) -> DialFailure {
+    fn hang_up(
+        &mut self,
+        service: &Service,
+        record: &Record,
+        error: DialError,
+        report: &mut Report<'_>,
+    ) -> DialFailure {
         self.stream = None;
         report.dial_failed(error, None, socket::endpoint(&service.point, record.address()))
     }

@@ -20,6 +20,7 @@ use super::super::random;
 use super::super::report::Report;
 use super::super::serving::{Effects, Server};
 use super::super::shutdown::Shutdown;
+use super::super::waiting::Teller;
 use super::acceptor::{ServerState, receive_cookie};
 use super::connect::{self, Ended};
 use crate::error::{Error, Usage};
@@ -69,7 +70,8 @@ impl Server<'_, Sequoia> {
             Starter::Client
         } else {
             let stopped = self.shutdown.clone();
-            let mut report = Report::new();
+            let teller = Teller::of_connect(self.service);
+            let mut report = Report::new(&teller);
             let ended = tokio::select! {
                 ended = connect::run(self.service, Goal::Serve, &mut report) => ended,
                 () = stopped.requested() => return Ok(()),

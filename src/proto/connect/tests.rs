@@ -60,6 +60,9 @@ macro_rules! at {
     };
 }
 
+// Below the macros, which it uses.
+mod waiting;
+
 fn here() -> Scope {
     sample().scope
 }

@@ -215,6 +215,30 @@ fn looks_are_patience_apart_and_end_at_the_deadline() {
     assert!(matches!(at_the_deadline, Step::Owner(_)), "sufficient observations count at the deadline, too");
 }
 
+#[test]
+fn each_step_of_the_end_of_a_server_says_what_it_waits_for() {
+    use crate::proto::waiting::{Kind, Seen};
+    let (server, exit) = (Seen::waits(Kind::Answer, Some(815)), Seen::waits(Kind::Exit, Some(815)));
+    let look = Step::new(TIMES);
+    assert_eq!(look.seen(), Seen::Nothing, "its dial knows the server");
+    let backoff = at!(look.clone(), Look).saw(&unknown(), secs(1));
+    assert_eq!(backoff.seen(), Seen::waits(Kind::PointLock, None));
+    let identify = at!(look, Look).saw(&silent(sample(), DialFailure::TimedOut), secs(1));
+    assert_eq!(identify.seen(), Seen::Locked);
+    let watch = at!(identify, Identify).identified();
+    assert_eq!(watch.seen(), Seen::Locked);
+    let rest = at!(watch, Watch).saw(STOPPED, secs(1));
+    assert_eq!((rest.seen(), at!(rest, Rest).over(secs(3)).seen()), (server, server));
+    let owner = several(SILENCES, DialFailure::TimedOut, STOPPED);
+    assert_eq!(owner.seen(), Seen::Locked);
+    let kill = at!(owner, Owner).not_held_by_another();
+    assert_eq!(kill.seen(), exit);
+    let probe = at!(kill, Kill).killed(secs(5));
+    let backoff = at!(probe.clone(), Probe).answered(Lifetime::Held, secs(5));
+    assert_eq!((probe.seen(), backoff.seen()), (exit, exit));
+    assert_eq!(at!(probe, Probe).answered(Lifetime::Free, secs(6)).seen(), Seen::Nothing);
+}
+
 /// An independent account of the observations of the last record's server, kept without the machine.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Account {

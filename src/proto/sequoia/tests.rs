@@ -337,3 +337,29 @@ fn each_step_of_the_dialect_has_a_name_of_its_own() {
     let connect::Step::Dial(question) = reading(EXTERNAL, found(2)) else { panic!() };
     assert_eq!(question.record(), &record(2));
 }
+
+#[test]
+fn each_step_of_the_dialect_says_what_it_waits_for() {
+    use crate::proto::waiting::{Kind, Seen};
+    let answer = Seen::waits(Kind::Answer, None);
+    let seen = |step: &Step| step.seen(Some(7));
+    let dial = reading(EXTERNAL, found(1));
+    let sending = path! { dial.clone(); Dial POINT => connected(); };
+    let unlock = path! { dial.clone(); Dial POINT => failed(DialFailure::TimedOut); };
+    let silent = path! { unlock.clone(); Unlock POINT => unlocked(); };
+    assert_eq!([&dial, &sending, &silent].map(seen), [answer; 3]);
+    let lock = Step::new(EXTERNAL);
+    let busy = path! { lock.clone(); Lock NOTHING => tried(Tried::Busy); };
+    let read = path! { lock.clone(); Lock NOTHING => tried(Tried::Locked); };
+    assert_eq!([&busy, &read].map(seen), [Seen::waits(Kind::PointLock, None), Seen::Locked]);
+    let clear = path! { read; Read POINT => found(Found::Empty); };
+    let introduce = path! { clear.clone(); Clear POINT => cleared(drawn(7)); };
+    let spawn = path! { introduce.clone(); Introduce POINT => introduced(record(7)); };
+    let awaits = path! { spawn.clone(); Spawn PORT => spawned(); };
+    assert_eq!(
+        (spawn.seen(None), awaits.seen(Some(7))),
+        (Seen::waits(Kind::Start, None), Seen::waits(Kind::Start, Some(7)))
+    );
+    let write = path! { awaits.clone(); Await CHILD => received(); };
+    assert_eq!([&lock, &unlock, &clear, &introduce, &write].map(seen), [Seen::Nothing; 5]);
+}

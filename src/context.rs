@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use crate::ephemeral::Ephemeral;
-use crate::error::{Error, Usage};
+use crate::error::{EPHEMERAL, Error, Usage};
 use crate::os::{file, process};
 use crate::policy::Policy;
 use crate::start::{self, Ordered, Started};
@@ -137,7 +137,8 @@ impl Context {
     /// The client's flags are behind the program's arguments, so `--` hides nothing there.
     ///
     /// # Errors
-    /// [`Error::Usage`] as for [`Context::new`], or if a flag has no directory or another value; its text is the usage.
+    /// [`Error::Usage`] as for [`Context::new`], or if a flag has no directory or another value; its text names the flag,
+    /// and has the usage.
     ///
     /// ```
     /// # use rendezvous_ipc::Context;
@@ -331,13 +332,13 @@ impl Args {
             }
             let value = |flag| process::value_of(&arg, flag);
             if let Some(given) = value("--home") {
-                parsed.home = Some(directory(given.or_else(|| args.next()))?);
+                parsed.home = Some(directory("--home", given.or_else(|| args.next()))?);
             } else if let Some(given) = value("--lib") {
-                parsed.lib = Some(directory(given.or_else(|| args.next()))?);
-            } else if let Some(given) = value("--ephemeral") {
+                parsed.lib = Some(directory("--lib", given.or_else(|| args.next()))?);
+            } else if let Some(given) = value(EPHEMERAL) {
                 let switch = |value: &OsString| value == "true" || value == "false";
                 let given = match given {
-                    Some(given) if !switch(&given) => return Err(Error::Usage(Usage::Arguments)),
+                    Some(given) if !switch(&given) => return Err(Error::Usage(Usage::Arguments { flag: EPHEMERAL })),
                     Some(given) => Some(given),
                     None => args.next_if(switch),
                 };
@@ -349,8 +350,8 @@ impl Args {
 }
 
 /// Returns the directory that a flag names, if it names one.
-fn directory(value: Option<OsString>) -> Result<PathBuf, Error> {
-    value.filter(|path| !path.is_empty()).map(PathBuf::from).ok_or(Error::Usage(Usage::Arguments))
+fn directory(flag: &'static str, value: Option<OsString>) -> Result<PathBuf, Error> {
+    value.filter(|path| !path.is_empty()).map(PathBuf::from).ok_or(Error::Usage(Usage::Arguments { flag }))
 }
 
 /// Returns the directory of the running program.
@@ -453,8 +454,16 @@ mod tests {
 
     #[test]
     fn a_flag_without_its_directory_is_wrong_use() {
-        for args in [&["--home"][..], &["--lib", ""], &["--home="], &["--lib="], &["--ephemeral=", "true"]] {
-            assert!(matches!(parse(args), Err(Error::Usage(Usage::Arguments))));
+        let (home, lib) = ("--home needs a directory", "--lib needs a directory");
+        for (args, wrong) in [
+            (&["--home"][..], home),
+            (&["--lib", ""], lib),
+            (&["--home="], home),
+            (&["--lib="], lib),
+            (&["--ephemeral=", "true"], "--ephemeral needs no value, or `true` or `false`"),
+        ] {
+            let error = parse(args).err().expect("wrong use").to_string();
+            assert!(error.starts_with(&format!("{wrong}\nusage: PROGRAM")), "{error}");
         }
     }
 

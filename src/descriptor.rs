@@ -15,10 +15,10 @@ use crate::limits::Limits;
 use crate::os::process;
 use crate::peer::Peer;
 use crate::policy::Policy;
-use crate::service::{Program, Service};
+use crate::service::{Program, Service, beside};
 use crate::status::{Retirement, Status, Termination};
 use crate::stream::{BlockingStream, Stream};
-use crate::surroundings::Surroundings;
+use crate::surroundings::{LOG, Surroundings};
 use crate::transport::Transport;
 use crate::waiting::{OnWait, Waiting};
 
@@ -37,8 +37,6 @@ pub struct Descriptor {
 
 /// The suffix of the life file's name. All future formats keep it.
 const LIFE: &str = "life";
-/// The suffix of the log's name.
-const LOG: &str = "log";
 /// The suffix of the older log's name.
 const OLDER_LOG: &str = "log.1";
 /// The suffix of a socket's name.
@@ -72,7 +70,7 @@ impl Descriptor {
         let service = Service {
             context: context.clone(),
             life: beside(&point, LIFE),
-            log: beside(&point, LOG),
+            log: Surroundings::default().log_of(&point),
             point,
             surroundings: Surroundings::default(),
             transport: Transport::default(),
@@ -151,12 +149,7 @@ impl Descriptor {
     /// ```
     #[must_use]
     pub fn surroundings(mut self, surroundings: Surroundings) -> Self {
-        let Service { point, log, .. } = &mut self.service;
-        *log = match &surroundings.log {
-            Some(path) => path.clone(),
-            None => beside(point, LOG),
-        };
-        self.service.surroundings = surroundings;
+        self.service.surround(surroundings);
         self
     }
 
@@ -627,12 +620,4 @@ impl Descriptor {
     pub(crate) fn life(&self) -> &Path {
         &self.service.life
     }
-}
-
-/// Returns the path of a file beside a point.
-fn beside(point: &Path, suffix: &str) -> PathBuf {
-    let mut path = point.as_os_str().to_owned();
-    path.push(".");
-    path.push(suffix);
-    path.into()
 }

@@ -15,12 +15,13 @@ use std::time::{Duration, SystemTime};
 pub(crate) use self::causes::{HandlerToo, NotBuilt};
 pub use self::causes::{NotHung, Unidentified, Untrusted};
 pub use self::start::{StartError, StartFailure};
+pub(crate) use self::usage::EPHEMERAL;
 pub use self::usage::Usage;
 use crate::found::{Incompatibility, ScopeDifference};
 use crate::outcome::Outcome;
 use crate::pid::{InBrackets, Pid};
 use crate::stage::Stage;
-use crate::suspicion::Suspicion;
+use crate::suspicion::{Suspicion, Tried};
 
 /// The error of a handler, of any type. `?` converts to it, and so does `"text".into()`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -273,21 +274,24 @@ impl Error {
             ),
             Error::Unresponsive { pid, suspicion, waited } if suspicion.user.is_some() => write!(
                 f,
-                "the server{} is alive and out of reach: {suspicion}, tried for {waited:.1?}; a server must not \
+                "the server{} is alive and out of reach: {}; a server must not \
                  change its user after its start; if another user owns the home, use one of your own",
-                InBrackets(*pid)
+                InBrackets(*pid),
+                Tried(suspicion, *waited)
             ),
             Error::Unresponsive { pid, suspicion, waited } if suspicion.socket.is_some() => write!(
                 f,
-                "the server{} is alive and out of reach: {suspicion}, tried for {waited:.1?}; change it to 0600, as a server \
+                "the server{} is alive and out of reach: {}; change it to 0600, as a server \
                  does that is not stopped and does not hang",
-                InBrackets(*pid)
+                InBrackets(*pid),
+                Tried(suspicion, *waited)
             ),
             Error::Unresponsive { pid, suspicion, waited } => write!(
                 f,
-                "the server{} is alive and does not answer: {suspicion}, tried for {waited:.1?}; if it is stopped, continue \
+                "the server{} is alive and does not answer: {}; if it is stopped, continue \
                  it, and if it hangs, end it",
-                InBrackets(*pid)
+                InBrackets(*pid),
+                Tried(suspicion, *waited)
             ),
             Error::Unidentified { pid, found } => write!(
                 f,
@@ -297,8 +301,9 @@ impl Error {
             ),
             Error::NotHung { pid, suspicion, waited, found } => write!(
                 f,
-                "the server{} does not answer ({suspicion}, tried for {waited:.1?}) and was not ended, for {found}: {}",
+                "the server{} does not answer ({}) and was not ended, for {found}: {}",
                 InBrackets(*pid),
+                Tried(suspicion, *waited),
                 found.remedy()
             ),
             Error::Deadline { stage, waited, suspicion, holder } => {

@@ -44,12 +44,18 @@ impl Service {
         self.surroundings.directory.as_deref().unwrap_or(self.context.home())
     }
 
-    /// Returns the same service in another context. A log that was set stays where it is.
+    /// Sets the surroundings of a started server. A relative log is in the home, one that is not set beside the point.
+    pub(crate) fn surround(&mut self, surroundings: Surroundings) {
+        self.log = surroundings.log_of(&self.point);
+        self.surroundings = surroundings;
+    }
+
+    /// Returns the same service in another context. A log that was set by an absolute path stays where it is.
     pub(crate) fn within(self, context: Context) -> Self {
         let home = context.home();
         let moved = |path: &Path| path.file_name().map_or_else(|| path.to_owned(), |name| home.join(name));
         let (point, life) = (moved(&self.point), moved(&self.life));
-        let log = if self.surroundings.log.is_some() { self.log } else { moved(&self.log) };
+        let log = self.surroundings.log_of(&point);
         Service { point, life, log, context, ..self }
     }
 
@@ -57,6 +63,14 @@ impl Service {
     pub(crate) fn program(&self) -> Result<&Program, Error> {
         self.program.as_ref().map_err(|why| Error::Usage(why.clone()))
     }
+}
+
+/// Returns the path of a file beside a point.
+pub(crate) fn beside(point: &Path, suffix: &str) -> PathBuf {
+    let mut path = point.as_os_str().to_owned();
+    path.push(".");
+    path.push(suffix);
+    path.into()
 }
 
 #[cfg(test)]
@@ -87,4 +101,23 @@ impl Service {
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) args: Vec<OsString>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_log_is_in_the_home_of_the_context_that_counts() {
+        for (given, client, server) in [
+            (None, "/client/point.log", "/server/point.log"),
+            (Some("logs/of.log"), "/client/logs/of.log", "/server/logs/of.log"),
+            (Some("/var/log/of.log"), "/var/log/of.log", "/var/log/of.log"),
+        ] {
+            let mut service = Service::sample("/client");
+            service.surround(given.map_or_else(Surroundings::new, |log| Surroundings::new().log(log)));
+            assert_eq!(service.log, Path::new(client));
+            assert_eq!(service.within(Context::at("/server")).log, Path::new(server));
+        }
+    }
 }

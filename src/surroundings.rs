@@ -1,9 +1,13 @@
 //! The surroundings of a server that a client starts: environment, working directory, umask, log.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::context::absolute_if_known;
+use crate::service::beside;
+
+/// The suffix of the log's name.
+pub(crate) const LOG: &str = "log";
 
 /// What a server runs in if a client starts it. By default: the environment of that client, the home as its working
 /// directory, the umask 077, and the log beside the point.
@@ -97,15 +101,22 @@ impl Surroundings {
         Surroundings { keeps_umask: true, ..self }
     }
 
-    /// Sets the path of the log. Use an absolute one: client and server resolve a relative path at once, each against its
-    /// own current directory.
+    /// Sets the path of the log. A relative path is resolved against the home, which client and server share.
     ///
     /// Its directory has to exist. The log is created for its owner alone, and a file that others may use is refused.
     /// When it has grown to 1 MiB, its end becomes the older log, the same path with `.1` added, and it is emptied.
     /// Choose another path for each service.
     #[must_use]
     pub fn log(self, path: impl Into<PathBuf>) -> Self {
-        Surroundings { log: Some(absolute_if_known(path.into())), ..self }
+        Surroundings { log: Some(path.into()), ..self }
+    }
+
+    /// Returns the path of the log of the server of this point.
+    pub(crate) fn log_of(&self, point: &Path) -> PathBuf {
+        match &self.log {
+            Some(path) => point.with_file_name(path),
+            None => beside(point, LOG),
+        }
     }
 
     fn change(mut self, change: Change) -> Self {

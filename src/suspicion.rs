@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::found::Incompatibility;
-use crate::pid::Pid;
+use crate::pid::{InBrackets, Pid};
 use crate::proto::connect;
 use crate::stage::Stage;
 use crate::transport::Endpoint;
 
-/// A dial that failed, such as `pid 4711 at 127.0.0.1:40123, Prove: silence`. It does not prove that the server is
-/// dead.
+/// A dial that failed, such as `127.0.0.1:40123 (pid 4711) sent nothing in time, at Prove`. It does not prove that the
+/// server is dead.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -77,6 +78,16 @@ impl DialFailure {
 }
 
 impl Suspicion {
+    fn write(&self, f: &mut fmt::Formatter<'_>, address: fmt::Arguments<'_>) -> fmt::Result {
+        match (self.user, &self.socket, self.failure) {
+            (Some(user), ..) => write!(f, "{address} belongs to a process of another user (uid {user})")?,
+            (None, Some(socket), _) => write!(f, "the mode of {} keeps its own user out", socket.display())?,
+            (None, None, DialFailure::Unsupported(why)) => write!(f, "{address}: {why}")?,
+            (None, None, failure) => write!(f, "{address} {failure}")?,
+        }
+        write!(f, ", at {}", self.stage)
+    }
+
     /// Returns whether the server proved itself but sent no welcome in time, as a full server does.
     pub(crate) fn looks_full(&self) -> bool {
         (self.stage, self.failure) == (Stage::Welcome, DialFailure::TimedOut)
@@ -85,30 +96,35 @@ impl Suspicion {
 
 impl fmt::Display for Suspicion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Suspicion { pid, address, stage, failure, user, socket } = self;
-        pid.iter().try_for_each(|pid| write!(f, "pid {pid} at "))?;
-        write!(f, "{address}, {stage}: ")?;
-        match (user, socket) {
-            (Some(user), _) => write!(f, "a process of another user (uid {user}) listens there"),
-            (None, Some(socket)) => write!(f, "the mode of {} keeps its own user out", socket.display()),
-            (None, None) => failure.fmt(f),
-        }
+        let address = format_args!("{}{}", self.address, InBrackets(self.pid));
+        self.write(f, address)
+    }
+}
+
+/// A suspicion in a text that has named the process already, with the time for which it was tried.
+pub(crate) struct Tried<'a>(pub(crate) &'a Suspicion, pub(crate) Duration);
+
+impl fmt::Display for Tried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tried(suspicion, waited) = self;
+        suspicion.write(f, format_args!("{}", suspicion.address))?;
+        write!(f, ", tried for {waited:.1?}")
     }
 }
 
 impl fmt::Display for DialFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            DialFailure::Refused => "refused",
-            DialFailure::NotWritable => "the socket's mode keeps its own user out",
-            DialFailure::TimedOut => "silence",
-            DialFailure::Closed => "hung up",
-            DialFailure::NotAdmitted => "hung up before the welcome",
-            DialFailure::InvalidReply => "garbage",
-            DialFailure::Impostor => "an impostor, which does not know the cookie",
-            DialFailure::SelfConnect => "reached ourselves",
+            DialFailure::Refused => "refused the connection",
+            DialFailure::NotWritable => "keeps its own user out by the mode of the socket",
+            DialFailure::TimedOut => "sent nothing in time",
+            DialFailure::Closed => "closed the connection",
+            DialFailure::NotAdmitted => "closed the connection before the welcome",
+            DialFailure::InvalidReply => "sent an invalid reply",
+            DialFailure::Impostor => "is another program, which does not know the cookie",
+            DialFailure::SelfConnect => "is this program itself",
             DialFailure::Unsupported(why) => return why.fmt(f),
-            DialFailure::TooNew => "a newer version of the service",
+            DialFailure::TooNew => "offers a newer version of the service",
         })
     }
 }

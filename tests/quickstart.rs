@@ -6,11 +6,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Runs the example, which cargo builds beside the tests, in a home of its own.
-fn quickstart(home: &Path, command: &[&str]) -> String {
+/// The example, which cargo builds beside the tests.
+fn program() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
-    let program: PathBuf = tests.parent().unwrap().parent().unwrap().join("examples/quickstart");
-    let output = Command::new(program).args(command).arg("--home").arg(home).output().unwrap();
+    tests.parent().unwrap().parent().unwrap().join("examples/quickstart")
+}
+
+/// Runs the example in a home of its own.
+fn quickstart(home: &Path, command: &[&str]) -> String {
+    let output = Command::new(program()).args(command).arg("--home").arg(home).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
@@ -36,4 +40,11 @@ fn goes_well(home: &Path) {
     assert_eq!(quickstart(home, &["stop"]), format!("retired: pid {pid}"));
     assert_eq!(quickstart(home, &["stop"]), "nothing there");
     assert_eq!(quickstart(home, &["status"]), "nothing there");
+}
+
+#[test]
+fn a_flag_without_its_directory_is_named_before_the_usage() {
+    let output = Command::new(program()).arg("--home").output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && told.starts_with("Error: --home needs a directory\nusage: "), "{told}");
 }

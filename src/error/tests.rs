@@ -159,7 +159,11 @@ fn a_process_that_is_not_known_is_left_out_of_the_text() {
     let error = Error::Unresponsive { pid: None, suspicion: suspicion(), waited: WAITED };
     assert!(error.to_string().starts_with("the server is alive and does not answer: "), "{error}");
     let error = Error::Unresponsive { pid: Pid::new(4711), suspicion: suspicion(), waited: WAITED };
-    assert!(error.to_string().starts_with("the server (pid 4711) is alive and does not answer: "), "{error}");
+    let text = error.to_string();
+    let last = "127.0.0.1:40123 sent nothing in time, at Prove, tried for 3.0s";
+    assert!(text.starts_with(&format!("the server (pid 4711) is alive and does not answer: {last}; ")), "{text}");
+    assert_eq!(text.matches("4711").count(), 1, "{text}");
+    assert_eq!(suspicion().to_string(), "127.0.0.1:40123 (pid 4711) sent nothing in time, at Prove");
 }
 
 #[test]

@@ -9,8 +9,12 @@ use crate::proto::pipes::{VARIABLE, VERSION};
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Usage {
-    /// A flag has no directory, or `--ephemeral=` another value than `true` or `false`. The text is the usage of the flags that this crate reads.
-    Arguments,
+    /// A flag has no directory, or `--ephemeral=` another value than `true` or `false`. The text has the usage of the flags
+    /// that this crate reads.
+    Arguments {
+        /// The flag.
+        flag: &'static str,
+    },
     /// The name of a context or a service is not one path component of 1 to 200 bytes without a leading dot.
     Name(String),
     /// The name of a service ends in `.life`, `.log`, `.log.1` or `.sock`, as the names of its other files do.
@@ -83,6 +87,9 @@ pub enum Usage {
     DialectWithoutRetirement,
 }
 
+/// The only flag that names no directory.
+pub(crate) const EPHEMERAL: &str = "--ephemeral";
+
 const ARGUMENTS: &str = "\
 usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral [true|false]] [-- ARGUMENT …]
   --home DIRECTORY   where the points of services are (default: NAME in the user's data directory)
@@ -92,7 +99,10 @@ usage: PROGRAM [ARGUMENT …] [--home DIRECTORY] [--lib DIRECTORY] [--ephemeral 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Usage::Arguments => ARGUMENTS,
+            Usage::Arguments { flag } => {
+                let needs = if *flag == EPHEMERAL { "no value, or `true` or `false`" } else { "a directory" };
+                return write!(f, "{flag} needs {needs}\n{ARGUMENTS}");
+            }
             Usage::Name(name) => {
                 return write!(f, "{name:?} cannot name a service: 1 to 200 bytes, no slash, no dot in front");
             }

@@ -234,7 +234,10 @@ fn a_stopped_server_is_not_replaced_and_the_error_names_it() {
     let (server, _) = home.count();
     stop(server.pid());
     let error = home.fail(&home.service()).to_string();
-    assert!(error.contains(&format!("pid {}", server.pid())) && error.contains("Prove: silence"), "{error}");
+    assert!(
+        error.contains(&format!("(pid {})", server.pid())) && error.contains("sent nothing in time, at Prove"),
+        "{error}"
+    );
     assert_eq!(home.processes(), [server.pid()]);
     match runtime().block_on(home.service().inspect()).unwrap() {
         Status::Unresponsive(suspicion) => assert_eq!(suspicion.pid(), server.pid()),
@@ -288,6 +291,9 @@ fn the_outcome_has_the_version_and_the_suspicions() {
     kill(&home, first.pid());
     let (second, _) = home.count();
     let [suspicion] = &second.suspicions[..] else { panic!("{:?}", second.suspicions) };
-    assert_eq!(suspicion.to_string(), format!("pid {} at {}, Dial: refused", first.pid(), suspicion.address));
+    assert_eq!(
+        suspicion.to_string(),
+        format!("{} (pid {}) refused the connection, at Dial", suspicion.address, first.pid())
+    );
     home.retire();
 }

@@ -110,9 +110,9 @@ type Reply = fn(&mut std::net::TcpStream);
 fn a_stranger_that_writes_or_hangs_up_is_a_suspicion() {
     use std::io::Write;
     let strangers: [(&str, Reply); 3] = [
-        ("an impostor", |stream| drop(stream.write_all(&[7; 1000]))),
-        ("hung up", |stream| drop(stream.shutdown(std::net::Shutdown::Both))),
-        ("silence", |stream| drop(stream.write_all(b"HTTP/1.1 400"))),
+        ("is another program, which does not know the cookie", |stream| drop(stream.write_all(&[7; 1000]))),
+        ("closed the connection", |stream| drop(stream.shutdown(std::net::Shutdown::Both))),
+        ("sent nothing in time", |stream| drop(stream.write_all(b"HTTP/1.1 400"))),
     ];
     for (what, reply) in strangers {
         let home = Home::new();

@@ -124,7 +124,8 @@ fn a_busy_server_that_does_not_answer_is_reported_and_not_killed() {
     let pid = pid.unwrap().get();
     assert_eq!((pid, suspicion.failure, found), (server.pid(), DialFailure::TimedOut, NotHung::Runs));
     assert!(waited >= home.limits.patience * SILENCES, "{text}");
-    let why = format!("the server (pid {pid}) does not answer ({suspicion}, tried for {waited:.1?}) and was not ended");
+    let tried = format!("{} sent nothing in time, at {}, tried for {waited:.1?}", suspicion.address, suspicion.stage);
+    let why = format!("the server (pid {pid}) does not answer ({tried}) and was not ended");
     assert!(
         text.starts_with(&format!("{why}, for it goes on: it may be busy, or others crowd it: try again")),
         "{text}"

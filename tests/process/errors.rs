@@ -234,8 +234,8 @@ fn a_server_of_another_user_is_reported_with_that_user() {
     let text = error.to_string();
     let Error::Unresponsive { suspicion, .. } = error else { panic!("{text}") };
     assert_eq!((suspicion.failure, suspicion.user), (DialFailure::Impostor, Some(65534)));
-    let there = format!("{}, Dial: a process of another user (uid 65534) listens there", path.display());
-    assert!(text.contains(&there) && !text.contains("impostor"), "{text}");
+    let there = format!("{} belongs to a process of another user (uid 65534), at Dial", path.display());
+    assert!(text.contains(&there) && !text.contains("another program"), "{text}");
     assert!(text.contains("is alive and out of reach") && text.ends_with("use one of your own"), "{text}");
     other.kill().unwrap();
     other.wait().unwrap();
@@ -256,8 +256,8 @@ fn the_error_of_an_unresponsive_server_has_its_outcome_and_time() {
         (server.pid(), pid, Stage::Prove, DialFailure::TimedOut)
     );
     assert!(waited >= home.limits.connect, "{text}");
-    let last = format!("pid {pid} at {}, Prove: silence", suspicion.address);
-    let alive = format!("the server (pid {pid}) is alive and does not answer: {last}, tried for {waited:.1?}");
+    let last = format!("{} sent nothing in time, at Prove, tried for {waited:.1?}", suspicion.address);
+    let alive = format!("the server (pid {pid}) is alive and does not answer: {last}");
     assert_eq!(text, format!("{alive}; if it is stopped, continue it, and if it hangs, end it"));
 }
 

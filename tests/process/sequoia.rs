@@ -137,7 +137,7 @@ fn a_dialect_server_is_started_once_and_then_joined() {
     kill(&home);
     let (next, count) = home.count();
     assert_eq!((next.origin, count), (Origin::StartedExternal(Reason::ServerGone), 1));
-    assert!(next.suspicions[0].to_string().ends_with(&format!(":{port}, Dial: refused")));
+    assert!(next.suspicions[0].to_string().ends_with(&format!(":{port} refused the connection, at Dial")));
     retire(&home);
 }
 
@@ -321,7 +321,7 @@ fn a_server_of_the_dialect_that_does_not_answer_is_not_replaced() {
     leave(&home, &leads_to(address.port()));
     let error = home.fail(&home.service());
     assert!(matches!(error, Error::Deadline { stage: Stage::Dial, .. }), "{error}");
-    assert!(error.to_string().contains(&format!("{address}, Dial: silence")), "{error}");
+    assert!(error.to_string().contains(&format!("{address} sent nothing in time, at Dial")), "{error}");
     assert!(matches!(runtime().block_on(home.service().inspect()).unwrap(), Status::Unknown(_)));
     assert_eq!((bytes(&home), home.processes()), (leads_to(address.port()), vec![]));
     drop(queue);

@@ -268,8 +268,8 @@ fn a_server_repairs_a_socket_that_lost_its_write_bit() {
         stop(pid);
         chmod(&socket, mode);
         let stdout = printed(&output(as_user(&home, &["@look"])));
-        let why = format!(", Dial: the mode of {socket} keeps its own user out");
-        assert!(stdout.starts_with("alive, and does not answer: ") && stdout.ends_with(&why), "{mode:o}: {stdout}");
+        let why = format!("the mode of {socket} keeps its own user out, at Dial");
+        assert_eq!(stdout, format!("alive, and does not answer: {why}"), "{mode:o}");
         if mode == 0o000 {
             let stdout = client();
             assert!(

@@ -135,6 +135,11 @@ fn a_server_has_its_clients_umask_if_its_service_says_so() {
 fn a_log_may_be_elsewhere() {
     for dialect in DIALECTS {
         let home = Home::new();
+        // A relative path is resolved against the home, wherever client and server are.
+        let server = start(&home, &[dialect, "log=kept.log", "dir=/"], |_| {});
+        let kept = home.path().canonicalize().unwrap().join("kept.log");
+        assert_eq!(fs::read_link(format!("/proc/{server}/fd/2")).unwrap(), kept);
+        end(&home, server);
         let log = home.directory().join("elsewhere.log");
         let change = format!("log={}", log.display());
         let server = start(&home, &[dialect, &change], |_| {});

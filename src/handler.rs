@@ -42,22 +42,16 @@ pub struct ServerHandle {
 }
 
 /// The requests that a handler can make of its server. The driver supplies the closures.
-struct Control {
-    keep_alive: Box<dyn Fn() -> KeepAlive + Send + Sync>,
-    retire: Box<dyn Fn() + Send + Sync>,
-    retiring: Box<dyn Fn() -> SendFuture<Retiring> + Send + Sync>,
+pub(crate) struct Control {
+    pub(crate) keep_alive: Box<dyn Fn() -> KeepAlive + Send + Sync>,
+    pub(crate) closing: Box<dyn Fn() -> Box<dyn Any + Send + Sync> + Send + Sync>,
+    pub(crate) retire: Box<dyn Fn() + Send + Sync>,
+    pub(crate) retiring: Box<dyn Fn() -> SendFuture<Retiring> + Send + Sync>,
 }
 
 impl ServerHandle {
-    pub(crate) fn new(
-        context: Context,
-        keep_alive: impl Fn() -> KeepAlive + Send + Sync + 'static,
-        retire: impl Fn() + Send + Sync + 'static,
-        retiring: impl Fn() -> SendFuture<Retiring> + Send + Sync + 'static,
-    ) -> Self {
-        let server =
-            Control { keep_alive: Box::new(keep_alive), retire: Box::new(retire), retiring: Box::new(retiring) };
-        ServerHandle { context, server: Arc::new(server) }
+    pub(crate) fn new(context: Context, control: Control) -> Self {
+        ServerHandle { context, server: Arc::new(control) }
     }
 
     /// Returns the context of the service.
@@ -115,6 +109,32 @@ impl ServerHandle {
         (self.server.retiring)()
     }
 
+    /// Returns a guard for what has to be done once when the server retires: the drain waits for it as for a client.
+    ///
+    /// Unlike a client and [`keep_alive`](ServerHandle::keep_alive) it keeps no server from retiring. Take it where the
+    /// handler is built, await [`Closing::retiring`] in a task or a thread, do the work, and drop it. The work has until
+    /// the end of [`Limits::drain`](crate::Limits::drain). A task on the handlers' thread (`spawn_local`) is dropped then;
+    /// code elsewhere, as of a program with a [`Listener`](crate::Listener), keeps the lifetime lock until the process
+    /// exits. The clients that are left are served meanwhile.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Stream};
+    /// # async fn save(why: rendezvous_ipc::Retiring) {}
+    /// # let context = Context::new("org.example.store")?;
+    /// let service = Descriptor::new(&context, "store")?.stream_handler(async |server| {
+    ///     let closing = server.closing();
+    ///     tokio::task::spawn_local(async move {
+    ///         let why = closing.retiring().await;
+    ///         save(why).await;
+    ///     });
+    ///     Ok(async |_peer, _stream: Stream| {})
+    /// });
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    pub fn closing(&self) -> Closing {
+        Closing { _closes: (self.server.closing)(), server: self.clone() }
+    }
+
     /// Waits as [`retiring`](ServerHandle::retiring) does, and blocks the thread meanwhile. Do not call it in async code.
     pub fn retiring_blocking(&self) -> Retiring {
         park::wait(self.retiring())
@@ -142,6 +162,34 @@ impl KeepAlive {
 impl fmt::Debug for KeepAlive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeepAlive")
+    }
+}
+
+/// A guard for which a drain waits until it is dropped: see [`ServerHandle::closing`].
+#[must_use = "dropped, the drain does not wait for it"]
+pub struct Closing {
+    _closes: Box<dyn Any + Send + Sync>,
+    server: ServerHandle,
+}
+
+impl Closing {
+    /// Waits until the server retires, and returns why: see [`ServerHandle::retiring`].
+    ///
+    /// # Cancel safety
+    /// The future can be dropped at any time, and the call repeated.
+    pub fn retiring(&self) -> impl Future<Output = Retiring> + Send + use<> {
+        self.server.retiring()
+    }
+
+    /// Waits as [`retiring`](Closing::retiring) does, and blocks the thread meanwhile. Do not call it in async code.
+    pub fn retiring_blocking(&self) -> Retiring {
+        self.server.retiring_blocking()
+    }
+}
+
+impl fmt::Debug for Closing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Closing")
     }
 }
 

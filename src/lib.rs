@@ -100,7 +100,7 @@ pub use self::{
     descriptor::Descriptor,
     error::{BoxError, Error, Holder, NotHung, StartError, StartFailure, Unidentified, Untrusted, Usage},
     found::{Incompatibility, Malformed, ScopeDifference},
-    handler::{KeepAlive, ServerHandle, SessionResult},
+    handler::{Closing, KeepAlive, ServerHandle, SessionResult},
     join::Join,
     limits::Limits,
     listener::{Ending, Incoming, Listener},

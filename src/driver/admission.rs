@@ -70,9 +70,20 @@ impl Admission {
         Kept(self.clone())
     }
 
-    /// Waits until no client is counted.
+    /// Has the drain wait until the returned value is dropped.
+    pub(super) fn close(self: &Arc<Self>) -> Closes {
+        self.state().add_closing();
+        Closes(self.clone())
+    }
+
+    /// Returns for how much the drain waits.
+    pub(super) fn remaining(&self) -> u32 {
+        self.state().remaining()
+    }
+
+    /// Waits until there is nothing left to drain.
     pub(super) async fn empty(&self) {
-        while self.counted() > 0 {
+        while self.remaining() > 0 {
             self.changed.notified().await;
         }
     }
@@ -105,5 +116,14 @@ pub(super) struct Kept(Arc<Admission>);
 impl Drop for Kept {
     fn drop(&mut self) {
         self.0.left(|state| state.drop_reason(now()));
+    }
+}
+
+/// A guard for which the drain waits until it is dropped.
+pub(super) struct Closes(Arc<Admission>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.left(Occupancy::drop_closing);
     }
 }

@@ -16,7 +16,7 @@ use super::os::process;
 use super::shutdown::Shutdown;
 use crate::context::Context;
 use crate::error::{Error, NotBuilt};
-use crate::handler::{Factory, KeepAlive, ServerHandle, Sessions};
+use crate::handler::{Control, Factory, KeepAlive, ServerHandle, Sessions};
 use crate::peer::Peer;
 use crate::retiring::Retiring;
 use crate::stage::Stage;
@@ -29,17 +29,18 @@ const WAITING: usize = 128;
 
 /// Returns the handle that a handler gets for its server.
 pub(super) fn handle(context: &Context, admission: &Arc<Admission>, shutdown: &Shutdown) -> ServerHandle {
-    let (admission, requests, announced) = (admission.clone(), shutdown.clone(), shutdown.clone());
-    let retiring = move || {
-        let announced = announced.clone();
-        async move { Retiring::of(announced.announced().await) }
+    let (keeps, closes) = (admission.clone(), admission.clone());
+    let (requests, announced) = (shutdown.clone(), shutdown.clone());
+    let control = Control {
+        keep_alive: Box::new(move || KeepAlive::new(keeps.keep())),
+        closing: Box::new(move || Box::new(closes.close())),
+        retire: Box::new(move || requests.request()),
+        retiring: Box::new(move || {
+            let announced = announced.clone();
+            Box::pin(async move { Retiring::of(announced.announced().await) })
+        }),
     };
-    ServerHandle::new(
-        context.clone(),
-        move || KeepAlive::new(admission.keep()),
-        move || requests.request(),
-        move || Box::pin(retiring()),
-    )
+    ServerHandle::new(context.clone(), control)
 }
 
 /// A client that was welcomed.

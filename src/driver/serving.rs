@@ -351,10 +351,10 @@ impl<'a, E: Effects> Server<'a, E> {
     async fn drain(&mut self) {
         let limits = &self.service.limits;
         let draining = Draining::new(now(), limits.drain);
-        if draining.waits(self.admission.counted(), self.shutdown.is_forced(), now()) {
+        if draining.waits(self.admission.remaining(), self.shutdown.is_forced(), now()) {
             self.effects.sign_drain(limits.drain);
         }
-        while draining.waits(self.admission.counted(), self.shutdown.is_forced(), now()) {
+        while draining.waits(self.admission.remaining(), self.shutdown.is_forced(), now()) {
             tokio::select! {
                 _ = timeout_at(at(draining.until()), self.admission.empty()) => {}
                 () = self.shutdown.forced() => {}
@@ -401,11 +401,11 @@ impl<'a, E: Effects> Server<'a, E> {
         // A start that failed has not been at *Look*. What waits for the retirement ends then.
         let _shut = self.shut(Retire::Requested);
         self.end_handlers(self.service.limits.patience).await;
-        let counted = self.admission.counted();
-        if counted > 0 {
-            tracing::warn!(target: "rendezvous_ipc::serve", counted, "streams are still in use");
+        let remaining = self.admission.remaining();
+        if remaining > 0 {
+            tracing::warn!(target: "rendezvous_ipc::serve", remaining, "streams or guards are still in use");
         }
-        self.effects.release(LifetimeLock::after(self.handler_runs, counted));
+        self.effects.release(LifetimeLock::after(self.handler_runs, remaining));
     }
 
     /// Writes the first line of the log, if there is one.

@@ -1,6 +1,7 @@
 //! Clients that enter, leave or keep a server, concurrent with the server's decision to retire.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use loom::thread;
@@ -127,5 +128,33 @@ fn a_server_asked_to_retire_admits_no_new_client_and_drains() {
         assert_eq!(admission.counted(), 0, "all clients have left");
         client.join().unwrap();
         handler.join().unwrap();
+    });
+}
+
+#[test]
+fn a_server_that_retires_waits_for_work_that_begins_then() {
+    explore(3, || {
+        let (admission, shutdown) = (open(), Shutdown::new());
+        let closes = admission.close();
+        let saved = Arc::new(loom::sync::atomic::AtomicBool::new(false));
+        let work = thread::spawn({
+            let (shutdown, saved) = (shutdown.clone(), saved.clone());
+            move || {
+                wait(shutdown.announced());
+                saved.store(true, Ordering::Relaxed);
+                drop(closes);
+            }
+        });
+        let client = thread::spawn({
+            let admission = admission.clone();
+            move || drop(admission.admit())
+        });
+        retires(&admission);
+        shutdown.announce(Retire::Idle);
+        // If the work did not wake it, the server would drain for ever, which loom reports as a deadlock.
+        wait(admission.empty());
+        assert!(saved.load(Ordering::Relaxed), "the work is done");
+        work.join().unwrap();
+        client.join().unwrap();
     });
 }

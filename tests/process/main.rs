@@ -7,6 +7,7 @@ mod arguments;
 mod attack;
 mod cleaners;
 mod clients;
+mod closing;
 mod conditions;
 mod damage;
 mod descriptors;
@@ -55,6 +56,7 @@ fn main() {
         attack::trials,
         cleaners::trials,
         clients::trials,
+        closing::trials,
         conditions::trials,
         damage::trials,
         descriptors::trials,

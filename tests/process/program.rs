@@ -159,6 +159,7 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let service = service.surroundings(surroundings(args));
     let refuses = args.contains(&"refuses");
     let hangs = args.contains(&"hangs");
+    let closing = closing(args).map(str::to_owned);
     let flushes = args.contains(&"flushes");
     let prints = args.contains(&"prints");
     let service = service.transport(transport(args)).this_program(args.iter().copied());
@@ -178,6 +179,9 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
         if prints {
             println!("to the log with it");
         }
+        if let Some(how) = &closing {
+            crate::closing::save_at_the_end(&start, how);
+        }
         let count = Rc::new(Cell::new(0u64));
         let flush = flushes.then(|| Flush(start.context().home().join("flushed")));
         Ok(async move |peer: Peer, stream| {
@@ -189,6 +193,11 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
             })
         })
     })
+}
+
+/// How the server does its work at the end, if it has any.
+fn closing<'a>(args: &[&'a str]) -> Option<&'a str> {
+    args.iter().find_map(|arg| arg.strip_prefix("closing="))
 }
 
 /// A handler that takes longer than `patience` to end.
@@ -334,7 +343,7 @@ async fn serve(args: &[String]) {
     };
     let own = async {
         match () {
-            () if args.contains(&"binds") => accept(&own).await,
+            () if args.contains(&"binds") => accept(&own, closing(&args)).await,
             () if args.contains(&"gives-up") => give_up(&own).await,
             () if args.contains(&"serves-once") => serve_once(&own).await,
             () => own.serve().await,
@@ -377,8 +386,11 @@ async fn serve_once(service: &Descriptor) -> Result<(), Error> {
 }
 
 /// Serves as a listener, on the runtime of this program.
-async fn accept(service: &Descriptor) -> Result<(), Error> {
+async fn accept(service: &Descriptor, closing: Option<&str>) -> Result<(), Error> {
     let mut listener = service.bind().await?;
+    if let Some(how) = closing {
+        crate::closing::save_at_the_end(listener.server(), how);
+    }
     let (server, count) = (listener.server().clone(), Arc::new(AtomicU64::new(0)));
     while let Some((_peer, mut stream)) = listener.accept().await {
         let (server, count) = (server.clone(), count.clone());

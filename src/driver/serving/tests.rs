@@ -382,6 +382,22 @@ async fn a_drain_lasts_until_the_last_client_a_second_signal_or_its_limit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_that_begins_with_the_retirement_has_the_time_of_the_drain() {
+    for (takes, ends_at, lock) in [(3, 10, "release"), (19, 26, "release"), (30, 27, "leave")] {
+        let world = World::new(Limits { idle: Some(Duration::from_secs(7)), ..limits() });
+        let (done, at, ()) = beside(&world, async |admission, shutdown| {
+            let closes = admission.close();
+            shutdown.announced().await;
+            seconds(takes).await;
+            drop(closes);
+        })
+        .await;
+        assert_eq!((done, at), (Done::Retired(Retire::Idle), ends_at));
+        assert_eq!(world.done().last(), Some(&(lock, ends_at)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_says_until_when_it_drains_only_if_a_client_is_left() {
     for (clients, drain, says) in [(0, 20, false), (1, 20, true), (1, 0, false)] {
         let world = World::new(Limits { drain: Duration::from_secs(drain), ..limits() });

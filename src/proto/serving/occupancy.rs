@@ -13,6 +13,8 @@ pub struct Occupancy {
     gate: Gate,
     /// The number of reasons, besides clients, that the handler has to stay.
     reasons: u32,
+    /// How much work of the handler waits for the retirement, or runs since.
+    closing: u32,
     /// When the idle period began: at the registration, or when the last client and the last reason were gone.
     empty_since: Duration,
     /// Until when connections that arrived before a late timer are still accepted.
@@ -22,7 +24,7 @@ pub struct Occupancy {
 impl Occupancy {
     /// Returns the state of a server that does not serve yet.
     pub const fn new() -> Self {
-        Occupancy { gate: Gate::new(), reasons: 0, empty_since: Duration::ZERO, accepts_until: None }
+        Occupancy { gate: Gate::new(), reasons: 0, closing: 0, empty_since: Duration::ZERO, accepts_until: None }
     }
 
     /// Opens the gate, and begins the idle period.
@@ -71,6 +73,23 @@ impl Occupancy {
     pub fn drop_reason(&mut self, now: Duration) -> bool {
         self.reasons -= 1;
         self.left(now)
+    }
+
+    /// Adds work that begins with the retirement. It keeps no server from being idle, and a drain waits for it.
+    pub fn add_closing(&mut self) {
+        self.closing += 1;
+    }
+
+    /// Removes such work, which is done. Returns whether nothing is left that a drain waits for.
+    #[must_use]
+    pub fn drop_closing(&mut self) -> bool {
+        self.closing -= 1;
+        self.remaining() == 0
+    }
+
+    /// Returns for how much a drain waits: the clients that are counted, and the work that began with the retirement.
+    pub fn remaining(&self) -> u32 {
+        self.gate.counted().saturating_add(self.closing)
     }
 
     fn left(&mut self, now: Duration) -> bool {
@@ -154,6 +173,26 @@ mod tests {
             server.add_reason();
             assert_eq!((server.look(why), server.is_open()), (shut, !shut), "{why:?}");
         }
+    }
+
+    #[test]
+    fn work_that_begins_with_the_retirement_is_drained_and_keeps_no_server() {
+        for why in [Retire::Idle, Retire::Requested, Retire::Lost] {
+            let mut server = opened(0);
+            server.add_closing();
+            server.add_closing();
+            assert_eq!((server.counted(), server.idle_at(PERIOD)), (0, Some(s(10))), "it is no client");
+            assert!(server.is_idle(PERIOD, s(1), s(10)) && server.look(why), "{why:?}");
+            assert_eq!(server.remaining(), 2);
+            assert!(!server.drop_closing() && server.drop_closing());
+        }
+        let mut server = opened(0);
+        server.add_closing();
+        assert!(server.admit() && server.look(Retire::Requested));
+        assert_eq!(server.remaining(), 2);
+        assert!(!server.drop_closing(), "a client is left");
+        assert!(server.leave(s(1)));
+        assert_eq!(server.remaining(), 0);
     }
 
     #[test]

@@ -131,10 +131,10 @@ impl Draining {
         self.until
     }
 
-    /// Returns whether the server still waits: a client is counted, the end is not forced, and the deadline is not
-    /// over.
-    pub fn waits(&self, counted: u32, forced: bool, now: Duration) -> bool {
-        counted > 0 && !forced && now < self.until
+    /// Returns whether the server still waits: a client or work of the handler remains, the end is not forced, and the
+    /// deadline is not over.
+    pub fn waits(&self, remaining: u32, forced: bool, now: Duration) -> bool {
+        remaining > 0 && !forced && now < self.until
     }
 
     /// Returns how long the handler may take to end: the rest of the drain, but at least `patience`.
@@ -153,10 +153,10 @@ pub enum LifetimeLock {
 }
 
 impl LifetimeLock {
-    /// Returns what *Release* does: no successor may begin while code of the handler runs. A client that is still counted
-    /// when the handler has ended has its stream in a thread of the program's own.
-    pub const fn after(handler_runs: bool, counted: u32) -> Self {
-        if handler_runs || counted > 0 { LifetimeLock::Leave } else { LifetimeLock::Release }
+    /// Returns what *Release* does: no successor may begin while code of the handler runs. A client or work that remains
+    /// when the handler has ended is in a thread of the program's own.
+    pub const fn after(handler_runs: bool, remaining: u32) -> Self {
+        if handler_runs || remaining > 0 { LifetimeLock::Leave } else { LifetimeLock::Release }
     }
 }
 

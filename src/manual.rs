@@ -20,6 +20,12 @@ pub mod command_line {}
 #[doc = include_str!("../docs/manual/http.md")]
 pub mod http {}
 
+#[doc = include_str!("../docs/manual/schema.md")]
+pub mod schema {}
+
+#[doc = include_str!("../docs/manual/many_cores.md")]
+pub mod many_cores {}
+
 #[doc = include_str!("../docs/manual/waiting.md")]
 pub mod waiting {}
 

@@ -191,12 +191,12 @@ fn what_a_page_shows_of_an_example_is_in_the_example() {
         let text = fs::read_to_string(&page).expect("a page is text");
         // The other code of the pages is compiled, or run, as a test of the documentation.
         for block in text.split("```rust,ignore\n").skip(1) {
-            let (source, code) = block
+            let code = unindented(block.split("```").next().unwrap_or_default());
+            let (source, code) = code
                 .strip_prefix("// ")
-                .and_then(|block| block.split("\n```").next())
-                .and_then(|block| block.split_once('\n'))
+                .and_then(|code| code.split_once('\n'))
                 .unwrap_or_else(|| panic!("{}: a sample has its file in its first line", page.display()));
-            assert!(read(source).contains(code), "{}: {source} has not:\n{code}", page.display());
+            assert!(unindented(&read(source)).contains(code), "{}: {source} has not:\n{code}", page.display());
             shown += 1;
         }
     }
@@ -245,6 +245,11 @@ fn every_attack_has_a_test_that_shows_what_stops_it() {
         let shown = rows.iter().find(|row| row.section == "Attacks" && row.title == attack);
         assert!(shown.is_some_and(|row| !row.shown.is_empty()), "{LIST} has nothing for the attack: {attack}");
     }
+}
+
+/// The lines of a text without what they begin with.
+fn unindented(text: &str) -> String {
+    text.trim_end().lines().flat_map(|line| [line.trim_start(), "\n"]).collect()
 }
 
 /// The variants of an enum, as spelled in its source.

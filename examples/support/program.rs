@@ -1,4 +1,5 @@
 //! Runs an example as its user does. Every wait is bounded.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -26,7 +27,6 @@ impl Program {
         Program { path, flag, home: tempfile::tempdir().expect("a directory") }
     }
 
-    #[allow(dead_code, reason = "not every test needs it")]
     pub fn home(&self) -> &Path {
         self.home.path()
     }

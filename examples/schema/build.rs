@@ -1,0 +1,3 @@
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    Ok(capnpc::CompilerCommand::new().file("notes.capnp").run()?)
+}

@@ -38,6 +38,7 @@ mod tasks;
 mod threads;
 mod trace;
 mod versions;
+mod waiting;
 
 #[rustfmt::skip]
 #[path = "../../examples/counter/counter_capnp.rs"]
@@ -83,6 +84,7 @@ fn main() {
         tasks::trials,
         threads::trials,
         versions::trials,
+        waiting::trials,
     ];
     libtest_mimic::run(&arguments, trials.iter().flat_map(|trials| trials()).collect()).exit();
 }

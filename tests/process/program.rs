@@ -90,6 +90,7 @@ pub fn play() -> bool {
             park();
         }
         Some("creator") => creator(),
+        Some("hold") => crate::waiting::hold(&args[1]),
         Some("talks") => println!("hello world"),
         Some("replies-nothing") => park(),
         Some("closes") => {
@@ -162,6 +163,7 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let closing = closing(args).map(str::to_owned);
     let flushes = args.contains(&"flushes");
     let prints = args.contains(&"prints");
+    let slow = args.contains(&"slow");
     let service = service.transport(transport(args)).this_program(args.iter().copied());
     if args.contains(&"rpc") {
         return crate::memory::count_calls(service);
@@ -175,6 +177,9 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
         }
         if hangs {
             park();
+        }
+        while slow && !start.context().home().join("go").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         if prints {
             println!("to the log with it");

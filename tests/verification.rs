@@ -247,6 +247,33 @@ fn every_attack_has_a_test_that_shows_what_stops_it() {
     }
 }
 
+#[test]
+fn the_front_page_says_which_feature_each_item_needs() {
+    let page = read("docs/manual/front.md");
+    let mut marked = 0;
+    for file in files(&["src"]) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for mark in text.split("doc(cfg(feature = \"").skip(1) {
+            let (feature, rest) = mark.split_once('"').expect("the name of a feature");
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{feature}` |")));
+            let row = row.unwrap_or_else(|| panic!("the front page has no row `{feature}`"));
+            // The item is on the first line that is no attribute. `tokio` is for all items that no other feature marks.
+            let item = rest.lines().skip(1).map(str::trim).find(|line| !line.starts_with('#')).unwrap_or_default();
+            let Some(item) = item.strip_prefix("pub ").filter(|_| feature != "tokio") else { continue };
+            let item = item.split(['(', '<', ';']).next().unwrap_or_default().rsplit("::").next().unwrap_or_default();
+            for name in item.trim_matches(['{', '}']).split(", ").filter_map(|item| item.split(' ').next_back()) {
+                assert!(
+                    row.contains(name),
+                    "{}: the front page does not say that {name} needs `{feature}`",
+                    file.display()
+                );
+                marked += 1;
+            }
+        }
+    }
+    assert!(marked > 6, "the marks are parsed");
+}
+
 /// The lines of a text without what they begin with.
 fn unindented(text: &str) -> String {
     text.trim_end().lines().flat_map(|line| [line.trim_start(), "\n"]).collect()

@@ -7,7 +7,9 @@ Symmetry == Permutations(Clients)
 \* A suspect whose record cannot come back is the same as no suspect.
 Met(c) == IF cl[c].suspect = None THEN None
           ELSE IF sv[cl[c].suspect].pc = "Free" /\ ~Refers(cl[c].suspect) THEN None ELSE cl[c].suspect
-View == <<[c \in Clients |-> [cl[c] EXCEPT !.suspect = Met(c)]],
+\* The same holds for a server that was asked to retire.
+Asker(c) == IF cl[c].asked \in {<<s>> : s \in {t \in Slots : sv[t].pc = "Free" /\ ~Refers(t)}} THEN <<None>> ELSE cl[c].asked
+View == <<[c \in Clients |-> [cl[c] EXCEPT !.suspect = Met(c), !.asked = Asker(c)]],
           sv, conn, file, plock, cur, life, port, from, stopped, left, clean, rounds, leaked, tries>>
 
 \* Kinds of fault. An old copy makes every suspect worth remembering; a deletion makes a second file.
@@ -47,5 +49,7 @@ NeverDeadline == Never("Deadline")
 NeverCannotTell == Never("CannotTell")
 NeverIncompatible == Never("Incompatible")
 NeverOtherDialect == Never("OtherDialect")
+NeverTooOld == Never("TooOld")
+NeverAsked == \A c \in Clients : cl[c].asked = <<>>
 NeverForeignScope == Never("ForeignScope")
 ===============================================================================

@@ -35,6 +35,8 @@ CONSTANTS
     Transport,  \* where servers listen: at a "socket" or at a "port"
     Away,       \* the clients that are at another place than the rest
     Place,      \* that place: see Places
+    Old,        \* the clients and slots of an older version of the service
+    Choice,     \* what the other clients do with an older server: "Replace", "Join" or "Refuse"
     Without     \* the rules that are taken out, to show what each is needed for
 
 VARIABLES
@@ -87,7 +89,7 @@ StartsNone == {"Retire"} \cup (IF Rule("join only") THEN {"Join"} ELSE {})
 
 Idler == [pc |-> "Out", goal |-> "None", suspect |-> None, dials |-> 0, starts |-> 0, rec |-> None,
           how |-> "Free", again |-> FALSE, waited |-> FALSE, row |-> "", then |-> "", child |-> None,
-          free |-> FALSE, listed |-> FALSE, out |-> ""]
+          free |-> FALSE, listed |-> FALSE, asked |-> <<>>, out |-> ""]
 
 FreeSlot == [pc |-> "Free", hand |-> FALSE, pipe |-> "none", reply |-> "", listen |-> FALSE, reg |-> FALSE,
              open |-> FALSE, requested |-> FALSE, why |-> "", held |-> FALSE, purpose |-> "", then |-> "",
@@ -110,6 +112,14 @@ Reach(place, s) ==
       [] Transport = "port" /\ {place, from[s]} = {"here", "rebooted"} -> "Doubtful"
       [] OTHER                                               -> "Apart"
 
+\* Two versions of the service. A client starts servers of its own version, so a slot has one, too. Of an older server
+\* a client that could start another in its place may ask that it retire. It asks once: afterwards it joins what it finds.
+IsOlder(s, c)  == s \in Old /\ c \notin Old
+Replaces(c, s) == /\ cl[c].pc = "Welcome" /\ cl[c].goal \in {"External", "Robust"} /\ cl[c].asked = <<>> /\ IsOlder(s, c)
+                  /\ Choice = "Replace" \/ ~Rule("chosen")
+\* A client that refuses older servers says so, however it looks for one, and leaves the server alone.
+Refuses(c, s)  == Choice = "Refuse" /\ IsOlder(s, c) /\ cl[c].goal \in Connects
+
 \* No client finds a server at a port whose network namespace is unknown.
 Findable(s) == Transport = "socket" \/ from[s] # "nowhere"
 
@@ -117,7 +127,7 @@ Findable(s) == Transport = "socket" \/ from[s] # "nowhere"
 Swept == [s \in Slots |-> [sv[s] EXCEPT !.listen = FALSE]]
 SweptUnless(rule) == IF Rule(rule) THEN sv ELSE Swept
 
-Counts(s,c) == conn[c].to = s /\ conn[c].st = "welcome" /\ ~conn[c].eof /\ cl[c].goal \in Connects
+Counts(s,c) == conn[c].to = s /\ conn[c].st = "welcome" /\ ~conn[c].eof /\ cl[c].goal \in Connects /\ ~Replaces(c, s)
 Counted(s)  == {c \in Clients : Counts(s, c)}
 Handler(s)  == sv[s].pc \in {"Build", "Listen", "Ready", "Registered", "Write", "Serve", "Check", "Lock", "Backoff",
                              "Recheck", "Reclaim", "Restore", "Look", "Withdraw", "Close", "Unlock", "Drain"}
@@ -154,7 +164,9 @@ Refers(s) ==
 
 FreeSlots == {s \in Slots : sv[s].pc = "Free" /\ (Refers(s) => ~Rule("fresh cookie"))}
 Unused    == CHOOSE s \in FreeSlots : TRUE       \* which one does not matter
-Forgets(c, s) == [cl[c] EXCEPT !.suspect = IF @ = s THEN None ELSE @]
+FreeFor(c)   == {s \in FreeSlots : s \in Old <=> c \in Old}
+UnusedFor(c) == CHOOSE s \in FreeFor(c) : TRUE
+Forgets(c, s) == [cl[c] EXCEPT !.suspect = IF @ = s THEN None ELSE @, !.asked = IF @ = <<s>> THEN <<None>> ELSE @]
 
 Init ==
     /\ cl = [c \in Clients |-> Idler]
@@ -213,7 +225,8 @@ Read(c) ==
     /\ In(c, "Read")
     /\ LET found == file[cur]
            again == found \in Slots /\ found = cl[c].suspect /\ (cl[c].again \/ ~Rule("suspect"))
-           free  == /\ found \in Slots /\ found # cl[c].suspect /\ (cl[c].dials < 2 \/ ~Rule("two free dials"))
+           free  == /\ found \in Slots /\ found # cl[c].suspect /\ <<found>> # cl[c].asked
+                    /\ (cl[c].dials < 2 \/ ~Rule("two free dials"))
                     /\ Reach(PlaceOf(c), found) = "Direct"
            attempt == [cl[c] EXCEPT !.again = FALSE]
            counted == IF Rule("two free dials") THEN cl[c].dials + 1 ELSE 0
@@ -240,8 +253,9 @@ Lock(c) ==
 Row(c, found) ==
     CASE found \in Nothing       -> "Nothing"
       [] found \in Others        -> found
-      [] found = cl[c].suspect   -> "Suspected"
-      [] found \in Slots /\ found # cl[c].suspect -> (IF Reach(PlaceOf(c), found) = "Direct" THEN "Fresh"
+      [] <<found>> = cl[c].asked -> "Replaced"
+      [] <<found>> # cl[c].asked /\ found = cl[c].suspect   -> "Suspected"
+      [] found \in Slots /\ <<found>> # cl[c].asked /\ found # cl[c].suspect -> (IF Reach(PlaceOf(c), found) = "Direct" THEN "Fresh"
                                                      ELSE Reach(PlaceOf(c), found))
 
 \* Reads under the lock. The client dials a record that is not its suspect and keeps the lock: the server cannot retire
@@ -263,16 +277,17 @@ Decision(row, free) ==
       [] row = "Foreign" /\ free         -> "ForeignScope"
       [] row # "Foreign" /\ row # "Dialect" /\ free -> "Start"
       [] row = "Newer" /\ ~free          -> "Incompatible"
-      [] row \in {"Nothing", "Apart", "Foreign"} /\ ~free -> "Backoff"
+      [] row \in {"Nothing", "Apart", "Foreign", "Replaced"} /\ ~free -> "Backoff"
       [] row = "Doubtful" /\ ~free       -> (IF Rule("dial the doubtful") THEN "Dial" ELSE "Backoff")
       [] row = "Suspected" /\ ~free      -> (IF Rule("again after held") THEN "Again" ELSE "Backoff")
 
 \* There may be no life file: a live server makes it again. Beside a whole record of this place a client waits once for
 \* that, and then takes the lifetime lock to be free.
-Wanting(c) == life = Absent /\ cl[c].row \in {"Suspected", "Apart", "Newer"} /\ ~cl[c].waited /\ Rule("wait")
+Wanting(c) == life = Absent /\ cl[c].row \in {"Suspected", "Apart", "Newer", "Replaced"} /\ ~cl[c].waited /\ Rule("wait")
 
 \* The attempt ends as soon as the client holds nothing; it forgets what decided until now.
-Ends(attempt, out) == [attempt EXCEPT !.then = out, !.suspect = None, !.waited = FALSE, !.dials = 0, !.starts = 0]
+Ends(attempt, out) == [attempt EXCEPT !.then = out, !.suspect = None, !.waited = FALSE, !.dials = 0, !.starts = 0,
+                                       !.asked = <<>>]
 
 \* What the policy makes of a start that failed.
 Failed(c, attempt) ==
@@ -317,7 +332,7 @@ Clear(c) ==
        IN /\ Holds(c) \/ plock[cur] = None
           /\ file' = [file EXCEPT ![here] = "Empty"]
           /\ (IF cl[c].goal = "Serve"
-              THEN LET s == Unused IN
+              THEN LET s == UnusedFor(c) IN
                    /\ sv' = [SweptUnless("sweep if mine") EXCEPT ![s] = Server(TRUE)]
                    /\ plock' = [lock EXCEPT ![here] = s]
                    /\ port' = [port EXCEPT ![s] = "none"]
@@ -333,7 +348,7 @@ Clear(c) ==
 \* Starts a process with a cookie that nothing refers to.
 Spawn(c) ==
     /\ In(c, "Spawn")
-    /\ LET s == Unused
+    /\ LET s == UnusedFor(c)
            awaits == [Forgets(c, s) EXCEPT !.pc = "Await", !.child = s, !.starts = @ + 1]
        IN /\ sv' = [sv EXCEPT ![s] = Server(FALSE)]
           /\ port' = [port EXCEPT ![s] = "none"]
@@ -427,7 +442,8 @@ Wait(c) ==
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
 (***************************************************************************)
-(* A dial: Dial, Hello, Prove, Welcome. Every failure is a suspicion.      *)
+(* A dial: Dial, Hello, Prove, Welcome. Every failure is a suspicion, but  *)
+(* for a server that proved itself and is too old.                         *)
 (* Time is not modelled: patience ends only where a fault explains it.     *)
 (***************************************************************************)
 
@@ -454,13 +470,21 @@ Silent(s) ==
     \/ sv[s].pc = "Dying" \/ s \in stopped
     \/ ~sv[s].reg /\ \E c \in stopped : c \in Clients /\ cl[c].child = s
 
+\* The end of a dial that ends the connect as well.
+Ended(c, out) == IF Holding(c) THEN Ends([cl[c] EXCEPT !.pc = "Unlock", !.rec = None, !.how = "Free"], out)
+                               ELSE Over(c, out)
+TooOld(c) ==
+    /\ cl' = [cl EXCEPT ![c] = Ended(c, "TooOld")]
+    /\ conn' = [conn EXCEPT ![c] = NoConn]
+
 Patience(c) == Rule("silence") /\ Silent(cl[c].rec) /\ Suspect(c)
 
 Dial(c) ==
     /\ In(c, "Dial")
     /\ tries' = IF Calm THEN [tries EXCEPT ![c] = @ + 1] ELSE tries
     /\ LET s == cl[c].rec IN
-       (IF sv[s].listen \/ (sv[s].pc = "Free" /\ port[s] # "none")
+       (IF Refuses(c, s) /\ ~Rule("told by a proof") THEN TooOld(c)
+        ELSE IF sv[s].listen \/ (sv[s].pc = "Free" /\ port[s] # "none")
         THEN /\ cl' = [cl EXCEPT ![c].pc = "Hello"]
              /\ conn' = [conn EXCEPT ![c] = [to |-> s, st |-> "open", eof |-> FALSE]]
         ELSE Suspect(c))
@@ -480,15 +504,17 @@ Believed(c) == Lies(c) /\ ~Rule(IF port[conn[c].to] = "liar" THEN "proof" ELSE "
 \* Checks the server's proof and answers with the client's own.
 Prove(c) ==
     /\ In(c, "Prove")
-    /\ \/ (conn[c].st = "proof" /\ ~conn[c].eof) /\ Moves(c, "Welcome", "proved")
+    /\ \/ /\ conn[c].st = "proof" /\ ~conn[c].eof
+          /\ IF Refuses(c, cl[c].rec) THEN TooOld(c) ELSE Moves(c, "Welcome", "proved")
        \/ conn[c].eof /\ Suspect(c)
        \/ Lies(c) /\ ~Believed(c) /\ Suspect(c)
        \/ Believed(c) /\ Moves(c, "Welcome", "proved")
        \/ Patience(c)
     /\ UNCHANGED <<sv, point, life, env>>
 
-Joined(c) == IF Holding(c) THEN Ends([cl[c] EXCEPT !.pc = "Unlock", !.rec = None, !.how = "Free"], "Welcomed")
-                           ELSE Over(c, "Welcomed")
+\* An older server will retire. The client waits for the lifetime lock like any other.
+Asked(c) == [cl[c] EXCEPT !.pc = IF Holding(c) THEN "Unlock" ELSE "Backoff", !.then = IF Holding(c) THEN "Backoff" ELSE "",
+                          !.asked = <<cl[c].rec>>, !.rec = None, !.how = "Free"]
 
 \* A server that proved itself and has no room is alive: the client dials it again and holds no lock meanwhile.
 Waiting(c) == [cl[c] EXCEPT !.pc = IF Holding(c) THEN "Unlock" ELSE "Backoff", !.then = IF Holding(c) THEN "Again" ELSE "",
@@ -497,7 +523,10 @@ Waiting(c) == [cl[c] EXCEPT !.pc = IF Holding(c) THEN "Unlock" ELSE "Backoff", !
 Welcome(c) ==
     /\ In(c, "Welcome")
     /\ LET welcomed == conn[c].st = "welcome" \/ ~Rule("welcome") \/ Believed(c)
-       IN \/ welcomed /\ cl' = [cl EXCEPT ![c] = Joined(c)] /\ conn' = conn
+       IN \/ /\ welcomed
+             /\ IF Replaces(c, cl[c].rec)
+                THEN cl' = [cl EXCEPT ![c] = Asked(c)] /\ conn' = [conn EXCEPT ![c] = NoConn]
+                ELSE cl' = [cl EXCEPT ![c] = Ended(c, "Welcomed")] /\ conn' = conn
           \/ conn[c].st = "full" /\ cl' = [cl EXCEPT ![c] = Waiting(c)] /\ conn' = [conn EXCEPT ![c] = NoConn]
           \/ conn[c].eof /\ Suspect(c)
           \/ conn[c].st \notin {"welcome", "full"} /\ Patience(c)
@@ -751,7 +780,7 @@ Admit(s, c) ==
     /\ Greets(s) /\ conn[c].to = s /\ conn[c].st = "proved" /\ ~conn[c].eof
     /\ LET open == sv[s].open \/ (sv[s].reg /\ ~Rule("shut")) \/ (~sv[s].reg /\ ~Rule("registered"))
        IN /\ conn' = [conn EXCEPT ![c] = IF open THEN [@ EXCEPT !.st = "welcome"] ELSE [@ EXCEPT !.eof = TRUE]]
-          /\ sv' = [sv EXCEPT ![s].requested = @ \/ (open /\ cl[c].goal = "Retire")]
+          /\ sv' = [sv EXCEPT ![s].requested = @ \/ (open /\ (cl[c].goal = "Retire" \/ Replaces(c, s)))]
     /\ UNCHANGED <<cl, point, life, env>>
 
 \* Hangs up on a client that does not complete the handshake in time.
@@ -1034,8 +1063,10 @@ TypeOK ==
                           /\ cl[c].suspect \in Slots \cup {None} /\ cl[c].rec \in Slots \cup {None}
                           /\ cl[c].child \in Slots \cup {None} /\ cl[c].dials \in 0..2 /\ cl[c].starts \in 0..Starts
                           /\ conn[c].to \in Slots \cup {None}
+                          /\ cl[c].asked \in {<<>>} \cup {<<s>> : s \in Slots \cup {None}}
     /\ \A s \in Slots : DOMAIN sv[s] = DOMAIN FreeSlot
     /\ \A i \in Inodes : file[i] \in Contents /\ plock[i] \in Clients \cup Slots \cup {None}
+    /\ Old \subseteq Clients \cup Slots /\ Choice \in {"Replace", "Join", "Refuse"}
     /\ Away \subseteq Clients /\ Place \in Places /\ Transport \in {"socket", "port"} /\ from \in [Slots -> Places]
     /\ cur \in Inodes /\ life \in Clients \cup Slots \cup {None, Absent}
     /\ stopped \subseteq Clients \cup Slots /\ left \in 0..Budget
@@ -1152,15 +1183,34 @@ AbsentIsTrueStep ==
         /\ cl[c].pc = "Lock" /\ cl'[c].out = "Absent" /\ Calm => \A s \in Slots : ~Serving(s)
 AbsentIsTrue == [][AbsentIsTrueStep]_vars
 
-\* Without faults no connect fails, and each dials at most three times. The exception is a port whose network namespace is
-\* unknown: no server starts there.
+\* A server is asked to retire only by a client that retires it, or one that replaces older servers by choice. A client
+\* that refuses older servers is counted by none.
+NoReplacementUnlessChosenStep ==
+    \A s \in Slots : ~sv[s].requested /\ sv'[s].requested =>
+        \E c \in Clients : /\ conn[c].to = s /\ conn[c].st = "proved" /\ conn'[c].st = "welcome"
+                           /\ cl[c].goal = "Retire" \/ (Choice = "Replace" /\ IsOlder(s, c))
+NoReplacementUnlessChosen == [][NoReplacementUnlessChosenStep]_vars
+RefusalIsKept == Choice = "Refuse" => \A s \in Slots, c \in Clients : Counts(s, c) => ~IsOlder(s, c)
+
+\* A client says that the server is too old only if an older one was registered and lives. (A killed process that has not
+\* ended yet still counts: the client cannot know.)
+Ending(c) == {cl'[c].then, cl'[c].out} \ {cl[c].then, cl[c].out}
+TooOldIsTrueStep ==
+    \A c \in Clients : "TooOld" \in Ending(c) =>
+        \E s \in Slots : s = cl[c].rec /\ IsOlder(s, c) /\ Choice = "Refuse" /\ sv[s].pc # "Free" /\ sv[s].reg
+TooOldIsTrue == [][TooOldIsTrueStep]_vars
+
+\* Without faults no connect fails, and each dials at most three times, and once more if it replaced a server. The
+\* exceptions are a port whose network namespace is unknown, since no server starts there; and a client that refuses older
+\* servers.
 Well(c, out) ==
     \/ out \in {"", "Welcomed"}
     \/ out = "Internal" /\ cl[c].goal = "Internal"
     \/ out = "Start" /\ cl[c].goal = "Serve"
     \/ out = "Absent" /\ cl[c].goal \in {"Retire", "Join"}
+    \/ out = "TooOld" /\ Choice = "Refuse" /\ c \notin Old
     \/ out \in {"Failed", "Internal"} /\ Transport = "port" /\ PlaceOf(c) = "nowhere"
-NoSpuriousError == Calm => \A c \in Clients : tries[c] <= 3 /\ Well(c, cl[c].out)
+NoSpuriousError == Calm => \A c \in Clients : tries[c] <= (IF cl[c].asked = <<>> THEN 3 ELSE 4) /\ Well(c, cl[c].out)
 
 \* A connect can give up in every state, and holds nothing after that.
 DeadlineEverywhere ==
@@ -1173,7 +1223,7 @@ NoChildLeft ==
     \A s \in Slots : Alive(s) /\ sv[s].pipe = "open" => \E c \in Clients : cl[c].child = s
 
 \* A property of the model, not of the protocol: there is always a slot to start in.
-SlotsSuffice == \A c \in Clients : cl[c].pc \in {"Clear", "Spawn"} => FreeSlots # {}
+SlotsSuffice == \A c \in Clients : cl[c].pc \in {"Clear", "Spawn"} => FreeFor(c) # {}
 
 (***************************************************************************)
 (* Liveness: what must happen in the end.                                  *)

@@ -12,6 +12,7 @@ use crate::error::{BoxError, Error, Usage};
 use crate::handler::{Factory, ServerHandle, SessionResult};
 use crate::join::Join;
 use crate::limits::Limits;
+use crate::older::Older;
 use crate::os::process;
 use crate::peer::Peer;
 use crate::policy::Policy;
@@ -80,6 +81,7 @@ impl Descriptor {
             version: 0,
             newest: u32::MAX,
             on_wait: None,
+            older: Older::default(),
             program: Err(Usage::NoProgram),
         };
         Ok(Descriptor { service, factory: None })
@@ -211,10 +213,10 @@ impl Descriptor {
     /// Sets the version of the service that this program offers: a number of your own that only grows. The default is
     /// 0.
     ///
-    /// A client requests that a server of an older version retire, waits until it has drained, and starts its own. A
-    /// client of an older version than the server joins it. So two programs never replace each other in turn. With
-    /// [`Policy::Internal`] a client joins an older server, too, since it could start none in its place. A server that
-    /// is started by hand replaces no other.
+    /// A client requests that a server of an older version retire, waits until it has drained, and starts its own, or
+    /// does what [`older`](Descriptor::older) says. A client of an older version than the server joins it. So two
+    /// programs never replace each other in turn. With [`Policy::Internal`] a client joins an older server, too, since
+    /// it could start none in its place. A server that is started by hand replaces no other.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor};
@@ -236,6 +238,24 @@ impl Descriptor {
     #[must_use]
     pub fn newest(mut self, newest: u32) -> Self {
         self.service.newest = newest;
+        self
+    }
+
+    /// Sets what a client does with a live server of an older version. By default it replaces that server.
+    ///
+    /// A server that a connect has started itself must offer [`version`](Descriptor::version) at least, whatever this
+    /// says: otherwise it is ended, with [`StartFailure::Version`](crate::StartFailure::Version).
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Older};
+    /// # let context = Context::from_args("org.example.counter")?;
+    /// // Joins a server of version 2, too: this program speaks both.
+    /// let service = Descriptor::new(&context, "counter")?.version(3).older(Older::Join);
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    #[must_use]
+    pub fn older(mut self, older: Older) -> Self {
+        self.service.older = older;
         self
     }
 
@@ -397,8 +417,8 @@ impl Descriptor {
     /// inside of a process, as of [`Policy::Internal`], has no record and is not found.
     ///
     /// A start or a drain that is in progress is waited for. A server of an older version is joined, not replaced:
-    /// [`Outcome::version`](crate::Outcome::version) has its version. One that is too new for
-    /// [`newest`](Descriptor::newest) is [`Error::TooNew`]. If a person removes the point of a live server, the result
+    /// [`Outcome::version`](crate::Outcome::version) has its version. With [`Older::Refuse`] it is [`Error::TooOld`]. One
+    /// that is too new for [`newest`](Descriptor::newest) is [`Error::TooNew`]. If a person removes the point of a live server, the result
     /// is [`Join::Absent`] until the server has restored it, two seconds later at most.
     ///
     /// ```

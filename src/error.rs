@@ -94,6 +94,16 @@ pub enum Error {
         /// The newest that this program understands.
         newest: u32,
     },
+    /// The server is alive, and offers an older version of the service, which this program refuses
+    /// ([`Older::Refuse`](crate::Older::Refuse)). It was left alone.
+    TooOld {
+        /// The server's process.
+        pid: Option<Pid>,
+        /// The version that it offers.
+        offers: u32,
+        /// The version of this program.
+        wanted: u32,
+    },
     /// The point holds a record of another dialect. Whether its server is alive is not checked.
     OtherDialect {
         /// The point.
@@ -248,6 +258,12 @@ impl Error {
                 f,
                 "the server{} offers version {offers} of the service, and this program understands {newest} at most: \
                  update it",
+                InBrackets(*pid)
+            ),
+            Error::TooOld { pid, offers, wanted } => write!(
+                f,
+                "the server{} offers version {offers} of the service, and this program is of version {wanted}: have it \
+                 retire, or choose to replace older servers",
                 InBrackets(*pid)
             ),
             Error::OtherDialect { path } => {

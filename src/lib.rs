@@ -43,6 +43,8 @@ mod listener;
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub mod manual;
 #[cfg(feature = "tokio")]
+mod older;
+#[cfg(feature = "tokio")]
 mod os;
 #[cfg(feature = "tokio")]
 mod outcome;
@@ -104,6 +106,7 @@ pub use self::{
     join::Join,
     limits::Limits,
     listener::{Ending, Incoming, Listener},
+    older::Older,
     outcome::{Failed, Origin, Outcome, Reason},
     peer::Peer,
     pid::Pid,

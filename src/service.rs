@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::dialect::Dialect;
 use crate::error::{Error, Usage};
 use crate::limits::Limits;
+use crate::older::Older;
 use crate::proto::connect::Versions;
 use crate::surroundings::Surroundings;
 use crate::transport::Transport;
@@ -29,14 +30,15 @@ pub(crate) struct Service {
     pub(crate) newest: u32,
     /// The caller's function for waits.
     pub(crate) on_wait: Option<OnWait>,
+    pub(crate) older: Older,
     /// The program, or why there is none.
     pub(crate) program: Result<Program, Usage>,
 }
 
 impl Service {
-    /// Returns the versions of the service that the client offers and understands.
+    /// Returns the versions of the service that the client accepts.
     pub(crate) fn versions(&self) -> Versions {
-        Versions::of(self.version, self.newest, self.program.is_ok())
+        Versions::of(self.version, self.newest, self.older.machine(), self.program.is_ok())
     }
 
     /// Returns the working directory of a started server.
@@ -91,6 +93,7 @@ impl Service {
             version: 0,
             newest: u32::MAX,
             on_wait: None,
+            older: Older::default(),
             program: Err(Usage::NoProgram),
         }
     }

@@ -56,6 +56,8 @@ pub enum DialFailure {
     Unsupported(Incompatibility),
     /// The server is alive, and offers a newer version of the service than this program understands.
     TooNew,
+    /// The server knows the cookie and offers an older version of the service, which this client refuses.
+    TooOld,
 }
 
 impl DialFailure {
@@ -73,6 +75,7 @@ impl DialFailure {
             connect::DialFailure::SelfConnect => DialFailure::SelfConnect,
             connect::DialFailure::Unsupported(answer) => DialFailure::Unsupported(Incompatibility::of(answer)),
             connect::DialFailure::TooNew => DialFailure::TooNew,
+            connect::DialFailure::TooOld => DialFailure::TooOld,
         })
     }
 }
@@ -125,6 +128,7 @@ impl fmt::Display for DialFailure {
             DialFailure::SelfConnect => "is this program itself",
             DialFailure::Unsupported(why) => return why.fmt(f),
             DialFailure::TooNew => "offers a newer version of the service",
+            DialFailure::TooOld => "offers an older version of the service",
         })
     }
 }

@@ -42,7 +42,7 @@ impl World {
     }
 
     pub fn client(&self) -> connect::Step {
-        let versions = Versions { ours: 7, newest: 7 };
+        let versions = Versions { ours: 7, newest: 7, ..Versions::ANY };
         connect::Step::new(Goal::Connect(Policy::External), self.place(), versions)
     }
 

@@ -4,7 +4,9 @@
 //! the script all answers are good, and the connect must end.
 
 use arbitrary::Arbitrary;
-use rendezvous_ipc::proto::connect::{DialFailure, Done, Goal, Holds, Lifetime, Policy, Refusal, Step, Versions};
+use rendezvous_ipc::proto::connect::{
+    DialFailure, Done, Goal, Holds, Lifetime, Older, Policy, Refusal, Step, Versions,
+};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{self, Intent, SERVER_PROOF, Verdict};
 use rendezvous_ipc::proto::lock::Tried;
@@ -23,7 +25,8 @@ pub fn check(bytes: &[u8]) {
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Script {
     pub goal: Wanted,
-    /// The version of the service that the client has, and the newest that it understands.
+    /// The version of the service that the client has with its choice about older servers, and the newest version that it
+    /// understands.
     pub ours: u8,
     pub newest: u8,
     pub answers: Vec<Answer>,
@@ -121,7 +124,12 @@ impl Script {
             Wanted::Retire => Goal::Retire,
             Wanted::Join => Goal::Join,
         };
-        let versions = Versions { ours: few(self.ours).into(), newest: few(self.newest).into() };
+        let older = match self.ours >> 6 {
+            0 | 1 => Older::Replace,
+            2 => Older::Join,
+            _ => Older::Refuse,
+        };
+        let versions = Versions { ours: few(self.ours).into(), newest: few(self.newest).into(), older };
         for local in [true, false] {
             self.run_in(goal, versions, Place { scope: HERE, local });
         }
@@ -218,7 +226,19 @@ impl World {
     /// Whether this server is to be replaced by a newer one.
     fn replaces(&self, record: &Record) -> bool {
         let newer_than_the_last = self.replaced.as_ref().is_none_or(|last| last.version < record.version);
-        self.spawns() && record.version < self.versions.ours && newer_than_the_last
+        let chosen = self.versions.older == Older::Replace;
+        self.spawns() && chosen && self.is_older(record) && newer_than_the_last
+    }
+
+    /// Whether the client refuses this server for its age.
+    fn refuses(&self, record: &Record) -> bool {
+        let is_served = matches!(self.goal, Goal::Connect(_) | Goal::Join);
+        is_served && self.versions.older == Older::Refuse && self.is_older(record)
+    }
+
+    /// Whether this server is of an older version. A script may have a client that does not understand its own version.
+    fn is_older(&self, record: &Record) -> bool {
+        record.version < self.versions.ours && record.version <= self.versions.newest
     }
 
     fn allows(&mut self, step: &Step) -> Result<(), &'static str> {
@@ -316,7 +336,7 @@ impl World {
         match done {
             Done::Welcomed(record, _) => {
                 let fits = !connects || record.version <= self.versions.newest;
-                self.welcomed.as_ref() == Some(record) && fits && !self.replaces(record)
+                self.welcomed.as_ref() == Some(record) && fits && !self.replaces(record) && !self.refuses(record)
             }
             Done::Start => self.goal == Goal::Serve && self.cleared,
             Done::Absent => match self.goal {
@@ -332,6 +352,7 @@ impl World {
             Done::Refused(Refusal::OtherDialect) => self.file == Found::OtherDialect,
             Done::Refused(Refusal::ForeignScope) => foreign,
             Done::TooNew(record) => connects && record.version > self.versions.newest,
+            Done::TooOld(record) => self.refuses(record) && self.end == Some("too old"),
             Done::Failed => self.goal == Goal::Connect(Policy::External) && self.listed,
             Done::Refused(Refusal::CannotTell) => self.end == Some("cannot tell"),
             Done::Unsupported(_) => self.end == Some("unsupported"),
@@ -478,7 +499,14 @@ impl World {
                     Some(failure) => failure,
                     None => match s.judge(&self.proof(&record)) {
                         Ok(proof) => return s.proved(proof),
-                        Err(failure) => failure,
+                        Err(DialFailure::TooOld) => {
+                            self.end = Some("too old");
+                            DialFailure::TooOld
+                        }
+                        Err(failure) => {
+                            assert_eq!(failure, DialFailure::TooNew, "a right proof, of the intent that is allowed");
+                            failure
+                        }
                     },
                 };
                 s.failed(failure)

@@ -39,6 +39,7 @@ impl Script {
         let clients = 1 + usize::from(self.clients % 4);
         let bounds = Bounds {
             away: None,
+            older: None,
             clients,
             slots: 3 * clients + 3,
             goals: GOALS.iter().map(|(goal, _)| *goal).collect(),

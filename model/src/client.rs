@@ -47,7 +47,7 @@ impl World {
             }),
             // A client that serves by hand becomes a server here, and passes the point lock on to it.
             Step::Clear(step) => moves.push(name, me, |world| {
-                let slot = world.unused(bounds);
+                let slot = world.unused(bounds, Some(c));
                 let fresh = world.fresh(slot);
                 world.write(me, Content::Empty);
                 if world.clients[c].goal == Some(Goal::Serve) {
@@ -58,7 +58,7 @@ impl World {
                 world.goes(c, step.cleared(drawn(fresh)));
             }),
             Step::Spawn(step) => moves.push(name, me, |world| {
-                let slot = world.unused(bounds);
+                let slot = world.unused(bounds, Some(c));
                 world.enter(slot, secret(step.cookie()), Starter::Spawner, world.site(c));
                 world.goes(c, step.spawned());
                 world.clients[c].child = Some(slot);
@@ -171,12 +171,19 @@ impl World {
                 let conn = self.conn(c);
                 if conn.sent == Sent::Proof && !conn.eof {
                     let bytes: [u8; SERVER_PROOF] = conn.bytes[..].try_into().expect("a server's proof");
-                    let proof = step.judge(&bytes).expect("the proof is a server's, of this handshake");
-                    let next = step.clone().proved(proof);
-                    moves.push(name, me, |world| {
-                        let Step::Welcome(welcome) = &next else { unreachable!("Welcome follows a valid proof") };
-                        world.sends(c, Sent::Proved, welcome.message().to_vec());
-                        world.goes(c, next);
+                    let judged = step.judge(&bytes);
+                    let step = step.clone();
+                    moves.push(name, me, |world| match judged.map(|proof| step.clone().proved(proof)) {
+                        Ok(next) => {
+                            let Step::Welcome(welcome) = &next else { unreachable!("Welcome follows a valid proof") };
+                            world.sends(c, Sent::Proved, welcome.message().to_vec());
+                            world.goes(c, next);
+                        }
+                        // The proof is a server's, of this handshake.
+                        Err(failure) => {
+                            assert_eq!(failure, DialFailure::TooOld, "a server's proof is right");
+                            world.suspects(c, step.failed(failure));
+                        }
                     });
                 }
                 if conn.eof {
@@ -195,7 +202,12 @@ impl World {
                 if conn.sent == Sent::Welcome {
                     let bytes: [u8; WELCOME] = conn.bytes[..].try_into().expect("a welcome");
                     let welcome: handshake::Welcome = step.judge(&bytes).expect("a valid welcome");
-                    moves.push(name, me, |world| world.goes(c, step.clone().welcomed(welcome)));
+                    moves.push(name, me, |world| {
+                        if step.replaces() {
+                            world.disconnect(c);
+                        }
+                        world.goes(c, step.clone().welcomed(welcome));
+                    });
                 }
                 if conn.eof {
                     moves.push(name, me, |world| world.suspects(c, step.clone().failed(DialFailure::Closed)));

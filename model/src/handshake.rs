@@ -19,7 +19,8 @@ impl World {
                 let record = world.record(s);
                 if let Some(conn) = &mut world.conns[c] {
                     let hello = conn.bytes[..].try_into().expect("a hello");
-                    let prove = Prove::hello(hello, Random::drawn([100 + s as u8; 32]), 0).expect("a hello");
+                    let prove =
+                        Prove::hello(hello, Random::drawn([100 + s as u8; 32]), record.version).expect("a hello");
                     conn.sent = Sent::Proof;
                     conn.bytes = prove.to_bytes(&record).to_vec();
                     conn.prove = Some(prove);
@@ -40,7 +41,8 @@ impl World {
                 server.requested |= admitted && intent == Intent::Retire;
                 if admitted {
                     conn.sent = Sent::Welcome;
-                    conn.bytes = Welcome { pid: record.pid, service: 0, uptime: 0, clients: 0 }.to_bytes().to_vec();
+                    conn.bytes =
+                        Welcome { pid: record.pid, service: record.version, uptime: 0, clients: 0 }.to_bytes().to_vec();
                 } else {
                     conn.eof = true;
                 }

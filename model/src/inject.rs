@@ -200,7 +200,7 @@ impl World {
         }
         if damage_is_possible(self, Fault::OldCopy, faults.bounds) {
             let mut copies: Vec<usize> = (0..self.servers.len()).filter(|&s| self.copied(faults.bounds, s)).collect();
-            copies.push(self.unused(faults.bounds));
+            copies.push(self.unused(faults.bounds, None));
             for s in copies {
                 let content = Content::Record(s);
                 if content != now {

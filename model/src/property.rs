@@ -1,6 +1,6 @@
 //! The properties that must always hold, with their names in the spec.
 
-use rendezvous_ipc::proto::connect::{Goal, Policy, Step};
+use rendezvous_ipc::proto::connect::{Goal, Older, Policy, Step};
 use rendezvous_ipc::proto::record::Record;
 use rendezvous_ipc::proto::serve;
 use rendezvous_ipc::proto::serving::{self, Retire};
@@ -12,7 +12,7 @@ type State = (&'static str, fn(&World) -> bool);
 /// A property of a move from a world.
 type Action = (&'static str, fn(&World, &Move) -> bool);
 
-const STATES: [State; 14] = [
+const STATES: [State; 15] = [
     ("SingleServing", single_serving),
     ("OneHandler", one_handler),
     ("CookieSecrecy", cookie_secrecy),
@@ -27,9 +27,10 @@ const STATES: [State; 14] = [
     ("NoChildLeft", no_child_left),
     ("TheGateCounts", the_gate_counts),
     ("JoinStartsNothing", join_starts_nothing),
+    ("RefusalIsKept", refusal_is_kept),
 ];
 
-const ACTIONS: [Action; 8] = [
+const ACTIONS: [Action; 10] = [
     ("NoLiveInvalidation", no_live_invalidation),
     ("ClearOnlyIfFree", clear_only_if_free),
     ("NoCutOff", no_cut_off),
@@ -38,6 +39,8 @@ const ACTIONS: [Action; 8] = [
     ("LockDiscipline", lock_discipline),
     ("JoinChangesNothing", join_changes_nothing),
     ("AbsentIsTrue", absent_is_true),
+    ("NoReplacementUnlessChosen", no_replacement_unless_chosen),
+    ("TooOldIsTrue", too_old_is_true),
 ];
 
 /// Checks a world, or a move from it. An error names the property that does not hold.
@@ -208,6 +211,39 @@ fn absent_is_true(world: &World, step: &Move) -> bool {
     })
 }
 
+/// Returns whether the slot's servers are of an older version than the client.
+fn is_older(world: &World, s: usize, c: usize) -> bool {
+    world.is_old(s) && !world.is_old_client(c)
+}
+
+/// A server is asked to retire only by a client that retires it, or by one that replaces older servers by choice.
+fn no_replacement_unless_chosen(world: &World, step: &Move) -> bool {
+    let asks = |s: usize, c: usize| {
+        let new = world.conns[c].as_ref().is_some_and(|conn| conn.to == s && conn.sent == Sent::Proved);
+        let chosen = world.older == Some(Older::Replace) && is_older(world, s, c);
+        new && (world.clients[c].goal == Some(Goal::Retire) || chosen)
+    };
+    servers(world)
+        .filter(|&s| !world.servers[s].requested && step.to.servers[s].requested)
+        .all(|s| clients(world).any(|c| asks(s, c)))
+}
+
+/// A client that refuses older servers is counted by none.
+fn refusal_is_kept(world: &World) -> bool {
+    world.older != Some(Older::Refuse)
+        || servers(world).all(|s| clients(world).all(|c| !world.counts(s, c) || !is_older(world, s, c)))
+}
+
+/// A client says that the server is too old only if an older one was registered and lives.
+fn too_old_is_true(world: &World, step: &Move) -> bool {
+    let too_old = |client: &Client| client.at == At::Over("TooOld") || client.facts().then == "TooOld";
+    let lives = |s: usize| world.servers[s].step.is_some() && world.servers[s].registered;
+    clients(world).filter(|&c| too_old(&step.to.clients[c]) && !too_old(&world.clients[c])).all(|c| {
+        let dialled = world.clients[c].facts().dialled.and_then(|record| world.slot_of(record));
+        world.older == Some(Older::Refuse) && dialled.is_some_and(|s| is_older(world, s, c) && lives(s))
+    })
+}
+
 /// Returns whether the client has not failed. A client in an unknown namespace may fail, for no client could know where
 /// its server's port is.
 fn well(world: &World, c: usize) -> bool {
@@ -217,13 +253,16 @@ fn well(world: &World, c: usize) -> bool {
         (At::Over("Internal"), goal) => goal == Some(Goal::Connect(Policy::Internal)),
         (At::Over("Start"), goal) => goal == Some(Goal::Serve),
         (At::Over("Absent"), goal) => matches!(goal, Some(Goal::Retire | Goal::Join)),
+        (At::Over("TooOld"), _) => world.older == Some(Older::Refuse) && !world.is_old_client(c),
         (At::Over(how), _) => *how == "Welcomed",
         (At::Out | At::Step(_), _) => true,
     }
 }
 
 fn no_spurious_error(world: &World) -> bool {
-    !world.calm || clients(world).all(|c| world.clients[c].tries <= 3 && well(world, c))
+    // A client that has replaced a server dials once more.
+    let most = |c: usize| if world.clients[c].facts().replaced.is_none() { 3 } else { 4 };
+    !world.calm || clients(world).all(|c| world.clients[c].tries <= most(c) && well(world, c))
 }
 
 /// A client that began after the last fault succeeds, unless the point belongs to other servers. The spec shows that

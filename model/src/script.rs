@@ -9,7 +9,7 @@
 //!     plock 0: none → c1
 //! ```
 //!
-//! A line is a comment (`#`), `given CLIENTS clients, GOAL, …; FAULT, …` (the first one), one or more moves:
+//! A line is a comment (`#`), `given CLIENTS clients, GOAL, …; FAULT, …; CHOICE` (the first one), one or more moves:
 //!
 //! - `c1 Read`, `s1 Admit c1`, `Tear Torn`: the move of that name, as [`Move`] displays it; if it has several results,
 //!   `c1 Welcome to Lock` is the one that leads the actor to that step;
@@ -19,6 +19,9 @@
 //!
 //! or an assertion: `expect c1 out Welcomed, file 0 s1`, in the words of the changes, or `c1 waits`: the actor has no
 //! move until another actor makes one.
+//!
+//! With a `CHOICE` the first client is of an older version of the service, as are the servers that it starts, and the other
+//! clients do that with older servers.
 //!
 //! The run writes the indented lines, which list the changes. A slot that nothing refers to is reused: `s1` is then the
 //! name of another server, with another cookie.
@@ -30,14 +33,14 @@ use rendezvous_ipc::proto::serve::Step;
 
 use crate::fault::Fault;
 use crate::property;
-use crate::slices::{fault, goal};
+use crate::slices::{choice, fault, goal};
 use crate::view::{View, shown};
 use crate::world::{Actor, Bounds, Move, World};
 
 /// The highest number of moves of one line.
 const MOST: usize = 1_000;
 /// The error for a wrong first line.
-const GIVEN: &str = "the first line is: given CLIENTS clients, GOAL, …; FAULT, …";
+const GIVEN: &str = "the first line is: given CLIENTS clients, GOAL, …; FAULT, …; CHOICE";
 /// The variables that are left out of the changes: they only count.
 const BOOKKEEPING: [&str; 3] = ["left", "rounds", "clean"];
 
@@ -87,10 +90,16 @@ struct Stage {
 }
 
 impl Stage {
-    /// `given 2 clients, External, Serve; kill client`
+    /// `given 2 clients, External, Serve; kill client`; or `given 2 clients, External; ; Join`, where the first client is
+    /// of an older version, and the others make this choice.
     fn new(line: &str) -> Result<Self, String> {
         let given = line.strip_prefix("given ").ok_or(GIVEN)?;
-        let (wants, faults) = given.split_once(';').unwrap_or((given, ""));
+        let (wants, rest) = given.split_once(';').unwrap_or((given, ""));
+        let (faults, older) = rest.split_once(';').unwrap_or((rest, ""));
+        let older = match older.trim() {
+            "" => None,
+            name => Some(choice(name).ok_or(format!("no choice is called {name}"))?),
+        };
         let mut wants = wants.split(',').map(str::trim);
         let clients = wants.next().and_then(|count| count.trim_end_matches('s').strip_suffix(" client")?.parse().ok());
         let clients = clients.filter(|count| (1..=9).contains(count)).ok_or("1 to 9 clients")?;
@@ -104,6 +113,7 @@ impl Stage {
         }
         let bounds = Bounds {
             away: None,
+            older,
             clients,
             slots: 2 * clients + faults.len() + 2,
             goals,

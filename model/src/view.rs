@@ -58,13 +58,18 @@ impl World {
             Some(Row::Apart) => "Apart",
             Some(Row::Doubtful) => "Doubtful",
             Some(Row::Suspected) => "Suspected",
-            // The spec does not have these rows.
-            Some(Row::Replaced | Row::Fresh) => "?",
+            Some(Row::Replaced) => "Replaced",
+            // The spec does not have this row.
+            Some(Row::Fresh) => "?",
         };
         let mut set = |field: &str, value: &dyn fmt::Display| view.set(format!("{me} {field}"), value);
         set("pc", &pc);
         set("goal", &client.goal.map_or("None", goal_name));
         set("suspect", &facts.suspect.map_or(NONE.into(), slot));
+        // A sequence of one at most: if it is empty, it has no value.
+        if let Some(record) = facts.replaced {
+            set("asked 1", &slot(record));
+        }
         set("dials", &facts.dials);
         set("starts", &facts.starts);
         set("rec", &facts.dialled.map_or(NONE.into(), slot));

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use rendezvous_ipc::proto::address::Address;
-use rendezvous_ipc::proto::connect::{self, Goal, Policy, Versions};
+use rendezvous_ipc::proto::connect::{self, Goal, Older, Policy, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake;
 use rendezvous_ipc::proto::random::Random;
@@ -30,6 +30,8 @@ pub struct Bounds {
     pub rounds: u8,
     /// The site of the last client, if it differs from the others'. Servers listen at ports then.
     pub away: Option<Site>,
+    /// What clients do with servers of an older version, if the first client and the first half of the slots are of one.
+    pub older: Option<Older>,
 }
 
 /// The place of a process.
@@ -300,6 +302,8 @@ pub struct World {
     pub rounds: u8,
     /// The site of the last client, which does not change.
     pub away: Option<Site>,
+    /// What clients do with older servers, if there are any. It does not change.
+    pub older: Option<Older>,
     /// Whether a fault may remove or replace the life file.
     pub life_may_go: bool,
 }
@@ -343,6 +347,7 @@ impl World {
             clean: BTreeSet::new(),
             rounds: bounds.rounds,
             away: bounds.away,
+            older: bounds.older,
             life_may_go: bounds.faults.iter().any(|fault| fault.is_of_life()),
         }
     }
@@ -350,6 +355,24 @@ impl World {
     /// The state of a client's connect.
     pub fn site(&self, c: usize) -> Site {
         self.away.filter(|_| c + 1 == self.clients.len()).unwrap_or(Site::Here)
+    }
+
+    /// Returns whether the client is of an older version.
+    pub fn is_old_client(&self, c: usize) -> bool {
+        self.older.is_some() && c == 0
+    }
+
+    /// Returns whether the servers of this slot are of an older version.
+    pub fn is_old(&self, s: usize) -> bool {
+        self.older.is_some() && s < self.servers.len() / 2
+    }
+
+    /// Returns the versions of a client. Its own is that of the servers that it starts.
+    fn versions(&self, c: usize) -> Versions {
+        match self.older {
+            None => Versions::ANY,
+            Some(older) => Versions { ours: if self.is_old_client(c) { 1 } else { 2 }, older, ..Versions::ANY },
+        }
     }
 
     /// Returns the place from which a process at this site reads records. A home that is shared with other machines is
@@ -395,7 +418,7 @@ impl World {
         for &goal in &bounds.goals {
             moves.about("Begin", Some(Actor::Client(c)), goal_name(goal).into(), |world| {
                 world.clients[c].goal = Some(goal);
-                world.clients[c].at = At::Step(connect::Step::new(goal, world.place(world.site(c)), Versions::ANY));
+                world.clients[c].at = At::Step(connect::Step::new(goal, world.place(world.site(c)), world.versions(c)));
                 if limited {
                     world.rounds -= 1;
                     world.clean.insert(c);
@@ -440,9 +463,14 @@ impl World {
 
     /// Returns whether the server counts this client.
     pub fn counts(&self, s: usize, c: usize) -> bool {
-        let connects = matches!(self.clients[c].goal, Some(Goal::Connect(_) | Goal::Join));
+        let connects = matches!(self.clients[c].goal, Some(Goal::Connect(_) | Goal::Join)) && !self.replaces(c);
         let welcomed = |conn: &Conn| conn.to == s && conn.sent == Sent::Welcome && !conn.eof;
         connects && self.conns[c].as_ref().is_some_and(welcomed)
+    }
+
+    /// Returns whether the client asks an older server to retire.
+    fn replaces(&self, c: usize) -> bool {
+        matches!(&self.clients[c].at, At::Step(connect::Step::Welcome(welcome)) if welcome.replaces())
     }
 
     pub fn counted(&self, s: usize) -> usize {
@@ -478,7 +506,17 @@ impl World {
     /// Returns the record of a slot.
     pub fn record(&self, s: usize) -> Record {
         let Server { cookie, from, .. } = self.servers[s];
-        Record { scope: from.scope(), ..record(s, cookie) }
+        let version = match self.older {
+            None => 0,
+            Some(_) => {
+                if self.is_old(s) {
+                    1
+                } else {
+                    2
+                }
+            }
+        };
+        Record { scope: from.scope(), version, ..record(s, cookie) }
     }
 
     /// Returns what a reader finds in a file with this content.
@@ -519,9 +557,16 @@ impl World {
         suspects.into_iter().any(|record| self.slot_of(record) == Some(s))
     }
 
-    /// Returns the slot for the next server.
-    pub(crate) fn unused(&self, bounds: &Bounds) -> usize {
+    /// Returns whether a client has asked the server of this slot to retire, and remembers it.
+    fn asked(&self, s: usize) -> bool {
+        let asked = self.clients.iter().filter_map(|client| client.facts().replaced);
+        asked.into_iter().any(|record| self.slot_of(record) == Some(s))
+    }
+
+    /// Returns the slot for the next server. `c` is the client that starts it, if any.
+    pub(crate) fn unused(&self, bounds: &Bounds, c: Option<usize>) -> usize {
         (0..self.servers.len())
+            .filter(|&s| c.is_none_or(|c| self.is_old(s) == self.is_old_client(c)))
             .find(|&s| self.servers[s].is_free() && !self.refers(bounds, s))
             .expect("there are enough slots")
     }
@@ -538,7 +583,7 @@ impl World {
     /// Makes all cookies that nothing refers to equal, so that equal states are found equal.
     fn settle(&mut self) {
         for s in 0..self.servers.len() {
-            if self.servers[s].is_free() && !self.met(s) && !self.suspected(s) {
+            if self.servers[s].is_free() && !self.met(s) && !self.suspected(s) && !self.asked(s) {
                 self.servers[s].cookie = self.fresh(s);
             }
         }
@@ -595,13 +640,15 @@ impl Client {
         }
     }
 
-    /// Returns the cookie of the client's suspect, and the one that the client drew.
+    /// Returns the cookies of the client's suspect and of the server that it asked to retire, and the one that it drew.
     fn secrets(&self) -> impl Iterator<Item = Secret> {
         let drawn = match &self.at {
             At::Step(connect::Step::Spawn(spawn)) => Some(spawn.cookie()),
             _ => None,
         };
-        self.facts().suspect.map(|record| &record.cookie).into_iter().chain(drawn).map(secret)
+        let facts = self.facts();
+        let known = facts.suspect.into_iter().chain(facts.replaced).map(|record| &record.cookie);
+        known.chain(drawn).map(secret)
     }
 }
 

@@ -165,6 +165,9 @@ fn finish(
         Done::TooNew(record) => {
             Error::TooNew { pid: Pid::new(record.pid), offers: record.version, newest: service.versions().newest }
         }
+        Done::TooOld(record) => {
+            Error::TooOld { pid: Pid::new(record.pid), offers: record.version, wanted: service.versions().ours }
+        }
         Done::Failed => match failure {
             Some((failure, log_begin)) => not_started(failure, log_begin),
             None => not_started(StartFailure::Vanished, None),

@@ -53,6 +53,7 @@ fn all() -> Vec<Error> {
         Error::Incompatible { why: Incompatibility::Handshake { server: 2, client: 1 } },
         Error::Incompatible { why: Incompatibility::Request },
         Error::TooNew { pid, offers: 5, newest: 3 },
+        Error::TooOld { pid, offers: 1, wanted: 3 },
         Error::OtherDialect { path: path() },
         Error::ForeignScope { path: path(), pid, differs: ScopeDifference::Namespace },
         Error::CannotTell { path: path(), source: None },

@@ -26,7 +26,7 @@ mod verdict;
 mod waiting;
 
 use self::attempt::Attempt;
-pub use self::attempt::{Goal, Policy, Versions};
+pub use self::attempt::{Goal, Older, Policy, Versions};
 pub use self::dial::{Dial, Hello, Proof, Prove, Welcome};
 use self::dial::{DialMode, Dialing};
 pub use self::facts::Facts;
@@ -106,6 +106,8 @@ pub enum Done {
     Unsupported(handshake::Answer),
     /// A live server offers a newer version than this client understands.
     TooNew(Record),
+    /// A live server offers an older version than this client's, and the client refuses older servers.
+    TooOld(Record),
     /// A server could not be started.
     Failed,
     /// A server reported *ready* but does not hold the lifetime lock.

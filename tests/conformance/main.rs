@@ -113,8 +113,8 @@ fn cut_off() -> Result<(), String> {
 /// Actions that the spec has, and the wire only from version 2 on: a proof over the point's identity, a proved *full*.
 const NOT_YET: [&str; 2] = ["Copy", "Full"];
 
-/// The outcomes of a connect, without the two that need servers of several versions, which the spec does not model.
-const ENDS: [&str; 13] = [
+/// The outcomes of a connect, without the two that need servers of a newer version, which the spec does not model.
+const ENDS: [&str; 14] = [
     "Welcomed",
     "Start",
     "Absent",
@@ -128,6 +128,7 @@ const ENDS: [&str; 13] = [
     "TooLate",
     "Trouble",
     "Deadline",
+    "TooOld",
 ];
 
 /// The actions that make up the spec's `Next`.

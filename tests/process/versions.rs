@@ -6,17 +6,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rendezvous_ipc::{Descriptor, Error, Origin, Reason, StartFailure};
+use rendezvous_ipc::{Descriptor, Error, Join, Older, Origin, Policy, Reason, StartFailure};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::home::Named as _;
 use crate::home::{Home, connected, eventually, output, printed, runtime, signal};
-use crate::program::WAIT;
+use crate::program::{COUNT, WAIT, ask};
 
 crate::trials![
     a_newer_client_replaces_an_older_server_when_its_clients_are_done,
     a_newer_client_without_a_program_joins_an_older_server,
+    a_newer_client_joins_an_older_server_by_choice,
+    a_client_that_refuses_older_servers_is_told_and_changes_nothing,
     an_older_client_joins_a_newer_server_and_replaces_nothing,
     an_older_client_gets_an_error_and_leaves_a_newer_server_alone,
     a_program_older_than_its_client_is_no_server_for_it,
@@ -60,6 +62,70 @@ fn a_newer_client_without_a_program_joins_an_older_server() {
     home.retire();
 }
 
+/// Both transports, whatever `TRANSPORT` is.
+const TRANSPORTS: [&str; 2] = ["unix", "tcp"];
+
+fn a_newer_client_joins_an_older_server_by_choice() {
+    for transport in TRANSPORTS {
+        let home = Home::new();
+        let of = |version: u32| home.service_by(&["@serve", transport, &format!("version={version}")]);
+        runtime().block_on(async {
+            let old = connected(&of(1)).await.outcome().clone();
+            for policy in [Policy::External, Policy::Robust, Policy::Internal] {
+                let joined = of(2).older(Older::Join).connect_with_policy(policy).await.unwrap();
+                let outcome = joined.outcome();
+                assert_eq!((outcome.origin, outcome.pid, outcome.version), (Origin::Joined, old.pid, 1), "{policy:?}");
+            }
+            let replaced = connected(&of(2)).await;
+            assert_eq!(replaced.outcome().origin, Origin::StartedExternal(Reason::Replaced(1)), "{transport}");
+        });
+        home.retire();
+    }
+}
+
+fn a_client_that_refuses_older_servers_is_told_and_changes_nothing() {
+    for transport in TRANSPORTS {
+        let home = Home::new();
+        let of = |version: u32| home.service_by(&["@serve", transport, &format!("version={version}")]);
+        let newer = of(2).older(Older::Refuse);
+        runtime().block_on(async {
+            let old = connected(&of(1)).await;
+            let pid = old.outcome().pid;
+            let record = home.record();
+            let told = |error| match error {
+                Error::TooOld { pid: of, offers: 1, wanted: 2 } => assert_eq!(of, pid, "{transport}"),
+                other => panic!("{other}"),
+            };
+            for policy in [Policy::External, Policy::Robust, Policy::Internal] {
+                told(newer.connect_with_policy(policy).await.expect_err("it refuses"));
+            }
+            told(newer.join().await.expect_err("it refuses"));
+            // It has no program, and would be told in the same way.
+            let bare = Descriptor::new(&home.context(), "count").unwrap().limits(home.limits);
+            let error = bare.version(2).older(Older::Refuse).connect().await.expect_err("it refuses");
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the server (pid {}) offers version 1 of the service, and this program is of version 2: have it \
+                     retire, or choose to replace older servers",
+                    old.outcome().pid()
+                )
+            );
+            told(error);
+            assert_eq!(home.record(), record);
+            let mut stream = old.into_stream();
+            assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "the old server serves its client");
+            drop(stream);
+            newer.retire().await.unwrap();
+            assert!(matches!(newer.join().await, Ok(Join::Absent)));
+            let outcome = connected(&newer).await.outcome().clone();
+            assert!(matches!(outcome.origin, Origin::StartedExternal(_)), "{transport}: {outcome}");
+            assert_eq!(outcome.version, 2);
+        });
+        home.retire();
+    }
+}
+
 fn an_older_client_joins_a_newer_server_and_replaces_nothing() {
     let home = Home::new();
     runtime().block_on(async {
@@ -95,15 +161,18 @@ fn an_older_client_gets_an_error_and_leaves_a_newer_server_alone() {
 
 fn a_program_older_than_its_client_is_no_server_for_it() {
     let home = Home::new();
-    match home.fail(&of(&home, 1).version(2)) {
-        Error::Start(error) => match error.failure {
-            failure @ StartFailure::Version { offers: 1, wanted: 2 } => assert_eq!(
-                failure.to_string(),
-                "offers version 1 of the service, and this client is of version 2: rebuild it"
-            ),
+    // What it does with older servers is not about one that it starts itself.
+    for older in [Older::Replace, Older::Join, Older::Refuse] {
+        match home.fail(&of(&home, 1).version(2).older(older)) {
+            Error::Start(error) => match error.failure {
+                failure @ StartFailure::Version { offers: 1, wanted: 2 } => assert_eq!(
+                    failure.to_string(),
+                    "offers version 1 of the service, and this client is of version 2: rebuild it"
+                ),
+                other => panic!("{other}"),
+            },
             other => panic!("{other}"),
-        },
-        other => panic!("{other}"),
+        }
     }
     home.wait_for_all_exits();
 }

@@ -80,7 +80,9 @@ fn handshakes() -> impl Strategy<Value = Vec<handshake::Operation>> {
 fn connects() -> impl Strategy<Value = client_ops::Script> {
     use client_ops::{Answer, Script};
     let answers = vec(prop_oneof![2 => Just(Answer::Good), 1 => made(10)], 0..60);
-    (made(4), 0u8..4, 0u8..4, answers).prop_map(|(goal, ours, newest, answers)| Script { goal, ours, newest, answers })
+    // The lowest bits are the version, the highest two the choice.
+    let ours = (0u8..4, 0u8..4).prop_map(|(version, choice)| choice << 6 | version);
+    (made(4), ours, 0u8..4, answers).prop_map(|(goal, ours, newest, answers)| Script { goal, ours, newest, answers })
 }
 
 fn herds() -> impl Strategy<Value = herd_ops::Script> {

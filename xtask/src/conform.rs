@@ -16,13 +16,13 @@ use std::time::Instant;
 
 use rendezvous_model::graph::{self, Graph, Id};
 use rendezvous_model::property;
-use rendezvous_model::slices::{Slice, slices};
+use rendezvous_model::slices::{Slice, choice_name, slices};
 use rendezvous_model::view::View;
 use rendezvous_model::{Bounds, Fault, GOALS, Site, World, goal_name};
 
 use crate::parallel::{self, Result};
 use crate::root;
-use crate::tlc::{fetch, placed, state};
+use crate::tlc::{fetch, placed, state, versioned};
 
 /// Graphs with more states are not compared.
 const MOST: usize = 200_000;
@@ -87,7 +87,8 @@ pub fn explore() -> std::result::Result<(), Box<dyn std::error::Error>> {
             |fault: &Fault| [Fault::OldCopy, Fault::Deleted].contains(fault) || (budget > 1 && fault.is_of_life());
         let faults: BTreeSet<Fault> = Fault::ALL.into_iter().filter(|fault| !left_out(fault)).collect();
         let kinds = faults.len();
-        let bounds = Bounds { clients: 2, slots: 6, goals: goals.to_vec(), faults, budget, rounds: 2, away: None };
+        let bounds =
+            Bounds { clients: 2, slots: 6, goals: goals.to_vec(), faults, budget, rounds: 2, away: None, older: None };
         let explored = graph::explore(&bounds, 3_000_000, property::judge).map_err(|stopped| stopped.to_string())?;
         println!(
             "| {} | {budget} of {kinds} kinds | {} | {} | {} | {:.0} |",
@@ -160,7 +161,7 @@ fn configuration(slice: &Slice) -> String {
     let quoted = |names: Vec<&str>| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     format!(
         "SPECIFICATION Safe\nINVARIANTS TypeOK SlotsSuffice\nCONSTANTS\n    Clients = {{{}}}\n    Slots = {{{}}}\n    \
-         None = none\n    Goals = {{{}}}\n    Faults = {{{}}}\n    Budget = {}\n    Rounds = {}\n    {}\n    Without = {{}}\n",
+         None = none\n    Goals = {{{}}}\n    Faults = {{{}}}\n    Budget = {}\n    Rounds = {}\n    {}\n    {}\n    Without = {{}}\n",
         names('c', bounds.clients),
         names('s', bounds.slots),
         quoted(bounds.goals.iter().copied().map(goal_name).collect()),
@@ -168,6 +169,7 @@ fn configuration(slice: &Slice) -> String {
         bounds.budget,
         bounds.rounds,
         placed(bounds.away.map(Site::name)),
+        versioned(bounds.older.map(choice_name)),
     )
 }
 

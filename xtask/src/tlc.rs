@@ -172,7 +172,7 @@ const SEED: [(&str, &str); 3] =
     [("seed-leak", "CookieSecrecy"), ("seed-stranger", "Authenticity"), ("seed-hijack", "OwnCookie")];
 
 const TEMPORAL: [&str; 6] = ["NoOrphan", "Termination", "Convergence", "LifeRestored", "RetiredExits", "IdleEnds"];
-const ACTION: [&str; 8] = [
+const ACTION: [&str; 10] = [
     "NoLiveInvalidation",
     "ClearOnlyIfFree",
     "NoCutOff",
@@ -181,21 +181,27 @@ const ACTION: [&str; 8] = [
     "LockDiscipline",
     "JoinChangesNothing",
     "AbsentIsTrue",
+    "NoReplacementUnlessChosen",
+    "TooOldIsTrue",
 ];
 
 /// A line of `variants.txt`: a configuration without one rule, and the property that it must violate.
 fn variant(line: &str) -> Result<Run> {
     let columns: Vec<&str> = line.split('|').map(str::trim).collect();
-    let (columns, place) = match columns[..] {
-        [.., place] if columns.len() == 8 => (&columns[..7], Some(place)),
+    let (columns, differs) = match columns[..] {
+        [.., differs] if columns.len() == 8 => (&columns[..7], Some(differs)),
         _ => (&columns[..], None),
+    };
+    let (place, choice) = match differs {
+        Some(choice) if CHOICES.contains(&choice) => (None, Some(choice)),
+        place => (place, None),
     };
     let &[name, rule, property, goals, faults, budget, rounds] = columns else {
         return Err(format!("variants.txt: seven columns or eight, not: {line}").into());
     };
-    let placed = placed(place);
+    let (placed, versioned) = (placed(place), versioned(choice));
     let temporal = TEMPORAL.contains(&property);
-    let specification = match (temporal, place) {
+    let specification = match (temporal, differs) {
         (false, None) => "Safe\nSYMMETRY Symmetry\nVIEW View",
         (false, Some(_)) => "Safe\nVIEW View",
         (true, _) => "Spec",
@@ -210,7 +216,7 @@ fn variant(line: &str) -> Result<Run> {
         format!(
             "SPECIFICATION {specification}\n{kind} {property}\nCONSTANTS\n    Clients = {{c1, c2}}\n    \
              Slots = {{{slots}}}\n    None = none\n    Goals = {goals}\n    Faults = {faults}\n    \
-             Budget = {budget}\n    Rounds = {rounds}\n    {placed}\n    Without = {without}\n"
+             Budget = {budget}\n    Rounds = {rounds}\n    {placed}\n    {versioned}\n    Without = {without}\n"
         ),
     )?;
     let heading = (!rule.is_empty()).then(|| format!("Without the rule *{rule}*, `{property}` is violated:\n"));
@@ -222,6 +228,18 @@ pub(crate) fn placed(away: Option<&str>) -> String {
     match away {
         None => r#"Transport = "socket" Away = {} Place = "here""#.into(),
         Some(place) => format!(r#"Transport = "port" Away = {{c2}} Place = "{place}""#),
+    }
+}
+
+/// What a client does with a server of an older version.
+const CHOICES: [&str; 3] = ["Replace", "Join", "Refuse"];
+
+/// Who is of an older version, as constants of the spec: nobody; or the first client with half of the slots, where the
+/// second client makes this choice.
+pub(crate) fn versioned(choice: Option<&str>) -> String {
+    match choice {
+        None => r#"Old = {} Choice = "Replace""#.into(),
+        Some(choice) => format!(r#"Old = {{c1, s1, s2}} Choice = "{choice}""#),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The goal of a connect, and the state that its decisions depend on.
 
+use super::verdict::{About, Age, about};
 use super::{Done, Lock, Row, Step};
 use crate::proto::handshake::Intent;
 use crate::proto::record::{Found, Record};
@@ -38,29 +39,42 @@ pub enum Policy {
 /// The versions of the service that a client accepts. The user chooses the numbers, which only grow.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Versions {
-    /// The client's own version. The client asks a server of an older version to retire, and replaces it.
+    /// The client's own version.
     pub ours: u32,
     /// The newest version that the client understands. It leaves a server of a newer version alone.
     pub newest: u32,
+    /// What the client does with a server of an older version than its own.
+    pub older: Older,
+}
+
+/// What a client does with a live server of an older version.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Older {
+    /// It asks the server to retire, and starts its own. A client that starts no process joins the server.
+    Replace,
+    /// It joins the server.
+    Join,
+    /// It leaves the server alone, and the connect ends.
+    Refuse,
 }
 
 impl Versions {
     /// Accepts every server.
-    pub const ANY: Versions = Versions { ours: 0, newest: u32::MAX };
+    pub const ANY: Versions = Versions { ours: 0, newest: u32::MAX, older: Older::Replace };
 
     /// Returns the versions of a client of this version. A client without a program has no server to put in the place of
-    /// an older one, so none is too old for it.
-    pub const fn of(version: u32, newest: u32, has_program: bool) -> Self {
-        Versions { ours: if has_program { version } else { 0 }, newest }
+    /// an older one, so it joins that one instead.
+    pub const fn of(version: u32, newest: u32, older: Older, has_program: bool) -> Self {
+        let older = match (older, has_program) {
+            (Older::Replace, true) => Older::Replace,
+            (Older::Replace, false) | (Older::Join, _) => Older::Join,
+            (Older::Refuse, _) => Older::Refuse,
+        };
+        Versions { ours: version, newest, older }
     }
 }
 
 impl Goal {
-    /// Returns whether the server counts this client. Such a client leaves a server alone that is too new for it.
-    pub(super) const fn is_served(self) -> bool {
-        matches!(self, Goal::Connect(_) | Goal::Join)
-    }
-
     /// Returns whether this connect is over where no server is alive.
     pub(super) const fn starts_nothing(self) -> bool {
         matches!(self, Goal::Join | Goal::Retire)
@@ -106,18 +120,24 @@ impl Attempt {
             && self.dials < FREE_DIALS
     }
 
-    /// Returns what to request from the server of a record. An older server is asked to retire if this client can start
-    /// a newer one. A second server, which a client of another version started meanwhile, is asked only if it is newer
-    /// than the first: otherwise two such clients could replace each other's servers forever.
-    pub(super) fn intent(&self, record: &Record) -> Intent {
-        match self.goal {
-            Goal::Connect(Policy::External | Policy::Robust)
-                if record.version < self.versions.ours
-                    && self.replaced.as_ref().is_none_or(|before| before.version < record.version) =>
-            {
-                Intent::Retire
+    /// Returns what this connect does about the version of a record. A second server that is too old, which a client of
+    /// another version started meanwhile, is replaced only if it is newer than the first: otherwise two such clients
+    /// could replace each other's servers forever.
+    pub(super) fn about(&self, record: &Record) -> About {
+        let age = Age::of(record.version, self.versions);
+        match about(self.goal, age, self.versions.older) {
+            About::Replace if self.replaced.as_ref().is_some_and(|before| before.version >= record.version) => {
+                About::Accept
             }
-            goal => goal.intent(),
+            about => about,
+        }
+    }
+
+    /// Returns what to request from the server of a record.
+    pub(super) fn intent(&self, record: &Record) -> Intent {
+        match self.about(record) {
+            About::Replace => Intent::Retire,
+            About::Accept | About::TooOld | About::TooNew => self.goal.intent(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The four steps of a dial: connect, send hello, wait for the proof, wait for the welcome.
 
-use super::verdict::{Class, DialFailure};
+use super::verdict::{About, Class, DialFailure};
 use super::{Attempt, Done, Probe, Step, Then, unlock};
 use crate::proto::handshake::{self, CLIENT_PROOF, HELLO, Nonce, SERVER_PROOF, WELCOME};
 use crate::proto::random::Random;
@@ -31,6 +31,7 @@ impl Dialing {
         let end = match failure {
             DialFailure::Unsupported(answer) => Done::Unsupported(answer),
             DialFailure::TooNew => Done::TooNew(record.clone()),
+            DialFailure::TooOld => Done::TooOld(record.clone()),
             _ => Done::Trouble,
         };
         attempt.waited &= attempt.suspect.as_ref() == Some(&record);
@@ -124,10 +125,10 @@ impl Prove {
     pub fn judge(&self, bytes: &[u8; SERVER_PROOF]) -> Result<Proof, DialFailure> {
         let Dialing { attempt, record, .. } = &self.dialing;
         let proof = self.hello.judge(record, bytes)?;
-        if attempt.goal.is_served() && record.version > attempt.versions.newest {
-            Err(DialFailure::TooNew)
-        } else {
-            Ok(Proof(proof))
+        match attempt.about(record) {
+            About::Accept | About::Replace => Ok(Proof(proof)),
+            About::TooOld => Err(DialFailure::TooOld),
+            About::TooNew => Err(DialFailure::TooNew),
         }
     }
 
@@ -168,7 +169,7 @@ impl Welcome {
     /// Returns whether this connect asks an older server to retire.
     pub fn replaces(&self) -> bool {
         let Dialing { attempt, record, .. } = &self.dialing;
-        attempt.intent(record) != attempt.goal.intent()
+        attempt.about(record) == About::Replace
     }
 
     /// The server has counted this client, or accepted its request.

@@ -9,6 +9,8 @@ use super::*;
 pub struct Facts<'a> {
     /// The record of the last dial that failed.
     pub suspect: Option<&'a Record>,
+    /// The record of an older server that was asked to retire.
+    pub replaced: Option<&'a Record>,
     /// The number of records that were dialled without the lock.
     pub dials: u8,
     /// The number of servers that were started and did not report *busy*.
@@ -58,8 +60,9 @@ impl Step {
 
 impl Attempt {
     fn facts(&self) -> Facts<'_> {
-        let Attempt { suspect, dials, starts, waited, .. } = self;
-        Facts { suspect: suspect.as_ref(), dials: *dials, starts: *starts, waited: *waited, ..Facts::default() }
+        let Attempt { suspect, replaced, dials, starts, waited, .. } = self;
+        let (suspect, replaced) = (suspect.as_ref(), replaced.as_ref());
+        Facts { suspect, replaced, dials: *dials, starts: *starts, waited: *waited, ..Facts::default() }
     }
 }
 
@@ -100,6 +103,7 @@ impl Done {
             Done::Refused(Refusal::CannotTell) => "CannotTell",
             Done::Unsupported(_) => "Unsupported",
             Done::TooNew(_) => "TooNew",
+            Done::TooOld(_) => "TooOld",
             Done::Failed => "Failed",
             Done::Unverified => "Unverified",
             Done::TooLate => "TooLate",

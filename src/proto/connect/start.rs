@@ -55,7 +55,7 @@ impl Await {
     pub fn ready(self, record: Record) -> Step {
         let Await { attempt, cookie } = self;
         let ours = record.cookie == cookie && attempt.here.reach(&record.scope, &record.address) != Reach::Apart;
-        let Versions { ours: wanted, newest } = attempt.versions;
+        let Versions { ours: wanted, newest, .. } = attempt.versions;
         match ours {
             // A newer server that serves already is left alone, too; an internal server would be no substitute for it.
             true if record.version > newest => {

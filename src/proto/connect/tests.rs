@@ -3,6 +3,7 @@
 
 mod walk;
 
+use super::verdict::{Age, about};
 use super::*;
 use crate::proto::handshake::{Answer, Intent, Rejected};
 use crate::proto::lock::Tried;
@@ -426,6 +427,7 @@ fn a_connection_closed_after_the_proof_counts_as_not_admitted() {
         DialFailure::Impostor,
         DialFailure::NotAdmitted,
         DialFailure::TooNew,
+        DialFailure::TooOld,
     ] {
         assert_eq!(failure.after_the_proof(), failure);
     }
@@ -580,17 +582,17 @@ fn serving_clears_the_point_and_retiring_and_joining_do_not() {
 }
 
 #[test]
-fn every_goal_has_its_intent_and_may_start_count_and_create() {
-    for (goal, intent, is_served, starts_nothing, creates) in [
-        (EXTERNAL, Intent::Connect, true, false, true),
-        (ROBUST, Intent::Connect, true, false, true),
-        (INTERNAL, Intent::Connect, true, false, true),
-        (Goal::Serve, Intent::Status, false, false, true),
-        (Goal::Retire, Intent::Retire, false, true, true),
-        (Goal::Join, Intent::Connect, true, true, false),
+fn every_goal_has_its_intent_and_may_start_and_create() {
+    for (goal, intent, starts_nothing, creates) in [
+        (EXTERNAL, Intent::Connect, false, true),
+        (ROBUST, Intent::Connect, false, true),
+        (INTERNAL, Intent::Connect, false, true),
+        (Goal::Serve, Intent::Status, false, true),
+        (Goal::Retire, Intent::Retire, true, true),
+        (Goal::Join, Intent::Connect, true, false),
     ] {
-        let is = (goal.intent(), goal.is_served(), goal.starts_nothing(), goal.creates());
-        assert_eq!(is, (intent, is_served, starts_nothing, creates), "{goal:?}");
+        let is = (goal.intent(), goal.starts_nothing(), goal.creates());
+        assert_eq!(is, (intent, starts_nothing, creates), "{goal:?}");
     }
 }
 
@@ -610,7 +612,14 @@ fn a_join_creates_no_point_and_is_over_where_there_is_none() {
 // Versions of the service.
 
 fn newer(goal: Goal) -> Step {
-    Step::new(goal, shared(here()), Versions { ours: 2, newest: 2 })
+    Step::new(goal, shared(here()), Versions { ours: 2, newest: 2, older: Older::Replace })
+}
+
+/// Returns the proof of a server of this record, which a client with this choice awaits.
+fn proving(goal: Goal, older: Older, theirs: &Record) -> Step {
+    let first = Step::new(goal, shared(here()), Versions { ours: 2, newest: 2, older });
+    let found = Found::Record(theirs.clone());
+    path! { first; Read NOTHING => found(found); Dial NOTHING => connected(NONCE); Hello NOTHING => sent(); }
 }
 
 /// Returns the read after the older server of `record(1)` was asked to retire.
@@ -636,7 +645,7 @@ fn an_older_server_is_asked_to_retire_once_and_then_replaced() {
         // Another server that is no newer is joined; a newer one, which another client started meanwhile, is replaced.
         let dial = path! { replacing(goal); Read NOTHING => found(found(3)); Dial NOTHING => connected(NONCE); };
         assert_eq!(at!(dial, Hello).message()[6], Intent::Connect as u8);
-        let between = Step::new(goal, shared(here()), Versions { ours: 3, newest: 3 });
+        let between = Step::new(goal, shared(here()), Versions { ours: 3, newest: 3, older: Older::Replace });
         let asked = path! { between; Read NOTHING => found(found(1)); Dial NOTHING => connected(NONCE); };
         let prove = path! { asked; Hello NOTHING => sent(); };
         let proof = at!(prove.clone(), Prove).judge(&server_proof(Goal::Retire, &record(1))).unwrap();
@@ -645,6 +654,64 @@ fn an_older_server_is_asked_to_retire_once_and_then_replaced() {
         let dial = path! { again; Backoff NOTHING => elapsed(); Read NOTHING => found(newer); };
         let hello = path! { dial; Dial NOTHING => connected(NONCE); };
         assert_eq!(at!(hello, Hello).message()[6], Intent::Retire as u8);
+    }
+}
+
+#[test]
+fn every_cell_of_the_table_of_goal_and_version() {
+    use super::verdict::About::{self, Accept, Replace, TooNew, TooOld};
+    // A server of an older version, by the client's choice: replace, join, refuse.
+    let rows: [(Goal, [About; 3], About); 6] = [
+        (EXTERNAL, [Replace, Accept, TooOld], TooNew),
+        (ROBUST, [Replace, Accept, TooOld], TooNew),
+        (INTERNAL, [Accept, Accept, TooOld], TooNew),
+        (Goal::Join, [Accept, Accept, TooOld], TooNew),
+        (Goal::Serve, [Accept, Accept, Accept], Accept),
+        (Goal::Retire, [Accept, Accept, Accept], Accept),
+    ];
+    for (goal, older, newer) in rows {
+        for (choice, older) in [Older::Replace, Older::Join, Older::Refuse].into_iter().zip(older) {
+            for (age, expected) in [(Age::Older, older), (Age::Fits, Accept), (Age::Newer, newer)] {
+                assert_eq!(about(goal, age, choice), expected, "{goal:?}, {age:?}, {choice:?}");
+            }
+        }
+    }
+    let versions = Versions { ours: 2, newest: 3, older: Older::Join };
+    for (version, age) in
+        [(0, Age::Older), (1, Age::Older), (2, Age::Fits), (3, Age::Fits), (4, Age::Newer), (u32::MAX, Age::Newer)]
+    {
+        assert_eq!(Age::of(version, versions), age, "{version}");
+    }
+}
+
+#[test]
+fn a_server_that_is_too_old_is_left_alone_once_it_has_proved_itself() {
+    let theirs = record(1);
+    for goal in [EXTERNAL, ROBUST, INTERNAL, Goal::Join] {
+        let prove = proving(goal, Older::Refuse, &theirs);
+        let bytes = server_proof(goal, &theirs);
+        assert_eq!(at!(prove.clone(), Prove).judge(&bytes), Err(DialFailure::TooOld), "{goal:?}");
+        assert_eq!(at!(prove.clone(), Prove).judge(&[0; handshake::SERVER_PROOF]), Err(DialFailure::Impostor));
+        let done = Step::Done(Done::TooOld(theirs.clone()));
+        assert_eq!(path! { prove; Prove NOTHING => failed(DialFailure::TooOld); }, done, "{goal:?}");
+    }
+    for goal in [EXTERNAL, ROBUST, Goal::Join] {
+        let versions = Versions { ours: 2, newest: 2, older: Older::Refuse };
+        let lock = path! { Step::new(goal, shared(here()), versions); Read NOTHING => found(Found::Empty); };
+        let dial = path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(found(1)); };
+        let prove = path! { dial; Dial POINT => connected(NONCE); Hello POINT => sent(); };
+        let unlock = path! { prove; Prove POINT => failed(DialFailure::TooOld); };
+        assert_eq!(path! { unlock; Unlock POINT => unlocked(); }, Step::Done(Done::TooOld(theirs.clone())), "{goal:?}");
+    }
+}
+
+#[test]
+fn a_client_that_joins_older_servers_asks_none_to_retire() {
+    for goal in GOALS {
+        let prove = proving(goal, Older::Join, &record(1));
+        let bytes = server_proof(goal, &record(1));
+        let proof = at!(prove.clone(), Prove).judge(&bytes).expect("the intent is that of the goal");
+        assert!(!at!(path! { prove; Prove NOTHING => proved(proof); }, Welcome).replaces(), "{goal:?}");
     }
 }
 
@@ -689,9 +756,10 @@ fn a_child_of_another_version_than_the_client_is_for_is_killed() {
 }
 
 #[test]
-fn a_client_without_a_program_takes_no_server_for_too_old() {
-    for (version, newest) in [(0, 0), (1, 1), (2, u32::MAX)] {
-        assert_eq!(Versions::of(version, newest, true), Versions { ours: version, newest });
-        assert_eq!(Versions::of(version, newest, false), Versions { ours: 0, newest });
+fn a_client_without_a_program_replaces_no_server() {
+    for (older, without) in [(Older::Replace, Older::Join), (Older::Join, Older::Join), (Older::Refuse, Older::Refuse)]
+    {
+        assert_eq!(Versions::of(2, 3, older, true), Versions { ours: 2, newest: 3, older });
+        assert_eq!(Versions::of(2, 3, older, false), Versions { ours: 2, newest: 3, older: without });
     }
 }

@@ -1,5 +1,6 @@
-//! The client's two tables: record × lifetime lock, and the outcome of a dial.
+//! The client's tables: record × lifetime lock, the outcome of a dial, and goal × version.
 
+use super::attempt::{Goal, Older, Policy, Versions};
 use crate::proto::handshake::{self, Rejected};
 use crate::proto::lock::Lifetime;
 use crate::proto::record::Record;
@@ -135,6 +136,8 @@ pub enum DialFailure {
     Unsupported(handshake::Answer),
     /// The server knows the cookie, but offers a newer version of the service than this client understands.
     TooNew,
+    /// The server knows the cookie, but offers an older version of the service, which this client refuses.
+    TooOld,
 }
 
 /// The class of a failed dial, which decides what follows.
@@ -170,7 +173,7 @@ impl DialFailure {
             | DialFailure::NotAdmitted
             | DialFailure::InvalidReply
             | DialFailure::Impostor => Class::Suspicion,
-            DialFailure::Unsupported(_) | DialFailure::TooNew => Class::Incompatible,
+            DialFailure::Unsupported(_) | DialFailure::TooNew | DialFailure::TooOld => Class::Incompatible,
         }
     }
 }
@@ -182,5 +185,54 @@ impl From<Rejected> for DialFailure {
             Rejected::InvalidReply => DialFailure::InvalidReply,
             Rejected::Unsupported(answer) => DialFailure::Unsupported(answer),
         }
+    }
+}
+
+/// How the version of a record compares with the versions that a client accepts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Age {
+    /// Older than the client's own.
+    Older,
+    /// The client's own, or a newer one that it understands.
+    Fits,
+    /// Newer than the client understands.
+    Newer,
+}
+
+impl Age {
+    pub(super) const fn of(version: u32, versions: Versions) -> Self {
+        match version {
+            version if version > versions.newest => Age::Newer,
+            version if version < versions.ours => Age::Older,
+            _ => Age::Fits,
+        }
+    }
+}
+
+/// What a connect does about the version of a live server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum About {
+    /// Nothing: it requests what its goal requests.
+    Accept,
+    /// It requests that the server retire, and replaces it.
+    Replace,
+    /// It leaves the server alone, and ends.
+    TooOld,
+    /// It leaves the server alone, and ends.
+    TooNew,
+}
+
+/// Decides by the client's goal, the version that a server offers, and the client's choice. A server that is started by
+/// hand and a request to retire ask nothing about versions. `docs/protocol.md`, "Steps of a client", has the reasons.
+pub(super) const fn about(goal: Goal, age: Age, older: Older) -> About {
+    use Older::*;
+    match (goal, age, older) {
+        (Goal::Serve | Goal::Retire, _, _) => About::Accept,
+        (Goal::Connect(_) | Goal::Join, Age::Fits, _) => About::Accept,
+        (Goal::Connect(_) | Goal::Join, Age::Newer, _) => About::TooNew,
+        (Goal::Connect(_) | Goal::Join, Age::Older, Refuse) => About::TooOld,
+        (Goal::Connect(_) | Goal::Join, Age::Older, Join) => About::Accept,
+        (Goal::Connect(Policy::External | Policy::Robust), Age::Older, Replace) => About::Replace,
+        (Goal::Connect(Policy::Internal) | Goal::Join, Age::Older, Replace) => About::Accept,
     }
 }

@@ -232,7 +232,8 @@ pub const fn class(failure: DialFailure) -> Class {
         | DialFailure::InvalidReply
         | DialFailure::Impostor
         | DialFailure::Unsupported(_)
-        | DialFailure::TooNew => Class::Unknown,
+        | DialFailure::TooNew
+        | DialFailure::TooOld => Class::Unknown,
     }
 }
 

@@ -133,6 +133,7 @@ fn only_refused_and_reset_mean_that_a_server_of_the_dialect_is_dead() {
         (DialFailure::Impostor, Class::Unknown),
         (DialFailure::Unsupported(no), Class::Unknown),
         (DialFailure::TooNew, Class::Unknown),
+        (DialFailure::TooOld, Class::Unknown),
         (DialFailure::Local, Class::Local),
     ] {
         assert_eq!(class(failure), expected, "{failure:?}");

@@ -37,7 +37,7 @@ fn tokens(text: &str) -> Vec<&str> {
     while let Some(first) = rest.chars().next() {
         let len = if first == '"' {
             rest[1..].find('"').map_or(rest.len(), |end| end + 2)
-        } else if let Some(sign) = ["|->", ":>", "@@"].iter().find(|sign| rest.starts_with(**sign)) {
+        } else if let Some(sign) = ["|->", ":>", "@@", "<<", ">>"].iter().find(|sign| rest.starts_with(**sign)) {
             sign.len()
         } else if first.is_alphanumeric() || first == '_' {
             rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
@@ -50,7 +50,7 @@ fn tokens(text: &str) -> Vec<&str> {
     tokens
 }
 
-/// Reads a value as TLC prints it: a record, a function, a set or a simple value.
+/// Reads a value as TLC prints it: a record, a function, a sequence, a set or a simple value.
 fn value_at(at: String, tokens: &mut Peekable<IntoIter<&str>>, values: &mut BTreeMap<String, String>) -> Option<()> {
     match tokens.next()? {
         open @ ("[" | "(") => {
@@ -66,6 +66,16 @@ fn value_at(at: String, tokens: &mut Peekable<IntoIter<&str>>, values: &mut BTre
         "{" => {
             let items: Vec<&str> = tokens.by_ref().take_while(|token| *token != "}").collect();
             values.insert(at, format!("{{{}}}", items.concat().replace(',', ", ")));
+        }
+        // A sequence. An empty one has no values.
+        "<<" => {
+            for index in 1.. {
+                if tokens.next_if_eq(&">>").is_some() {
+                    break;
+                }
+                value_at(path(&at, &index.to_string()), tokens, values)?;
+                tokens.next_if_eq(&",");
+            }
         }
         // The second checker prints them in lower case.
         "true" => drop(values.insert(at, "TRUE".into())),

@@ -9,7 +9,7 @@ use std::process::Command;
 use super::log::{Event, Run};
 use crate::parallel::Result;
 use crate::root;
-use crate::tlc::placed;
+use crate::tlc::{placed, versioned};
 
 /// The result for a run.
 pub enum Verdict {
@@ -73,11 +73,12 @@ fn config(runs: &[Run]) -> String {
     format!(
         "SPECIFICATION TraceSpec\nCONSTRAINT Explore\nCONSTANTS\n    Clients = {{{}}}\n    Slots = {{{}}}\n    None = none\n    \
          Goals = {{\"External\", \"Internal\", \"Robust\", \"Serve\", \"Retire\", \"Join\"}}\n    Faults = {{{}}}\n    \
-         Budget = 1000\n    Rounds = 0\n    {}\n    Without = {{}}\n",
+         Budget = 1000\n    Rounds = 0\n    {}\n    {}\n    Without = {{}}\n",
         clients.join(", "),
         slots.join(", "),
         faults.join(", "),
         placed(None),
+        versioned(None),
     )
 }
 

@@ -64,7 +64,7 @@ impl Seen {
 
 #[test]
 fn an_older_server_is_waited_for_while_it_drains() {
-    let newer = Versions { ours: 2, newest: u32::MAX };
+    let newer = Versions { ours: 2, ..Versions::ANY };
     let dial = path! { Step::new(EXTERNAL, shared(here()), newer); Read NOTHING => found(found(1)); };
     let [.., welcome] = questions(Goal::Retire, dial);
     let trail = &mut Trail::default();

@@ -1,42 +1,47 @@
-//! A connect and a join for programs without a runtime.
+//! The calls of programs that block their thread: they need no runtime, and work in any thread.
 
-use tokio::runtime::{Handle, LocalRuntime};
+#[cfg(feature = "tokio")]
+mod served;
+mod stream;
 
-use crate::connection::Connection;
+use std::fmt;
+
+pub use self::stream::BlockingStream;
 use crate::descriptor::Descriptor;
-use crate::driver::local_runtime;
-use crate::error::{Error, Usage};
+use crate::driver::blocking;
+use crate::error::Error;
 use crate::join::Join;
 use crate::outcome::Outcome;
-use crate::stage::Stage;
-use crate::stream::{BlockingStream, Stream};
+use crate::status::{Retirement, Status, Termination};
 
 impl Descriptor {
-    /// Connects as [`connect`](Descriptor::connect) does, from a program without a runtime.
+    /// Connects as `connect` does, and blocks the thread meanwhile. It starts a server if there is none.
+    ///
+    /// It works in every thread, and needs no runtime: with [`Policy::External`](crate::Policy::External) it uses `std` and
+    /// system calls alone. In async code call it in `tokio::task::spawn_blocking`, since it blocks. With another policy, and
+    /// in the dialect of sequoia, it runs in a runtime on a thread of its own.
     ///
     /// ```no_run
     /// # use rendezvous_ipc::{Context, Descriptor};
-    /// use tokio::io::AsyncReadExt;
-    ///
     /// let service = Descriptor::new(&Context::new("org.example.greeter")?, "greeter")?.program("greeter", ["serve"]);
     /// let connection = service.connect_blocking()?;
-    /// println!("{}", connection.outcome());
-    /// let greeting = connection.with_stream(async |mut stream| {
-    ///     let mut greeting = String::new();
-    ///     stream.read_to_string(&mut greeting).await.map(|_| greeting)
-    /// })?;
+    /// println!("{}", connection.outcome()); // joined an external server: pid 4711
+    /// let greeting = std::io::read_to_string(connection.into_stream())?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// As for [`connect`](Descriptor::connect); and [`Error::Usage`] within a runtime, which the call would block.
+    /// [`Error`] says at which stage the connect failed and what to do; [the manual](crate::manual::errors) lists all
+    /// errors. It never takes longer than [`Limits::connect`](crate::Limits::connect).
     pub fn connect_blocking(&self) -> Result<BlockingConnection, Error> {
-        let runtime = own_runtime()?;
-        let connection = runtime.block_on(self.connect())?;
-        Ok(BlockingConnection { connection, runtime })
+        #[cfg(feature = "tokio")]
+        if self.speaks_by_a_runtime() || self.may_serve_here() {
+            return served::by_a_runtime(async || self.connect().await.and_then(BlockingConnection::of));
+        }
+        blocking::connect(self.service()?)
     }
 
-    /// Joins as [`join`](Descriptor::join) does, from a program without a runtime.
+    /// Joins as `join` does, and blocks the thread meanwhile. It starts no server, and creates no file.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Join};
@@ -50,72 +55,119 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// As for [`join`](Descriptor::join); and [`Error::Usage`] within a runtime, which the call would block.
+    /// As for [`connect_blocking`](Descriptor::connect_blocking), except those of a start.
     pub fn join_blocking(&self) -> Result<Join<BlockingConnection>, Error> {
-        let runtime = own_runtime()?;
-        Ok(match runtime.block_on(self.join())? {
-            Join::Joined(connection) => Join::Joined(BlockingConnection { connection, runtime }),
-            Join::Absent => Join::Absent,
-        })
-    }
-}
-
-/// Returns a runtime for this call, which blocks the thread.
-fn own_runtime() -> Result<LocalRuntime, Error> {
-    match Handle::try_current() {
-        Ok(_) => Err(Error::Usage(Usage::WithinRuntime)),
-        Err(_) => local_runtime().map_err(Error::system(Stage::Read)),
-    }
-}
-
-/// A [`Connection`] with the runtime that drives it. It is not `Send`.
-#[derive(Debug)]
-pub struct BlockingConnection {
-    connection: Connection,
-    runtime: LocalRuntime,
-}
-
-impl BlockingConnection {
-    /// Returns how this client reached its server.
-    pub fn outcome(&self) -> &Outcome {
-        self.connection.outcome()
+        #[cfg(feature = "tokio")]
+        if self.speaks_by_a_runtime() {
+            return served::by_a_runtime(async || match self.join().await? {
+                Join::Joined(connection) => BlockingConnection::of(connection).map(Join::Joined),
+                Join::Absent => Ok(Join::Absent),
+            });
+        }
+        blocking::join(self.service()?)
     }
 
-    /// Runs `body` with the authenticated stream, and returns its result: see [`Connection::into_stream`].
+    /// Returns the state of the service, as `inspect` does, and blocks the thread meanwhile. It starts nothing and changes
+    /// nothing.
     ///
-    /// It blocks the thread meanwhile. For a deadline, use [`timeout`](tokio::time::timeout) in `body`.
-    pub fn with_stream<T>(self, body: impl AsyncFnOnce(Stream) -> T) -> T {
-        let BlockingConnection { connection, runtime } = self;
-        runtime.block_on(body(connection.into_stream()))
-    }
-
-    /// Returns the authenticated stream, for a protocol of your own without async. Dropping it ends the connection.
+    /// It takes some milliseconds, or up to [`Limits::patience`](crate::Limits::patience) if the server does not answer.
     ///
-    /// ```no_run
-    /// # use rendezvous_ipc::Descriptor;
-    /// # fn run(service: &Descriptor) -> Result<(), Box<dyn std::error::Error>> {
-    /// let greeting = std::io::read_to_string(service.connect_blocking()?.into_stream()?)?;
-    /// # Ok(()) }
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Status};
+    /// # let context = Context::ephemeral("org.example.greeter")?;
+    /// let service = Descriptor::new(&context, "greeter")?;
+    /// assert_eq!(service.inspect_blocking()?, Status::Absent);
+    /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
     ///
     /// # Errors
-    /// Those of the system.
-    pub fn into_stream(self) -> std::io::Result<BlockingStream> {
-        self.connection.into_stream().into_blocking()
+    /// A local error, such as a file that cannot be opened. All that is found out about a server is a [`Status`].
+    pub fn inspect_blocking(&self) -> Result<Status, Error> {
+        #[cfg(feature = "tokio")]
+        if self.speaks_by_a_runtime() {
+            return served::by_a_runtime(async || self.inspect().await);
+        }
+        blocking::inspect(self.service()?)
     }
 
-    /// Runs `body` with the server's capability, and returns its result: see [`Connection::run`], which has an example.
+    /// Requests that the server retire, as `retire` does, and blocks the thread until the server is about to exit.
     ///
-    /// It blocks the thread meanwhile. For a deadline, use [`timeout`](tokio::time::timeout) in `body`. It needs the
-    /// feature `capnp`.
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, Retirement};
+    /// # let context = Context::ephemeral("org.example.greeter")?;
+    /// let service = Descriptor::new(&context, "greeter")?;
+    /// assert_eq!(service.retire_blocking()?, Retirement::NoServer);
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::Disconnected`] if the connection ends before `body` does. A call that `body` awaits may fail first, with
-    /// an error of the kind `Disconnected`; then the result is what `body` returns.
-    #[cfg(feature = "capnp")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
-    pub fn run<C: capnp::capability::FromClientHook, T>(self, body: impl AsyncFnOnce(C) -> T) -> Result<T, Error> {
-        let BlockingConnection { connection, runtime } = self;
-        runtime.block_on(connection.run(body))
+    /// As for [`connect_blocking`](Descriptor::connect_blocking), except those of a start. A server that does not answer is
+    /// [`Error::Unresponsive`]; one that has received the request and is still there is [`Error::Deadline`]. The request
+    /// takes [`Limits::connect`](crate::Limits::connect) at most, and the wait after it
+    /// [`Limits::lock`](crate::Limits::lock), [`Limits::drain`](crate::Limits::drain) and twice
+    /// [`Limits::patience`](crate::Limits::patience).
+    pub fn retire_blocking(&self) -> Result<Retirement, Error> {
+        #[cfg(feature = "tokio")]
+        if self.speaks_by_a_runtime() {
+            return served::by_a_runtime(async || self.retire().await);
+        }
+        blocking::retire(self.service()?)
+    }
+
+    /// Kills a server that does not answer, as `end_unresponsive` does, and blocks the thread until it is gone.
+    ///
+    /// Call it after [`Error::Unresponsive`], if the user or a program that knows the server decides so. A server that
+    /// answers, or that may still work, is left alone.
+    ///
+    /// ```no_run
+    /// # use rendezvous_ipc::{BlockingConnection, Descriptor, Error};
+    /// fn connect_at_any_price(service: &Descriptor) -> Result<BlockingConnection, Error> {
+    ///     match service.connect_blocking() {
+    ///         Err(Error::Unresponsive { .. }) => {
+    ///             eprintln!("{}", service.end_unresponsive_blocking()?); // ended: pid 4711, for it was stopped
+    ///             service.connect_blocking()
+    ///         }
+    ///         connected => connected,
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unidentified`] if the process cannot be identified for certain, and [`Error::NotHung`] if it may still
+    /// work: nothing was killed then. [`Error::Deadline`] at *Lock* if another process held the point lock for all of
+    /// [`Limits::connect`](crate::Limits::connect), and at *Kill* if the lifetime lock was still held
+    /// [`Limits::lock`](crate::Limits::lock) after the kill. Any other error is a local one.
+    pub fn end_unresponsive_blocking(&self) -> Result<Termination, Error> {
+        #[cfg(feature = "tokio")]
+        if self.speaks_by_a_runtime() {
+            return served::by_a_runtime(async || self.end_unresponsive().await);
+        }
+        blocking::end_unresponsive(self.service()?)
+    }
+}
+
+/// An authenticated connection of a thread that blocks, to a server that counts this client.
+///
+/// It is `Send`. Dropping it ends the connection.
+pub struct BlockingConnection {
+    pub(crate) stream: BlockingStream,
+    pub(crate) outcome: Outcome,
+}
+
+impl BlockingConnection {
+    /// Returns how this client reached its server. Clone it to keep it: [`into_stream`](Self::into_stream) consumes it.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// Returns the authenticated stream, for a protocol of your own. Dropping the stream ends the connection.
+    pub fn into_stream(self) -> BlockingStream {
+        self.stream
+    }
+}
+
+impl fmt::Debug for BlockingConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingConnection").field("outcome", &self.outcome).finish_non_exhaustive()
     }
 }

@@ -3,25 +3,30 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::connection::Connection;
 use crate::context::{self, Context};
-#[cfg(feature = "sequoia")]
+#[cfg(all(feature = "tokio", feature = "sequoia"))]
 use crate::dialect::Dialect;
-use crate::driver;
-use crate::error::{BoxError, Error, Usage};
-use crate::handler::{Factory, ServerHandle, SessionResult};
-use crate::join::Join;
+use crate::error::{Error, Usage};
 use crate::limits::Limits;
 use crate::older::Older;
 use crate::os::process;
-use crate::peer::Peer;
-use crate::policy::Policy;
 use crate::service::{Program, Service, beside};
-use crate::status::{Retirement, Status, Termination};
-use crate::stream::{BlockingStream, Stream};
 use crate::surroundings::{LOG, Surroundings};
 use crate::transport::Transport;
 use crate::waiting::{OnWait, Waiting};
+#[cfg(feature = "tokio")]
+use crate::{
+    blocking::BlockingStream,
+    connection::Connection,
+    driver,
+    error::BoxError,
+    handler::{Factory, ServerHandle, SessionResult},
+    join::Join,
+    peer::Peer,
+    policy::Policy,
+    status::{Retirement, Status, Termination},
+    stream::Stream,
+};
 
 /// One service: where it lives, how it is started, and what handles its clients.
 ///
@@ -33,7 +38,8 @@ use crate::waiting::{OnWait, Waiting};
 #[derive(Clone, Debug)]
 pub struct Descriptor {
     service: Service,
-    factory: Option<Factory>,
+    #[cfg(feature = "tokio")]
+    pub(crate) factory: Option<Factory>,
 }
 
 /// The suffix of the life file's name. All future formats keep it.
@@ -75,7 +81,7 @@ impl Descriptor {
             point,
             surroundings: Surroundings::default(),
             transport: Transport::default(),
-            #[cfg(feature = "sequoia")]
+            #[cfg(all(feature = "tokio", feature = "sequoia"))]
             dialect: Dialect::default(),
             limits: Limits::default(),
             version: 0,
@@ -84,7 +90,11 @@ impl Descriptor {
             older: Older::default(),
             program: Err(Usage::NoProgram),
         };
-        Ok(Descriptor { service, factory: None })
+        Ok(Descriptor {
+            service,
+            #[cfg(feature = "tokio")]
+            factory: None,
+        })
     }
 
     /// Sets the program that serves the service: an absolute path, or one relative to the context's lib directory.
@@ -183,7 +193,7 @@ impl Descriptor {
     ///     .program("sequoia-store", [""; 0]);
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
-    #[cfg(feature = "sequoia")]
+    #[cfg(all(feature = "tokio", feature = "sequoia"))]
     #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
     #[must_use]
     pub fn dialect(mut self, dialect: Dialect) -> Self {
@@ -259,6 +269,35 @@ impl Descriptor {
         self
     }
 
+    /// Sets a function that is called while a call waits: for a spinner, or a line on standard error.
+    ///
+    /// [`connect`](Descriptor::connect), [`join`](Descriptor::join), [`retire`](Descriptor::retire),
+    /// [`end_unresponsive`](Descriptor::end_unresponsive), [`inspect`](Descriptor::inspect) and their blocking forms call
+    /// it when something has lasted for a tenth of a second: a start, a drain, a lock, or the silence of a server. They
+    /// call it again when they wait for something else, or for another process. A join of a live server and a start that is over at once do
+    /// not call it, and nothing calls it after the call has returned. [`serve`](Descriptor::serve) by hand calls it until
+    /// it knows whether it may serve. [The manual](crate::manual::waiting) has more.
+    ///
+    /// It runs in the task of the call, which waits for it, so it must not block. A panic in it is a panic of the call.
+    ///
+    /// ```no_run
+    /// # use rendezvous_ipc::{Context, Descriptor, Error};
+    /// # async fn run() -> Result<(), Error> {
+    /// # let context = Context::from_args("org.example.counter")?;
+    /// let service = Descriptor::new(&context, "counter")?.this_program(["serve"]).on_wait(|waiting| eprintln!("{waiting}"));
+    /// service.connect().await?; // waiting for server 4711 to start: at most 8 s more
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn on_wait(mut self, tell: impl Fn(&Waiting) + Send + Sync + 'static) -> Self {
+        self.service.on_wait = Some(OnWait::new(tell));
+        self
+    }
+}
+
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+impl Descriptor {
     /// Sets the handler of clients: it gets an authenticated stream for each, for a protocol of your own.
     ///
     /// `build` runs once in the server, after the server has taken the lifetime lock and before a client can connect.
@@ -330,31 +369,6 @@ impl Descriptor {
         R: SessionResult,
     {
         self.factory = Some(Factory::threads(build));
-        self
-    }
-
-    /// Sets a function that is called while a call waits: for a spinner, or a line on standard error.
-    ///
-    /// [`connect`](Descriptor::connect), [`join`](Descriptor::join), [`retire`](Descriptor::retire),
-    /// [`end_unresponsive`](Descriptor::end_unresponsive), [`inspect`](Descriptor::inspect) and their blocking forms call
-    /// it when something has lasted for a tenth of a second: a start, a drain, a lock, or the silence of a server. They
-    /// call it again when they wait for something else, or for another process. A join of a live server and a start that is over at once do
-    /// not call it, and nothing calls it after the call has returned. [`serve`](Descriptor::serve) by hand calls it until
-    /// it knows whether it may serve. [The manual](crate::manual::waiting) has more.
-    ///
-    /// It runs in the task of the call, which waits for it, so it must not block. A panic in it is a panic of the call.
-    ///
-    /// ```no_run
-    /// # use rendezvous_ipc::{Context, Descriptor, Error};
-    /// # async fn run() -> Result<(), Error> {
-    /// # let context = Context::from_args("org.example.counter")?;
-    /// let service = Descriptor::new(&context, "counter")?.this_program(["serve"]).on_wait(|waiting| eprintln!("{waiting}"));
-    /// service.connect().await?; // waiting for server 4711 to start: at most 8 s more
-    /// # Ok(()) }
-    /// ```
-    #[must_use]
-    pub fn on_wait(mut self, tell: impl Fn(&Waiting) + Send + Sync + 'static) -> Self {
-        self.service.on_wait = Some(OnWait::new(tell));
         self
     }
 
@@ -437,7 +451,7 @@ impl Descriptor {
     ///
     /// # Cancel safety
     /// A future that is dropped at any await leaves no lock and no connection.
-    pub async fn join(&self) -> Result<Join, Error> {
+    pub async fn join(&self) -> Result<Join<Connection>, Error> {
         driver::join(self.service()?).await
     }
 
@@ -617,7 +631,9 @@ impl Descriptor {
     pub async fn end_unresponsive(&self) -> Result<Termination, Error> {
         driver::end_unresponsive(self.service()?).await
     }
+}
 
+impl Descriptor {
     /// Returns the path of the point: the file that holds the record of the server. Read it if you like; do not change
     /// it.
     pub fn point(&self) -> &Path {
@@ -627,6 +643,18 @@ impl Descriptor {
     /// Returns the path of the log of a server that a client starts.
     pub fn log(&self) -> &Path {
         &self.service.log
+    }
+
+    /// Returns the context.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn context(&self) -> &Context {
+        &self.service.context
+    }
+
+    /// Returns whether the point uses this dialect.
+    #[cfg(all(feature = "tokio", feature = "sequoia"))]
+    pub(crate) fn is_of(&self, dialect: Dialect) -> bool {
+        self.service.dialect == dialect
     }
 
     /// Returns the service, if its limits are consistent.

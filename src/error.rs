@@ -12,7 +12,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-pub(crate) use self::causes::{HandlerToo, NotBuilt};
+pub(crate) use self::causes::HandlerToo;
+#[cfg(feature = "tokio")]
+pub(crate) use self::causes::NotBuilt;
 pub use self::causes::{NotHung, Unidentified, Untrusted};
 pub use self::start::{StartError, StartFailure};
 pub(crate) use self::usage::EPHEMERAL;

@@ -9,13 +9,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::blocking::BlockingStream;
 use crate::context::Context;
 use crate::error::{BoxError, Error};
 use crate::limits::Limits;
 use crate::park;
 use crate::peer::Peer;
 use crate::retiring::Retiring;
-use crate::stream::{BlockingStream, Stream};
+use crate::stream::Stream;
 
 type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 pub(crate) type Sessions = Rc<dyn Fn(Peer, Stream) -> LocalFuture<Result<(), BoxError>>>;

@@ -1,8 +1,7 @@
 //! The result of a join.
 
-use crate::connection::Connection;
-
-/// The result of [`Descriptor::join`](crate::Descriptor::join), or of `join_blocking` with its own connection.
+/// The result of [`Descriptor::join`](crate::Descriptor::join), with a [`Connection`](crate::Connection), or of
+/// [`join_blocking`](crate::Descriptor::join_blocking), with a [`BlockingConnection`](crate::BlockingConnection).
 ///
 /// ```
 /// # use rendezvous_ipc::{Context, Descriptor, Join};
@@ -17,7 +16,7 @@ use crate::connection::Connection;
 /// ```
 #[derive(Debug)]
 #[must_use]
-pub enum Join<C = Connection> {
+pub enum Join<C> {
     /// A server was there, and counts this client.
     Joined(C),
     /// No server was there: the point has no record, or its server is dead.

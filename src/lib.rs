@@ -1,87 +1,97 @@
 //! Connect to the one background server for a name, and start it if there is none.
 #![cfg_attr(feature = "tokio", doc = include_str!("../docs/manual/front.md"))]
 #![cfg_attr(
-    not(feature = "tokio"),
-    doc = "\nOnly [`proto`] is here, the protocol without I/O: all else needs the feature `tokio`, which is on by default."
+    all(feature = "blocking", not(feature = "tokio")),
+    doc = "\nOnly clients that block their thread are here: servers, handlers and futures need the feature `tokio`."
 )]
-#![cfg_attr(not(any(feature = "tokio", test)), no_std)]
+#![cfg_attr(
+    not(feature = "blocking"),
+    doc = "\nOnly [`proto`] is here, the protocol without I/O: clients need the feature `blocking`, and servers `tokio`."
+)]
+#![cfg_attr(not(any(feature = "blocking", test)), no_std)]
+#![cfg_attr(
+    not(feature = "tokio"),
+    allow(dead_code, reason = "what only a server uses is in the files that clients share")
+)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod proto;
 
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod blocking;
 #[cfg(feature = "tokio")]
 mod connection;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod context;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod descriptor;
 #[cfg(all(feature = "tokio", feature = "sequoia"))]
 mod dialect;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod driver;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod ephemeral;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod error;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod found;
 #[cfg(feature = "tokio")]
 mod handler;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod join;
 #[cfg(feature = "serde")]
 mod json;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
+mod keeps;
+#[cfg(feature = "blocking")]
 mod limits;
 #[cfg(feature = "tokio")]
 mod listener;
-#[cfg(feature = "tokio")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+#[cfg(feature = "blocking")]
+#[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
 pub mod manual;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod older;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod os;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod outcome;
 #[cfg(feature = "tokio")]
 mod park;
 #[cfg(feature = "tokio")]
 mod peer;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod pid;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod policy;
 #[cfg(feature = "tokio")]
 mod retiring;
 #[cfg(feature = "capnp")]
 mod rpc;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod service;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod stage;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod start;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod status;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod std_socket;
 #[cfg(feature = "tokio")]
 mod stream;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod surroundings;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod suspicion;
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub mod testing;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod transport;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "blocking")]
 mod waiting;
 
 #[cfg(all(feature = "tokio", feature = "sequoia"))]
@@ -93,33 +103,37 @@ pub use self::driver::log_to_stderr;
 #[cfg(feature = "capnp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "capnp")))]
 pub use self::rpc::{Closed, Rpc};
-#[cfg(feature = "tokio")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+#[cfg(feature = "blocking")]
+#[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
 pub use self::{
-    blocking::BlockingConnection,
-    connection::Connection,
+    blocking::{BlockingConnection, BlockingStream},
     context::Context,
     descriptor::Descriptor,
     error::{BoxError, Error, Holder, NotHung, StartError, StartFailure, Unidentified, Untrusted, Usage},
     found::{Incompatibility, Malformed, ScopeDifference},
-    handler::{Closing, KeepAlive, ServerHandle, SessionResult},
     join::Join,
     limits::Limits,
-    listener::{Ending, Incoming, Listener},
     older::Older,
     outcome::{Failed, Origin, Outcome, Reason},
-    peer::Peer,
     pid::Pid,
     policy::Policy,
-    retiring::Retiring,
     stage::Stage,
     status::{Retirement, Sign, Status, Termination},
     std_socket::{StdSocket, StreamGuard},
-    stream::{BlockingStream, Stream},
     surroundings::Surroundings,
     suspicion::{DialFailure, Suspicion},
     transport::{Endpoint, Transport},
     waiting::{Waiting, WaitingFor},
+};
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use self::{
+    connection::Connection,
+    handler::{Closing, KeepAlive, ServerHandle, SessionResult},
+    listener::{Ending, Incoming, Listener},
+    peer::Peer,
+    retiring::Retiring,
+    stream::Stream,
 };
 
 /// The README's example compiles.

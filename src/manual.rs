@@ -29,6 +29,9 @@ pub mod many_cores {}
 #[doc = include_str!("../docs/manual/waiting.md")]
 pub mod waiting {}
 
+#[doc = include_str!("../docs/manual/blocking.md")]
+pub mod blocking {}
+
 #[doc = include_str!("../docs/manual/errors.md")]
 pub mod errors {}
 

@@ -23,9 +23,10 @@ use crate::connection::Connection;
 use crate::descriptor::Descriptor;
 use crate::error::{BoxError, Error};
 use crate::handler::ServerHandle;
+use crate::keeps::Keeps;
 use crate::peer::Peer;
 use crate::proto::message::MAX_WORDS;
-use crate::stream::{Keeps, Stream};
+use crate::stream::Stream;
 
 /// How long the end of a connection may wait until the last messages are sent.
 const GOODBYE: Duration = Duration::from_secs(1);

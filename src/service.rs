@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::context::Context;
-#[cfg(feature = "sequoia")]
+#[cfg(all(feature = "tokio", feature = "sequoia"))]
 use crate::dialect::Dialect;
 use crate::error::{Error, Usage};
 use crate::limits::Limits;
@@ -23,7 +23,7 @@ pub(crate) struct Service {
     pub(crate) log: PathBuf,
     pub(crate) surroundings: Surroundings,
     pub(crate) transport: Transport,
-    #[cfg(feature = "sequoia")]
+    #[cfg(all(feature = "tokio", feature = "sequoia"))]
     pub(crate) dialect: Dialect,
     pub(crate) limits: Limits,
     pub(crate) version: u32,
@@ -87,7 +87,7 @@ impl Service {
             surroundings: Surroundings::default(),
             context: Context::new("org.example.test").expect("a name").with_home(home),
             transport: Transport::default(),
-            #[cfg(feature = "sequoia")]
+            #[cfg(all(feature = "tokio", feature = "sequoia"))]
             dialect: Dialect::Native,
             limits: Limits::default(),
             version: 0,

@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 
-use crate::os::stream::Blocking;
-use crate::stream::Keeps;
+use crate::keeps::Keeps;
+use crate::os::blocking::Blocking;
 
 /// A connected socket of the standard library, made by [`Stream::into_std`](crate::Stream::into_std).
 ///

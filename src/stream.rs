@@ -1,6 +1,5 @@
 //! An authenticated stream of bytes over a socket or a port.
 
-mod blocking;
 pub(crate) mod socket;
 
 use std::any::Any;
@@ -12,9 +11,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub use self::blocking::BlockingStream;
 pub(crate) use self::socket::Socket;
-use crate::ephemeral::Ephemeral;
+use crate::blocking::BlockingStream;
+use crate::keeps::Keeps;
 use crate::std_socket::{StdSocket, StreamGuard};
 
 /// An authenticated stream between a client and its server.
@@ -58,17 +57,6 @@ use crate::std_socket::{StdSocket, StreamGuard};
 pub struct Stream {
     socket: Socket,
     keeps: Keeps,
-}
-
-/// The values that must live as long as a connection is used. On the server's side that is the count of the client; on
-/// the client's, the internal server and the ephemeral context.
-#[derive(Default)]
-pub(crate) struct Keeps {
-    /// Keeps the client counted. Its session has the other clone.
-    pub(crate) counted: Option<Arc<dyn Any + Send + Sync>>,
-    /// The lease of an internal server. Dropping it ends this use of the server.
-    pub(crate) lease: Option<Box<dyn Any + Send + Sync>>,
-    pub(crate) _context: Option<Arc<Ephemeral>>,
 }
 
 impl Stream {

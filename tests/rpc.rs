@@ -173,17 +173,20 @@ async fn a_message_without_end_ends_its_own_connection() {
 }
 
 #[test]
-fn a_blocking_connect_works_and_is_an_error_inside_a_runtime() {
+fn a_blocking_connect_reaches_a_server_of_this_process_in_any_thread() {
     let context = rendezvous_ipc::Context::ephemeral("org.example.counter").unwrap();
     let service = Descriptor::new(&context.with_policy(rendezvous_ipc::Policy::Internal), "counter").unwrap();
     let service = service.handler(async |_server| {
         Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(Rc::new(Cell::new(0)))) })
     });
-    let connection = service.connect_blocking().unwrap();
-    assert_eq!(connection.run(async |counter: counter::Client| increment(&counter).await).unwrap().unwrap(), 1);
+    let first = service.connect_blocking().unwrap();
+    assert_eq!(first.outcome().origin, Origin::StartedInternal);
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    let blocking = service.clone();
+    let second = runtime.block_on(async { tokio::task::spawn_blocking(move || blocking.connect_blocking()).await });
+    assert_eq!(second.unwrap().unwrap().outcome().origin, Origin::JoinedInternal);
     let _inside = runtime.enter();
-    assert!(matches!(service.connect_blocking(), Err(Error::Usage(_))));
+    assert_eq!(service.connect_blocking().unwrap().outcome().origin, Origin::JoinedInternal);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::admission::Admission;
 use super::handlers::Session;
 use super::net::dial::Tag;
-use super::net::socket::{Incoming, Listener};
+use super::net::listener::{Incoming, Listener};
 use super::os::listener::{ListenError, SocketFile};
 use super::os::{process, scope, stat};
 use super::random;

@@ -3,17 +3,13 @@
 use std::env;
 use std::io;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
-
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::effects::{self, Awaited, NoChild};
 use super::files::log;
 use super::os::line_buffer::LineBuffer;
-use super::os::process::{self, Orders, Replies};
+use super::os::process::{self, Orders};
 use super::random;
 use super::reaper::{Process, Reaper};
 use crate::context::Context;
@@ -21,23 +17,49 @@ use crate::error::{Error, StartFailure};
 use crate::proto::child::{Answer, End, NotStarted, Output, Why};
 use crate::proto::cookie::Cookie;
 use crate::proto::pipes::{Order, REGISTERED, Tag, Text, VARIABLE};
-use crate::proto::timing::{EXIT_GRACE, Pause};
+use crate::proto::timing::Pause;
 use crate::service::{Program, Service};
 use crate::stage::Stage;
 use crate::start;
 use crate::surroundings::Change;
 
+/// How a driver waits for a child. Its clock begins with the child's time.
+pub(super) trait Watch {
+    /// The spawner's end of the child's standard output.
+    type Replies;
+
+    /// Returns how much of the child's time is over.
+    fn elapsed(&self) -> Duration;
+
+    /// Waits for so long.
+    async fn pause(&self, pause: Duration);
+
+    /// Takes the spawner's end of the child's standard output.
+    fn replies(stdout: ChildStdout) -> io::Result<Self::Replies>;
+
+    /// Awaits a line of the child, its exit, and the end of its budget. Returns the exit, if it was seen.
+    ///
+    /// The end of the output and the exit race, and the exit says more, so each waits [`EXIT_GRACE`] for the other: a fork
+    /// of the child may keep the pipe open.
+    ///
+    /// [`EXIT_GRACE`]: crate::proto::timing::EXIT_GRACE
+    async fn end(
+        &mut self,
+        replies: &mut Self::Replies,
+        line: &mut LineBuffer,
+        budget: Duration,
+    ) -> (End, Option<ExitStatus>);
+}
+
 /// A child that is not registered. Dropping it kills the process, and a thread of its own reaps it.
-pub(super) struct Child {
+pub(super) struct Child<W: Watch> {
     process: Process,
     pid: u32,
-    /// When its time began.
-    began: Instant,
     registered: bool,
     orders: Option<Orders>,
     context: Context,
-    replies: Replies,
-    exit: oneshot::Receiver<Option<ExitStatus>>,
+    watch: W,
+    replies: W::Replies,
     log_begin: u64,
 }
 
@@ -68,40 +90,47 @@ pub(super) fn surround(command: &mut Command, service: &Service) {
 
 /// Starts a process. Retries while another process has the program open for writing, for as long as a start may take: an
 /// installer is about to close it.
-pub(super) async fn execute<T>(until: Instant, mut spawn: impl FnMut() -> Result<T, NoChild>) -> Result<T, NoChild> {
+pub(super) async fn execute<T>(
+    watch: &impl Watch,
+    budget: Duration,
+    mut spawn: impl FnMut() -> Result<T, NoChild>,
+) -> Result<T, NoChild> {
     let mut pause = Pause::default();
     loop {
         match spawn() {
             Err(NoChild::CannotExecute(error))
-                if error.kind() == io::ErrorKind::ExecutableFileBusy && Instant::now() < until =>
+                if error.kind() == io::ErrorKind::ExecutableFileBusy && watch.elapsed() < budget =>
             {
-                sleep(random::pause(&mut pause).map_err(NoChild::Local)?).await;
+                watch.pause(random::pause(&mut pause).map_err(NoChild::Local)?).await;
             }
             spawned => return spawned,
         }
     }
 }
 
-impl Child {
-    /// Starts a process with an order: its context, its cookie and what is left of the budget.
-    pub(super) async fn spawn(service: &Service, cookie: &Cookie, budget: Duration) -> Result<Self, NoChild> {
+impl<W: Watch> Child<W> {
+    /// Starts a process with an order: its context, its cookie and what is left of the budget. The reaper is there first:
+    /// once there is a child, nothing may keep it from being reaped.
+    pub(super) async fn spawn(
+        service: &Service,
+        cookie: &Cookie,
+        budget: Duration,
+        (watch, reaper): (W, Reaper),
+    ) -> Result<Self, NoChild> {
         let (program, context, log) = (service.program().map_err(NoChild::Local)?, &service.context, &service.log);
-        let began = Instant::now();
         let local = |error| NoChild::Local(Error::System { stage: Stage::Spawn, source: error });
         let (errors, log_begin) = log::open(log).map_err(NoChild::Local)?;
-        // The thread first: once there is a child, nothing may keep it from being reaped.
-        let (reaper, exit) = Reaper::start().map_err(local)?;
         let mut command = Command::new(&program.path);
         surround(&mut command, service);
         let tag = Tag::drawn(random::draw().map_err(NoChild::Local)?);
         command.args(&program.args).env(VARIABLE, tag.to_string());
         command.stdout(Stdio::piped()).stderr(errors);
         let depth = start::depth_below(&service.point).map_err(NoChild::Local)?;
-        let (mut process, orders) = execute(began + budget, || {
+        let (mut process, orders) = execute(&watch, budget, || {
             let order = Order {
                 tag,
                 depth,
-                budget: budget.saturating_sub(began.elapsed()),
+                budget: budget.saturating_sub(watch.elapsed()),
                 ephemeral: context.is_ephemeral(),
                 name: Text::of(service.point.file_name().unwrap_or_default().as_encoded_bytes()),
                 home: Text::of(context.home().as_os_str().as_encoded_bytes()),
@@ -119,7 +148,7 @@ impl Child {
         let pid = process.id();
         let stdout = process.stdout.take();
         let process = reaper.take(process);
-        let replies = stdout.ok_or_else(|| io::ErrorKind::BrokenPipe.into()).and_then(process::replies);
+        let replies = stdout.ok_or_else(|| io::ErrorKind::BrokenPipe.into()).and_then(W::replies);
         let replies = match replies {
             Ok(replies) => replies,
             Err(error) => {
@@ -128,11 +157,11 @@ impl Child {
             }
         };
         let (orders, context) = (Some(orders), context.clone());
-        Ok(Child { process, pid, began, registered: false, orders, context, replies, exit, log_begin })
+        Ok(Child { process, pid, registered: false, orders, context, watch, replies, log_begin })
     }
 }
 
-impl effects::Child for Child {
+impl<W: Watch> effects::Child for Child<W> {
     fn pid(&self) -> u32 {
         self.pid
     }
@@ -142,28 +171,8 @@ impl effects::Child for Child {
     }
 
     async fn reply(&mut self, budget: Duration) -> Awaited {
-        let until = self.began + budget;
-        let (mut reply, mut exited) = (LineBuffer::new(), None);
-        let end = tokio::select! {
-            biased;
-            end = listen(&mut reply, &mut self.replies) => match end {
-                End::Closed => match timeout(EXIT_GRACE, &mut self.exit).await {
-                    Ok(status) => {
-                        exited = status.ok().flatten();
-                        End::Exited
-                    }
-                    Err(_) => End::Closed,
-                },
-                end => end,
-            },
-            status = &mut self.exit => {
-                // Bytes that it sent before its end are in the pipe, which a fork of it may keep open.
-                let _ = timeout(EXIT_GRACE, listen(&mut reply, &mut self.replies)).await;
-                exited = status.ok().flatten();
-                End::Exited
-            }
-            () = sleep_until(until) => End::Overdue,
-        };
+        let mut reply = LineBuffer::new();
+        let (end, exited) = self.watch.end(&mut self.replies, &mut reply, budget).await;
         match Output::read(reply.line().unwrap_or(reply.bytes())).judge(end) {
             Answer::Ready(record) => Awaited::Ready(record),
             Answer::Busy => Awaited::Busy,
@@ -184,23 +193,10 @@ impl effects::Child for Child {
     }
 }
 
-impl Drop for Child {
+impl<W: Watch> Drop for Child<W> {
     fn drop(&mut self) {
         if !self.registered {
             self.process.kill();
-        }
-    }
-}
-
-/// Reads until a line is complete or the pipe is at its end. The future can be dropped and the function called again.
-async fn listen(reply: &mut LineBuffer, replies: &mut (impl AsyncRead + Unpin)) -> End {
-    loop {
-        if reply.line().is_some() || reply.room().is_empty() {
-            return End::Line;
-        }
-        match replies.read(reply.room()).await {
-            Ok(0) | Err(_) => return End::Closed,
-            Ok(more) => reply.filled(more),
         }
     }
 }
@@ -220,15 +216,6 @@ pub(super) fn failure(why: Why<'_>, exited: Option<ExitStatus>, budget: Duration
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::pipes::LINE_MAX;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_line_is_read_up_to_its_length_limit() {
-        let mut reply = LineBuffer::new();
-        let endless = &mut tokio::io::repeat(b'.');
-        let end = timeout(Duration::from_secs(1), listen(&mut reply, endless)).await.expect("it has an end");
-        assert_eq!((end, reply.bytes().len()), (End::Line, LINE_MAX));
-    }
 
     #[test]
     fn a_home_that_is_missing_is_not_a_program_that_cannot_be_executed() {

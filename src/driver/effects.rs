@@ -10,6 +10,7 @@
 //!   a [`Point`] then releases what it holds: the child is killed first, the lock is released last.
 //! - **An error is local** and ends the connect. A fact about a server, a lock or a program is an answer.
 
+use std::future::Future;
 use std::io;
 use std::time::Duration;
 
@@ -40,6 +41,9 @@ pub(super) trait Effects {
     /// Draws the random byte of a pause.
     fn jitter(&mut self) -> Result<u8, Error>;
 
+    /// Runs `work`, which performs effects. `None`: the limit is reached first.
+    async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T>;
+
     /// Waits for so long.
     async fn pause(&mut self, pause: Duration);
 
@@ -68,6 +72,9 @@ pub(super) trait Effects {
         stream: &mut Self::Stream,
         until: Duration,
     ) -> Result<[u8; N], DialError>;
+
+    /// Waits until the other side has ended the connection, for so long at most. Returns whether it has.
+    async fn ended(&mut self, stream: &mut Self::Stream, longest: Duration) -> bool;
 }
 
 /// The point, under its lock. Dropping it releases the lock.

@@ -5,18 +5,15 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-
-use super::files::life;
-use super::files::point::Guard;
+use super::effects::Effects;
 use super::inspect::{Examined, examine};
 use super::net::socket::BACKLOG;
 use super::net::stream;
 use super::os::locks;
 use super::os::pidfd::{Identity, identify, unidentified};
 use super::os::progress::Look;
+use super::report;
 use super::waiting::Teller;
-use super::{random, report};
 use crate::error::{Error, NotHung, Unidentified};
 use crate::limits::Limits;
 use crate::pid::Pid;
@@ -29,16 +26,14 @@ use crate::status::{Sign, Termination};
 use crate::suspicion::Suspicion;
 
 /// Kills the server of the record, if it holds its lifetime lock, does not answer, and makes no progress.
-pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, Error> {
-    let teller = Teller::new(service, service.limits.connect, service.limits.lock);
-    teller.during(drive(service, &teller)).await
-}
-
-async fn drive(service: &Service, teller: &Teller<'_>) -> Result<Termination, Error> {
+pub(super) async fn end_unresponsive<E: Effects>(
+    effects: &mut E,
+    service: &Service,
+    teller: &Teller<'_>,
+) -> Result<Termination, Error> {
     let Limits { connect, patience, lock, .. } = service.limits;
-    let began = Instant::now();
     let mut pause = Pause::default();
-    let mut seen = Seen::default();
+    let mut seen = Seen::<E::Point>::default();
     let mut step = Step::new(Times { connect, patience, lock });
     loop {
         teller.saw(step.seen(), teller.now());
@@ -47,9 +42,9 @@ async fn drive(service: &Service, teller: &Teller<'_>) -> Result<Termination, Er
         }
         step = match step {
             Step::Look(s) => {
-                let mut look = examine(service, began, teller).await?;
+                let mut look = examine(effects, service, teller).await?;
                 seen.point = look.point.take();
-                s.saw(&seen.look.insert(look).done, began.elapsed())
+                s.saw(&seen.look.insert(look).done, effects.now())
             }
             Step::Identify(s) => match identify_server(service, s.record()) {
                 Ok(process) => {
@@ -66,11 +61,11 @@ async fn drive(service: &Service, teller: &Teller<'_>) -> Result<Termination, Er
                 if s.is_first() {
                     seen.first = None;
                 }
-                s.saw(seen.glance(now), began.elapsed())
+                s.saw(seen.glance(now), effects.now())
             }
             Step::Rest(s) => {
-                sleep(s.until().saturating_sub(began.elapsed())).await;
-                s.over(began.elapsed())
+                effects.pause(s.until().saturating_sub(effects.now())).await;
+                s.over(effects.now())
             }
             Step::Owner(s) => match locks::is_anothers(&service.life, &service.point, seen.process()?.number) {
                 true => {
@@ -84,16 +79,17 @@ async fn drive(service: &Service, teller: &Teller<'_>) -> Result<Termination, Er
                 let (pid, sign) = (s.pid(), s.sign());
                 tracing::warn!(target: "rendezvous_ipc::end", pid, %sign, "a server that does not answer was killed");
                 pause = Pause::default();
-                s.killed(began.elapsed())
+                s.killed(effects.now())
             }
             Step::Probe(s) => {
-                let (lifetime, why) = life::probe(seen.point()?, &service.life);
+                let (lifetime, why) = effects.probe(seen.point()?);
                 seen.error = why;
-                s.answered(lifetime, began.elapsed())
+                s.answered(lifetime, effects.now())
             }
             Step::Backoff(s) => {
-                sleep(random::pause(&mut pause)?).await;
-                s.over(began.elapsed())
+                let pause = pause.next(effects.jitter()?);
+                effects.pause(pause).await;
+                s.over(effects.now())
             }
             Step::Done(Done::Ended { pid, sign }) => {
                 let pid = Pid::new(pid).ok_or_else(|| Error::missing("the number of the process that was killed"))?;
@@ -101,10 +97,10 @@ async fn drive(service: &Service, teller: &Teller<'_>) -> Result<Termination, Er
             }
             Step::Done(Done::LeftAlone) => return Ok(Termination::LeftAlone(seen.look()?.status()?)),
             Step::Done(Done::Spared(spared)) => {
-                return Err(spare(spared, seen.look()?.suspicion()?, began.elapsed()));
+                return Err(spare(spared, seen.look()?.suspicion()?, effects.now()));
             }
             Step::Done(Done::LockedOut) => {
-                return Err(report::locked_out(service, began.elapsed(), seen.look()?.suspicion()?));
+                return Err(report::locked_out(service, effects.now(), seen.look()?.suspicion()?));
             }
             Step::Done(Done::StillHeld(waited)) => return Err(report::still_held(waited)),
             Step::Done(Done::Unidentified | Done::Trouble) => {
@@ -115,24 +111,29 @@ async fn drive(service: &Service, teller: &Teller<'_>) -> Result<Termination, Er
 }
 
 /// The observations so far, and what is held.
-#[derive(Default)]
-struct Seen {
+struct Seen<P> {
     /// The last look at the point.
-    look: Option<Examined>,
+    look: Option<Examined<P>>,
     /// The point lock of that look.
-    point: Option<Guard>,
+    point: Option<P>,
     process: Option<Identity>,
     /// The first glance at the process.
     first: Option<Look>,
     error: Option<Error>,
 }
 
-impl Seen {
-    fn look(&mut self) -> Result<Examined, Error> {
+impl<P> Default for Seen<P> {
+    fn default() -> Self {
+        Seen { look: None, point: None, process: None, first: None, error: None }
+    }
+}
+
+impl<P> Seen<P> {
+    fn look(&mut self) -> Result<Examined<P>, Error> {
         self.look.take().ok_or_else(|| Error::missing("a look"))
     }
 
-    fn point(&self) -> Result<&Guard, Error> {
+    fn point(&self) -> Result<&P, Error> {
         self.point.as_ref().ok_or_else(|| Error::missing("the point lock"))
     }
 

@@ -17,11 +17,12 @@ use super::shutdown::Shutdown;
 use crate::context::Context;
 use crate::error::{Error, NotBuilt};
 use crate::handler::{Control, Factory, KeepAlive, ServerHandle, Sessions};
+use crate::keeps::Keeps;
 use crate::peer::Peer;
 use crate::retiring::Retiring;
 use crate::stage::Stage;
+use crate::stream::Stream;
 use crate::stream::socket::Handover;
-use crate::stream::{Keeps, Stream};
 
 /// How many welcomed clients may wait for the handlers' thread. If a handler blocks it, further clients wait for their
 /// welcome instead.

@@ -5,28 +5,31 @@ use tokio::time::sleep;
 use super::internal;
 use super::net::dial;
 use super::net::socket;
+use super::registry::Lease;
 use super::report::Report;
-use super::welcomed::Welcomed;
+use super::system::System;
 use crate::error::Error;
 use crate::handler::Factory;
 use crate::pid::Pid;
-use crate::proto::handshake::Intent;
+use crate::proto::handshake::{Intent, Welcome};
 use crate::proto::timing;
 use crate::service::Service;
+use crate::stream::Socket;
 
 /// Serves in this process: joins its internal server, or starts it. The connect's deadline bounds it.
 pub(super) async fn serve_here(
     service: &Service,
     factory: &Factory,
     report: &mut Report<'_>,
-) -> Result<Welcomed, Error> {
+) -> Result<(Welcome, Socket, Lease), Error> {
     report.here();
+    let mut system = System::new(service);
     loop {
         let (lease, joined, record) = internal::join(service, factory).await?;
         report.internal(joined);
         // It is this process's own server, so the client waits for its turn without a shorter limit.
-        match dial::whole(&service.point, &record, Intent::Connect, service.limits.connect).await {
-            Ok((stream, welcome)) => return Ok(Welcomed { welcome, stream, lease: Some(lease) }),
+        match dial::whole(&mut system, &record, Intent::Connect, service.limits.connect).await {
+            Ok((stream, welcome)) => return Ok((welcome, stream, lease)),
             Err((stage, error)) => {
                 let address = socket::endpoint(&service.point, record.address);
                 report.suspect(error.suspicion(Pid::new(record.pid), address, stage)?);

@@ -3,25 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio::time::{Instant, timeout};
-
-use super::connect;
-use super::files::life;
-use super::files::point::{self, Guard};
+use super::effects::{Effects, Point as _};
+use super::ending::{self, Ended};
 use super::net::dial;
 use super::net::socket;
 use super::os::scope;
-use super::report::still_there;
+use super::report::{Report, still_there};
 use super::waiting::Teller;
-use super::welcomed::Welcomed;
 use crate::error::Error;
 use crate::found::{Incompatibility, Malformed, ScopeDifference};
 use crate::pid::Pid;
-use crate::proto::connect::DialFailure;
+use crate::proto::connect::{DialFailure, Goal};
 use crate::proto::handshake::{Intent, Welcome};
 use crate::proto::inspect::{Done, Step, Verdict};
-use crate::proto::record::Record;
+use crate::proto::record::{Found, Record};
 use crate::proto::retire::{self, Presence};
 use crate::proto::waiting::{Kind, Seen};
 use crate::service::Service;
@@ -29,15 +24,18 @@ use crate::status::{Retirement, Status};
 use crate::suspicion::Suspicion;
 
 /// Inspects a point. Takes no lock, unless a dial failed or there is nothing to dial.
-pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
-    let teller = Teller::new(service, service.limits.patience, Duration::ZERO);
-    teller.during(examine(service, Instant::now(), &teller)).await?.status()
+pub(super) async fn inspect<E: Effects>(
+    effects: &mut E,
+    service: &Service,
+    teller: &Teller<'_>,
+) -> Result<Status, Error> {
+    examine(effects, service, teller).await?.status()
 }
 
 /// The result of an inspection, with the point lock if it is still held: then the result is still true.
-pub(super) struct Examined {
+pub(super) struct Examined<P> {
     pub(super) done: Done,
-    pub(super) point: Option<Guard>,
+    pub(super) point: Option<P>,
     /// The dial that failed, if one did.
     suspicion: Option<Suspicion>,
     /// Why the lifetime lock could not be asked, if it could not.
@@ -45,7 +43,11 @@ pub(super) struct Examined {
 }
 
 /// Looks at a point, again where it changes meanwhile.
-pub(super) async fn examine(service: &Service, began: Instant, teller: &Teller<'_>) -> Result<Examined, Error> {
+pub(super) async fn examine<E: Effects>(
+    effects: &mut E,
+    service: &Service,
+    teller: &Teller<'_>,
+) -> Result<Examined<E::Point>, Error> {
     let mut point = None;
     let (mut suspicion, mut error) = (None, None);
     let mut step = Step::new(scope::place(service.context.home())?, service.limits.connect);
@@ -56,11 +58,11 @@ pub(super) async fn examine(service: &Service, began: Instant, teller: &Teller<'
         step = match step {
             Step::Read(s) => {
                 suspicion = None;
-                s.found(point::read(&service.point)?)
+                s.found(effects.read(Found::read)?.unwrap_or(Found::Absent))
             }
             Step::Dial(s) => {
                 teller.saw(Seen::waits(Kind::Answer, Some(s.record().pid)), teller.now());
-                match dial(service, s.record()).await? {
+                match dial(effects, service, s.record()).await? {
                     Ok(welcome) => s.welcomed(welcome),
                     Err((failure, failed)) => {
                         suspicion = Some(failed);
@@ -69,12 +71,12 @@ pub(super) async fn examine(service: &Service, began: Instant, teller: &Teller<'
                 }
             }
             Step::Lock(s) => {
-                point = point::try_lock_to_look(&service.point)?.locked();
+                point = effects.try_lock(false)?.locked();
                 if point.is_some() { s.got() } else { s.not_got() }
             }
-            Step::Reread(s) => s.found(held(&mut point)?.found()?, began.elapsed()),
+            Step::Reread(s) => s.found(held(&mut point)?.read(Found::read)?, effects.now()),
             Step::Probe(s) => {
-                let (lifetime, why) = life::probe(held(&mut point)?, &service.life);
+                let (lifetime, why) = effects.probe(held(&mut point)?);
                 error = why;
                 s.answered(lifetime)
             }
@@ -83,13 +85,17 @@ pub(super) async fn examine(service: &Service, began: Instant, teller: &Teller<'
     }
 }
 
-fn held(point: &mut Option<Guard>) -> Result<&mut Guard, Error> {
+fn held<P>(point: &mut Option<P>) -> Result<&mut P, Error> {
     point.as_mut().ok_or_else(|| Error::missing("the point lock"))
 }
 
 /// Dials a server and requests its status. A local error is an error.
-async fn dial(service: &Service, record: &Record) -> Result<Result<Welcome, (DialFailure, Suspicion)>, Error> {
-    match dial::whole(&service.point, record, Intent::Status, service.limits.patience).await {
+async fn dial<E: Effects>(
+    effects: &mut E,
+    service: &Service,
+    record: &Record,
+) -> Result<Result<Welcome, (DialFailure, Suspicion)>, Error> {
+    match dial::whole(effects, record, Intent::Status, service.limits.patience).await {
         Ok((_, welcome)) => Ok(Ok(welcome)),
         Err((stage, error)) => {
             let (failure, address) = (error.failure(), socket::endpoint(&service.point, record.address));
@@ -98,7 +104,7 @@ async fn dial(service: &Service, record: &Record) -> Result<Result<Welcome, (Dia
     }
 }
 
-impl Examined {
+impl<P> Examined<P> {
     /// Returns the dial that failed, of a server that did not answer.
     pub(super) fn suspicion(self) -> Result<Suspicion, Error> {
         self.suspicion.ok_or_else(|| Error::missing("a suspicion"))
@@ -125,23 +131,40 @@ impl Examined {
     }
 }
 
-/// Asks the server to retire, and waits until it is about to exit.
-pub(crate) async fn retire(service: &Service) -> Result<Retirement, Error> {
+/// Asks the server to retire. `None`: there is no server.
+pub(super) async fn ask_to_retire<E: Effects>(
+    effects: &mut E,
+    service: &Service,
+    teller: &Teller<'_>,
+) -> Result<Option<(Welcome, E::Stream)>, Error> {
     if retire::is_no_server(presence(&service.point), presence(&service.life)) {
-        return Ok(Retirement::NoServer);
+        return Ok(None);
     }
-    match connect::ask_to_retire(service).await? {
-        Some(Welcomed { welcome, mut stream, .. }) => {
-            let limits = &service.limits;
-            let longest = retire::longest_wait(limits.lock, limits.drain, limits.patience);
-            let teller = Teller::new(service, longest, longest);
-            teller.saw(Seen::waits(Kind::Drain, Some(welcome.pid)), teller.now());
-            match teller.during(timeout(longest, stream.read(&mut [0]))).await {
-                Ok(_) => Ok(Retirement::Exited { pid: Pid::new(welcome.pid) }),
-                Err(_) => Err(still_there(longest)),
-            }
-        }
-        None => Ok(Retirement::NoServer),
+    match ending::run(effects, service, Goal::Retire, &mut Report::new(teller)).await? {
+        Ended::Welcomed(welcome, stream) => Ok(Some((welcome, stream))),
+        Ended::Absent => Ok(None),
+        Ended::Start(_) | Ended::Internal(_) => Err(Error::missing("the server that was to retire")),
+    }
+}
+
+/// Returns how long a server may take to exit that was asked to retire.
+pub(super) fn longest_exit(service: &Service) -> Duration {
+    let limits = &service.limits;
+    retire::longest_wait(limits.lock, limits.drain, limits.patience)
+}
+
+/// Waits until the server that this client has asked to retire is about to exit.
+pub(super) async fn exit<E: Effects>(
+    effects: &mut E,
+    service: &Service,
+    teller: &Teller<'_>,
+    (welcome, mut stream): (Welcome, E::Stream),
+) -> Result<Retirement, Error> {
+    let longest = longest_exit(service);
+    teller.saw(Seen::waits(Kind::Drain, Some(welcome.pid)), teller.now());
+    match effects.ended(&mut stream, longest).await {
+        true => Ok(Retirement::Exited { pid: Pid::new(welcome.pid) }),
+        false => Err(still_there(longest)),
     }
 }
 

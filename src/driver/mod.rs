@@ -3,132 +3,75 @@
 //! The driver decides nothing. Each file performs the effects of one kind. The two loops, `connect` and `serve`,
 //! perform the effect that a step asks for and give its result back to the machine.
 
+#[cfg(feature = "tokio")]
 mod acceptor;
+#[cfg(feature = "tokio")]
 mod admission;
+pub(crate) mod blocking;
+#[cfg(feature = "tokio")]
+mod calls;
 mod child;
+#[cfg(feature = "tokio")]
 mod clock;
+#[cfg(feature = "tokio")]
 mod connect;
 mod connecting;
 mod effects;
 mod end;
+mod ending;
 mod files;
+#[cfg(feature = "tokio")]
 mod handlers;
+#[cfg(feature = "tokio")]
 mod here;
 mod inspect;
+#[cfg(feature = "tokio")]
 mod internal;
+#[cfg(feature = "tokio")]
 mod launch;
+#[cfg(feature = "tokio")]
 mod listener;
 mod net;
 mod random;
 mod reaper;
+#[cfg(feature = "tokio")]
 mod registry;
 mod report;
+#[cfg(feature = "tokio")]
 mod reserve;
+#[cfg(feature = "tokio")]
 mod runtime;
-#[cfg(feature = "sequoia")]
+#[cfg(all(feature = "tokio", feature = "sequoia"))]
 mod sequoia;
+#[cfg(feature = "tokio")]
 mod serve;
+#[cfg(feature = "tokio")]
 mod serving;
+#[cfg(feature = "tokio")]
 mod shutdown;
 #[cfg(feature = "log")]
 mod subscriber;
+#[cfg(feature = "tokio")]
 mod supervise;
 mod sync;
+#[cfg(feature = "tokio")]
 mod system;
 mod waiting;
+#[cfg(feature = "tokio")]
 mod watchdog;
+#[cfg(feature = "tokio")]
+mod watching;
+#[cfg(feature = "tokio")]
 mod welcomed;
 
-pub(crate) use self::handlers::local_runtime;
-use self::handlers::{Handler, Handlers};
-use self::launch::Launched;
-pub(crate) use self::listener::{Ending, Incoming};
 #[cfg(feature = "log")]
 pub use self::subscriber::log_to_stderr;
+#[cfg(feature = "tokio")]
+pub(crate) use self::{
+    calls::{bind, connect, end_unresponsive, inspect, join, retire, serve},
+    handlers::local_runtime,
+    listener::{Ending, Incoming},
+};
 #[cfg(feature = "test-util")]
 pub(crate) use self::{files::point::leave_record, random::draw};
-use crate::connection::Connection;
-#[cfg(feature = "sequoia")]
-use crate::dialect::Dialect;
-use crate::error::Error;
-use crate::handler::Factory;
-use crate::join::Join;
 use crate::os;
-use crate::proto::connect::Policy;
-use crate::service::Service;
-use crate::start::Started;
-use crate::status::{Retirement, Status, Termination};
-
-/// Connects to the server of a service, starting one where there is none.
-pub(crate) async fn connect(service: &Service, policy: Policy, factory: Option<&Factory>) -> Result<Connection, Error> {
-    runtime::check()?;
-    connect::may_connect(service)?;
-    let policy = connect::policy(policy, factory)?;
-    #[cfg(feature = "sequoia")]
-    if service.dialect == Dialect::Sequoia {
-        return sequoia::connect(service, policy, factory).await;
-    }
-    connect::connect(service, policy, factory).await
-}
-
-/// Joins the server of a service, if there is one.
-pub(crate) async fn join(service: &Service) -> Result<Join, Error> {
-    runtime::check()?;
-    connect::may_connect(service)?;
-    #[cfg(feature = "sequoia")]
-    if service.dialect == Dialect::Sequoia {
-        return sequoia::join(service).await;
-    }
-    connect::join(service).await
-}
-
-/// Serves until the server has retired.
-pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Error> {
-    let service = Service { limits: factory.limits(service.limits), ..service };
-    launch(service, Handler::Factory(factory))?.ended().await
-}
-
-/// Serves, until the listener is dropped, the clients that it accepts.
-pub(crate) async fn bind(service: Service) -> Result<(Incoming, Ending), Error> {
-    runtime::check()?;
-    let (handlers, clients) = Handlers::of_listener();
-    Incoming::begun(launch(service, Handler::Listener(Some(handlers)))?, clients).await
-}
-
-fn launch(service: Service, handler: Handler) -> Result<Launched, Error> {
-    #[cfg(feature = "sequoia")]
-    if service.dialect == Dialect::Sequoia {
-        return launch::launch(service, handler, Started::Socket, sequoia::serve);
-    }
-    launch::launch(service, handler, Started::Spawned, serve::run)
-}
-
-/// Inspects a point. Takes no lock, unless a dial failed or there is nothing to dial.
-pub(crate) async fn inspect(service: &Service) -> Result<Status, Error> {
-    runtime::check()?;
-    #[cfg(feature = "sequoia")]
-    if service.dialect == Dialect::Sequoia {
-        return sequoia::inspect(service).await;
-    }
-    inspect::inspect(service).await
-}
-
-/// Asks the server to retire, and waits until it is about to exit.
-pub(crate) async fn retire(service: &Service) -> Result<Retirement, Error> {
-    runtime::check()?;
-    #[cfg(feature = "sequoia")]
-    if service.dialect == Dialect::Sequoia {
-        return Err(sequoia::no_retirement());
-    }
-    inspect::retire(service).await
-}
-
-/// Kills the server of the record, if it holds its lifetime lock, does not answer, and makes no progress.
-pub(crate) async fn end_unresponsive(service: &Service) -> Result<Termination, Error> {
-    runtime::check()?;
-    #[cfg(feature = "sequoia")]
-    if service.dialect == Dialect::Sequoia {
-        return Err(sequoia::no_retirement());
-    }
-    end::end_unresponsive(service).await
-}

@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, PoisonError};
 
 use super::os::process::{self, Child};
-use super::sync::{Mutex, MutexGuard, mpsc, oneshot, thread};
+use super::sync::{Mutex, MutexGuard, mpsc, thread};
 
 /// A process that may be killed until the reaper saw its end: its number may be another's from then on, even
 /// unreaped by us, where the host ignores the signal of a child's end.
@@ -34,19 +34,18 @@ impl Process {
 pub(super) struct Reaper(mpsc::Sender<Process>);
 
 impl Reaper {
-    /// Starts the thread, before there is a child. The returned channel reports how the child ends.
-    pub(super) fn start() -> io::Result<(Self, oneshot::Receiver<Option<ExitStatus>>)> {
+    /// Starts the thread, before there is a child. It reports how the child ends, if the system says so.
+    pub(super) fn start(report: impl FnOnce(Option<ExitStatus>) + Send + 'static) -> io::Result<Self> {
         let (give, take) = mpsc::channel::<Process>();
-        let (sender, exit) = oneshot::channel();
         thread::Builder::new().name("rendezvous-reaper".into()).stack_size(128 * 1024).spawn(move || {
             let Ok(process) = take.recv() else { return };
             let id = process.state().child.id();
             process::wait_for_end(id);
             let mut state = process.state();
             state.ended = true;
-            let _ = sender.send(state.child.wait().ok());
+            report(state.child.wait().ok());
         })?;
-        Ok((Reaper(give), exit))
+        Ok(Reaper(give))
     }
 
     pub(super) fn take(self, child: Child) -> Process {

@@ -5,11 +5,10 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::Instant;
-
 use super::files::{life, log};
 use super::net::dial::{DialError, Tag};
 use super::os::locks;
+use super::sync::Instant;
 use super::waiting::Teller;
 use crate::error::{Error, HandlerToo, Holder, StartError, StartFailure};
 use crate::found::{Malformed, ScopeDifference};

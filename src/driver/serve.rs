@@ -12,10 +12,11 @@ use tracing::Instrument;
 use super::acceptor::{Acceptor, ServerState};
 use super::connect::{self, Turn};
 use super::files::life::Life;
-use super::files::log::Log;
+use super::files::own_log::Log;
 use super::files::point::{self, Guard};
 use super::handlers::Handler;
-use super::net::socket::{self, Listener};
+use super::net::listener::{self, Listener};
+use super::net::socket;
 use super::os::file::FileId;
 use super::os::signals::Signals;
 use super::os::{cleaner, process, stdio};
@@ -207,7 +208,7 @@ impl Server<'_, Native> {
     }
 
     fn listen(&mut self) -> Result<(), Error> {
-        socket::sweep(
+        listener::sweep(
             self.effects.life.as_ref().ok_or_else(|| Error::missing("the lifetime lock"))?,
             &self.service.point,
         );

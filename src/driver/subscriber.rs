@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::files::log;
+use super::files::own_log;
 
 /// The environment variable that says which events are logged.
 const FILTER: &str = "RUST_LOG";
@@ -79,7 +79,7 @@ struct Line;
 
 impl io::Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        log::print(line);
+        own_log::print(line);
         Ok(line.len())
     }
 

@@ -1,23 +1,27 @@
 //! The effects of a client over tokio and this system.
 
+use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::child::Child;
-use super::effects::{self, Effects, NoChild};
+use super::effects::{Effects, NoChild};
 use super::files::life;
 use super::files::point::{self, Guard};
-use super::net::dial::{self, DialError};
+use super::net::dial::DialError;
+use super::net::timed;
 use super::random;
+use super::watching::Watching;
 use crate::error::Error;
 use crate::os::lock::TryLock;
 use crate::proto::address::Address;
 use crate::proto::connect::Lifetime;
 use crate::proto::cookie::Cookie;
 use crate::proto::random::Random;
-use crate::proto::record::Line;
 use crate::service::Service;
+use crate::stage::Stage;
 use crate::stream::Socket;
 
 /// The files, processes and sockets of a service.
@@ -35,7 +39,7 @@ impl<'a> System<'a> {
 
 impl Effects for System<'_> {
     type Point = Guard;
-    type Child = Child;
+    type Child = Child<Watching>;
     type Stream = Socket;
 
     fn now(&self) -> Duration {
@@ -50,6 +54,10 @@ impl Effects for System<'_> {
         random::bytes().map(|[byte]| byte)
     }
 
+    async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        timeout(limit, work).await.ok()
+    }
+
     async fn pause(&mut self, pause: Duration) {
         sleep(pause).await;
     }
@@ -59,47 +67,31 @@ impl Effects for System<'_> {
     }
 
     fn try_lock(&mut self, creates: bool) -> Result<TryLock<Guard>, Error> {
-        match creates {
-            true => point::try_lock_at_home(&self.service.point, self.service.context.home()),
-            false => point::try_lock_to_look(&self.service.point),
-        }
+        point::try_lock_for(&self.service.point, self.service.context.home(), creates)
     }
 
     fn probe(&mut self, point: &Guard) -> (Lifetime, Option<Error>) {
         life::probe(point, &self.service.life)
     }
 
-    async fn spawn(&mut self, cookie: &Cookie, budget: Duration) -> Result<Child, NoChild> {
-        Child::spawn(self.service, cookie, budget).await
+    async fn spawn(&mut self, cookie: &Cookie, budget: Duration) -> Result<Child<Watching>, NoChild> {
+        let watched =
+            Watching::start().map_err(|error| NoChild::Local(Error::System { stage: Stage::Spawn, source: error }))?;
+        Child::spawn(self.service, cookie, budget, watched).await
     }
 
     async fn connect(&mut self, address: Address, until: Duration) -> Result<Socket, DialError> {
-        dial::connect(&self.service.point, address, self.began + until).await
+        timed::connect(&self.service.point, address, self.began + until).await
     }
 
     async fn send(&mut self, stream: &mut Socket, message: &[u8], until: Duration) -> Result<(), DialError> {
-        dial::send(stream, message, self.began + until).await
+        timed::send(stream, message, self.began + until).await
     }
 
     async fn receive<const N: usize>(&mut self, stream: &mut Socket, until: Duration) -> Result<[u8; N], DialError> {
-        dial::receive(stream, self.began + until).await
+        timed::receive(stream, self.began + until).await
     }
-}
-
-impl effects::Point for Guard {
-    fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<F, Error> {
-        self.found_as(read)
-    }
-
-    fn is_current(&self) -> Result<bool, Error> {
-        Guard::is_current(self)
-    }
-
-    fn clear(&mut self) -> Result<(), Error> {
-        Guard::clear(self)
-    }
-
-    fn write(&mut self, line: &Line) -> Result<(), Error> {
-        self.write_line(line)
+    async fn ended(&mut self, stream: &mut Socket, longest: Duration) -> bool {
+        timeout(longest, stream.read(&mut [0])).await.is_ok()
     }
 }

@@ -5,15 +5,17 @@
 //! [`Teller::tell`] at the time that [`Teller::due`] has. Over tokio that is done in one place for all effects,
 //! [`Teller::during`]. A driver whose effects block the thread does it where they block.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, SystemTime};
-
-use tokio::time::{Instant, sleep_until};
+#[cfg(feature = "tokio")]
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+};
 
 use super::os::locks;
+use super::sync::Instant;
 use crate::error;
 use crate::pid::Pid;
 use crate::proto::timing;
@@ -41,6 +43,16 @@ impl<'a> Teller<'a> {
     /// Begins a connect.
     pub(super) fn of_connect(service: &'a Service) -> Self {
         Teller::new(service, service.limits.connect, service.limits.patience)
+    }
+
+    /// Begins an inspection.
+    pub(super) fn of_inspect(service: &'a Service) -> Self {
+        Teller::new(service, service.limits.patience, Duration::ZERO)
+    }
+
+    /// Begins the end of a server that does not answer.
+    pub(super) fn of_end(service: &'a Service) -> Self {
+        Teller::new(service, service.limits.connect, service.limits.lock)
     }
 
     /// Returns the time since the call began.
@@ -72,12 +84,13 @@ impl<'a> Teller<'a> {
     }
 
     /// Does this work of the call, and tells meanwhile what it waits for.
+    #[cfg(feature = "tokio")]
     pub(super) async fn during<F: Future>(&self, work: F) -> F::Output {
         if self.service.on_wait.is_none() {
             return work.await;
         }
         let mut work = pin!(work);
-        let mut timer = pin!(sleep_until(self.began));
+        let mut timer = pin!(tokio::time::sleep_until(self.began));
         poll_fn(|task| {
             if let Poll::Ready(output) = work.as_mut().poll(task) {
                 return Poll::Ready(output);

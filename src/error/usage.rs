@@ -33,8 +33,6 @@ pub enum Usage {
     UnknownProgram,
     /// `newest` is below `version`.
     NewestBelowVersion,
-    /// A blocking call was made within a runtime.
-    WithinRuntime,
     /// A call was made outside of a tokio runtime.
     NoRuntime,
     /// The runtime has no time. The crate needs it for its limits.
@@ -122,9 +120,6 @@ impl fmt::Display for Usage {
                  its whole path by `program`"
             }
             Usage::NewestBelowVersion => "a client understands its own version at least: `newest` is below `version`",
-            Usage::WithinRuntime => {
-                "within a runtime `connect().await`, or a thread of `std::thread`, instead of `connect_blocking()`"
-            }
             Usage::NoRuntime => {
                 "there is no tokio runtime here: call it within one, or use `connect_blocking()` without one"
             }

@@ -9,7 +9,8 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use super::{BoxError, Peer, SessionResult, Sessions};
-use crate::stream::{BlockingStream, Stream};
+use crate::blocking::BlockingStream;
+use crate::stream::Stream;
 
 /// Returns sessions that start a thread for each client. One for which the system has no thread fails, which ends its
 /// connection.
@@ -64,7 +65,8 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::stream::{Keeps, Socket};
+    use crate::keeps::Keeps;
+    use crate::stream::Socket;
 
     /// A part of the handler. Its drop reports whether the client is counted.
     struct Data(Weak<dyn Any + Send + Sync>, mpsc::Sender<bool>);

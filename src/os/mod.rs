@@ -4,10 +4,14 @@ pub(crate) mod line_buffer;
 pub(crate) mod lock;
 #[cfg(unix)]
 mod unix;
+#[cfg(all(unix, feature = "tokio"))]
+pub(crate) use self::unix::procfs::stat;
 #[cfg(unix)]
-pub(crate) use self::unix::procfs::{locks, progress, stat};
+pub(crate) use self::unix::procfs::{locks, progress};
 #[cfg(unix)]
-pub(crate) use self::unix::{cleaner, file, listener, pidfd, process, reexec, scope, signals, stdio, stream};
+pub(crate) use self::unix::{blocking, cleaner, file, pidfd, process, scope, socket, stdio};
+#[cfg(all(unix, feature = "tokio"))]
+pub(crate) use self::unix::{listener, reexec, signals, stream};
 
 #[cfg(not(unix))]
 compile_error!("rendezvous-ipc's driver runs on Unix so far; `proto` alone (--no-default-features) runs anywhere");

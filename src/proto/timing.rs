@@ -33,6 +33,32 @@ pub const fn before_the_own_server_is_dialled_again(retires: bool) -> Duration {
     Duration::from_millis(if retires { 0 } else { 5 })
 }
 
+/// When a wait of a thread that blocks ends: no other task can end it at the deadline of the whole call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Bound {
+    /// The wait has its own time, and the call goes on after it.
+    Own(Duration),
+    /// The deadline of the call comes first, and the call ends with it.
+    Deadline(Duration),
+}
+
+impl Bound {
+    /// Returns the bound of a wait that ends at `own` by itself. A call without a deadline bounds itself by its waits.
+    pub const fn of(own: Duration, deadline: Option<Duration>) -> Self {
+        match deadline {
+            Some(deadline) if deadline.as_nanos() < own.as_nanos() => Bound::Deadline(deadline),
+            _ => Bound::Own(own),
+        }
+    }
+
+    /// Returns the time at which the wait ends.
+    pub const fn until(self) -> Duration {
+        match self {
+            Bound::Own(until) | Bound::Deadline(until) => until,
+        }
+    }
+}
+
 /// The pauses between tries: one millisecond, then doubled each time up to 50 ms. Each is shortened at random by up to
 /// a half, so that clients that arrive together do not collide again.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -83,5 +109,20 @@ mod tests {
     #[test]
     fn only_the_successor_of_a_server_that_retires_is_dialled_at_once() {
         assert_eq!([true, false].map(before_the_own_server_is_dialled_again), [ms(0), ms(5)]);
+    }
+    #[test]
+    fn a_wait_ends_at_its_own_time_or_at_the_deadline_if_that_is_first() {
+        for (own, deadline, bound) in [
+            (ms(10), None, Bound::Own(ms(10))),
+            (Duration::MAX, None, Bound::Own(Duration::MAX)),
+            (ms(10), Some(ms(11)), Bound::Own(ms(10))),
+            // What both end is the wait's: its answer is there in time.
+            (ms(10), Some(ms(10)), Bound::Own(ms(10))),
+            (ms(10), Some(ms(9)), Bound::Deadline(ms(9))),
+            (ms(10), Some(ms(0)), Bound::Deadline(ms(0))),
+        ] {
+            assert_eq!(Bound::of(own, deadline), bound, "{own:?} × {deadline:?}");
+            assert_eq!(bound.until(), own.min(deadline.unwrap_or(Duration::MAX)));
+        }
     }
 }

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::os::stream::{self, Blocking};
+use crate::os::blocking::Blocking;
+use crate::os::{socket, stream};
 
 /// A connected socket, over TCP or a Unix socket.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl Socket {
 
     fn end(&self) {
         match self {
-            Socket::Tcp(stream) => stream::end(stream),
+            Socket::Tcp(stream) => socket::end(stream),
             Socket::Unix(stream) => stream.end(),
         }
     }

@@ -5,11 +5,13 @@ use loom::thread;
 use crate::explore;
 use crate::os::process::{self, Child, State};
 use crate::reaper::Reaper;
+use crate::sync::oneshot;
 
 #[test]
 fn a_child_is_reaped_once_and_its_pid_is_never_killed_afterwards() {
     explore(3, || {
-        let (reaper, exit) = Reaper::start().unwrap();
+        let (report, exit) = oneshot::channel();
+        let reaper = Reaper::start(move |status| _ = report.send(status)).unwrap();
         let child = reaper.take(Child);
         let ends = thread::spawn(process::end);
         // The connect is dropped, or reaches its deadline.
@@ -24,7 +26,8 @@ fn a_child_is_reaped_once_and_its_pid_is_never_killed_afterwards() {
 #[test]
 fn a_child_that_is_given_up_ends_and_is_reaped() {
     explore(3, || {
-        let (reaper, exit) = Reaper::start().unwrap();
+        let (report, exit) = oneshot::channel();
+        let reaper = Reaper::start(move |status| _ = report.send(status)).unwrap();
         let child = reaper.take(Child);
         let gives_up = thread::spawn(move || child.kill());
         // If the child kept running or were never reaped, this would deadlock.

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::future::Future;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent};
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::{
-    Context, Descriptor, Dialect, Error, Join, Limits, Peer, Policy, ServerHandle, StdSocket, Stream, StreamGuard,
-    Surroundings, Transport,
+    BlockingStream, Context, Descriptor, Dialect, Error, Join, Limits, Peer, Policy, ServerHandle, StdSocket, Stream,
+    StreamGuard, Surroundings, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -305,6 +305,15 @@ fn answer_on_a_std_socket(stream: Stream) -> std::io::Result<()> {
 pub async fn ask(stream: &mut Stream, what: u8) -> std::io::Result<u64> {
     stream.write_u8(what).await?;
     tokio::time::timeout(Duration::from_secs(30), stream.read_u64()).await.expect("an answer, or the end of the stream")
+}
+
+/// Sends one request from a thread that blocks, and returns the number that answers it.
+pub fn ask_blocking(stream: &mut BlockingStream, what: u8) -> std::io::Result<u64> {
+    let mut number = [0; 8];
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(&[what])?;
+    stream.read_exact(&mut number)?;
+    Ok(u64::from_be_bytes(number))
 }
 
 fn argument(args: &[String], name: &str) -> Option<u64> {

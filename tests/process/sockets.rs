@@ -408,7 +408,7 @@ fn a_blocking_stream_of_either_transport_has_time_outs() {
     for transport in ["unix", "tcp"] {
         let home = Home::new();
         let service = home.service_by(&["@serve", transport]);
-        let mut stream = service.connect_blocking().unwrap().into_stream().unwrap();
+        let mut stream = service.connect_blocking().unwrap().into_stream();
         assert_eq!(stream.set_read_timeout(Some(Duration::ZERO)).unwrap_err().kind(), ErrorKind::InvalidInput);
         stream.set_read_timeout(SHORT).unwrap();
         timed_out(uninterrupted(|| stream.read(&mut [0])));
@@ -426,7 +426,7 @@ fn a_blocking_stream_of_either_transport_has_time_outs() {
             }
         });
         drop(stream);
-        let mut stream = service.connect_blocking().unwrap().into_stream().unwrap();
+        let mut stream = service.connect_blocking().unwrap().into_stream();
         std::thread::scope(|scope| {
             let reads = scope.spawn(|| uninterrupted(|| (&stream).read(&mut [0])));
             stream.shutdown(Shutdown::Both).unwrap();

@@ -7,17 +7,20 @@ use std::process::Command;
 use crate::{cargo, root, run, tool};
 
 /// Each combination of features, without those that another one of them enables.
-const FEATURES: [&str; 12] = [
+const FEATURES: [&str; 15] = [
     "",
     "sequoia",
+    "blocking",
+    "blocking,sequoia",
+    "blocking,serde",
     "tokio",
     "tokio,sequoia",
     "tokio,log",
     "capnp",
     "capnp,log",
     "test-util",
-    "serde",
-    "sequoia,serde",
+    "tokio,serde",
+    "tokio,sequoia,serde",
     "capnp,log,test-util",
     "capnp,log,sequoia,serde,test-util",
 ];

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::driver::handlers::local_runtime;
-use crate::driver::net::dial;
+use crate::driver::net::timed;
 use crate::proto::handshake::{Hello, SERVER_PROOF, WELCOME};
 use crate::transport::Transport;
 
@@ -49,7 +49,7 @@ impl Server {
     /// A client that has connected and sends nothing.
     async fn connected(&self) -> Client {
         let (point, address) = (&self.state.service.point, self.state.record.address);
-        let socket = dial::connect(point, address, Instant::now() + LONG).await.ok().expect("a connection");
+        let socket = timed::connect(point, address, Instant::now() + LONG).await.ok().expect("a connection");
         let handshake = spawn_local(handshake(self.state.clone(), self.incoming.accept().await.unwrap()));
         Client { socket, handshake }
     }

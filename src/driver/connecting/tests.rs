@@ -155,6 +155,10 @@ impl Effects for Script {
         Ok(255)
     }
 
+    async fn within<T>(_: Duration, work: impl Future<Output = T>) -> Option<T> {
+        Some(work.await)
+    }
+
     async fn pause(&mut self, pause: Duration) {
         self.0.waits("pause", pause).await;
         self.0.passes(pause);
@@ -232,6 +236,11 @@ impl Effects for Script {
                 Err(DialError::Failed(DialFailure::TimedOut))
             }
         }
+    }
+
+    async fn ended(&mut self, _: &mut Connected, longest: Duration) -> bool {
+        self.0.waits("end", longest).await;
+        true
     }
 }
 

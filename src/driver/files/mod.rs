@@ -2,4 +2,6 @@
 
 pub(crate) mod life;
 pub(crate) mod log;
+#[cfg(feature = "tokio")]
+pub(crate) mod own_log;
 pub(crate) mod point;

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use zeroize::Zeroize;
 
+use crate::driver::effects;
 use crate::driver::os::file::{self, FileId, Mode};
 use crate::driver::os::lock::{self, Hold, LockedFile, TryLock};
 use crate::driver::os::process;
@@ -91,6 +92,14 @@ pub(crate) fn try_lock_at_home(path: &Path, home: &Path) -> Result<TryLock<Guard
     }
 }
 
+/// Tries the point lock for a client. With `creates`, it creates a missing file and a missing home.
+pub(crate) fn try_lock_for(path: &Path, home: &Path, creates: bool) -> Result<TryLock<Guard>, Error> {
+    match creates {
+        true => try_lock_at_home(path, home),
+        false => try_lock_to_look(path),
+    }
+}
+
 /// The point lock. Its holder may change the point.
 #[derive(Debug)]
 pub(crate) struct Guard(LockedFile);
@@ -148,6 +157,24 @@ impl Guard {
 
     fn error(&self, error: io::Error) -> Error {
         Error::file(self.0.path(), error)
+    }
+}
+
+impl effects::Point for Guard {
+    fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<F, Error> {
+        self.found_as(read)
+    }
+
+    fn is_current(&self) -> Result<bool, Error> {
+        Guard::is_current(self)
+    }
+
+    fn clear(&mut self) -> Result<(), Error> {
+        Guard::clear(self)
+    }
+
+    fn write(&mut self, line: &Line) -> Result<(), Error> {
+        self.write_line(line)
     }
 }
 

@@ -1,65 +1,39 @@
 //! A dial: a connection and the messages of the handshake, each to be had before `patience` is over.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout_at};
-
-use super::stream::{self, Unusable};
-use crate::driver::random;
+use super::stream::Unusable;
+use crate::driver::effects::Effects;
 use crate::error::Error;
 use crate::pid::Pid;
-use crate::proto::address::Address;
 use crate::proto::connect::DialFailure;
 use crate::proto::handshake::{Hello, Intent, Nonce, Welcome};
 use crate::proto::hex::Hex;
 use crate::proto::record::Record;
 use crate::stage::Stage;
-use crate::stream::Socket;
 use crate::suspicion::{self, Suspicion};
 use crate::transport::Endpoint;
 
-/// Connects to a server of a point.
-pub(in crate::driver) async fn connect(point: &Path, address: Address, until: Instant) -> Result<Socket, DialError> {
-    within(until, stream::connect(point, address)).await?.map_err(DialError::from)
-}
-
-/// Sends a message.
-pub(in crate::driver) async fn send(stream: &mut Socket, message: &[u8], until: Instant) -> Result<(), DialError> {
-    within(until, stream.write_all(message)).await
-}
-
-/// Receives a message of a fixed size, and not a byte more.
-pub(in crate::driver) async fn receive<const N: usize>(
-    stream: &mut Socket,
-    until: Instant,
-) -> Result<[u8; N], DialError> {
-    let mut message = [0; N];
-    within(until, stream.read_exact(&mut message)).await?;
-    Ok(message)
-}
-
 /// Performs a whole dial, for callers that need no machine. An error comes with the step at which the dial failed.
-pub(in crate::driver) async fn whole(
-    point: &Path,
+pub(in crate::driver) async fn whole<E: Effects>(
+    effects: &mut E,
     record: &Record,
     intent: Intent,
     patience: Duration,
-) -> Result<(Socket, Welcome), (Stage, DialError)> {
+) -> Result<(E::Stream, Welcome), (Stage, DialError)> {
     let at = |stage| move |error| (stage, error);
-    let until = Instant::now() + patience;
-    let random = random::draw().map_err(|error| (Stage::Dial, DialError::Local(io::Error::other(error))))?;
+    let until = effects.now() + patience;
+    let random = effects.random().map_err(|error| (Stage::Dial, DialError::Local(io::Error::other(error))))?;
     let hello = Hello::new(intent, random);
-    let mut stream = connect(point, record.address, until).await.map_err(at(Stage::Dial))?;
-    send(&mut stream, &hello.to_bytes(), until).await.map_err(at(Stage::Hello))?;
-    let proof = receive(&mut stream, until).await.map_err(at(Stage::Prove))?;
+    let mut stream = effects.connect(record.address, until).await.map_err(at(Stage::Dial))?;
+    effects.send(&mut stream, &hello.to_bytes(), until).await.map_err(at(Stage::Hello))?;
+    let proof = effects.receive(&mut stream, until).await.map_err(at(Stage::Prove))?;
     let proof = hello.judge(record, &proof).map_err(|rejected| (Stage::Prove, DialError::Failed(rejected.into())))?;
-    send(&mut stream, &proof, until).await.map_err(at(Stage::Welcome))?;
-    let welcome = receive(&mut stream, until).await.map_err(at(Stage::Welcome))?;
+    effects.send(&mut stream, &proof, until).await.map_err(at(Stage::Welcome))?;
+    let welcome = effects.receive(&mut stream, until).await.map_err(at(Stage::Welcome))?;
     let welcome =
         Welcome::from_bytes(&welcome).ok_or((Stage::Welcome, DialError::Failed(DialFailure::InvalidReply)))?;
     Ok((stream, welcome))
@@ -127,18 +101,8 @@ impl DialError {
     }
 }
 
-pub(in crate::driver) async fn within<T>(
-    until: Instant,
-    work: impl Future<Output = io::Result<T>>,
-) -> Result<T, DialError> {
-    match timeout_at(until, work).await {
-        Ok(result) => result.map_err(judge),
-        Err(_) => Err(DialError::Failed(DialFailure::TimedOut)),
-    }
-}
-
 /// Classifies an error by `docs/protocol.md`, "Dial outcomes". An error that is not listed there is a local one.
-fn judge(error: io::Error) -> DialError {
+pub(in crate::driver) fn judge(error: io::Error) -> DialError {
     use io::ErrorKind::*;
     match error.kind() {
         // There is no such socket.

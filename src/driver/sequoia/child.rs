@@ -4,19 +4,19 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 
 use super::super::child::{execute, failure, surround};
 use super::super::effects::NoChild;
 use super::super::files::log;
 use super::super::net::socket::BACKLOG;
-use super::super::reaper::{Process, Reaper};
+use super::super::reaper::Process;
+use super::super::watching::Watching;
 use crate::error::{Error, StartFailure};
 use crate::proto::cookie::Cookie;
 use crate::proto::sequoia::connect::Introduced;
@@ -49,33 +49,30 @@ impl Port {
 pub(super) struct Child {
     process: Process,
     pid: u32,
-    /// When its time began.
-    began: Instant,
     registered: bool,
     introduction: TcpStream,
-    exit: oneshot::Receiver<Option<ExitStatus>>,
+    watch: Watching,
     log_begin: u64,
 }
 
 impl Child {
     /// Starts a process, with the listener as its standard input.
     pub(super) async fn spawn(service: &Service, port: Port) -> Result<Self, NoChild> {
-        let began = Instant::now();
         let local = |error| NoChild::Local(Error::System { stage: Stage::Spawn, source: error });
         let (program, context) = (service.program().map_err(NoChild::Local)?, &service.context);
         let (errors, log_begin) = log::open(&service.log).map_err(NoChild::Local)?;
         let Port { listener, introduction } = port;
         // The thread first: once there is a child, nothing may keep it from being reaped.
-        let (reaper, exit) = Reaper::start().map_err(local)?;
+        let (watch, reaper) = Watching::start().map_err(local)?;
         let mut command = Command::new(&program.path);
         surround(&mut command, service);
         command.args(&program.args).args(context.to_sequoia_args());
         command.stdin(Stdio::from(OwnedFd::from(listener))).stdout(errors.try_clone().map_err(local)?).stderr(errors);
         let directory = service.directory();
         let spawn = || command.spawn().map_err(|error| NoChild::of(program, directory, error));
-        let process = execute(began + service.limits.start, spawn).await?;
+        let process = execute(&watch, service.limits.start, spawn).await?;
         let pid = process.id();
-        Ok(Child { process: reaper.take(process), pid, began, registered: false, introduction, exit, log_begin })
+        Ok(Child { process: reaper.take(process), pid, registered: false, introduction, watch, log_begin })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -89,7 +86,7 @@ impl Child {
 
     /// Waits until the child closes the connection on which it received the cookie, exits, or has used up its budget.
     pub(super) async fn received(&mut self, budget: Duration) -> Result<(), StartFailure> {
-        let (until, mut bytes) = (self.began + budget, [0; 64]);
+        let (until, mut bytes) = (self.watch.until(budget), [0; 64]);
         let mut exited = None;
         let introduced = tokio::select! {
             biased;
@@ -98,11 +95,11 @@ impl Child {
                 Ok(read) => Introduced::Sent(read),
                 // The exit and the end of its sockets race: the exit explains more, so it has a moment.
                 Err(_) => {
-                    exited = timeout(EXIT_GRACE, &mut self.exit).await.ok().and_then(Result::ok).flatten();
+                    exited = timeout(EXIT_GRACE, &mut self.watch.exit).await.ok().and_then(Result::ok).flatten();
                     Introduced::Broken
                 }
             },
-            status = &mut self.exit => {
+            status = &mut self.watch.exit => {
                 exited = status.ok().flatten();
                 Introduced::Exited
             }

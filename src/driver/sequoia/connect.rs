@@ -18,6 +18,7 @@ use crate::error::{Error, StartFailure, Usage};
 use crate::found::Malformed;
 use crate::handler::Factory;
 use crate::join::Join;
+use crate::keeps::Keeps;
 use crate::outcome::Reason;
 use crate::proto::handshake::Welcome;
 use crate::proto::sequoia::connect::{DialFailure, Done, Goal, Holds, Policy, Step};
@@ -26,7 +27,7 @@ use crate::proto::timing::{self, Pause};
 use crate::proto::waiting::Seen;
 use crate::service::Service;
 use crate::stage::Stage;
-use crate::stream::{Keeps, Socket, Stream};
+use crate::stream::{Socket, Stream};
 
 /// How a connect ended well.
 pub(super) enum Ended {
@@ -58,16 +59,16 @@ pub(in crate::driver) async fn connect(
             let factory = factory.ok_or(Error::Usage(Usage::NoHandler))?;
             let serving = tokio::time::timeout_at(until, serve_here(service, factory, &mut report));
             let serving = teller.during(serving).await;
-            let welcomed =
+            let (welcome, stream, lease) =
                 serving.unwrap_or_else(|_| Err(report.deadline(service))).map_err(|error| report.both(error))?;
-            Ok(connection(service, welcomed, &mut report))
+            Ok(connection(service, welcome, stream, Some(lease), &mut report))
         }
         Ended::Absent | Ended::Live | Ended::Start(_) => Err(Error::missing("the connection")),
     }
 }
 
 /// Joins the server of a service, if there is one.
-pub(in crate::driver) async fn join(service: &Service) -> Result<Join, Error> {
+pub(in crate::driver) async fn join(service: &Service) -> Result<Join<Connection>, Error> {
     without_versions(service)?;
     let teller = Teller::of_connect(service);
     let mut report = Report::new(&teller);

@@ -3,8 +3,8 @@
 use tokio::time::Instant;
 
 use super::super::files::point;
-use super::super::net::dial;
 use super::super::net::socket;
+use super::super::net::timed;
 use crate::error::Error;
 use crate::found::Malformed;
 use crate::proto::sequoia::inspect::{Verdict, dialled, found};
@@ -20,7 +20,7 @@ pub(in crate::driver) async fn inspect(service: &Service) -> Result<Status, Erro
         Err(verdict) => verdict,
         Ok(record) => {
             let address = record.address();
-            match dial::connect(&service.point, address, Instant::now() + service.limits.patience).await {
+            match timed::connect(&service.point, address, Instant::now() + service.limits.patience).await {
                 Ok(_) => dialled(address, Ok(())),
                 Err(error) => {
                     let failure = error.failure();

@@ -9,10 +9,11 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 use super::super::acceptor::Acceptor;
-use super::super::files::log::{self, Log};
+use super::super::files::log;
+use super::super::files::own_log::Log;
 use super::super::files::point::{self, Guard};
 use super::super::handlers::Handler;
-use super::super::net::socket::{self, Listener};
+use super::super::net::listener::{self, Listener};
 use super::super::os::file::is_gone;
 use super::super::os::signals::Signals;
 use super::super::os::{cleaner, process, stdio, stream};
@@ -125,7 +126,7 @@ impl Server<'_, Sequoia> {
                     }
                     s.closed()
                 }
-                Step::Listen(s) => match socket::loopback() {
+                Step::Listen(s) => match listener::loopback() {
                     Ok(listener) => {
                         self.effects.listener = Some(listener);
                         self.furnish()?;

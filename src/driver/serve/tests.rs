@@ -8,6 +8,7 @@ use tokio::task::yield_now;
 use super::*;
 use crate::driver::net::dial;
 use crate::driver::os::process::Lines;
+use crate::driver::system::System;
 use crate::handler::Factory;
 use crate::peer::Peer;
 use crate::proto::handshake::Intent;
@@ -60,7 +61,7 @@ fn a_started_server_welcomes_its_first_client_without_a_pause() {
                 yield_now().await;
             }
             let Some(Reply::Ready(record)) = Reply::read(&line) else { panic!("{line:?}") };
-            let welcomed = dial::whole(&service.point, &record, Intent::Connect, LONG).await;
+            let welcomed = dial::whole(&mut System::new(&service), &record, Intent::Connect, LONG).await;
             assert!(welcomed.is_ok_and(|(_, welcome)| welcome.clients == 1));
             shutdown.request();
         };

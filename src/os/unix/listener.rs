@@ -14,7 +14,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::file::FileId;
-use super::socket::{reach, socket, watch};
+use super::socket::{reach, socket};
+use super::stream::watch;
 
 /// A listening Unix socket, or a listening port.
 pub(crate) struct Listener(AsyncFd<OwnedFd>);
@@ -108,15 +109,6 @@ impl SocketFile {
 
 /// The mode of a socket's file. Only a process that may write the file can connect.
 const PRIVATE: u32 = 0o600;
-
-/// Returns whether a path leads to a socket of this user to which its mode lets not even this user connect.
-pub(crate) fn is_not_accessible(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| {
-        metadata.file_type().is_socket()
-            && metadata.uid() == rustix::process::geteuid().as_raw()
-            && metadata.mode() & 0o200 == 0
-    })
-}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {

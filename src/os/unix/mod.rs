@@ -1,15 +1,20 @@
 //! Unix. Only Linux is tested.
 
+pub(crate) mod blocking;
 pub(crate) mod cleaner;
 pub(crate) mod file;
+#[cfg(feature = "tokio")]
 pub(crate) mod listener;
 pub(crate) mod lock;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod procfs;
+#[cfg(feature = "tokio")]
 pub(crate) mod reexec;
 pub(crate) mod scope;
+#[cfg(feature = "tokio")]
 pub(crate) mod signals;
-mod socket;
+pub(crate) mod socket;
 pub(crate) mod stdio;
+#[cfg(feature = "tokio")]
 pub(crate) mod stream;

@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 pub(crate) use std::process::Child;
-use std::process::{ChildStdout, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -15,7 +15,6 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-pub(crate) use tokio::net::unix::pipe::Receiver as Replies;
 
 use crate::os::line_buffer::LineBuffer;
 use crate::proto::pipes::{ORDER_MAX, Order};
@@ -56,11 +55,6 @@ impl Orders {
     }
 }
 
-/// Returns the spawner's end of a child's standard output.
-pub(crate) fn replies(stdout: ChildStdout) -> io::Result<Replies> {
-    Replies::from_owned_fd(OwnedFd::from(stdout))
-}
-
 /// Waits until a child has ended, without reaping it. Its owner reaps it.
 pub(crate) fn wait_for_end(id: u32) {
     let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return };
@@ -98,6 +92,7 @@ pub(crate) fn value_of(argument: &OsStr, flag: &str) -> Option<Option<OsString>>
 }
 
 /// Notifies the service manager that this process is ready, if one started it and asked for that.
+#[cfg(feature = "tokio")]
 pub(crate) fn notify_service_manager() {
     // If this fails, the manager ends the service after its own timeout and logs why.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

@@ -45,7 +45,7 @@ pub(crate) fn take() -> io::Result<(Lines, fs::File)> {
 
 /// Takes the listener that is this process's standard input. Standard input is empty then, and output and errors go to
 /// `log`. Returns `None` and changes nothing if standard input is not a listener.
-#[cfg(feature = "sequoia")]
+#[cfg(all(feature = "tokio", feature = "sequoia"))]
 pub(crate) fn take_listener(log: fs::File) -> io::Result<Option<std::net::TcpListener>> {
     if !super::listener::listens(io::stdin()) {
         return Ok(None);

@@ -3,18 +3,15 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix};
+use rustix::net::{RecvFlags, Shutdown};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, ReadBuf};
 
-use super::socket::{reach, socket, watch};
+use super::blocking::Blocking;
+use super::socket::{self, Connected, end, recv, send, shut_down};
 
 /// A connection between processes of one user.
 ///
@@ -41,33 +38,17 @@ struct Watched {
 }
 
 impl Stream {
-    /// Connects without waiting. The error is `WouldBlock` if the listener's queue is full. The inner `Err` is the
-    /// peer's user if it is another one than ours. If the system does not report the user, that is an outer error,
-    /// since it proves nothing about the peer.
-    pub(crate) fn connect(path: &Path) -> io::Result<Result<Self, u32>> {
-        let socket = socket()?;
-        reach(path, |short| Ok(rustix::net::connect(&socket, &SocketAddrUnix::new(short)?)?))?;
-        Stream::of_ours(socket)
-    }
-
     /// Wraps an accepted socket. Closes it without an answer unless its peer is known to be a process of this user.
     pub(crate) fn accepted(socket: OwnedFd) -> Option<Self> {
-        Stream::of_ours(socket).map(Result::ok).unwrap_or_else(|error| {
+        socket::of_ours(socket).map(|ours| ours.ok().map(Stream::of)).unwrap_or_else(|error| {
             tracing::debug!(target: "rendezvous_ipc::serve", %error, "closed a connection: its user is unknown");
             None
         })
     }
 
-    /// Wraps a connected socket whose peer is a process of this user. The inner `Err` is the peer's user otherwise.
-    fn of_ours(socket: OwnedFd) -> io::Result<Result<Self, u32>> {
-        let stream = UnixStream::from(socket);
-        let (user, peer) = credentials(&stream)?;
-        let ours = user == rustix::process::geteuid().as_raw();
-        Ok(if ours {
-            Ok(Stream { stream: Arc::new(stream), watched: None, reader: None, is_at_end: false, peer })
-        } else {
-            Err(user)
-        })
+    /// Wraps a connected socket.
+    pub(crate) fn of(Connected { stream, peer }: Connected) -> Self {
+        Stream { stream: Arc::new(stream), watched: None, reader: None, is_at_end: false, peer }
     }
 
     /// Ends the watch, so that another runtime can watch the socket.
@@ -186,80 +167,13 @@ impl AsFd for Stream {
     }
 }
 
-/// A connected socket of either transport, whose reads and writes block their thread.
-#[derive(Debug)]
-pub(crate) struct Blocking(OwnedFd);
-
-impl Blocking {
-    pub(crate) fn new(socket: impl Into<OwnedFd>) -> io::Result<Self> {
-        let socket = socket.into();
-        rustix::io::ioctl_fionbio(&socket, false)?;
-        Ok(Blocking(socket))
-    }
-
-    /// Returns whether this is a Unix socket.
-    pub(crate) fn is_local(&self) -> io::Result<bool> {
-        Ok(rustix::net::getsockname(&self.0)?.address_family() == AddressFamily::UNIX)
-    }
-
-    /// Returns the socket.
-    pub(crate) fn into_owned(self) -> OwnedFd {
-        self.0
-    }
-
-    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::net::recv(&self.0, buf, RecvFlags::empty())?.1)
-    }
-
-    /// Sends without SIGPIPE, as [`Stream::send`] does.
-    pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(&self.0, buf, SendFlags::NOSIGNAL)?)
-    }
-
-    pub(crate) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        Ok(set_socket_timeout(&self.0, Timeout::Recv, timeout)?)
-    }
-
-    pub(crate) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        Ok(set_socket_timeout(&self.0, Timeout::Send, timeout)?)
-    }
-
-    pub(crate) fn shutdown(&self, how: std::net::Shutdown) -> io::Result<()> {
-        let how = match how {
-            std::net::Shutdown::Read => Shutdown::Read,
-            std::net::Shutdown::Write => Shutdown::Write,
-            std::net::Shutdown::Both => Shutdown::Both,
-        };
-        shut_down(&self.0, how)
-    }
-}
-
-impl AsFd for Blocking {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-/// Ends directions of a connection. One that the peer has ended already is no error.
-fn shut_down(socket: impl AsFd, how: Shutdown) -> io::Result<()> {
-    match rustix::net::shutdown(socket, how) {
-        Err(Errno::NOTCONN) => Ok(()),
-        result => Ok(result?),
-    }
-}
-
-/// Returns the user and the process of the peer. The system reports 0 for a process outside of this PID namespace,
-/// which the PID type of rustix cannot hold.
-#[cfg(target_os = "linux")]
-fn credentials(stream: &UnixStream) -> io::Result<(u32, Option<u32>)> {
-    let peer = nix::sys::socket::getsockopt(stream, nix::sys::socket::sockopt::PeerCredentials)?;
-    Ok((peer.uid(), known(peer.pid())))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn credentials(stream: &UnixStream) -> io::Result<(u32, Option<u32>)> {
-    let peer = tokio::net::UnixStream::from_std(stream.try_clone()?)?.peer_cred()?;
-    Ok((peer.uid(), peer.pid().and_then(known)))
+/// Registers a socket with the runtime, which watches it for `interest`.
+#[allow(
+    deprecated,
+    reason = "its successor is unsafe: it relies on a descriptor that stays the same, as that of a socket does"
+)]
+pub(super) fn watch<T: AsRawFd>(socket: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(socket, interest)
 }
 
 /// Registers a descriptor that does not exist, which panics in a runtime without I/O and does nothing in any other.
@@ -275,38 +189,10 @@ pub(crate) fn try_to_watch() {
     let _ = watch(NoSocket, Interest::READABLE);
 }
 
-fn known(pid: i32) -> Option<u32> {
-    u32::try_from(pid).ok().filter(|pid| *pid > 0)
-}
-
-fn send(stream: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
-    loop {
-        match rustix::net::send(&stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-            Err(Errno::INTR) => {}
-            sent => return Ok(sent?),
-        }
-    }
-}
-
-/// Receives what has arrived, without waiting. 0 bytes mean the end.
-fn recv(stream: impl AsFd, buf: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
-    loop {
-        match rustix::net::recv(&stream, &mut *buf, flags | RecvFlags::DONTWAIT) {
-            Err(Errno::INTR) => {}
-            received => return Ok(received?.1),
-        }
-    }
-}
-
 /// Returns whether at least `N` bytes from the peer wait to be read.
 #[cfg(feature = "sequoia")]
 pub(crate) fn has_received<const N: usize>(stream: impl AsFd) -> bool {
     recv(stream, &mut [0; N], RecvFlags::PEEK).is_ok_and(|received| received == N)
-}
-
-/// Ends a connection in both directions. Bytes that have arrived can still be read; the end follows them.
-pub(crate) fn end(stream: impl AsFd) {
-    let _ = rustix::net::shutdown(stream, Shutdown::Both);
 }
 
 /// Sets whether a connection is reset when it is closed, which includes the end of this process.
@@ -320,8 +206,9 @@ mod tests {
     use std::cell::RefCell;
     use std::fs::File;
     use std::future::poll_fn;
-    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::net::{Ipv4Addr, TcpListener};
     use std::rc::Rc;
+    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::{spawn_local, yield_now};
@@ -329,26 +216,11 @@ mod tests {
     use super::super::listener::Listener;
     use super::*;
 
-    #[test]
-    fn a_peer_of_another_pid_namespace_has_no_pid() {
-        // The system knows no peer of a TCP socket. It reports 0, as for a process in another PID namespace.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (user, process) = credentials(&UnixStream::from(OwnedFd::from(stream))).unwrap();
-        assert_eq!((user, process), (u32::MAX, None));
-        let (ours, _theirs) = UnixStream::pair().unwrap();
-        assert_eq!(
-            credentials(&ours).unwrap(),
-            (rustix::process::geteuid().as_raw(), Some(std::process::id())),
-            "a peer of this namespace has its number"
-        );
-    }
-
     fn pair() -> (Stream, Stream) {
         let (one, two) = UnixStream::pair().unwrap();
         let ours = |stream: UnixStream| {
             stream.set_nonblocking(true).unwrap();
-            Stream::of_ours(stream.into()).unwrap().expect("the peer is this user's")
+            Stream::of(socket::of_ours(stream.into()).unwrap().expect("the peer is this user's"))
         };
         (ours(one), ours(two))
     }
@@ -427,7 +299,7 @@ mod tests {
         assert!(Stream::accepted(listener.accept().await.unwrap()).is_none(), "the user of its peer is unknown");
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "the connection is closed without an answer");
         let no_socket = || OwnedFd::from(File::open("/dev/null").unwrap());
-        assert!(Stream::of_ours(no_socket()).is_err(), "a file has no peer");
+        assert!(socket::of_ours(no_socket()).is_err(), "a file has no peer");
         assert!(Stream::accepted(no_socket()).is_none());
     }
 }

@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
-use super::Keeps;
-use crate::os::stream::Blocking;
+use crate::keeps::Keeps;
+use crate::os::blocking::Blocking;
 use crate::std_socket::{StdSocket, StreamGuard};
 
 /// An authenticated stream whose reads and writes block their thread, made by
@@ -45,7 +45,7 @@ pub struct BlockingStream {
 }
 
 impl BlockingStream {
-    pub(super) fn new(socket: Blocking, keeps: Keeps) -> Self {
+    pub(crate) fn new(socket: Blocking, keeps: Keeps) -> Self {
         BlockingStream { socket, keeps }
     }
 

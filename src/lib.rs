@@ -17,6 +17,8 @@
 #![warn(missing_docs, unreachable_pub)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// Outside of SemVer until 1.0.
+#[cfg_attr(semver, doc(hidden))]
 pub mod proto;
 
 #[cfg(feature = "blocking")]

@@ -15,6 +15,7 @@ mod release;
 mod tlc;
 mod trace;
 mod verify;
+mod weight;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -26,8 +27,10 @@ const USAGE: &str = "usage: cargo xtask CHORE
                       (needs the `capnp` compiler)
   nostd               link `proto` into a program without std, and run it (needs a C compiler)
   features            build each combination of features, and the programs by themselves
-  package             build what would be published
+  package             all steps of a publication but the upload
   api [--check]       record the public API, or check that it is the recorded one
+  semver [REVISION]   check that the version allows the changes of the public API since a revision, or since the tag of
+                      the last version
   fuzz [--seconds N] [TARGET]
                       fuzz all targets, or one, for a minute or N seconds each (needs a C++ compiler)
   deny                check the dependencies' licences, versions and sources
@@ -54,7 +57,8 @@ const USAGE: &str = "usage: cargo xtask CHORE
   trace [--corpus | --record N | --keep | LOG...]
                       check with TLC that the spec allows what real processes did: the kept runs, tampered with at
                       some places, and a run of each kind; the kept runs, tampered with everywhere; N runs of each
-                      kind; or these logs. Or record the kept runs anew";
+                      kind; or these logs. Or record the kept runs anew
+  weight              print what the crate adds to a program with each set of features (minutes)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -100,7 +104,10 @@ fn main() -> ExitCode {
         ["package"] => release::package(),
         ["api"] => release::record_api(),
         ["api", "--check"] => release::check_api(),
+        ["semver"] => release::semver(None),
+        ["semver", revision] => release::semver(Some(revision)),
         ["deny"] => release::deny(),
+        ["weight"] => weight::measure(),
         ["fuzz", ref args @ ..] => fuzz::check(args),
         _ => Err(USAGE.into()),
     };

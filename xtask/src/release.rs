@@ -1,4 +1,4 @@
-//! Checks what must hold before a release: features, package, dependencies, public API.
+//! Checks what must hold before a release: features, package, dependencies, public API and its changes.
 
 use std::error::Error;
 use std::fs;
@@ -38,9 +38,11 @@ pub fn features() -> Result<(), Box<dyn Error>> {
     ["quickstart", "rendezvous-cli"].iter().try_for_each(|package| clippy(&["--package", package]))
 }
 
-/// The package to be published builds by itself.
+/// All steps of a publication of both packages but the last: what would be uploaded builds by itself, the program with the
+/// library as it would be uploaded. It asks the registry for its index.
 pub fn package() -> Result<(), Box<dyn Error>> {
-    run(cargo().args(["package", "--quiet", "--allow-dirty", "--package", "rendezvous-ipc"]))
+    let packages = ["--package", "rendezvous-ipc", "--package", "rendezvous-cli"];
+    run(cargo().args(["publish", "--dry-run", "--quiet", "--locked", "--allow-dirty"]).args(packages))
 }
 
 /// Licences, advisories and sources of all dependencies satisfy `deny.toml`.
@@ -60,6 +62,22 @@ pub fn check_api() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     Err(format!("the public API is not that of {API}: `cargo xtask api`, and look at the difference").into())
+}
+
+/// The version allows all changes of the public API since a revision, or else since the tag of the last version.
+pub fn semver(revision: Option<&str>) -> Result<(), Box<dyn Error>> {
+    let describe = ["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"];
+    let last = Command::new("git").args(describe).current_dir(root()).output()?;
+    let last = String::from_utf8(last.stdout)?;
+    let Some(revision) = revision.or(Some(last.trim()).filter(|tag| !tag.is_empty())) else {
+        println!("no version has a tag, so every change is allowed");
+        return Ok(());
+    };
+    let tool = tool("cargo-semver-checks", "0.51.0")?;
+    // Hides `proto`.
+    let mut check = Command::new(tool);
+    check.env("RUSTDOCFLAGS", "--cfg semver").current_dir(root()).arg("semver-checks");
+    run(check.args(["--package", "rendezvous-ipc", "--all-features", "--baseline-rev", revision]))
 }
 
 fn api() -> Result<String, Box<dyn Error>> {

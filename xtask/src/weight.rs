@@ -1,0 +1,89 @@
+//! Weighs what the crate adds to a program: the crates in its tree, the CPU time of a release build from nothing, and the
+//! size of the stripped program. The programs are in `xtask/weight`; each does what a client or a server has to do.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{root, run};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const TOKIO: &str = "tokio = { version = \"1.54\", features = [\"io-util\", \"rt\"] }\n";
+const CAPNP: &str = "capnp = \"0.27\"\ncapnp-rpc = \"0.27\"\n";
+const CRATES: [&str; 2] = [TOKIO, CAPNP];
+
+/// The features, how many of [`CRATES`] the programs use themselves, the client and the server.
+const SETS: [(&str, usize, &str, Option<&str>); 4] = [
+    ("blocking", 0, "blocking_client", None),
+    ("tokio", 1, "tokio_client", Some("tokio_server")),
+    ("tokio,capnp,log", 2, "capnp_client", Some("capnp_server")),
+    ("tokio,capnp,log,sequoia", 2, "capnp_client", Some("capnp_server")),
+];
+
+pub fn measure() -> Result<()> {
+    println!("| features | crates | build, CPU s | client, KiB | server, KiB |\n| --- | ---: | ---: | ---: | ---: |");
+    let hello = weigh("", "", "hello")?;
+    println!("| none of ours: a program that prints a line | 0 | {:.1} | {} | |", hello.seconds, hello.size);
+    for (features, own, client, server) in SETS {
+        let list = features.split(',').map(|feature| format!("{feature:?}")).collect::<Vec<_>>().join(", ");
+        let ours = format!("path = {:?}, default-features = false, features = [{list}]", root());
+        let dependencies = format!("rendezvous-ipc = {{ {ours} }}\n{}", CRATES[..own].concat());
+        let Weight { crates, seconds, size } = weigh(features, &dependencies, client)?;
+        let server = server.map(|server| weigh(features, &dependencies, server)).transpose()?;
+        let server = server.map_or_else(String::new, |server| server.size.to_string());
+        println!("| `{}` | {crates} | {seconds:.1} | {size} | {server} |", features.replace(',', "`, `"));
+    }
+    Ok(())
+}
+
+struct Weight {
+    crates: usize,
+    seconds: f64,
+    size: u64,
+}
+
+/// Builds one program, with nothing built before, and weighs it.
+fn weigh(features: &str, dependencies: &str, program: &str) -> Result<Weight> {
+    let directory = root().join("target/weight").join(format!("{program}-{}", features.replace(',', "-")));
+    let target = directory.join("target");
+    let _ = fs::remove_dir_all(&target);
+    fs::create_dir_all(&directory)?;
+    let path = root().join("xtask/weight").join(program).with_extension("rs");
+    fs::write(
+        directory.join("Cargo.toml"),
+        format!(
+            "[package]\nname = \"weight\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[[bin]]\nname = \"weight\"\n\
+             path = {path:?}\n[dependencies]\n{dependencies}[profile.release]\nstrip = true\n[workspace]\n"
+        ),
+    )?;
+    // The same versions as here; cargo removes what is not used.
+    fs::copy(root().join("Cargo.lock"), directory.join("Cargo.lock"))?;
+    let tree = cargo(&directory).args(["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}"]).output()?;
+    let tree = String::from_utf8(tree.stdout)?;
+    let crates: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(" (").next()).collect();
+    let before = cpu_seconds()?;
+    run(cargo(&directory).args(["build", "--quiet", "--release"]).env("CARGO_TARGET_DIR", &target))?;
+    let seconds = cpu_seconds()? - before;
+    let size = target.join("release/weight").metadata()?.len() / 1024;
+    fs::remove_dir_all(&target)?;
+    // Without the program itself.
+    Ok(Weight { crates: crates.len() - 1, seconds, size })
+}
+
+fn cargo(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir::<PathBuf>(directory.into()).env_remove("RUSTFLAGS");
+    command
+}
+
+/// The CPU time of all processes that this one has waited for, and of theirs: user and system, in hundredths of a second.
+fn cpu_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let fields =
+        stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ')).ok_or("/proc/self/stat is not readable")?;
+    let ticks: Vec<u64> = fields.skip(13).take(2).map(str::parse).collect::<std::result::Result<_, _>>()?;
+    Ok(ticks.iter().sum::<u64>() as f64 / 100.0)
+}

@@ -20,6 +20,12 @@ pub mod command_line {}
 #[doc = include_str!("../docs/manual/http.md")]
 pub mod http {}
 
+#[doc = include_str!("../docs/manual/grpc.md")]
+pub mod grpc {}
+
+#[doc = include_str!("../docs/manual/build_daemon.md")]
+pub mod build_daemon {}
+
 #[doc = include_str!("../docs/manual/schema.md")]
 pub mod schema {}
 

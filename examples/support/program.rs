@@ -38,8 +38,9 @@ impl Program {
 
     /// Starts the program.
     pub fn start<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Running {
-        let mut command = Command::new(self.path);
-        command.args(args).arg(self.flag).arg(self.home.path());
+        // As from a terminal: a test in the background ignores Ctrl-C, and so would the program.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT", self.path]).args(args).arg(self.flag).arg(self.home.path());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program");
         let output = BufReader::new(child.stdout.take().expect("its output"));
         let (send, lines) = channel();
@@ -61,7 +62,14 @@ impl Running {
     }
 
     /// Waits for the end of the program, which has to succeed, and returns what it prints until then.
-    pub fn rest(mut self) -> String {
+    pub fn rest(self) -> String {
+        let (lines, status) = self.end();
+        assert_eq!(status, Some(0), "{lines}");
+        lines
+    }
+
+    /// Waits for the end of the program, and returns what it prints until then, and its status; `None`: a signal.
+    pub fn end(mut self) -> (String, Option<i32>) {
         let mut lines = Vec::new();
         loop {
             match self.lines.recv_timeout(LONG) {
@@ -70,8 +78,7 @@ impl Running {
                 Err(RecvTimeoutError::Timeout) => panic!("it neither prints nor ends: {lines:?}"),
             }
         }
-        assert!(self.child.wait().expect("its status").success(), "{lines:?}");
-        lines.join("\n")
+        (lines.join("\n"), self.child.wait().expect("its status").code())
     }
 }
 

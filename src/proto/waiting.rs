@@ -93,6 +93,12 @@ pub struct Told {
     pub since: Duration,
 }
 
+impl Told {
+    const fn due(self) -> Duration {
+        self.since.saturating_add(GRACE)
+    }
+}
+
 /// The waits of one call, and what its caller was told.
 ///
 /// Each wait is told once. A client that waits for a server also meets other clients, and the lock is busy for a moment.
@@ -127,12 +133,12 @@ impl Waits {
 
     /// Returns when there is something to tell. `None`: not before a step says something else.
     pub fn due(&self) -> Option<Duration> {
-        self.first().map(|told| told.since.saturating_add(GRACE))
+        self.first().map(Told::due)
     }
 
     /// Returns what is to be told now.
     pub fn tell(&mut self, now: Duration) -> Option<Told> {
-        let told = self.first().filter(|told| told.since.saturating_add(GRACE) <= now)?;
+        let told = self.first().filter(|told| told.due() <= now)?;
         self.told = Some(told.cause);
         if told.cause == POINT_LOCK {
             // It is told again if it is seen again.

@@ -63,19 +63,24 @@ fn says(waiting: Waiting, line: &str, longest: Duration) {
 }
 
 fn a_slow_start_is_told_with_its_process() {
-    let mut home = home();
-    home.server = &["@serve", "whole", "slow"];
-    let (told, go) = (Told::default(), home.path().join("go"));
-    let service = home.service().on_wait(keeps(&told, WaitingFor::Start, move |waiting| {
-        // The first may be told before there is a process.
-        if waiting.pid.is_some() {
-            fs::write(&go, b"").unwrap();
-        }
-    }));
-    let (outcome, _) = home.try_count(&service).unwrap();
-    let waiting = once(&told, WaitingFor::Start, outcome.pid());
-    says(waiting, &format!("waiting for server {} to start", outcome.pid()), home.limits.start);
-    home.retire();
+    for blocking in [false, true] {
+        let mut home = home();
+        home.server = &["@serve", "whole", "slow"];
+        let (told, go) = (Told::default(), home.path().join("go"));
+        let service = home.service().on_wait(keeps(&told, WaitingFor::Start, move |waiting| {
+            // The first may be told before there is a process.
+            if waiting.pid.is_some() {
+                fs::write(&go, b"").unwrap();
+            }
+        }));
+        let pid = match blocking {
+            false => home.try_count(&service).unwrap().0.pid(),
+            true => service.connect_blocking().unwrap().outcome().pid(),
+        };
+        let waiting = once(&told, WaitingFor::Start, pid);
+        says(waiting, &format!("waiting for server {pid} to start"), home.limits.start);
+        home.retire();
+    }
 }
 
 /// Holds the point lock of `home` until it is killed, and says so.
@@ -156,53 +161,66 @@ fn a_predecessor_that_drains_is_told_with_its_end() {
 }
 
 fn a_server_that_is_stopped_is_told_by_every_call() {
-    let home = home();
-    let (server, _) = home.count();
-    let pid = server.pid();
-    let goes_on = |told: &Told| keeps(told, WaitingFor::Answer, move |_| signal(pid, Signal::CONT));
     for blocking in [false, true] {
+        let home = home();
+        let pid = home.count().0.pid();
         let told = Told::default();
         stop(pid);
-        let service = home.service().on_wait(goes_on(&told));
+        let service = home.service();
+        let service = service.on_wait(keeps(&told, WaitingFor::Answer, move |_| signal(pid, Signal::CONT)));
         let origin = match blocking {
             false => home.try_count(&service).unwrap().0.origin,
             true => service.connect_blocking().unwrap().outcome().origin,
         };
         assert_eq!(origin, Origin::Joined);
-        let waiting = once(&told, WaitingFor::Answer, pid);
-        says(waiting, &format!("waiting for an answer of server {pid}"), home.limits.connect);
+        let answers = format!("waiting for an answer of server {pid}");
+        says(once(&told, WaitingFor::Answer, pid), &answers, home.limits.connect);
+
+        stop(pid);
+        let told = Told::default();
+        let service = home.service().on_wait(keeps(&told, WaitingFor::Answer, |_| {}));
+        let status = match blocking {
+            false => runtime().block_on(service.inspect()),
+            true => service.inspect_blocking(),
+        };
+        assert!(matches!(status, Ok(Status::Unresponsive(_))), "{status:?}");
+        says(once(&told, WaitingFor::Answer, pid), &answers, home.limits.patience);
+        told.lock().unwrap().clear();
+        let ended = match blocking {
+            false => runtime().block_on(service.end_unresponsive()),
+            true => service.end_unresponsive_blocking(),
+        };
+        assert_eq!(ended.unwrap(), Termination::Killed { pid: process(pid), sign: Sign::Stopped });
+        says(once(&told, WaitingFor::Answer, pid), &answers, home.limits.connect);
+        home.wait_for_all_exits();
     }
-    stop(pid);
-    let told = Told::default();
-    let service = home.service().on_wait(keeps(&told, WaitingFor::Answer, |_| {}));
-    let status = runtime().block_on(service.inspect()).unwrap();
-    assert!(matches!(status, Status::Unresponsive(_)), "{status}");
-    let waiting = once(&told, WaitingFor::Answer, pid);
-    says(waiting, &format!("waiting for an answer of server {pid}"), home.limits.patience);
-    told.lock().unwrap().clear();
-    let ended = runtime().block_on(service.end_unresponsive()).unwrap();
-    assert_eq!(ended, Termination::Killed { pid: process(pid), sign: Sign::Stopped });
-    once(&told, WaitingFor::Answer, pid);
-    home.wait_for_all_exits();
 }
 
 fn a_retire_tells_whom_it_waits_for() {
-    let home = home();
-    let told = Told::default();
-    let (tell, mut is_told) = mpsc::unbounded_channel();
-    let service = home.service().on_wait(keeps(&told, WaitingFor::Drain, move |_| tell.send(()).unwrap()));
-    runtime().block_on(async {
-        let connection = connected(&home.service()).await;
-        let pid = connection.outcome().pid();
-        let mut stream = connection.into_stream();
-        let ends = async {
-            is_told.recv().await.expect("it is told");
-            assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "it drains");
-            drop(stream);
-        };
-        let (retired, ()) = tokio::join!(service.retire(), ends);
-        assert_eq!(retired.unwrap(), Retirement::Exited { pid: Some(process(pid)) });
-        once(&told, WaitingFor::Drain, pid);
-    });
-    home.wait_for_all_exits();
+    for blocking in [false, true] {
+        let home = home();
+        let told = Told::default();
+        let (tell, mut is_told) = mpsc::unbounded_channel();
+        let service = home.service().on_wait(keeps(&told, WaitingFor::Drain, move |_| tell.send(()).unwrap()));
+        runtime().block_on(async {
+            let connection = connected(&home.service()).await;
+            let pid = connection.outcome().pid();
+            let mut stream = connection.into_stream();
+            let ends = async {
+                is_told.recv().await.expect("it is told");
+                assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "it drains");
+                drop(stream);
+            };
+            let retires = async {
+                match blocking {
+                    false => service.retire().await,
+                    true => tokio::task::spawn_blocking(move || service.retire_blocking()).await.unwrap(),
+                }
+            };
+            let (retired, ()) = tokio::join!(retires, ends);
+            assert_eq!(retired.unwrap(), Retirement::Exited { pid: Some(process(pid)) });
+            once(&told, WaitingFor::Drain, pid);
+        });
+        home.wait_for_all_exits();
+    }
 }

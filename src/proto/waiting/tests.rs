@@ -52,6 +52,7 @@ fn told(course: &[(u64, Seen)]) -> String {
 fn a_wait_is_told_once_when_it_has_lasted_for_the_grace() {
     assert_eq!(told(&[]), "");
     assert_eq!(told(&[(5, START)]), "Start 1 @ 105");
+    assert_eq!(told(&[(5, LOCK), (50, LOCK), (90, Seen::Nothing), (95, LOCK)]), "PointLock 0 @ 105");
     let again = [(5, ANSWER), (1505, Seen::Nothing), (1506, Seen::Locked), (1507, ANSWER), (3000, ANSWER)];
     assert_eq!(told(&again), "Answer 2 @ 105");
 }

@@ -23,7 +23,7 @@ const RUNGS: [(&str, Named, &[&str]); 11] = [
     ("fuzz", Named::AsFiles, &["fuzz/fuzz_targets"]),
     ("scenarios", Named::AsFiles, &["testdata"]),
     ("chaos", Named::AsVerdicts, &["tests/chaos"]),
-    ("processes", Named::AsTests, &["tests/process", "tests/rpc.rs", "tests/quickstart.rs", "src"]),
+    ("processes", Named::AsTests, &["tests/process", "tests/rpc.rs", "tests/quickstart.rs", "src", "examples"]),
     ("interop", Named::AsTests, &["interop/tests"]),
 ];
 

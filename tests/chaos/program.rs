@@ -2,11 +2,11 @@
 //!
 //! All of them report to the round by one pipe: `PID connected SERVER`, `PID asked SERVER`, `PID begin`.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rendezvous_ipc::{Context, Descriptor, Error, Limits, Origin, Policy, Stream, Transport};
+use rendezvous_ipc::{BlockingStream, Context, Descriptor, Error, Limits, Origin, Outcome, Policy, Stream, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::inject::{self, send};
@@ -113,9 +113,41 @@ async fn answer(mut stream: Stream) -> std::io::Result<()> {
     }
 }
 
-async fn ask(stream: &mut Stream) -> std::io::Result<u32> {
-    stream.write_u8(ASK).await?;
-    stream.read_u32().await
+/// Whether this client blocks its thread: each second process does, so that clients of both drivers meet. With
+/// `DRIVER=blocking` all do.
+fn blocks() -> bool {
+    std::env::var("DRIVER").map_or_else(|_| std::process::id().is_multiple_of(2), |driver| driver == "blocking")
+}
+
+/// A client's end of a connection, by either driver.
+enum Client {
+    Async(Stream),
+    Blocking(BlockingStream),
+}
+
+async fn connect(service: &Descriptor) -> Result<(Outcome, Client), Error> {
+    if blocks() {
+        let connection = service.connect_blocking()?;
+        return Ok((connection.outcome().clone(), Client::Blocking(connection.into_stream())));
+    }
+    let connection = service.connect().await?;
+    Ok((connection.outcome().clone(), Client::Async(connection.into_stream())))
+}
+
+async fn ask(client: &mut Client) -> std::io::Result<u32> {
+    match client {
+        Client::Async(stream) => {
+            stream.write_u8(ASK).await?;
+            stream.read_u32().await
+        }
+        // Blocking is fine: only an internal server could have work meanwhile, and it has threads of its own.
+        Client::Blocking(stream) => {
+            let mut answer = [0; 4];
+            stream.write_all(&[ASK])?;
+            stream.read_exact(&mut answer)?;
+            Ok(u32::from_be_bytes(answer))
+        }
+    }
 }
 
 fn send_answer(asked: std::io::Result<u32>) {
@@ -143,16 +175,14 @@ async fn client(args: &[String]) {
         let _ = std::fs::File::open(inject::round().join(GATE));
     }
     let policy = if has("robust") { Policy::Robust } else { Policy::External };
-    let connection = match service(&context, args).connect_with_policy(policy).await {
-        Ok(connection) => connection,
+    let (outcome, mut stream) = match connect(&service(&context.with_policy(policy), args)).await {
+        Ok(connected) => connected,
         Err(error) => return send(&format!("failed {} {error}", name(&error))),
     };
     inject::step(Role::Connect, "Leave");
-    let outcome = connection.outcome();
     let internal = matches!(outcome.origin, Origin::JoinedInternal | Origin::StartedInternal);
     let pid = outcome.pid.expect("a server reports its PID");
     send(&format!("connected {pid} {} {outcome}", if internal { "internal" } else { "external" }));
-    let mut stream = connection.into_stream();
     if has("works") {
         while !inject::round().join(ENOUGH).exists() && ask(&mut stream).await.is_ok() {}
     }
@@ -169,7 +199,9 @@ async fn client(args: &[String]) {
 
 async fn retire(args: &[String]) {
     let context = Context::from_args("org.example.chaos").unwrap();
-    match service(&context, args).retire().await {
+    let service = service(&context, args);
+    let retired = if blocks() { service.retire_blocking() } else { service.retire().await };
+    match retired {
         Ok(retired) => send(&format!("retired {retired}")),
         Err(error) => send(&format!("failed {} {error}", name(&error))),
     }

@@ -19,7 +19,7 @@ use rendezvous_ipc::{Connection, Context, Descriptor, Error, Limits, Outcome, Su
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::program::{self, COUNT, ask, limits};
+use crate::program::{self, connect_and_count, limits};
 
 /// A bound that no wait should reach.
 pub const LONG: Duration = Duration::from_secs(30);
@@ -103,11 +103,8 @@ impl Home {
     }
 
     pub fn try_count(&self, service: &Descriptor) -> Result<(Outcome, u64), Error> {
-        runtime().block_on(async {
-            let connection = service.connect().await?;
-            let outcome = connection.outcome().clone();
-            Ok((outcome, ask(&mut connection.into_stream(), COUNT).await.expect("the server counts")))
-        })
+        let (outcome, count) = runtime().block_on(connect_and_count(service))?;
+        Ok((outcome, count.expect("the server counts")))
     }
 
     /// Connects, which must fail. Returns the error.

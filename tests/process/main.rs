@@ -5,6 +5,7 @@
 
 mod arguments;
 mod attack;
+mod blocking;
 mod cleaners;
 mod clients;
 mod closing;
@@ -55,6 +56,7 @@ fn main() {
     let trials = [
         arguments::trials,
         attack::trials,
+        blocking::trials,
         cleaners::trials,
         clients::trials,
         closing::trials,

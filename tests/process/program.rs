@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent};
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::{
-    BlockingStream, Context, Descriptor, Dialect, Error, Join, Limits, Peer, Policy, ServerHandle, StdSocket, Stream,
-    StreamGuard, Surroundings, Transport,
+    BlockingStream, Context, Descriptor, Dialect, Error, Join, Limits, Outcome, Peer, Policy, ServerHandle, StdSocket,
+    Stream, StreamGuard, Surroundings, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -307,6 +307,27 @@ pub async fn ask(stream: &mut Stream, what: u8) -> std::io::Result<u64> {
     tokio::time::timeout(Duration::from_secs(30), stream.read_u64()).await.expect("an answer, or the end of the stream")
 }
 
+/// Whether clients block their thread: `DRIVER=blocking`.
+pub fn blocks() -> bool {
+    match std::env::var("DRIVER").as_deref() {
+        Ok("blocking") => true,
+        Ok(other) => panic!("DRIVER={other}: `blocking`, or leave it out"),
+        Err(_) => false,
+    }
+}
+
+/// Connects by the driver that is asked for, and counts once.
+pub async fn connect_and_count(service: &Descriptor) -> Result<(Outcome, std::io::Result<u64>), Error> {
+    if blocks() {
+        let connection = service.connect_blocking()?;
+        let outcome = connection.outcome().clone();
+        return Ok((outcome, ask_blocking(&mut connection.into_stream(), COUNT)));
+    }
+    let connection = service.connect().await?;
+    let outcome = connection.outcome().clone();
+    Ok((outcome, ask(&mut connection.into_stream(), COUNT).await))
+}
+
 /// Sends one request from a thread that blocks, and returns the number that answers it.
 pub fn ask_blocking(stream: &mut BlockingStream, what: u8) -> std::io::Result<u64> {
     let mut number = [0; 8];
@@ -432,18 +453,15 @@ async fn client(args: &[String]) {
     if args.iter().any(|arg| arg == "later") {
         std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
     }
-    let context = Context::from_args("org.example.rendezvous.tests").unwrap();
-    let service = service(&context, limits_by(args), &server_of(args));
-    let cancel = argument(args, "cancel=").map_or(Duration::MAX, Duration::from_millis);
     let robust = args.iter().any(|arg| arg == "robust");
     let policy = if robust { Policy::Robust } else { Policy::External };
+    let context = Context::from_args("org.example.rendezvous.tests").unwrap().with_policy(policy);
+    let service = service(&context, limits_by(args), &server_of(args));
+    let cancel = argument(args, "cancel=").map_or(Duration::MAX, Duration::from_millis);
     let result: Result<(), Error> = async {
-        let connect = service.connect_with_policy(policy);
-        let Ok(connection) = tokio::time::timeout(cancel, connect).await else { return Ok(()) };
-        let connection = connection?;
-        let outcome = connection.outcome().to_string();
-        let mut stream = connection.into_stream();
-        let count = ask(&mut stream, COUNT).await;
+        let counting = connect_and_count(&service);
+        let Ok(counted) = tokio::time::timeout(cancel, counting).await else { return Ok(()) };
+        let (outcome, count) = counted?;
         tracing::debug!(target: "rendezvous_ipc::connect", step = "Leave");
         match count {
             Ok(count) => println!("{outcome}, count {count}"),

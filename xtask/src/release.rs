@@ -35,7 +35,21 @@ const HEADER: &str =
 pub fn features() -> Result<(), Box<dyn Error>> {
     let clippy = |args: &[&str]| run(cargo().args(["clippy", "--quiet"]).args(args).args(["--", "-D", "warnings"]));
     FEATURES.iter().try_for_each(|features| clippy(&["--lib", "--no-default-features", "--features", features]))?;
+    without_tokio()?;
     ["quickstart", "rendezvous-cli"].iter().try_for_each(|package| clippy(&["--package", package]))
+}
+
+/// A client that blocks has no runtime in its tree.
+fn without_tokio() -> Result<(), Box<dyn Error>> {
+    let blocking = ["--package", "rendezvous-ipc", "--no-default-features", "--features", "blocking"];
+    let output = cargo().args(["tree", "--locked", "--edges", "normal", "--prefix", "none"]).args(blocking).output()?;
+    let tree = String::from_utf8(output.stdout)?;
+    let is_runtime = |line: &&str| ["tokio", "futures", "mio", "capnp"].iter().any(|name| line.starts_with(name));
+    match (output.status.success(), tree.lines().find(is_runtime)) {
+        (true, None) => Ok(()),
+        (true, Some(runtime)) => Err(format!("a client of the feature `blocking` depends on {runtime}").into()),
+        (false, _) => Err(String::from_utf8_lossy(&output.stderr).into()),
+    }
 }
 
 /// All steps of a publication of both packages but the last: what would be uploaded builds by itself, the program with the

@@ -41,6 +41,9 @@ const AFTER: &[Rung] = &[
     Rung("ports", "the tests of real processes, over TCP", |_| {
         run(cargo().env("TRANSPORT", "tcp").args(["test", "--locked", "--test", "process"]))
     }),
+    Rung("blocking", "the tests of real processes, with clients that block", |_| {
+        run(cargo().env("DRIVER", "blocking").args(["test", "--locked", "--test", "process"]))
+    }),
     Rung("attack", "how much attacks on a server delay its other clients", |_| attack::check()),
     Rung("chaos", "processes killed at every step, and herds", |quick| {
         chaos::check(&["--rounds", if quick { "50" } else { "300" }, "--seed", "2"])?;

@@ -105,3 +105,6 @@ fn poll<T>(work: impl Future<Output = T>) -> Option<T> {
         Poll::Pending => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,9 +12,10 @@ use rendezvous_ipc::{
 };
 use rustix::process::Signal;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use crate::home::Named as _;
-use crate::home::{Home, connected, eventually, process, runtime, signal, stop};
+use crate::home::{Home, LONG, connected, eventually, process, runtime, signal, stop};
 use crate::program::{COUNT, ask};
 
 crate::trials![
@@ -145,7 +146,7 @@ fn a_predecessor_that_drains_is_told_with_its_end() {
                 eventually("it drains", || fs::read_to_string(&life).unwrap().contains(" drains until "));
             }
             let ends = async {
-                is_told.recv().await.expect("it is told");
+                timeout(LONG, is_told.recv()).await.expect("it is told");
                 drop(old);
             };
             let (new, ()) = tokio::join!(service.connect(), ends);
@@ -207,7 +208,7 @@ fn a_retire_tells_whom_it_waits_for() {
             let pid = connection.outcome().pid();
             let mut stream = connection.into_stream();
             let ends = async {
-                is_told.recv().await.expect("it is told");
+                timeout(LONG, is_told.recv()).await.expect("it is told");
                 assert_eq!(ask(&mut stream, COUNT).await.unwrap(), 1, "it drains");
                 drop(stream);
             };

@@ -37,6 +37,7 @@ CONSTANTS
     Place,      \* that place: see Places
     Old,        \* the clients and slots of an older version of the service
     Choice,     \* what the other clients do with an older server: "Replace", "Join" or "Refuse"
+    WhenLost,   \* what a server does with its sessions whose life file another server has: "retire" or "keep"
     Without     \* the rules that are taken out, to show what each is needed for
 
 VARIABLES
@@ -736,9 +737,13 @@ ServerUnlock(s) ==
                 [] then = "Failed" -> [sv[s] EXCEPT !.pc = "Release"]]
     /\ UNCHANGED <<cl, conn, life, env>>
 
-\* Hangs up on the clients that are left at the drain deadline.
+\* A server whose life file another has locked is in nobody's way. So it may let its sessions live, if the service wants
+\* that.
+KeepsSessions(s) == WhenLost = "keep" /\ sv[s].why = "Lost" /\ ~Unheld /\ life # s
+
+\* Hangs up on the clients that are left at the drain deadline. A server that keeps its sessions has none.
 Drain(s) ==
-    /\ At(s, "Drain") /\ (Rule("drain deadline") \/ Counted(s) = {})
+    /\ At(s, "Drain") /\ ((Rule("drain deadline") /\ ~KeepsSessions(s)) \/ Counted(s) = {})
     /\ conn' = Hangup(s, Counted(s))
     /\ Goes(s, "Release")
     /\ UNCHANGED <<cl, point, life, env>>
@@ -1067,6 +1072,7 @@ TypeOK ==
     /\ \A s \in Slots : DOMAIN sv[s] = DOMAIN FreeSlot
     /\ \A i \in Inodes : file[i] \in Contents /\ plock[i] \in Clients \cup Slots \cup {None}
     /\ Old \subseteq Clients \cup Slots /\ Choice \in {"Replace", "Join", "Refuse"}
+    /\ WhenLost \in {"retire", "keep"}
     /\ Away \subseteq Clients /\ Place \in Places /\ Transport \in {"socket", "port"} /\ from \in [Slots -> Places]
     /\ cur \in Inodes /\ life \in Clients \cup Slots \cup {None, Absent}
     /\ stopped \subseteq Clients \cup Slots /\ left \in 0..Budget
@@ -1075,10 +1081,12 @@ TypeOK ==
 SingleServing == \A s, t \in Slots : Serving(s) /\ Serving(t) => s = t
 
 \* Handler code runs in at most one process, from before Build to the end of its drain. Removing the life file opens a
-\* window until it is made again: an orphan may claim it. A server that retires no longer checks its files.
+\* window until it is made again: an orphan may claim it. A server that retires no longer checks its files; it ends with
+\* its drain. One that keeps its sessions lives beside its successor without an end: a service that wants that gives up
+\* this property.
 TakesLife == Faults \cap {"life removed", "life replaced"} # {}
 Unguarded(s) == TakesLife /\ LifeFileGone(s) /\ sv[s].reg /\ ~sv[s].open
-Window(s, t) == Unguarded(s) \/ (TakesLife /\ LifeFileGone(s) /\ ~sv[t].reg)
+Window(s, t) == (Unguarded(s) /\ ~KeepsSessions(s)) \/ (TakesLife /\ LifeFileGone(s) /\ ~sv[t].reg)
 OneHandler == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t \/ Window(s, t) \/ Window(t, s)
 
 \* A step changes the file, and it is not a fault of the file.
@@ -1241,10 +1249,12 @@ Convergence ==
     \A c \in Clients : /\ (c \in clean) ~> (c \notin clean \/ cl[c].pc = "Done")
                        /\ [](c \in clean => Well(c, cl[c].out))
 
-RetiredExits == \A s \in Slots : (sv[s].reg /\ ~sv[s].open) ~> (sv[s].pc = "Free")
+\* A server that keeps its sessions lives as long as they do.
+Kept(s) == KeepsSessions(s) /\ Counted(s) # {}
+RetiredExits == \A s \in Slots : (sv[s].reg /\ ~sv[s].open) ~> (sv[s].pc = "Free" \/ Kept(s))
 
 \* A server whose life file was removed or replaced makes it again or retires.
-LifeRestored == \A s \in Slots : LifeFileGone(s) ~> ~LifeFileGone(s)
+LifeRestored == \A s \in Slots : LifeFileGone(s) ~> (~LifeFileGone(s) \/ Kept(s))
 
 \* A server that counts no client retires in the end, whatever other processes connect.
 IdleEnds == \A s \in Slots : (Serving(s) /\ Counted(s) = {}) ~> (~Serving(s) \/ Counted(s) # {})

@@ -26,6 +26,7 @@ use crate::{
     policy::Policy,
     status::{Retirement, Status, Termination},
     stream::Stream,
+    when_lost::WhenLost,
 };
 
 /// One service: where it lives, how it is started, and what handles its clients.
@@ -84,6 +85,8 @@ impl Descriptor {
             #[cfg(all(feature = "tokio", feature = "sequoia"))]
             dialect: Dialect::default(),
             limits: Limits::default(),
+            #[cfg(feature = "tokio")]
+            when_lost: WhenLost::default().machine(),
             version: 0,
             newest: u32::MAX,
             on_wait: None,
@@ -217,6 +220,23 @@ impl Descriptor {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.service.limits = limits;
+        self
+    }
+
+    /// Sets what the server does when another process has its life file, or its home is gone. By default it retires.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor, WhenLost};
+    /// # let context = Context::from_args("org.example.shells")?;
+    /// // The shells live on when the user logs out.
+    /// let service = Descriptor::new(&context, "shells")?.when_lost(WhenLost::KeepSessions);
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+    #[must_use]
+    pub fn when_lost(mut self, when_lost: WhenLost) -> Self {
+        self.service.when_lost = when_lost.machine();
         self
     }
 

@@ -95,6 +95,8 @@ pub mod testing;
 mod transport;
 #[cfg(feature = "blocking")]
 mod waiting;
+#[cfg(feature = "tokio")]
+mod when_lost;
 
 #[cfg(all(feature = "tokio", feature = "sequoia"))]
 #[cfg_attr(docsrs, doc(cfg(feature = "sequoia")))]
@@ -136,6 +138,7 @@ pub use self::{
     peer::Peer,
     retiring::Retiring,
     stream::Stream,
+    when_lost::WhenLost,
 };
 
 /// The README's example compiles.

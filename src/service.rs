@@ -10,6 +10,8 @@ use crate::error::{Error, Usage};
 use crate::limits::Limits;
 use crate::older::Older;
 use crate::proto::connect::Versions;
+#[cfg(feature = "tokio")]
+use crate::proto::serving::WhenLost;
 use crate::surroundings::Surroundings;
 use crate::transport::Transport;
 use crate::waiting::OnWait;
@@ -26,6 +28,8 @@ pub(crate) struct Service {
     #[cfg(all(feature = "tokio", feature = "sequoia"))]
     pub(crate) dialect: Dialect,
     pub(crate) limits: Limits,
+    #[cfg(feature = "tokio")]
+    pub(crate) when_lost: WhenLost,
     pub(crate) version: u32,
     pub(crate) newest: u32,
     /// The caller's function for waits.
@@ -90,6 +94,8 @@ impl Service {
             #[cfg(all(feature = "tokio", feature = "sequoia"))]
             dialect: Dialect::Native,
             limits: Limits::default(),
+            #[cfg(feature = "tokio")]
+            when_lost: WhenLost::default(),
             version: 0,
             newest: u32::MAX,
             on_wait: None,

@@ -4,6 +4,7 @@
 //! connects, and all processes go on in an arbitrary order. In the end all connects have ended, and all servers.
 
 use arbitrary::Arbitrary;
+use rendezvous_ipc::proto::serving::WhenLost;
 use rendezvous_model::{At, Bounds, Fault, GOALS, Move, World, property};
 
 use crate::script;
@@ -40,6 +41,7 @@ impl Script {
         let bounds = Bounds {
             away: None,
             older: None,
+            when_lost: WhenLost::Retire,
             clients,
             slots: 3 * clients + 3,
             goals: GOALS.iter().map(|(goal, _)| *goal).collect(),

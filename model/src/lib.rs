@@ -20,6 +20,7 @@ pub mod view;
 mod world;
 
 pub use rendezvous_ipc::proto::connect::Goal;
+pub use rendezvous_ipc::proto::serving::WhenLost;
 
 pub use self::fault::Fault;
 pub use self::world::{

@@ -3,7 +3,7 @@
 use rendezvous_ipc::proto::connect::{Goal, Older, Policy, Step};
 use rendezvous_ipc::proto::record::Record;
 use rendezvous_ipc::proto::serve;
-use rendezvous_ipc::proto::serving::{self, Retire};
+use rendezvous_ipc::proto::serving::{self, Retire, WhenLost};
 
 use crate::world::{Actor, At, Client, Content, Life, Move, Pipe, Sent, Site, World};
 
@@ -60,8 +60,14 @@ fn clients(world: &World) -> std::ops::Range<usize> {
     0..world.clients.len()
 }
 
+/// Returns whether the spec claims the properties of one server alone. It does not where a service keeps its sessions: the
+/// two faults by which another gets the life file of a live server hide that server.
+fn claims_one(world: &World) -> bool {
+    world.when_lost == WhenLost::Retire
+}
+
 fn single_serving(world: &World) -> bool {
-    servers(world).filter(|&s| world.servers[s].serving()).count() <= 1
+    !claims_one(world) || servers(world).filter(|&s| world.servers[s].serving()).count() <= 1
 }
 
 /// A handler exists from before *Build* to the end of the drain, unless it could not be built. At most one exists.
@@ -83,7 +89,7 @@ fn one_handler(world: &World) -> bool {
     let window = |s: usize, t: usize| {
         unguarded(world, s) || (world.life_may_go && world.life_file_gone(s) && !world.servers[t].registered)
     };
-    handling.iter().all(|&s| handling.iter().all(|&t| s == t || window(s, t) || window(t, s)))
+    !claims_one(world) || handling.iter().all(|&s| handling.iter().all(|&t| s == t || window(s, t) || window(t, s)))
 }
 
 /// Returns whether the server retires without its life file. A retiring server does not make it again.
@@ -322,10 +328,11 @@ fn clear_only_if_free(world: &World, step: &Move) -> bool {
 /// A live server's socket is removed only by a fault, or by the server itself when it retires.
 fn no_cut_off(world: &World, step: &Move) -> bool {
     let fault = step.to.left != world.left;
-    servers(world).filter(|&s| world.servers[s].alive() && world.servers[s].listens).all(|s| {
-        let closes = step.action == "Close" && step.who == Some(Actor::Server(s));
-        step.to.servers[s].listens || closes || fault || unguarded(world, s)
-    })
+    !claims_one(world)
+        || servers(world).filter(|&s| world.servers[s].alive() && world.servers[s].listens).all(|s| {
+            let closes = step.action == "Close" && step.who == Some(Actor::Server(s));
+            step.to.servers[s].listens || closes || fault || unguarded(world, s)
+        })
 }
 
 /// Returns whether the client reads its welcome in this move, and is connected from then on.

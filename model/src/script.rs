@@ -30,6 +30,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use rendezvous_ipc::proto::serve::Step;
+use rendezvous_ipc::proto::serving::WhenLost;
 
 use crate::fault::Fault;
 use crate::property;
@@ -114,6 +115,7 @@ impl Stage {
         let bounds = Bounds {
             away: None,
             older,
+            when_lost: WhenLost::Retire,
             clients,
             slots: 2 * clients + faults.len() + 2,
             goals,

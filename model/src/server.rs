@@ -2,7 +2,7 @@
 
 use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::serve::{LifeFile, Step, may_withdraw};
-use rendezvous_ipc::proto::serving::{Checked, Due, Step as Serving};
+use rendezvous_ipc::proto::serving::{Checked, Due, Retire, Step as Serving};
 
 use crate::world::{Actor, Conn, Content, Life, Moves, Pipe, Reply, Sent, World};
 
@@ -156,6 +156,8 @@ impl World {
                 world.unlock(me);
                 world.steps(s, step.unlocked());
             }),
+            // It ends with its last client.
+            Serving::Drain(step) if self.keeps_sessions(s, step.why()) && self.counted(s) > 0 => {}
             // At the drain deadline the server closes the remaining connections.
             Serving::Drain(step) => moves.push(name, me, |world| {
                 let counted: Vec<usize> = (0..world.clients.len()).filter(|&c| world.counts(s, c)).collect();
@@ -229,6 +231,12 @@ impl World {
         let server = &self.servers[s];
         let holds = server.step.as_ref().is_some_and(|step| step.holds().life);
         holds && !server.dying && self.life != Life::Held(s)
+    }
+
+    /// Returns whether a server that retires for `why` drains without a limit.
+    pub(crate) fn keeps_sessions(&self, s: usize, why: Retire) -> bool {
+        let life_is_lost = !self.life.unheld() && self.life != Life::Held(s);
+        self.when_lost.keeps_sessions(why, life_is_lost)
     }
 
     fn checked(&self, s: usize, content: Content) -> Checked {

@@ -2,12 +2,14 @@
 //! and include every kind of fault.
 
 use rendezvous_ipc::proto::connect::{Goal, Older};
+use rendezvous_ipc::proto::serving::WhenLost;
 
 use crate::fault::Fault;
 use crate::world::{Bounds, GOALS, Site};
 
 /// `name | goals | faults | number of faults | connects`, and the site of the second client if it differs, or what it does
-/// with servers of the first, which is of an older version then.
+/// with servers of the first, which is of an older version then; or `keep` for a service that keeps its sessions when a
+/// server is lost.
 const SLICES: &str = include_str!("slices.txt");
 
 /// A slice: bounds with a name.
@@ -39,7 +41,8 @@ fn slice(line: &'static str) -> Slice {
         faults: list(faults).map(|name| fault(name).unwrap_or_else(|| panic!("unknown fault: {name}"))).collect(),
         budget: number(budget),
         rounds: number(rounds),
-        away: site.map(|name| {
+        when_lost: if site == Some("keep") { WhenLost::KeepSessions } else { WhenLost::Retire },
+        away: site.filter(|name| *name != "keep").map(|name| {
             let known = Site::ALL.into_iter().find(|site| site.name() == name);
             known.unwrap_or_else(|| panic!("unknown site: {name}"))
         }),

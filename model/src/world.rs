@@ -12,7 +12,7 @@ use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
 use rendezvous_ipc::proto::serve;
-use rendezvous_ipc::proto::serving::Gate;
+use rendezvous_ipc::proto::serving::{Gate, WhenLost};
 
 use crate::fault::Fault;
 
@@ -32,6 +32,8 @@ pub struct Bounds {
     pub away: Option<Site>,
     /// What clients do with servers of an older version, if the first client and the first half of the slots are of one.
     pub older: Option<Older>,
+    /// What a server does with its sessions whose life file another has.
+    pub when_lost: WhenLost,
 }
 
 /// The place of a process.
@@ -304,6 +306,8 @@ pub struct World {
     pub away: Option<Site>,
     /// What clients do with older servers, if there are any. It does not change.
     pub older: Option<Older>,
+    /// What the service wants, which does not change.
+    pub when_lost: WhenLost,
     /// Whether a fault may remove or replace the life file.
     pub life_may_go: bool,
 }
@@ -348,6 +352,7 @@ impl World {
             rounds: bounds.rounds,
             away: bounds.away,
             older: bounds.older,
+            when_lost: bounds.when_lost,
             life_may_go: bounds.faults.iter().any(|fault| fault.is_of_life()),
         }
     }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::acceptor::{Acceptor, Handshake};
 use super::admission::Admission;
@@ -243,7 +243,7 @@ impl<'a, E: Effects> Server<'a, E> {
                     s.unlocked()
                 }
                 Step::Drain(s) => {
-                    self.drain().await;
+                    self.drain(s.why()).await;
                     s.drained()
                 }
                 Step::Release(s) => {
@@ -348,16 +348,24 @@ impl<'a, E: Effects> Server<'a, E> {
     }
 
     /// Waits for the clients that are left, then ends them, and the handler with them.
-    async fn drain(&mut self) {
+    async fn drain(&mut self, why: Retire) {
         let limits = &self.service.limits;
-        let draining = Draining::new(now(), limits.drain);
-        if draining.waits(self.admission.remaining(), self.shutdown.is_forced(), now()) {
+        let keeps = self.service.when_lost.keeps_sessions(why, self.effects.is_gone(self.service));
+        let mut draining = Draining::new(now(), limits.drain, keeps);
+        if !keeps && draining.waits(self.admission.remaining(), self.shutdown.is_forced(), now()) {
             self.effects.sign_drain(limits.drain);
         }
         while draining.waits(self.admission.remaining(), self.shutdown.is_forced(), now()) {
+            let over = async {
+                match draining.until() {
+                    Some(until) => sleep_until(at(until)).await,
+                    None => self.shutdown.requested().await,
+                }
+            };
             tokio::select! {
-                _ = timeout_at(at(draining.until()), self.admission.empty()) => {}
+                () = self.admission.empty() => {}
                 () = self.shutdown.forced() => {}
+                () = over => draining.request(now()),
             }
         }
         self.end_handlers(draining.left_for_the_handler(limits.patience, now())).await;
@@ -382,7 +390,7 @@ impl<'a, E: Effects> Server<'a, E> {
         (self.point, self.acceptor) = (None, None);
         self.effects.abandon();
         let _shut = self.shut(Retire::Requested);
-        self.drain().await;
+        self.drain(Retire::Requested).await;
     }
 
     /// Ends the handler. One that blocks its thread cannot be stopped: then the lifetime lock is left to the process.

@@ -16,6 +16,7 @@
 mod due;
 mod facts;
 mod gate;
+mod lost;
 mod occupancy;
 pub mod pending;
 mod shutdown;
@@ -23,6 +24,7 @@ mod shutdown;
 pub use self::due::Due;
 pub use self::facts::Facts;
 pub use self::gate::{Gate, Retire};
+pub use self::lost::WhenLost;
 pub use self::occupancy::Occupancy;
 pub use self::shutdown::{Cause, Draining, LifetimeLock, Shutdown, Tries};
 use super::lock::{Means, Tried};

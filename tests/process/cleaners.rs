@@ -8,13 +8,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rendezvous_ipc::{Origin, Reason};
 use rustix::process::Signal;
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 
 use crate::home::Named as _;
-use crate::home::{Home, eventually, kill, printed, signal, stop};
+use crate::home::{Home, LONG, connected, eventually, kill, printed, runtime, signal, stop};
+use crate::program::{COUNT, GOODBYE, ask};
 use crate::trace;
 
 crate::trials![
     a_server_whose_life_file_another_has_locked_retires,
+    sessions_outlive_their_home_beside_the_next_server_if_the_service_wants_that,
     a_server_makes_its_life_file_again_and_keeps_its_memory,
     a_client_gives_a_server_time_to_make_its_life_file_again,
     a_client_waits_for_a_life_file_only_beside_a_whole_record,
@@ -50,6 +54,32 @@ fn a_server_whose_life_file_another_has_locked_retires() {
     assert_eq!(home.record().pid(), server.pid(), "the retiring server leaves the record");
     drop(locked);
     assert!(matches!(home.try_count(&home.service()), Ok((outcome, 1)) if outcome.pid() != server.pid()));
+    home.retire();
+}
+
+/// As at a logout, which removes the user's runtime directory.
+fn sessions_outlive_their_home_beside_the_next_server_if_the_service_wants_that() {
+    let mut home = Home::new();
+    home.server = &["@serve", "keeps", "drain=300"];
+    let old = runtime().block_on(async {
+        let connection = connected(&home.service()).await;
+        let old = connection.outcome().pid();
+        let mut session = connection.into_stream();
+        let mut told = connected(&home.service()).await.into_stream();
+        assert_eq!((ask(&mut session, COUNT).await.unwrap(), ask(&mut told, GOODBYE).await.unwrap()), (1, 1));
+        fs::remove_dir_all(home.path()).unwrap();
+        let mut why = String::new();
+        timeout(LONG, told.read_to_string(&mut why)).await.expect("the server sees it").unwrap();
+        assert_eq!(why, "its files belong to another server");
+        let next = connected(&home.service()).await;
+        assert_ne!(next.outcome().pid(), old);
+        assert_eq!(ask(&mut next.into_stream(), COUNT).await.unwrap(), 1, "it has a handler of its own");
+        // Three drains pass.
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        assert_eq!(ask(&mut session, COUNT).await.unwrap(), 2, "the session lives");
+        old
+    });
+    eventually("the process ends with its last session", || !Path::new(&format!("/proc/{old}")).exists());
     home.retire();
 }
 

@@ -18,7 +18,7 @@ use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent};
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::{
     BlockingStream, Context, Descriptor, Dialect, Error, Join, Limits, Outcome, Peer, Policy, ServerHandle, StdSocket,
-    Stream, StreamGuard, Surroundings, Transport,
+    Stream, StreamGuard, Surroundings, Transport, WhenLost,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -157,7 +157,8 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let version = version.unwrap_or(if dialect == Dialect::Sequoia { 0 } else { 7 });
     let name = args.iter().find_map(|arg| arg.strip_prefix("name=")).unwrap_or("count");
     let service = Descriptor::new(context, name).unwrap().dialect(dialect).version(version).limits(limits);
-    let service = service.surroundings(surroundings(args));
+    let when_lost = if args.contains(&"keeps") { WhenLost::KeepSessions } else { WhenLost::Retire };
+    let service = service.surroundings(surroundings(args)).when_lost(when_lost);
     let refuses = args.contains(&"refuses");
     let hangs = args.contains(&"hangs");
     let closing = closing(args).map(str::to_owned);

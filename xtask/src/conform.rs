@@ -18,7 +18,7 @@ use rendezvous_model::graph::{self, Graph, Id};
 use rendezvous_model::property;
 use rendezvous_model::slices::{Slice, choice_name, slices};
 use rendezvous_model::view::View;
-use rendezvous_model::{Bounds, Fault, GOALS, Site, World, goal_name};
+use rendezvous_model::{Bounds, Fault, GOALS, Site, WhenLost, World, goal_name};
 
 use crate::parallel::{self, Result};
 use crate::root;
@@ -87,8 +87,17 @@ pub fn explore() -> std::result::Result<(), Box<dyn std::error::Error>> {
             |fault: &Fault| [Fault::OldCopy, Fault::Deleted].contains(fault) || (budget > 1 && fault.is_of_life());
         let faults: BTreeSet<Fault> = Fault::ALL.into_iter().filter(|fault| !left_out(fault)).collect();
         let kinds = faults.len();
-        let bounds =
-            Bounds { clients: 2, slots: 6, goals: goals.to_vec(), faults, budget, rounds: 2, away: None, older: None };
+        let bounds = Bounds {
+            clients: 2,
+            slots: 6,
+            goals: goals.to_vec(),
+            faults,
+            budget,
+            rounds: 2,
+            away: None,
+            older: None,
+            when_lost: WhenLost::Retire,
+        };
         let explored = graph::explore(&bounds, 3_000_000, property::judge).map_err(|stopped| stopped.to_string())?;
         println!(
             "| {} | {budget} of {kinds} kinds | {} | {} | {} | {:.0} |",
@@ -168,7 +177,10 @@ fn configuration(slice: &Slice) -> String {
         quoted(bounds.faults.iter().copied().map(Fault::name).collect()),
         bounds.budget,
         bounds.rounds,
-        placed(bounds.away.map(Site::name)),
+        placed(match bounds.when_lost {
+            WhenLost::Retire => bounds.away.map(Site::name),
+            WhenLost::KeepSessions => Some("keep"),
+        }),
         versioned(bounds.older.map(choice_name)),
     )
 }

@@ -223,11 +223,13 @@ fn variant(line: &str) -> Result<Run> {
     Ok(Run { name: name.into(), module: "MCrendezvous".into(), config, expected: Some(property.into()), heading })
 }
 
-/// Where clients and servers are, as constants of the spec: all in one place, or the last client in another.
+/// Where clients and servers are, as constants of the spec: all in one place, or the last client in another. `keep`: all
+/// in one place, and a server whose life file is lost keeps its sessions.
 pub(crate) fn placed(away: Option<&str>) -> String {
     match away {
-        None => r#"Transport = "socket" Away = {} Place = "here""#.into(),
-        Some(place) => format!(r#"Transport = "port" Away = {{c2}} Place = "{place}""#),
+        None => r#"Transport = "socket" Away = {} Place = "here" WhenLost = "retire""#.into(),
+        Some("keep") => r#"Transport = "socket" Away = {} Place = "here" WhenLost = "keep""#.into(),
+        Some(place) => format!(r#"Transport = "port" Away = {{c2}} Place = "{place}" WhenLost = "retire""#),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::driver::reserve::Reserve;
 use crate::handler::Factory;
 use crate::limits::Limits;
 use crate::proto::record::Line;
-use crate::proto::serving::Cause;
+use crate::proto::serving::{Cause, WhenLost};
 use crate::stream::Socket;
 use crate::transport::Transport;
 
@@ -31,6 +31,7 @@ struct World {
     checked: Cell<Checked>,
     life_file: Cell<LifeFile>,
     home_is_gone: Cell<bool>,
+    when_lost: Cell<WhenLost>,
     may_withdraw: Cell<bool>,
     handler_runs: Arc<AtomicBool>,
     /// What happens between *Lock* and *Look*.
@@ -57,6 +58,7 @@ impl World {
             checked: Cell::new(Checked::Mine),
             life_file: Cell::new(LifeFile::Mine),
             home_is_gone: Cell::new(false),
+            when_lost: Cell::default(),
             may_withdraw: Cell::new(true),
             handler_runs: Arc::default(),
             before_look: RefCell::default(),
@@ -82,7 +84,8 @@ impl World {
     }
 
     fn service(&self) -> Service {
-        Service { transport: Transport::Tcp, limits: self.limits, ..Service::sample(self.home.path()) }
+        let (limits, when_lost) = (self.limits, self.when_lost.get());
+        Service { transport: Transport::Tcp, limits, when_lost, ..Service::sample(self.home.path()) }
     }
 }
 
@@ -378,6 +381,41 @@ async fn a_drain_lasts_until_the_last_client_a_second_signal_or_its_limit() {
         assert_eq!((done, at), (Done::Retired(Retire::Requested), ends_at));
         assert_eq!(world.done().last(), Some(&(lock, ends_at)));
         assert_eq!(world.point_holds(), b"", "it is withdrawn before the drain");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_keeps_its_sessions_drains_until_the_last_or_a_signal() {
+    // It finds its files lost in the second second.
+    for (when_lost, life_is_lost, leaves_at, signal_at, ends_at, lock) in [
+        (WhenLost::KeepSessions, true, 900, None, 900, "release"),
+        (WhenLost::KeepSessions, true, 900, Some(100), 120, "leave"),
+        (WhenLost::KeepSessions, true, 110, Some(100), 110, "release"),
+        (WhenLost::KeepSessions, false, 900, None, 22, "leave"),
+        (WhenLost::Retire, true, 900, None, 22, "leave"),
+    ] {
+        let world = World::new(limits());
+        world.when_lost.set(when_lost);
+        world.checked.set(Checked::Lost);
+        world.home_is_gone.set(life_is_lost);
+        let (done, at, ()) = beside(&world, async |admission, shutdown| {
+            let client = admission.admit().expect("it serves");
+            let leaves = async {
+                seconds(leaves_at).await;
+                drop(client);
+            };
+            let signal = async {
+                if let Some(at) = signal_at {
+                    seconds(at).await;
+                    shutdown.signal();
+                }
+            };
+            tokio::join!(leaves, signal, shutdown.announced());
+        })
+        .await;
+        assert_eq!((done, at), (Done::Retired(Retire::Lost), ends_at), "{when_lost:?}, {life_is_lost}, {signal_at:?}");
+        assert_eq!(world.done().last(), Some(&(lock, ends_at)));
+        assert!(world.done().contains(&("close", 2)), "it takes nobody new");
     }
 }
 

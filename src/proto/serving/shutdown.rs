@@ -117,29 +117,35 @@ impl Backoff {
 /// How long *Drain* waits for the clients that are left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Draining {
-    until: Duration,
+    until: Option<Duration>,
+    drain: Duration,
 }
 
 impl Draining {
-    /// Begins now.
-    pub const fn new(now: Duration, drain: Duration) -> Self {
-        Draining { until: now.saturating_add(drain) }
+    /// Begins now, with a limit unless the server keeps its sessions.
+    pub const fn new(now: Duration, drain: Duration, keeps_sessions: bool) -> Self {
+        Draining { until: if keeps_sessions { None } else { Some(now.saturating_add(drain)) }, drain }
     }
 
-    /// Returns the deadline.
-    pub const fn until(&self) -> Duration {
+    /// Returns the deadline, if there is one.
+    pub const fn until(&self) -> Option<Duration> {
         self.until
+    }
+
+    /// Retirement was requested: a server that keeps its sessions has a deadline from now on.
+    pub fn request(&mut self, now: Duration) {
+        self.until.get_or_insert(now.saturating_add(self.drain));
     }
 
     /// Returns whether the server still waits: a client or work of the handler remains, the end is not forced, and the
     /// deadline is not over.
     pub fn waits(&self, remaining: u32, forced: bool, now: Duration) -> bool {
-        remaining > 0 && !forced && now < self.until
+        remaining > 0 && !forced && self.until.is_none_or(|until| now < until)
     }
 
     /// Returns how long the handler may take to end: the rest of the drain, but at least `patience`.
     pub fn left_for_the_handler(&self, patience: Duration, now: Duration) -> Duration {
-        patience.max(self.until.saturating_sub(now))
+        patience.max(self.until.unwrap_or(now).saturating_sub(now))
     }
 }
 
@@ -269,8 +275,8 @@ mod tests {
 
     #[test]
     fn a_drain_ends_with_the_last_client_by_force_or_at_its_deadline() {
-        let draining = Draining::new(s(10), s(5));
-        assert_eq!(draining.until(), s(15));
+        let draining = Draining::new(s(10), s(5), false);
+        assert_eq!(draining.until(), Some(s(15)));
         for (counted, forced, now, waits) in [
             (1, false, 10, true),
             (2, false, 14, true),
@@ -284,6 +290,22 @@ mod tests {
         for (now, left) in [(10, 5), (12, 3), (14, 2), (20, 2)] {
             assert_eq!(draining.left_for_the_handler(s(2), s(now)), s(left), "at {now}");
         }
+    }
+
+    #[test]
+    fn a_server_that_keeps_its_sessions_has_no_deadline_until_it_is_asked_to_retire() {
+        let mut draining = Draining::new(s(10), s(5), true);
+        assert_eq!(draining.until(), None);
+        assert!(draining.waits(1, false, s(1_000_000)) && !draining.waits(0, false, s(11)));
+        assert!(!draining.waits(1, true, s(11)), "the end is forced");
+        assert_eq!(draining.left_for_the_handler(s(2), s(50)), s(2));
+        draining.request(s(100));
+        draining.request(s(104));
+        assert_eq!(draining.until(), Some(s(105)));
+        assert!(draining.waits(1, false, s(104)) && !draining.waits(1, false, s(105)));
+        let mut limited = Draining::new(s(10), s(5), false);
+        limited.request(s(14));
+        assert_eq!(limited.until(), Some(s(15)), "a request postpones nothing");
     }
 
     #[test]

@@ -25,52 +25,58 @@ const SETS: [(&str, usize, &str, Option<&str>); 4] = [
 
 pub fn measure() -> Result<()> {
     println!("| features | crates | build, CPU s | client, KiB | server, KiB |\n| --- | ---: | ---: | ---: | ---: |");
-    let hello = weigh("", "", "hello")?;
-    println!("| none of ours: a program that prints a line | 0 | {:.1} | {} | |", hello.seconds, hello.size);
+    row("none of ours: a program that prints a line", &weigh("hello", "", &["hello"])?);
     for (features, own, client, server) in SETS {
         let list = features.split(',').map(|feature| format!("{feature:?}")).collect::<Vec<_>>().join(", ");
         let ours = format!("path = {:?}, default-features = false, features = [{list}]", root());
         let dependencies = format!("rendezvous-ipc = {{ {ours} }}\n{}", CRATES[..own].concat());
-        let Weight { crates, seconds, size } = weigh(features, &dependencies, client)?;
-        let server = server.map(|server| weigh(features, &dependencies, server)).transpose()?;
-        let server = server.map_or_else(String::new, |server| server.size.to_string());
-        println!("| `{}` | {crates} | {seconds:.1} | {size} | {server} |", features.replace(',', "`, `"));
+        let programs: Vec<&str> = [client].into_iter().chain(server).collect();
+        row(&format!("`{}`", features.replace(',', "`, `")), &weigh(features, &dependencies, &programs)?);
     }
     Ok(())
 }
 
-struct Weight {
-    crates: usize,
-    seconds: f64,
-    size: u64,
+fn row(what: &str, Weight { crates, seconds, sizes }: &Weight) {
+    let sizes = [0, 1].map(|at| sizes.get(at).map_or_else(String::new, u64::to_string));
+    println!("| {what} | {crates} | {seconds:.1} | {} |", sizes.join(" | "));
 }
 
-/// Builds one program, with nothing built before, and weighs it.
-fn weigh(features: &str, dependencies: &str, program: &str) -> Result<Weight> {
-    let directory = root().join("target/weight").join(format!("{program}-{}", features.replace(',', "-")));
+struct Weight {
+    crates: usize,
+    /// The CPU time of the first program.
+    seconds: f64,
+    sizes: Vec<u64>,
+}
+
+/// Builds programs with nothing built before the first one, and weighs them.
+fn weigh(name: &str, dependencies: &str, programs: &[&str]) -> Result<Weight> {
+    let directory = root().join("target/weight").join(name.replace(',', "-"));
     let target = directory.join("target");
     let _ = fs::remove_dir_all(&target);
     fs::create_dir_all(&directory)?;
-    let path = root().join("xtask/weight").join(program).with_extension("rs");
-    fs::write(
-        directory.join("Cargo.toml"),
-        format!(
-            "[package]\nname = \"weight\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[[bin]]\nname = \"weight\"\n\
-             path = {path:?}\n[dependencies]\n{dependencies}[profile.release]\nstrip = true\n[workspace]\n"
-        ),
-    )?;
+    let sources = root().join("xtask/weight");
+    let bin = |name: &&str| format!("[[bin]]\nname = {name:?}\npath = {:?}\n", sources.join(name).with_extension("rs"));
+    let package = "[package]\nname = \"weight\"\nversion = \"0.0.0\"\nedition = \"2024\"\n";
+    let bins: String = programs.iter().map(bin).collect();
+    let rest = format!("[dependencies]\n{dependencies}[profile.release]\nstrip = true\n[workspace]\n");
+    fs::write(directory.join("Cargo.toml"), [package, &bins, &rest].concat())?;
     // The same versions as here; cargo removes what is not used.
     fs::copy(root().join("Cargo.lock"), directory.join("Cargo.lock"))?;
     let tree = cargo(&directory).args(["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}"]).output()?;
     let tree = String::from_utf8(tree.stdout)?;
+    // Without what a crate of this repository or a repeated one has in brackets.
     let crates: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(" (").next()).collect();
-    let before = cpu_seconds()?;
-    run(cargo(&directory).args(["build", "--quiet", "--release"]).env("CARGO_TARGET_DIR", &target))?;
-    let seconds = cpu_seconds()? - before;
-    let size = target.join("release/weight").metadata()?.len() / 1024;
+    let (mut seconds, mut sizes) = (None, Vec::new());
+    for program in programs {
+        let before = cpu_seconds()?;
+        let build = ["build", "--quiet", "--release", "--bin", program];
+        run(cargo(&directory).args(build).env("CARGO_TARGET_DIR", &target))?;
+        seconds.get_or_insert(cpu_seconds()? - before);
+        sizes.push(target.join("release").join(program).metadata()?.len() / 1024);
+    }
     fs::remove_dir_all(&target)?;
     // Without the program itself.
-    Ok(Weight { crates: crates.len() - 1, seconds, size })
+    Ok(Weight { crates: crates.len() - 1, seconds: seconds.unwrap_or_default(), sizes })
 }
 
 fn cargo(directory: &Path) -> Command {

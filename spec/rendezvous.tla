@@ -519,7 +519,8 @@ Asked(c) == [cl[c] EXCEPT !.pc = IF Holding(c) THEN "Unlock" ELSE "Backoff", !.t
 
 \* A server that proved itself and has no room is alive: the client dials it again and holds no lock meanwhile.
 Waiting(c) == [cl[c] EXCEPT !.pc = IF Holding(c) THEN "Unlock" ELSE "Backoff", !.then = IF Holding(c) THEN "Again" ELSE "",
-                            !.again = ~Holding(c), !.suspect = cl[c].rec, !.rec = None, !.how = "Free"]
+                            !.again = ~Holding(c), !.suspect = cl[c].rec, !.rec = None, !.how = "Free",
+                            !.waited = @ /\ cl[c].suspect = cl[c].rec]
 
 Welcome(c) ==
     /\ In(c, "Welcome")

@@ -10,6 +10,7 @@ use crate::error::{Error, Usage};
 use crate::limits::Limits;
 use crate::older::Older;
 use crate::os::process;
+use crate::proto::tag::Tag;
 use crate::service::{Program, Service, beside};
 use crate::surroundings::{LOG, Surroundings};
 use crate::transport::Transport;
@@ -91,6 +92,7 @@ impl Descriptor {
             newest: u32::MAX,
             on_wait: None,
             older: Older::default(),
+            protocol: Ok(Tag::NONE),
             program: Err(Usage::NoProgram),
         };
         Ok(Descriptor {
@@ -268,6 +270,31 @@ impl Descriptor {
     #[must_use]
     pub fn newest(mut self, newest: u32) -> Self {
         self.service.newest = newest;
+        self
+    }
+
+    /// Sets the tag of the protocol that the service speaks on its streams: 1 to 32 printable ASCII characters without
+    /// spaces, such as `build/2`. By default it states none, and [`handler`](Descriptor::handler) sets the ID of its
+    /// Cap'n Proto interface.
+    ///
+    /// Client and server tell each other their tags. If both state one and they differ, a connect fails with
+    /// [`Error::OtherProtocol`], which has both, in place of a stream on which neither side understands the other. The
+    /// server is left alone. A side that states none accepts any: programs that were built before the service got its tag
+    /// go on, and so do tools that only look. [`inspect`](Descriptor::inspect) and [`retire`](Descriptor::retire) are the
+    /// same for all protocols, and so is the replacement of an older [`version`](Descriptor::version), by which a service
+    /// may change its protocol.
+    ///
+    /// A tag that is not one is [`Error::Usage`] at the first call that needs it.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor};
+    /// # let context = Context::from_args("org.example.counter")?;
+    /// let service = Descriptor::new(&context, "counter")?.protocol("counter/2");
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    #[must_use]
+    pub fn protocol(mut self, tag: &str) -> Self {
+        self.service.protocol = Tag::new(tag).ok_or_else(|| Usage::Protocol(tag.to_owned()));
         self
     }
 
@@ -677,10 +704,17 @@ impl Descriptor {
         self.service.dialect == dialect
     }
 
-    /// Returns the service, if its limits are consistent.
+    /// Returns the service, if its limits are consistent and its protocol's tag is one.
     pub(crate) fn service(&self) -> Result<&Service, Error> {
         self.service.limits.check()?;
+        self.service.protocol.as_ref().map_err(|why| Error::Usage(why.clone()))?;
         Ok(&self.service)
+    }
+
+    /// Returns whether a protocol is set.
+    #[cfg(feature = "capnp")]
+    pub(crate) fn states_a_protocol(&self) -> bool {
+        self.service.protocol != Ok(Tag::NONE)
     }
 
     /// Returns the path of the life file.

@@ -106,6 +106,26 @@ pub enum Error {
         /// The version of this program.
         wanted: u32,
     },
+    /// The server is alive, and speaks another protocol than this program:
+    /// [`Descriptor::protocol`](crate::Descriptor::protocol). It was left alone.
+    OtherProtocol {
+        /// The tag of this program's protocol.
+        ours: String,
+        /// The tag of the server's protocol.
+        theirs: String,
+        /// The server's process.
+        pid: Option<Pid>,
+    },
+    /// The server is alive, and serves as many clients as it may ([`Limits::max_clients`](crate::Limits::max_clients)),
+    /// or as it has descriptors for. The client waited until its deadline.
+    Full {
+        /// The server's process.
+        pid: Option<Pid>,
+        /// The number of its clients.
+        clients: u32,
+        /// How long the client tried.
+        waited: Duration,
+    },
     /// The point holds a record of another dialect. Whether its server is alive is not checked.
     OtherDialect {
         /// The point.
@@ -130,8 +150,7 @@ pub enum Error {
         /// Why it cannot be locked.
         source: Option<Box<Error>>,
     },
-    /// A server holds its lifetime lock and does not welcome this client: it is stopped, it hangs, or it serves as many
-    /// clients as it may ([`Limits::max_clients`](crate::Limits::max_clients)). It was left alone.
+    /// A server holds its lifetime lock and does not welcome this client: it is stopped, or it hangs. It was left alone.
     Unresponsive {
         /// The server's process.
         pid: Option<Pid>,
@@ -284,10 +303,15 @@ impl Error {
             Error::CannotTell { path, .. } => {
                 write!(f, "cannot tell whether a server is alive, because {} cannot be locked", path.display())
             }
-            Error::Unresponsive { pid, suspicion, waited } if suspicion.looks_full() => write!(
+            Error::OtherProtocol { ours, theirs, pid } => write!(
                 f,
-                "the server{} has no room for another client, or hangs: it proved itself, and let this one wait for its \
-                 welcome, {waited:.1?} in all",
+                "the server{} speaks {theirs}, and this program {ours}: use another name, or the same program",
+                InBrackets(*pid)
+            ),
+            Error::Full { pid, clients, waited } => write!(
+                f,
+                "the server{} has no room for another client beside {clients}, tried for {waited:.1?}: try again later, or raise \
+                 its `max_clients`",
                 InBrackets(*pid)
             ),
             Error::Unresponsive { pid, suspicion, waited } if suspicion.user.is_some() => write!(

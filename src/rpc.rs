@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use capnp::capability::{Client, FromClientHook};
 use capnp::message::ReaderOptions;
+use capnp::traits::HasTypeId;
 use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::twoparty::VatNetwork;
 use capnp_rpc::{Disconnector, RpcSystem};
@@ -40,7 +41,9 @@ impl Descriptor {
     /// more than 8 MiB, and stops reading from a client that does not read its replies:
     /// [memory](crate::manual::life_of_a_server).
     ///
-    /// [`stream_handler`](Descriptor::stream_handler) says what holds for all sessions. It needs the feature `capnp`.
+    /// [`stream_handler`](Descriptor::stream_handler) says what holds for all sessions. The interface's ID becomes the
+    /// service's [`protocol`](Descriptor::protocol), such as `capnp-0x8e5322c1e9282534`, unless another one is set. It
+    /// needs the feature `capnp`.
     ///
     /// ```standalone_crate
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manual/counter.rs"));
@@ -58,9 +61,9 @@ impl Descriptor {
     where
         B: AsyncFn(ServerHandle) -> Result<H, BoxError> + Send + Sync + 'static,
         H: Fn(&Peer) -> C + 'static,
-        C: FromClientHook + 'static,
+        C: FromClientHook + HasTypeId + 'static,
     {
-        self.stream_handler(async move |server| {
+        self.speaks::<C>().stream_handler(async move |server| {
             let handler = build(server).await?;
             Ok(async move |peer: Peer, stream: Stream| {
                 let client = Client::new(handler(&peer).into_client_hook());
@@ -71,6 +74,16 @@ impl Descriptor {
                 }
             })
         })
+    }
+}
+
+impl Descriptor {
+    /// Sets the ID of a Cap'n Proto interface as the protocol, unless the service states another.
+    fn speaks<C: HasTypeId>(self) -> Self {
+        match self.states_a_protocol() {
+            true => self,
+            false => self.protocol(&format!("capnp-{:#x}", C::TYPE_ID)),
+        }
     }
 }
 

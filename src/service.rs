@@ -9,9 +9,12 @@ use crate::dialect::Dialect;
 use crate::error::{Error, Usage};
 use crate::limits::Limits;
 use crate::older::Older;
+use crate::os::scope;
 use crate::proto::connect::Versions;
+use crate::proto::handshake::Party;
 #[cfg(feature = "tokio")]
 use crate::proto::serving::WhenLost;
+use crate::proto::tag::Tag;
 use crate::surroundings::Surroundings;
 use crate::transport::Transport;
 use crate::waiting::OnWait;
@@ -35,6 +38,8 @@ pub(crate) struct Service {
     /// The caller's function for waits.
     pub(crate) on_wait: Option<OnWait>,
     pub(crate) older: Older,
+    /// The protocol that the service speaks, or why its tag is none.
+    pub(crate) protocol: Result<Tag, Usage>,
     /// The program, or why there is none.
     pub(crate) program: Result<Program, Usage>,
 }
@@ -43,6 +48,16 @@ impl Service {
     /// Returns the versions of the service that the client accepts.
     pub(crate) fn versions(&self) -> Versions {
         Versions::of(self.version, self.newest, self.older.machine(), self.program.is_ok())
+    }
+
+    /// Returns the tag of the protocol that the service speaks.
+    pub(crate) fn tag(&self) -> Tag {
+        *self.protocol.as_ref().unwrap_or(&Tag::NONE)
+    }
+
+    /// Returns this side of a handshake, with the identity that the point has now.
+    pub(crate) fn party(&self) -> Party {
+        Party { point: scope::identity(self.context.home(), &self.point), tag: self.tag(), service: self.version }
     }
 
     /// Returns the working directory of a started server.
@@ -100,6 +115,7 @@ impl Service {
             newest: u32::MAX,
             on_wait: None,
             older: Older::default(),
+            protocol: Ok(Tag::NONE),
             program: Err(Usage::NoProgram),
         }
     }

@@ -58,6 +58,10 @@ pub enum DialFailure {
     TooNew,
     /// The server knows the cookie and offers an older version of the service, which this client refuses.
     TooOld,
+    /// The server is alive, and speaks another protocol than this program.
+    OtherProtocol,
+    /// The server is alive, and has no room for another client.
+    Full,
 }
 
 impl DialFailure {
@@ -76,6 +80,8 @@ impl DialFailure {
             connect::DialFailure::Unsupported(answer) => DialFailure::Unsupported(Incompatibility::of(answer)),
             connect::DialFailure::TooNew => DialFailure::TooNew,
             connect::DialFailure::TooOld => DialFailure::TooOld,
+            connect::DialFailure::OtherProtocol(_) => DialFailure::OtherProtocol,
+            connect::DialFailure::Full(_) | connect::DialFailure::TurnedAway(_) => DialFailure::Full,
         })
     }
 }
@@ -89,11 +95,6 @@ impl Suspicion {
             (None, None, failure) => write!(f, "{address} {failure}")?,
         }
         write!(f, ", at {}", self.stage)
-    }
-
-    /// Returns whether the server proved itself but sent no welcome in time, as a full server does.
-    pub(crate) fn looks_full(&self) -> bool {
-        (self.stage, self.failure) == (Stage::Welcome, DialFailure::TimedOut)
     }
 }
 
@@ -129,6 +130,8 @@ impl fmt::Display for DialFailure {
             DialFailure::Unsupported(why) => return why.fmt(f),
             DialFailure::TooNew => "offers a newer version of the service",
             DialFailure::TooOld => "offers an older version of the service",
+            DialFailure::OtherProtocol => "speaks another protocol",
+            DialFailure::Full => "has no room for another client",
         })
     }
 }

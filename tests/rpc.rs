@@ -172,6 +172,30 @@ async fn a_message_without_end_ends_its_own_connection() {
     assert_eq!(other.run(async |counter: counter::Client| increment(&counter).await).await.unwrap().unwrap(), 1);
 }
 
+#[tokio::test]
+async fn a_stream_client_of_a_server_that_speaks_capnp_is_told_both_protocols() {
+    let context = rendezvous_ipc::Context::ephemeral("org.example.counter").unwrap();
+    let context = context.with_policy(rendezvous_ipc::Policy::Internal);
+    let service = || Descriptor::new(&context, "counter").unwrap();
+    let speaks_capnp = |service: Descriptor| {
+        service.handler(async |_server| {
+            Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(Rc::new(Cell::new(0)))) })
+        })
+    };
+    let capnp = speaks_capnp(service()).connect().await.unwrap();
+    let streams = service().protocol("lines/1").stream_handler(async |_server| Ok(async |_peer, _stream| {}));
+    let Error::OtherProtocol { ours, theirs, pid } = streams.connect().await.unwrap_err() else { panic!() };
+    let id = <counter::Client as capnp::traits::HasTypeId>::TYPE_ID;
+    assert_eq!((&*ours, theirs), ("lines/1", format!("capnp-{id:#x}")));
+    assert_eq!(pid.map(Pid::get), Some(std::process::id()));
+    // A protocol that the service states is not replaced by the interface's.
+    for stated in [speaks_capnp(service().protocol("lines/1")), speaks_capnp(service()).protocol("lines/1")] {
+        let Error::OtherProtocol { ours, .. } = stated.connect().await.unwrap_err() else { panic!() };
+        assert_eq!(ours, "lines/1");
+    }
+    assert_eq!(capnp.run(async |counter: counter::Client| increment(&counter).await).await.unwrap().unwrap(), 1);
+}
+
 #[test]
 fn a_blocking_connect_reaches_a_server_of_this_process_in_any_thread() {
     let context = rendezvous_ipc::Context::ephemeral("org.example.counter").unwrap();

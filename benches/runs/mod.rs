@@ -1,9 +1,12 @@
 //! Runs both machines with all answers from memory, so that only the protocol's own work is measured.
 
 use rendezvous_ipc::proto::address::Address;
-use rendezvous_ipc::proto::connect::{self, Goal, Lifetime, Policy, Proof, Versions};
+use rendezvous_ipc::proto::connect::{self, Goal, Lifetime, Policy, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::handshake::{self, CLIENT_PROOF, HELLO, Hello, Intent, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::handshake::{
+    Admission, Agreed, Asked, CLIENT_PROOF, HELLO, Hello, Intent, Party, Prove, SERVER_PROOF, WELCOME, Welcome,
+};
+use rendezvous_ipc::proto::identity::Identity;
 use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
@@ -33,11 +36,11 @@ impl World {
             started: 123_456,
             version: 7,
         };
-        let hello = Hello::new(Intent::Connect, NONCE);
-        let server = handshake::Prove::hello(&hello.to_bytes(), Random::drawn([2; 32]), 7).expect("a hello");
+        let hello = Hello::new(Intent::Connect, party(), NONCE);
+        let server = prove(&hello.to_bytes());
         let server_proof = server.to_bytes(&record);
-        let client_proof = hello.judge(&record, &server_proof).expect("a proof");
-        let welcome = handshake::Welcome { pid: 4711, service: 7, uptime: 60, clients: 3 }.to_bytes();
+        let client_proof = hello.judge(&record, &server_proof).expect("a proof").proof(&record);
+        let welcome = welcome(&record, &server.judge(&record, &client_proof).expect("a proof"));
         World { record, hello: hello.to_bytes(), server_proof, client_proof, welcome }
     }
 
@@ -66,7 +69,7 @@ impl World {
             Step::Write(s) => s.written(),
             Step::Confirm(s) => s.confirmed(),
             Step::Fallback(s) => s.not_free(),
-            Step::Dial(s) => s.connected(NONCE),
+            Step::Dial(s) => s.connected(party(), NONCE),
             Step::Hello(s) => s.sent(),
             Step::Prove(s) => {
                 let proof = self.proof(&s);
@@ -84,7 +87,7 @@ impl World {
         }
     }
 
-    pub fn proof(&self, prove: &connect::Prove) -> Proof {
+    pub fn proof(&self, prove: &connect::Prove) -> Agreed {
         prove.judge(&self.server_proof).expect("a proof")
     }
 
@@ -143,19 +146,33 @@ impl World {
 
     /// Runs the server's side of a handshake: an answer, and the welcome.
     pub fn handshake(&self) -> ([u8; SERVER_PROOF], [u8; WELCOME]) {
-        let prove = handshake::Prove::hello(&self.hello, Random::drawn([2; 32]), 7).expect("a hello");
+        let prove = prove(&self.hello);
         let answer = prove.to_bytes(&self.record);
-        assert_eq!(prove.judge(&self.record, &self.client_proof), Some(Intent::Connect));
-        (answer, handshake::Welcome { pid: 4711, service: 7, uptime: 60, clients: 3 }.to_bytes())
+        let asked = prove.judge(&self.record, &self.client_proof).expect("a proof");
+        assert_eq!(asked.intent, Intent::Connect);
+        (answer, welcome(&self.record, &asked))
     }
 
     /// Runs the client's side of a handshake.
-    pub fn join(&self) -> ([u8; CLIENT_PROOF], handshake::Welcome) {
-        let hello = Hello::new(Intent::Connect, NONCE);
+    pub fn join(&self) -> ([u8; CLIENT_PROOF], Welcome) {
+        let hello = Hello::new(Intent::Connect, party(), NONCE);
         assert_eq!(hello.to_bytes(), self.hello);
-        let proof = hello.judge(&self.record, &self.server_proof).expect("a proof");
-        (proof, handshake::Welcome::from_bytes(&self.welcome).expect("a welcome"))
+        let agreed = hello.judge(&self.record, &self.server_proof).expect("a proof");
+        (agreed.proof(&self.record), agreed.judge(&self.record, &self.welcome).expect("a welcome"))
     }
+}
+
+/// Returns one side of a handshake: both see the same point, and offer the same version.
+fn party() -> Party {
+    Party { service: 7, ..Party::at(Identity::of(4711, b"point")) }
+}
+
+fn prove(hello: &[u8; HELLO]) -> Prove {
+    Prove::hello(hello, party(), Random::drawn([2; 32])).expect("a hello")
+}
+
+fn welcome(record: &Record, asked: &Asked) -> [u8; WELCOME] {
+    asked.reply(record, Admission::Welcome, Welcome { service: 7, uptime: 60, clients: 3, ..Welcome::unknown(4711) })
 }
 
 /// How far a server has come.

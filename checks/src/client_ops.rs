@@ -8,11 +8,13 @@ use rendezvous_ipc::proto::connect::{
     DialFailure, Done, Goal, Holds, Lifetime, Older, Policy, Refusal, Step, Versions,
 };
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::handshake::{self, Intent, SERVER_PROOF, Verdict};
+use rendezvous_ipc::proto::handshake::{self, Intent, Party, SERVER_PROOF, Verdict};
+use rendezvous_ipc::proto::identity::Identity;
 use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Malformed, Record};
 use rendezvous_ipc::proto::scope::{Place, Scope};
+use rendezvous_ipc::proto::tag::Tag;
 
 use crate::script;
 
@@ -87,10 +89,18 @@ pub enum Failure {
     Garbage,
     Impostor,
     Unsupported,
+    OtherProtocol,
+    Full,
+    TurnedAway,
 }
 
 const HERE: Scope = Scope { boot: [1; 16], namespace: 7, machine: Some([2; 16]) };
 const NONCE: Random = Random::drawn([5; 32]);
+
+/// One side of a handshake: both see the same point.
+fn party() -> Party {
+    Party::at(Identity::of(1, b"point"))
+}
 
 /// Draws from few versions and servers, so that equal ones are frequent.
 fn few(number: u8) -> u8 {
@@ -356,6 +366,8 @@ impl World {
             Done::Failed => self.goal == Goal::Connect(Policy::External) && self.listed,
             Done::Refused(Refusal::CannotTell) => self.end == Some("cannot tell"),
             Done::Unsupported(_) => self.end == Some("unsupported"),
+            Done::OtherProtocol(..) => self.end == Some("other protocol"),
+            Done::TurnedAway(..) => self.end == Some("turned away"),
             Done::Unverified => self.end == Some("unverified"),
             Done::TooLate => self.end == Some("too late"),
             Done::Trouble => self.end == Some("local error"),
@@ -485,7 +497,7 @@ impl World {
             Step::Backoff(s) => s.elapsed(),
             Step::Dial(s) => match self.dial_failure(answer, s.record()) {
                 Some(failure) => s.failed(failure),
-                None => s.connected(NONCE),
+                None => s.connected(party(), NONCE),
             },
             Step::Hello(s) => match self.dial_failure(answer, s.record()) {
                 Some(failure) => s.failed(failure),
@@ -520,7 +532,7 @@ impl World {
                     if replaces {
                         self.replaced = Some(record);
                     }
-                    s.welcomed(handshake::Welcome { pid: 1, service: 0, uptime: 0, clients: 1 })
+                    s.welcomed(handshake::Welcome::unknown(1))
                 }
             },
             Step::Done(_) => step,
@@ -535,8 +547,9 @@ impl World {
             Goal::Serve => Intent::Status,
             Goal::Retire => Intent::Retire,
         };
-        let hello = handshake::Hello::new(intent, NONCE).to_bytes();
-        handshake::Prove::hello(&hello, Random::drawn([6; 32]), record.version).expect("a hello").to_bytes(record)
+        let hello = handshake::Hello::new(intent, party(), NONCE).to_bytes();
+        let server = Party { service: record.version, ..party() };
+        handshake::Prove::hello(&hello, server, Random::drawn([6; 32])).expect("a hello").to_bytes(record)
     }
 
     /// Whether the dial fails. A failure is a suspicion, except for a local error and a proved refusal.
@@ -555,11 +568,18 @@ impl World {
                 let verdict = Verdict::VersionUnsupported;
                 DialFailure::Unsupported(handshake::Answer { verdict, protocol: 9, service: 0 })
             }
+            Answer::DialFailure(Failure::OtherProtocol) => DialFailure::OtherProtocol(Tag::NONE),
+            Answer::DialFailure(Failure::Full) => DialFailure::Full(1),
+            Answer::DialFailure(Failure::TurnedAway) => DialFailure::TurnedAway(1),
         };
         match failure {
             DialFailure::Local => self.end = Some("local error"),
             DialFailure::Unsupported(_) => self.end = Some("unsupported"),
+            DialFailure::OtherProtocol(_) => self.end = Some("other protocol"),
+            DialFailure::TurnedAway(_) => self.end = Some("turned away"),
             _ => {
+                // A server that says that it is full is alive: it is dialled again without asking the lock.
+                self.again |= matches!(failure, DialFailure::Full(_));
                 self.waited &= self.suspect.as_ref() == Some(record);
                 self.suspect = Some(record.clone());
             }

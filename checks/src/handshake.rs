@@ -1,14 +1,19 @@
 //! Clients and servers, and an attacker between them that keeps every message and delivers any of them.
 //!
 //! The oracle is the agreement of both ends. A client accepts a proof only if a server of its very record made it for
-//! its very hello. A server admits a client only if the client accepted its very proof, with the client's own intent.
+//! its very hello. A server admits a client only if the client accepted its very proof, with what the client stated. A
+//! client accepts a last message only if a server made it for its very proof.
 
 use arbitrary::Arbitrary;
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, Hello, Intent, Prove, Rejected, SERVER_PROOF, Welcome};
+use rendezvous_ipc::proto::handshake::{
+    Admission, Agreed, CLIENT_PROOF, HELLO, Hello, Intent, Party, Prove, Rejected, SERVER_PROOF, WELCOME, Welcome,
+};
+use rendezvous_ipc::proto::identity::Identity;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::Record;
 use rendezvous_ipc::proto::scope::Scope;
+use rendezvous_ipc::proto::tag::Tag;
 
 use crate::script;
 
@@ -21,15 +26,15 @@ pub fn check(bytes: &[u8]) {
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Operation {
     /// A client that read this record sends a hello.
-    Hello { record: Known, intent: Wanted },
+    Hello { record: Known, intent: Wanted, service: u8 },
     /// A server of this record receives a hello, and answers.
     Answer { record: Known, delivery: Delivery },
     /// A client that has not accepted a proof receives one, and sends its own if it accepts it.
     Judge { client: u8, delivery: Delivery },
-    /// A server receives a client's proof.
-    Admit { server: u8, delivery: Delivery },
-    /// An admitted client receives a welcome.
-    Welcome { delivery: Delivery },
+    /// A server receives a client's proof, and welcomes the client or not.
+    Admit { server: u8, delivery: Delivery, admission: u8 },
+    /// A client that sent its proof receives a server's last message.
+    Welcome { client: u8, delivery: Delivery },
     /// A stranger sends new bytes.
     Noise([u8; 8]),
 }
@@ -46,6 +51,8 @@ pub enum Known {
     OtherNamespace,
     OtherMachine(u8),
     NoMachine,
+    /// The record of a copied home: it is the service's, and the point is another.
+    OtherPoint,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -81,6 +88,14 @@ pub fn run(operations: &[Operation]) {
 }
 
 impl Known {
+    fn party(self) -> Party {
+        Party::at(Identity::of(if matches!(self, Known::OtherPoint) { 2 } else { 1 }, b"point"))
+    }
+
+    fn is(self, other: Known) -> bool {
+        (self.record(), self.party()) == (other.record(), other.party())
+    }
+
     fn record(self) -> Record {
         let scope = Scope { boot: [1; 16], namespace: 7, machine: Some([2; 16]) };
         let address = |text: &str| text.parse().expect("an address");
@@ -93,7 +108,7 @@ impl Known {
             version: 6,
         };
         match self {
-            Known::Service => service,
+            Known::Service | Known::OtherPoint => service,
             Known::OtherCookie(at) => Record { cookie: Cookie::new(other([3; 32], at)), ..service },
             Known::OtherPort => Record { address: address("127.0.0.1:82"), ..service },
             Known::OtherFamily => Record { address: address("[::1]:81"), ..service },
@@ -107,17 +122,21 @@ impl Known {
     }
 }
 
+/// The length of a MAC.
+const MAC: usize = 32;
+
 fn other<const N: usize>(mut bytes: [u8; N], at: u8) -> [u8; N] {
     bytes[usize::from(at) % N] ^= 1;
     bytes
 }
 
-/// A client, the proof that it accepted, and the one that it sent.
+/// A client: what it states, the proof that it accepted, and the one that it sent.
 struct Client {
     known: Known,
     intent: Intent,
+    party: Party,
     hello: Hello,
-    judged: Option<([u8; SERVER_PROOF], [u8; CLIENT_PROOF])>,
+    judged: Option<([u8; SERVER_PROOF], Agreed, [u8; CLIENT_PROOF])>,
 }
 
 /// A server's side of one connection: what it received and sent.
@@ -126,6 +145,8 @@ struct Server {
     received: [u8; HELLO],
     prove: Prove,
     sent: [u8; SERVER_PROOF],
+    /// The client's proofs that it accepted, each with its own last message.
+    admitted: Vec<([u8; CLIENT_PROOF], [u8; WELCOME])>,
 }
 
 #[derive(Default)]
@@ -140,26 +161,28 @@ struct World {
 impl World {
     fn apply(&mut self, operation: Operation, script: &dyn Fn() -> String) {
         match operation {
-            Operation::Hello { record: known, intent } => {
+            Operation::Hello { record: known, intent, service } => {
                 let intent = match intent {
                     Wanted::Connect => Intent::Connect,
                     Wanted::Status => Intent::Status,
                     Wanted::Retire => Intent::Retire,
                 };
-                let hello = Hello::new(intent, self.nonce());
+                let tag = Tag::new("one").filter(|_| service & 1 == 1).unwrap_or(Tag::NONE);
+                let party = Party { tag, service: service.into(), ..known.party() };
+                let hello = Hello::new(intent, party, self.nonce());
                 self.messages.push(hello.to_bytes().to_vec());
-                self.clients.push(Client { known, intent, hello, judged: None });
+                self.clients.push(Client { known, intent, party, hello, judged: None });
             }
             Operation::Answer { record: known, delivery } => {
                 let received = self.deliver(delivery);
                 let record = known.record();
-                let Some(prove) = Prove::hello(&received, self.nonce(), record.version) else {
+                let Some(prove) = Prove::hello(&received, known.party(), self.nonce()) else {
                     return assert!(!received.starts_with(b"RDVZ"), "a hello was refused: {}", script());
                 };
                 assert!(received.starts_with(b"RDVZ"), "taken for a hello: {received:?}: {}", script());
                 let sent = prove.to_bytes(&record);
                 self.messages.push(sent.to_vec());
-                self.servers.push(Server { known, received, prove, sent });
+                self.servers.push(Server { known, received, prove, sent, admitted: Vec::new() });
             }
             Operation::Judge { client, delivery } => {
                 let received = self.deliver(delivery);
@@ -168,39 +191,56 @@ impl World {
                     return;
                 };
                 let honest = servers.iter().any(|server| {
-                    server.known.record() == client.known.record()
+                    server.known.is(client.known)
                         && (server.received, server.sent) == (client.hello.to_bytes(), received)
                 });
                 let judged = client.hello.judge(&client.known.record(), &received);
                 let refused = judged == Err(Rejected::WrongProof);
                 assert!(judged.is_ok() == honest && refused != honest, "{judged:?} by a client: {}", script());
-                if let Ok(proof) = judged {
-                    client.judged = Some((received, proof));
+                if let Ok(agreed) = judged {
+                    let proof = agreed.proof(&client.known.record());
+                    client.judged = Some((received, agreed, proof));
                     self.messages.push(proof.to_vec());
                 }
             }
-            Operation::Admit { server, delivery } => {
+            Operation::Admit { server, delivery, admission } => {
                 let received = self.deliver(delivery);
                 let Some(server) = nth_back(&mut self.servers, server) else { return };
                 let client = self.clients.iter().find(|client| {
-                    client.known.record() == server.known.record()
-                        && client.hello.to_bytes() == server.received
-                        && client.judged == Some((server.sent, received))
+                    let proved = client
+                        .judged
+                        .as_ref()
+                        .is_some_and(|(accepted, _, sent)| (accepted, sent) == (&server.sent, &received));
+                    client.known.is(server.known) && client.hello.to_bytes() == server.received && proved
                 });
-                let admitted = server.prove.judge(&server.known.record(), &received);
-                assert_eq!(admitted, client.map(|client| client.intent), "what a server admitted: {}", script());
-                if admitted.is_some() {
-                    let welcome = Welcome { pid: 4, service: 6, uptime: received[0].into(), clients: 1 };
-                    assert_eq!(Welcome::from_bytes(&welcome.to_bytes()), Some(welcome));
-                    self.messages.push(welcome.to_bytes().to_vec());
+                let record = server.known.record();
+                let asked = server.prove.judge(&record, &received);
+                let stated = asked.as_ref().map(|asked| (asked.intent, asked.tag, asked.service));
+                let meant = client.map(|client| (client.intent, client.party.tag, client.party.service));
+                assert_eq!(stated, meant, "what a server admitted: {}", script());
+                if let Some(asked) = asked {
+                    let admission =
+                        [Admission::Welcome, Admission::OtherProtocol, Admission::Full, Admission::TurnedAway]
+                            [usize::from(admission % 4)];
+                    let reply = asked.reply(&record, admission, Welcome { clients: 1, ..Welcome::unknown(4) });
+                    server.admitted.push((received, reply));
+                    self.messages.push(reply.to_vec());
                 }
             }
-            Operation::Welcome { delivery } => {
+            Operation::Welcome { client, delivery } => {
                 let received = self.deliver(delivery);
-                let welcome = Welcome::from_bytes(&received);
-                assert_eq!(welcome.map(Welcome::to_bytes), (received[0] == b'W').then_some(received), "{}", script());
+                let Some(client) = nth_back(&mut self.clients, client) else { return };
+                let Some((_, agreed, sent)) = &client.judged else { return };
+                let honest = self.servers.iter().any(|server| {
+                    server.known.is(client.known)
+                        && server.received == client.hello.to_bytes()
+                        && server.admitted.contains(&(*sent, received))
+                });
+                let judged = agreed.judge(&client.known.record(), &received);
+                assert_eq!(judged != Err(Rejected::InvalidReply), honest, "{judged:?} by a client: {}", script());
+                assert_eq!(judged.is_ok(), honest && received[0] == b'W', "{judged:?}: {}", script());
             }
-            Operation::Noise(bytes) => self.messages.push(bytes.repeat(SERVER_PROOF.div_ceil(bytes.len()))),
+            Operation::Noise(bytes) => self.messages.push(bytes.repeat(WELCOME.div_ceil(bytes.len()))),
         }
     }
 
@@ -219,7 +259,7 @@ impl World {
             Some(Tampering::Proof { of }) => {
                 let proof = message(of);
                 let bytes = delivered.iter_mut().rev().zip(proof.iter().rev());
-                bytes.take(CLIENT_PROOF).for_each(|(byte, other)| *byte = *other);
+                bytes.take(MAC).for_each(|(byte, other)| *byte = *other);
             }
             Some(Tampering::Splice { .. }) | None => {}
         }

@@ -2,11 +2,12 @@
 
 use rendezvous_ipc::proto::child;
 use rendezvous_ipc::proto::connect::{DialFailure, Goal, Lifetime, Looked, Policy, Step};
-use rendezvous_ipc::proto::handshake::{self, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::handshake::{self, Prove, SERVER_PROOF, WELCOME};
 use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::serve::Starter;
 
+use crate::handshake::{original, party};
 use crate::world::{Actor, At, Bounds, Conn, Content, Life, Manner, Moves, Pipe, Reply, Sent, World, drawn, secret};
 
 impl World {
@@ -153,7 +154,7 @@ impl World {
                 let slot = world.dialled(c);
                 let server = &world.servers[slot];
                 if server.listens || (server.is_free() && server.stranger.is_some()) {
-                    world.goes(c, step.connected(Random::drawn([c as u8; 32])));
+                    world.goes(c, step.connected(party(), Random::drawn([c as u8; 32])));
                     world.conns[c] =
                         Some(Conn { to: slot, sent: Sent::Nothing, eof: false, bytes: Vec::new(), prove: None });
                 } else {
@@ -193,6 +194,13 @@ impl World {
                     let failure = step.judge(&[0; SERVER_PROOF]).expect_err("a stranger does not know the cookie");
                     moves.push(name, me, |world| world.suspects(c, step.clone().failed(failure)));
                 }
+                // The server of the record knows the cookie, and proves that it belongs to another point.
+                if self.servers[conn.to].stranger == Some(Manner::Original) {
+                    let hello = conn.bytes[..].try_into().expect("a hello");
+                    let prove = Prove::hello(hello, original(), Random::drawn([99; 32])).expect("a hello");
+                    let failure = step.judge(&prove.to_bytes(step.record())).expect_err("it is of another point");
+                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(failure)));
+                }
                 if self.silent(self.dialled(c)) {
                     moves.push(name, me, |world| world.suspects(c, step.failed(DialFailure::TimedOut)));
                 }
@@ -209,10 +217,15 @@ impl World {
                         world.goes(c, step.clone().welcomed(welcome));
                     });
                 }
+                if conn.sent == Sent::Full {
+                    let bytes: [u8; WELCOME] = conn.bytes[..].try_into().expect("as long as a welcome");
+                    let failure = step.judge(&bytes).expect_err("it is no welcome");
+                    moves.push(name, me, |world| world.suspects(c, step.clone().failed(failure)));
+                }
                 if conn.eof {
                     moves.push(name, me, |world| world.suspects(c, step.clone().failed(DialFailure::Closed)));
                 }
-                if conn.sent != Sent::Welcome && self.silent(self.dialled(c)) {
+                if !matches!(conn.sent, Sent::Welcome | Sent::Full) && self.silent(self.dialled(c)) {
                     moves.push(name, me, |world| world.suspects(c, step.failed(DialFailure::TimedOut)));
                 }
             }

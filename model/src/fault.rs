@@ -25,10 +25,12 @@ pub enum Fault {
     PipeKept,
     LifeRemoved,
     LifeReplaced,
+    Copied,
+    Full,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 22] = [
+    pub const ALL: [Fault; 24] = [
         Fault::KillClient,
         Fault::KillServer,
         Fault::StopClient,
@@ -51,6 +53,8 @@ impl Fault {
         Fault::PipeKept,
         Fault::LifeRemoved,
         Fault::LifeReplaced,
+        Fault::Copied,
+        Fault::Full,
     ];
 
     /// Returns whether the fault removes or replaces the life file.
@@ -83,6 +87,8 @@ impl Fault {
             Fault::PipeKept => "pipe kept",
             Fault::LifeRemoved => "life removed",
             Fault::LifeReplaced => "life replaced",
+            Fault::Copied => "copied",
+            Fault::Full => "full",
         }
     }
 }

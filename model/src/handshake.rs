@@ -1,9 +1,21 @@
 //! The server's side of a handshake, with the real proofs.
 
-use rendezvous_ipc::proto::handshake::{Intent, Prove, Welcome};
+use rendezvous_ipc::proto::handshake::{Admission, Asked, Intent, Party, Prove, Welcome};
+use rendezvous_ipc::proto::identity::Identity;
 use rendezvous_ipc::proto::random::Random;
+use rendezvous_ipc::proto::record::Record;
 
-use crate::world::{Actor, Moves, Sent, World};
+use crate::world::{Actor, Conn, Moves, Sent, World};
+
+/// A side of a handshake at the point of this world.
+pub(crate) fn party() -> Party {
+    Party::at(Identity::of(1, b"point"))
+}
+
+/// A side of a handshake at the point from which a record was copied.
+pub(crate) fn original() -> Party {
+    Party::at(Identity::of(2, b"point"))
+}
 
 impl World {
     pub(crate) fn handshake(&self, s: usize, c: usize, moves: &mut Moves<'_>) {
@@ -19,8 +31,8 @@ impl World {
                 let record = world.record(s);
                 if let Some(conn) = &mut world.conns[c] {
                     let hello = conn.bytes[..].try_into().expect("a hello");
-                    let prove =
-                        Prove::hello(hello, Random::drawn([100 + s as u8; 32]), record.version).expect("a hello");
+                    let party = Party { service: record.version, ..party() };
+                    let prove = Prove::hello(hello, party, Random::drawn([100 + s as u8; 32])).expect("a hello");
                     conn.sent = Sent::Proof;
                     conn.bytes = prove.to_bytes(&record).to_vec();
                     conn.prove = Some(prove);
@@ -30,19 +42,18 @@ impl World {
             Sent::Proved => moves.about("Admit", Some(me), about, |world| {
                 let record = world.record(s);
                 let Some(conn) = &mut world.conns[c] else { return };
-                let proof = conn.bytes[..].try_into().expect("a client's proof");
-                let prove = conn.prove.take().expect("the server answered this client's hello");
-                let intent = prove.judge(&record, proof).expect("the client knows the cookie");
+                let asked = conn.asked(&record);
+                conn.prove = None;
                 let server = &mut world.servers[s];
-                let admitted = match intent {
+                let admitted = match asked.intent {
                     Intent::Connect => server.gate.admit(),
                     Intent::Status | Intent::Retire => server.gate.is_open(),
                 };
-                server.requested |= admitted && intent == Intent::Retire;
+                server.requested |= admitted && asked.intent == Intent::Retire;
                 if admitted {
                     conn.sent = Sent::Welcome;
-                    conn.bytes =
-                        Welcome { pid: record.pid, service: record.version, uptime: 0, clients: 0 }.to_bytes().to_vec();
+                    let welcome = Welcome { service: record.version, ..Welcome::unknown(record.pid) };
+                    conn.bytes = asked.reply(&record, Admission::Welcome, welcome).to_vec();
                 } else {
                     conn.eof = true;
                 }
@@ -53,7 +64,26 @@ impl World {
                     world.conns[c].iter_mut().for_each(|conn| conn.eof = true)
                 });
             }
-            Sent::Nothing | Sent::Proof | Sent::Welcome => {}
+            Sent::Nothing | Sent::Proof | Sent::Welcome | Sent::Full => {}
         }
+    }
+
+    /// A server that has no room says so to a client that wants to be served.
+    pub(crate) fn full(&mut self, s: usize, c: usize) {
+        let record = self.record(s);
+        let Some(conn) = &mut self.conns[c] else { return };
+        let asked = conn.asked(&record);
+        conn.sent = Sent::Full;
+        conn.bytes = asked.reply(&record, Admission::Full, Welcome::unknown(record.pid)).to_vec();
+        conn.prove = None;
+    }
+}
+
+impl Conn {
+    /// Returns the request of a client whose proof has arrived.
+    fn asked(&self, record: &Record) -> Asked {
+        let proof = self.bytes[..].try_into().expect("a client's proof");
+        let prove = self.prove.as_ref().expect("the server answered this client's hello");
+        prove.judge(record, proof).expect("the client knows the cookie")
     }
 }

@@ -1,13 +1,14 @@
 //! Injects faults: the moves of a world that are failures of a process, the system or a file.
 
-use rendezvous_ipc::proto::connect::{DialFailure, Lifetime, Step};
-use rendezvous_ipc::proto::handshake::{self, Intent, Prove};
+use rendezvous_ipc::proto::connect::{DialFailure, Goal, Lifetime, Step};
+use rendezvous_ipc::proto::handshake::{self, CLIENT_PROOF, Intent, Prove};
 use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::{serve, serving};
 
 use crate::fault::Fault;
-use crate::world::{Actor, At, Bounds, Content, Life, Manner, Moves, Pipe, Reply, World};
+use crate::handshake::party;
+use crate::world::{Actor, At, Bounds, Content, Life, Manner, Moves, Pipe, Reply, Sent, World};
 
 impl World {
     pub(crate) fn faults(&self, bounds: &Bounds, moves: &mut Moves<'_>) {
@@ -140,6 +141,12 @@ impl World {
                 world.reflects(s);
             });
         }
+        // Greetings
+        for c in 0..self.clients.len() {
+            if self.may_be_full(s, c) {
+                faults.about(Fault::Full, "Full", Some(me), Actor::Client(c).to_string(), |world| world.full(s, c));
+            }
+        }
         let Some(step) = self.serving_step(s) else { return };
         faults.push(Fault::StopServer, "StopServer", me, |world| {
             world.stopped.insert(me);
@@ -177,11 +184,13 @@ impl World {
     /// A process without the cookie sends the server's own proof back to it, and must not be admitted.
     fn reflects(&mut self, s: usize) {
         let record = self.record(s);
-        let hello = handshake::Hello::new(Intent::Connect, Random::drawn([200; 32]));
-        let prove = Prove::hello(&hello.to_bytes(), Random::drawn([100 + s as u8; 32]), 0).expect("a hello");
+        let hello = handshake::Hello::new(Intent::Connect, party(), Random::drawn([200; 32]));
+        let prove = Prove::hello(&hello.to_bytes(), party(), Random::drawn([100 + s as u8; 32])).expect("a hello");
         let reply = prove.to_bytes(&record);
-        let proof = reply.last_chunk().expect("the reply ends with a proof");
-        if prove.judge(&record, proof).is_some() {
+        let mac = reply.last_chunk::<32>().expect("the reply ends with a MAC");
+        let mut proof = [0; CLIENT_PROOF];
+        proof[CLIENT_PROOF - mac.len()..].copy_from_slice(mac);
+        if prove.judge(&record, &proof).is_some() {
             let _ = self.servers[s].gate.admit();
         }
     }
@@ -210,6 +219,13 @@ impl World {
                 }
             }
         }
+        if damage_is_possible(self, Fault::Copied, faults.bounds) {
+            let s = self.unused(faults.bounds, None);
+            faults.about(Fault::Copied, "Copy", None, String::new(), |world| {
+                world.files[world.current] = Content::Record(s);
+                world.servers[s].stranger = Some(Manner::Original);
+            });
+        }
         if self.life != Life::Absent {
             faults.about(Fault::LifeRemoved, "Vanish", None, String::new(), |world| world.life = Life::Absent);
         }
@@ -227,6 +243,15 @@ impl World {
                 world.current = other;
             });
         }
+    }
+
+    /// Returns whether the server may answer this client that it has no room.
+    fn may_be_full(&self, s: usize, c: usize) -> bool {
+        let server = &self.servers[s];
+        let answers = server.alive() && server.registered && !self.stopped.contains(&Actor::Server(s));
+        let conn = self.conns[c].as_ref().is_some_and(|conn| conn.to == s && conn.sent == Sent::Proved && !conn.eof);
+        let is_served = matches!(self.clients[c].goal, Some(Goal::Connect(_) | Goal::Join));
+        answers && conn && server.gate.is_open() && is_served
     }
 
     /// Returns whether the file may have held this server's record: it is registered, or was.

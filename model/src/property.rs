@@ -307,7 +307,7 @@ fn the_gate_counts(world: &World) -> bool {
 
 /// Returns whether the move is a fault that changes the point. Such a change is no process's.
 fn damaged(step: &Move) -> bool {
-    matches!(step.action, "Tear" | "Empty" | "Strange" | "PutBack" | "Delete")
+    matches!(step.action, "Tear" | "Empty" | "Strange" | "PutBack" | "Delete" | "Copy")
 }
 
 fn no_live_invalidation(world: &World, step: &Move) -> bool {

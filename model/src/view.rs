@@ -92,6 +92,7 @@ fn view_conn(me: Actor, conn: Option<&Conn>, view: &mut View) {
         Sent::Proof => "proof",
         Sent::Proved => "proved",
         Sent::Welcome => "welcome",
+        Sent::Full => "full",
     });
     view.set(format!("conn {me} to"), who(conn.map(|conn| Actor::Server(conn.to))));
     view.set(format!("conn {me} st"), sent);
@@ -129,6 +130,7 @@ fn view_server(me: Actor, server: &Server, view: &mut View) {
         None => "none",
         Some(Manner::Silent) => "silent",
         Some(Manner::Liar) => "liar",
+        Some(Manner::Original) => "original",
     };
     view.set(format!("port {me}"), port);
     view.set(format!("from {me}"), server.from.name());

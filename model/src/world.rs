@@ -221,6 +221,8 @@ pub struct Server {
 pub enum Manner {
     Silent,
     Liar,
+    /// The server of another point, from which the record was copied.
+    Original,
 }
 
 /// A cookie: its slot, and its number among the slot's cookies.
@@ -268,6 +270,7 @@ pub enum Sent {
     Proof,
     Proved,
     Welcome,
+    Full,
 }
 
 /// A client's connection.

@@ -3,7 +3,7 @@
 //! A pending connection has a deadline, is never counted and never touches the idle period. Their number is limited: when
 //! there are too many, the oldest is dropped. A client that completes the handshake is pending for a millisecond.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
@@ -15,6 +15,7 @@ use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::admission::Admission;
+use super::counters::Counters;
 use super::handlers::Session;
 use super::net::dial::Tag;
 use super::net::listener::{Incoming, Listener};
@@ -29,11 +30,11 @@ use crate::peer::Peer;
 use crate::pid::Pid;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
-use crate::proto::handshake::{CLIENT_PROOF, HELLO, Intent, Prove, Welcome};
+use crate::proto::handshake::{self, Asked, CLIENT_PROOF, HELLO, Intent, Prove, Welcome};
 use crate::proto::record::Record;
 use crate::proto::scope::Place;
 use crate::proto::serving::pending::{self, Room};
-use crate::proto::timing::ACCEPT_PAUSE;
+use crate::proto::timing::{self, ACCEPT_PAUSE};
 use crate::service::Service;
 use crate::stream::Socket;
 
@@ -50,8 +51,7 @@ pub(super) struct ServerState {
     pub(super) reserve: Reserve,
     pub(super) shutdown: Shutdown,
     pub(super) since: Instant,
-    /// How many clients this server has welcomed.
-    pub(super) welcomed: Cell<u64>,
+    pub(super) counters: Counters,
     /// The connections of the clients that requested retirement. Their end shows the end of this server.
     pub(super) retire_waiters: RefCell<Vec<Socket>>,
 }
@@ -130,6 +130,7 @@ impl Acceptor<ServerState> {
         match Listener::at(&self.state.service.point, name) {
             Ok(listener) => {
                 tracing::info!(target: "rendezvous_ipc::serve", %name, "the socket was made again");
+                self.state.counters.restore();
                 let (incoming, file) = listener.into_parts();
                 self.incoming = Rc::new(incoming);
                 self.accept();
@@ -213,25 +214,37 @@ impl Handshake for ServerState {
         &self.reserve
     }
 
-    fn handshake(self: Rc<Self>, stream: Socket) -> impl Future<Output = Option<()>> + 'static {
-        handshake(self, stream)
+    async fn handshake(self: Rc<Self>, stream: Socket) -> Option<()> {
+        let mut arrived = self.counters.arrives();
+        handshake(self.clone(), stream).await?;
+        arrived.welcomed();
+        Some(())
     }
 }
 
-/// Runs the handshake with one client. Returns `None` if it failed; the connection is then closed without a reply.
+/// Runs the handshake with one client. Returns `None` if it was not welcomed; the connection is then closed.
 async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
     let mut hello = [0; HELLO];
     stream.read_exact(&mut hello).await.ok()?;
-    let prove = Prove::hello(&hello, random::draw().ok()?, state.record.version)?;
+    let prove = Prove::hello(&hello, state.service.party(), random::draw().ok()?)?;
     let tag = Tag(prove.nonce());
     log_step("Answer", &tag);
     stream.write_all(&prove.to_bytes(&state.record)).await.ok()?;
+    if prove.refuses() {
+        return None;
+    }
     let mut proof = [0; CLIENT_PROOF];
     stream.read_exact(&mut proof).await.ok()?;
+    let asked = prove.judge(&state.record, &proof)?;
+    if asked.speaks_another(&state.service.tag()) {
+        log_step("Decline", &tag);
+        return state.declines(&stream, &asked, handshake::Admission::OtherProtocol);
+    }
     // For each intent, the check, the count and the welcome are one step without an await, so the check stays true.
-    match prove.judge(&state.record, &proof)? {
+    match asked.intent {
         Intent::Connect => {
             // Only clients that want to be served wait while the server is full.
+            let limits = &state.service.limits;
             let room = async {
                 let room = (state.places.clone().acquire_owned().await, state.sessions.reserve().await);
                 // A client keeps its descriptor, and the reserve is for connections that are short.
@@ -243,24 +256,28 @@ async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
                 (place, seat) = room => (place.ok()?, seat.ok()?),
                 // A client that has given up does not keep a place in the queue.
                 () = stream.ended() => return None,
+                () = sleep(timing::until_full(limits.patience, limits.handshake)) => {
+                    log_step("Full", &tag);
+                    return state.declines(&stream, &asked, handshake::Admission::Full);
+                }
             };
             log_step("Admit", &tag);
             let counted = state.admission.admit()?;
-            state.welcome(&stream)?;
+            let number = state.counters.welcome();
+            state.replies(&stream, &asked, handshake::Admission::Welcome)?;
             let process = stream.peer();
-            let number = state.welcomed.replace(state.welcomed.get() + 1) + 1;
             let peer = Peer { number, process: process.and_then(Pid::new) };
             log_step("Welcome", &tag);
             seat.send(Session { peer, stream: stream.hand_over().ok()?, counted, place });
         }
         Intent::Status => {
             log_step("Admit", &tag);
-            state.admission.is_open().then(|| state.welcome(&stream))??;
+            state.admission.is_open().then(|| state.replies(&stream, &asked, handshake::Admission::Welcome))??;
             log_step("Welcome", &tag);
         }
         Intent::Retire => {
             log_step("Admit", &tag);
-            state.admission.is_open().then(|| state.welcome(&stream))??;
+            state.admission.is_open().then(|| state.replies(&stream, &asked, handshake::Admission::Welcome))??;
             state.shutdown.request();
             log_step("Welcome", &tag);
             let mut retire_waiters = state.retire_waiters.borrow_mut();
@@ -312,21 +329,33 @@ impl ServerState {
             reserve,
             shutdown: shutdown.clone(),
             since: Instant::now(),
-            welcomed: Cell::new(0),
+            counters: Counters::default(),
             retire_waiters: RefCell::new(Vec::new()),
         };
         Ok((listener, Rc::new(state)))
     }
 
-    fn welcome(&self, stream: &Socket) -> Option<()> {
+    /// Sends the last message of a handshake.
+    fn replies(&self, stream: &Socket, asked: &Asked, admission: handshake::Admission) -> Option<()> {
+        let (welcomed, refused, restored) = self.counters.get();
         let welcome = Welcome {
             pid: self.record.pid,
             service: self.record.version,
             uptime: self.since.elapsed().as_secs(),
             clients: self.admission.counted(),
+            welcomed,
+            refused,
+            restored,
+            tag: self.service.tag(),
         };
         // The buffer of the socket is empty, so the whole message fits at once.
-        stream.send_at_once(&welcome.to_bytes())
+        stream.send_at_once(&asked.reply(&self.record, admission, welcome))
+    }
+
+    /// Tells a client why it is not admitted. A server that does not serve says nothing.
+    fn declines(&self, stream: &Socket, asked: &Asked, admission: handshake::Admission) -> Option<()> {
+        self.admission.is_open().then(|| self.replies(stream, asked, admission))??;
+        None
     }
 
     /// Leaves the connections of the retire waiters open until the process exits, so that they see its end. It is for a

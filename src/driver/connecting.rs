@@ -133,7 +133,7 @@ pub(super) async fn drive<E: Effects>(
                 match effects.connect(s.record().address, until).await {
                     Ok(stream) => {
                         held.stream = Some(stream);
-                        let next = s.connected(effects.random()?);
+                        let next = s.connected(effects.party(), effects.random()?);
                         if let Step::Hello(hello) = &next {
                             held.nonce = Some(hello.nonce());
                         }

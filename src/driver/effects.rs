@@ -20,6 +20,7 @@ use crate::os::lock::TryLock;
 use crate::proto::address::Address;
 use crate::proto::connect::Lifetime;
 use crate::proto::cookie::Cookie;
+use crate::proto::handshake::Party;
 use crate::proto::random::Random;
 use crate::proto::record::{Line, Record};
 
@@ -59,6 +60,9 @@ pub(super) trait Effects {
     /// Starts a process and sends it its order, with this cookie. A program that another process is writing is tried again until `budget` is
     /// over.
     async fn spawn(&mut self, cookie: &Cookie, budget: Duration) -> Result<Self::Child, NoChild>;
+
+    /// Returns this client's side of a handshake, with the identity that the point has now.
+    fn party(&self) -> Party;
 
     /// Connects to a server.
     async fn connect(&mut self, address: Address, until: Duration) -> Result<Self::Stream, DialError>;

@@ -11,6 +11,7 @@ use crate::found::Incompatibility;
 use crate::pid::Pid;
 use crate::proto::connect::{Done, Goal, Refusal};
 use crate::proto::handshake::Welcome;
+use crate::proto::tag::Tag;
 use crate::service::Service;
 use crate::start;
 
@@ -63,6 +64,11 @@ pub(super) fn span(service: &Service, goal: Goal) -> Span {
     tracing::info_span!(target: "rendezvous_ipc::connect", "connect", point = %service.point.display(), ?goal)
 }
 
+/// Returns the error of a client whose server speaks the protocol of this tag, and not the client's.
+pub(super) fn other_protocol(service: &Service, pid: Option<Pid>, theirs: Tag) -> Error {
+    Error::OtherProtocol { ours: service.tag().to_string(), theirs: theirs.to_string(), pid }
+}
+
 fn finish<E: Effects>(service: &Service, driven: Driven<E>, report: &mut Report<'_>) -> Result<Ended<E>, Error> {
     let Driven { done, mut held, failure } = driven;
     let path = service.point.clone();
@@ -91,6 +97,8 @@ fn finish<E: Effects>(service: &Service, driven: Driven<E>, report: &mut Report<
         Done::TooOld(record) => {
             Error::TooOld { pid: Pid::new(record.pid), offers: record.version, wanted: service.versions().ours }
         }
+        Done::OtherProtocol(record, tag) => other_protocol(service, Pid::new(record.pid), tag),
+        Done::TurnedAway(record, clients) => report.no_room(Pid::new(record.pid), clients),
         Done::Failed => match failure {
             Some((failure, log_begin)) => not_started(failure, log_begin),
             None => not_started(StartFailure::Vanished, None),

@@ -2,8 +2,9 @@
 
 use tokio::time::sleep;
 
+use super::ending::other_protocol;
 use super::internal;
-use super::net::dial;
+use super::net::dial::{self, DialError};
 use super::net::socket;
 use super::registry::Lease;
 use super::report::Report;
@@ -11,6 +12,7 @@ use super::system::System;
 use crate::error::Error;
 use crate::handler::Factory;
 use crate::pid::Pid;
+use crate::proto::connect::DialFailure;
 use crate::proto::handshake::{Intent, Welcome};
 use crate::proto::timing;
 use crate::service::Service;
@@ -30,6 +32,12 @@ pub(super) async fn serve_here(
         // It is this process's own server, so the client waits for its turn without a shorter limit.
         match dial::whole(&mut system, &record, Intent::Connect, service.limits.connect).await {
             Ok((stream, welcome)) => return Ok((welcome, stream, lease)),
+            Err((_, DialError::Failed(DialFailure::OtherProtocol(tag)))) => {
+                return Err(other_protocol(service, Pid::new(record.pid), tag));
+            }
+            Err((_, DialError::Failed(DialFailure::TurnedAway(clients)))) => {
+                return Err(report.no_room(Pid::new(record.pid), clients));
+            }
             Err((stage, error)) => {
                 let address = socket::endpoint(&service.point, record.address);
                 report.suspect(error.suspicion(Pid::new(record.pid), address, stage)?);

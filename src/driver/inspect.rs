@@ -178,7 +178,7 @@ fn presence(path: &Path) -> Presence {
 
 impl Status {
     fn live(welcome: Welcome) -> Self {
-        let Welcome { pid, service, uptime, clients } = welcome;
+        let Welcome { pid, service, uptime, clients, .. } = welcome;
         Status::Live { pid: Pid::new(pid), version: service, uptime: Duration::from_secs(uptime), clients }
     }
 }

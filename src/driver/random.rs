@@ -35,12 +35,14 @@ pub(super) fn pause(pause: &mut Pause) -> Result<Duration, Error> {
 mod tests {
     use super::*;
     use crate::proto::cookie::Cookie;
-    use crate::proto::handshake::{Hello, Intent};
+    use crate::proto::handshake::{Hello, Intent, Party};
+    use crate::proto::identity::Identity;
 
     #[test]
     fn no_two_cookies_and_no_two_nonces_are_equal() {
+        let party = Party::at(Identity::of(0, b"point"));
         let cookies: Vec<_> = (0..64).map(|_| Cookie::drawn(draw().unwrap())).collect();
-        let nonces: Vec<_> = (0..64).map(|_| Hello::new(Intent::Connect, draw().unwrap()).nonce()).collect();
+        let nonces: Vec<_> = (0..64).map(|_| Hello::new(Intent::Connect, party, draw().unwrap()).nonce()).collect();
         for at in 0..64 {
             assert!(!cookies[..at].contains(&cookies[at]) && !nonces[..at].contains(&nonces[at]), "draw {at}");
         }

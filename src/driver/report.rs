@@ -45,6 +45,8 @@ pub(super) struct Report<'a> {
     unresponsive: bool,
     /// The process of the last record, and how its scope differs, if that makes it unreachable.
     elsewhere: Option<(u32, Difference)>,
+    /// The clients of the server that was full when it was dialled last.
+    full: Option<u32>,
     /// The local error that ended or will end the connect.
     local_error: Option<Error>,
 }
@@ -65,6 +67,7 @@ impl<'a> Report<'a> {
             failed: Vec::new(),
             unresponsive: false,
             elsewhere: None,
+            full: None,
             local_error: None,
         }
     }
@@ -201,6 +204,7 @@ impl<'a> Report<'a> {
     /// Records a dial that failed at this address, and returns the failure for the machine.
     pub(super) fn dial_failed(&mut self, error: DialError, pid: Option<Pid>, address: Endpoint) -> DialFailure {
         let failure = error.failure();
+        self.full = if let DialFailure::Full(clients) = failure { Some(clients) } else { None };
         match error.suspicion(pid, address, self.stage) {
             Ok(suspicion) => self.suspect(suspicion),
             Err(error) => self.local_error(error),
@@ -246,6 +250,9 @@ impl<'a> Report<'a> {
         let waited = self.began.elapsed();
         let suspicion = self.suspicions.last().cloned();
         match suspicion {
+            Some(Suspicion { pid, .. }) if self.unresponsive && self.full.is_some() => {
+                self.no_room(pid, self.full.unwrap_or_default())
+            }
             Some(suspicion) if self.unresponsive => {
                 Error::Unresponsive { pid: suspicion.pid, suspicion: Box::new(suspicion), waited }
             }
@@ -254,6 +261,11 @@ impl<'a> Report<'a> {
                 Error::Deadline { stage: self.stage, waited, suspicion: suspicion.map(Box::new), holder }
             }
         }
+    }
+
+    /// Returns the error of a client for which a server with so many clients has no room.
+    pub(super) fn no_room(&self, pid: Option<Pid>, clients: u32) -> Error {
+        Error::Full { pid, clients, waited: self.began.elapsed() }
     }
 
     /// Returns the error of a connect whose server cannot be reached from here.

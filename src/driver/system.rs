@@ -19,6 +19,7 @@ use crate::os::lock::TryLock;
 use crate::proto::address::Address;
 use crate::proto::connect::Lifetime;
 use crate::proto::cookie::Cookie;
+use crate::proto::handshake::Party;
 use crate::proto::random::Random;
 use crate::service::Service;
 use crate::stage::Stage;
@@ -78,6 +79,10 @@ impl Effects for System<'_> {
         let watched =
             Watching::start().map_err(|error| NoChild::Local(Error::System { stage: Stage::Spawn, source: error }))?;
         Child::spawn(self.service, cookie, budget, watched).await
+    }
+
+    fn party(&self) -> Party {
+        self.service.party()
     }
 
     async fn connect(&mut self, address: Address, until: Duration) -> Result<Socket, DialError> {

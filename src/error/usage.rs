@@ -21,6 +21,8 @@ pub enum Usage {
     ReservedName(String),
     /// Neither `$XDG_DATA_HOME` nor `$HOME` is an absolute directory, and no home was given.
     NoHome,
+    /// The tag of a protocol is not 1 to 32 printable ASCII characters without spaces.
+    Protocol(String),
     /// The limits break this rule.
     Limits(&'static str),
     /// The service has no handler.
@@ -118,6 +120,9 @@ impl fmt::Display for Usage {
             Usage::UnknownProgram => {
                 "this service has no program: the system does not say which program this is (is there no /proc?): give \
                  its whole path by `program`"
+            }
+            Usage::Protocol(tag) => {
+                return write!(f, "{tag:?} is no tag of a protocol: use 1 to 32 printable ASCII characters without spaces");
             }
             Usage::NewestBelowVersion => "a client understands its own version at least: `newest` is below `version`",
             Usage::NoRuntime => {

@@ -27,7 +27,7 @@ mod waiting;
 
 use self::attempt::Attempt;
 pub use self::attempt::{Goal, Older, Policy, Versions};
-pub use self::dial::{Dial, Hello, Proof, Prove, Welcome};
+pub use self::dial::{Dial, Hello, Prove, Welcome};
 use self::dial::{DialMode, Dialing};
 pub use self::facts::Facts;
 pub use self::start::{Await, Confirm, Fallback, Looked, Spawn, Verify, Write};
@@ -41,6 +41,7 @@ use super::lock::{Means, Tried};
 use super::random::Random;
 use super::record::{Found, Record};
 use super::scope::{Difference, Place};
+use super::tag::Tag;
 
 /// The number of servers that one connect starts. A server that reports *busy* is not counted.
 const STARTS: u8 = 3;
@@ -108,6 +109,10 @@ pub enum Done {
     TooNew(Record),
     /// A live server offers an older version than this client's, and the client refuses older servers.
     TooOld(Record),
+    /// The server of this record is alive, and speaks the protocol of this tag, not this client's.
+    OtherProtocol(Record, Tag),
+    /// The server of this record is alive, has no room beside so many clients, and wants no client to wait for one.
+    TurnedAway(Record, u32),
     /// A server could not be started.
     Failed,
     /// A server reported *ready* but does not hold the lifetime lock.

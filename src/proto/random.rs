@@ -43,13 +43,15 @@ impl Drop for Random {
 mod tests {
     use super::*;
     use crate::proto::cookie::Cookie;
-    use crate::proto::handshake::{Hello, Intent};
+    use crate::proto::handshake::{Hello, Intent, Party};
+    use crate::proto::identity::Identity;
 
     #[test]
     fn a_cookie_and_a_nonce_use_all_of_their_random_bytes() {
         let bytes: [u8; Random::LEN] = core::array::from_fn(|at| at as u8);
+        let party = Party::at(Identity::of(0, b"point"));
         assert_eq!(Cookie::drawn(Random::drawn(bytes)).expose(), &bytes);
-        assert_eq!(Hello::new(Intent::Connect, Random::drawn(bytes)).nonce().bytes(), &bytes);
+        assert_eq!(Hello::new(Intent::Connect, party, Random::drawn(bytes)).nonce().bytes(), &bytes);
     }
 
     #[test]

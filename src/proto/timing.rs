@@ -59,6 +59,12 @@ impl Bound {
     }
 }
 
+/// Returns how long a client waits for a place in the server's queue, before the server says that it is full. The client
+/// then has the other half of its `patience` to hear it.
+pub fn until_full(patience: Duration, handshake: Duration) -> Duration {
+    patience.min(handshake) / 2
+}
+
 /// The pauses between tries: one millisecond, then doubled each time up to 50 ms. Each is shortened at random by up to
 /// a half, so that clients that arrive together do not collide again.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]

@@ -9,7 +9,8 @@ use loom::thread;
 use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::connect::{self, DialFailure, Goal, Lifetime, Policy, Step, Versions};
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::handshake::{Intent, Prove, Welcome};
+use rendezvous_ipc::proto::handshake::{Intent, Party, Prove, Welcome};
+use rendezvous_ipc::proto::identity::Identity;
 use rendezvous_ipc::proto::lock::Tried;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
@@ -22,6 +23,11 @@ use crate::explore;
 const CONNECT: Goal = Goal::Connect(Policy::External);
 const HERE: Scope = Scope { boot: [1; 16], namespace: 1, machine: None };
 const PLACE: Place = Place { scope: HERE, local: true };
+
+/// Returns one side of a handshake: both see the same point.
+fn party() -> Party {
+    Party::at(Identity::of(1, b"point"))
+}
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Actor {
@@ -175,7 +181,7 @@ impl World {
                 Step::Dial(s) => {
                     dials += 1;
                     match self.dialled(s.record()).state().listens {
-                        true => s.connected(Random::drawn([me; 32])),
+                        true => s.connected(party(), Random::drawn([me; 32])),
                         false => s.failed(DialFailure::Refused),
                     }
                 }
@@ -188,7 +194,7 @@ impl World {
                     let serves = |state: &mut State| (state.gate.is_open() || !state.listens).then_some(state.listens);
                     match self.dialled(s.record()).wait(serves) {
                         true => {
-                            let answer = Prove::hello(&hello, Random::drawn([9; 32]), 0).expect("a hello");
+                            let answer = Prove::hello(&hello, party(), Random::drawn([9; 32])).expect("a hello");
                             let proof = s.judge(&answer.to_bytes(s.record())).expect("a proof");
                             prove = Some(answer);
                             s.proved(proof)
@@ -197,9 +203,9 @@ impl World {
                     }
                 }
                 Step::Welcome(s) => {
-                    let intent = prove.take().and_then(|prove: Prove| prove.judge(s.record(), &s.message()));
+                    let asked = prove.take().and_then(|prove: Prove| prove.judge(s.record(), &s.message()));
                     let server = self.dialled(s.record());
-                    let welcomed = match intent.expect("a proof") {
+                    let welcomed = match asked.expect("a proof").intent {
                         Intent::Connect => server.state().gate.admit(),
                         Intent::Status => server.state().gate.is_open(),
                         Intent::Retire => {
@@ -210,7 +216,7 @@ impl World {
                         }
                     };
                     match welcomed {
-                        true => s.welcomed(Welcome { pid: 1, service: 0, uptime: 0, clients: 0 }),
+                        true => s.welcomed(Welcome::unknown(1)),
                         false => s.failed(DialFailure::Closed),
                     }
                 }

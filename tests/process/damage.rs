@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
 use rendezvous_ipc::proto::record::Found;
-use rendezvous_ipc::{Origin, Reason};
+use rendezvous_ipc::{DialFailure, Origin, Reason};
 
 use crate::home::Named as _;
 use crate::home::{Home, Stranger, eventually, kill};
@@ -14,6 +14,8 @@ crate::trials![
     a_server_rewrites_a_copy_that_replaced_its_point,
     a_point_with_another_name_is_refused_and_its_server_goes_on,
     a_server_with_a_damaged_point_is_joined_with_its_memory,
+    the_server_of_a_copied_home_is_not_joined,
+    a_server_is_joined_in_a_home_that_was_made_again,
     a_damaged_point_without_a_server_is_cleared_and_one_is_started,
     a_stranger_on_a_dead_servers_port_receives_only_hellos,
     a_stranger_on_an_old_records_port_costs_no_server,
@@ -54,6 +56,39 @@ fn a_server_with_a_damaged_point_is_joined_with_its_memory() {
         assert_eq!(home.record(), record, "{how}");
     }
     home.retire();
+}
+
+fn the_server_of_a_copied_home_is_not_joined() {
+    let (mut home, mut copy) = (Home::new(), Home::new());
+    // A socket is not copied: it leads nowhere.
+    (home.server, copy.server) = (&["@serve", "tcp"], &["@serve", "tcp"]);
+    let (original, _) = home.count();
+    copy.make();
+    for name in ["count", "count.life"] {
+        fs::copy(home.path().join(name), copy.path().join(name)).unwrap();
+    }
+    assert_eq!(copy.record(), home.record());
+    let (own, count) = copy.count();
+    assert_ne!(own.pid(), original.pid());
+    assert_eq!((own.origin, count), (Origin::StartedExternal(Reason::ServerGone), 1));
+    assert_eq!(own.suspicions.last().unwrap().failure, DialFailure::Impostor, "{own}");
+    assert_eq!(home.count().0.pid(), original.pid(), "the original goes on");
+    home.retire();
+    copy.retire();
+}
+
+fn a_server_is_joined_in_a_home_that_was_made_again() {
+    for transport in ["tcp", "unix"] {
+        let home = Home::new();
+        let service = home.service_by(&["@serve", transport]);
+        let (server, _) = home.try_count(&service).unwrap();
+        fs::rename(home.path(), home.directory().join("away")).unwrap();
+        home.make();
+        eventually("the server restores its files", || home.point().metadata().is_ok_and(|point| point.len() > 0));
+        let (outcome, count) = home.try_count(&service).unwrap();
+        assert_eq!((outcome.origin, outcome.pid(), count), (Origin::Joined, server.pid(), 2), "{transport}");
+        home.retire();
+    }
 }
 
 fn a_damaged_point_without_a_server_is_cleared_and_one_is_started() {

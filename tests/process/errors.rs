@@ -21,12 +21,14 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Builder;
 
 use crate::home::Named as _;
-use crate::home::{Home, eventually, kill, output, printed, process, runtime, stop};
+use crate::home::{Home, eventually, kill, open_pending, output, printed, process, runtime, stop};
+use crate::program::hello;
 
 crate::trials![
     a_shortage_at_a_dial_is_reported_with_its_step_and_a_remedy,
     a_record_of_a_newer_format_is_cleared_only_without_its_server,
     a_server_of_another_handshake_is_reported_and_left_alone,
+    a_client_of_another_handshake_is_told_and_then_left,
     a_connect_that_never_gets_the_lock_names_the_lock_and_its_holder,
     a_connect_that_waits_for_the_lifetime_lock_names_its_holder,
     a_connect_names_the_process_that_shares_the_lifetime_lock,
@@ -78,6 +80,12 @@ fn sealed(fields: &str) -> Vec<u8> {
 }
 
 fn a_server_of_another_handshake_is_reported_and_left_alone() {
+    for version in [1, PROTOCOL + 1] {
+        is_reported_and_left_alone(version);
+    }
+}
+
+fn is_reported_and_left_alone(version: u16) {
     let home = Home::new();
     let (server, _) = home.count();
     stop(server.pid());
@@ -85,17 +93,17 @@ fn a_server_of_another_handshake_is_reported_and_left_alone() {
     let record = Record { address: listener.local_addr().unwrap().to_string().parse().unwrap(), ..home.record() };
     let line = record.line().to_vec();
     fs::write(home.point(), &line).unwrap();
-    let older = thread::spawn(move || {
+    let other = thread::spawn(move || {
         for _ in 0..2 {
-            refuse(&listener, &record);
+            refuse(&listener, &record, version);
         }
     });
     let error = home.fail(&home.service());
-    let no = format!("the server speaks version {} of the handshake, this program {PROTOCOL}", PROTOCOL + 1);
+    let no = format!("the server speaks version {version} of the handshake, this program {PROTOCOL}");
     assert_eq!(error.to_string(), format!("the server is not for this program: {no}"));
     match error {
         Error::Incompatible { why: Incompatibility::Handshake { server, client: PROTOCOL } } => {
-            assert_eq!(server, PROTOCOL + 1);
+            assert_eq!(server, version);
         }
         other => panic!("{other}"),
     }
@@ -103,26 +111,39 @@ fn a_server_of_another_handshake_is_reported_and_left_alone() {
         runtime().block_on(home.service().inspect()).unwrap().to_string(),
         format!("not for this program: {no}")
     );
-    older.join().unwrap();
+    other.join().unwrap();
     assert_eq!(fs::read(home.point()).unwrap(), line);
     assert_eq!(home.processes(), [server.pid()], "no process was started");
 }
 
 /// Answers a hello like a server of another version: with a proof that refuses.
-fn refuse(listener: &TcpListener, record: &Record) {
+fn refuse(listener: &TcpListener, record: &Record, version: u16) {
     let (mut client, _) = listener.accept().unwrap();
     let mut hello = [0; HELLO];
     client.read_exact(&mut hello).unwrap();
     let nonce = [9; 32];
-    let mut answer = vec![Verdict::VersionUnsupported as u8];
-    answer.extend((PROTOCOL + 1).to_be_bytes());
-    answer.extend(record.version.to_be_bytes());
+    let answer = refusal(version, record);
+    let mac = proof_of_a_refusal(record, &hello, &nonce, &answer);
+    client.write_all(&[&nonce[..], &answer, &mac].concat()).unwrap();
+}
+
+/// The answer of a server that does not speak the client's version, but this one.
+fn refusal(version: u16, record: &Record) -> Vec<u8> {
+    [&[Verdict::VersionUnsupported as u8][..], &version.to_be_bytes(), &record.version.to_be_bytes()].concat()
+}
+
+/// The MAC of a refusal, which is the same in all versions.
+fn proof_of_a_refusal(record: &Record, hello: &[u8], nonce: &[u8], answer: &[u8]) -> Vec<u8> {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(record.cookie.expose()).unwrap();
     let scope = record.scope;
-    let Some(std::net::SocketAddr::V4(address)) = record.address.tcp() else {
-        panic!("the server listens on 127.0.0.1")
+    let address = match record.address {
+        Address::Tcp(_) => {
+            let address = record.address.tcp().unwrap();
+            let std::net::IpAddr::V4(ip) = address.ip() else { panic!("the server listens on 127.0.0.1") };
+            [&ip.to_ipv6_mapped().octets()[..], &address.port().to_be_bytes()].concat()
+        }
+        Address::Unix(name) => [&b"unix"[..], &[0; 6], &name.0].concat(),
     };
-    let address = [&address.ip().to_ipv6_mapped().octets()[..], &address.port().to_be_bytes()].concat();
     for part in [
         &b"rendezvous-ipc handshake"[..],
         b"native",
@@ -134,13 +155,34 @@ fn refuse(listener: &TcpListener, record: &Record) {
         scope.machine.as_ref().map_or(&[], |machine| &machine[..]),
         &address,
         &hello[7..],
-        &nonce,
-        &answer,
+        nonce,
+        answer,
     ] {
         mac.update(&[part.len() as u8]);
         mac.update(part);
     }
-    client.write_all(&[&nonce[..], &answer, &mac.finalize().into_bytes()].concat()).unwrap();
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn a_client_of_another_handshake_is_told_and_then_left() {
+    for transport in ["tcp", "unix"] {
+        let mut home = Home::new();
+        home.server = if transport == "tcp" { &["@serve", "tcp"] } else { &["@serve", "unix"] };
+        home.count();
+        let record = home.record();
+        for version in [1, PROTOCOL + 1] {
+            let mut hello = hello();
+            hello[4..6].copy_from_slice(&version.to_be_bytes());
+            let mut stream = open_pending(&home.address(), &hello);
+            let mut answered = Vec::new();
+            stream.read_to_end(&mut answered).unwrap();
+            let (nonce, rest) = answered.split_at(32);
+            let answer = refusal(PROTOCOL, &record);
+            let mac = proof_of_a_refusal(&record, &hello, nonce, &answer);
+            assert_eq!(rest, [answer, mac].concat(), "{transport}, version {version}");
+        }
+        home.retire();
+    }
 }
 
 fn a_connect_that_never_gets_the_lock_names_the_lock_and_its_holder() {

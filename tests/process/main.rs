@@ -27,6 +27,7 @@ mod memory;
 mod namespaces;
 mod policies;
 mod program;
+mod protocols;
 mod record;
 mod retire;
 mod secrets;
@@ -76,6 +77,7 @@ fn main() {
         log::trials,
         memory::trials,
         policies::trials,
+        protocols::trials,
         retire::trials,
         secrets::trials,
         sequoia::trials,

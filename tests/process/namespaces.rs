@@ -2,6 +2,7 @@
 //! loopback, no `/proc`, or another boot.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rendezvous_ipc::Origin;
@@ -23,6 +24,7 @@ crate::trials![
     a_port_of_another_network_namespace_is_an_error_and_not_dialled,
     a_server_at_a_port_is_joined_though_another_boot_is_seen,
     a_server_is_started_where_there_are_no_devices,
+    a_home_is_the_same_through_a_bind_mount,
 ];
 
 /// A place where a program runs: the flags of `unshare`, and what else it needs.
@@ -50,6 +52,12 @@ const REBOOTED: Place = Place {
     first: "mount -t tmpfs none /mnt && date +%s%N > /mnt/id && mount --bind /mnt/id /proc/sys/kernel/random/boot_id && \
             if [ -e /etc/machine-id ]; then mount --bind /mnt/id /etc/machine-id; fi",
 };
+
+/// A place where one directory is at another path, too.
+fn bound(from: &Path, to: &Path) -> Place {
+    let first = format!("mount --bind '{}' '{}'", from.display(), to.display());
+    Place { flag: "m", more: &[], first: first.leak() }
+}
 
 /// A command that runs a program at this place. Returns `None` if the system does not permit it.
 fn unshare(place: Place) -> Option<Command> {
@@ -111,6 +119,18 @@ fn a_client_joins_a_server_in_a_pid_namespace() {
     });
     home.retire();
     server.wait().unwrap();
+}
+
+fn a_home_is_the_same_through_a_bind_mount() {
+    for home in [at_ports(), at_sockets()] {
+        let there = Home::new();
+        there.make();
+        let Some(client) = inside(bound(&home.path(), &there.path()), &there, &["@client"]) else { return };
+        let (server, _) = home.count();
+        let stdout = printed(&output(client));
+        assert_eq!(stdout, format!("joined an external server: pid {}, count 2", server.pid()));
+        home.retire();
+    }
 }
 
 fn a_server_of_another_pid_namespace_is_not_killed_but_reported() {

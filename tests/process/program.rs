@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent};
+use rendezvous_ipc::proto::handshake::{HELLO, Hello, Intent, Party};
+use rendezvous_ipc::proto::identity::Identity;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::{
     BlockingStream, Context, Descriptor, Dialect, Error, Join, Limits, Outcome, Peer, Policy, ServerHandle, StdSocket,
@@ -159,6 +160,8 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let service = Descriptor::new(context, name).unwrap().dialect(dialect).version(version).limits(limits);
     let when_lost = if args.contains(&"keeps") { WhenLost::KeepSessions } else { WhenLost::Retire };
     let service = service.surroundings(surroundings(args)).when_lost(when_lost);
+    let protocol = args.iter().find_map(|arg| arg.strip_prefix("protocol="));
+    let service = protocol.into_iter().fold(service, Descriptor::protocol);
     let refuses = args.contains(&"refuses");
     let hangs = args.contains(&"hangs");
     let closing = closing(args).map(str::to_owned);
@@ -644,7 +647,7 @@ fn send_hello(address: &str) {
 
 /// The first message of a handshake.
 pub fn hello() -> [u8; HELLO] {
-    Hello::new(Intent::Connect, Random::drawn([7; 32])).to_bytes()
+    Hello::new(Intent::Connect, Party::at(Identity::of(0, b"point")), Random::drawn([7; 32])).to_bytes()
 }
 
 /// A server that ends after it was registered.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::address::Address;
-use rendezvous_ipc::{Origin, Retirement, Status};
+use rendezvous_ipc::{Error, Origin, Retirement, Status};
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -317,8 +317,12 @@ fn a_full_server_lets_the_next_client_wait() {
         drop(one);
         let third = third.await.unwrap();
         assert_eq!(third.outcome().origin, Origin::Joined);
-        let error = service.connect().await.unwrap_err().to_string();
-        assert!(error.contains("has no room for another client"), "{error}");
+        match service.connect().await.unwrap_err() {
+            Error::Full { pid, clients: 2, waited } => {
+                assert_eq!((pid, waited >= home.limits.connect), (third.outcome().pid, true), "{waited:?}");
+            }
+            other => panic!("{other}"),
+        }
     });
     home.retire();
 }

@@ -12,11 +12,13 @@ use proptest::option;
 use proptest::prelude::*;
 use rendezvous_ipc::proto::address::{Address, SocketName};
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::handshake::{Hello, Intent, Prove, Rejected, SERVER_PROOF, WELCOME, Welcome};
+use rendezvous_ipc::proto::handshake::{Admission, Hello, Intent, Party, Prove, Rejected, SERVER_PROOF, Welcome};
+use rendezvous_ipc::proto::identity::Identity;
 use rendezvous_ipc::proto::pipes::{Order, Reply, Tag, Text};
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 use rendezvous_ipc::proto::scope::Scope;
+use rendezvous_ipc::proto::tag;
 
 fn addresses() -> impl Strategy<Value = Address> {
     let v4 =
@@ -24,6 +26,11 @@ fn addresses() -> impl Strategy<Value = Address> {
     let v6 = (1u16..).prop_map(|port| (std::net::Ipv6Addr::LOCALHOST, port).into());
     let tcp = prop_oneof![v4, v6].prop_map(|address| Address::new(address).unwrap());
     prop_oneof![tcp, any::<[u8; 8]>().prop_map(|name| Address::Unix(SocketName(name)))]
+}
+
+/// Returns one side of a handshake: both see the same point.
+fn party() -> Party {
+    Party::at(Identity::of(1, b"point"))
 }
 
 fn records() -> impl Strategy<Value = Record> {
@@ -65,14 +72,16 @@ fn handshakes() -> impl Strategy<Value = Vec<handshake::Operation>> {
     };
     let known = || prop_oneof![9 => Just(Known::Service), 1 => made(5)];
     let steps = (
-        (known(), made(1)).prop_map(|(record, intent)| Hello { record, intent }),
+        (known(), made(1), any::<u8>()).prop_map(|(record, intent, service)| Hello { record, intent, service }),
         (known(), last()).prop_map(|(record, delivery)| Answer { record, delivery }),
         last().prop_map(|delivery| Judge { client: 0, delivery }),
-        last().prop_map(|delivery| Admit { server: 0, delivery }),
+        (last(), any::<u8>()).prop_map(|(delivery, admission)| Admit { server: 0, delivery, admission }),
+        last().prop_map(|delivery| Welcome { client: 0, delivery }),
     );
     let between = || vec(made(20), 0..2);
-    let handshake = (steps, between(), between(), between()).prop_map(|((hello, answer, judge, admit), a, b, c)| {
-        [vec![hello], a, vec![answer], b, vec![judge], c, vec![admit]].concat()
+    let between = (between(), between(), between(), between());
+    let handshake = (steps, between).prop_map(|((hello, answer, judge, admit, welcome), (a, b, c, d))| {
+        [vec![hello], a, vec![answer], b, vec![judge], c, vec![admit], d, vec![welcome]].concat()
     });
     vec(handshake, 1..4).prop_map(|handshakes| handshakes.concat())
 }
@@ -269,17 +278,16 @@ proptest! {
         record in records(), intent in intents(), nonce in nonces(), bytes in vec(any::<u8>(), SERVER_PROOF)
     ) {
         let bytes: [u8; SERVER_PROOF] = bytes.try_into().unwrap();
-        prop_assert!(Hello::new(intent, Random::drawn(nonce)).judge(&record, &bytes).is_err());
+        prop_assert!(Hello::new(intent, party(), Random::drawn(nonce)).judge(&record, &bytes).is_err());
     }
 
     #[test]
-    fn a_welcome_reads_back(pid in any::<u32>(), service in any::<u32>(), uptime in any::<u64>(), clients in any::<u32>(), bytes in uniform32(any::<u8>())) {
-        let welcome = Welcome { pid, service, uptime, clients };
-        prop_assert_eq!(Welcome::from_bytes(&welcome.to_bytes()), Some(welcome));
-        let bytes: [u8; WELCOME] = bytes[..WELCOME].try_into().unwrap();
-        if let Some(welcome) = Welcome::from_bytes(&bytes) {
-            prop_assert_eq!(welcome.to_bytes(), bytes);
+    fn a_tag_of_any_bytes_reads_back_or_is_none(bytes in uniform32(any::<u8>()), text in "[!-~]{0,32}") {
+        if let Some(tag) = tag::Tag::from_bytes(bytes) {
+            prop_assert_eq!(tag::Tag::new(tag.as_str()).unwrap_or(tag::Tag::NONE), tag);
         }
+        let tag = tag::Tag::new(&text).unwrap_or(tag::Tag::NONE);
+        prop_assert_eq!((tag.as_str(), tag::Tag::from_bytes(*tag.bytes())), (&*text, Some(tag)));
     }
 }
 
@@ -288,15 +296,28 @@ proptest! {
 
     #[test]
     fn a_handshake_that_is_tampered_with_anywhere_fails(
-        record in records(), intent in intents(), nonce in nonces(), theirs in nonces(), service in any::<u32>()
+        record in records(), intent in intents(), nonce in nonces(), theirs in nonces(), service in any::<u32>(),
+        text in "[!-~]{1,32}", counts in uniform32(any::<u64>())
     ) {
-        let hello = Hello::new(intent, Random::drawn(nonce));
-        let prove = Prove::hello(&hello.to_bytes(), Random::drawn(theirs), service).unwrap();
+        let tag = tag::Tag::new(&text).unwrap();
+        let (client, server) = (Party { tag, service, ..party() }, Party { service, ..party() });
+        let hello = Hello::new(intent, client, Random::drawn(nonce));
+        let prove = Prove::hello(&hello.to_bytes(), server, Random::drawn(theirs)).unwrap();
         let answer = prove.to_bytes(&record);
-        let proof = hello.judge(&record, &answer).unwrap();
-        prop_assert_eq!(prove.judge(&record, &proof), Some(intent));
+        let agreed = hello.judge(&record, &answer).unwrap();
+        let proof = agreed.proof(&record);
+        let asked = prove.judge(&record, &proof).unwrap();
+        prop_assert_eq!((asked.intent, asked.tag, asked.service), (intent, tag, service));
+        let [uptime, welcomed, refused, restored, clients, ..] = counts;
+        let (pid, clients) = (record.pid, clients as u32);
+        let welcome = Welcome { pid, service, uptime, clients, welcomed, refused, restored, tag };
+        let reply = asked.reply(&record, Admission::Welcome, welcome);
+        prop_assert_eq!(agreed.judge(&record, &reply), Ok(welcome));
+        for reply in changed(reply) {
+            prop_assert_eq!(agreed.judge(&record, &reply), Err(Rejected::InvalidReply));
+        }
         for sent in changed(hello.to_bytes()) {
-            if let Some(prove) = Prove::hello(&sent, Random::drawn(theirs), service) {
+            if let Some(prove) = Prove::hello(&sent, server, Random::drawn(theirs)) {
                 prop_assert_eq!(hello.judge(&record, &prove.to_bytes(&record)), Err(Rejected::WrongProof));
             }
         }
@@ -312,9 +333,12 @@ proptest! {
     fn a_client_with_another_record_is_refused(
         record in records(), intent in intents(), nonce in nonces(), theirs in nonces()
     ) {
-        let hello = Hello::new(intent, Random::drawn(nonce));
-        let prove = Prove::hello(&hello.to_bytes(), Random::drawn(theirs), 1).unwrap();
-        let proof = hello.judge(&record, &prove.to_bytes(&record)).unwrap();
+        let hello = Hello::new(intent, party(), Random::drawn(nonce));
+        let prove = Prove::hello(&hello.to_bytes(), party(), Random::drawn(theirs)).unwrap();
+        let proof = hello.judge(&record, &prove.to_bytes(&record)).unwrap().proof(&record);
+        let elsewhere = Party::at(Identity::of(2, b"point"));
+        let copied = Prove::hello(&hello.to_bytes(), elsewhere, Random::drawn(theirs)).unwrap();
+        prop_assert_eq!(hello.judge(&record, &copied.to_bytes(&record)), Err(Rejected::WrongProof));
         for other in others(&record) {
             prop_assert_eq!(hello.judge(&record, &prove.to_bytes(&other)), Err(Rejected::WrongProof), "{:?}", other);
             prop_assert_eq!(prove.judge(&other, &proof), None, "{:?}", other);

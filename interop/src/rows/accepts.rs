@@ -4,13 +4,16 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
 use rendezvous_ipc::proto::address::Address;
-use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, Hello, Intent, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, Hello, Intent, Party, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::identity::Identity;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::{Found, Record};
 
@@ -79,12 +82,15 @@ impl Client {
                     Address::Tcp(address) => Box::new(tcp(address.socket_addr())?),
                     Address::Unix(name) => Box::new(UnixStream::connect(format!("{}.{name}.sock", point.display()))?),
                 };
-                let hello = Hello::new(Intent::Connect, Random::drawn([1; 32]));
+                let home = fs::metadata(point.parent().ok_or("no home")?)?;
+                let name = point.file_name().ok_or("no name")?;
+                let party = Party::at(Identity::of(home.ino(), name.as_bytes()));
+                let hello = Hello::new(Intent::Connect, party, Random::drawn([1; 32]));
                 stream.write_all(&hello.to_bytes())?;
                 let mut proof = [0; SERVER_PROOF];
                 stream.read_exact(&mut proof)?;
-                let proof = hello.judge(record, &proof).map_err(|rejected| format!("{rejected:?}"))?;
-                stream.write_all(&proof)?;
+                let agreed = hello.judge(record, &proof).map_err(|rejected| format!("{rejected:?}"))?;
+                stream.write_all(&agreed.proof(record))?;
                 stream.read_exact(&mut [0; WELCOME])?;
             }
             Client::Floor(socket, address) => {

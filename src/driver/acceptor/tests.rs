@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::driver::handlers::local_runtime;
 use crate::driver::net::timed;
-use crate::proto::handshake::{Hello, SERVER_PROOF, WELCOME};
+use crate::proto::handshake::{Hello, Rejected, SERVER_PROOF, WELCOME};
 use crate::transport::Transport;
 
 /// A bound that no wait should reach.
@@ -27,6 +27,7 @@ struct Server {
 /// A client, and the server's side of its handshake.
 struct Client {
     socket: Socket,
+    agreed: Option<(Record, handshake::Agreed)>,
     handshake: JoinHandle<Option<()>>,
 }
 
@@ -51,32 +52,39 @@ impl Server {
         let (point, address) = (&self.state.service.point, self.state.record.address);
         let socket = timed::connect(point, address, Instant::now() + LONG).await.ok().expect("a connection");
         let handshake = spawn_local(handshake(self.state.clone(), self.incoming.accept().await.unwrap()));
-        Client { socket, handshake }
+        Client { socket, agreed: None, handshake }
     }
 
     /// A client that has proved that it knows the cookie.
     async fn proved(&self, intent: Intent) -> Client {
         let mut client = self.connected().await;
-        client.prove(&self.state.record, intent).await;
+        client.prove(&self.state, intent).await;
         client
     }
 }
 
 impl Client {
-    async fn prove(&mut self, record: &Record, intent: Intent) {
-        let hello = Hello::new(intent, random::draw().unwrap());
+    async fn prove(&mut self, state: &ServerState, intent: Intent) {
+        let hello = Hello::new(intent, state.service.party(), random::draw().unwrap());
         self.socket.write_all(&hello.to_bytes()).await.unwrap();
         let mut proof = [0; SERVER_PROOF];
         self.socket.read_exact(&mut proof).await.unwrap();
-        let proof = hello.judge(record, &proof).expect("the server knows the cookie");
-        self.socket.write_all(&proof).await.unwrap();
+        let agreed = hello.judge(&state.record, &proof).expect("the server knows the cookie");
+        self.socket.write_all(&agreed.proof(&state.record)).await.unwrap();
+        self.agreed = Some((state.record.clone(), agreed));
     }
 
     /// Returns how many clients the server counts, by its welcome.
     async fn welcomed(&mut self) -> u32 {
+        self.reply().await.expect("a welcome").clients
+    }
+
+    /// Returns the server's last message.
+    async fn reply(&mut self) -> Result<Welcome, Rejected> {
         let mut welcome = [0; WELCOME];
         self.socket.read_exact(&mut welcome).await.unwrap();
-        Welcome::from_bytes(&welcome).expect("a welcome").clients
+        let (record, agreed) = self.agreed.as_ref().expect("it has proved itself");
+        agreed.judge(record, &welcome)
     }
 
     /// Whether the server has ended the connection by now.
@@ -102,7 +110,7 @@ fn a_shortage_closes_the_oldest_pending_connection_that_is_open() {
         assert_eq!(gone.handshake.await.unwrap(), None);
         assert!(make_room(&server.state.reserve, &mut pending), "a connection can be closed");
         assert_eq!(oldest.socket.read(&mut [0]).await.unwrap(), 0, "the oldest is closed");
-        newest.prove(&server.state.record, Intent::Connect).await;
+        newest.prove(&server.state, Intent::Connect).await;
         assert_eq!(newest.welcomed().await, 1, "the newest is served");
         newest.handshake.await.unwrap();
         assert!(!make_room(&server.state.reserve, &mut pending), "nothing is left to close");

@@ -20,6 +20,7 @@ use crate::os::lock::TryLock;
 use crate::proto::address::Address;
 use crate::proto::connect::{DialFailure, Lifetime};
 use crate::proto::cookie::Cookie;
+use crate::proto::handshake::Party;
 use crate::proto::random::Random;
 use crate::proto::timing::Bound;
 use crate::service::Service;
@@ -144,6 +145,10 @@ impl<'a> Effects for System<'a> {
         let watched = Watching::start(self.clock)
             .map_err(|source| NoChild::Local(Error::System { stage: Stage::Spawn, source }))?;
         Child::spawn(self.service, cookie, budget, watched).await
+    }
+
+    fn party(&self) -> Party {
+        self.service.party()
     }
 
     async fn connect(&mut self, address: Address, until: Duration) -> Result<Blocking, DialError> {

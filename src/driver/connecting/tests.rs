@@ -14,7 +14,8 @@ use crate::os::lock::TryLock;
 use crate::proto::address::Address;
 use crate::proto::connect::Policy;
 use crate::proto::cookie::Cookie;
-use crate::proto::handshake::{self, CLIENT_PROOF, HELLO};
+use crate::proto::handshake::{self, CLIENT_PROOF, HELLO, Party};
+use crate::proto::identity::Identity;
 use crate::proto::random::Random;
 use crate::proto::record::tests::sample;
 use crate::waiting::OnWait;
@@ -136,6 +137,11 @@ struct Connected {
     answers: Vec<Vec<u8>>,
 }
 
+/// One side of a handshake: both see the same point.
+fn party() -> Party {
+    Party { service: 7, ..Party::at(Identity::of(1, b"point")) }
+}
+
 impl Effects for Script {
     type Point = Lock;
     type Child = Process;
@@ -198,6 +204,10 @@ impl Effects for Script {
         Ok(Process(self.0.clone(), record, false))
     }
 
+    fn party(&self) -> Party {
+        party()
+    }
+
     async fn connect(&mut self, _: Address, until: Duration) -> Result<Connected, DialError> {
         self.0.waits("connect", until).await;
         match &*self.0.server.borrow() {
@@ -211,7 +221,7 @@ impl Effects for Script {
         let answer = match &stream.prove {
             None => {
                 let hello: [u8; HELLO] = message.try_into().unwrap();
-                let prove = handshake::Prove::hello(&hello, Random::drawn([99; 32]), 7).unwrap();
+                let prove = handshake::Prove::hello(&hello, party(), Random::drawn([99; 32])).unwrap();
                 self.0.did(format!("nonce {}", prove.nonce().bytes()[0]));
                 let answer = prove.to_bytes(&stream.record).to_vec();
                 stream.prove = Some(prove);
@@ -219,8 +229,8 @@ impl Effects for Script {
             }
             Some(prove) => {
                 let proof: [u8; CLIENT_PROOF] = message.try_into().unwrap();
-                prove.judge(&stream.record, &proof).expect("it knows the cookie");
-                handshake::Welcome { pid: 7, service: 7, uptime: 0, clients: 1 }.to_bytes().to_vec()
+                let asked = prove.judge(&stream.record, &proof).expect("it knows the cookie");
+                asked.reply(&stream.record, handshake::Admission::Welcome, handshake::Welcome::unknown(7)).to_vec()
             }
         };
         stream.answers.push(answer);

@@ -10,7 +10,7 @@ use crate::driver::effects::Effects;
 use crate::error::Error;
 use crate::pid::Pid;
 use crate::proto::connect::DialFailure;
-use crate::proto::handshake::{Hello, Intent, Nonce, Welcome};
+use crate::proto::handshake::{Hello, Intent, Nonce, Rejected, Welcome};
 use crate::proto::hex::Hex;
 use crate::proto::record::Record;
 use crate::stage::Stage;
@@ -27,15 +27,15 @@ pub(in crate::driver) async fn whole<E: Effects>(
     let at = |stage| move |error| (stage, error);
     let until = effects.now() + patience;
     let random = effects.random().map_err(|error| (Stage::Dial, DialError::Local(io::Error::other(error))))?;
-    let hello = Hello::new(intent, random);
+    let hello = Hello::new(intent, effects.party(), random);
     let mut stream = effects.connect(record.address, until).await.map_err(at(Stage::Dial))?;
     effects.send(&mut stream, &hello.to_bytes(), until).await.map_err(at(Stage::Hello))?;
     let proof = effects.receive(&mut stream, until).await.map_err(at(Stage::Prove))?;
-    let proof = hello.judge(record, &proof).map_err(|rejected| (Stage::Prove, DialError::Failed(rejected.into())))?;
-    effects.send(&mut stream, &proof, until).await.map_err(at(Stage::Welcome))?;
+    let rejected = |stage| move |rejected: Rejected| (stage, DialError::Failed(rejected.into()));
+    let agreed = hello.judge(record, &proof).map_err(rejected(Stage::Prove))?;
+    effects.send(&mut stream, &agreed.proof(record), until).await.map_err(at(Stage::Welcome))?;
     let welcome = effects.receive(&mut stream, until).await.map_err(at(Stage::Welcome))?;
-    let welcome =
-        Welcome::from_bytes(&welcome).ok_or((Stage::Welcome, DialError::Failed(DialFailure::InvalidReply)))?;
+    let welcome = agreed.judge(record, &welcome).map_err(rejected(Stage::Welcome))?;
     Ok((stream, welcome))
 }
 

@@ -89,7 +89,7 @@ fn without_versions(service: &Service) -> Result<(), Error> {
 /// Returns the connection to a server that the cookie was sent to.
 fn connected(service: &Service, stream: Socket, pid: u32, report: &mut Report<'_>) -> Connection {
     let keeps = Keeps { _context: service.context.hold(), ..Keeps::default() };
-    let unknown = Welcome { pid, service: 0, uptime: 0, clients: 0 };
+    let unknown = Welcome::unknown(pid);
     Connection { stream: Stream::new(stream, keeps), outcome: report.outcome(unknown) }
 }
 

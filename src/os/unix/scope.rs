@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -9,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::process::is_shortage;
 use crate::error::Error;
+use crate::proto::identity::Identity;
 use crate::proto::scope::{Place, Scope};
 
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
@@ -39,6 +42,13 @@ pub(crate) fn here() -> Result<Scope, Error> {
 /// Returns the scope, and whether this kernel alone keeps the locks of this home.
 pub(crate) fn place(home: &Path) -> Result<Place, Error> {
     Ok(Place { scope: here()?, local: is_local(home) })
+}
+
+/// Returns the identity of a point in this home, as the home is now. An error counts as no inode: both sides then see
+/// the same, or the proof fails.
+pub(crate) fn identity(home: &Path, point: &Path) -> Identity {
+    let inode = fs::metadata(home).map_or(0, |home| home.ino());
+    Identity::of(inode, point.file_name().unwrap_or_default().as_bytes())
 }
 
 #[cfg(target_os = "linux")]
@@ -108,14 +118,28 @@ fn digest(id: &[u8]) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use super::*;
 
     #[test]
     #[cfg(target_os = "linux")]
     fn the_namespace_is_the_inode_to_which_the_link_leads() {
         assert_eq!(here().unwrap().namespace, fs::metadata(NAMESPACE).unwrap().ino());
+    }
+
+    #[test]
+    fn a_point_has_one_identity_by_every_name_of_its_home() {
+        let home = std::env::temp_dir().join(format!("rendezvous-identity-{}", std::process::id()));
+        let (copy, link) = (home.with_extension("copy"), home.with_extension("link"));
+        for directory in [&home, &copy] {
+            fs::create_dir(directory).unwrap();
+        }
+        std::os::unix::fs::symlink(&home, &link).unwrap();
+        let of = |home: &Path, name: &str| identity(home, &home.join(name));
+        assert_eq!(of(&home, "build"), of(&link, "build"));
+        assert_ne!(of(&home, "build"), of(&copy, "build"), "a copy is another home");
+        assert_ne!(of(&home, "build"), of(&home, "other"));
+        fs::remove_file(&link).unwrap();
+        [&home, &copy].into_iter().for_each(|directory| fs::remove_dir(directory).unwrap());
     }
 
     #[test]

@@ -141,6 +141,15 @@ impl Attempt {
         }
     }
 
+    /// Returns the version that the client states to a server: its own, by which it also replaces an older server. A
+    /// client that was asked to have the server retire replaces it by none.
+    pub(super) const fn states(&self) -> u32 {
+        match self.goal {
+            Goal::Retire => 0,
+            Goal::Connect(_) | Goal::Join | Goal::Serve => self.versions.ours,
+        }
+    }
+
     /// Returns the next step if there is no record to dial without the lock.
     pub(super) fn without_a_server(self) -> Step {
         match self.goal {

@@ -2,7 +2,7 @@
 
 use super::verdict::{About, Class, DialFailure};
 use super::{Attempt, Done, Probe, Step, Then, unlock};
-use crate::proto::handshake::{self, CLIENT_PROOF, HELLO, Nonce, SERVER_PROOF, WELCOME};
+use crate::proto::handshake::{self, Agreed, CLIENT_PROOF, HELLO, Nonce, Party, SERVER_PROOF, WELCOME};
 use crate::proto::random::Random;
 use crate::proto::record::Record;
 
@@ -32,12 +32,18 @@ impl Dialing {
             DialFailure::Unsupported(answer) => Done::Unsupported(answer),
             DialFailure::TooNew => Done::TooNew(record.clone()),
             DialFailure::TooOld => Done::TooOld(record.clone()),
+            DialFailure::OtherProtocol(tag) => Done::OtherProtocol(record.clone(), tag),
+            DialFailure::TurnedAway(clients) => Done::TurnedAway(record.clone(), clients),
             _ => Done::Trouble,
         };
         attempt.waited &= attempt.suspect.as_ref() == Some(&record);
         match (failure.class(), how) {
-            (Class::Local | Class::Incompatible, DialMode::Holding) => unlock(Then::Done(end)),
-            (Class::Local | Class::Incompatible, DialMode::Free | DialMode::Again) => Step::Done(end),
+            (Class::Local | Class::Incompatible, how) => follow(how, Then::Done(end)),
+            // The server is alive, so the lifetime lock need not be asked. It may need the point lock meanwhile.
+            (Class::Full, how) => {
+                attempt.suspect = Some(record);
+                follow(how, Then::Backoff(attempt, true))
+            }
             (Class::Suspicion, DialMode::Holding) => {
                 attempt.suspect = Some(record.clone());
                 let row = attempt.row_of(&record);
@@ -76,10 +82,12 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// The connection is accepted; `random` was drawn for this handshake.
-    pub fn connected(self, random: Random) -> Step {
+    /// The connection is accepted; `random` was drawn for this handshake. `party` is this client, with the identity that
+    /// the point has now.
+    pub fn connected(self, party: Party, random: Random) -> Step {
         let Dial { dialing } = self;
-        let hello = handshake::Hello::new(dialing.attempt.intent(&dialing.record), random);
+        let party = Party { service: dialing.attempt.states(), ..party };
+        let hello = handshake::Hello::new(dialing.attempt.intent(&dialing.record), party, random);
         Step::Hello(Hello { dialing, hello })
     }
 }
@@ -116,25 +124,21 @@ pub struct Prove {
     hello: handshake::Hello,
 }
 
-/// The client's own proof. It is sent only to a server that has proved that it knows the cookie.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Proof([u8; CLIENT_PROOF]);
-
 impl Prove {
     /// Judges the server's message. The caller passes the result to [`Prove::proved`] or [`Prove::failed`].
-    pub fn judge(&self, bytes: &[u8; SERVER_PROOF]) -> Result<Proof, DialFailure> {
+    pub fn judge(&self, bytes: &[u8; SERVER_PROOF]) -> Result<Agreed, DialFailure> {
         let Dialing { attempt, record, .. } = &self.dialing;
-        let proof = self.hello.judge(record, bytes)?;
+        let agreed = self.hello.judge(record, bytes)?;
         match attempt.about(record) {
-            About::Accept | About::Replace => Ok(Proof(proof)),
+            About::Accept | About::Replace => Ok(agreed),
             About::TooOld => Err(DialFailure::TooOld),
             About::TooNew => Err(DialFailure::TooNew),
         }
     }
 
     /// The server has proved that it knows the cookie.
-    pub fn proved(self, proof: Proof) -> Step {
-        Step::Welcome(Welcome { dialing: self.dialing, proof })
+    pub fn proved(self, agreed: Agreed) -> Step {
+        Step::Welcome(Welcome { dialing: self.dialing, agreed })
     }
 }
 
@@ -142,7 +146,7 @@ impl Prove {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Welcome {
     pub(super) dialing: Dialing,
-    proof: Proof,
+    agreed: Agreed,
 }
 
 impl Welcome {
@@ -158,12 +162,12 @@ impl Welcome {
 
     /// Returns the message to send.
     pub fn message(&self) -> [u8; CLIENT_PROOF] {
-        self.proof.0
+        self.agreed.proof(&self.dialing.record)
     }
 
     /// Judges the server's message. The caller passes the result to [`Welcome::welcomed`] or [`Welcome::failed`].
     pub fn judge(&self, bytes: &[u8; WELCOME]) -> Result<handshake::Welcome, DialFailure> {
-        handshake::Welcome::from_bytes(bytes).ok_or(DialFailure::InvalidReply)
+        Ok(self.agreed.judge(&self.dialing.record, bytes)?)
     }
 
     /// Returns whether this connect asks an older server to retire.
@@ -182,9 +186,14 @@ impl Welcome {
         } else {
             Then::Done(Done::Welcomed(record, welcome))
         };
-        match how {
-            DialMode::Holding => unlock(then),
-            DialMode::Free | DialMode::Again => then.step(),
-        }
+        follow(how, then)
+    }
+}
+
+/// Returns the step after a dial that is over, without the point lock.
+fn follow(how: DialMode, then: Then) -> Step {
+    match how {
+        DialMode::Holding => unlock(then),
+        DialMode::Free | DialMode::Again => then.step(),
     }
 }

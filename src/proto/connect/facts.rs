@@ -104,6 +104,8 @@ impl Done {
             Done::Unsupported(_) => "Unsupported",
             Done::TooNew(_) => "TooNew",
             Done::TooOld(_) => "TooOld",
+            Done::OtherProtocol(..) => "OtherProtocol",
+            Done::TurnedAway(..) => "TurnedAway",
             Done::Failed => "Failed",
             Done::Unverified => "Unverified",
             Done::TooLate => "TooLate",

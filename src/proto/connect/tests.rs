@@ -5,7 +5,8 @@ mod walk;
 
 use super::verdict::{Age, about};
 use super::*;
-use crate::proto::handshake::{Answer, Intent, Rejected};
+use crate::proto::handshake::{Admission, Answer, Intent, Party, Rejected};
+use crate::proto::identity::Identity;
 use crate::proto::lock::Tried;
 use crate::proto::random::Random;
 use crate::proto::record::Malformed;
@@ -27,7 +28,8 @@ const LIFETIMES: [Lifetime; 4] = [Lifetime::Held, Lifetime::Free, Lifetime::Cann
 
 const NONCE: Random = Random::drawn([5; 32]);
 const NO: Answer = Answer { verdict: handshake::Verdict::VersionUnsupported, protocol: 9, service: 9 };
-const WELCOMED: handshake::Welcome = handshake::Welcome { pid: 815, service: 1, uptime: 0, clients: 1 };
+const WELCOMED: handshake::Welcome = handshake::Welcome { service: 1, clients: 1, ..handshake::Welcome::unknown(815) };
+const TAG: Tag = Tag::NONE;
 const SUSPICIONS: [DialFailure; 8] = [
     DialFailure::Refused,
     DialFailure::NotWritable,
@@ -154,19 +156,24 @@ fn spent(goal: Goal) -> Step {
     })
 }
 
+/// Returns one side of a handshake: both see the same point.
+fn party() -> Party {
+    Party { service: 1, ..Party::at(Identity::of(1, b"point")) }
+}
+
 /// Returns the server's state after this hello.
 fn hello_received(hello: &[u8; handshake::HELLO]) -> handshake::Prove {
-    handshake::Prove::hello(hello, Random::drawn([6; 32]), 1).unwrap()
+    handshake::Prove::hello(hello, party(), Random::drawn([6; 32])).unwrap()
 }
 
 /// Returns the proof that a record's server sends for a goal.
 fn server_proof(goal: Goal, record: &Record) -> [u8; handshake::SERVER_PROOF] {
-    hello_received(&handshake::Hello::new(goal.intent(), NONCE).to_bytes()).to_bytes(record)
+    hello_received(&handshake::Hello::new(goal.intent(), party(), NONCE).to_bytes()).to_bytes(record)
 }
 
 /// Returns the four steps of a dial without failures.
 fn questions(goal: Goal, dial: Step) -> [Step; 4] {
-    let hello = at!(dial.clone(), Dial).connected(NONCE);
+    let hello = at!(dial.clone(), Dial).connected(party(), NONCE);
     let prove = at!(hello.clone(), Hello).sent();
     let question = at!(prove.clone(), Prove);
     let proof = question.judge(&server_proof(goal, question.record())).unwrap();
@@ -264,13 +271,21 @@ fn every_row_of_the_table_of_dial_outcomes() {
         let held = dial.holds();
         for question in questions(goal, dial) {
             let failed_with = |failure| failed(question.clone(), failure);
-            for (failure, done) in
-                [(DialFailure::Local, Done::Trouble), (DialFailure::Unsupported(NO), Done::Unsupported(NO))]
-            {
+            let record = question.facts().dialled.unwrap().clone();
+            for (failure, done) in [
+                (DialFailure::Local, Done::Trouble),
+                (DialFailure::Unsupported(NO), Done::Unsupported(NO)),
+                (DialFailure::TooNew, Done::TooNew(record.clone())),
+                (DialFailure::OtherProtocol(TAG), Done::OtherProtocol(record.clone(), TAG)),
+                (DialFailure::TurnedAway(3), Done::TurnedAway(record.clone(), 3)),
+            ] {
                 let end =
                     if held == POINT { at!(failed_with(failure), Unlock).unlocked() } else { failed_with(failure) };
                 assert_eq!(end, Step::Done(done), "{goal:?}");
             }
+            let full = failed_with(DialFailure::Full(3));
+            let full = if held == POINT { at!(full, Unlock).unlocked() } else { full };
+            assert_eq!(at!(full, Backoff).suspects(), Some(&record), "{goal:?} dials it again, without the lock");
             for failure in SUSPICIONS {
                 match failed_with(failure) {
                     Step::Probe(probe) => assert_eq!((probe.row(), held), (Row::Suspected, POINT), "{failure:?}"),
@@ -287,10 +302,12 @@ fn a_peer_without_the_cookie_is_an_impostor() {
     let [_, _, prove, welcome] = questions(EXTERNAL, dialling(EXTERNAL));
     assert_eq!(at!(prove, Prove).judge(&server_proof(EXTERNAL, &record(2))), Err(DialFailure::Impostor));
     let welcome = at!(welcome, Welcome);
-    assert_eq!(welcome.judge(&WELCOMED.to_bytes()), Ok(WELCOMED));
     assert_eq!(welcome.judge(&[0; handshake::WELCOME]), Err(DialFailure::InvalidReply));
     assert_eq!(DialFailure::from(Rejected::InvalidReply), DialFailure::InvalidReply);
     assert_eq!(DialFailure::from(Rejected::Unsupported(NO)), DialFailure::Unsupported(NO));
+    assert_eq!(DialFailure::from(Rejected::OtherProtocol(TAG)), DialFailure::OtherProtocol(TAG));
+    assert_eq!(DialFailure::from(Rejected::Full(3)), DialFailure::Full(3));
+    assert_eq!(DialFailure::from(Rejected::TurnedAway(3)), DialFailure::TurnedAway(3));
 }
 
 #[test]
@@ -384,7 +401,12 @@ fn a_client_sends_its_intent_and_proves_that_it_knows_the_cookie() {
     for (goal, intent) in GOALS.into_iter().zip(intents) {
         let [_, hello, _, welcome] = questions(goal, dialling(goal));
         let server = hello_received(&at!(hello, Hello).message());
-        assert_eq!(server.judge(&record(1), &at!(welcome, Welcome).message()), Some(intent));
+        let welcome = at!(welcome, Welcome);
+        let asked = server.judge(&record(1), &welcome.message()).unwrap();
+        assert_eq!(asked.intent, intent);
+        let reply = |admission| welcome.judge(&asked.reply(&record(1), admission, WELCOMED));
+        assert_eq!(reply(Admission::Welcome), Ok(WELCOMED));
+        assert_eq!(reply(Admission::Full), Err(DialFailure::Full(1)));
     }
 }
 
@@ -619,12 +641,12 @@ fn newer(goal: Goal) -> Step {
 fn proving(goal: Goal, older: Older, theirs: &Record) -> Step {
     let first = Step::new(goal, shared(here()), Versions { ours: 2, newest: 2, older });
     let found = Found::Record(theirs.clone());
-    path! { first; Read NOTHING => found(found); Dial NOTHING => connected(NONCE); Hello NOTHING => sent(); }
+    path! { first; Read NOTHING => found(found); Dial NOTHING => connected(party(), NONCE); Hello NOTHING => sent(); }
 }
 
 /// Returns the read after the older server of `record(1)` was asked to retire.
 fn replacing(goal: Goal) -> Step {
-    let dial = path! { newer(goal); Read NOTHING => found(found(1)); Dial NOTHING => connected(NONCE); };
+    let dial = path! { newer(goal); Read NOTHING => found(found(1)); Dial NOTHING => connected(party(), NONCE); };
     let prove = path! { dial; Hello NOTHING => sent(); };
     let proof = at!(prove.clone(), Prove).judge(&server_proof(Goal::Retire, &record(1))).unwrap();
     let welcome = path! { prove; Prove NOTHING => proved(proof); };
@@ -643,16 +665,17 @@ fn an_older_server_is_asked_to_retire_once_and_then_replaced() {
         assert_eq!(path! { waits; Backoff NOTHING => elapsed(); }.name(), "Read");
         assert_eq!(path! { probe; Probe POINT => answered(Lifetime::Free); }.name(), "Clear");
         // Another server that is no newer is joined; a newer one, which another client started meanwhile, is replaced.
-        let dial = path! { replacing(goal); Read NOTHING => found(found(3)); Dial NOTHING => connected(NONCE); };
+        let dial =
+            path! { replacing(goal); Read NOTHING => found(found(3)); Dial NOTHING => connected(party(), NONCE); };
         assert_eq!(at!(dial, Hello).message()[6], Intent::Connect as u8);
         let between = Step::new(goal, shared(here()), Versions { ours: 3, newest: 3, older: Older::Replace });
-        let asked = path! { between; Read NOTHING => found(found(1)); Dial NOTHING => connected(NONCE); };
+        let asked = path! { between; Read NOTHING => found(found(1)); Dial NOTHING => connected(party(), NONCE); };
         let prove = path! { asked; Hello NOTHING => sent(); };
         let proof = at!(prove.clone(), Prove).judge(&server_proof(Goal::Retire, &record(1))).unwrap();
         let again = path! { prove; Prove NOTHING => proved(proof); Welcome NOTHING => welcomed(WELCOMED); };
         let newer = Found::Record(Record { version: 2, ..record(3) });
         let dial = path! { again; Backoff NOTHING => elapsed(); Read NOTHING => found(newer); };
-        let hello = path! { dial; Dial NOTHING => connected(NONCE); };
+        let hello = path! { dial; Dial NOTHING => connected(party(), NONCE); };
         assert_eq!(at!(hello, Hello).message()[6], Intent::Retire as u8);
     }
 }
@@ -685,6 +708,20 @@ fn every_cell_of_the_table_of_goal_and_version() {
 }
 
 #[test]
+fn a_client_states_the_version_by_which_it_replaces_a_server() {
+    let goals = [(EXTERNAL, 2), (ROBUST, 2), (INTERNAL, 2), (Goal::Serve, 2), (Goal::Join, 2), (Goal::Retire, 0)];
+    for (goal, states) in goals {
+        let prove = path! { newer(goal); Read NOTHING => found(found(1)); Dial NOTHING => connected(party(), NONCE);
+        Hello NOTHING => sent(); };
+        let intent = at!(prove.clone(), Prove).dialing.attempt.intent(&record(1));
+        let server = hello_received(&handshake::Hello::new(intent, party(), NONCE).to_bytes());
+        let agreed = at!(prove.clone(), Prove).judge(&server.to_bytes(&record(1))).unwrap();
+        let asked = server.judge(&record(1), &agreed.proof(&record(1))).unwrap();
+        assert_eq!((asked.intent, asked.service), (intent, states), "{goal:?}");
+    }
+}
+
+#[test]
 fn a_server_that_is_too_old_is_left_alone_once_it_has_proved_itself() {
     let theirs = record(1);
     for goal in [EXTERNAL, ROBUST, INTERNAL, Goal::Join] {
@@ -699,7 +736,7 @@ fn a_server_that_is_too_old_is_left_alone_once_it_has_proved_itself() {
         let versions = Versions { ours: 2, newest: 2, older: Older::Refuse };
         let lock = path! { Step::new(goal, shared(here()), versions); Read NOTHING => found(Found::Empty); };
         let dial = path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(found(1)); };
-        let prove = path! { dial; Dial POINT => connected(NONCE); Hello POINT => sent(); };
+        let prove = path! { dial; Dial POINT => connected(party(), NONCE); Hello POINT => sent(); };
         let unlock = path! { prove; Prove POINT => failed(DialFailure::TooOld); };
         assert_eq!(path! { unlock; Unlock POINT => unlocked(); }, Step::Done(Done::TooOld(theirs.clone())), "{goal:?}");
     }
@@ -716,11 +753,21 @@ fn a_client_that_joins_older_servers_asks_none_to_retire() {
 }
 
 #[test]
+fn a_wait_for_the_life_file_of_another_server_does_not_count_for_a_full_one() {
+    let waited = path! { suspecting(EXTERNAL); Reread POINT => found(found(1)); Probe POINT => answered(Lifetime::Absent);
+    Unlock POINT => unlocked(); Wait NOTHING => elapsed(); };
+    let full = path! { waited; Read NOTHING => found(found(2)); Dial NOTHING => failed(DialFailure::Full(1)); };
+    let probe = path! { full; Backoff NOTHING => elapsed(); Read NOTHING => found(found(2));
+    Dial NOTHING => failed(DialFailure::TimedOut); Lock NOTHING => tried(Tried::Locked); Reread POINT => found(found(2)); };
+    assert_eq!(cell(&probe, Lifetime::Absent), Cell::Wait);
+}
+
+#[test]
 fn a_server_that_fits_or_cannot_be_replaced_is_joined() {
     for (goal, version) in [(EXTERNAL, 2), (ROBUST, 2), (INTERNAL, 1), (Goal::Join, 1)] {
         let theirs = Record { version, ..record(1) };
         let found = Found::Record(theirs.clone());
-        let hello = path! { newer(goal); Read NOTHING => found(found); Dial NOTHING => connected(NONCE); };
+        let hello = path! { newer(goal); Read NOTHING => found(found); Dial NOTHING => connected(party(), NONCE); };
         assert_eq!(at!(hello.clone(), Hello).message()[6], Intent::Connect as u8, "{goal:?}");
         let prove = path! { hello; Hello NOTHING => sent(); };
         assert!(at!(prove, Prove).judge(&server_proof(goal, &theirs)).is_ok(), "{goal:?}");
@@ -732,7 +779,8 @@ fn a_server_that_is_too_new_is_left_alone() {
     let theirs = Record { version: 3, ..record(1) };
     let found = Found::Record(theirs.clone());
     for goal in [EXTERNAL, ROBUST, INTERNAL, Goal::Join] {
-        let hello = path! { newer(goal); Read NOTHING => found(found.clone()); Dial NOTHING => connected(NONCE); };
+        let hello =
+            path! { newer(goal); Read NOTHING => found(found.clone()); Dial NOTHING => connected(party(), NONCE); };
         let prove = path! { hello; Hello NOTHING => sent(); };
         assert_eq!(at!(prove.clone(), Prove).judge(&server_proof(goal, &theirs)), Err(DialFailure::TooNew), "{goal:?}");
         let done = Step::Done(Done::TooNew(theirs.clone()));

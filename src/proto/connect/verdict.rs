@@ -5,6 +5,7 @@ use crate::proto::handshake::{self, Rejected};
 use crate::proto::lock::Lifetime;
 use crate::proto::record::Record;
 use crate::proto::scope::{Place, Reach};
+use crate::proto::tag::Tag;
 
 /// The kind of record that was read, as seen by this connect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -138,6 +139,12 @@ pub enum DialFailure {
     TooNew,
     /// The server knows the cookie, but offers an older version of the service, which this client refuses.
     TooOld,
+    /// The server admits no client of this one's protocol. It speaks that of this tag.
+    OtherProtocol(Tag),
+    /// The server has no room at the moment, beside so many clients.
+    Full(u32),
+    /// The server has no room, beside so many clients, and wants no client to wait for one.
+    TurnedAway(u32),
 }
 
 /// The class of a failed dial, which decides what follows.
@@ -149,6 +156,8 @@ pub enum Class {
     Suspicion,
     /// A live server that this client cannot use.
     Incompatible,
+    /// A live server that has no room at the moment: dial it again, and hold no lock meanwhile.
+    Full,
 }
 
 impl DialFailure {
@@ -173,7 +182,12 @@ impl DialFailure {
             | DialFailure::NotAdmitted
             | DialFailure::InvalidReply
             | DialFailure::Impostor => Class::Suspicion,
-            DialFailure::Unsupported(_) | DialFailure::TooNew | DialFailure::TooOld => Class::Incompatible,
+            DialFailure::Unsupported(_)
+            | DialFailure::TooNew
+            | DialFailure::TooOld
+            | DialFailure::OtherProtocol(_)
+            | DialFailure::TurnedAway(_) => Class::Incompatible,
+            DialFailure::Full(_) => Class::Full,
         }
     }
 }
@@ -184,6 +198,9 @@ impl From<Rejected> for DialFailure {
             Rejected::WrongProof => DialFailure::Impostor,
             Rejected::InvalidReply => DialFailure::InvalidReply,
             Rejected::Unsupported(answer) => DialFailure::Unsupported(answer),
+            Rejected::OtherProtocol(tag) => DialFailure::OtherProtocol(tag),
+            Rejected::Full(clients) => DialFailure::Full(clients),
+            Rejected::TurnedAway(clients) => DialFailure::TurnedAway(clients),
         }
     }
 }

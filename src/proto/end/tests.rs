@@ -40,7 +40,7 @@ fn verdicts() -> Vec<inspect::Verdict> {
     use inspect::Verdict::*;
     let no = Answer { verdict: handshake::Verdict::VersionUnsupported, protocol: 9, service: 9 };
     let mut all = vec![
-        Live(Welcome { pid: 815, service: 1, uptime: 3, clients: 0 }),
+        Live(Welcome { service: 1, uptime: 3, ..Welcome::unknown(815) }),
         Absent,
         Malformed(self::Malformed::NoEnd),
         Gone { pid: 815 },

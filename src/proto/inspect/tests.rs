@@ -10,7 +10,7 @@ use crate::proto::scope::Scope;
 const CONNECT: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::ZERO;
 const LIFETIMES: [Lifetime; 4] = [Lifetime::Free, Lifetime::Held, Lifetime::Absent, Lifetime::CannotTell];
-const WELCOME: Welcome = Welcome { pid: 815, service: 1, uptime: 3, clients: 0 };
+const WELCOME: Welcome = Welcome { service: 1, uptime: 3, ..Welcome::unknown(815) };
 const NO: Answer = Answer { verdict: handshake::Verdict::VersionUnsupported, protocol: 9, service: 9 };
 const DAMAGED: Found = Found::Malformed(Malformed::NoEnd);
 

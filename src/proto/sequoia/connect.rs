@@ -233,7 +233,10 @@ pub const fn class(failure: DialFailure) -> Class {
         | DialFailure::Impostor
         | DialFailure::Unsupported(_)
         | DialFailure::TooNew
-        | DialFailure::TooOld => Class::Unknown,
+        | DialFailure::TooOld
+        | DialFailure::OtherProtocol(_)
+        | DialFailure::Full(_)
+        | DialFailure::TurnedAway(_) => Class::Unknown,
     }
 }
 

@@ -3,7 +3,8 @@
 #![no_std]
 
 use rendezvous_ipc::proto::connect::{Goal, Policy, Step, Versions};
-use rendezvous_ipc::proto::handshake::{Hello, Intent};
+use rendezvous_ipc::proto::handshake::{Hello, Intent, Party};
+use rendezvous_ipc::proto::identity::Identity;
 use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::Found;
 use rendezvous_ipc::proto::scope::{Place, Scope};
@@ -23,6 +24,6 @@ pub extern "C" fn rendezvous_nostd(bytes: &[u8; 64]) -> usize {
         Step::Read(read) => read.found(Found::read(bytes)),
         other => other,
     };
-    let hello = Hello::new(Intent::Connect, Random::drawn([0; 32])).to_bytes();
+    let hello = Hello::new(Intent::Connect, Party::at(Identity::of(0, bytes)), Random::drawn([0; 32])).to_bytes();
     step.name().len() + serve::Step::new(Starter::Spawner).name().len() + usize::from(hello[0])
 }

@@ -108,7 +108,7 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
         Step::Unlock(s) => add(OFTEN, s.unlocked(), &|w| (w.holds.lock, w.free, w.cleared) = (false, false, false)),
         Step::Backoff(s) => add(OFTEN, s.elapsed(), &same),
         Step::Wait(s) => add(FAULT, s.elapsed(), &|w| w.waited = true),
-        Step::Dial(s) => add(OFTEN, s.connected(NONCE), &same),
+        Step::Dial(s) => add(OFTEN, s.connected(party(), NONCE), &same),
         Step::Hello(s) => add(OFTEN, s.sent(), &same),
         Step::Prove(s) => {
             let proof = s.judge(&server_proof(goal, s.record())).unwrap();
@@ -124,12 +124,12 @@ fn answers(goal: Goal, faults: bool, step: &Step, world: &World) -> Vec<(Step, W
     {
         // Without faults only a dead server fails a dial, and no server retires while the point is locked.
         let failure = SUSPICIONS.map(|failure| (step.holds().lock, failure));
-        for (fault, failure) in
-            failure.into_iter().chain([(FAULT, DialFailure::Local), (FAULT, DialFailure::Unsupported(NO))])
-        {
+        let others = [DialFailure::Local, DialFailure::Unsupported(NO), DialFailure::Full(1)];
+        for (fault, failure) in failure.into_iter().chain(others.map(|failure| (FAULT, failure))) {
             add(fault, failed(step.clone(), failure), &|w| {
                 w.waited &= w.suspect.as_ref() == Some(&dialing.record);
                 w.suspect = Some(dialing.record.clone());
+                w.again |= failure == DialFailure::Full(1);
                 w.gone.extend((!faults).then(|| dialing.record.clone()));
             });
         }
@@ -196,11 +196,7 @@ fn every_reachable_step_keeps_the_guarantees_of_its_goal() {
         (Goal::Serve, spawning, "Refused Start TooLate Trouble Unsupported Welcomed"),
         (Goal::Retire, &format!("{spawning} Clear"), "Absent Refused Trouble Unsupported Welcomed"),
         (Goal::Join, &format!("{spawning} Clear"), "Absent Refused Trouble Unsupported Welcomed"),
-        (
-            INTERNAL,
-            &format!("{spawning} Clear Backoff Lock Probe Reread Unlock Wait"),
-            "Internal Trouble Unsupported Welcomed",
-        ),
+        (INTERNAL, &format!("{spawning} Clear Lock Probe Reread Unlock Wait"), "Internal Trouble Unsupported Welcomed"),
     ] {
         let (names, ends) = walk(goal, true);
         let never: Vec<_> = never.split_whitespace().collect();

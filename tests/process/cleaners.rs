@@ -18,7 +18,7 @@ use crate::trace;
 
 crate::trials![
     a_server_whose_life_file_another_has_locked_retires,
-    sessions_outlive_their_home_beside_the_next_server_if_the_service_wants_that,
+    sessions_may_outlive_their_home_beside_the_next_server,
     a_server_makes_its_life_file_again_and_keeps_its_memory,
     a_client_gives_a_server_time_to_make_its_life_file_again,
     a_client_waits_for_a_life_file_only_beside_a_whole_record,
@@ -58,7 +58,7 @@ fn a_server_whose_life_file_another_has_locked_retires() {
 }
 
 /// As at a logout, which removes the user's runtime directory.
-fn sessions_outlive_their_home_beside_the_next_server_if_the_service_wants_that() {
+fn sessions_may_outlive_their_home_beside_the_next_server() {
     let mut home = Home::new();
     home.server = &["@serve", "keeps", "drain=300"];
     let old = runtime().block_on(async {

@@ -17,7 +17,7 @@ crate::trials![
     sessions_in_threads_block_and_fail_for_themselves_alone,
     a_session_in_a_thread_says_goodbye_when_its_server_retires,
     a_thread_that_does_not_end_keeps_its_server_until_the_drain_is_over,
-    a_client_for_which_there_is_no_thread_is_refused_and_the_server_lives,
+    a_client_without_a_thread_is_refused_and_the_server_lives,
 ];
 
 /// Sets the handler of `@serve threads`.
@@ -123,7 +123,7 @@ fn a_thread_that_does_not_end_keeps_its_server_until_the_drain_is_over() {
     home.wait_for_all_exits();
 }
 
-fn a_client_for_which_there_is_no_thread_is_refused_and_the_server_lives() {
+fn a_client_without_a_thread_is_refused_and_the_server_lives() {
     let mut home = Home::new();
     home.server = &["@serve", "threads"];
     runtime().block_on(async {

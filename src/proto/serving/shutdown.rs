@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_keeps_its_sessions_has_no_deadline_until_it_is_asked_to_retire() {
+    fn kept_sessions_have_no_deadline_until_a_retirement_is_requested() {
         let mut draining = Draining::new(s(10), s(5), true);
         assert_eq!(draining.until(), None);
         assert!(draining.waits(1, false, s(1_000_000)) && !draining.waits(0, false, s(11)));

@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::older::Older;
 use crate::os::process;
 use crate::proto::tag::Tag;
-use crate::service::{Program, Service, beside};
+use crate::service::{Program, Service, Version, beside};
 use crate::surroundings::{LOG, Surroundings};
 use crate::transport::Transport;
 use crate::waiting::{OnWait, Waiting};
@@ -88,7 +88,7 @@ impl Descriptor {
             limits: Limits::default(),
             #[cfg(feature = "tokio")]
             when_lost: WhenLost::default().machine(),
-            version: 0,
+            version: Version::default(),
             newest: u32::MAX,
             on_wait: None,
             older: Older::default(),
@@ -259,7 +259,40 @@ impl Descriptor {
     /// ```
     #[must_use]
     pub fn version(mut self, version: u32) -> Self {
-        self.service.version = version;
+        self.service.version = Version::Number(version);
+        self
+    }
+
+    /// Makes each build of the program a version of its own, for development: after a rebuild the next connect replaces
+    /// the running server, or does what [`older`](Descriptor::older) says.
+    ///
+    /// The version is the time at which the program's file was last modified, in seconds since 1970. A client looks at
+    /// the file of its [`program`](Descriptor::program) at each connect, also while it still runs an older build of it
+    /// itself. A server offers the time of the file that it executes, even if that was replaced since. Of this and
+    /// [`version`](Descriptor::version) the last call counts. Leave [`newest`](Descriptor::newest) out.
+    ///
+    /// - The program must be the executable: a wrapper or a script has another file than the server runs, so a connect
+    ///   fails with [`StartFailure::Version`](crate::StartFailure::Version), or nothing is ever replaced.
+    /// - A build in the same second, or a copy that keeps an older time (`cp -p`, an archive, a package of a
+    ///   reproducible build), is no newer version.
+    /// - If several programs share the service, the one that was built last provides the server.
+    /// - A client without a program, or whose program is missing at the moment, joins any server. A server on a system
+    ///   that does not report its file fails with [`Error::Usage`].
+    ///
+    /// So it is not for programs that are installed: raise `version` there.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::{Context, Descriptor};
+    /// # let context = Context::from_args("org.example.counter")?;
+    /// let mut service = Descriptor::new(&context, "counter")?.this_program(["serve"]).version(3);
+    /// if cfg!(debug_assertions) {
+    ///     service = service.restart_when_rebuilt();
+    /// }
+    /// # Ok::<(), rendezvous_ipc::Error>(())
+    /// ```
+    #[must_use]
+    pub fn restart_when_rebuilt(mut self) -> Self {
+        self.service.version = Version::Build;
         self
     }
 

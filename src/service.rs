@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 use crate::error::{Error, Usage};
 use crate::limits::Limits;
 use crate::older::Older;
-use crate::os::scope;
+use crate::os::{process, scope};
 use crate::proto::connect::Versions;
 use crate::proto::handshake::Party;
 #[cfg(feature = "tokio")]
@@ -33,7 +33,7 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     #[cfg(feature = "tokio")]
     pub(crate) when_lost: WhenLost,
-    pub(crate) version: u32,
+    pub(crate) version: Version,
     pub(crate) newest: u32,
     /// The caller's function for waits.
     pub(crate) on_wait: Option<OnWait>,
@@ -47,7 +47,25 @@ pub(crate) struct Service {
 impl Service {
     /// Returns the versions of the service that the client accepts.
     pub(crate) fn versions(&self) -> Versions {
-        Versions::of(self.version, self.newest, self.older.machine(), self.program.is_ok())
+        Versions::of(self.wanted(), self.newest, self.older.machine(), self.program.is_ok())
+    }
+
+    /// Returns the version that a client wants: that of the servers that it starts. If that cannot be told, because the
+    /// program is missing, it is 0, for which no server is too old.
+    pub(crate) fn wanted(&self) -> u32 {
+        match (self.version, &self.program) {
+            (Version::Number(version), _) => version,
+            (Version::Build, Ok(program)) => process::modified(&program.path).unwrap_or(0),
+            (Version::Build, Err(_)) => 0,
+        }
+    }
+
+    /// Returns the version that a server in this process offers.
+    pub(crate) fn offered(&self) -> Result<u32, Error> {
+        match self.version {
+            Version::Number(version) => Ok(version),
+            Version::Build => process::own_build().ok_or(Error::Usage(Usage::UnknownBuild)),
+        }
     }
 
     /// Returns the tag of the protocol that the service speaks.
@@ -55,9 +73,10 @@ impl Service {
         *self.protocol.as_ref().unwrap_or(&Tag::NONE)
     }
 
-    /// Returns this side of a handshake, with the identity that the point has now.
+    /// Returns the client's side of a handshake, with the identity that the point has now. A server states the version of
+    /// its record in place of the one that this has.
     pub(crate) fn party(&self) -> Party {
-        Party { point: scope::identity(self.context.home(), &self.point), tag: self.tag(), service: self.version }
+        Party { point: scope::identity(self.context.home(), &self.point), tag: self.tag(), service: self.wanted() }
     }
 
     /// Returns the working directory of a started server.
@@ -111,13 +130,28 @@ impl Service {
             limits: Limits::default(),
             #[cfg(feature = "tokio")]
             when_lost: WhenLost::default(),
-            version: 0,
+            version: Version::default(),
             newest: u32::MAX,
             on_wait: None,
             older: Older::default(),
             protocol: Ok(Tag::NONE),
             program: Err(Usage::NoProgram),
         }
+    }
+}
+
+/// What the version of a service is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Version {
+    Number(u32),
+    /// When the program's file was last modified: a client looks at the file that it would start, a server at the one
+    /// that it runs.
+    Build,
+}
+
+impl Default for Version {
+    fn default() -> Self {
+        Version::Number(0)
     }
 }
 

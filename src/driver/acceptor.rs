@@ -30,7 +30,7 @@ use crate::peer::Peer;
 use crate::pid::Pid;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
-use crate::proto::handshake::{self, Asked, CLIENT_PROOF, HELLO, Intent, Prove, Welcome};
+use crate::proto::handshake::{self, Asked, CLIENT_PROOF, HELLO, Intent, Party, Prove, Welcome};
 use crate::proto::record::Record;
 use crate::proto::scope::Place;
 use crate::proto::serving::pending::{self, Room};
@@ -226,7 +226,8 @@ impl Handshake for ServerState {
 async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
     let mut hello = [0; HELLO];
     stream.read_exact(&mut hello).await.ok()?;
-    let prove = Prove::hello(&hello, state.service.party(), random::draw().ok()?)?;
+    let party = Party { service: state.record.version, ..state.service.party() };
+    let prove = Prove::hello(&hello, party, random::draw().ok()?)?;
     let tag = Tag(prove.nonce());
     log_step("Answer", &tag);
     stream.write_all(&prove.to_bytes(&state.record)).await.ok()?;
@@ -312,7 +313,7 @@ impl ServerState {
             cookie,
             pid: std::process::id(),
             started: stat::began("self"),
-            version: service.version,
+            version: service.offered()?,
         };
         let state = ServerState {
             service: service.clone(),

@@ -41,7 +41,8 @@ pub(super) async fn drive<E: Effects>(
     let mut until = deadline;
     let mut pause = Pause::default();
     let mut failure = None;
-    let mut step = Step::new(goal, here, service.versions());
+    let versions = service.versions();
+    let mut step = Step::new(goal, here, versions);
     loop {
         report.step(&step, held.child_pid(), held.connection(), effects.now());
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
@@ -90,7 +91,7 @@ pub(super) async fn drive<E: Effects>(
                 match reply {
                     Awaited::Ready(record) => {
                         report.started(record.pid);
-                        let wanted = service.version;
+                        let wanted = versions.ours;
                         let reason = match record.version < wanted {
                             true => StartFailure::Version { offers: record.version, wanted },
                             false => StartFailure::Unverified,

@@ -27,7 +27,7 @@ pub(super) enum Ended<E: Effects> {
 /// Returns an error if this process may not connect, or does not say which versions it understands.
 pub(super) fn may_connect(service: &Service) -> Result<(), Error> {
     start::depth_below(&service.point)?;
-    match service.newest < service.version {
+    match service.newest < service.wanted() {
         false => Ok(()),
         true => Err(Error::Usage(Usage::NewestBelowVersion)),
     }

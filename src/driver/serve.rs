@@ -162,8 +162,9 @@ impl Server<'_, Native> {
                         watchdog.registered().await.ok_or_else(|| Error::missing("the watchdog"))?;
                     }
                     self.open_native()?;
-                    let endpoint = socket::endpoint(&self.service.point, self.state()?.record.address);
-                    self.begin_log(&endpoint, self.effects.spawner);
+                    let state = self.state()?;
+                    let endpoint = socket::endpoint(&self.service.point, state.record.address);
+                    self.begin_log(state.record.version, &endpoint, self.effects.spawner);
                     s.registered()
                 }
                 Step::Write(s) => {

@@ -417,8 +417,8 @@ impl<'a, E: Effects> Server<'a, E> {
     }
 
     /// Writes the first line of the log, if there is one.
-    pub(super) fn begin_log(&self, endpoint: &Endpoint, spawner: Option<u32>) {
-        self.log.iter().for_each(|log| log.begin(self.service.version, endpoint, spawner));
+    pub(super) fn begin_log(&self, version: u32, endpoint: &Endpoint, spawner: Option<u32>) {
+        self.log.iter().for_each(|log| log.begin(version, endpoint, spawner));
     }
 
     pub(super) fn state(&self) -> Result<Rc<E::ServerState>, Error> {

@@ -33,6 +33,8 @@ pub enum Usage {
     RelativeProgram,
     /// The service's program is this one, and the system does not report its path.
     UnknownProgram,
+    /// A server's version is that of its build (`restart_when_rebuilt`), and the system does not report that.
+    UnknownBuild,
     /// `newest` is below `version`.
     NewestBelowVersion,
     /// A call was made outside of a tokio runtime.
@@ -123,6 +125,10 @@ impl fmt::Display for Usage {
             }
             Usage::Protocol(tag) => {
                 return write!(f, "{tag:?} is no tag of a protocol: use 1 to 32 printable ASCII characters without spaces");
+            }
+            Usage::UnknownBuild => {
+                "the system does not say when this program was built (is there no /proc?): give the service a `version` in \
+                 place of `restart_when_rebuilt`"
             }
             Usage::NewestBelowVersion => "a client understands its own version at least: `newest` is below `version`",
             Usage::NoRuntime => {

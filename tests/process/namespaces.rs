@@ -19,6 +19,7 @@ crate::trials![
     no_process_is_killed_by_a_pid_of_another_namespace,
     joining_looking_and_retiring_need_neither_proc_nor_a_program,
     a_server_needs_proc_to_listen_at_a_port_and_the_error_names_it,
+    a_server_needs_proc_to_tell_its_build_and_the_error_says_so,
     a_socket_reached_only_by_proc_is_an_error_without_proc,
     a_server_at_a_socket_is_joined_across_namespaces_and_boots,
     a_port_of_another_network_namespace_is_an_error_and_not_dialled,
@@ -276,6 +277,14 @@ fn a_server_needs_proc_to_listen_at_a_port_and_the_error_names_it() {
     let stderr = server.stderr(Stdio::piped()).output().unwrap().stderr;
     let stderr = String::from_utf8_lossy(&stderr);
     assert!(stderr.contains("no client can find a port whose network namespace is not known: mount /proc"), "{stderr}");
+}
+
+fn a_server_needs_proc_to_tell_its_build_and_the_error_says_so() {
+    let home = at_sockets();
+    let Some(mut server) = inside(NO_PROC, &home, &["@serve", "unix", "rebuilt"]) else { return };
+    let stderr = server.stderr(Stdio::piped()).output().unwrap().stderr;
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(stderr.contains("the system does not say when this program was built (is there no /proc?)"), "{stderr}");
 }
 
 fn a_socket_reached_only_by_proc_is_an_error_without_proc() {

@@ -167,6 +167,8 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let closing = closing(args).map(str::to_owned);
     let flushes = args.contains(&"flushes");
     let prints = args.contains(&"prints");
+    let installs = args.iter().find_map(|arg| arg.strip_prefix("installs=")).map(std::path::PathBuf::from);
+    let service = if args.contains(&"rebuilt") { service.restart_when_rebuilt() } else { service };
     let slow = args.contains(&"slow");
     let service = service.transport(transport(args)).this_program(args.iter().copied());
     if args.contains(&"rpc") {
@@ -184,6 +186,10 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
         }
         while slow && !start.context().home().join("go").exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // A rebuild ends while this server starts.
+        if let Some(directory) = &installs {
+            std::fs::rename(directory.join("built"), directory.join("program"))?;
         }
         if prints {
             println!("to the log with it");

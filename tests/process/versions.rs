@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use rendezvous_ipc::{Descriptor, Error, Join, Older, Origin, Policy, Reason, StartFailure};
+use rendezvous_ipc::{Descriptor, Error, Join, Older, Origin, Outcome, Policy, Reason, StartFailure};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -23,6 +24,9 @@ crate::trials![
     an_older_client_gets_an_error_and_leaves_a_newer_server_alone,
     a_program_older_than_its_client_is_no_server_for_it,
     a_rebuilt_program_joins_the_old_server_and_starts_the_new_one,
+    a_rebuilt_program_replaces_the_server_of_the_older_build_once_if_asked,
+    a_server_offers_the_build_that_it_executes_whatever_its_path_leads_to,
+    a_client_that_cannot_tell_the_build_joins_any_server,
     a_program_that_was_rebuilt_is_found_in_a_directory_that_is_not_utf_8,
 ];
 
@@ -184,6 +188,112 @@ fn a_rebuilt_program_joins_the_old_server_and_starts_the_new_one() {
 
 fn a_program_that_was_rebuilt_is_found_in_a_directory_that_is_not_utf_8() {
     rebuilt_in(OsStr::from_bytes(b"pr\xf6grams"));
+}
+
+/// Copies of this program, which are *rebuilt* and installed. A server of theirs has the time of its build as its version.
+struct Builds {
+    home: Home,
+    directory: PathBuf,
+}
+
+impl Builds {
+    fn new() -> Self {
+        let home = Home::new();
+        let directory = home.directory().join("programs");
+        fs::create_dir(&directory).unwrap();
+        Builds { home, directory }
+    }
+
+    fn program(&self) -> PathBuf {
+        self.directory.join("program")
+    }
+
+    /// Builds the program at this time, in seconds since 1970, beside the one that is installed.
+    fn build(&self, at: u64) {
+        let built = self.directory.join("built");
+        fs::copy(std::env::current_exe().unwrap(), &built).unwrap();
+        let file = fs::File::options().append(true).open(built).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(at)).unwrap();
+    }
+
+    fn install(&self) {
+        fs::rename(self.directory.join("built"), self.program()).unwrap();
+    }
+
+    fn service(&self, more: &str) -> Descriptor {
+        let args = ["@serve", "rebuilt", more];
+        self.home.service_by(&args).program(self.program(), args)
+    }
+
+    async fn connect(&self) -> Outcome {
+        connected(&self.service("")).await.outcome().clone()
+    }
+}
+
+fn a_rebuilt_program_replaces_the_server_of_the_older_build_once_if_asked() {
+    let builds = Builds::new();
+    runtime().block_on(async {
+        builds.build(1_000);
+        builds.install();
+        let first = builds.connect().await;
+        assert_eq!((first.origin, first.version), (Origin::StartedExternal(Reason::NoRecord), 1_000));
+        assert_eq!((builds.connect().await.origin, builds.connect().await.pid), (Origin::Joined, first.pid));
+        builds.build(1_001);
+        assert_eq!(builds.connect().await.pid, first.pid, "it is not installed");
+        builds.install();
+        let second = builds.connect().await;
+        assert_eq!((second.origin, second.version), (Origin::StartedExternal(Reason::Replaced(1_000)), 1_001));
+        for _ in 0..2 {
+            let third = builds.connect().await;
+            assert_eq!((third.origin, third.pid), (Origin::Joined, second.pid));
+        }
+        // An older build is no newer version. Nor does it replace anything that a newer one refuses to replace.
+        builds.build(999);
+        builds.install();
+        assert_eq!(builds.connect().await.pid, second.pid);
+        builds.build(1_002);
+        builds.install();
+        match builds.service("").older(Older::Refuse).connect().await {
+            Err(Error::TooOld { pid, offers: 1_001, wanted: 1_002 }) => assert_eq!(pid, second.pid),
+            other => panic!("{other:?}"),
+        }
+        // Of the two settings the last counts.
+        assert_eq!(connected(&builds.service("").version(1_001)).await.outcome().pid, second.pid);
+        let last = builds.service("").version(1_001).restart_when_rebuilt();
+        assert_eq!(connected(&last).await.outcome().version, 1_002);
+    });
+    builds.home.retire();
+}
+
+fn a_server_offers_the_build_that_it_executes_whatever_its_path_leads_to() {
+    let builds = Builds::new();
+    builds.build(1_000);
+    builds.install();
+    builds.build(1_001);
+    runtime().block_on(async {
+        let installs = format!("installs={}", builds.directory.display());
+        let first = connected(&builds.service(&installs)).await.outcome().clone();
+        assert_eq!(first.version, 1_000, "the file of the older build has no name any more");
+        let second = builds.connect().await;
+        assert_eq!((second.origin, second.version), (Origin::StartedExternal(Reason::Replaced(1_000)), 1_001));
+        assert_eq!(builds.connect().await.pid, second.pid);
+    });
+    builds.home.retire();
+}
+
+fn a_client_that_cannot_tell_the_build_joins_any_server() {
+    let builds = Builds::new();
+    builds.build(1_000);
+    builds.install();
+    runtime().block_on(async {
+        let first = builds.connect().await;
+        // The linker removes a program before it writes the new one.
+        fs::remove_file(builds.program()).unwrap();
+        assert_eq!(builds.connect().await.pid, first.pid);
+        let bare = Descriptor::new(&builds.home.context(), "count").unwrap().limits(builds.home.limits);
+        assert_eq!(connected(&bare.restart_when_rebuilt()).await.outcome().pid, first.pid);
+    });
+    builds.home.retire();
 }
 
 fn rebuilt_in(directory: &OsStr) {

@@ -25,7 +25,7 @@ use crate::proto::sequoia::connect::{DialFailure, Done, Goal, Holds, Policy, Ste
 use crate::proto::sequoia::record::{Found, Record};
 use crate::proto::timing::{self, Pause};
 use crate::proto::waiting::Seen;
-use crate::service::Service;
+use crate::service::{Service, Version};
 use crate::stage::Stage;
 use crate::stream::{Socket, Stream};
 
@@ -81,7 +81,7 @@ pub(in crate::driver) async fn join(service: &Service) -> Result<Join<Connection
 
 fn without_versions(service: &Service) -> Result<(), Error> {
     match (service.version, service.newest) {
-        (0, u32::MAX) => Ok(()),
+        (Version::Number(0), u32::MAX) => Ok(()),
         _ => Err(Error::Usage(Usage::DialectWithoutVersions)),
     }
 }

@@ -119,7 +119,8 @@ impl Server<'_, Sequoia> {
                 Step::Ready(s) => {
                     self.open_listener()?;
                     let port = (Ipv4Addr::LOCALHOST, self.state()?.record.port.get()).into();
-                    self.begin_log(&Endpoint::Tcp(port), process::parent());
+                    // The dialect has no versions.
+                    self.begin_log(0, &Endpoint::Tcp(port), process::parent());
                     if let Some(introduction) = self.effects.introduction.take() {
                         // The client that sent the cookie may be gone.
                         let _ = stream::reset_at_close(&introduction, false);

@@ -4,8 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 pub(crate) use std::process::Child;
 use std::process::Stdio;
 use std::time::Instant;
@@ -75,6 +76,18 @@ pub(crate) fn this_program() -> Option<PathBuf> {
         Some(replaced) if !path.exists() => Some(OsStr::from_bytes(replaced).into()),
         _ => Some(path),
     }
+}
+
+/// Returns when this file was last modified, in whole seconds since 1970, if the system reports it.
+pub(crate) fn modified(path: &Path) -> Option<u32> {
+    let seconds = std::fs::metadata(path).ok()?.mtime();
+    Some(u32::try_from(seconds.max(0)).unwrap_or(u32::MAX))
+}
+
+/// Returns when the file that this process executes was last modified. On Linux this is that very file, even if another
+/// has its path now, or none. Elsewhere it is the file at that path.
+pub(crate) fn own_build() -> Option<u32> {
+    modified(Path::new("/proc/self/exe")).or_else(|| modified(&std::env::current_exe().ok()?))
 }
 
 /// Returns these bytes as a text of the system.

@@ -18,8 +18,9 @@ impl Descriptor {
     /// Connects as `connect` does, and blocks the thread meanwhile. It starts a server if there is none.
     ///
     /// It works in every thread, and needs no runtime: with [`Policy::External`](crate::Policy::External) it uses `std` and
-    /// system calls alone. In async code call it in `tokio::task::spawn_blocking`, since it blocks. With another policy, and
-    /// in the dialect of sequoia, it runs in a runtime on a thread of its own.
+    /// system calls alone. In async code call it in `tokio::task::spawn_blocking`, since it blocks. If it may have to serve
+    /// in this process (`Policy::Internal`, or `Policy::Robust` with a handler), and in the dialect of sequoia, it runs in a
+    /// runtime on a thread of its own. It keeps to the context's policy; `connect_with_policy` has no blocking form.
     ///
     /// ```no_run
     /// # use rendezvous_ipc::{Context, Descriptor};
@@ -101,11 +102,7 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// As for [`connect_blocking`](Descriptor::connect_blocking), except those of a start. A server that does not answer is
-    /// [`Error::Unresponsive`]; one that has received the request and is still there is [`Error::Deadline`]. The request
-    /// takes [`Limits::connect`](crate::Limits::connect) at most, and the wait after it
-    /// [`Limits::lock`](crate::Limits::lock), [`Limits::drain`](crate::Limits::drain) and twice
-    /// [`Limits::patience`](crate::Limits::patience).
+    /// As for `retire`, which has the times, too.
     pub fn retire_blocking(&self) -> Result<Retirement, Error> {
         #[cfg(feature = "tokio")]
         if self.speaks_by_a_runtime() {
@@ -133,10 +130,7 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unidentified`] if the process cannot be identified for certain, and [`Error::NotHung`] if it may still
-    /// work: nothing was killed then. [`Error::Deadline`] at *Lock* if another process held the point lock for all of
-    /// [`Limits::connect`](crate::Limits::connect), and at *Kill* if the lifetime lock was still held
-    /// [`Limits::lock`](crate::Limits::lock) after the kill. Any other error is a local one.
+    /// As for `end_unresponsive`, which has the times, too.
     pub fn end_unresponsive_blocking(&self) -> Result<Termination, Error> {
         #[cfg(feature = "tokio")]
         if self.speaks_by_a_runtime() {

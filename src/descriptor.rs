@@ -186,7 +186,8 @@ impl Descriptor {
         self
     }
 
-    /// Sets the protocol of this point. The default is [`Dialect::Native`]. It needs the feature `sequoia`.
+    /// Sets the dialect of this point: how its clients and its server find and authenticate each other. The default is
+    /// [`Dialect::Native`]. It needs the feature `sequoia`.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Dialect};
@@ -268,8 +269,9 @@ impl Descriptor {
     ///
     /// The version is the time at which the program's file was last modified, in seconds since 1970. A client looks at
     /// the file of its [`program`](Descriptor::program) at each connect, also while it still runs an older build of it
-    /// itself. A server offers the time of the file that it executes, even if that was replaced since. Of this and
-    /// [`version`](Descriptor::version) the last call counts. Leave [`newest`](Descriptor::newest) out.
+    /// itself. On Linux a server offers the time of the file that it executes, even if that was replaced since; elsewhere
+    /// that of the file at its path. Of this and [`version`](Descriptor::version) the last call counts. Leave
+    /// [`newest`](Descriptor::newest) out.
     ///
     /// - The program must be the executable: a wrapper or a script has another file than the server runs, so a connect
     ///   fails with [`StartFailure::Version`](crate::StartFailure::Version), or nothing is ever replaced.
@@ -354,11 +356,13 @@ impl Descriptor {
     /// [`connect`](Descriptor::connect), [`join`](Descriptor::join), [`retire`](Descriptor::retire),
     /// [`end_unresponsive`](Descriptor::end_unresponsive), [`inspect`](Descriptor::inspect) and their blocking forms call
     /// it when something has lasted for a tenth of a second: a start, a drain, a lock, or the silence of a server. They
-    /// call it again when they wait for something else, or for another process. A join of a live server and a start that is over at once do
-    /// not call it, and nothing calls it after the call has returned. [`serve`](Descriptor::serve) by hand calls it until
-    /// it knows whether it may serve. [The manual](crate::manual::waiting) has more.
+    /// call it again when they wait for something else, or for another process. A join of a live server and a start that
+    /// is over at once do not call it, and nothing calls it after the call has returned. [`serve`](Descriptor::serve) by
+    /// hand calls it until it knows whether it may serve. [The manual](crate::manual::waiting) has more.
     ///
-    /// It runs in the task of the call, which waits for it, so it must not block. A panic in it is a panic of the call.
+    /// It runs in the task or thread of the call, which waits for it, so it must not block. (A blocking call that needs a
+    /// runtime has a thread of its own for it.) A panic in it is a panic of the call, or [`Error::Internal`] from such a
+    /// blocking call; no lock and no process is left.
     ///
     /// ```no_run
     /// # use rendezvous_ipc::{Context, Descriptor, Error};
@@ -382,9 +386,9 @@ impl Descriptor {
     ///
     /// `build` runs once in the server, after the server has taken the lifetime lock and before a client can connect.
     /// The function that it returns is called for each client. Its future is the client's session. The client is counted
-    /// until both the session and its stream are gone: a session may move the stream to another thread and end. Sessions
-    /// run concurrently on one thread of their own. A panic or an error ([`SessionResult`]) ends only its own session. A
-    /// session that blocks the thread delays the other sessions, but no handshake.
+    /// until both the session and its stream are gone ([more](crate::manual::life_of_a_server)). Sessions run concurrently
+    /// on one thread of their own. A panic or an error ([`SessionResult`]) ends only its own session. A session that blocks
+    /// the thread delays the other sessions, but no handshake.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Peer, Stream};
@@ -418,10 +422,9 @@ impl Descriptor {
     /// Sets the handler of clients for a program without async: each session is a function that blocks, in a thread of its
     /// own.
     ///
-    /// It is as [`stream_handler`](Descriptor::stream_handler) otherwise: `build` runs once in the server, and the client
-    /// is counted until its session has ended and its stream is gone. A panic or an error ends only its own session. At
-    /// most [`Limits::max_clients`] sessions run at once, and 512 if that is `None`; further clients wait for their welcome.
-    /// If the system has no thread left, the connection of that client is closed, and the server logs it and lives on.
+    /// It is as [`stream_handler`](Descriptor::stream_handler) otherwise. At most [`Limits::max_clients`] sessions run at
+    /// once, and 512 if that is `None`; further clients wait for their welcome. If the system has no thread left, the
+    /// connection of that client is closed, and the server logs it and lives on.
     ///
     /// Nothing can stop a thread: a session that still runs when the drain is over runs until the process exits. So let a
     /// session end when the server retires. [`ServerHandle::retiring_blocking`] waits for that, in a thread of its own, and
@@ -470,7 +473,8 @@ impl Descriptor {
     /// # Errors
     /// [`Error`] says at which stage the connect failed and what to do; [the manual](crate::manual::errors) lists all
     /// errors. It never takes longer than [`Limits::connect`]. Outside of a runtime, or in one without I/O or time, it is
-    /// [`Error::Usage`], as for all calls but [`serve`](Descriptor::serve).
+    /// [`Error::Usage`], as for all calls but [`serve`](Descriptor::serve), [`serve_with`](Descriptor::serve_with) and
+    /// those that end in `_blocking`.
     ///
     /// # Cancel safety
     /// A future that is dropped at any await leaves no lock, no child and no half-written record.
@@ -512,8 +516,8 @@ impl Descriptor {
     ///
     /// A start or a drain that is in progress is waited for. A server of an older version is joined, not replaced:
     /// [`Outcome::version`](crate::Outcome::version) has its version. With [`Older::Refuse`] it is [`Error::TooOld`]. One
-    /// that is too new for [`newest`](Descriptor::newest) is [`Error::TooNew`]. If a person removes the point of a live server, the result
-    /// is [`Join::Absent`] until the server has restored it, two seconds later at most.
+    /// that is too new for [`newest`](Descriptor::newest) is [`Error::TooNew`]. If a person removes the point of a live
+    /// server, the result is [`Join::Absent`] until the server has restored it, two seconds later at most.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Join};
@@ -541,7 +545,7 @@ impl Descriptor {
     /// replace those of this descriptor, and [`ServerHandle::context`] has them. It runs in a session of its own, in what
     /// [`surroundings`](Descriptor::surroundings) says: by default in the home directory, with the umask 077 and the
     /// environment of that client. Standard input is empty. Standard output and error go to the
-    /// [log](Descriptor::log), which becomes the older log when it has grown to 1 MiB. Print with `tracing` (to the log
+    /// [log](Descriptor::log), whose length is [bounded](crate::manual::life_of_a_server). Print with `tracing` (to the log
     /// by `log_to_stderr`, which needs the feature `log`) or `writeln!`: `println!` panics on a full disk. If the
     /// client's process left files open to the server, the server executes itself once more to close them, so call
     /// `serve` before anything that must not be done twice.
@@ -572,10 +576,12 @@ impl Descriptor {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Usage`] without a handler, or in a process that was started for a service of another name;
-    /// [`Error::Handler`] if the handler cannot be built within [`Limits::start`]; and any error of the system. A server that a client started sends the same error to that client. A server that
-    /// is started by hand can also fail with [`Error::AlreadyRunning`], and with the errors of
-    /// [`connect`](Descriptor::connect) that leave open whether a server is alive.
+    /// [`Error::Usage`] without a handler, in a process that was started for a service of another name, and, with
+    /// [`restart_when_rebuilt`](Descriptor::restart_when_rebuilt), if the system does not report the build;
+    /// [`Error::Handler`] if the handler cannot be built within [`Limits::start`]; and any error of the system. A server
+    /// that a client started sends the same error to that client. A server that is started by hand can also fail with
+    /// [`Error::AlreadyRunning`], and with the errors of [`connect`](Descriptor::connect) that leave open whether a server
+    /// is alive.
     ///
     /// # Cancel safety
     /// If the future is dropped, the server retires on threads of its own, and nothing reports when it has.

@@ -92,6 +92,8 @@ impl ServerHandle {
     ///
     /// A session uses it to say goodbye and to end, and a framework to begin its graceful shutdown, so that a server
     /// with clients that stay ends at once and not after the drain. It returns at once if the server retires already.
+    /// With [`WhenLost::KeepSessions`](crate::WhenLost::KeepSessions) a session that is to live on ignores
+    /// [`Retiring::Lost`].
     ///
     /// ```
     /// # use rendezvous_ipc::{ServerHandle, Stream};

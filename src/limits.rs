@@ -7,8 +7,8 @@ use crate::error::{Error, Usage};
 /// The limits of a service. The defaults suit a helper of interactive programs.
 ///
 /// They depend on each other. The call that needs them checks that `start + patience < lock`,
-/// `lock + start + patience < connect`, `check ≤ 2 × patience`, that no limit but `drain` and `idle` is zero, and that
-/// none is longer than a year.
+/// `lock + start + patience < connect`, `check ≤ 2 × patience` (`docs/protocol.md` has the reasons), that no limit but
+/// `drain` and `idle` is zero, and that none is longer than a year.
 ///
 /// Each side uses its own limits, so build the same descriptor in both: a client whose `connect` is shorter than the
 /// server's `drain` gives up on a server that is about to end. All times are measured by the monotonic clock.
@@ -32,7 +32,8 @@ pub struct Limits {
     /// In the client, how long a dial may take. Keep it above a second, after which a full backlog is tried again. In
     /// the server, the least time that its handler has to end. 1.5 s.
     pub patience: Duration,
-    /// How often the server checks its files. 2 s.
+    /// How often the server checks its files. Raise it together with `patience` (`check ≤ 2 × patience`) for fewer
+    /// wake-ups. 2 s.
     pub check: Duration,
     /// How long a connection to the server may take to complete the handshake. 5 s.
     pub handshake: Duration,

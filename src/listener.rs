@@ -16,7 +16,8 @@ impl Descriptor {
     /// multi-thread runtime, in threads, or in `axum::serve`. The descriptor needs no handler, and its handler is not
     /// used.
     ///
-    /// It needs a runtime with I/O and time, and so does [`accept`](Listener::accept).
+    /// It needs a runtime with I/O and time, and so does [`accept`](Listener::accept). A program that does not end after its
+    /// server has retired keeps every other server from starting ([more](crate::manual::life_of_a_server)).
     ///
     /// When it returns, this process holds the lifetime lock. So open the data of the service after it: no other server
     /// of this service has them open then. Clients can connect from the first [`accept`](Listener::accept) on, which has

@@ -36,7 +36,7 @@ impl fmt::Display for Retiring {
             Retiring::Idle => "it is idle",
             Retiring::Requested => "its retirement was requested",
             Retiring::Signal => "it received a signal",
-            Retiring::Lost => "its files belong to another server",
+            Retiring::Lost => "its files are gone, or belong to another server",
         })
     }
 }

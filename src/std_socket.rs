@@ -11,7 +11,8 @@ use std::os::unix::net::UnixStream;
 use crate::keeps::Keeps;
 use crate::os::blocking::Blocking;
 
-/// A connected socket of the standard library, made by [`Stream::into_std`](crate::Stream::into_std).
+/// A connected socket of the standard library, made by [`BlockingStream::into_std`](crate::BlockingStream::into_std) and
+/// `Stream::into_std`.
 ///
 /// Which of the two it is depends on the server's [`Transport`](crate::Transport).
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl AsFd for StdSocket {
 }
 
 /// A guard that stands for a connection whose socket was taken out of its stream: see
-/// [`Stream::into_std`](crate::Stream::into_std). Keep it beside the socket.
+/// [`BlockingStream::into_std`](crate::BlockingStream::into_std) and `Stream::into_std`. Keep it beside the socket.
 #[must_use = "dropped, the connection is not counted any more"]
 pub struct StreamGuard {
     _keeps: Keeps,

@@ -23,10 +23,11 @@ use crate::std_socket::{StdSocket, StreamGuard};
 /// [`timeout`](tokio::time::timeout) around those that need one. [`tokio::io::split`] splits a stream into two halves,
 /// and [`shutdown`](tokio::io::AsyncWriteExt::shutdown) ends the direction in which this side sends.
 ///
-/// It is `Send`, `Sync` and `Unpin`. A server counts its client until the stream is dropped, so a session can move it to
-/// another task, thread or runtime, or make it an `Arc`. On Unix it implements `AsFd`. A duplicate of its descriptor is
-/// not counted: a server may retire while a duplicate is in use. [`into_blocking`](Stream::into_blocking) is for threads
-/// that block, and [`into_std`](Stream::into_std) for code that wants a socket of the standard library.
+/// It is `Send`, `Sync` and `Unpin`. A server counts its client until the stream is dropped
+/// ([more](crate::manual::life_of_a_server)), so a session can move it to another task, thread or runtime, or make it an
+/// `Arc`. On Unix it implements `AsFd`, and a duplicate of its descriptor is not counted.
+/// [`into_blocking`](Stream::into_blocking) is for threads that block, and [`into_std`](Stream::into_std) for code that
+/// wants a socket of the standard library.
 ///
 /// ```
 /// # use rendezvous_ipc::{Descriptor, Stream, testing};

@@ -104,8 +104,8 @@ impl Surroundings {
     /// Sets the path of the log. A relative path is resolved against the home, which client and server share.
     ///
     /// Its directory has to exist. The log is created for its owner alone, and a file that others may use is refused.
-    /// When it has grown to 1 MiB, its end becomes the older log, the same path with `.1` added, and it is emptied.
-    /// Choose another path for each service.
+    /// Its length is [bounded](crate::manual::life_of_a_server): the older log is the same path with `.1` added. Choose
+    /// another path for each service.
     #[must_use]
     pub fn log(self, path: impl Into<PathBuf>) -> Self {
         Surroundings { log: Some(path.into()), ..self }

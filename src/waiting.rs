@@ -48,9 +48,10 @@ pub enum WaitingFor {
     Answer,
     /// The end of a server that retires: it lets the clients finish that it has.
     Drain,
-    /// The lifetime lock, which this process holds: a server that starts, ends, or is about to restore its record.
+    /// The lifetime lock, held by the process in [`Waiting::pid`]: a server that starts, ends, or is about to restore its
+    /// record.
     LifetimeLock,
-    /// The point lock, which this process holds: mostly another client that starts the server.
+    /// The point lock, held by the process in [`Waiting::pid`]: mostly another client, which starts the server.
     PointLock,
     /// A server whose life file was removed, and which makes it again.
     LifeFile,

@@ -13,7 +13,10 @@ pub enum WhenLost {
     #[default]
     Retire,
     /// It takes no new client and stops listening at once, and its sessions live for as long as they want. The process
-    /// ends with the last of them; a signal limits them to [`Limits::drain`](crate::Limits::drain).
+    /// ends with the last of them. After a signal or [`ServerHandle::retire`](crate::ServerHandle::retire) they have the
+    /// time of [`Limits::drain`](crate::Limits::drain); a second signal ends them.
+    /// [`retiring`](crate::ServerHandle::retiring) returns [`Retiring::Lost`](crate::Retiring::Lost) when the files are
+    /// lost, and reports nothing after that: a session that is to live on must not end then.
     ///
     /// Meanwhile another server of the service may run. So the service gives up *OneHandler*
     /// ([guarantees](crate::manual::guarantees)): let sessions share nothing that one process must have alone. It is for a

@@ -9,11 +9,11 @@ use crate::keeps::Keeps;
 use crate::os::blocking::Blocking;
 use crate::std_socket::{StdSocket, StreamGuard};
 
-/// An authenticated stream whose reads and writes block their thread, made by
-/// [`Stream::into_blocking`](crate::Stream::into_blocking).
+/// An authenticated stream whose reads and writes block their thread.
 ///
-/// It needs no runtime. Threads can share it: `&BlockingStream` reads and writes, too, so one thread can read while
-/// another writes. In a server, its client is counted until this is dropped.
+/// It is what [`BlockingConnection::into_stream`](crate::BlockingConnection::into_stream), `Stream::into_blocking` and a
+/// session of `thread_handler` get. It needs no runtime. Threads can share it: `&BlockingStream` reads and writes, too, so
+/// one thread can read while another writes. In a server, its client is counted until this is dropped.
 ///
 /// ```
 /// # use rendezvous_ipc::{Descriptor, Stream, testing};
@@ -67,8 +67,8 @@ impl BlockingStream {
         self.socket.set_write_timeout(timeout)
     }
 
-    /// Takes the socket out of the stream, with a guard to keep beside it: see
-    /// [`Stream::into_std`](crate::Stream::into_std). It keeps the time-outs that were set.
+    /// Takes the socket out of the stream, with a guard to keep beside it, as `Stream::into_std` does. It keeps the
+    /// time-outs that were set.
     ///
     /// # Errors
     /// Those of the system.

@@ -30,7 +30,7 @@ pub struct StartError {
     pub failure: StartFailure,
     /// The text that it printed to standard error. Of more than 2 KiB, the beginning and the end.
     pub output: String,
-    /// The path of the log, which has all of that text. It is emptied when it has grown to 1 MiB.
+    /// The path of the log, which has all of that text until it is emptied because it has grown.
     pub log: PathBuf,
 }
 

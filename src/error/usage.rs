@@ -113,7 +113,10 @@ impl fmt::Display for Usage {
             }
             Usage::NoHome => "there is no absolute home directory: set HOME or XDG_DATA_HOME, or give --home DIRECTORY",
             Usage::Limits(rule) => return write!(f, "these limits do not hang together: {rule}"),
-            Usage::NoHandler => "this service has no handler: give it one by `handler` or `stream_handler`",
+            Usage::NoHandler => {
+                "this service has no handler: give it one by `handler`, `stream_handler` or `thread_handler`, or serve \
+                 by `bind` or `serve_with`"
+            }
             Usage::NoProgram => "this service has no program: give it one by `program` or `this_program`",
             Usage::RelativeProgram => {
                 "this service has no program: it is relative, and the system does not say where this program is (is \
@@ -132,7 +135,8 @@ impl fmt::Display for Usage {
             }
             Usage::NewestBelowVersion => "a client understands its own version at least: `newest` is below `version`",
             Usage::NoRuntime => {
-                "there is no tokio runtime here: call it within one, or use `connect_blocking()` without one"
+                "there is no tokio runtime here: call it within one, or use the call of this name that ends in \
+                 `_blocking`, if there is one"
             }
             Usage::RuntimeWithoutTime => "this runtime has no time: build it with `enable_all()`",
             Usage::RuntimeWithoutIo => "this runtime has no I/O: build it with `enable_all()`",

@@ -70,7 +70,7 @@ fn sessions_may_outlive_their_home_beside_the_next_server() {
         fs::remove_dir_all(home.path()).unwrap();
         let mut why = String::new();
         timeout(LONG, told.read_to_string(&mut why)).await.expect("the server sees it").unwrap();
-        assert_eq!(why, "its files belong to another server");
+        assert_eq!(why, "its files are gone, or belong to another server");
         let next = connected(&home.service()).await;
         assert_ne!(next.outcome().pid(), old);
         assert_eq!(ask(&mut next.into_stream(), COUNT).await.unwrap(), 1, "it has a handler of its own");

@@ -86,7 +86,8 @@ impl Listener {
         self.incoming.incoming.server()
     }
 
-    /// Has the server retire, unless it does already, and waits until its streams are gone or the drain is over.
+    /// Has the server retire, unless it does already, and waits until its streams are gone or the drain is over. A server
+    /// that keeps its sessions ([`WhenLost`](crate::WhenLost)) has no such limit.
     ///
     /// # Errors
     /// The error that ended the server.

@@ -17,6 +17,7 @@ pub enum WhenLost {
     /// time of [`Limits::drain`](crate::Limits::drain); a second signal ends them.
     /// [`retiring`](crate::ServerHandle::retiring) returns [`Retiring::Lost`](crate::Retiring::Lost) when the files are
     /// lost, and reports nothing after that: a session that is to live on must not end then.
+    /// With [`bind`](crate::Descriptor::bind), wait for [`Listener::drained`](crate::Listener::drained) then.
     ///
     /// Meanwhile another server of the service may run. So the service gives up *OneHandler*
     /// ([guarantees](crate::manual::guarantees)): let sessions share nothing that one process must have alone. It is for a

@@ -17,14 +17,14 @@ use crate::start::{self, Started};
 
 /// A server on a thread of its own. Dropping it requests the retirement.
 pub(super) struct Launched {
-    shutdown: Shutdown,
-    ended: oneshot::Receiver<Result<(), Error>>,
+    pub(super) shutdown: Shutdown,
+    pub(super) ended: oneshot::Receiver<Result<(), Error>>,
 }
 
 impl Launched {
-    /// Requests that the server retire.
+    /// Requests that the server retire, unless it does already.
     pub(super) fn retire(&self) {
-        self.shutdown.request();
+        self.shutdown.leave();
     }
 
     /// Waits until the server has retired. It must not be called again then.

@@ -4,6 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::handlers::{Clients, Session};
 use super::launch::Launched;
+use super::shutdown::Shutdown;
 use crate::error::{Error, NotBuilt};
 use crate::handler::ServerHandle;
 use crate::peer::Peer;
@@ -12,6 +13,7 @@ use crate::stream::Stream;
 /// The clients that a server in this process has welcomed. Dropping it requests the retirement.
 pub(crate) struct Incoming {
     server: ServerHandle,
+    shutdown: Shutdown,
     built: Built,
     waiting: mpsc::Receiver<Session>,
     _runs: oneshot::Sender<()>,
@@ -32,7 +34,8 @@ impl Incoming {
             Ok(server) = begun => server,
             ended = launched.ended() => return Err(ended.err().unwrap_or_else(|| Error::missing("the listener"))),
         };
-        Ok((Incoming { server, built, waiting, _runs: runs }, Ending { launched }))
+        let shutdown = launched.shutdown.clone();
+        Ok((Incoming { server, shutdown, built, waiting, _runs: runs }, Ending { launched }))
     }
 
     pub(crate) fn server(&self) -> &ServerHandle {
@@ -59,7 +62,7 @@ impl Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        self.server.retire();
+        self.shutdown.leave();
     }
 }
 

@@ -19,6 +19,11 @@ impl Shutdown {
         self.0.send_if_modified(|shutdown| shutdown.request(now()));
     }
 
+    /// Requests the retirement as the program does that ends its own part of the server.
+    pub(super) fn leave(&self) {
+        self.0.send_if_modified(|shutdown| shutdown.leave(now()));
+    }
+
     /// Takes a signal: the first requests the retirement, another forces the end of the drain.
     pub(super) fn signal(&self) {
         self.0.send_if_modified(|shutdown| shutdown.signal(now()));

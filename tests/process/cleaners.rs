@@ -19,6 +19,7 @@ use crate::trace;
 crate::trials![
     a_server_whose_life_file_another_has_locked_retires,
     sessions_may_outlive_their_home_beside_the_next_server,
+    sessions_of_a_listener_may_outlive_their_home,
     a_server_makes_its_life_file_again_and_keeps_its_memory,
     a_client_gives_a_server_time_to_make_its_life_file_again,
     a_client_waits_for_a_life_file_only_beside_a_whole_record,
@@ -57,16 +58,25 @@ fn a_server_whose_life_file_another_has_locked_retires() {
     home.retire();
 }
 
-/// As at a logout, which removes the user's runtime directory.
 fn sessions_may_outlive_their_home_beside_the_next_server() {
+    outlive_their_home(&["@serve", "keeps", "drain=300"]);
+}
+
+fn sessions_of_a_listener_may_outlive_their_home() {
+    outlive_their_home(&["@serve", "binds", "keeps", "drain=300"]);
+}
+
+/// As at a logout, which removes the user's runtime directory.
+fn outlive_their_home(server: &'static [&'static str]) {
     let mut home = Home::new();
-    home.server = &["@serve", "keeps", "drain=300"];
+    home.server = server;
     let old = runtime().block_on(async {
         let connection = connected(&home.service()).await;
         let old = connection.outcome().pid();
         let mut session = connection.into_stream();
         let mut told = connected(&home.service()).await.into_stream();
-        assert_eq!((ask(&mut session, COUNT).await.unwrap(), ask(&mut told, GOODBYE).await.unwrap()), (1, 1));
+        assert_eq!(ask(&mut session, COUNT).await.unwrap(), 1);
+        let count = ask(&mut told, GOODBYE).await.unwrap();
         fs::remove_dir_all(home.path()).unwrap();
         let mut why = String::new();
         timeout(LONG, told.read_to_string(&mut why)).await.expect("the server sees it").unwrap();
@@ -76,7 +86,7 @@ fn sessions_may_outlive_their_home_beside_the_next_server() {
         assert_eq!(ask(&mut next.into_stream(), COUNT).await.unwrap(), 1, "it has a handler of its own");
         // Three drains pass.
         tokio::time::sleep(Duration::from_millis(900)).await;
-        assert_eq!(ask(&mut session, COUNT).await.unwrap(), 2, "the session lives");
+        assert_eq!(ask(&mut session, COUNT).await.unwrap(), count + 1, "the session lives");
         old
     });
     eventually("the process ends with its last session", || !Path::new(&format!("/proc/{old}")).exists());

@@ -445,6 +445,10 @@ async fn accept(service: &Descriptor, closing: Option<&str>) -> Result<(), Error
                     server.retire();
                 }
                 stream.write_u64(count.fetch_add(1, Ordering::SeqCst) + 1).await?;
+                if request == GOODBYE {
+                    stream.write_all(server.retiring().await.to_string().as_bytes()).await?;
+                    break;
+                }
             }
             Ok::<_, std::io::Error>(())
         });

@@ -44,6 +44,12 @@ impl Shutdown {
         first
     }
 
+    /// Asks the server to retire, for the program that ends its own part of it, unless the gate is shut. Sessions that the
+    /// server keeps then get no deadline by it. Returns whether this is the first request.
+    pub fn leave(&mut self, now: Duration) -> bool {
+        self.announced.is_none() && self.request(now)
+    }
+
     /// Handles a signal. The first asks the server to retire, the second not to wait for its clients. Returns whether
     /// the server's loop has to be woken.
     pub fn signal(&mut self, now: Duration) -> bool {
@@ -183,6 +189,24 @@ mod tests {
         assert!(!shutdown.request(s(5)));
         assert!(!shutdown.signal(s(7)), "a signal after a request is no first request");
         assert_eq!((shutdown.requested(), shutdown.is_forced()), (Some(s(3)), false));
+    }
+
+    #[test]
+    fn a_program_that_leaves_a_server_which_retires_requests_nothing() {
+        for (requested, announced, first, at) in [
+            (None, None, true, Some(s(3))),
+            (None, Some(Retire::Idle), false, None),
+            (None, Some(Retire::Lost), false, None),
+            (Some(s(1)), None, false, Some(s(1))),
+            (Some(s(1)), Some(Retire::Requested), false, Some(s(1))),
+        ] {
+            let mut shutdown = Shutdown::new();
+            assert!(
+                requested.is_none_or(|at| shutdown.request(at)) && announced.is_none_or(|why| shutdown.announce(why))
+            );
+            assert_eq!((shutdown.leave(s(3)), shutdown.requested()), (first, at), "{requested:?}, {announced:?}");
+            assert_eq!(shutdown.request(s(5)), at.is_none(), "an explicit request counts always");
+        }
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_local};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::admission::Admission;
 use super::counters::Counters;
@@ -246,22 +247,26 @@ async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
         Intent::Connect => {
             // Only clients that want to be served wait while the server is full.
             let limits = &state.service.limits;
+            let until = Instant::now() + timing::until_full(limits.patience, limits.handshake);
             let room = async {
-                let room = (state.places.clone().acquire_owned().await, state.sessions.reserve().await);
+                let place = timeout_at(until, state.places.clone().acquire_owned()).await?;
+                // A handler that takes no session is no lack of room: the client is told nothing, and times out.
+                let seat = state.sessions.reserve().await;
                 // A client keeps its descriptor, and the reserve is for connections that are short.
-                state.reserve.full().await;
-                room
+                timeout_at(until, state.reserve.full()).await?;
+                Ok::<_, Elapsed>((place, seat))
             };
-            let (place, seat) = tokio::select! {
+            let room = tokio::select! {
                 biased;
-                (place, seat) = room => (place.ok()?, seat.ok()?),
+                room = room => room,
                 // A client that has given up does not keep a place in the queue.
                 () = stream.ended() => return None,
-                () = sleep(timing::until_full(limits.patience, limits.handshake)) => {
-                    log_step("Full", &tag);
-                    return state.declines(&stream, &asked, handshake::Admission::Full);
-                }
             };
+            let Ok((place, seat)) = room else {
+                log_step("Full", &tag);
+                return state.declines(&stream, &asked, handshake::Admission::Full);
+            };
+            let (place, seat) = (place.ok()?, seat.ok()?);
             log_step("Admit", &tag);
             let counted = state.admission.admit()?;
             let number = state.counters.welcome();

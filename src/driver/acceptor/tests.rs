@@ -34,11 +34,17 @@ struct Client {
 impl Server {
     /// A server that serves so many clients at once.
     fn of(max_clients: usize) -> Self {
+        Server::with(max_clients, max_clients, LONG)
+    }
+
+    /// A server whose handler takes no further client while so many wait for it.
+    fn with(max_clients: usize, waiting: usize, patience: Duration) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut service = Service { transport: Transport::Unix, ..Service::sample(home.path()) };
         service.limits.max_clients = Some(max_clients);
+        service.limits.patience = patience;
         let (admission, shutdown) = (Admission::new(), Shutdown::new());
-        let (sender, sessions) = mpsc::channel(max_clients);
+        let (sender, sessions) = mpsc::channel(waiting);
         let cookie = Cookie::new([7; 32]);
         let (listener, state) =
             ServerState::listen(&service, &admission, &shutdown, sender, cookie, Reserve::none()).unwrap();
@@ -133,6 +139,28 @@ fn a_client_that_leaves_while_it_waits_for_a_place_is_noticed() {
         assert_eq!(waits.welcomed().await, 1, "the client that stayed gets the place");
         let served = server.sessions.recv().await.expect("the next client");
         assert_eq!((served.peer.number, server.state.admission.counted()), (2, 1), "no other client was welcomed");
+    });
+}
+
+#[test]
+fn a_server_is_full_for_want_of_places_and_not_because_its_handler_hangs() {
+    // A server without a place says so after half of it.
+    let patience = Duration::from_millis(200);
+    run(async {
+        let server = Server::with(1, 2, patience);
+        let mut first = server.proved(Intent::Connect).await;
+        assert_eq!(first.welcomed().await, 1);
+        let mut refused = server.proved(Intent::Connect).await;
+        assert!(matches!(refused.reply().await, Err(Rejected::Full(_))), "there is no place");
+
+        let mut server = Server::with(2, 1, patience);
+        let mut first = server.proved(Intent::Connect).await;
+        assert_eq!(first.welcomed().await, 1);
+        let mut waits = server.proved(Intent::Connect).await;
+        let told = timeout(patience * 2, waits.socket.read(&mut [0])).await;
+        assert!(told.is_err(), "there is a place, and nobody takes the client: {told:?}");
+        drop(server.sessions.recv().await.expect("the first client"));
+        assert_eq!(waits.welcomed().await, 1, "it is taken in the end");
     });
 }
 

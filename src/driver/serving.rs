@@ -296,10 +296,15 @@ impl<'a, E: Effects> Server<'a, E> {
         }
     }
 
-    fn check(&mut self) -> Result<Checked, Error> {
+    /// Does it at every *Check*, and as often while the server drains, which may be without a limit.
+    fn look_after_the_log(&mut self) {
         self.next_check = now() + self.service.limits.check;
         self.lend();
         self.log.iter_mut().for_each(Log::look_after);
+    }
+
+    fn check(&mut self) -> Result<Checked, Error> {
+        self.look_after_the_log();
         E::touch(self.service, &*self.state()?);
         let checked = self.checked(false)?;
         if checked != Checked::Lost {
@@ -366,6 +371,7 @@ impl<'a, E: Effects> Server<'a, E> {
                 () = self.admission.empty() => {}
                 () = self.shutdown.forced() => {}
                 () = over => draining.request(now()),
+                () = sleep_until(at(self.next_check)) => self.look_after_the_log(),
             }
         }
         self.end_handlers(draining.left_for_the_handler(limits.patience, now())).await;

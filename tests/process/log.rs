@@ -11,7 +11,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use crate::home::Named as _;
 use crate::home::{Home, connected, eventually, output, printed, runtime, signal, stop};
-use crate::program::{self, COUNT, FAIL, PRINT, ask};
+use crate::program::{self, COUNT, FAIL, PRINT, RETIRE, ask};
 
 crate::trials![
     a_full_disk_costs_a_server_its_log_and_nothing_else,
@@ -20,6 +20,7 @@ crate::trials![
     a_server_survives_an_output_that_cannot_be_written,
     a_log_that_is_moved_or_removed_is_opened_again_and_stays_bounded,
     a_log_that_cannot_be_opened_again_stays_bounded,
+    the_log_of_a_server_that_drains_stays_bounded,
     the_log_of_a_server_of_the_dialect_is_opened_again_and_stays_bounded,
     the_output_that_a_wrapper_gave_its_server_is_left_alone,
     a_session_that_fails_is_logged_with_its_client,
@@ -238,6 +239,21 @@ fn a_log_that_cannot_be_opened_again_stays_bounded() {
     fs::remove_file(log(&home)).unwrap();
     eventually("the log is opened again", || same(log(&home), errors(server)));
     home.retire();
+}
+
+fn the_log_of_a_server_that_drains_stays_bounded() {
+    let home = Home::new();
+    runtime().block_on(async {
+        let connection = connected(&home.service_by(&["@serve", "drain=60000"])).await;
+        let (server, mut session) = (connection.outcome().pid(), connection.into_stream());
+        ask(&mut session, RETIRE).await.unwrap();
+        // The server withdraws its record after its last *Check*.
+        eventually("the record is withdrawn", || fs::read(home.point()).unwrap().is_empty());
+        File::options().append(true).open(errors(server)).unwrap().write_all(&vec![b'.'; MUCH]).unwrap();
+        eventually("the log is bounded", || fs::metadata(log(&home)).unwrap().len() <= MOST);
+        assert_eq!(ask(&mut session, COUNT).await.unwrap(), 1, "it still drains");
+    });
+    home.wait_for_all_exits();
 }
 
 fn the_log_of_a_server_of_the_dialect_is_opened_again_and_stays_bounded() {

@@ -586,8 +586,8 @@ impl Descriptor {
     /// # Cancel safety
     /// If the future is dropped, the server retires on threads of its own, and nothing reports when it has.
     pub async fn serve(&self) -> Result<(), Error> {
-        let factory = self.factory.clone().ok_or(Error::Usage(Usage::NoHandler))?;
-        driver::serve(self.service()?.clone(), factory).await
+        let factory = self.factory.clone().ok_or(Error::Usage(Usage::NoHandler)).map_err(driver::told)?;
+        driver::serve(self.to_serve()?, factory).await
     }
 
     /// Runs the server in this process as [`serve`](Descriptor::serve) does, with a handler that is built once.
@@ -626,7 +626,7 @@ impl Descriptor {
         S: AsyncFn(Peer, Stream) -> R + 'static,
         R: SessionResult,
     {
-        driver::serve(self.service()?.clone(), Factory::once(build)).await
+        driver::serve(self.to_serve()?, Factory::once(build)).await
     }
 
     /// Returns the state of the service. It starts nothing and changes nothing.
@@ -748,6 +748,12 @@ impl Descriptor {
         self.service.limits.check()?;
         self.service.protocol.as_ref().map_err(|why| Error::Usage(why.clone()))?;
         Ok(&self.service)
+    }
+
+    /// Returns the service for a server. If it is wrong, the client that started this process is told.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn to_serve(&self) -> Result<Service, Error> {
+        self.service().cloned().map_err(driver::told)
     }
 
     /// Returns whether a protocol is set.

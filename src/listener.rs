@@ -50,7 +50,7 @@ impl Descriptor {
     /// # Cancel safety
     /// If the future is dropped, the server retires on threads of its own.
     pub async fn bind(&self) -> Result<Listener, Error> {
-        let (incoming, ending) = driver::bind(self.service()?.clone()).await?;
+        let (incoming, ending) = driver::bind(self.to_serve()?).await?;
         Ok(Listener { incoming: Incoming { incoming }, ending: Ending { ending } })
     }
 }

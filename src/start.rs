@@ -93,6 +93,11 @@ pub(crate) fn is_started() -> bool {
     FOUND.start == Start::Proved
 }
 
+/// Returns whether the client's order is still at standard input.
+pub(crate) fn order_waits() -> bool {
+    look(Duration::ZERO).start == Start::Proved
+}
+
 /// Returns what the client has ordered, in a process that it started and that does not serve yet.
 pub(crate) fn pending() -> Option<&'static Ordered> {
     FOUND.ordered.as_ref().filter(|_| is_started() && !serves())
@@ -112,7 +117,7 @@ pub(crate) fn order_of(point: &Path, patience: Duration) -> Result<Option<&'stat
     let same_name = ordered.is_some_and(|ordered| point.file_name() == Some(ordered.name.as_os_str()));
     match (start.serves(same_name), ordered) {
         // Before this process executes itself again, which would find nothing then.
-        (Serves::ForTheSpawner, Some(_)) if look(Duration::ZERO).start != Start::Proved => Err(Usage::OrderTaken),
+        (Serves::ForTheSpawner, Some(_)) if !order_waits() => Err(Usage::OrderTaken),
         (Serves::ForTheSpawner, Some(ordered)) => Ok(Some(ordered)),
         (Serves::ByHand, _) => Ok(None),
         (Serves::OtherPoint, Some(ordered)) => {

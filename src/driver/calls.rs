@@ -51,7 +51,7 @@ pub(crate) async fn serve(service: Service, factory: Factory) -> Result<(), Erro
 
 /// Serves, until the listener is dropped, the clients that it accepts.
 pub(crate) async fn bind(service: Service) -> Result<(Incoming, Ending), Error> {
-    runtime::check()?;
+    runtime::check().map_err(launch::told)?;
     let (handlers, clients) = Handlers::of_listener();
     Incoming::begun(launch(service, Handler::Listener(Some(handlers)))?, clients).await
 }

@@ -44,24 +44,14 @@ pub(super) fn launch<R>(service: Service, handler: Handler, by: Started, run: R)
 where
     R: AsyncFnOnce(&Service, Handler, Shutdown) -> Result<(), Error> + Send + 'static,
 {
-    if process::was_given_sockets() {
-        return Err(Error::Usage(Usage::SocketActivation));
-    }
-    let service = ordered(service)?;
+    let service = allowed(service, by).map_err(told)?;
     let spawned = service.context.started() != Started::Hand;
-    #[cfg(feature = "sequoia")]
-    if !spawned && start::started_with_a_listener() {
-        return Err(Error::Usage(Usage::ContextWithoutArguments));
-    }
     if spawned {
         start::begin_to_serve(&service.point)?;
         signals::block_only_timers();
         process::raise_descriptors();
         if let Err(error) = reexec::close_inherited() {
             tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
-        }
-        if service.context.started() != by {
-            return Err(Error::Usage(Usage::StartedForOtherDialect));
         }
     }
     let shutdown = Shutdown::new();
@@ -81,6 +71,23 @@ where
     Ok(launched)
 }
 
+/// Returns the service as [`ordered`] does, if this process may serve it.
+fn allowed(service: Service, by: Started) -> Result<Service, Error> {
+    if process::was_given_sockets() {
+        return Err(Error::Usage(Usage::SocketActivation));
+    }
+    let service = ordered(service)?;
+    let started = service.context.started();
+    #[cfg(feature = "sequoia")]
+    if started == Started::Hand && start::started_with_a_listener() {
+        return Err(Error::Usage(Usage::ContextWithoutArguments));
+    }
+    if started != Started::Hand && started != by {
+        return Err(Error::Usage(Usage::StartedForOtherDialect));
+    }
+    Ok(service)
+}
+
 /// Returns the service in the context that the spawner has ordered, or as it is where there is no spawner. If this
 /// process may not serve the service, the spawner is told.
 fn ordered(service: Service) -> Result<Service, Error> {
@@ -92,11 +99,24 @@ fn ordered(service: Service) -> Result<Service, Error> {
             Ok(service.within(context))
         }
         Err(usage) => {
-            // A spawner that is gone needs no reason.
-            if let Ok((_, mut replies)) = stdio::take() {
-                let _ = replies.write_all(failed(&usage.to_string()).as_bytes());
-            }
-            Err(Error::Usage(usage))
+            let error = Error::Usage(usage);
+            tell(&error);
+            Err(error)
         }
+    }
+}
+
+/// Returns the error, for which this process does not serve. A client that started it, and still waits, was told.
+pub(crate) fn told(error: Error) -> Error {
+    if start::pending().is_some() && start::order_waits() {
+        tell(&error);
+    }
+    error
+}
+
+fn tell(error: &Error) {
+    // A spawner that is gone needs no reason.
+    if let Ok((_, mut replies)) = stdio::take() {
+        let _ = replies.write_all(failed(&format!("{error:#}")).as_bytes());
     }
 }

@@ -71,6 +71,7 @@ pub use self::subscriber::log_to_stderr;
 pub(crate) use self::{
     calls::{bind, connect, end_unresponsive, inspect, join, retire, serve},
     handlers::local_runtime,
+    launch::told,
     listener::{Ending, Incoming},
 };
 #[cfg(feature = "test-util")]

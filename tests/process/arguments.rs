@@ -30,6 +30,7 @@ crate::trials![
     an_ephemeral_context_of_a_started_process_makes_no_directory,
     a_handler_has_ephemeral_contexts_of_its_own,
     a_program_that_serves_another_point_is_told_both,
+    a_client_is_told_what_is_wrong_with_the_program_that_it_starts,
     a_spawner_of_another_version_is_told_so_and_nothing_changes,
     an_order_that_was_read_before_serve_is_an_error_that_says_so,
     a_started_process_serves_once,
@@ -258,6 +259,21 @@ fn a_program_that_serves_another_point_is_told_both() {
     assert!(matches!(failure, StartFailure::Reported(_)), "{text}");
     let ordered = format!("was started for {} and serves ", home.point().display());
     assert!(text.contains(&ordered) && text.contains("/other: serve what is ordered"), "{text}");
+}
+
+/// Errors from before the server takes the pipes of the client.
+fn a_client_is_told_what_is_wrong_with_the_program_that_it_starts() {
+    let given_a_socket = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"";
+    for (script, part, why) in [
+        ("exec \"$0\" \"$@\"", "no-handler", "this service has no handler"),
+        ("exec \"$0\" \"$@\"", "max_pending=0", "no limit but `drain` and `idle` may be zero"),
+        (given_a_socket, "binds", "a service manager has opened a socket for this process"),
+    ] {
+        let home = Home::new();
+        let args = ["-c", script, &program(), "@serve", part];
+        let (failure, text) = failure(&home, &home.service().program("/bin/sh", args));
+        assert!(matches!(&failure, StartFailure::Reported(reason) if reason.contains(why)), "{part}: {text}");
+    }
 }
 
 /// Starts a server with a socket as standard input, and returns the spawner's end of it.

@@ -171,6 +171,9 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let service = if args.contains(&"rebuilt") { service.restart_when_rebuilt() } else { service };
     let slow = args.contains(&"slow");
     let service = service.transport(transport(args)).this_program(args.iter().copied());
+    if args.contains(&"no-handler") {
+        return service;
+    }
     if args.contains(&"rpc") {
         return crate::memory::count_calls(service);
     }

@@ -29,10 +29,10 @@ impl Incoming {
     pub(super) async fn begun(mut launched: Launched, clients: Clients) -> Result<(Self, Ending), Error> {
         let Clients { begun, built, waiting, runs, .. } = clients;
         let built = Built(Some(built));
-        let server = tokio::select! {
-            biased;
-            Ok(server) = begun => server,
-            ended = launched.ended() => return Err(ended.err().unwrap_or_else(|| Error::missing("the listener"))),
+        let Ok(server) = begun.await else {
+            // The server ends before it has begun, and waits until no code of its handler runs.
+            drop((runs, waiting));
+            return Err(launched.ended().await.err().unwrap_or_else(|| Error::missing("the listener")));
         };
         let shutdown = launched.shutdown.clone();
         Ok((Incoming { server, shutdown, built, waiting, _runs: runs }, Ending { launched }))
@@ -89,5 +89,31 @@ impl Built {
 impl Drop for Built {
     fn drop(&mut self) {
         self.report(Err(Error::Handler(NotBuilt::Abandoned.into())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::super::handlers::Handlers;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_begins_does_not_wait_for_its_listener() {
+        let (handlers, clients) = Handlers::of_listener();
+        let (tell, ended) = oneshot::channel();
+        let began = Instant::now();
+        let server = async {
+            let ended = handlers.end(Duration::from_secs(60)).await;
+            tell.send(Err(Error::missing("its turn"))).expect("the listener waits");
+            ended
+        };
+        let launched = Launched { shutdown: Shutdown::new(), ended };
+        let (begun, ended) = tokio::join!(Incoming::begun(launched, clients), server);
+        assert!(begun.is_err_and(|error| error.to_string().contains("its turn")));
+        assert!(ended && began.elapsed().is_zero(), "{:?}", began.elapsed());
     }
 }

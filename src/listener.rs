@@ -101,6 +101,9 @@ impl Listener {
 
     /// Splits the listener, for a framework that takes what it accepts from, and keeps it.
     ///
+    /// Keep both parts: if either is dropped, the server retires. So does `let (incoming, _) = listener.split()`, which
+    /// drops the [`Ending`] at once.
+    ///
     /// Here with `axum`, whose trait the program implements for a type of its own ([more](crate::manual::http)):
     ///
     /// ```no_run

@@ -122,7 +122,7 @@ ContinueProcess(p) ==
     IF these # {} THEN \E x \in these : Continue(x) ELSE UNCHANGED vars
 
 \* The record of a server that no client remembers equals any other's.
-Old(p) == {s \in Of(p) : Copied(s)}
+CopiesOf(p) == {s \in Of(p) : Copied(s)}
 
 \* A fault that may find its effect there already.
 Or(fault) == fault \/ (~ENABLED fault /\ UNCHANGED vars)
@@ -149,7 +149,7 @@ Does(e) ==
       [] e.do = "deleted"  -> Or(Delete)
       [] e.do = "unlinked" -> Or(\E s \in Of(e.who) : Unlink(s))
       [] e.do = "old copy" -> IF file[cur] \in Of(e.of) THEN UNCHANGED vars
-                              ELSE PutBack /\ file'[cur] \in (IF Old(e.of) = {} THEN {Unused} ELSE Old(e.of))
+                              ELSE PutBack /\ file'[cur] \in (IF CopiesOf(e.of) = {} THEN {Unused} ELSE CopiesOf(e.of))
       [] e.do = "stranger" -> \E s \in Of(e.who) : Stranger(s) /\ port'[s] = e.is
 
 \* A slot has its process from its start on. A client that serves becomes a server.

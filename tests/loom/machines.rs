@@ -141,7 +141,7 @@ impl World {
                     let slot = s.cookie().expose()[0].into();
                     child = Some(slot);
                     let world = self.clone();
-                    let server = thread::spawn(move || world.serve(slot, Starter::Spawner));
+                    let server = spawn(move || world.serve(slot, Starter::Spawner));
                     self.threads.lock().unwrap().push(server);
                     s.spawned()
                 }
@@ -382,6 +382,18 @@ impl World {
     }
 }
 
+/// Spawns a thread with a stack that has room for the machines: a test does not optimise them.
+fn spawn(run: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
+    // In words.
+    thread::Builder::new().stack_size(0x4000).spawn(run).unwrap()
+}
+
+/// Runs clients one after another, in such a thread: loom fixes the stack of the first one.
+fn visit<const N: usize>(world: &Arc<World>, clients: [u8; N]) {
+    let world = world.clone();
+    spawn(move || clients.iter().for_each(|me| world.visits(*me))).join().unwrap();
+}
+
 /// The record of a server, recognised by its port and its cookie.
 fn record(slot: usize) -> Record {
     let address = Address::new(([127, 0, 0, 1], 4000 + slot as u16).into()).unwrap();
@@ -396,11 +408,11 @@ fn slot(record: &Record) -> usize {
 fn two_clients_are_served_though_the_server_goes_idle_between_them() {
     explore(2, || {
         let world = Arc::new(World { goes_idle: true, ..World::default() });
-        let other = thread::spawn({
+        let other = spawn({
             let world = world.clone();
             move || world.visits(2)
         });
-        world.visits(1);
+        visit(&world, [1]);
         other.join().unwrap();
         world.ends();
     });
@@ -422,8 +434,8 @@ fn a_client_and_a_server_by_hand_at_once_come_to_one_server() {
                 (done, server) => assert!(server.is_some(), "the connect ended with {done:?}"),
             }
         };
-        world.threads.lock().unwrap().push(thread::spawn(hand));
-        world.visits(1);
+        world.threads.lock().unwrap().push(spawn(hand));
+        visit(&world, [1]);
         world.ends();
     });
 }
@@ -432,11 +444,11 @@ fn a_client_and_a_server_by_hand_at_once_come_to_one_server() {
 fn a_client_is_served_while_another_makes_the_server_retire() {
     explore(1, || {
         let world = Arc::new(World { goes_idle: true, ..World::default() });
-        let teller = thread::spawn({
+        let teller = spawn({
             let world = world.clone();
             move || drop(world.connect(2, Goal::Retire))
         });
-        world.visits(1);
+        visit(&world, [1]);
         teller.join().unwrap();
         world.ends();
     });
@@ -446,15 +458,14 @@ fn a_client_is_served_while_another_makes_the_server_retire() {
 fn a_point_that_is_emptied_costs_neither_the_server_nor_the_client() {
     explore(2, || {
         let world = Arc::<World>::default();
-        let damage = thread::spawn({
+        let damage = spawn({
             let world = world.clone();
             move || {
                 *world.point.lock().unwrap() = None;
                 world.servers.iter().for_each(|server| server.change(|state| state.check = true));
             }
         });
-        world.visits(1);
-        world.visits(2);
+        visit(&world, [1, 2]);
         assert_eq!(world.started.load(Ordering::Relaxed), 1, "the same server goes on");
         damage.join().unwrap();
         world.ends();

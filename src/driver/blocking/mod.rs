@@ -8,10 +8,11 @@ mod dial;
 mod system;
 mod watching;
 
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use self::system::System;
 use super::ending::{self, Ended};
@@ -87,20 +88,39 @@ fn connection(service: &Service, welcome: Welcome, stream: Blocking, report: &mu
 
 /// Runs a loop over effects that block.
 fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    poll(work).unwrap_or_else(|| Err(Error::Internal("a thread that blocks waited for a future".into())))
+    poll(work, Waker::noop()).unwrap_or_else(|| Err(Error::Internal("a thread that blocks waited for a future".into())))
 }
 
-/// Runs a loop until its deadline, which is `limit` after the call or a moment later.
-async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let began = Instant::now();
-    match poll(work) {
-        None if began.elapsed() < limit => pending().await,
+/// Runs a loop until one of its effects reaches the deadline. Their clock alone says when that is.
+async fn within<T>(work: impl Future<Output = T>) -> Option<T> {
+    let reached = Arc::new(Reached::default());
+    match poll(work, &reached.clone().into()) {
+        None if !reached.0.load(Ordering::Relaxed) => pending().await,
         done => done,
     }
 }
 
-fn poll<T>(work: impl Future<Output = T>) -> Option<T> {
-    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+/// Never ends, and wakes its task. So [`within`] can tell an effect at the deadline from a future that waits by itself.
+async fn reach_the_deadline<T>() -> T {
+    poll_fn(|task| {
+        task.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
+/// Whether an effect has reached the deadline of its call.
+#[derive(Default)]
+struct Reached(AtomicBool);
+
+impl Wake for Reached {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn poll<T>(work: impl Future<Output = T>, waker: &Waker) -> Option<T> {
+    match pin!(work).poll(&mut Context::from_waker(waker)) {
         Poll::Ready(done) => Some(done),
         Poll::Pending => None,
     }

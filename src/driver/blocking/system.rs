@@ -1,12 +1,12 @@
 //! The effects of a client that block its thread.
 
-use std::future::{Future, pending};
+use std::future::Future;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::dial;
 use super::watching::Watching;
+use super::{dial, reach_the_deadline};
 use crate::driver::child::Child;
 use crate::driver::effects::{Effects, NoChild};
 use crate::driver::files::life;
@@ -80,7 +80,7 @@ impl Clock<'_> {
         }
         match bound {
             Bound::Own(_) => Ok(None),
-            Bound::Deadline(_) => pending().await,
+            Bound::Deadline(_) => reach_the_deadline().await,
         }
     }
 
@@ -121,8 +121,9 @@ impl<'a> Effects for System<'a> {
         random::bytes().map(|[byte]| byte)
     }
 
-    async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-        super::within(limit, work).await
+    /// The limit is the deadline of the clock, which each effect keeps.
+    async fn within<T>(_limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        super::within(work).await
     }
 
     async fn pause(&mut self, pause: Duration) {

@@ -29,7 +29,7 @@ pub(super) async fn serve_here(
     loop {
         let (lease, joined, record) = internal::join(service, factory).await?;
         report.internal(joined);
-        // It is this process's own server, so the client waits for its turn without a shorter limit.
+        // It is this process's own server, so no silence of it is a failure. If it is full, it says so.
         match dial::whole(&mut system, &record, Intent::Connect, service.limits.connect).await {
             Ok((stream, welcome)) => return Ok((welcome, stream, lease)),
             Err((_, DialError::Failed(DialFailure::OtherProtocol(tag)))) => {
@@ -40,7 +40,7 @@ pub(super) async fn serve_here(
             }
             Err((stage, error)) => {
                 let address = socket::endpoint(&service.point, record.address);
-                report.suspect(error.suspicion(Pid::new(record.pid), address, stage)?);
+                report.own_dial_failed(error, Pid::new(record.pid), address, stage)?;
                 // A server that retires now has a successor. Any other dropped this connection and may accept the next.
                 sleep(timing::before_the_own_server_is_dialled_again(lease.is_retiring())).await;
             }

@@ -183,7 +183,7 @@ impl<'a> Report<'a> {
 
     /// Marks that the connect now serves in this process.
     pub(super) fn here(&mut self) {
-        self.stage = Stage::Internal;
+        (self.stage, self.full) = (Stage::Internal, None);
         self.teller.saw(Seen::waits(Kind::Start, Some(std::process::id())), self.teller.now());
     }
 
@@ -203,12 +203,31 @@ impl<'a> Report<'a> {
 
     /// Records a dial that failed at this address, and returns the failure for the machine.
     pub(super) fn dial_failed(&mut self, error: DialError, pid: Option<Pid>, address: Endpoint) -> DialFailure {
-        let failure = error.failure();
-        self.full = if let DialFailure::Full(clients) = failure { Some(clients) } else { None };
+        let failure = self.answered(&error);
         match error.suspicion(pid, address, self.stage) {
             Ok(suspicion) => self.suspect(suspicion),
             Err(error) => self.local_error(error),
         }
+        failure
+    }
+
+    /// Records a dial of this process's own server that failed at this step. The error is a local one.
+    pub(super) fn own_dial_failed(
+        &mut self,
+        error: DialError,
+        pid: Option<Pid>,
+        address: Endpoint,
+        stage: Stage,
+    ) -> Result<(), Error> {
+        self.answered(&error);
+        self.suspect(error.suspicion(pid, address, stage)?);
+        Ok(())
+    }
+
+    /// Returns how a dial failed, and records whether the server was full.
+    fn answered(&mut self, error: &DialError) -> DialFailure {
+        let failure = error.failure();
+        self.full = if let DialFailure::Full(clients) = failure { Some(clients) } else { None };
         failure
     }
 
@@ -249,14 +268,13 @@ impl<'a> Report<'a> {
         }
         let waited = self.began.elapsed();
         let suspicion = self.suspicions.last().cloned();
-        match suspicion {
-            Some(Suspicion { pid, .. }) if self.unresponsive && self.full.is_some() => {
-                self.no_room(pid, self.full.unwrap_or_default())
-            }
-            Some(suspicion) if self.unresponsive => {
+        let here = self.stage == Stage::Internal;
+        match (suspicion, self.full) {
+            (Some(Suspicion { pid, .. }), Some(clients)) if self.unresponsive || here => self.no_room(pid, clients),
+            (Some(suspicion), _) if self.unresponsive => {
                 Error::Unresponsive { pid: suspicion.pid, suspicion: Box::new(suspicion), waited }
             }
-            _ => {
+            (suspicion, _) => {
                 let holder = if self.stage.waits_for_a_lock() { Holder::of(service) } else { None };
                 Error::Deadline { stage: self.stage, waited, suspicion: suspicion.map(Box::new), holder }
             }

@@ -19,7 +19,7 @@ crate::trials![
     a_connect_that_arrives_as_the_last_user_leaves_is_served,
     an_internal_server_that_retires_costs_no_connect,
     a_session_of_an_internal_server_learns_that_it_retires,
-    a_full_internal_server_lets_the_next_client_wait,
+    a_full_internal_server_lets_a_client_wait_and_says_that_it_is_full,
     handlers_of_one_point_in_one_process_never_run_together,
     an_internal_server_has_no_successor_while_a_stream_of_it_is_used,
     a_guard_keeps_the_internal_server_of_its_client,
@@ -113,7 +113,7 @@ fn a_session_of_an_internal_server_learns_that_it_retires() {
     });
 }
 
-fn a_full_internal_server_lets_the_next_client_wait() {
+fn a_full_internal_server_lets_a_client_wait_and_says_that_it_is_full() {
     let mut home = Home::new();
     home.limits.max_clients = Some(1);
     let service = home.service();
@@ -126,7 +126,14 @@ fn a_full_internal_server_lets_the_next_client_wait() {
         tokio::time::sleep(home.limits.patience * 2).await;
         assert!(!next.is_finished(), "the server is full, which is not a failure");
         drop(one);
-        assert_eq!(next.await.unwrap().outcome().origin, Origin::JoinedInternal);
+        let next = next.await.unwrap();
+        assert_eq!(next.outcome().origin, Origin::JoinedInternal);
+        // The server says so after half of its own `patience`, which is less than this client's time.
+        let hasty = service.limits(home.limits.divided_by(4));
+        match hasty.connect_with_policy(Policy::Internal).await.unwrap_err() {
+            Error::Full { pid, clients: 1, .. } => assert_eq!(pid, next.outcome().pid),
+            other => panic!("{other}"),
+        }
     });
 }
 

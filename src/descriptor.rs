@@ -93,6 +93,7 @@ impl Descriptor {
             on_wait: None,
             older: Older::default(),
             protocol: Ok(Tag::NONE),
+            of_handler: Tag::NONE,
             program: Err(Usage::NoProgram),
         };
         Ok(Descriptor {
@@ -309,8 +310,8 @@ impl Descriptor {
     }
 
     /// Sets the tag of the protocol that the service speaks on its streams: 1 to 32 printable ASCII characters without
-    /// spaces, such as `build/2`. By default it states none, and [`handler`](Descriptor::handler) sets the ID of its
-    /// Cap'n Proto interface.
+    /// spaces, such as `build/2`. By default it is the ID of the Cap'n Proto interface of the
+    /// [`handler`](Descriptor::handler), and a service without one states none.
     ///
     /// Client and server tell each other their tags. If both state one and they differ, a connect fails with
     /// [`Error::OtherProtocol`], which has both, in place of a stream on which neither side understands the other. The
@@ -409,14 +410,13 @@ impl Descriptor {
     /// is the server can pass a closure that is called once to [`serve_with`](Descriptor::serve_with). For sessions on a
     /// runtime of the program's own there is [`bind`](Descriptor::bind).
     #[must_use]
-    pub fn stream_handler<B, S, R>(mut self, build: B) -> Self
+    pub fn stream_handler<B, S, R>(self, build: B) -> Self
     where
         B: AsyncFn(ServerHandle) -> Result<S, BoxError> + Send + Sync + 'static,
         S: AsyncFn(Peer, Stream) -> R + 'static,
         R: SessionResult,
     {
-        self.factory = Some(Factory::new(build));
-        self
+        self.handled_by(Factory::new(build), Tag::NONE)
     }
 
     /// Sets the handler of clients for a program without async: each session is a function that blocks, in a thread of its
@@ -445,14 +445,13 @@ impl Descriptor {
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
     #[must_use]
-    pub fn thread_handler<B, S, R>(mut self, build: B) -> Self
+    pub fn thread_handler<B, S, R>(self, build: B) -> Self
     where
         B: Fn(ServerHandle) -> Result<S, BoxError> + Send + Sync + 'static,
         S: Fn(Peer, BlockingStream) -> R + Send + Sync + 'static,
         R: SessionResult,
     {
-        self.factory = Some(Factory::threads(build));
-        self
+        self.handled_by(Factory::threads(build), Tag::NONE)
     }
 
     /// Connects to the server of this service, and starts it if there is none.
@@ -756,10 +755,12 @@ impl Descriptor {
         self.service().cloned().map_err(driver::told)
     }
 
-    /// Returns whether a protocol is set.
-    #[cfg(feature = "capnp")]
-    pub(crate) fn states_a_protocol(&self) -> bool {
-        self.service.protocol != Ok(Tag::NONE)
+    /// Sets the handler and the tag of its protocol, in place of those of an earlier one.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn handled_by(mut self, factory: Factory, tag: Tag) -> Self {
+        self.factory = Some(factory);
+        self.service.of_handler = tag;
+        self
     }
 
     /// Returns the path of the life file.

@@ -23,10 +23,11 @@ use self::halves::{Incoming, halves};
 use crate::connection::Connection;
 use crate::descriptor::Descriptor;
 use crate::error::{BoxError, Error};
-use crate::handler::ServerHandle;
+use crate::handler::{Factory, ServerHandle};
 use crate::keeps::Keeps;
 use crate::peer::Peer;
 use crate::proto::message::MAX_WORDS;
+use crate::proto::tag::Tag;
 use crate::stream::Stream;
 
 /// How long the end of a connection may wait until the last messages are sent.
@@ -63,7 +64,7 @@ impl Descriptor {
         H: Fn(&Peer) -> C + 'static,
         C: FromClientHook + HasTypeId + 'static,
     {
-        self.speaks::<C>().stream_handler(async move |server| {
+        let factory = Factory::new(async move |server| {
             let handler = build(server).await?;
             Ok(async move |peer: Peer, stream: Stream| {
                 let client = Client::new(handler(&peer).into_client_hook());
@@ -73,17 +74,9 @@ impl Descriptor {
                     tracing::debug!(target: "rendezvous_ipc::serve", %error, "a client's connection ended");
                 }
             })
-        })
-    }
-}
-
-impl Descriptor {
-    /// Sets the ID of a Cap'n Proto interface as the protocol, unless the service states another.
-    fn speaks<C: HasTypeId>(self) -> Self {
-        match self.states_a_protocol() {
-            true => self,
-            false => self.protocol(&format!("capnp-{:#x}", C::TYPE_ID)),
-        }
+        });
+        let tag = Tag::new(&format!("capnp-{:#x}", C::TYPE_ID)).unwrap_or(Tag::NONE);
+        self.handled_by(factory, tag)
     }
 }
 

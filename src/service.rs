@@ -38,8 +38,10 @@ pub(crate) struct Service {
     /// The caller's function for waits.
     pub(crate) on_wait: Option<OnWait>,
     pub(crate) older: Older,
-    /// The protocol that the service speaks, or why its tag is none.
+    /// The protocol that the service states, or why its tag is none.
     pub(crate) protocol: Result<Tag, Usage>,
+    /// The protocol of the handler, which counts if none is stated.
+    pub(crate) of_handler: Tag,
     /// The program, or why there is none.
     pub(crate) program: Result<Program, Usage>,
 }
@@ -70,7 +72,8 @@ impl Service {
 
     /// Returns the tag of the protocol that the service speaks.
     pub(crate) fn tag(&self) -> Tag {
-        *self.protocol.as_ref().unwrap_or(&Tag::NONE)
+        let stated = *self.protocol.as_ref().unwrap_or(&Tag::NONE);
+        if stated == Tag::NONE { self.of_handler } else { stated }
     }
 
     /// Returns the client's side of a handshake, with the identity that the point has now. A server states the version of
@@ -135,6 +138,7 @@ impl Service {
             on_wait: None,
             older: Older::default(),
             protocol: Ok(Tag::NONE),
+            of_handler: Tag::NONE,
             program: Err(Usage::NoProgram),
         }
     }

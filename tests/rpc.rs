@@ -196,6 +196,27 @@ async fn a_stream_client_of_a_server_that_speaks_capnp_is_told_both_protocols() 
     assert_eq!(capnp.run(async |counter: counter::Client| increment(&counter).await).await.unwrap().unwrap(), 1);
 }
 
+#[tokio::test]
+async fn a_handler_of_streams_does_not_keep_the_protocol_of_an_earlier_handler() {
+    let context = rendezvous_ipc::Context::ephemeral("org.example.lines").unwrap();
+    let context = context.with_policy(rendezvous_ipc::Policy::Internal);
+    let service = || Descriptor::new(&context, "lines").unwrap();
+    let speaks_capnp = || {
+        service().handler(async |_server| {
+            Ok(move |_: &Peer| -> counter::Client { capnp_rpc::new_client(Counter(Rc::new(Cell::new(0)))) })
+        })
+    };
+    let lines = service().protocol("lines/1").stream_handler(async |_server| Ok(async |_peer, _stream: Stream| {}));
+    let _server = lines.connect().await.unwrap();
+    assert!(matches!(speaks_capnp().connect().await, Err(Error::OtherProtocol { .. })));
+    for replaced in [
+        speaks_capnp().stream_handler(async |_server| Ok(async |_peer, _stream: Stream| {})),
+        speaks_capnp().thread_handler(|_server| Ok(|_peer, _stream: rendezvous_ipc::BlockingStream| {})),
+    ] {
+        assert_eq!(replaced.connect().await.unwrap().outcome().origin, Origin::JoinedInternal);
+    }
+}
+
 #[test]
 fn a_blocking_connect_reaches_a_server_of_this_process_in_any_thread() {
     let context = rendezvous_ipc::Context::ephemeral("org.example.counter").unwrap();

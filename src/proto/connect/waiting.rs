@@ -15,7 +15,7 @@ enum Known {
     /// Nothing: if it did not get further, the point lock was busy.
     #[default]
     Nothing,
-    /// The row of the record that was read under the lock, and its process.
+    /// The row of the record that was read under the lock, and its process; or that of a server that was dialled.
     Row(Row, Option<u32>),
     /// This server accepted the request to retire.
     Asked(u32),
@@ -77,7 +77,11 @@ impl Trail {
                 self.known = Known::Killed(pid);
                 Seen::waits(Kind::Exit, pid)
             }
-            Step::Dial(_) | Step::Hello(_) | Step::Prove(_) => Seen::waits(Kind::Answer, dialled),
+            Step::Dial(_) | Step::Hello(_) | Step::Prove(_) => {
+                // What pauses after it waits for its answer still: it is full.
+                self.known = Known::Row(Row::Suspected, dialled);
+                Seen::waits(Kind::Answer, dialled)
+            }
             Step::Welcome(welcome) => {
                 if welcome.replaces() {
                     self.known = Known::Asked(welcome.record().pid);

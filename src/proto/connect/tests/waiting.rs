@@ -31,6 +31,23 @@ fn a_busy_point_lock_is_waited_for_and_a_lock_that_is_held_is_not() {
 }
 
 #[test]
+fn a_full_server_is_waited_for_and_no_lock() {
+    for step in questions(EXTERNAL, dialling(EXTERNAL)) {
+        let trail = &mut Trail::default();
+        at(trail, &[&dialling(EXTERNAL)], None);
+        trail.at(&step, None);
+        let backoff = failed(step, DialFailure::Full(1));
+        assert_eq!(trail.at(&backoff, None), Seen::waits(Kind::Answer, Some(1)));
+    }
+    let lock = path! { Step::new(EXTERNAL, shared(here()), Versions::ANY); Read NOTHING => found(Found::Empty); };
+    let reread = path! { lock.clone(); Lock NOTHING => tried(Tried::Locked); };
+    let dial = path! { reread.clone(); Reread POINT => found(found(1)); };
+    let backoff = pauses(&failed(dial.clone(), DialFailure::Full(1)));
+    let trail = &mut Trail::default();
+    assert_eq!(at(trail, &[&lock, &reread, &dial, &backoff], None), Seen::waits(Kind::Answer, Some(1)));
+}
+
+#[test]
 fn each_lock_that_is_held_is_waited_for_as_what_the_record_says() {
     let [_, empty, _, _, _, machine, namespace, _] = undialable();
     for (found, kind, pid) in [

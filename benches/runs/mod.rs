@@ -164,7 +164,7 @@ impl World {
 
 /// Returns one side of a handshake: both see the same point, and offer the same version.
 fn party() -> Party {
-    Party { service: 7, ..Party::at(Identity::of(4711, b"point")) }
+    Party { service: 7, ..Party::at(Identity::of(9, 4711, b"point")) }
 }
 
 fn prove(hello: &[u8; HELLO]) -> Prove {

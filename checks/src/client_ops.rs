@@ -99,7 +99,7 @@ const NONCE: Random = Random::drawn([5; 32]);
 
 /// One side of a handshake: both see the same point.
 fn party() -> Party {
-    Party::at(Identity::of(1, b"point"))
+    Party::at(Identity::of(9, 1, b"point"))
 }
 
 /// Draws from few versions and servers, so that equal ones are frequent.

@@ -89,7 +89,7 @@ pub fn run(operations: &[Operation]) {
 
 impl Known {
     fn party(self) -> Party {
-        Party::at(Identity::of(if matches!(self, Known::OtherPoint) { 2 } else { 1 }, b"point"))
+        Party::at(Identity::of(9, if matches!(self, Known::OtherPoint) { 2 } else { 1 }, b"point"))
     }
 
     fn is(self, other: Known) -> bool {

@@ -9,12 +9,12 @@ use crate::world::{Actor, Conn, Moves, Sent, World};
 
 /// A side of a handshake at the point of this world.
 pub(crate) fn party() -> Party {
-    Party::at(Identity::of(1, b"point"))
+    Party::at(Identity::of(9, 1, b"point"))
 }
 
 /// A side of a handshake at the point from which a record was copied.
 pub(crate) fn original() -> Party {
-    Party::at(Identity::of(2, b"point"))
+    Party::at(Identity::of(9, 2, b"point"))
 }
 
 impl World {

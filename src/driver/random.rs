@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn no_two_cookies_and_no_two_nonces_are_equal() {
-        let party = Party::at(Identity::of(0, b"point"));
+        let party = Party::at(Identity::of(9, 0, b"point"));
         let cookies: Vec<_> = (0..64).map(|_| Cookie::drawn(draw().unwrap())).collect();
         let nonces: Vec<_> = (0..64).map(|_| Hello::new(Intent::Connect, party, draw().unwrap()).nonce()).collect();
         for at in 0..64 {

@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_cookie_and_a_nonce_use_all_of_their_random_bytes() {
         let bytes: [u8; Random::LEN] = core::array::from_fn(|at| at as u8);
-        let party = Party::at(Identity::of(0, b"point"));
+        let party = Party::at(Identity::of(9, 0, b"point"));
         assert_eq!(Cookie::drawn(Random::drawn(bytes)).expose(), &bytes);
         assert_eq!(Hello::new(Intent::Connect, party, Random::drawn(bytes)).nonce().bytes(), &bytes);
     }

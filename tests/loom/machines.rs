@@ -26,7 +26,7 @@ const PLACE: Place = Place { scope: HERE, local: true };
 
 /// Returns one side of a handshake: both see the same point.
 fn party() -> Party {
-    Party::at(Identity::of(1, b"point"))
+    Party::at(Identity::of(9, 1, b"point"))
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]

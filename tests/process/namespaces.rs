@@ -26,6 +26,7 @@ crate::trials![
     a_server_at_a_port_is_joined_though_another_boot_is_seen,
     a_server_is_started_where_there_are_no_devices,
     a_home_is_the_same_through_a_bind_mount,
+    the_server_of_a_copied_file_system_is_not_joined,
 ];
 
 /// A place where a program runs: the flags of `unshare`, and what else it needs.
@@ -125,12 +126,40 @@ fn a_client_joins_a_server_in_a_pid_namespace() {
 fn a_home_is_the_same_through_a_bind_mount() {
     for home in [at_ports(), at_sockets()] {
         let there = Home::new();
+        home.make();
         there.make();
         let Some(client) = inside(bound(&home.path(), &there.path()), &there, &["@client"]) else { return };
         let (server, _) = home.count();
         let stdout = printed(&output(client));
         assert_eq!(stdout, format!("joined an external server: pid {}, count 2", server.pid()));
         home.retire();
+    }
+}
+
+/// Both homes are the root of a file system: one inode number, as of a snapshot.
+fn the_server_of_a_copied_file_system_is_not_joined() {
+    let (home, copy) = (Home::new(), Home::new());
+    home.make();
+    copy.make();
+    let mount = |home: &Home| format!("mount -t tmpfs -o mode=700 none '{}'", home.path().display());
+    let first = format!("{} && {}", mount(&home), mount(&copy)).leak();
+    let Some(mut unshare) = unshare(Place { flag: "m", more: &[], first }) else { return };
+    let script = r#"
+        [ "$(stat -f -c %i "$1")" != "$(stat -f -c %i "$2")" ] || { echo not tried; exit; }
+        [ "$(stat -c %i "$1")" = "$(stat -c %i "$2")" ] || echo another inode
+        "$0" @client server:tcp --home "$1"
+        cp -p "$1/count" "$1/count.life" "$2"
+        "$0" @client server:tcp --home "$2"
+        "$0" @retire --home "$1" && "$0" @retire --home "$2"
+    "#;
+    unshare.args(["/bin/sh", "-c", script]).arg(std::env::current_exe().unwrap()).arg(home.path()).arg(copy.path());
+    unshare.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let stdout = printed(&output(unshare));
+    if stdout != "not tried" {
+        let starts = stdout.lines().filter(|line| line.starts_with("started an external server")).count();
+        let [.., one, two] = *stdout.lines().collect::<Vec<_>>() else { panic!("{stdout}") };
+        assert_eq!((starts, stdout.lines().count()), (2, 4), "{stdout}");
+        assert_ne!(one, two, "each has a server of its own: {stdout}");
     }
 }
 

@@ -660,7 +660,7 @@ fn send_hello(address: &str) {
 
 /// The first message of a handshake.
 pub fn hello() -> [u8; HELLO] {
-    Hello::new(Intent::Connect, Party::at(Identity::of(0, b"point")), Random::drawn([7; 32])).to_bytes()
+    Hello::new(Intent::Connect, Party::at(Identity::of(9, 0, b"point")), Random::drawn([7; 32])).to_bytes()
 }
 
 /// A server that ends after it was registered.

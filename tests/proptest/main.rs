@@ -30,7 +30,7 @@ fn addresses() -> impl Strategy<Value = Address> {
 
 /// Returns one side of a handshake: both see the same point.
 fn party() -> Party {
-    Party::at(Identity::of(1, b"point"))
+    Party::at(Identity::of(9, 1, b"point"))
 }
 
 fn records() -> impl Strategy<Value = Record> {
@@ -336,7 +336,7 @@ proptest! {
         let hello = Hello::new(intent, party(), Random::drawn(nonce));
         let prove = Prove::hello(&hello.to_bytes(), party(), Random::drawn(theirs)).unwrap();
         let proof = hello.judge(&record, &prove.to_bytes(&record)).unwrap().proof(&record);
-        let elsewhere = Party::at(Identity::of(2, b"point"));
+        let elsewhere = Party::at(Identity::of(9, 2, b"point"));
         let copied = Prove::hello(&hello.to_bytes(), elsewhere, Random::drawn(theirs)).unwrap();
         prop_assert_eq!(hello.judge(&record, &copied.to_bytes(&record)), Err(Rejected::WrongProof));
         for other in others(&record) {

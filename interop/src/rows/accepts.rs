@@ -82,9 +82,10 @@ impl Client {
                     Address::Tcp(address) => Box::new(tcp(address.socket_addr())?),
                     Address::Unix(name) => Box::new(UnixStream::connect(format!("{}.{name}.sock", point.display()))?),
                 };
-                let home = fs::metadata(point.parent().ok_or("no home")?)?;
+                let home = point.parent().ok_or("no home")?;
+                let (system, inode) = (rustix::fs::statvfs(home)?.f_fsid, fs::metadata(home)?.ino());
                 let name = point.file_name().ok_or("no name")?;
-                let party = Party::at(Identity::of(home.ino(), name.as_bytes()));
+                let party = Party::at(Identity::of(system, inode, name.as_bytes()));
                 let hello = Hello::new(Intent::Connect, party, Random::drawn([1; 32]));
                 stream.write_all(&hello.to_bytes())?;
                 let mut proof = [0; SERVER_PROOF];

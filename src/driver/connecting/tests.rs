@@ -139,7 +139,7 @@ struct Connected {
 
 /// One side of a handshake: both see the same point.
 fn party() -> Party {
-    Party { service: 7, ..Party::at(Identity::of(1, b"point")) }
+    Party { service: 7, ..Party::at(Identity::of(9, 1, b"point")) }
 }
 
 impl Effects for Script {

@@ -44,11 +44,13 @@ pub(crate) fn place(home: &Path) -> Result<Place, Error> {
     Ok(Place { scope: here()?, local: is_local(home) })
 }
 
-/// Returns the identity of a point in this home, as the home is now. An error counts as no inode: both sides then see
-/// the same, or the proof fails.
+/// Returns the identity of a point in this home, as the home is now. A number that the system does not report is 0: both
+/// sides then see the same, or the proof fails.
 pub(crate) fn identity(home: &Path, point: &Path) -> Identity {
+    // It is the same for all mounts of a file system, and another one for each subvolume and snapshot of btrfs.
+    let file_system = rustix::fs::statvfs(home).map_or(0, |found| found.f_fsid);
     let inode = fs::metadata(home).map_or(0, |home| home.ino());
-    Identity::of(inode, point.file_name().unwrap_or_default().as_bytes())
+    Identity::of(file_system, inode, point.file_name().unwrap_or_default().as_bytes())
 }
 
 #[cfg(target_os = "linux")]

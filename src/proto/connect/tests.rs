@@ -158,7 +158,7 @@ fn spent(goal: Goal) -> Step {
 
 /// Returns one side of a handshake: both see the same point.
 fn party() -> Party {
-    Party { service: 1, ..Party::at(Identity::of(1, b"point")) }
+    Party { service: 1, ..Party::at(Identity::of(9, 1, b"point")) }
 }
 
 /// Returns the server's state after this hello.

@@ -20,11 +20,11 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn party() -> Party {
-    Party { service: 7, ..Party::at(Identity::of(1, b"point")) }
+    Party { service: 7, ..Party::at(Identity::of(9, 1, b"point")) }
 }
 
 fn elsewhere() -> Party {
-    Party { point: Identity::of(2, b"point"), ..party() }
+    Party { point: Identity::of(9, 2, b"point"), ..party() }
 }
 
 fn welcome() -> Welcome {
@@ -271,21 +271,21 @@ fn the_bytes_of_version_2_stay_as_they_are() {
     assert_eq!(
         hex(&prove.to_bytes(&record)),
         "0606060606060606060606060606060606060606060606060606060606060606\
-         000002000000070526b9a99371995a6ac3cbb0b62dde4d765c2297bb969c57e8\
-         9a382d3b06ac9a"
+         000002000000077d87dd67b89f7a94828b5aa8222831ac7fcc6be5e2f63b6287\
+         d5bed7d0f27693"
     );
     assert_eq!(
         hex(&proof),
         "6361706e702d3078386535333232633165393238323533340000000000000000\
-         00000007d3e701df1180050674f3414389286c08c556cc949ba6903391f2b731\
-         b3d7d096"
+         0000000783d38f2a479f32eb943fa1c4fa76494a322bff990fc17a76782df010\
+         89173946"
     );
     assert_eq!(
         hex(&asked.reply(&record, Admission::Welcome, welcome())),
         "5700000001000000020000000000000003000000040000000000000005000000\
          0000000006000000000000000774657374000000000000000000000000000000\
-         0000000000000000000000000011f204109b141f5089c52ec5237e794d68a1b2\
-         76cf8e490252a00685ace9df63"
+         000000000000000000000000004d659e89629ecaf11dd5226acb71dbcdeb1d59\
+         1ac999a9708b7d1e8ebc02f063"
     );
 }
 

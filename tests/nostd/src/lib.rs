@@ -24,6 +24,6 @@ pub extern "C" fn rendezvous_nostd(bytes: &[u8; 64]) -> usize {
         Step::Read(read) => read.found(Found::read(bytes)),
         other => other,
     };
-    let hello = Hello::new(Intent::Connect, Party::at(Identity::of(0, bytes)), Random::drawn([0; 32])).to_bytes();
+    let hello = Hello::new(Intent::Connect, Party::at(Identity::of(9, 0, bytes)), Random::drawn([0; 32])).to_bytes();
     step.name().len() + serve::Step::new(Starter::Spawner).name().len() + usize::from(hello[0])
 }

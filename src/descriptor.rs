@@ -362,8 +362,8 @@ impl Descriptor {
     /// hand calls it until it knows whether it may serve. [The manual](crate::manual::waiting) has more.
     ///
     /// It runs in the task or thread of the call, which waits for it, so it must not block. (A blocking call that needs a
-    /// runtime has a thread of its own for it.) A panic in it is a panic of the call, or [`Error::Internal`] from such a
-    /// blocking call; no lock and no process is left.
+    /// runtime has a thread of its own for it.) A panic in it is a panic of the call, and [`Error::Internal`] from
+    /// `serve`; no lock and no process is left.
     ///
     /// ```no_run
     /// # use rendezvous_ipc::{Context, Descriptor, Error};

@@ -1,6 +1,10 @@
 //! The calls of programs that block their thread, where a runtime has to do the work.
 
+use std::panic::resume_unwind;
 use std::thread;
+
+use tracing::Dispatch;
+use tracing::dispatcher::{get_default, with_default};
 
 use super::BlockingConnection;
 use crate::connection::Connection;
@@ -59,12 +63,56 @@ impl BlockingConnection {
     }
 }
 
-/// Runs a call in a runtime, on a thread of its own: this one may have a runtime that must not be entered again.
+/// Runs a call in a runtime, on a thread of its own: this one may have a runtime that must not be entered again. Its log
+/// and its panic are those of this thread.
 pub(super) fn by_a_runtime<T: Send>(call: impl AsyncFnOnce() -> Result<T, Error> + Send) -> Result<T, Error> {
-    let call = || local_runtime().map_err(Error::system(Stage::Read))?.block_on(call());
+    let log = get_default(Dispatch::clone);
+    let call = || with_default(&log, || local_runtime().map_err(Error::system(Stage::Read))?.block_on(call()));
     thread::scope(|scope| {
         let called = thread::Builder::new().name("rendezvous-call".into()).spawn_scoped(scope, call);
         let called = called.map_err(Error::system(Stage::Read))?.join();
-        called.unwrap_or_else(|_| Err(Error::Internal("a call panicked".into())))
+        called.unwrap_or_else(|panic| resume_unwind(panic))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+
+    /// A subscriber that drops what it gets.
+    struct Mine;
+
+    impl Subscriber for Mine {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, _: &Event<'_>) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn a_panic_in_the_thread_of_a_call_is_a_panic_of_the_call() {
+        let call = || by_a_runtime(async || -> Result<(), Error> { panic!("a spinner fell over") });
+        assert_eq!(catch_unwind(call).unwrap_err().downcast_ref(), Some(&"a spinner fell over"));
+    }
+
+    #[test]
+    fn a_call_in_a_thread_of_its_own_logs_to_its_callers_subscriber() {
+        let logs_to_mine = || by_a_runtime(async || Ok(get_default(|log| log.is::<Mine>())));
+        assert!(with_default(&Dispatch::new(Mine), logs_to_mine).unwrap());
+        assert!(!logs_to_mine().unwrap());
+    }
 }

@@ -76,8 +76,7 @@ impl Service {
         if stated == Tag::NONE { self.of_handler } else { stated }
     }
 
-    /// Returns the client's side of a handshake, with the identity that the point has now. A server states the version of
-    /// its record in place of the one that this has.
+    /// Returns the client's side of a handshake, with the identity that the point has now.
     pub(crate) fn party(&self) -> Party {
         Party { point: scope::identity(self.context.home(), &self.point), tag: self.tag(), service: self.wanted() }
     }

@@ -227,7 +227,10 @@ impl Handshake for ServerState {
 async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
     let mut hello = [0; HELLO];
     stream.read_exact(&mut hello).await.ok()?;
-    let party = Party { service: state.record.version, ..state.service.party() };
+    // The client's side would look at the program's file, where that is the version.
+    let service = &state.service;
+    let point = scope::identity(service.context.home(), &service.point);
+    let party = Party { point, tag: service.tag(), service: state.record.version };
     let prove = Prove::hello(&hello, party, random::draw().ok()?)?;
     let tag = Tag(prove.nonce());
     log_step("Answer", &tag);

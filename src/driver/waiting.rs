@@ -6,7 +6,7 @@
 //! [`Teller::during`]. A driver whose effects block the thread does it where they block.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 #[cfg(feature = "tokio")]
 use std::{
     future::{Future, poll_fn},
@@ -14,10 +14,11 @@ use std::{
     task::Poll,
 };
 
+use super::files::life;
 use super::os::locks;
 use super::sync::Instant;
-use crate::error;
 use crate::pid::Pid;
+use crate::proto::life::Drains;
 use crate::proto::timing;
 use crate::proto::waiting::{Cause, Holder, Kind, Seen, Times, Waits};
 use crate::service::Service;
@@ -113,16 +114,16 @@ impl<'a> Teller<'a> {
     fn holder(&self, kind: Kind) -> Holder {
         match kind {
             Kind::PointLock => Holder { pid: locks::holder(&self.service.point), drains: None },
-            Kind::LifetimeLock | Kind::Drain => match error::Holder::of_life(self.service) {
-                Some(error::Holder::Draining { pid, until }) => {
-                    let drains = until.duration_since(SystemTime::now()).unwrap_or_default();
-                    Holder { pid: Some(pid.get()), drains: Some(drains) }
+            Kind::LifetimeLock | Kind::Drain => {
+                let listed = locks::holder(&self.service.life);
+                match life::drains(&self.service.life, listed) {
+                    Some(Drains { pid, until }) => {
+                        let drains = Duration::from_secs(until).saturating_sub(life::since_1970());
+                        Holder { pid: Some(pid), drains: Some(drains) }
+                    }
+                    None => Holder { pid: listed, drains: None },
                 }
-                Some(error::Holder::Lifetime(pid) | error::Holder::Point(pid)) => {
-                    Holder { pid: Some(pid.get()), drains: None }
-                }
-                None => Holder::default(),
-            },
+            }
             _ => Holder::default(),
         }
     }

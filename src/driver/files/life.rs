@@ -99,7 +99,8 @@ impl Life {
     }
 }
 
-fn since_1970() -> Duration {
+/// Returns the time since 1970 by the clock of the system.
+pub(crate) fn since_1970() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 

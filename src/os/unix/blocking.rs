@@ -37,7 +37,7 @@ impl Blocking {
         Ok(rustix::net::recv(&self.0, buf, RecvFlags::empty())?.1)
     }
 
-    /// Sends without SIGPIPE, as [`Stream::send`] does.
+    /// Sends without SIGPIPE, as [`send`] does.
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         Ok(rustix::net::send(&self.0, buf, SendFlags::NOSIGNAL)?)
     }

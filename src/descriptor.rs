@@ -278,7 +278,9 @@ impl Descriptor {
     ///   fails with [`StartFailure::Version`](crate::StartFailure::Version), or nothing is ever replaced.
     /// - A build in the same second, or a copy that keeps an older time (`cp -p`, an archive, a package of a
     ///   reproducible build), is no newer version.
-    /// - If several programs share the service, the one that was built last provides the server.
+    /// - If several programs share the service, the one that was built last provides the server, provided that all of
+    ///   them call this. The time of a build is more than a [`version`](Descriptor::version) ever is: a build replaces the
+    ///   server of such a program, and that program joins the build's. So keep the two apart, by the name or the home.
     /// - A client without a program, or whose program is missing at the moment, joins any server. A server on a system
     ///   that does not report its file fails with [`Error::Usage`].
     ///
@@ -287,10 +289,13 @@ impl Descriptor {
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor};
     /// # let context = Context::from_args("org.example.counter")?;
-    /// let mut service = Descriptor::new(&context, "counter")?.this_program(["serve"]).version(3);
-    /// if cfg!(debug_assertions) {
-    ///     service = service.restart_when_rebuilt();
-    /// }
+    /// let service = if cfg!(debug_assertions) {
+    ///     // By a name of its own: a server of an installed program is left alone.
+    ///     Descriptor::new(&context, "counter-debug")?.restart_when_rebuilt()
+    /// } else {
+    ///     Descriptor::new(&context, "counter")?.version(3)
+    /// };
+    /// let service = service.this_program(["serve"]);
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
     #[must_use]

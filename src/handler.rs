@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::blocking::BlockingStream;
 use crate::context::Context;
+use crate::counters::Counters;
 use crate::error::{BoxError, Error};
 use crate::limits::Limits;
 use crate::park;
@@ -46,6 +47,7 @@ pub struct ServerHandle {
 pub(crate) struct Control {
     pub(crate) keep_alive: Box<dyn Fn() -> KeepAlive + Send + Sync>,
     pub(crate) closing: Box<dyn Fn() -> Box<dyn Any + Send + Sync> + Send + Sync>,
+    pub(crate) counters: Box<dyn Fn() -> Counters + Send + Sync>,
     pub(crate) retire: Box<dyn Fn() + Send + Sync>,
     pub(crate) retiring: Box<dyn Fn() -> SendFuture<Retiring> + Send + Sync>,
 }
@@ -77,6 +79,20 @@ impl ServerHandle {
     /// ```
     pub fn keep_alive(&self) -> KeepAlive {
         (self.server.keep_alive)()
+    }
+
+    /// Returns what the server has counted so far: its clients and how many it has welcomed, the connections that it
+    /// refused, and how often it restored its files. [`inspect`](crate::Descriptor::inspect) returns the same numbers.
+    ///
+    /// ```
+    /// # use rendezvous_ipc::ServerHandle;
+    /// fn report(server: &ServerHandle) -> String {
+    ///     let counters = server.counters();
+    ///     format!("{} clients, {} since the start", counters.clients, counters.welcomed)
+    /// }
+    /// ```
+    pub fn counters(&self) -> Counters {
+        (self.server.counters)()
     }
 
     /// Requests that the server retire, as a client's [`retire`](crate::Descriptor::retire) does, and returns at once.

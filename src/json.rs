@@ -91,8 +91,14 @@ mod tests {
         let with = |state: &str, detail: Value| json!({"state": state, "detail": detail});
         for (status, written) in [
             (
-                Status::Live { pid, version: 7, uptime, clients: 1 },
-                with("live", json!({"pid": 4711, "version": 7, "uptime": 12, "clients": 1})),
+                Status::Live { pid, version: 7, uptime, clients: 1, welcomed: 5, refused: 2, restored: 3 },
+                with(
+                    "live",
+                    json!({
+                        "pid": 4711, "version": 7, "uptime": 12, "clients": 1,
+                        "welcomed": 5, "refused": 2, "restored": 3,
+                    }),
+                ),
             ),
             (Status::Absent, json!({"state": "absent"})),
             (Status::Malformed(Malformed::Checksum), with("malformed", json!("checksum"))),
@@ -113,6 +119,15 @@ mod tests {
         ] {
             assert_eq!(to_value(&status).unwrap(), written);
         }
+    }
+
+    #[cfg(feature = "tokio")]
+    #[test]
+    fn the_counters_of_a_handler_have_the_names_of_a_status() {
+        let uptime = Duration::from_millis(12_900);
+        let counters = crate::Counters { uptime, clients: 1, welcomed: 5, refused: 2, restored: 3 };
+        let written = json!({"uptime": 12, "clients": 1, "welcomed": 5, "refused": 2, "restored": 3});
+        assert_eq!(to_value(counters).unwrap(), written);
     }
 
     #[test]

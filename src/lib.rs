@@ -27,6 +27,8 @@ mod blocking;
 mod connection;
 #[cfg(feature = "blocking")]
 mod context;
+#[cfg(feature = "tokio")]
+mod counters;
 #[cfg(feature = "blocking")]
 mod descriptor;
 #[cfg(all(feature = "tokio", feature = "sequoia"))]
@@ -133,6 +135,7 @@ pub use self::{
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use self::{
     connection::Connection,
+    counters::Counters,
     handler::{Closing, KeepAlive, ServerHandle, SessionResult},
     listener::{Ending, Incoming, Listener},
     peer::Peer,

@@ -27,7 +27,8 @@ use crate::suspicion::Suspicion;
 /// in `result`.
 ///
 /// ```json
-/// {"state": "live", "detail": {"pid": 4711, "version": 7, "uptime": 12, "clients": 1}}
+/// {"state": "live", "detail": {"pid": 4711, "version": 7, "uptime": 12, "clients": 1,
+///     "welcomed": 5, "refused": 2, "restored": 0}}
 /// {"state": "absent"}
 /// {"state": "malformed", "detail": "checksum"}
 /// ```
@@ -40,6 +41,7 @@ use crate::suspicion::Suspicion;
 #[non_exhaustive]
 pub enum Status {
     /// A server is alive and answers.
+    #[non_exhaustive]
     Live {
         /// Its process.
         pid: Option<Pid>,
@@ -48,8 +50,15 @@ pub enum Status {
         /// How long it has served, in whole seconds.
         #[cfg_attr(feature = "serde", serde(serialize_with = "crate::json::whole_seconds"))]
         uptime: Duration,
-        /// How many clients it counts.
+        /// How many clients it counts now.
         clients: u32,
+        /// How many clients it has welcomed, those that have left included.
+        welcomed: u64,
+        /// How many connections ended without a welcome. This request is none of them, nor is it a client.
+        refused: u64,
+        /// How often it has made one of its files again: its record, its life file or its socket. A number that grows
+        /// shows that something removes or damages them.
+        restored: u64,
     },
     /// A process listens at the address of the record. [`Dialect::Sequoia`](crate::Dialect::Sequoia) reports no more.
     /// Needs the feature `sequoia`.
@@ -169,7 +178,7 @@ impl fmt::Display for Sign {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Status::Live { pid, version, uptime, clients } => {
+            Status::Live { pid, version, uptime, clients, .. } => {
                 f.write_str("live: ")?;
                 pid.iter().try_for_each(|pid| write!(f, "pid {pid}, "))?;
                 write!(

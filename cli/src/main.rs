@@ -99,6 +99,9 @@ fn status_report(place: &Place, status: &Status) -> Result<Report, Failure> {
     let log = place.service.log();
     let log = log.is_file().then(|| log.display().to_string());
     let mut text = format!("{status}\n");
+    if let Status::Live { welcomed, refused, restored, .. } = status {
+        text += &format!("welcomed {welcomed}, refused {refused}, restored {restored}\n");
+    }
     log.iter().for_each(|log| text += &format!("log: {log}\n"));
     let mut json = json!(status);
     json["log"] = log.into();

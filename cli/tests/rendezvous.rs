@@ -76,12 +76,14 @@ fn a_server_of_another_program_is_reported_and_stopped() {
     let Did(exit, text) = counter.run(&["status", "counter"]);
     assert_eq!(exit, 0, "{text}");
     assert!(text.starts_with(&format!("live: pid {pid}, version 0, for ")), "{text}");
-    assert!(text.ends_with(" s, 0 clients\nlog: HOME/counter.log"), "{text}");
+    // The quickstart was the first client, and has left.
+    assert!(text.ends_with(" s, 0 clients\nwelcomed 1, refused 0, restored 0\nlog: HOME/counter.log"), "{text}");
     assert_eq!(counter.run(&["end", "counter"]).0, 3, "a server that answers is left alone");
 
     let absolute = counter.home.path().join("counter");
     let (exit, status) = json(counter.run(&["status", "--json", "--", absolute.to_str().unwrap()]));
     assert_eq!((exit, &status["state"], &status["detail"]["pid"]), (0, &"live".into(), &pid.into()), "{status}");
+    assert_eq!((&status["detail"]["welcomed"], &status["detail"]["restored"]), (&1.into(), &0.into()), "{status}");
     assert_eq!((&status["point"], &status["log"]), (&"HOME/counter".into(), &"HOME/counter.log".into()));
 
     assert_eq!(counter.run(&["stop", "./counter"]), Did(0, format!("retired: pid {pid}")));
@@ -152,7 +154,8 @@ async fn a_stop_waits_no_longer_than_it_is_told() {
         async move { tokio::task::spawn_blocking(move || rendezvous(&home, args)).await.unwrap() }
     };
     let Did(exit, text) = run(&["status", "drainer"]).await;
-    assert!((exit, text.ends_with("1 client")) == (0, true), "no log is named where there is none: {text}");
+    assert!(text.contains(" s, 1 client\n"), "{text}");
+    assert_eq!((exit, text.lines().last()), (0, Some("welcomed 1, refused 0, restored 0")), "no log is named here");
     let Did(exit, text) = run(&["stop", "drainer", "--timeout", "1"]).await;
     let drains = "rendezvous: the server has not ended within 1 s: no record, but a server that starts or drains";
     assert_eq!((exit, &*text), (3, drains));

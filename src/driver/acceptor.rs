@@ -16,7 +16,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::admission::Admission;
-use super::counters::Counters;
+use super::counters::SharedCounters;
 use super::handlers::Session;
 use super::net::dial::Tag;
 use super::net::listener::{Incoming, Listener};
@@ -25,6 +25,7 @@ use super::os::{process, scope, stat};
 use super::random;
 use super::reserve::Reserve;
 use super::shutdown::Shutdown;
+use crate::counters::Counters;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::peer::Peer;
@@ -51,8 +52,7 @@ pub(super) struct ServerState {
     places: Arc<Semaphore>,
     pub(super) reserve: Reserve,
     pub(super) shutdown: Shutdown,
-    pub(super) since: Instant,
-    pub(super) counters: Counters,
+    counters: Arc<SharedCounters>,
     /// The connections of the clients that requested retirement. Their end shows the end of this server.
     pub(super) retire_waiters: RefCell<Vec<Socket>>,
 }
@@ -307,7 +307,7 @@ impl ServerState {
     /// Listens for a server with this cookie. It accepts no connection yet.
     pub(super) fn listen(
         service: &Service,
-        admission: &Arc<Admission>,
+        (admission, counters): (&Arc<Admission>, &Arc<SharedCounters>),
         shutdown: &Shutdown,
         sessions: mpsc::Sender<Session>,
         cookie: Cookie,
@@ -337,8 +337,7 @@ impl ServerState {
             )),
             reserve,
             shutdown: shutdown.clone(),
-            since: Instant::now(),
-            counters: Counters::default(),
+            counters: counters.clone(),
             retire_waiters: RefCell::new(Vec::new()),
         };
         Ok((listener, Rc::new(state)))
@@ -346,12 +345,12 @@ impl ServerState {
 
     /// Sends the last message of a handshake.
     fn replies(&self, stream: &Socket, asked: &Asked, admission: handshake::Admission) -> Option<()> {
-        let (welcomed, refused, restored) = self.counters.get();
+        let Counters { uptime, clients, welcomed, refused, restored } = self.counters.beside(self.admission.counted());
         let welcome = Welcome {
             pid: self.record.pid,
             service: self.record.version,
-            uptime: self.since.elapsed().as_secs(),
-            clients: self.admission.counted(),
+            uptime: uptime.as_secs(),
+            clients,
             welcomed,
             refused,
             restored,

@@ -1,16 +1,27 @@
 //! What a server counts besides its clients, for its status and its handler.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tokio::time::Instant;
+
+use crate::counters::Counters;
 
 /// Counters that the thread that serves increments, and all threads of the server read.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(super) struct SharedCounters {
+    began: OnceLock<Instant>,
     welcomed: AtomicU64,
     refused: AtomicU64,
     restored: AtomicU64,
 }
 
-impl Counters {
+impl SharedCounters {
+    /// The server serves from now on.
+    pub(super) fn begin(&self) {
+        self.began.get_or_init(Instant::now);
+    }
+
     /// Counts a client that is welcomed, and returns its number.
     pub(super) fn welcome(&self) -> u64 {
         self.welcomed.fetch_add(1, Relaxed) + 1
@@ -21,9 +32,15 @@ impl Counters {
         self.restored.fetch_add(1, Relaxed);
     }
 
-    /// Returns how many clients were welcomed, how many connections got no welcome, and how many files were restored.
-    pub(super) fn get(&self) -> (u64, u64, u64) {
-        (self.welcomed.load(Relaxed), self.refused.load(Relaxed), self.restored.load(Relaxed))
+    /// Returns what a server has counted that has so many clients now.
+    pub(super) fn beside(&self, clients: u32) -> Counters {
+        Counters {
+            uptime: self.began.get().map(Instant::elapsed).unwrap_or_default(),
+            clients,
+            welcomed: self.welcomed.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            restored: self.restored.load(Relaxed),
+        }
     }
 
     /// Counts a connection as refused when the returned value is dropped, unless it is welcomed first.
@@ -34,7 +51,7 @@ impl Counters {
 
 /// A connection without a welcome.
 pub(super) struct Arrived<'a> {
-    counters: &'a Counters,
+    counters: &'a SharedCounters,
     is_welcomed: bool,
 }
 
@@ -50,5 +67,37 @@ impl Drop for Arrived<'_> {
         if !self.is_welcomed {
             self.counters.refused.fetch_add(1, Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_counts_as_refused_unless_it_is_welcomed() {
+        let counters = SharedCounters::default();
+        drop(counters.arrives());
+        let mut arrived = counters.arrives();
+        assert_eq!((counters.beside(0).refused, counters.welcome()), (1, 1), "neither is known yet");
+        arrived.welcomed();
+        drop(arrived);
+        drop(counters.arrives());
+        let expected = Counters { welcomed: 1, refused: 2, ..Counters::default() };
+        assert_eq!(counters.beside(0), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_uptime_begins_when_the_server_serves() {
+        let counters = SharedCounters::default();
+        let second = Duration::from_secs(1);
+        tokio::time::advance(second).await;
+        assert_eq!(counters.beside(3), Counters { clients: 3, ..Counters::default() });
+        counters.begin();
+        tokio::time::advance(second).await;
+        counters.begin();
+        assert_eq!(counters.beside(0).uptime, second);
     }
 }

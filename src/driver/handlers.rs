@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::admission::{Admission, Counted};
+use super::counters::SharedCounters;
 use super::os::process;
 use super::shutdown::Shutdown;
 use crate::context::Context;
@@ -29,12 +30,18 @@ use crate::stream::socket::Handover;
 const WAITING: usize = 128;
 
 /// Returns the handle that a handler gets for its server.
-pub(super) fn handle(context: &Context, admission: &Arc<Admission>, shutdown: &Shutdown) -> ServerHandle {
+pub(super) fn handle(
+    context: &Context,
+    (admission, counters): (&Arc<Admission>, &Arc<SharedCounters>),
+    shutdown: &Shutdown,
+) -> ServerHandle {
     let (keeps, closes) = (admission.clone(), admission.clone());
+    let (admits, counters) = (admission.clone(), counters.clone());
     let (requests, announced) = (shutdown.clone(), shutdown.clone());
     let control = Control {
         keep_alive: Box::new(move || KeepAlive::new(keeps.keep())),
         closing: Box::new(move || Box::new(closes.close())),
+        counters: Box::new(move || counters.beside(admits.counted())),
         retire: Box::new(move || requests.request()),
         retiring: Box::new(move || {
             let announced = announced.clone();

@@ -178,7 +178,8 @@ fn presence(path: &Path) -> Presence {
 
 impl Status {
     fn live(welcome: Welcome) -> Self {
-        let Welcome { pid, service, uptime, clients, .. } = welcome;
-        Status::Live { pid: Pid::new(pid), version: service, uptime: Duration::from_secs(uptime), clients }
+        let Welcome { pid, service, uptime, clients, welcomed, refused, restored, .. } = welcome;
+        let (pid, uptime) = (Pid::new(pid), Duration::from_secs(uptime));
+        Status::Live { pid, version: service, uptime, clients, welcomed, refused, restored }
     }
 }

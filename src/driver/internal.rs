@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::acceptor::{Acceptor, ServerState};
 use super::admission::Admission;
+use super::counters::SharedCounters;
 use super::handlers::{Handlers, handle, local_runtime};
 use super::random;
 use super::registry::{Lease, Registry, Running};
@@ -49,9 +50,10 @@ fn start(service: &Service, factory: &Factory, running: Running) -> Result<(), E
 
 async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(), Error> {
     let (limits, shutdown) = (&service.limits, running.shutdown());
-    let admission = Admission::new();
+    let (admission, counters) = (Admission::new(), Arc::default());
     let mut handlers = Some(Handlers::start(factory)?);
-    let serves = supervise::caught("the internal server", serve(service, &admission, running, &mut handlers)).await;
+    let serves =
+        supervise::caught("the internal server", serve(service, (&admission, &counters), running, &mut handlers)).await;
     // Whatever became of this server, the next join waits for its successor.
     shutdown.request();
     let _shut = admission.look(Retire::Requested);
@@ -69,11 +71,12 @@ async fn run(service: &Service, factory: Factory, running: &Running) -> Result<(
 /// Serves until retirement is requested. Clients that were welcomed by then are served further.
 async fn serve(
     service: &Service,
-    admission: &Arc<Admission>,
+    (admission, counters): (&Arc<Admission>, &Arc<SharedCounters>),
     running: &Running,
     handlers: &mut Option<Handlers>,
 ) -> Result<(), Error> {
-    let (start, shutdown) = (handle(&service.context, admission, running.shutdown()), running.shutdown());
+    let shutdown = running.shutdown();
+    let start = handle(&service.context, (admission, counters), shutdown);
     let Some(building) = handlers.as_mut() else { return Ok(()) };
     let built = tokio::select! {
         biased;
@@ -83,7 +86,8 @@ async fn serve(
     built.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Overdue.into())))?;
     let cookie = Cookie::drawn(random::draw()?);
     let (listener, state) =
-        ServerState::listen(service, admission, shutdown, building.sessions(), cookie, Reserve::none())?;
+        ServerState::listen(service, (admission, counters), shutdown, building.sessions(), cookie, Reserve::none())?;
+    counters.begin();
     admission.open();
     let record = state.record.clone();
     let mut acceptor = Some(Acceptor::open(listener, state));

@@ -215,9 +215,8 @@ impl Server<'_, Native> {
         );
         let cookie = self.cookie.take().ok_or_else(|| Error::missing("the cookie"))?;
         let sessions = self.handlers.as_ref().ok_or_else(|| Error::missing("the handler"))?.sessions();
-        let reserve = Reserve::new();
-        let (listener, state) =
-            ServerState::listen(self.service, &self.admission, &self.shutdown, sessions, cookie, reserve)?;
+        let (counted, reserve) = ((&self.admission, &self.counters), Reserve::new());
+        let (listener, state) = ServerState::listen(self.service, counted, &self.shutdown, sessions, cookie, reserve)?;
         if !state.record.scope.places(&state.record.address) {
             return Err(Error::UnknownNamespace);
         }

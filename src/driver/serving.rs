@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::acceptor::{Acceptor, Handshake};
 use super::admission::Admission;
 use super::clock::{at, now};
+use super::counters::SharedCounters;
 use super::files::own_log::Log;
 use super::files::point::{self, Guard};
 use super::handlers::{Handler, Handlers, handle};
@@ -96,6 +97,7 @@ pub(super) struct Server<'a, E: Effects> {
     pub(super) log: Option<Log<'a>>,
     pub(super) cookie: Option<Cookie>,
     pub(super) admission: Arc<Admission>,
+    pub(super) counters: Arc<SharedCounters>,
     pub(super) handlers: Option<Handlers>,
     pub(super) state: Option<Rc<E::ServerState>>,
     pub(super) point: Option<Guard>,
@@ -119,6 +121,7 @@ impl<'a, E: Effects> Server<'a, E> {
             log: None,
             cookie: None,
             admission: Admission::new(),
+            counters: Arc::default(),
             handlers: None,
             state: None,
             point: None,
@@ -158,7 +161,7 @@ impl<'a, E: Effects> Server<'a, E> {
 
     /// Builds the handler.
     pub(super) async fn build(&mut self, handler: &mut Handler, until: Instant) -> Result<(), Error> {
-        let start = handle(&self.service.context, &self.admission, &self.shutdown);
+        let start = handle(&self.service.context, (&self.admission, &self.counters), &self.shutdown);
         let handlers = match self.handlers.take() {
             Some(handlers) => handlers,
             None => handler.start()?,
@@ -169,6 +172,7 @@ impl<'a, E: Effects> Server<'a, E> {
     /// Serves from here on: nothing was accepted before.
     pub(super) fn open(&mut self, listener: Listener) -> Result<(), Error> {
         let state = self.state()?;
+        self.counters.begin();
         self.admission.open();
         self.acceptor = Some(Acceptor::open(listener, state));
         self.next_check = now() + self.service.limits.check;
@@ -325,7 +329,10 @@ impl<'a, E: Effects> Server<'a, E> {
     fn reclaim(&mut self) -> LifeFile {
         let reclaimed = self.effects.reclaim();
         match &reclaimed {
-            Ok(LifeFile::Mine) => tracing::info!(target: "rendezvous_ipc::serve", "the life file was made again"),
+            Ok(LifeFile::Mine) => {
+                tracing::info!(target: "rendezvous_ipc::serve", "the life file was made again");
+                self.counters.restore();
+            }
             Ok(LifeFile::Lost | LifeFile::Unheld) => {}
             Err(error) => {
                 tracing::warn!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "the life file is not made again");
@@ -337,7 +344,10 @@ impl<'a, E: Effects> Server<'a, E> {
     fn restore(&mut self) -> Result<(), Error> {
         let state = self.state()?;
         match self.effects.restore(&state, self.point.as_mut().ok_or_else(no_lock)?) {
-            Ok(()) => tracing::info!(target: "rendezvous_ipc::serve", "the record was restored"),
+            Ok(()) => {
+                tracing::info!(target: "rendezvous_ipc::serve", "the record was restored");
+                self.counters.restore();
+            }
             Err(error) => {
                 tracing::warn!(target: "rendezvous_ipc::serve", error = %format_args!("{error:#}"), "not restored")
             }

@@ -48,6 +48,7 @@ pub const MOVE: u8 = b'm';
 pub const FAIL: u8 = b'f';
 pub const STD: u8 = b'u';
 pub const UNGUARD: u8 = b'v';
+pub const COUNTERS: u8 = b'n';
 /// The number of bytes that answer `BULK`, before the count.
 pub const BULKY: usize = 4 << 20;
 
@@ -248,6 +249,14 @@ async fn count_bytes(start: &ServerHandle, count: &Cell<u64>, peer: Peer, mut st
             STD => return answer_on_a_std_socket(stream),
             FAIL => return Err(std::io::Error::other("no ink")),
             KEEP => std::mem::forget(start.keep_alive()),
+            COUNTERS => {
+                let counters = start.counters();
+                let numbers = [u64::from(counters.clients), counters.welcomed, counters.refused, counters.restored];
+                for number in numbers {
+                    stream.write_u64(number).await?;
+                }
+                continue;
+            }
             RETIRE => start.retire(),
             GOODBYE => {
                 stream.write_u64(count.get()).await?;

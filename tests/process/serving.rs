@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::address::Address;
-use rendezvous_ipc::{Error, Origin, Retirement, Status};
+use rendezvous_ipc::{Error, Limits, Origin, Retirement, Status};
 use rustix::process::Signal;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::home::Named as _;
@@ -17,7 +17,7 @@ use crate::home::{
     Home, LONG, connected, dial, eventually, kill, open_pending, output, printed, process, runtime, signal, stop,
     uninterrupted,
 };
-use crate::program::{BEAR, BLOCK, COUNT, KEEP, MOVE, PANIC, RETIRE, START, STD, UNGUARD, WAIT, ask};
+use crate::program::{BEAR, BLOCK, COUNT, COUNTERS, KEEP, MOVE, PANIC, RETIRE, START, STD, UNGUARD, WAIT, ask};
 
 crate::trials![
     an_idle_server_retires_and_one_with_a_client_does_not,
@@ -44,6 +44,7 @@ crate::trials![
     a_server_asked_to_retire_ends_within_its_drain_deadline,
     retiring_nothing_is_no_error,
     a_status_query_is_no_client_and_starts_nothing,
+    a_server_counts_welcomes_refusals_and_restored_files,
 ];
 
 fn idle(home: &Home, idle: &str) -> rendezvous_ipc::Descriptor {
@@ -496,4 +497,39 @@ fn a_status_query_is_no_client_and_starts_nothing() {
     fs::write(home.point(), b"rubbish").unwrap();
     assert!(matches!(runtime.block_on(service.inspect()).unwrap(), Status::Malformed(_)));
     assert!(home.processes().is_empty());
+}
+
+fn a_server_counts_welcomes_refusals_and_restored_files() {
+    let mut home = Home::new();
+    // A slow machine refuses no client, and answers each look.
+    home.limits = Limits::default();
+    home.server = &["@serve", "whole"];
+    let (service, runtime) = (home.service(), runtime());
+    let counted = || match runtime.block_on(service.inspect()) {
+        Ok(Status::Live { clients, welcomed, refused, restored, .. }) => {
+            Some([u64::from(clients), welcomed, refused, restored])
+        }
+        _ => None,
+    };
+    let mut client = runtime.block_on(connected(&service)).into_stream();
+    assert_eq!(counted(), Some([1, 1, 0, 0]));
+    drop(runtime.block_on(connected(&service)));
+    eventually("the second client has left", || counted() == Some([1, 2, 0, 0]));
+    drop(open_pending(&home.address(), b""));
+    eventually("a stranger has left", || counted() == Some([1, 2, 1, 0]));
+    fs::write(home.point(), b"rubbish").unwrap();
+    eventually("the record is restored", || counted() == Some([1, 2, 1, 1]));
+    fs::remove_file(home.path().join("count.life")).unwrap();
+    eventually("the life file is made again", || counted() == Some([1, 2, 1, 2]));
+    let told = runtime.block_on(async {
+        client.write_u8(COUNTERS).await.unwrap();
+        let mut told = [0; 4];
+        for number in &mut told {
+            *number = client.read_u64().await.unwrap();
+        }
+        told
+    });
+    assert_eq!(Some(told), counted(), "the handler gets the same numbers");
+    drop(client);
+    home.retire();
 }

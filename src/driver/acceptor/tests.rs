@@ -43,11 +43,11 @@ impl Server {
         let mut service = Service { transport: Transport::Unix, ..Service::sample(home.path()) };
         service.limits.max_clients = Some(max_clients);
         service.limits.patience = patience;
-        let (admission, shutdown) = (Admission::new(), Shutdown::new());
+        let (admission, counters, shutdown) = (Admission::new(), Arc::default(), Shutdown::new());
         let (sender, sessions) = mpsc::channel(waiting);
         let cookie = Cookie::new([7; 32]);
         let (listener, state) =
-            ServerState::listen(&service, &admission, &shutdown, sender, cookie, Reserve::none()).unwrap();
+            ServerState::listen(&service, (&admission, &counters), &shutdown, sender, cookie, Reserve::none()).unwrap();
         admission.open();
         let (incoming, _file) = listener.into_parts();
         Server { state, incoming, sessions, _file, _home: home }
@@ -57,7 +57,7 @@ impl Server {
     async fn connected(&self) -> Client {
         let (point, address) = (&self.state.service.point, self.state.record.address);
         let socket = timed::connect(point, address, Instant::now() + LONG).await.ok().expect("a connection");
-        let handshake = spawn_local(handshake(self.state.clone(), self.incoming.accept().await.unwrap()));
+        let handshake = spawn_local(self.state.clone().handshake(self.incoming.accept().await.unwrap()));
         Client { socket, agreed: None, handshake }
     }
 
@@ -161,6 +161,27 @@ fn a_server_is_full_for_want_of_places_and_not_because_its_handler_hangs() {
         assert!(told.is_err(), "there is a place, and nobody takes the client: {told:?}");
         drop(server.sessions.recv().await.expect("the first client"));
         assert_eq!(waits.welcomed().await, 1, "it is taken in the end");
+    });
+}
+
+#[test]
+fn a_server_counts_connections_by_how_they_end() {
+    run(async {
+        let mut server = Server::of(1);
+        let stranger = server.connected().await;
+        drop(stranger.socket);
+        stranger.handshake.await.unwrap();
+        let mut client = server.proved(Intent::Connect).await;
+        assert_eq!(client.welcomed().await, 1);
+        client.handshake.await.unwrap();
+        let mut looks = server.proved(Intent::Status).await;
+        let told = looks.reply().await.unwrap();
+        looks.handshake.await.unwrap();
+        assert_eq!((told.clients, told.welcomed, told.refused, told.restored), (1, 1, 1, 0));
+        drop(server.sessions.recv().await);
+        // A status query is neither a client nor refused.
+        let counted = server.state.counters.beside(server.state.admission.counted());
+        assert_eq!((counted.clients, counted.welcomed, counted.refused), (0, 1, 1));
     });
 }
 

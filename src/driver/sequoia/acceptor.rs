@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::acceptor::Handshake;
 use super::super::admission::Admission;
+use super::super::counters::SharedCounters;
 use super::super::handlers::Session;
 use super::super::os::{listener, stream};
 use super::super::reserve::Reserve;
@@ -33,8 +34,7 @@ pub(super) struct ServerState {
     /// For as many clients as are served at once.
     places: Arc<Semaphore>,
     pub(super) reserve: Reserve,
-    /// How many clients this server has admitted.
-    admitted: Cell<u64>,
+    counters: Arc<SharedCounters>,
     arrived: Notify,
     since: Instant,
     /// A second descriptor of the listener, to see whether a connection waits there.
@@ -54,7 +54,7 @@ impl ServerState {
         listener: &TcpListener,
         cookie: Cookie,
         limits: Limits,
-        admission: Arc<Admission>,
+        (admission, counters): (&Arc<Admission>, &Arc<SharedCounters>),
         sessions: mpsc::Sender<Session>,
     ) -> io::Result<Rc<Self>> {
         let port = NonZeroU16::new(listener.local_addr()?.port()).ok_or(io::ErrorKind::AddrNotAvailable)?;
@@ -62,11 +62,11 @@ impl ServerState {
         Ok(Rc::new(ServerState {
             record: Record { cookie, port },
             limits,
-            admission,
+            admission: admission.clone(),
             sessions,
             places: Arc::new(Semaphore::new(places)),
             reserve: Reserve::new(),
-            admitted: Cell::new(0),
+            counters: counters.clone(),
             arrived: Notify::new(),
             since: Instant::now(),
             listener: std::os::fd::AsFd::as_fd(listener).try_clone_to_owned()?,
@@ -87,7 +87,7 @@ impl ServerState {
 
     /// Waits until a client was admitted, or until `patience` has passed since this server began to serve.
     pub(super) async fn first(&self, patience: Duration) {
-        if self.admitted.get() == 0 {
+        if self.counters.beside(0).welcomed == 0 {
             let _ = timeout_at(self.since + patience, self.arrived.notified()).await;
         }
     }
@@ -118,7 +118,7 @@ impl ServerState {
             () = port_ended(&client.stream) => return None,
         };
         let counted = self.admission.admit()?;
-        let number = self.admitted.replace(self.admitted.get() + 1) + 1;
+        let number = self.counters.welcome();
         self.arrived.notify_one();
         let peer = Peer { number, process: None };
         tracing::debug!(target: "rendezvous_ipc::serve", step = "Admit", number, "Admit");
@@ -143,7 +143,12 @@ impl Handshake for ServerState {
             Socket::Unix(_) => None,
         };
         self.pending.borrow_mut().extend(client.as_ref().map(Rc::downgrade));
-        async move { self.let_in(client?).await }
+        async move {
+            let mut arrived = self.counters.arrives();
+            self.let_in(client?).await?;
+            arrived.welcomed();
+            Some(())
+        }
     }
 }
 

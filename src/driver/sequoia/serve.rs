@@ -182,7 +182,8 @@ impl Server<'_, Sequoia> {
         let cookie = self.cookie.take().ok_or_else(|| Error::missing("the cookie"))?;
         let sessions = self.handlers.as_ref().ok_or_else(|| Error::missing("the handler"))?.sessions();
         let listener = self.effects.listener.as_ref().ok_or_else(|| Error::missing("the listener"))?;
-        let state = ServerState::new(listener, cookie, self.service.limits, self.admission.clone(), sessions);
+        let counts = (&self.admission, &self.counters);
+        let state = ServerState::new(listener, cookie, self.service.limits, counts, sessions);
         self.state = Some(state.map_err(Error::system(Stage::Listen))?);
         Ok(())
     }

@@ -34,6 +34,8 @@ struct World {
     when_lost: Cell<WhenLost>,
     may_withdraw: Cell<bool>,
     handler_runs: Arc<AtomicBool>,
+    /// How many files the server has counted as restored in the end.
+    restored: Cell<u64>,
     /// What happens between *Lock* and *Look*.
     before_look: RefCell<Option<Box<dyn FnOnce()>>>,
 }
@@ -61,6 +63,7 @@ impl World {
             when_lost: Cell::default(),
             may_withdraw: Cell::new(true),
             handler_runs: Arc::default(),
+            restored: Cell::new(0),
             before_look: RefCell::default(),
         })
     }
@@ -100,6 +103,7 @@ async fn beside<T>(world: &Rc<World>, test: impl AsyncFnOnce(&Arc<Admission>, &S
     let (done, test) = tokio::join!(
         async {
             let done = timeout(HOUR, server.serve(Step::registered())).await.expect("it ends").unwrap();
+            world.restored.set(server.counters.beside(0).restored);
             (done, world.began.elapsed().as_secs())
         },
         test(&admission, &shutdown),
@@ -261,7 +265,7 @@ async fn a_server_restores_its_record_under_the_point_lock() {
         shutdown.request();
     })
     .await;
-    assert_eq!(at, 5);
+    assert_eq!((at, world.restored.get()), (5, 1));
     let expected = [("touch", 2), ("check", 2), ("recheck", 3), ("restore", 3), ("touch", 4), ("check", 4)];
     assert_eq!(world.done()[..6], expected);
 }
@@ -287,6 +291,7 @@ async fn a_server_makes_its_life_file_again_under_the_point_lock() {
         let names: Vec<_> = world.done().into_iter().map(|(what, _)| what).collect();
         assert_eq!(names[..4], ["touch", "check", "recheck", "reclaim"]);
         assert_eq!(&names[4..4 + after.len()], after, "{life_file:?}");
+        assert_eq!(world.restored.get(), u64::from(life_file == LifeFile::Mine), "{life_file:?}");
     }
 }
 

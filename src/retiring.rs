@@ -10,9 +10,15 @@ use crate::proto::serving::Cause;
 pub enum Retiring {
     /// There was no client for [`Limits::idle`](crate::Limits::idle).
     Idle,
-    /// A client, a newer client or the handler requested it, its ephemeral context has ended, or the last connection of an
+    /// A client or the handler requested it, its ephemeral context has ended, or the last connection of an
     /// internal server has.
     Requested,
+    /// A client of a newer version of the service requested it, and starts a server of its own instead. See
+    /// [`Older::Replace`](crate::Older::Replace).
+    Replaced {
+        /// The version of the client and of its server.
+        by: u32,
+    },
     /// A signal requested it: SIGTERM or SIGINT.
     Signal,
     /// The point or the life file belongs to another server now, or the home is gone.
@@ -24,6 +30,7 @@ impl Retiring {
         match cause {
             Cause::Idle => Retiring::Idle,
             Cause::Requested => Retiring::Requested,
+            Cause::Replaced(by) => Retiring::Replaced { by },
             Cause::Signal => Retiring::Signal,
             Cause::Lost => Retiring::Lost,
         }
@@ -32,11 +39,13 @@ impl Retiring {
 
 impl fmt::Display for Retiring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
             Retiring::Idle => "it is idle",
             Retiring::Requested => "its retirement was requested",
+            Retiring::Replaced { by } => return write!(f, "version {by} replaces it"),
             Retiring::Signal => "it received a signal",
             Retiring::Lost => "its files are gone, or belong to another server",
-        })
+        };
+        f.write_str(text)
     }
 }

@@ -287,7 +287,7 @@ async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
         Intent::Retire => {
             log_step("Admit", &tag);
             state.admission.is_open().then(|| state.replies(&stream, &asked, handshake::Admission::Welcome))??;
-            state.shutdown.request();
+            state.shutdown.replace(asked.service);
             log_step("Welcome", &tag);
             let mut retire_waiters = state.retire_waiters.borrow_mut();
             if pending::keeps_retire_waiter(retire_waiters.len()) {

@@ -24,6 +24,11 @@ impl Shutdown {
         self.0.send_if_modified(|shutdown| shutdown.leave(now()));
     }
 
+    /// Requests it for a client that starts a server of this version instead, or none if it is 0.
+    pub(super) fn replace(&self, by: u32) {
+        self.0.send_if_modified(|shutdown| shutdown.replace(by, now()));
+    }
+
     /// Takes a signal: the first requests the retirement, another forces the end of the drain.
     pub(super) fn signal(&self) {
         self.0.send_if_modified(|shutdown| shutdown.signal(now()));

@@ -7,16 +7,17 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use rendezvous_ipc::{Descriptor, Error, Join, Older, Origin, Outcome, Policy, Reason, StartFailure};
+use rendezvous_ipc::{Descriptor, Error, Join, Older, Origin, Outcome, Policy, Reason, StartFailure, Stream};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::home::Named as _;
-use crate::home::{Home, connected, eventually, output, printed, runtime, signal};
-use crate::program::{COUNT, WAIT, ask};
+use crate::home::{Home, LONG, connected, eventually, output, printed, runtime, signal};
+use crate::program::{COUNT, GOODBYE, WAIT, ask};
 
 crate::trials![
     a_newer_client_replaces_an_older_server_when_its_clients_are_done,
+    a_session_of_an_older_server_learns_which_version_replaces_it,
     a_newer_client_without_a_program_joins_an_older_server,
     a_newer_client_joins_an_older_server_by_choice,
     a_client_that_refuses_older_servers_is_told_and_changes_nothing,
@@ -53,6 +54,31 @@ fn a_newer_client_replaces_an_older_server_when_its_clients_are_done() {
         assert_ne!(new.outcome().pid(), pid);
     });
     home.retire();
+}
+
+fn a_session_of_an_older_server_learns_which_version_replaces_it() {
+    let home = Home::new();
+    let heard = async |session: &mut Stream| {
+        let mut heard = String::new();
+        tokio::time::timeout(LONG, session.read_to_string(&mut heard)).await.expect("the session ends").unwrap();
+        heard
+    };
+    runtime().block_on(async {
+        let mut old = connected(&of(&home, 1)).await.into_stream();
+        assert_eq!(ask(&mut old, GOODBYE).await.unwrap(), 0, "the session waits");
+        let newer = of(&home, 2);
+        let (new, why) = tokio::join!(connected(&newer), heard(&mut old));
+        assert_eq!(why, "version 2 replaces it");
+        assert_eq!(new.outcome().origin, Origin::StartedExternal(Reason::Replaced(1)));
+        // A newer program that only has the server retire starts no other.
+        let mut session = new.into_stream();
+        assert_eq!(ask(&mut session, GOODBYE).await.unwrap(), 0, "the session waits");
+        let newest = of(&home, 3);
+        let (retired, why) = tokio::join!(newest.retire(), heard(&mut session));
+        retired.unwrap();
+        assert_eq!(why, "its retirement was requested");
+    });
+    home.wait_for_all_exits();
 }
 
 fn a_newer_client_without_a_program_joins_an_older_server() {

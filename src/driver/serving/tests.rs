@@ -475,7 +475,9 @@ async fn a_client_that_arrives_before_look_is_served_and_nothing_is_announced() 
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_is_told_why_its_server_retires_when_the_gate_is_shut() {
-    for (why, at) in [(Cause::Idle, 27), (Cause::Lost, 2), (Cause::Requested, 3), (Cause::Signal, 3)] {
+    let causes =
+        [(Cause::Idle, 27), (Cause::Lost, 2), (Cause::Requested, 3), (Cause::Replaced(8), 3), (Cause::Signal, 3)];
+    for (why, at) in causes {
         let idle = Some(Duration::from_secs(7));
         let world = World::new(Limits { idle, ..Limits::default() });
         let (.., announced) = beside(&world, async |admission, shutdown| {
@@ -492,6 +494,10 @@ async fn a_handler_is_told_why_its_server_retires_when_the_gate_is_shut() {
                     Cause::Requested => {
                         seconds(3).await;
                         shutdown.request();
+                    }
+                    Cause::Replaced(by) => {
+                        seconds(3).await;
+                        shutdown.replace(by);
                     }
                     Cause::Signal => {
                         seconds(3).await;

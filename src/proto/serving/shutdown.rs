@@ -10,10 +10,9 @@ use super::{Backoff, Retire, Step};
 /// is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Shutdown {
-    requested: Option<Duration>,
+    /// When it was first asked, and by what.
+    requested: Option<(Duration, Cause)>,
     signalled: bool,
-    /// The first request was a signal.
-    by_signal: bool,
     forced: bool,
     announced: Option<Cause>,
 }
@@ -25,6 +24,8 @@ pub enum Cause {
     Idle,
     /// A client or the handler requested it.
     Requested,
+    /// A client requested it that starts a server of this version, which is newer.
+    Replaced(u32),
     /// A signal requested it.
     Signal,
     /// The point or the life file belongs to another server now.
@@ -34,13 +35,23 @@ pub enum Cause {
 impl Shutdown {
     /// Returns the state without a request.
     pub const fn new() -> Self {
-        Shutdown { requested: None, signalled: false, by_signal: false, forced: false, announced: None }
+        Shutdown { requested: None, signalled: false, forced: false, announced: None }
     }
 
     /// Asks the server to retire. Returns whether this is the first request; a later one postpones nothing.
     pub fn request(&mut self, now: Duration) -> bool {
+        self.request_for(Cause::Requested, now)
+    }
+
+    /// Asks the server to retire, for a client that starts a server of this version instead, or none if it is 0. Returns
+    /// what [`request`](Shutdown::request) does.
+    pub fn replace(&mut self, by: u32, now: Duration) -> bool {
+        self.request_for(if by == 0 { Cause::Requested } else { Cause::Replaced(by) }, now)
+    }
+
+    fn request_for(&mut self, cause: Cause, now: Duration) -> bool {
         let first = self.requested.is_none();
-        self.requested.get_or_insert(now);
+        self.requested.get_or_insert((now, cause));
         first
     }
 
@@ -57,23 +68,21 @@ impl Shutdown {
             return !core::mem::replace(&mut self.forced, true);
         }
         self.signalled = true;
-        self.by_signal = self.request(now);
-        self.by_signal
+        self.request_for(Cause::Signal, now)
     }
 
     /// Returns when the server was first asked to retire.
-    pub const fn requested(&self) -> Option<Duration> {
-        self.requested
+    pub fn requested(&self) -> Option<Duration> {
+        self.requested.map(|(at, _)| at)
     }
 
     /// Announces to the handler that the gate is shut, for this reason. Returns whether it was not announced before.
     pub fn announce(&mut self, why: Retire) -> bool {
         let first = self.announced.is_none();
-        self.announced.get_or_insert(match (why, self.by_signal) {
-            (Retire::Idle, _) => Cause::Idle,
-            (Retire::Lost, _) => Cause::Lost,
-            (Retire::Requested, true) => Cause::Signal,
-            (Retire::Requested, false) => Cause::Requested,
+        self.announced.get_or_insert(match why {
+            Retire::Idle => Cause::Idle,
+            Retire::Lost => Cause::Lost,
+            Retire::Requested => self.requested.map_or(Cause::Requested, |(_, cause)| cause),
         });
         first
     }
@@ -224,26 +233,39 @@ mod tests {
 
     #[test]
     fn every_cell_of_the_cause_that_a_handler_is_told() {
-        // Whether each request is a signal, in their order.
-        for (signals, requested) in [
-            (&[][..], Cause::Requested),
-            (&[false], Cause::Requested),
-            (&[true], Cause::Signal),
-            (&[false, true], Cause::Requested),
-            (&[true, false], Cause::Signal),
-            (&[true, true], Cause::Signal),
+        // The requests in their order. `Replaced(0)` is a client that starts no server.
+        use Cause::{Replaced, Requested, Signal};
+        for (requests, requested) in [
+            (&[][..], Requested),
+            (&[Requested], Requested),
+            (&[Signal], Signal),
+            (&[Replaced(8)], Replaced(8)),
+            (&[Replaced(0)], Requested),
+            (&[Requested, Signal], Requested),
+            (&[Requested, Replaced(8)], Requested),
+            (&[Replaced(0), Replaced(8)], Requested),
+            (&[Signal, Requested], Signal),
+            (&[Signal, Replaced(8)], Signal),
+            (&[Signal, Signal], Signal),
+            (&[Replaced(8), Requested], Replaced(8)),
+            (&[Replaced(8), Signal], Replaced(8)),
+            (&[Replaced(8), Replaced(9)], Replaced(8)),
         ] {
             for (why, cause) in
                 [(Retire::Idle, Cause::Idle), (Retire::Lost, Cause::Lost), (Retire::Requested, requested)]
             {
                 let mut shutdown = Shutdown::new();
-                for signal in signals {
-                    _ = if *signal { shutdown.signal(s(1)) } else { shutdown.request(s(1)) };
+                for request in requests {
+                    _ = match *request {
+                        Signal => shutdown.signal(s(1)),
+                        Replaced(by) => shutdown.replace(by, s(1)),
+                        _ => shutdown.request(s(1)),
+                    };
                 }
                 assert_eq!(shutdown.announced(), None, "it still serves");
                 assert!(shutdown.announce(why));
                 assert!(!shutdown.announce(Retire::Requested), "the first cause stays");
-                assert_eq!(shutdown.announced(), Some(cause), "{signals:?}, {why:?}");
+                assert_eq!(shutdown.announced(), Some(cause), "{requests:?}, {why:?}");
             }
         }
     }

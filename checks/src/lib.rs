@@ -9,7 +9,9 @@ pub mod client_ops;
 pub mod cookie;
 pub mod handshake;
 pub mod herd_ops;
+pub mod life;
 pub mod message;
+pub mod order;
 pub mod record;
 
 pub use arbitrary::Arbitrary;

@@ -48,3 +48,13 @@ fn the_corpus_of_a_clients_answers_holds() {
 fn the_corpus_of_herds_holds() {
     replay("herd_ops", checks::herd_ops::check);
 }
+
+#[test]
+fn the_corpus_of_orders_holds() {
+    replay("order", checks::order::check);
+}
+
+#[test]
+fn the_corpus_of_life_files_holds() {
+    replay("life", checks::life::check);
+}

@@ -1,11 +1,13 @@
 //! A client that blocks its thread, and its server with a thread for each client. No line of it is async.
 //!
-//! ```sh
-//! cargo run --example blocking -- hello world   # started an external server (no record): pid 4711
-//! cargo run --example blocking -- stop
+//! ```text
+//! cargo run -p example-blocking -- hello      send a line, starting the server if there is none
+//! cargo run -p example-blocking -- status     say what is there
+//! cargo run -p example-blocking -- stop       retire the server
 //! ```
 //!
-//! The client alone needs the feature `blocking`, and then no tokio is in its tree. The server needs `tokio`.
+//! With `--home DIR` the service is in another directory. The client alone needs the feature `blocking`, and then no
+//! tokio is in its tree. The server needs `tokio`.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -14,16 +16,17 @@ use std::time::Duration;
 use rendezvous_ipc::{BlockingStream, Context, Descriptor, Peer};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let service = Descriptor::new(&Context::new("org.example.shout")?, "shout")?
+    let service = Descriptor::new(&Context::from_args("org.example.shout")?, "shout")?
         .this_program(["serve"])
         .on_wait(|waiting| eprintln!("{waiting}"))
         .thread_handler(|_server| Ok(session));
-    match words.first().map(String::as_str) {
+    let command = std::env::args_os().nth(1).and_then(|arg| arg.into_string().ok());
+    match command.as_deref() {
         Some("serve") => service.serve_blocking()?,
         Some("status") => println!("{}", service.inspect_blocking()?),
         Some("stop") => println!("{}", service.retire_blocking()?),
-        _ => shout(&service, &words.join(" "))?,
+        Some(line) => shout(&service, line)?,
+        None => eprintln!("a line to send, status or stop"),
     }
     Ok(())
 }

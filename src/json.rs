@@ -149,6 +149,7 @@ mod tests {
             (WaitingFor::Start, Pid::new(4711), "start"),
             (WaitingFor::PointLock, Pid::new(4711), "point_lock"),
             (WaitingFor::LifeFile, None, "life_file"),
+            (WaitingFor::Full, Pid::new(4711), "full"),
         ] {
             let waiting = Waiting { what, pid, waited: times.0, left: times.1 };
             let written = json!({"what": name, "pid": pid.map(Pid::get), "waited": 0.25, "left": 7.5});

@@ -44,8 +44,10 @@ pub struct Waiting {
 pub enum WaitingFor {
     /// The server that this call has started, up to [`Limits::start`](crate::Limits::start); or the one in this process.
     Start,
-    /// The answer of a server that was dialled: it is slow, stopped, hangs, or is full.
+    /// The answer of a server that was dialled: it is slow, stopped, or hangs.
     Answer,
+    /// A place at a server that is full: see [`Limits::max_clients`](crate::Limits::max_clients).
+    Full,
     /// The end of a server that retires: it lets the clients finish that it has.
     Drain,
     /// The lifetime lock, held by the process in [`Waiting::pid`]: a server that starts, ends, or is about to restore its
@@ -66,6 +68,7 @@ impl WaitingFor {
         match kind {
             Kind::Start => WaitingFor::Start,
             Kind::Answer => WaitingFor::Answer,
+            Kind::Full => WaitingFor::Full,
             Kind::Drain => WaitingFor::Drain,
             Kind::LifetimeLock => WaitingFor::LifetimeLock,
             Kind::PointLock => WaitingFor::PointLock,
@@ -83,6 +86,7 @@ impl fmt::Display for Waiting {
         match self.what {
             WaitingFor::Start => write!(f, "waiting for {server} to start"),
             WaitingFor::Answer => write!(f, "waiting for an answer of {server}"),
+            WaitingFor::Full => write!(f, "waiting for a place at {server}, which is full"),
             WaitingFor::Drain => write!(f, "waiting for {server} to finish its work"),
             WaitingFor::LifetimeLock => write!(f, "waiting for {process}, which holds the lifetime lock"),
             WaitingFor::PointLock => write!(f, "waiting for {process}, which holds the point lock"),
@@ -126,6 +130,7 @@ mod tests {
         for (what, some, none) in [
             (Start, "server 4711 to start", "a server to start"),
             (Answer, "an answer of server 4711", "an answer of a server"),
+            (Full, "a place at server 4711, which is full", "a place at a server, which is full"),
             (Drain, "server 4711 to finish its work", "a server to finish its work"),
             (LifetimeLock, "process 4711, which holds the lifetime lock", "a process, which holds the lifetime lock"),
             (PointLock, "process 4711, which holds the point lock", "a process, which holds the point lock"),

@@ -16,6 +16,8 @@ pub enum Kind {
     Start,
     /// A server was dialled, and has not answered.
     Answer,
+    /// A server has said that it is full.
+    Full,
     /// A server retires: it was asked to, or its life file says so.
     Drain,
     /// A process holds the lifetime lock, and no record names it.
@@ -182,7 +184,7 @@ impl Times {
             (Kind::Drain | Kind::LifetimeLock, Some(drains)) if told.cause.held_by(holder).pid == holder.pid => {
                 return now.saturating_add(drains).saturating_add(self.late).min(self.call);
             }
-            (Kind::Drain | Kind::LifetimeLock | Kind::Answer | Kind::PointLock | Kind::OutOfReach, _) => {
+            (Kind::Drain | Kind::LifetimeLock | Kind::Answer | Kind::Full | Kind::PointLock | Kind::OutOfReach, _) => {
                 return self.call;
             }
         };

@@ -25,6 +25,7 @@ crate::trials![
     a_predecessor_that_drains_is_told_with_its_end,
     a_server_that_is_stopped_is_told_by_every_call,
     a_retire_tells_whom_it_waits_for,
+    a_full_server_is_told_until_it_has_a_place,
 ];
 
 /// What was told.
@@ -223,5 +224,37 @@ fn a_retire_tells_whom_it_waits_for() {
             once(&told, WaitingFor::Drain, pid);
         });
         home.wait_for_all_exits();
+    }
+}
+
+fn a_full_server_is_told_until_it_has_a_place() {
+    for blocking in [false, true] {
+        let mut home = home();
+        home.server = &["@serve", "whole", "clients=1"];
+        let told = Told::default();
+        let (tell, mut is_told) = mpsc::unbounded_channel();
+        let service = home.service().on_wait(keeps(&told, WaitingFor::Full, move |_| tell.send(()).unwrap()));
+        runtime().block_on(async {
+            let first = connected(&home.service()).await;
+            let pid = first.outcome().pid();
+            let ends = async {
+                timeout(LONG, is_told.recv()).await.expect("it is told");
+                drop(first);
+            };
+            let connects = async {
+                match blocking {
+                    false => service.connect().await.map(|second| second.outcome().origin),
+                    true => {
+                        let connect = move || service.connect_blocking().map(|second| second.outcome().origin);
+                        tokio::task::spawn_blocking(connect).await.unwrap()
+                    }
+                }
+            };
+            let (origin, ()) = tokio::join!(connects, ends);
+            assert_eq!(origin.unwrap(), Origin::Joined);
+            let line = format!("waiting for a place at server {pid}, which is full");
+            says(once(&told, WaitingFor::Full, pid), &line, home.limits.connect);
+        });
+        home.retire();
     }
 }

@@ -19,6 +19,10 @@ enum Known {
     Row(Row, Option<u32>),
     /// This server accepted the request to retire.
     Asked(u32),
+    /// This server knows that the client has the cookie, and has not admitted it.
+    Proved(u32),
+    /// This server has said that it is full.
+    Full(u32),
     /// This child replied, or did not: it may be *busy*, since another process holds the lifetime lock.
     Child(Option<u32>),
     /// This child failed, and was killed.
@@ -45,6 +49,8 @@ const fn paused(pause: Pause, known: Known) -> Seen {
             Row::Nothing | Row::Newer | Row::OtherDialect => Seen::waits(Kind::LifetimeLock, None),
         },
         (Pause::Backoff, Known::Asked(pid)) => Seen::waits(Kind::Drain, Some(pid)),
+        // Of the dials that are over, only those of a full server are followed by a pause.
+        (Pause::Backoff, Known::Proved(pid) | Known::Full(pid)) => Seen::waits(Kind::Full, Some(pid)),
         (Pause::Backoff, Known::Child(_)) => Seen::waits(Kind::LifetimeLock, None),
         (Pause::Backoff, Known::Killed(pid)) => Seen::waits(Kind::Exit, pid),
     }
@@ -78,18 +84,32 @@ impl Trail {
                 Seen::waits(Kind::Exit, pid)
             }
             Step::Dial(_) | Step::Hello(_) | Step::Prove(_) => {
-                // What pauses after it waits for its answer still: it is full.
-                self.known = Known::Row(Row::Suspected, dialled);
-                Seen::waits(Kind::Answer, dialled)
+                let seen = self.dials(dialled);
+                if seen == Seen::waits(Kind::Answer, dialled) {
+                    self.known = Known::Row(Row::Suspected, dialled);
+                }
+                seen
             }
             Step::Welcome(welcome) => {
-                if welcome.replaces() {
-                    self.known = Known::Asked(welcome.record().pid);
-                }
-                Seen::waits(Kind::Answer, dialled)
+                let (seen, pid) = (self.dials(dialled), welcome.record().pid);
+                self.known = if welcome.replaces() { Known::Asked(pid) } else { Known::Proved(pid) };
+                seen
             }
-            Step::Backoff(_) => paused(Pause::Backoff, self.known),
+            Step::Backoff(_) => {
+                if let Known::Proved(pid) = self.known {
+                    self.known = Known::Full(pid);
+                }
+                paused(Pause::Backoff, self.known)
+            }
             Step::Wait(_) => paused(Pause::Wait, self.known),
+        }
+    }
+
+    /// Returns what a dial of this process waits for: a server that was full is asked for a place again.
+    fn dials(&self, dialled: Option<u32>) -> Seen {
+        match (self.known, dialled) {
+            (Known::Full(full), Some(pid)) if full == pid => Seen::waits(Kind::Full, dialled),
+            _ => Seen::waits(Kind::Answer, dialled),
         }
     }
 }
@@ -105,6 +125,8 @@ mod tests {
             for (known, backoff, wait) in [
                 (Known::Nothing, (PointLock, None), None),
                 (Known::Asked(2), (Drain, Some(2)), None),
+                (Known::Proved(2), (Full, Some(2)), None),
+                (Known::Full(2), (Full, Some(2)), None),
                 (Known::Child(pid), (LifetimeLock, None), None),
                 (Known::Killed(pid), (Exit, pid), None),
                 (Known::Row(Row::Nothing, pid), (LifetimeLock, None), pid),

@@ -6,9 +6,10 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::Start,
     Kind::Answer,
+    Kind::Full,
     Kind::Drain,
     Kind::LifetimeLock,
     Kind::PointLock,
@@ -126,6 +127,7 @@ fn every_kind_is_waited_for_until_its_own_limit() {
         (Kind::Exit, none, 1000, 2500),
         (Kind::Exit, none, 29_000, 30_500),
         (Kind::Answer, none, 1000, 30_000),
+        (Kind::Full, none, 1000, 30_000),
         (Kind::PointLock, none, 1000, 30_000),
         (Kind::PointLock, drains(10), 1000, 30_000),
         (Kind::OutOfReach, none, 1000, 30_000),

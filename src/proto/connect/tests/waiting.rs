@@ -36,8 +36,10 @@ fn a_full_server_is_waited_for_and_no_lock() {
         let trail = &mut Trail::default();
         at(trail, &[&dialling(EXTERNAL)], None);
         trail.at(&step, None);
+        // A server says so only to a client that has proved itself.
+        let kind = if let Step::Welcome(_) = step { Kind::Full } else { Kind::Answer };
         let backoff = failed(step, DialFailure::Full(1));
-        assert_eq!(trail.at(&backoff, None), Seen::waits(Kind::Answer, Some(1)));
+        assert_eq!(trail.at(&backoff, None), Seen::waits(kind, Some(1)));
     }
     let lock = path! { Step::new(EXTERNAL, shared(here()), Versions::ANY); Read NOTHING => found(Found::Empty); };
     let reread = path! { lock.clone(); Lock NOTHING => tried(Tried::Locked); };
@@ -77,6 +79,31 @@ impl Seen {
     fn pid(self) -> Option<u32> {
         if let Seen::Waits(cause) = self { cause.pid } else { None }
     }
+}
+
+#[test]
+fn a_server_that_was_full_is_waited_for_as_full_while_it_is_dialled() {
+    let (trail, first) = (&mut Trail::default(), questions(EXTERNAL, dialling(EXTERNAL)));
+    for step in &first {
+        assert_eq!(trail.at(step, None), Seen::waits(Kind::Answer, Some(1)), "{}", step.name());
+    }
+    let full = Seen::waits(Kind::Full, Some(1));
+    let [.., welcome] = first;
+    let backoff = failed(welcome, DialFailure::Full(4));
+    assert_eq!(trail.at(&backoff, None), full);
+    let dials = |pid| path! { backoff.clone(); Backoff NOTHING => elapsed(); Read NOTHING => found(found(pid)); };
+    for _ in 0..2 {
+        let again = questions(EXTERNAL, dials(1));
+        for step in &again {
+            assert_eq!(trail.at(step, None), full, "{}", step.name());
+        }
+        let [.., welcome] = again;
+        assert_eq!(trail.at(&failed(welcome, DialFailure::Full(4)), None), full);
+    }
+    assert_eq!(trail.at(&dials(2), None), Seen::waits(Kind::Answer, Some(2)), "another server");
+    let lock = failed(dials(1), DialFailure::Refused);
+    let busy = at!(lock.clone(), Lock).tried(Tried::Busy);
+    assert_eq!(at(trail, &[&lock, &busy], None), Seen::waits(Kind::PointLock, None), "it did not answer");
 }
 
 #[test]

@@ -439,14 +439,18 @@ impl Descriptor {
     /// # use rendezvous_ipc::{Context, Descriptor};
     /// use rendezvous_ipc::{BlockingStream, Peer};
     /// use std::io::{self, Write};
-    ///
-    /// fn session(_peer: Peer, mut stream: BlockingStream) -> io::Result<()> {
-    ///     stream.write_all(b"hello")
-    /// }
+    /// use std::sync::atomic::{AtomicU64, Ordering};
     ///
     /// let service = Descriptor::new(&Context::from_args("org.example.greeter")?, "greeter")?
     ///     .this_program(["serve"])
-    ///     .thread_handler(|_server| Ok(session));
+    ///     .thread_handler(|_server| {
+    ///         let greeted = AtomicU64::new(0); // shared by all sessions
+    ///         Ok(move |_peer: Peer, mut stream: BlockingStream| {
+    ///             let number = greeted.fetch_add(1, Ordering::Relaxed) + 1;
+    ///             writeln!(stream, "hello, client {number}")?;
+    ///             Ok::<_, io::Error>(())
+    ///         })
+    ///     });
     /// # Ok::<(), rendezvous_ipc::Error>(())
     /// ```
     #[must_use]

@@ -16,6 +16,7 @@ mod clock;
 #[cfg(feature = "tokio")]
 mod connect;
 mod connecting;
+#[cfg(feature = "tokio")]
 mod counters;
 mod effects;
 mod end;

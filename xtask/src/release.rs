@@ -52,11 +52,14 @@ fn without_tokio() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// All steps of a publication of both packages but the last: what would be uploaded builds by itself, the program with the
-/// library as it would be uploaded. It asks the registry for its index.
+/// All steps of a publication of both packages but the last. What would be uploaded of the library builds by itself. The
+/// program is not built: cargo would build it with the library that it unpacked first under this version. It asks the
+/// registry for its index.
 pub fn package() -> Result<(), Box<dyn Error>> {
-    let packages = ["--package", "rendezvous-ipc", "--package", "rendezvous-cli"];
-    run(cargo().args(["publish", "--dry-run", "--quiet", "--locked", "--allow-dirty"]).args(packages))
+    let publish =
+        |args: &[&str]| run(cargo().args(["publish", "--dry-run", "--quiet", "--locked", "--allow-dirty"]).args(args));
+    publish(&["--package", "rendezvous-ipc"])?;
+    publish(&["--package", "rendezvous-ipc", "--package", "rendezvous-cli", "--no-verify"])
 }
 
 /// Licences, advisories and sources of all dependencies satisfy `deny.toml`.

@@ -38,11 +38,10 @@ const AFTER: &[Rung] = &[
     Rung("examples", "the programs of `examples/` do what their pages say", |_| {
         run(cargo().args(["test", "--locked", "--package", "example-*"]))
     }),
-    Rung("ports", "the tests of real processes, over TCP", |_| {
-        run(cargo().env("TRANSPORT", "tcp").args(["test", "--locked", "--test", "process"]))
-    }),
-    Rung("blocking", "the tests of real processes, with clients that block", |_| {
-        run(cargo().env("DRIVER", "blocking").args(["test", "--locked", "--test", "process"]))
+    Rung("ports", "the tests of real processes, over TCP, with clients that block", |_| {
+        run(cargo()
+            .envs([("TRANSPORT", "tcp"), ("DRIVER", "blocking")])
+            .args(["test", "--locked", "--test", "process"]))
     }),
     Rung("attack", "how much attacks on a server delay its other clients", |_| attack::check()),
     Rung("chaos", "processes killed at every step, and herds", |quick| {
@@ -57,6 +56,11 @@ const AFTER: &[Rung] = &[
 
 /// The rungs that take many minutes, or need the network.
 const LONG: &[Rung] = &[
+    Rung("mixed", "the tests of real processes, with one of both", |_| {
+        let tests = ["test", "--locked", "--test", "process"];
+        run(cargo().env("TRANSPORT", "tcp").args(tests))?;
+        run(cargo().env("DRIVER", "blocking").args(tests))
+    }),
     Rung("interop", "our side of the dialect against sequoia-ipc", |_| interop::check()),
     Rung("bench", "the measurements run", |_| bench::check(&["--quick"])),
     Rung("deny", "licences, versions, sources of dependencies", |_| release::deny()),

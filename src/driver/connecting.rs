@@ -8,7 +8,7 @@ use super::net::socket;
 use super::report::Report;
 use crate::error::{Error, StartFailure};
 use crate::pid::Pid;
-use crate::proto::connect::{DialFailure, Done, Goal, Holds, Lifetime, Looked, Step};
+use crate::proto::connect::{DialFailure, Done, Goal, Holds, Lifetime, Looked, Step, Versions};
 use crate::proto::handshake::Nonce;
 use crate::proto::record::{Found, Line, Record};
 use crate::proto::scope::Place;
@@ -21,6 +21,8 @@ pub(super) type Failure = (StartFailure, Option<u64>);
 /// The end of the machine, with the resources that are held then.
 pub(super) struct Driven<E: Effects> {
     pub(super) done: Done,
+    /// The versions by which the machine decided.
+    pub(super) versions: Versions,
     pub(super) held: Held<E>,
     pub(super) failure: Option<Failure>,
 }
@@ -200,7 +202,7 @@ pub(super) async fn drive<E: Effects>(
                 effects.pause(timing::wait_for_a_life_file(limits.check, limits.patience)).await;
                 s.elapsed()
             }
-            Step::Done(done) => return Ok(Driven { done, held, failure }),
+            Step::Done(done) => return Ok(Driven { done, versions, held, failure }),
         };
     }
 }

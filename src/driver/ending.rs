@@ -70,7 +70,7 @@ pub(super) fn other_protocol(service: &Service, pid: Option<Pid>, theirs: Tag) -
 }
 
 fn finish<E: Effects>(service: &Service, driven: Driven<E>, report: &mut Report<'_>) -> Result<Ended<E>, Error> {
-    let Driven { done, mut held, failure } = driven;
+    let Driven { done, versions, mut held, failure } = driven;
     let path = service.point.clone();
     let not_started = |failure, log_begin| Error::Start(Box::new(start_error(service, failure, log_begin)));
     Err(match done {
@@ -92,10 +92,10 @@ fn finish<E: Effects>(service: &Service, driven: Driven<E>, report: &mut Report<
         }
         Done::Unsupported(answer) => Error::Incompatible { why: Incompatibility::of(answer) },
         Done::TooNew(record) => {
-            Error::TooNew { pid: Pid::new(record.pid), offers: record.version, newest: service.versions().newest }
+            Error::TooNew { pid: Pid::new(record.pid), offers: record.version, newest: versions.newest }
         }
         Done::TooOld(record) => {
-            Error::TooOld { pid: Pid::new(record.pid), offers: record.version, wanted: service.versions().ours }
+            Error::TooOld { pid: Pid::new(record.pid), offers: record.version, wanted: versions.ours }
         }
         Done::OtherProtocol(record, tag) => other_protocol(service, Pid::new(record.pid), tag),
         Done::TurnedAway(record, clients) => report.no_room(Pid::new(record.pid), clients),

@@ -96,6 +96,7 @@ impl Effects for System<'_> {
     async fn receive<const N: usize>(&mut self, stream: &mut Socket, until: Duration) -> Result<[u8; N], DialError> {
         timed::receive(stream, self.began + until).await
     }
+
     async fn ended(&mut self, stream: &mut Socket, longest: Duration) -> bool {
         timeout(longest, stream.read(&mut [0])).await.is_ok()
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::error::{Error, Usage};
 use crate::os::{process, stdio};
 use crate::proto::pipes::{Serves, Start, VARIABLE, Waiting};
+use crate::proto::scope::Kernel;
 
 /// How this process was started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -45,6 +46,7 @@ pub(crate) struct Ordered {
     pub(crate) home: PathBuf,
     pub(crate) lib: Option<PathBuf>,
     pub(crate) ephemeral: bool,
+    pub(crate) kernel: Kernel,
 }
 
 impl Ordered {
@@ -65,6 +67,7 @@ fn look(patience: Duration) -> Found {
                 home: process::os_string(order.home.bytes().collect()).into(),
                 lib: order.lib.map(|lib| process::os_string(lib.bytes().collect()).into()),
                 ephemeral: order.ephemeral,
+                kernel: order.kernel,
             }),
             Waiting::Nothing | Waiting::OtherVersion => None,
         };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::pipes::{Order, Tag};
+use rendezvous_ipc::proto::scope::Kernel;
 
 use crate::{hex, unhex};
 
@@ -29,6 +30,7 @@ fn check_order(bytes: &[u8]) {
     assert_eq!(order.tag, expected.tag);
     assert_eq!((order.depth, order.budget, order.ephemeral), (expected.depth, expected.budget, expected.ephemeral));
     let lib = order.lib.map_or(Vec::new(), |lib| lib.bytes().collect());
+    assert_eq!(order.kernel, expected.kernel);
     assert_eq!([order.name.bytes().collect(), order.home.bytes().collect(), lib], expected.texts);
     assert_eq!(order.cookie, expected.cookie);
     let mut line = String::new();
@@ -41,6 +43,7 @@ struct Expected {
     depth: u8,
     budget: Duration,
     ephemeral: bool,
+    kernel: Kernel,
     texts: [Vec<u8>; 3],
     cookie: Cookie,
 }
@@ -50,18 +53,25 @@ impl Expected {
     fn read(bytes: &[u8]) -> Option<Self> {
         let text = str::from_utf8(bytes).ok()?;
         let words: Vec<&str> = text.split([' ', '\n']).collect();
-        let [_, _, _, tag, depth, millis, ephemeral, name, home, lib, cookie, _] = words[..] else { return None };
+        let [_, _, _, tag, depth, millis, ephemeral, kernel, name, home, lib, cookie, _] = words[..] else {
+            return None;
+        };
         let (tag, depth, millis) = (unhex(tag)?, depth.parse().ok()?, millis.parse().ok()?);
         let (ephemeral, cookie) = (ephemeral == "true", unhex(cookie)?);
+        let (boot, machine) = kernel.split_once('/')?;
+        let kernel = Kernel { boot: unhex(boot)?, machine: if machine == "-" { None } else { Some(unhex(machine)?) } };
+        let machine = kernel.machine.map_or("-".to_owned(), |machine| hex(&machine));
         let texts = [name, home, lib].map(plain);
         let [name, home, lib] = [0, 1, 2].map(|text| spell(&texts[text]));
-        let head = format!("rendezvous start 2 {} {depth} {millis} {ephemeral}", hex(&tag));
+        let head =
+            format!("rendezvous start 3 {} {depth} {millis} {ephemeral} {}/{machine}", hex(&tag), hex(&kernel.boot));
         let spelled = format!("{head} {name} {home} {lib} {}\n", hex(&cookie));
         (spelled == text).then(|| Expected {
             tag: Tag::new(tag),
             depth,
             budget: Duration::from_millis(millis),
             ephemeral,
+            kernel,
             texts,
             cookie: Cookie::new(cookie),
         })

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::pipes::{Order, Tag, Text, Waiting};
+use rendezvous_ipc::proto::scope::Kernel;
 
 use crate::unhex;
 
@@ -35,18 +36,20 @@ struct Words {
     depth: u8,
     budget: u64,
     ephemeral: bool,
+    kernel: Kernel,
     texts: [Vec<u8>; 3],
     cookie: [u8; 32],
 }
 
 impl Words {
     fn order(&self) -> Option<Order<'_>> {
-        let Words { tag, depth, budget, ephemeral, texts: [name, home, lib], cookie } = self;
+        let Words { tag, depth, budget, ephemeral, kernel, texts: [name, home, lib], cookie } = self;
         Some(Order {
             tag: Tag::new(*tag),
             depth: *depth,
             budget: Duration::from_millis(*budget),
             ephemeral: *ephemeral,
+            kernel: *kernel,
             name: Text::of(name),
             home: Text::of(home),
             lib: (!lib.is_empty()).then(|| Text::of(lib)),
@@ -58,7 +61,7 @@ impl Words {
 fn words(line: &[u8]) -> Option<Words> {
     let line = str::from_utf8(line).ok()?.strip_suffix('\n')?;
     let words: Vec<&str> = line.split(' ').collect();
-    let ["rendezvous", "start", "2", tag, depth, budget, ephemeral, name, home, lib, cookie] = words[..] else {
+    let ["rendezvous", "start", "3", tag, depth, budget, ephemeral, kernel, name, home, lib, cookie] = words[..] else {
         return None;
     };
     Some(Words {
@@ -66,9 +69,16 @@ fn words(line: &[u8]) -> Option<Words> {
         depth: depth.parse().ok().filter(|number: &u8| number.to_string() == depth)?,
         budget: budget.parse().ok().filter(|number: &u64| number.to_string() == budget)?,
         ephemeral: ["false", "true"].iter().position(|word| *word == ephemeral)? == 1,
+        kernel: kernel_of(kernel)?,
         texts: [text(name)?, text(home)?, text(lib)?],
         cookie: digits(cookie)?,
     })
+}
+
+fn kernel_of(word: &str) -> Option<Kernel> {
+    let (boot, machine) = word.split_once('/')?;
+    let machine = if machine == "-" { None } else { Some(digits(machine)?) };
+    Some(Kernel { boot: digits(boot)?, machine })
 }
 
 /// Reads digits in lower case.

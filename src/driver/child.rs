@@ -10,6 +10,7 @@ use super::effects::{self, Awaited, NoChild};
 use super::files::log;
 use super::os::line_buffer::LineBuffer;
 use super::os::process::{self, Orders};
+use super::os::scope;
 use super::random;
 use super::reaper::{Process, Reaper};
 use crate::context::Context;
@@ -126,12 +127,14 @@ impl<W: Watch> Child<W> {
         command.args(&program.args).env(VARIABLE, tag.to_string());
         command.stdout(Stdio::piped()).stderr(errors);
         let depth = start::depth_below(&service.point).map_err(NoChild::Local)?;
+        let kernel = scope::kernel().map_err(NoChild::Local)?;
         let (mut process, orders) = execute(&watch, budget, || {
             let order = Order {
                 tag,
                 depth,
                 budget: budget.saturating_sub(watch.elapsed()),
                 ephemeral: context.is_ephemeral(),
+                kernel,
                 name: Text::of(service.point.file_name().unwrap_or_default().as_encoded_bytes()),
                 home: Text::of(context.home().as_os_str().as_encoded_bytes()),
                 lib: context.lib().map(|lib| Text::of(lib.as_os_str().as_encoded_bytes())),

@@ -6,7 +6,7 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use super::handlers::Handler;
-use super::os::{process, progress, reexec, signals, stdio};
+use super::os::{process, progress, reexec, scope, signals, stdio};
 use super::serve::failed;
 use super::shutdown::Shutdown;
 use super::{handlers, supervise};
@@ -95,6 +95,7 @@ fn ordered(service: Service) -> Result<Service, Error> {
     match start::order_of(&service.point, service.limits.patience) {
         Ok(None) => Ok(service),
         Ok(Some(order)) => {
+            scope::spawned_on(order.kernel);
             let context = service.context.ordered(order);
             Ok(service.within(context))
         }

@@ -64,6 +64,58 @@ impl Scope {
 }
 
 const UNKNOWN: u64 = 0;
+const UNKNOWN_BOOT: [u8; 16] = [0; 16];
+
+/// The kernel on which a process runs: what its scope has without the network namespace.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Kernel {
+    /// The boot ID. Zeros if the system has none.
+    pub boot: [u8; 16],
+    /// A digest of the machine ID, if the machine has one.
+    pub machine: Option<[u8; 16]>,
+}
+
+impl Kernel {
+    /// Returns the kernel of a process of this boot, if it is known to be this one: then the process has this machine ID
+    /// too. Otherwise it has to ask the system. A wrapper may have started it on another machine.
+    pub fn of_boot(self, boot: [u8; 16]) -> Option<Self> {
+        (boot == self.boot && boot != UNKNOWN_BOOT).then_some(self)
+    }
+
+    /// Parses `BOOT/MACHINE` in its one spelling.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (boot, machine) = text.split_once('/')?;
+        let kernel = Kernel { boot: hex::decode(boot)?, machine: parse_machine(machine)? };
+        is_spelled(&kernel, text).then_some(kernel)
+    }
+}
+
+impl From<Scope> for Kernel {
+    fn from(scope: Scope) -> Self {
+        Kernel { boot: scope.boot, machine: scope.machine }
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}/", Hex(&self.boot))?;
+        write_machine(self.machine.as_ref(), f)
+    }
+}
+
+fn parse_machine(text: &str) -> Option<Option<[u8; 16]>> {
+    match text {
+        "-" => Some(None),
+        digits => hex::decode(digits).map(Some),
+    }
+}
+
+fn write_machine(machine: Option<&[u8; 16]>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match machine {
+        Some(machine) => fmt::LowerHex::fmt(&Hex(machine), f),
+        None => f.write_str("-"),
+    }
+}
 
 impl Place {
     /// Returns whether an address of another scope leads to its server from here.
@@ -137,10 +189,7 @@ impl Scope {
         let mut parts = text.split('/');
         let boot = hex::decode(parts.next()?)?;
         let namespace = parts.next()?.parse().ok()?;
-        let machine = match parts.next()? {
-            "-" => None,
-            digits => Some(hex::decode(digits)?),
-        };
+        let machine = parse_machine(parts.next()?)?;
         let scope = Scope { boot, namespace, machine };
         is_spelled(&scope, text).then_some(scope)
     }
@@ -149,10 +198,7 @@ impl Scope {
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}/{}/", Hex(&self.boot), self.namespace)?;
-        match &self.machine {
-            Some(machine) => fmt::LowerHex::fmt(&Hex(machine), f),
-            None => f.write_str("-"),
-        }
+        write_machine(self.machine.as_ref(), f)
     }
 }
 
@@ -194,6 +240,21 @@ mod tests {
                 assert_eq!(place.reach(&theirs, &socket()), Reach::Direct, "a socket is a file: {theirs}");
                 assert_eq!(place.is_foreign(&theirs), !place.local && differs == Some(Difference::Machine), "{theirs}");
             }
+        }
+    }
+
+    #[test]
+    fn a_spawners_machine_is_that_of_its_boot_alone() {
+        let spawner = Kernel::from(HERE);
+        for (kernel, boot, known) in [
+            (spawner, [1; 16], Some(spawner)),
+            (Kernel { machine: None, ..spawner }, [1; 16], Some(Kernel { machine: None, ..spawner })),
+            (spawner, [3; 16], None),
+            (spawner, [0; 16], None),
+            (Kernel { boot: [0; 16], ..spawner }, [1; 16], None),
+            (Kernel { boot: [0; 16], ..spawner }, [0; 16], None),
+        ] {
+            assert_eq!(kernel.of_boot(boot), known, "{kernel} {boot:?}");
         }
     }
 

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use rendezvous_ipc::proto::cookie::Cookie;
-use rendezvous_ipc::proto::pipes::{Order, Tag, Text, VARIABLE};
+use rendezvous_ipc::proto::pipes::{Order, Reply, Tag, Text, VARIABLE};
+use rendezvous_ipc::proto::scope::{Kernel, Scope};
 use rendezvous_ipc::{Context, Descriptor, Error, Origin, Policy, StartFailure};
 
 use crate::home::Named as _;
@@ -32,6 +33,7 @@ crate::trials![
     a_program_that_serves_another_point_is_told_both,
     a_client_is_told_what_is_wrong_with_the_program_that_it_starts,
     a_spawner_of_another_version_is_told_so_and_nothing_changes,
+    a_server_has_the_machine_of_its_order_if_the_boot_is_its_own,
     an_order_that_was_read_before_serve_is_an_error_that_says_so,
     a_started_process_serves_once,
     bytes_at_standard_input_without_the_tag_start_no_server,
@@ -42,11 +44,16 @@ pub const TAG: Tag = Tag::new([5; 16]);
 
 /// The order of a test that starts a server itself.
 pub fn order(home: &Path, name: &str, budget: Duration) -> String {
+    order_of(Kernel { boot: [0; 16], machine: None }, home, name, budget)
+}
+
+fn order_of(kernel: Kernel, home: &Path, name: &str, budget: Duration) -> String {
     let order = Order {
         tag: TAG,
         depth: 0,
         budget,
         ephemeral: false,
+        kernel,
         name: Text::of(name.as_bytes()),
         home: Text::of(home.as_os_str().as_bytes()),
         lib: None,
@@ -298,7 +305,7 @@ fn a_spawner_of_another_version_is_told_so_and_nothing_changes() {
     let old = format!("rendezvous start {} 2000\n", "03".repeat(32));
     let told = |line: &str| {
         assert!(line.starts_with("rendezvous failed ") && line.ends_with('\n'), "{line}");
-        assert!(line.contains("another version of rendezvous-ipc (this one reads orders of version 2)"), "{line}");
+        assert!(line.contains("another version of rendezvous-ipc (this one reads orders of version 3)"), "{line}");
     };
     // One before version 2 marks its child by an argument, and sends the order after the start.
     let mut command = home.command(&["@serve"]);
@@ -312,10 +319,29 @@ fn a_spawner_of_another_version_is_told_so_and_nothing_changes() {
     told(&first_line(&mut child));
     assert_eq!(child.wait().unwrap().code(), Some(1));
     // One of the future has the variable, and what it sends begins in the same way.
-    let (mut child, _orders) = spawn(home.command(&["@serve"]), Some(&TAG.to_string()), "rendezvous start 3 more\n");
+    let (mut child, _orders) = spawn(home.command(&["@serve"]), Some(&TAG.to_string()), "rendezvous start 4 more\n");
     told(&first_line(&mut child));
     assert_eq!(child.wait().unwrap().code(), Some(1));
     assert!(!home.path().exists(), "nothing was made");
+}
+
+fn a_server_has_the_machine_of_its_order_if_the_boot_is_its_own() {
+    let scope = |kernel| {
+        let home = Home::new();
+        home.make();
+        let waiting = order_of(kernel, &home.path(), "count", program::limits().start);
+        let (mut child, orders) = spawn(home.command(&["@serve"]), Some(&TAG.to_string()), &waiting);
+        let line = first_line(&mut child);
+        let Some(Reply::Ready(record)) = Reply::read(line.as_bytes()) else { panic!("it is ready: {line}") };
+        drop(orders);
+        child.wait().unwrap();
+        record.scope
+    };
+    let machine = Some([9; 16]);
+    let own = scope(Kernel { boot: [0; 16], machine });
+    assert_ne!(own.machine, machine, "the spawner's boot is not known");
+    assert_eq!(scope(Kernel { boot: [8; 16], machine }), own, "the spawner is elsewhere");
+    assert_eq!(scope(Kernel { machine, ..own.into() }), Scope { machine, ..own });
 }
 
 /// Plays a server that reads its standard input before it serves.

@@ -179,16 +179,16 @@ proptest! {
     #[test]
     fn a_cookie_has_one_spelling_and_so_has_its_order(
         bytes in uniform32(any::<u8>()), at in 0..64usize, other in "[0-9a-f]|[A-F]|[ -~]{0,2}",
-        space in " |  |\t|", version in "2|02|1|3", [depth, millis] in ["0|[0+]?[1-9]{1,3}", "0|[0+]?[1-9]{1,20}"],
-        ephemeral in "true|false|no", [name, home, lib] in ["(.|%[0-9a-f]{2}|[!-~]){0,9}"; 3], end in "\n|\r\n|"
+        space in " |  |\t|", version in "3|03|2|4", [depth, millis] in ["0|[0+]?[1-9]{1,3}", "0|[0+]?[1-9]{1,20}"],
+        ephemeral in "true|false|no", kernel in "[0-9a-f]{32}/(-|[0-9a-f]{32})|[0-9A-Fa-f]{0,3}/?(-|)", [name, home, lib] in ["(.|%[0-9a-f]{2}|[!-~]){0,9}"; 3], end in "\n|\r\n|"
     ) {
         cookie::check(&bytes);
         let mut digits: String = bytes.map(|byte| format!("{byte:02x}")).concat();
         let tag = digits[..32].to_owned();
         let order = |tag: &str, name: &str, digits: &str, end: &str| {
-            let head = format!("rendezvous start {version} {tag} {depth} {millis}{space}{ephemeral}");
+            let head = format!("rendezvous start {version} {tag} {depth} {millis}{space}{ephemeral} {kernel}");
             cookie::check(format!("{head} {name} {home} {lib} {digits}{end}").as_bytes());
-            cookie::check(format!("rendezvous start 2 {tag} 1 80 true {name} /h%20 /l {digits}{end}").as_bytes());
+            cookie::check(format!("rendezvous start 3 {tag} 1 80 true {tag}/- {name} /h%20 /l {digits}{end}").as_bytes());
         };
         order(&tag, &name, &digits, &end);
         digits.replace_range(at..=at, &other);
@@ -265,7 +265,8 @@ proptest! {
     ) {
         let [name, home, lib] = [&name, &home, &lib].map(|bytes| Text::of(bytes));
         let (budget, lib, cookie) = (Duration::from_millis(millis), has_lib.then_some(lib), record.cookie.clone());
-        let order = Order { tag: Tag::new(tag), depth, budget, ephemeral, name, home, lib, cookie };
+        let kernel = record.scope.into();
+        let order = Order { tag: Tag::new(tag), depth, budget, ephemeral, kernel, name, home, lib, cookie };
         let mut line = String::new();
         order.write(&mut line).unwrap();
         prop_assert_eq!(Order::read(line.as_bytes()), Some(order));

@@ -12,31 +12,49 @@ use sha2::{Digest, Sha256};
 use super::process::is_shortage;
 use crate::error::Error;
 use crate::proto::identity::Identity;
-use crate::proto::scope::{Place, Scope};
+use crate::proto::scope::{Kernel, Place, Scope};
 
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 const MACHINE: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 /// A link of procfs that leads to `net:[NAMESPACE]`. Reading it takes half of the time of following it.
 const NAMESPACE: &str = "/proc/thread-self/ns/net";
 
+/// What the spawner of this process said of its kernel.
+static SPAWNER: OnceLock<Kernel> = OnceLock::new();
+
+/// Sets the kernel of the process that started this one. It spares this process the machine ID, if the boot is the same.
+pub(crate) fn spawned_on(kernel: Kernel) {
+    let _ = SPAWNER.set(kernel);
+}
+
 /// Returns the scope of the calling thread. Boot and machine are read once in a process, the namespace at each call.
 ///
 /// A part that the system does not report, or not to this process, is zero, which means *unknown*. A lack of
 /// descriptors or memory is an error.
 pub(crate) fn here() -> Result<Scope, Error> {
-    static KERNEL: OnceLock<([u8; 16], Option<[u8; 16]>)> = OnceLock::new();
-    let (boot, machine) = match KERNEL.get() {
-        Some(kernel) => *kernel,
-        None => {
-            let boot = read(BOOT)?.unwrap_or_default();
-            let machine = match read(MACHINE[0])? {
-                None => read(MACHINE[1])?,
-                machine => machine,
-            };
-            *KERNEL.get_or_init(|| (boot, machine))
-        }
-    };
+    let Kernel { boot, machine } = kernel()?;
     Ok(Scope { boot, namespace: namespace()?, machine })
+}
+
+/// Returns the kernel of this process.
+pub(crate) fn kernel() -> Result<Kernel, Error> {
+    static KERNEL: OnceLock<Kernel> = OnceLock::new();
+    if let Some(kernel) = KERNEL.get() {
+        return Ok(*kernel);
+    }
+    let boot = read(BOOT)?.unwrap_or_default();
+    let kernel = match SPAWNER.get().and_then(|spawner| spawner.of_boot(boot)) {
+        Some(kernel) => kernel,
+        None => Kernel { boot, machine: machine()? },
+    };
+    Ok(*KERNEL.get_or_init(|| kernel))
+}
+
+fn machine() -> Result<Option<[u8; 16]>, Error> {
+    match read(MACHINE[0])? {
+        None => read(MACHINE[1]),
+        machine => Ok(machine),
+    }
 }
 
 /// Returns the scope, and whether this kernel alone keeps the locks of this home.

@@ -1,10 +1,10 @@
 //! The order: the spawner's first line. It says what the child is to serve, and proves that the child was started for it.
 //!
 //! ```text
-//! rendezvous start 2 TAG DEPTH BUDGET EPHEMERAL NAME HOME LIB COOKIE⏎
+//! rendezvous start 3 TAG DEPTH BUDGET EPHEMERAL KERNEL NAME HOME LIB COOKIE⏎
 //! ```
 //!
-//! The budget is in milliseconds. In a name and in a path each byte that is not printable ASCII, and `%`, is spelled `%`
+//! The budget is in milliseconds. The kernel is `BOOT/MACHINE`, spelled as in a record. In a name and in a path each byte that is not printable ASCII, and `%`, is spelled `%`
 //! and two hexadecimal digits; no lib is an empty field. Frozen for all versions: `rendezvous start`, and the version
 //! behind it. The spawner sends the order before it starts the child, so it waits at the child's standard input from the
 //! beginning, and the child can look at it without taking it.
@@ -17,11 +17,12 @@ use crate::proto::address::is_spelled;
 use crate::proto::cookie::Cookie;
 use crate::proto::hex::{self, Hex};
 use crate::proto::random::Random;
+use crate::proto::scope::Kernel;
 
 /// The environment variable that holds the tag of the order.
 pub const VARIABLE: &str = "RENDEZVOUS_START";
 /// The version of the order that this crate writes and reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The length limit of an order, in bytes: two paths of 4 KiB each, three bytes for each of theirs.
 pub const ORDER_MAX: usize = 32 * 1024;
 /// How many processes in a row may be started by one that was started and does not serve.
@@ -122,6 +123,8 @@ pub struct Order<'a> {
     pub budget: Duration,
     /// Whether the server ends with the spawner's context.
     pub ephemeral: bool,
+    /// The boot and the machine of the spawner.
+    pub kernel: Kernel,
     /// The name of the point.
     pub name: Text<'a>,
     /// The directory of the point.
@@ -138,10 +141,10 @@ impl<'a> Order<'a> {
     /// # Errors
     /// The error of `line`, which may have too little room.
     pub fn write(&self, line: &mut dyn Write) -> fmt::Result {
-        let Order { tag, depth, ephemeral, name, home, .. } = self;
+        let Order { tag, depth, ephemeral, kernel, name, home, .. } = self;
         let (budget, cookie) = (self.budget.as_millis(), Hex(self.cookie.expose()));
         let lib = self.lib.unwrap_or(Text::of(b""));
-        writeln!(line, "{ORDER}{VERSION} {tag} {depth} {budget} {ephemeral} {name} {home} {lib} {cookie:x}")
+        writeln!(line, "{ORDER}{VERSION} {tag} {depth} {budget} {ephemeral} {kernel} {name} {home} {lib} {cookie:x}")
     }
 
     /// Parses a line, including its newline.
@@ -155,6 +158,7 @@ impl<'a> Order<'a> {
             depth: spelled(words.next()?)?,
             budget: Duration::from_millis(spelled(words.next()?)?),
             ephemeral: spelled(words.next()?)?,
+            kernel: Kernel::parse(words.next()?)?,
             name: Text::read(words.next()?)?,
             home: Text::read(words.next()?)?,
             lib: match words.next()? {
@@ -271,6 +275,7 @@ pub(crate) mod tests {
             depth: 0,
             budget,
             ephemeral: false,
+            kernel: Kernel { boot: [1; 16], machine: Some([2; 16]) },
             name: Text::of(b"point"),
             home: Text::of(b"/home/ada/my %\xff\n"),
             lib: Some(Text::of(b"/usr/lib")),
@@ -299,7 +304,7 @@ pub(crate) mod tests {
     #[test]
     fn each_byte_of_a_path_has_one_spelling_without_a_space_or_newline() {
         let order = sample(Duration::from_secs(8));
-        assert_eq!(line(&order).split(' ').nth(8), Some("/home/ada/my%20%25%ff%0a"));
+        assert_eq!(line(&order).split(' ').nth(9), Some("/home/ada/my%20%25%ff%0a"));
         for other in ["%41", "%FF", "%f", "%", "%%25", "é", "a\tb"] {
             assert_eq!(Text::read(other), None, "{other:?}");
         }
@@ -318,7 +323,7 @@ pub(crate) mod tests {
     #[test]
     fn every_cell_of_what_waits_and_the_variable() {
         let whole = line(&sample(Duration::from_secs(8)));
-        let (old, future) = (b"rendezvous start 0303 8000\n", b"rendezvous start 3 more\n");
+        let (old, future) = (b"rendezvous start 0303 8000\n", b"rendezvous start 4 more\n");
         let tag = Some("05".repeat(16));
         let others = ["", "05", "06060606060606060606060606060606"].map(|other| Some(other.to_owned()));
         for (bytes, with_tag, without) in [

@@ -13,11 +13,12 @@ const PAGE: &str = "docs/tests-by-property.txt";
 const PAGES: [&str; 4] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
 
 /// A rung's name in the list, how its items are named, and the files where these names are defined.
-const RUNGS: [(&str, Named, &[&str]); 11] = [
+const RUNGS: [(&str, Named, &[&str]); 12] = [
     ("spec", Named::InTheSpec, &["spec"]),
     ("conformance", Named::InTheModel, &["model/src/property.rs", "model/src/slices.txt"]),
     ("traces", Named::AsFiles, &["spec/traces"]),
     ("machines", Named::AsTests, &["src/proto"]),
+    ("wire", Named::AsTests, &["tests/wire.rs"]),
     ("loom", Named::AsTests, &["tests/loom"]),
     ("proptest", Named::AsTests, &["tests/proptest"]),
     ("fuzz", Named::AsFiles, &["fuzz/fuzz_targets"]),

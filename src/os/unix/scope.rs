@@ -139,6 +139,7 @@ fn digest(id: &[u8]) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::hex::Hex;
 
     #[test]
     #[cfg(target_os = "linux")]
@@ -160,6 +161,14 @@ mod tests {
         assert_ne!(of(&home, "build"), of(&home, "other"));
         fs::remove_file(&link).unwrap();
         [&home, &copy].into_iter().for_each(|directory| fs::remove_dir(directory).unwrap());
+    }
+
+    #[test]
+    fn the_digest_of_an_id_is_the_one_on_the_page_of_the_wire() {
+        let page = include_str!("../../../docs/wire.md");
+        let vector = |name: &str| page.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        let file = format!(" {}\n", vector("id-file = "));
+        assert_eq!(format!("{:x}", Hex(&digest(file.as_bytes()))), vector("id "));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::os::line_buffer::LineBuffer;
 use super::os::process::{self, Orders};
 use super::os::scope;
 use super::random;
-use super::reaper::{Process, Reaper};
+use super::reaper::Process;
 use crate::context::Context;
 use crate::error::{Error, StartFailure};
 use crate::proto::child::{Answer, End, NotStarted, Output, Why};
@@ -110,13 +110,13 @@ pub(super) async fn execute<T>(
 }
 
 impl<W: Watch> Child<W> {
-    /// Starts a process with an order: its context, its cookie and what is left of the budget. The reaper is there first:
-    /// once there is a child, nothing may keep it from being reaped.
+    /// Starts a process with an order: its context, its cookie and what is left of the budget. The reaper's thread, which
+    /// passes the exit to `report`, starts while the program is loaded.
     pub(super) async fn spawn(
         service: &Service,
         cookie: &Cookie,
         budget: Duration,
-        (watch, reaper): (W, Reaper),
+        (watch, report): (W, impl FnOnce(Option<ExitStatus>) + Send + 'static),
     ) -> Result<Self, NoChild> {
         let (program, context, log) = (service.program().map_err(NoChild::Local)?, &service.context, &service.log);
         let local = |error| NoChild::Local(Error::System { stage: Stage::Spawn, source: error });
@@ -150,7 +150,7 @@ impl<W: Watch> Child<W> {
         drop(command);
         let pid = process.id();
         let stdout = process.stdout.take();
-        let process = reaper.take(process);
+        let process = Process::reaped(process, report).map_err(local)?;
         let replies = stdout.ok_or_else(|| io::ErrorKind::BrokenPipe.into()).and_then(W::replies);
         let replies = match replies {
             Ok(replies) => replies,

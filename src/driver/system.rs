@@ -22,7 +22,6 @@ use crate::proto::cookie::Cookie;
 use crate::proto::handshake::Party;
 use crate::proto::random::Random;
 use crate::service::Service;
-use crate::stage::Stage;
 use crate::stream::Socket;
 
 /// The files, processes and sockets of a service.
@@ -76,9 +75,7 @@ impl Effects for System<'_> {
     }
 
     async fn spawn(&mut self, cookie: &Cookie, budget: Duration) -> Result<Child<Watching>, NoChild> {
-        let watched =
-            Watching::start().map_err(|error| NoChild::Local(Error::System { stage: Stage::Spawn, source: error }))?;
-        Child::spawn(self.service, cookie, budget, watched).await
+        Child::spawn(self.service, cookie, budget, Watching::start()).await
     }
 
     fn party(&self) -> Party {

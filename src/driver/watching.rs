@@ -12,7 +12,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::child::Watch;
 use super::os::line_buffer::LineBuffer;
-use super::reaper::Reaper;
 use crate::proto::child::End;
 use crate::proto::timing::EXIT_GRACE;
 
@@ -23,11 +22,10 @@ pub(super) struct Watching {
 }
 
 impl Watching {
-    /// Starts the clock of a child, and the thread that reaps it.
-    pub(super) fn start() -> io::Result<(Self, Reaper)> {
+    /// Starts the clock of a child. Its reaper passes the exit to the returned function.
+    pub(super) fn start() -> (Self, impl FnOnce(Option<ExitStatus>) + Send + 'static) {
         let (report, exit) = oneshot::channel();
-        let reaper = Reaper::start(move |status| _ = report.send(status))?;
-        Ok((Watching { began: Instant::now(), exit }, reaper))
+        (Watching { began: Instant::now(), exit }, move |status| _ = report.send(status))
     }
 
     /// Returns the moment at which this budget is over.

@@ -8,7 +8,7 @@ use loom::sync::Condvar;
 pub use loom::sync::atomic::{AtomicU32, Ordering};
 /// A channel, used for one value.
 pub use loom::sync::mpsc as oneshot;
-pub use loom::sync::{Mutex, MutexGuard, mpsc};
+pub use loom::sync::{Mutex, MutexGuard};
 pub use loom::thread;
 
 /// A clock that stands still, so that every wait for a moment ends at once.

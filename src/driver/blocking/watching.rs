@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use super::system::Clock;
 use crate::driver::child::Watch;
-use crate::driver::reaper::Reaper;
 use crate::os::blocking::{Did, output_of_child, wait_for_end, watch_child};
 use crate::os::line_buffer::LineBuffer;
 use crate::proto::child::End;
@@ -26,16 +25,16 @@ pub(super) struct Watching<'a> {
 }
 
 impl<'a> Watching<'a> {
-    /// Starts the clock of a child, and the thread that reaps it.
-    pub(super) fn start(clock: Clock<'a>) -> io::Result<(Self, Reaper)> {
+    /// Starts the clock of a child. Its reaper passes the exit to the returned function.
+    pub(super) fn start(clock: Clock<'a>) -> io::Result<(Self, impl FnOnce(Option<ExitStatus>) + Send + 'static)> {
         let (report, exit) = mpsc::channel();
         let (ended, ends) = UnixStream::pair()?;
-        let reaper = Reaper::start(move |status| {
+        let report = move |status| {
             let _ = report.send(status);
             // A process that the host forks meanwhile has a copy of the descriptor.
             let _ = ends.shutdown(Shutdown::Both);
-        })?;
-        Ok((Watching { clock, began: clock.now(), ended, exit }, reaper))
+        };
+        Ok((Watching { clock, began: clock.now(), ended, exit }, report))
     }
 
     /// Reads until a line is complete, the output is at its end, or the process has ended if `ends` is set. `None`: the

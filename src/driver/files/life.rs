@@ -93,7 +93,7 @@ impl Life {
     }
 
     fn sign(&mut self) -> std::io::Result<()> {
-        self.locked.file().set_len(0)?;
+        self.locked.empty()?;
         let text = format!("pid {}, locked at {} seconds since 1970\n", std::process::id(), since_1970().as_secs());
         self.locked.file().write_all(text.as_bytes())
     }

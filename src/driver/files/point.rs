@@ -128,7 +128,7 @@ impl Guard {
 
     /// Withdraws whatever the point holds.
     pub(crate) fn clear(&mut self) -> Result<(), Error> {
-        self.0.file().set_len(0).map_err(|error| self.error(error))
+        self.0.empty().map_err(|error| self.error(error))
     }
 
     /// Writes a record into the empty point. If not all of it can be written, nothing of it stays.

@@ -62,8 +62,7 @@ impl Child {
         let (program, context) = (service.program().map_err(NoChild::Local)?, &service.context);
         let (errors, log_begin) = log::open(&service.log).map_err(NoChild::Local)?;
         let Port { listener, introduction } = port;
-        // The thread first: once there is a child, nothing may keep it from being reaped.
-        let (watch, reaper) = Watching::start().map_err(local)?;
+        let (watch, report) = Watching::start();
         let mut command = Command::new(&program.path);
         surround(&mut command, service);
         command.args(&program.args).args(context.to_sequoia_args());
@@ -72,7 +71,8 @@ impl Child {
         let spawn = || command.spawn().map_err(|error| NoChild::of(program, directory, error));
         let process = execute(&watch, service.limits.start, spawn).await?;
         let pid = process.id();
-        Ok(Child { process: reaper.take(process), pid, registered: false, introduction, watch, log_begin })
+        let process = Process::reaped(process, report).map_err(local)?;
+        Ok(Child { process, pid, registered: false, introduction, watch, log_begin })
     }
 
     pub(super) fn pid(&self) -> u32 {

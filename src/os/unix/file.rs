@@ -61,6 +61,19 @@ pub(crate) fn open(path: &Path, mode: Mode) -> Result<Option<File>, Error> {
     }
 }
 
+/// Empties a file, if it is not empty.
+///
+/// ext4 begins to write a file to the disk at the first close after it was emptied, even from nothing: whoever closes it
+/// next, also in another process, would take that time. So the file is left alone if it is empty, and closed once before
+/// anything is written into it.
+pub(crate) fn empty(path: &Path, file: &File) -> io::Result<()> {
+    if file.metadata()?.len() > 0 {
+        file.set_len(0)?;
+        drop(open(path, Mode::Read));
+    }
+    Ok(())
+}
+
 /// Returns an error that names what is at a path, or whose it is, where that explains more than the error of opening
 /// it.
 fn explain(path: &Path, error: &io::Error) -> Result<(), Error> {
@@ -230,6 +243,8 @@ pub(crate) fn create_temporary(name: &str) -> Result<TempDir, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use rustix::io::Errno;
 
     use super::*;
@@ -256,6 +271,19 @@ mod tests {
             assert_eq!(error, format!("cannot use /home/point ({advice})"));
         }
         assert_eq!(error(Errno::IO), "cannot use /home/point", "no remedy is known");
+    }
+
+    #[test]
+    fn a_file_is_emptied_only_if_it_holds_something() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("point");
+        let mut file = open(&path, Mode::Create).unwrap().unwrap();
+        let read_only = open(&path, Mode::Read).unwrap().unwrap();
+        empty(&path, &read_only).unwrap();
+        file.write_all(b"record").unwrap();
+        empty(&path, &read_only).expect_err("it cannot be written");
+        empty(&path, &file).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl LockedFile {
         &mut self.file
     }
 
+    /// Empties the file.
+    pub(crate) fn empty(&self) -> io::Result<()> {
+        file::empty(&self.path, &self.file)
+    }
+
     /// Returns the identity of the file.
     pub(crate) fn id(&self) -> Option<FileId> {
         FileId::of(&self.file).ok()

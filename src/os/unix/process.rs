@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 pub(crate) use std::process::Child;
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::os::line_buffer::LineBuffer;
 use crate::proto::pipes::{ORDER_MAX, Order};
+use crate::proto::timing::EXIT_GRACE;
 
 /// The spawner's end of a child's standard input.
 ///
@@ -62,6 +63,16 @@ pub(crate) fn wait_for_end(id: u32) {
     while let Err(Errno::INTR) =
         rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
     {}
+}
+
+/// Kills and reaps a child for which there is no thread. It waits for [`EXIT_GRACE`] at most, and leaves a process that the
+/// system has not ended by then.
+pub(crate) fn end_without_a_reaper(child: &mut Child) {
+    let _ = child.kill();
+    let until = Instant::now() + EXIT_GRACE;
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Returns whether an error of a spawn concerns this program. Other errors mean that no process could be started.
@@ -256,5 +267,22 @@ impl StoppedProcess {
 impl Drop for StoppedProcess {
     fn drop(&mut self) {
         let _ = rustix::process::kill_process(self.0, Signal::CONT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_child_without_a_reaper_is_killed_and_reaped() {
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        while matches!(child.try_wait(), Ok(None)) {
+            end_without_a_reaper(&mut child);
+        }
+        assert_eq!(child.wait().unwrap().signal(), Some(Signal::KILL.as_raw()));
     }
 }

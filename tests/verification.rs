@@ -13,7 +13,7 @@ const PAGE: &str = "docs/tests-by-property.txt";
 const PAGES: [&str; 4] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
 
 /// A rung's name in the list, how its items are named, and the files where these names are defined.
-const RUNGS: [(&str, Named, &[&str]); 12] = [
+const RUNGS: [(&str, Named, &[&str]); 13] = [
     ("spec", Named::InTheSpec, &["spec"]),
     ("conformance", Named::InTheModel, &["model/src/property.rs", "model/src/slices.txt"]),
     ("traces", Named::AsFiles, &["spec/traces"]),
@@ -25,6 +25,7 @@ const RUNGS: [(&str, Named, &[&str]); 12] = [
     ("scenarios", Named::AsFiles, &["testdata"]),
     ("chaos", Named::AsVerdicts, &["tests/chaos"]),
     ("processes", Named::AsTests, &["tests/process", "tests/rpc.rs", "tests/quickstart.rs", "src", "examples"]),
+    ("python", Named::AsTests, &["tests/process/python.rs"]),
     ("interop", Named::AsTests, &["interop/tests"]),
 ];
 
@@ -156,7 +157,8 @@ fn every_reference_to_a_page_or_to_a_section_leads_somewhere() {
 
 #[test]
 fn every_link_of_a_page_leads_to_a_file() {
-    let pages = files(&[&PAGES[..], &["docs", "spec/README.md", "interop/README.md"]].concat());
+    let pages =
+        files(&[&PAGES[..], &["docs", "spec/README.md", "interop/README.md", "interop/python/README.md"]].concat());
     for file in pages.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "md")) {
         let text = fs::read_to_string(&file).expect("a page is text");
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

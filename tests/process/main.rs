@@ -28,6 +28,7 @@ mod namespaces;
 mod policies;
 mod program;
 mod protocols;
+mod python;
 mod record;
 mod retire;
 mod secrets;

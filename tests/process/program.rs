@@ -71,6 +71,7 @@ pub fn play() -> bool {
         Some("full") => crate::log::full(),
         Some("no-log") => crate::log::no_log(),
         Some("attack") => crate::attack::attack(&args),
+        Some("python") => crate::python::python(&args),
         Some("silent") => crate::attack::silent(&args),
         Some("flood") => crate::attack::flood(&args),
         Some("crowd") => crate::attack::crowd(&args),

@@ -11,6 +11,7 @@ mod mutants;
 mod need;
 mod nostd;
 mod parallel;
+mod python;
 mod release;
 mod tlc;
 mod trace;
@@ -51,6 +52,7 @@ const USAGE: &str = "usage: cargo xtask CHORE
                       compiler; builds some 250 crates the first time)
   mutants [--all]     mutate the part of `proto` that differs from the branch main, or all of it, and check that a
                       fast test fails
+  python              run the client in plain Python beside this crate (needs Python 3.9 or newer)
   tlc [--deep | NAME ...] [--both] [--counterexamples]
                       check the spec with TLC: the quick configurations, all, or those named; also with a second
                       checker; also write the counterexamples (needs Java 11 or newer)
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         ["interop"] => interop::check(),
         ["mutants"] => mutants::check(false),
         ["mutants", "--all"] => mutants::check(true),
+        ["python"] => python::check(),
         ["tlc", ref args @ ..] => {
             let (flags, only): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| arg.starts_with('-'));
             match flags.iter().all(|flag| ["--deep", "--both", "--counterexamples"].contains(flag)) {

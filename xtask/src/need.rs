@@ -17,6 +17,10 @@ pub const CAPNP: Need = Need::new("the Cap'n Proto compiler", &["capnp", "--vers
 pub const C: Need = Need::new("a C compiler", &["cc", "--version"], "gcc");
 pub const CPP: Need = Need::new("a C++ compiler", &["c++", "--version"], "g++");
 pub const PIP: Need = Need::new("pip for Python 3", &["python3", "-m", "pip", "--version"], "python3-pip");
+pub const PYTHON: Need = Need {
+    is_good: |output| python_version(&String::from_utf8_lossy(&output.stdout)) >= Some((3, 9)),
+    ..Need::new("Python 3.9 or newer", &["python3", "--version"], "python3")
+};
 pub const JAVA: Need = Need {
     is_good: |output| java_version(&String::from_utf8_lossy(&output.stderr)) >= Some(11),
     ..Need::new("Java 11 or newer", &["java", "-version"], "default-jre-headless")
@@ -49,6 +53,12 @@ fn java_version(text: &str) -> Option<u32> {
     text.split('"').nth(1)?.split(['.', '-']).next()?.parse().ok()
 }
 
+/// The version that `python3 --version` prints: `Python 3.11.7`.
+fn python_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.strip_prefix("Python ")?.split('.').map(str::trim);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +69,14 @@ mod tests {
         assert_eq!(java_version("openjdk version \"26-ea\" 2026-03-17\n"), Some(26));
         assert_eq!(java_version("java version \"1.8.0_392\"\n"), Some(1));
         assert_eq!(java_version("no java\n"), None);
+    }
+
+    #[test]
+    fn python_version_is_the_first_two_numbers() {
+        assert_eq!(python_version("Python 3.11.7\n"), Some((3, 11)));
+        assert_eq!(python_version("Python 2.7\n"), Some((2, 7)));
+        assert_eq!(python_version("Python 3.13.0rc1\n"), Some((3, 13)));
+        assert_eq!(python_version("no python\n"), None);
     }
 
     #[test]

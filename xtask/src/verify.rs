@@ -7,7 +7,9 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Instant;
 
-use crate::{attack, bench, cargo, chaos, codegen, conform, fuzz, interop, mutants, nostd, release, run, tlc, trace};
+use crate::{
+    attack, bench, cargo, chaos, codegen, conform, fuzz, interop, mutants, nostd, python, release, run, tlc, trace,
+};
 
 type Result = std::result::Result<(), Box<dyn Error>>;
 
@@ -43,6 +45,7 @@ const AFTER: &[Rung] = &[
             .envs([("TRANSPORT", "tcp"), ("DRIVER", "blocking")])
             .args(["test", "--locked", "--test", "process"]))
     }),
+    Rung("python", "a client in plain Python, written from docs/wire.md, beside ours", |_| python::check()),
     Rung("attack", "how much attacks on a server delay its other clients", |_| attack::check()),
     Rung("chaos", "processes killed at every step, and herds", |quick| {
         chaos::check(&["--rounds", if quick { "50" } else { "300" }, "--seed", "2"])?;

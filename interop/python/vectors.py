@@ -7,35 +7,23 @@ from __future__ import annotations
 
 import sys
 
-from rendezvous.wire import (
+from rendezvous.handshake import (
+    ADMISSION,
+    CLIENT,
     CONNECT,
     SERVER,
-    CLIENT,
-    ADMISSION,
-    Busy,
-    Failed,
     Full,
     Handshake,
     Impostor,
     InvalidReply,
-    Malformed,
-    Order,
     OtherProtocol,
-    REGISTERED,
-    Record,
-    Scope,
     TurnedAway,
-    Unix,
     Unsupported,
     Welcome,
-    digest_of_id,
-    find,
-    identity,
-    read_address,
-    read_drains,
-    read_reply,
     spell_tag,
 )
+from rendezvous.record import Malformed, Record, Scope, Unix, digest_of_id, find, identity, read_address
+from rendezvous.start import REGISTERED, Busy, Failed, Order, read_drains, read_reply
 
 
 def vectors(page: str) -> dict[str, str]:
@@ -101,7 +89,8 @@ def check(page: str) -> None:
     cookie = v.bytes("cookie")
     scope = Scope(bytes([1] * 16), 4026531840, bytes([2] * 16))
     record = Record(scope, Unix(bytes.fromhex("00112233aabbccdd")), cookie, 4711, 123456, 9)
-    at_a_port = Record(Scope(scope.boot, scope.namespace, None), read_address("127.0.0.1:4711"), cookie, 4711, 123456, 9)
+    no_machine = Scope(scope.boot, scope.namespace, None)
+    at_a_port = Record(no_machine, read_address("127.0.0.1:4711"), cookie, 4711, 123456, 9)
     for label, made in (("record", record), ("record-at-a-port", at_a_port)):
         line = v.line(label)
         same(label, made.line(), line)
@@ -150,7 +139,8 @@ def check(page: str) -> None:
         same(refusal, raised(sent.judge_proof, message), (Unsupported, f"the server speaks version {why}"))
         refused(refusal, message, sent.judge_proof, Impostor)
 
-    order = Order(bytes([4] * 16), 0, 8000, False, scope.kernel, name.encode(), v.bytes("order-home"), b"/usr/lib", cookie)
+    home, lib = v.bytes("order-home"), b"/usr/lib"
+    order = Order(bytes([4] * 16), 0, 8000, False, scope.kernel, name.encode(), home, lib, cookie)
     without_lib = Order(**{**order.__dict__, "lib": b""})
     for label, made in (("order", order), ("order-without-lib", without_lib)):
         line = v.line(label)

@@ -176,16 +176,16 @@ fn python_starts_a_server_after_one_that_was_killed() {
     }
 }
 
-/// Dials the server of a point with another cookie.
-const WRONG_COOKIE: &str = "
+/// Dials the server of a point once, with these changes of its record.
+const DIAL: &str = "
 import dataclasses, sys, time
-from rendezvous import client, wire
-service = client.Service(sys.argv[1], 'count')
-point = client.Point(service.home, service.name)
-record = dataclasses.replace(point.read(), cookie=bytes(32))
+from rendezvous import dial, files, wire
+point = files.Point(sys.argv[1], 'count')
+record = dataclasses.replace(point.read(), **eval(sys.argv[2]))
 try:
-    client.dial(point, record, wire.CONNECT, service, time.monotonic() + 20)
-except client.Suspicion as suspicion:
+    _, welcome = dial.dial(point, record, wire.CONNECT, bytes(32), time.monotonic() + 20)
+    print(welcome.pid)
+except dial.Suspicion as suspicion:
     print(suspicion)
 ";
 
@@ -194,10 +194,15 @@ fn python_refuses_a_wrong_cookie_and_the_server_of_a_copied_point() {
         let home = Home::new();
         let server = ["@serve", transport];
         let (outcome, _) = home.try_count(&home.service_by(&server)).unwrap();
-        let mut wrong = python3(&["-c", WRONG_COOKIE]);
-        wrong.arg(home.path());
-        let wrong = output(wrong);
-        assert_eq!(printed(&wrong), "impostor", "{}", says(&wrong));
+        let dial = |home: &Home, changed: &str| {
+            let mut dial = python3(&["-c", DIAL]);
+            dial.arg(home.path()).arg(changed);
+            printed(&output(dial))
+        };
+        assert_eq!(dial(&home, "{}"), outcome.pid().to_string());
+        for changed in ["{'cookie': bytes(32)}", "{'scope': wire.Scope(bytes(16), 1, None)}"] {
+            assert_eq!(dial(&home, changed), "impostor", "{transport}: {changed}");
+        }
 
         // The record leads to the server of the other home: at a port, or by a link to its socket.
         let copy = Home::new();
@@ -208,9 +213,8 @@ fn python_refuses_a_wrong_cookie_and_the_server_of_a_copied_point() {
             let socket = PathBuf::from(home.address());
             std::os::unix::fs::symlink(&socket, copy.path().join(socket.file_name().unwrap())).unwrap();
         }
-        let joined = output(client(&copy, &["join"], &[]));
-        assert_eq!(printed(&joined), "absent");
-        assert!(says(&joined).contains("impostor"), "{transport}: {}", says(&joined));
+        assert_eq!(dial(&copy, "{}"), "impostor", "{transport}: a copy");
+        assert_eq!(printed(&output(client(&copy, &["join"], &[]))), "absent");
         assert_eq!(fs::read(copy.point()).unwrap(), record, "a join clears nothing");
         // With a program it starts a server of its own beside it.
         let (started, own, first) = count(&copy, "connect", &server);

@@ -1,7 +1,8 @@
 """A client of rendezvous-ipc in plain Python, from docs/wire.md alone. See README.md beside this package."""
 
 from .child import StartFailed
-from .client import Deadline, Ended, Joined, Limits, Older, Service, Suspicion, connect, join, retire, status
+from .client import Deadline, Joined, Limits, Older, Service, connect, join, retire, status
+from .dial import Ended, Suspicion
 from .files import Untrusted
 
 __all__ = [

@@ -1,7 +1,7 @@
 """The client from a shell: `python3 -m rendezvous connect --home HOME --name NAME -- PROGRAM ARGUMENT…`.
 
-It prints what happened in one line. After `connect` and `join` it sends its standard input to the server, and prints the
-answer in hex.
+It prints what happened in one line. After `connect` and `join` it sends its standard input to the server, and prints
+the answer in hex.
 """
 
 from __future__ import annotations

@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import random
 import socket
-import stat
-import struct
 import sys
 import time
 from contextlib import suppress
@@ -19,6 +17,7 @@ from typing import Callable, NamedTuple, Optional, Union
 
 from . import wire
 from .child import Child, StartFailed
+from .dial import Ended, Suspicion, dial
 from .files import Lifetime, Lock, Point, Tried, here
 
 
@@ -67,17 +66,13 @@ class Service:
     older: Older = Older.REPLACE
     limits: Limits = field(default_factory=Limits)
 
+    @property
+    def tag(self) -> bytes:
+        return wire.spell_tag(self.protocol)
+
 
 class Deadline(Exception):
     """The time of the call is over."""
-
-
-class Ended(Exception):
-    """The call cannot succeed: its text says why."""
-
-
-class Suspicion(Exception):
-    """A dial that failed: the server may be dead, which only its lifetime lock can show."""
 
 
 class Goal(Enum):
@@ -184,7 +179,7 @@ def status(service: Service) -> wire.Welcome:
     record = point.read()
     if not isinstance(record, wire.Record):
         raise Ended(f"no record: {record}")
-    stream, welcome = dial(point, record, wire.STATUS, service, time.monotonic() + service.limits.patience)
+    stream, welcome = dial(point, record, wire.STATUS, service.tag, time.monotonic() + service.limits.patience)
     stream.close()
     return welcome
 
@@ -318,15 +313,15 @@ class Attempt:
             refuses = f"the server offers version {record.version}, which is too old"
         until = min(time.monotonic() + service.limits.patience, self.deadline)
         try:
-            stream, welcome = dial(self.point, record, intent, service, until, states, refuses)
+            stream, welcome = dial(self.point, record, intent, service.tag, until, states, refuses)
         except wire.Full as full:
             self.why = f"the server has no room beside {full} clients"
             self.suspect = record
             return After.PAUSE_AND_DIAL_AGAIN
         except Suspicion as suspicion:
-            self.check_deadline()
             self.why = f"{record.address} (pid {record.pid}): {suspicion}"
             self.tell(self.why)
+            self.check_deadline()
             self.waited = self.waited and self.suspect == record
             self.suspect = record
             return After.SUSPICION
@@ -402,130 +397,6 @@ class Attempt:
         longest = min(2 ** min(self.pauses, 6), 50) / 1000
         self.pauses += 1
         self.sleep(longest * random.uniform(0.5, 1.0))
-
-
-def dial(
-    point: Point,
-    record: wire.Record,
-    intent: int,
-    service: Service,
-    until: float,
-    states: int = 0,
-    refuses: Optional[str] = None,
-) -> tuple[socket.socket, wire.Welcome]:
-    """Connects to the server of a record and goes through the handshake.
-
-    `states` is the version that the client states. With `refuses` it ends after the server's proof, with this text.
-    """
-    stream = None
-    try:
-        stream = dial_port(record.address, until) if isinstance(record.address, wire.Port) else dial_socket(point, record.address, until)
-        tag = wire.spell_tag(service.protocol)
-        hello = wire.Handshake.new(record, point.identity(), tag, states, intent)
-        send(stream, hello.hello(), until)
-        agreed = hello.judge_proof(receive(stream, wire.SERVER_PROOF, until))
-        if refuses is not None:
-            raise Ended(refuses)
-        send(stream, agreed.proof(), until)
-        welcome = agreed.judge_welcome(receive(stream, wire.WELCOME, until))
-        stream.settimeout(None)
-        stream, connected = None, stream
-        return connected, welcome
-    except (socket.timeout, TimeoutError):
-        raise Suspicion("no answer in time") from None
-    except (ConnectionRefusedError, FileNotFoundError):
-        raise Suspicion("refused") from None
-    except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, EOFError):
-        raise Suspicion("closed") from None
-    except wire.Impostor:
-        raise Suspicion("impostor") from None
-    except wire.InvalidReply:
-        raise Suspicion("invalid reply") from None
-    except wire.Unsupported as unsupported:
-        raise Ended(str(unsupported)) from None
-    except wire.OtherProtocol as other:
-        raise Ended(f"the server speaks the protocol {other}") from None
-    except wire.TurnedAway:
-        raise Ended("the server has no room") from None
-    finally:
-        if stream is not None:
-            stream.close()
-
-
-def dial_socket(point: Point, address: wire.Unix, until: float) -> socket.socket:
-    path = point.socket(address)
-    while True:
-        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            stream.setblocking(False)
-            connect_path(stream, path)
-            _pid, user, _group = struct.unpack("3i", stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-            if user != os.geteuid():
-                raise wire.Impostor()
-            return stream
-        except PermissionError:
-            stream.close()
-            found = os.lstat(path)
-            if stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o200:
-                raise Suspicion("not writable") from None
-            raise
-        except (BlockingIOError, InterruptedError):
-            stream.close()
-            if time.monotonic() >= until:
-                raise socket.timeout() from None
-            time.sleep(0.002)
-        except BaseException:
-            stream.close()
-            raise
-
-
-def connect_path(stream: socket.socket, path: str) -> None:
-    if len(os.fsencode(path)) <= 107:
-        return stream.connect(path)
-    directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        stream.connect(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
-    finally:
-        os.close(directory)
-
-
-def dial_port(address: wire.Port, until: float) -> socket.socket:
-    family = socket.AF_INET6 if address.ip.version == 6 else socket.AF_INET
-    stream = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        stream.settimeout(left(until))
-        stream.connect((str(address.ip), address.port))
-        if stream.getsockname()[:2] == stream.getpeername()[:2]:
-            raise Suspicion("a connection to itself")
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return stream
-    except BaseException:
-        stream.close()
-        raise
-
-
-def send(stream: socket.socket, message: bytes, until: float) -> None:
-    stream.settimeout(left(until))
-    stream.sendall(message)
-
-
-def receive(stream: socket.socket, length: int, until: float) -> bytes:
-    """Receives exactly so many bytes: the next may belong to the service."""
-    message = b""
-    while len(message) < length:
-        stream.settimeout(left(until))
-        more = stream.recv(length - len(message))
-        if not more:
-            raise EOFError()
-        message += more
-    return message
-
-
-def left(until: float) -> float:
-    left = until - time.monotonic()
-    if left <= 0:
-        raise socket.timeout()
-    return left
 
 
 def depth_below(point: Point) -> int:

@@ -54,6 +54,16 @@ fn record_at_a_port() -> Record {
     Record { scope: Scope { machine: None, ..record().scope }, address: address("127.0.0.1:4711"), ..record() }
 }
 
+/// A record of a later format, whose fields nobody knows yet.
+fn newer() -> Vec<u8> {
+    let fields = "rendezvous 2 what nobody knows yet ";
+    format!("{fields}{}\n", hex(&Sha256::digest(fields)[..16])).into_bytes()
+}
+
+fn other_dialect() -> Vec<u8> {
+    [&COOKIE[..], b"127.0.0.1:4711"].concat()
+}
+
 fn address(text: &str) -> Address {
     text.parse().unwrap()
 }
@@ -243,6 +253,12 @@ fn vectors() -> Vec<Vector> {
             Found::read(line) == Found::Record(record_at_a_port())
         }),
     ];
+    vectors.extend([
+        line("newer-record =", &newer(), |line| Found::read(line) == Found::Newer { format: 2 }),
+        read("other-dialect", &other_dialect(), |bytes| {
+            bytes == other_dialect() && Found::read(bytes) == Found::OtherDialect
+        }),
+    ]);
     // The four messages, and what each MAC covers.
     let (sent, proof) = (hello().to_bytes(), agreed().proof(&record()));
     let proved = prove(&sent).to_bytes(&record());

@@ -22,7 +22,18 @@ from rendezvous.handshake import (
     Welcome,
     spell_tag,
 )
-from rendezvous.record import Malformed, Record, Scope, Unix, digest_of_id, find, identity, read_address
+from rendezvous.record import (
+    Malformed,
+    Newer,
+    OtherDialect,
+    Record,
+    Scope,
+    Unix,
+    digest_of_id,
+    find,
+    identity,
+    read_address,
+)
 from rendezvous.start import REGISTERED, Busy, Failed, Order, read_drains, read_reply
 
 
@@ -102,6 +113,9 @@ def check(page: str) -> None:
             changed = bytearray(line)
             changed[at // 8] ^= 1 << at % 8
             same(f"{label}, bit {at}", isinstance(find(bytes(changed)), Record), False)
+
+    same("newer-record", find(v.line("newer-record")), Newer(2))
+    same("other-dialect", find(v.bytes("other-dialect")), OtherDialect())
 
     tag = spell_tag("capnp-0x8e5322c1e9282534")
     hello = Handshake(record, point, tag, 8, bytes([5] * 32), CONNECT)

@@ -3,7 +3,7 @@
 //! It is run only as the part `@python`, because it needs `python3` and `cargo test` needs nothing but Rust.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -26,6 +26,7 @@ crate::trials![
     python_asks_a_server_to_retire_and_waits_for_its_exit,
     python_replaces_an_older_server_and_leaves_another_protocol_alone,
     python_joins_nothing_and_creates_nothing_without_a_server,
+    python_waits_for_a_place_at_a_server_that_is_full,
     python_clears_no_record_of_a_server_that_is_stopped,
     python_holds_the_point_lock_over_a_start_and_leaves_no_server_if_killed,
     python_tells_why_a_start_failed_and_registers_nothing,
@@ -275,6 +276,26 @@ fn python_joins_nothing_and_creates_nothing_without_a_server() {
     assert!(matches!(runtime().block_on(home.service().join()).unwrap(), Join::Absent));
 }
 
+fn python_waits_for_a_place_at_a_server_that_is_full() {
+    let home = Home::new();
+    let service = home.service_by(&["@serve", "clients=1"]);
+    let first = service.connect_blocking().unwrap();
+    let pid = first.outcome().pid();
+    let mut waits = started(client(&home, &["connect"], &["@serve"]));
+    let mut told = BufReader::new(waits.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.ends_with("no room beside 1 clients\n") {
+        line.clear();
+        assert!(told.read_line(&mut line).unwrap() > 0, "it has ended without being told");
+    }
+    eventually("it holds no lock meanwhile", || !is_held(&home.point()));
+    drop(first);
+    // It is told again and again until then.
+    std::io::copy(&mut told, &mut std::io::sink()).unwrap();
+    assert_eq!(counted(&ended(waits)), (false, pid, 1));
+    home.retire();
+}
+
 fn python_clears_no_record_of_a_server_that_is_stopped() {
     let home = Home::new();
     let (_, pid, _) = count(&home, "connect", &["@serve"]);
@@ -288,15 +309,16 @@ fn python_clears_no_record_of_a_server_that_is_stopped() {
     home.retire();
 }
 
+/// Whether a process holds the lock of this file exclusively.
+fn is_held(path: &Path) -> bool {
+    fs::File::open(path).is_ok_and(|file| fs2::FileExt::try_lock_shared(&file).is_err())
+}
+
 fn python_holds_the_point_lock_over_a_start_and_leaves_no_server_if_killed() {
     let home = Home::new();
     // The server builds its handler until a file is there.
     let mut starts = started(client(&home, &["connect"], &["@serve", "slow"]));
     let life = home.path().join("count.life");
-    let is_held = |path: &Path| {
-        let file = fs::File::open(path);
-        file.is_ok_and(|file| fs2::FileExt::try_lock_shared(&file).is_err())
-    };
     eventually("the server builds its handler", || is_held(&life));
     assert!(is_held(&home.point()), "the point lock is held over the start");
     assert!(fs::read(home.point()).unwrap().is_empty(), "nothing is registered yet");

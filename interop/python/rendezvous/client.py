@@ -315,7 +315,8 @@ class Attempt:
         try:
             stream, welcome = dial(self.point, record, intent, service.tag, until, states, refuses)
         except wire.Full as full:
-            self.why = f"the server has no room beside {full} clients"
+            self.why = f"{record.address} (pid {record.pid}): no room beside {full} clients"
+            self.tell(self.why)
             self.suspect = record
             return After.PAUSE_AND_DIAL_AGAIN
         except Suspicion as suspicion:

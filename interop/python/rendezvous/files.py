@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+import sys
 from enum import Enum
 from typing import Optional, Union
 
@@ -246,12 +247,17 @@ def here() -> wire.Scope:
     """Returns the scope of this process."""
     boot = read_id("/proc/sys/kernel/random/boot_id")
     machine = read_id("/etc/machine-id") or read_id("/var/lib/dbus/machine-id")
+    return wire.Scope(boot or bytes(16), namespace(), machine)
+
+
+def namespace() -> int:
+    if sys.platform != "linux":
+        return 1
     try:
         link = os.readlink("/proc/thread-self/ns/net")
-        namespace = wire.number(link[len("net:[") : -1], wire.U64)
+        return wire.number(link[len("net:[") : -1], wire.U64)
     except (FileNotFoundError, PermissionError, wire.Malformed):
-        namespace = 0
-    return wire.Scope(boot or bytes(16), namespace, machine)
+        return 0
 
 
 def read_id(path: str) -> Optional[bytes]:

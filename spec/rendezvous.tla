@@ -435,7 +435,8 @@ Backoff(c) ==
             [] ~Rule("back-off is free") /\ cl[c].starts >= 3   -> Over(c, "Failed")]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
-\* Waits, while holding nothing, for longer than a server needs to check its files. Only a stopped server takes longer.
+\* Waits, while holding nothing, for longer than a server needs to check its files: the shorter period, by which a server
+\* checks to which changes are not certain to be reported. Only a stopped server takes longer.
 Wait(c) ==
     /\ In(c, "Wait")
     /\ ~\E s \in Slots : Serving(s) /\ s \notin stopped /\ LifeFileGone(s) /\ Rule("reclaim")
@@ -614,7 +615,10 @@ Watchdog(s) ==
     /\ Goes(s, "Dying")
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
-\* One question with several answers. A check that would find nothing wrong is left out: it changes nothing.
+\* One question with several answers. A check may come at any time: because the period is over, or because the system has
+\* reported a change of the files. A check that would find nothing wrong is left out: it changes nothing. So no step of
+\* this specification says how long the period is. Fairness asks only that a check comes in the end, and Wait that a
+\* client waits longer than that: see Limits in docs/protocol.md.
 Serve(s) ==
     /\ At(s, "Serve")
     /\ \/ sv[s].requested /\ sv' = [sv EXCEPT ![s].pc = "Lock", ![s].purpose = "Requested"]

@@ -115,18 +115,18 @@ impl<G: Handshake> Acceptor<G> {
 
 impl Acceptor<ServerState> {
     /// Creates the socket's file again if it was removed or replaced, and repairs its mode if that was changed. The name
-    /// is this server's own, so the record stays true.
-    pub(super) fn repair_file(&mut self) {
-        let Address::Unix(name) = self.state.record.address else { return };
+    /// is this server's own, so the record stays true. Returns whether something had to be done.
+    pub(super) fn repair_file(&mut self) -> bool {
+        let Address::Unix(name) = self.state.record.address else { return false };
         if let Some(file) = self.file.as_ref().filter(|file| file.is_there()) {
             match file.repair() {
-                Ok(false) => {}
+                Ok(false) => return false,
                 Ok(true) => tracing::info!(target: "rendezvous_ipc::serve", %name, "the socket's mode was repaired"),
                 Err(error) => {
                     tracing::warn!(target: "rendezvous_ipc::serve", %error, "the socket's mode is not repaired");
                 }
             }
-            return;
+            return true;
         }
         match Listener::at(&self.state.service.point, name) {
             Ok(listener) => {
@@ -141,6 +141,7 @@ impl Acceptor<ServerState> {
                 tracing::warn!(target: "rendezvous_ipc::serve", %error, "the socket is not made again");
             }
         }
+        true
     }
 }
 

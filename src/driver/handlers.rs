@@ -15,6 +15,7 @@ use super::admission::{Admission, Counted};
 use super::counters::SharedCounters;
 use super::os::process;
 use super::shutdown::Shutdown;
+use super::wheel;
 use crate::context::Context;
 use crate::error::{Error, NotBuilt};
 use crate::handler::{Control, Factory, KeepAlive, ServerHandle, Sessions};
@@ -249,6 +250,8 @@ pub(crate) fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
     if !HAS_SIGNALS.load(Ordering::Relaxed) {
         process::try_room_for_a_runtime()?;
     }
+    // Just before: a timer's end is rounded up to the next millisecond.
+    wheel::begins();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
     HAS_SIGNALS.store(true, Ordering::Relaxed);
     Ok(runtime)

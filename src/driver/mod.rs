@@ -65,6 +65,8 @@ mod watchdog;
 mod watching;
 #[cfg(feature = "tokio")]
 mod welcomed;
+#[cfg(feature = "tokio")]
+mod wheel;
 
 #[cfg(feature = "log")]
 pub use self::subscriber::log_to_stderr;

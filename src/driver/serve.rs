@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
@@ -288,8 +289,16 @@ impl Effects for Native {
         }
     }
 
-    fn repair(acceptor: &mut Acceptor<ServerState>) {
-        acceptor.repair_file();
+    fn others(service: &Service, state: &ServerState) -> Vec<PathBuf> {
+        let socket = match state.record.address {
+            Address::Unix(name) => Some(socket::path(&service.point, name)),
+            Address::Tcp(_) => None,
+        };
+        [service.life.clone()].into_iter().chain(socket).collect()
+    }
+
+    fn repair(acceptor: &mut Acceptor<ServerState>) -> bool {
+        acceptor.repair_file()
     }
 
     fn is_gone(&self, _service: &Service) -> bool {

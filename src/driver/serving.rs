@@ -4,6 +4,7 @@
 //! delay no handshake.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +19,17 @@ use super::files::own_log::Log;
 use super::files::point::{self, Guard};
 use super::handlers::{Handler, Handlers, handle};
 use super::net::listener::Listener;
+use super::os::changes::{Changes, Files};
 use super::os::signals::Signals;
 use super::random;
 use super::shutdown::Shutdown;
 use super::supervise;
+use super::wheel;
 use crate::error::Error;
 use crate::proto::cookie::Cookie;
 use crate::proto::lock::Tried;
 use crate::proto::serve::LifeFile;
-use crate::proto::serving::{Checked, Done, Draining, Due, LifetimeLock, Retire, Step, Tries};
+use crate::proto::serving::{Checked, Checks, Done, Draining, Due, LifetimeLock, Retire, Seen, Step, Tries, Watched};
 use crate::service::Service;
 use crate::transport::Endpoint;
 
@@ -50,8 +53,11 @@ pub(super) trait Effects: Sized {
     /// Check, and Recheck with the locked point: returns what the files hold.
     fn check(&self, service: &Service, state: &Self::ServerState, point: Option<&mut Guard>) -> Result<Checked, Error>;
 
-    /// Check: repairs the listener's file, where it has one.
-    fn repair(acceptor: &mut Acceptor<Self::ServerState>);
+    /// Check: returns the server's files beside the point.
+    fn others(service: &Service, state: &Self::ServerState) -> Vec<PathBuf>;
+
+    /// Check: repairs the listener's file, where it has one. Returns whether something had to be done.
+    fn repair(acceptor: &mut Acceptor<Self::ServerState>) -> bool;
 
     /// Backoff: returns whether the home is gone. Then there is nothing to lock, and nothing to withdraw.
     fn is_gone(&self, service: &Service) -> bool;
@@ -108,7 +114,9 @@ pub(super) struct Server<'a, E: Effects> {
     dead: Option<Error>,
     /// Code of the handler cannot be stopped.
     handler_runs: bool,
-    next_check: Duration,
+    checks: Checks,
+    /// `None`: the system reports no changes.
+    changes: Option<Changes>,
     tries: Tries,
 }
 
@@ -129,7 +137,9 @@ impl<'a, E: Effects> Server<'a, E> {
             acceptor: None,
             dead: None,
             handler_runs: false,
-            next_check: now(),
+            checks: Checks::begin(service.limits.check, wheel::turned(), now()),
+            // Before the server's locks and sockets are opened.
+            changes: Changes::new().ok(),
             tries: Tries::default(),
         }
     }
@@ -175,7 +185,7 @@ impl<'a, E: Effects> Server<'a, E> {
         self.counters.begin();
         self.admission.open();
         self.acceptor = Some(Acceptor::open(listener, state));
-        self.next_check = now() + self.service.limits.check;
+        self.checks = Checks::begin(self.service.limits.check, wheel::turned(), now());
         Ok(())
     }
 
@@ -239,6 +249,7 @@ impl<'a, E: Effects> Server<'a, E> {
                 }
                 Step::Close(s) => {
                     self.acceptor = None;
+                    self.changes.iter_mut().for_each(Changes::stop);
                     self.state = self.state.take().and_then(E::close);
                     s.closed()
                 }
@@ -267,6 +278,18 @@ impl<'a, E: Effects> Server<'a, E> {
         let state = self.state()?;
         state.reserve().fill();
         let limits = &self.service.limits;
+        let (checks, changes) = (&mut self.checks, &mut self.changes);
+        let check = async {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = sleep_until(at(checks.next())) => return,
+                    (seen, changes) = reported(changes) => if !checks.saw(seen, now()) {
+                        changes.stop();
+                    },
+                }
+            }
+        };
         let idle = async {
             E::may_be_idle(&state, limits.patience).await;
             self.admission.idle(limits.idle, limits.patience).await;
@@ -274,7 +297,7 @@ impl<'a, E: Effects> Server<'a, E> {
         let idle = tokio::select! {
             biased;
             () = self.shutdown.requested() => false,
-            () = sleep_until(at(self.next_check)) => false,
+            () = check => false,
             () = idle => true,
             dead = supervise::lost(&mut self.acceptor, &mut self.handlers) => {
                 self.dead = Some(dead);
@@ -282,7 +305,7 @@ impl<'a, E: Effects> Server<'a, E> {
                 false
             }
         };
-        Ok(Due { shutdown: self.shutdown.at().is_some(), check: now() >= self.next_check, idle })
+        Ok(Due { shutdown: self.shutdown.at().is_some(), check: now() >= self.checks.next(), idle })
     }
 
     fn try_lock(&mut self) -> Tried {
@@ -300,9 +323,8 @@ impl<'a, E: Effects> Server<'a, E> {
         }
     }
 
-    /// Does it at every *Check*, and as often while the server drains, which may be without a limit.
+    /// Does it at every *Check*, and while the server drains, which may be without a limit.
     fn look_after_the_log(&mut self) {
-        self.next_check = now() + self.service.limits.check;
         self.lend();
         self.log.iter_mut().for_each(Log::look_after);
     }
@@ -310,11 +332,20 @@ impl<'a, E: Effects> Server<'a, E> {
     fn check(&mut self) -> Result<Checked, Error> {
         self.look_after_the_log();
         E::touch(self.service, &*self.state()?);
+        let watched = self.watch(&*self.state()?);
         let checked = self.checked(false)?;
-        if checked != Checked::Lost {
-            self.acceptor.iter_mut().for_each(E::repair);
-        }
+        let repaired = checked != Checked::Lost && self.acceptor.as_mut().is_some_and(E::repair);
+        self.checks.checked(watched, checked == Checked::Mine && !repaired, now());
         Ok(checked)
+    }
+
+    /// Watches the files that there are now. What changes after this is reported, and what changed before is found by the
+    /// check that follows.
+    fn watch(&mut self, state: &E::ServerState) -> Watched {
+        let Some(changes) = &mut self.changes else { return Watched::default() };
+        let others = E::others(self.service, state);
+        let log = self.log.as_ref().and_then(Log::path);
+        changes.watch(&Files { point: &self.service.point, others: &others, log })
     }
 
     fn checked(&mut self, locked: bool) -> Result<Checked, Error> {
@@ -332,6 +363,7 @@ impl<'a, E: Effects> Server<'a, E> {
             Ok(LifeFile::Mine) => {
                 tracing::info!(target: "rendezvous_ipc::serve", "the life file was made again");
                 self.counters.restore();
+                self.checks.repaired(now());
             }
             Ok(LifeFile::Lost | LifeFile::Unheld) => {}
             Err(error) => {
@@ -343,6 +375,7 @@ impl<'a, E: Effects> Server<'a, E> {
 
     fn restore(&mut self) -> Result<(), Error> {
         let state = self.state()?;
+        self.checks.repaired(now());
         match self.effects.restore(&state, self.point.as_mut().ok_or_else(no_lock)?) {
             Ok(()) => {
                 tracing::info!(target: "rendezvous_ipc::serve", "the record was restored");
@@ -370,6 +403,7 @@ impl<'a, E: Effects> Server<'a, E> {
         if !keeps && draining.waits(self.admission.remaining(), self.shutdown.is_forced(), now()) {
             self.effects.sign_drain(limits.drain);
         }
+        self.checks.checked(Watched::default(), true, now());
         while draining.waits(self.admission.remaining(), self.shutdown.is_forced(), now()) {
             let over = async {
                 match draining.until() {
@@ -381,7 +415,10 @@ impl<'a, E: Effects> Server<'a, E> {
                 () = self.admission.empty() => {}
                 () = self.shutdown.forced() => {}
                 () = over => draining.request(now()),
-                () = sleep_until(at(self.next_check)) => self.look_after_the_log(),
+                () = sleep_until(at(self.checks.next())) => {
+                    self.look_after_the_log();
+                    self.checks.checked(Watched::default(), true, now());
+                }
             }
         }
         self.end_handlers(draining.left_for_the_handler(limits.patience, now())).await;
@@ -443,6 +480,14 @@ impl<'a, E: Effects> Server<'a, E> {
 
     pub(super) fn point(&mut self) -> Result<&mut Guard, Error> {
         self.point.as_mut().ok_or_else(no_lock)
+    }
+}
+
+/// Waits for the next report of a change.
+async fn reported(changes: &mut Option<Changes>) -> (Seen, &mut Changes) {
+    match changes {
+        Some(changes) => (changes.next().await, changes),
+        None => std::future::pending().await,
     }
 }
 

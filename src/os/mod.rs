@@ -11,7 +11,7 @@ pub(crate) use self::unix::procfs::{locks, progress};
 #[cfg(unix)]
 pub(crate) use self::unix::{blocking, cleaner, file, pidfd, process, scope, socket, stdio};
 #[cfg(all(unix, feature = "tokio"))]
-pub(crate) use self::unix::{listener, reexec, signals, stream};
+pub(crate) use self::unix::{changes, listener, reexec, signals, stream};
 
 #[cfg(not(unix))]
 compile_error!("rendezvous-ipc's driver runs on Unix so far; `proto` alone (--no-default-features) runs anywhere");

@@ -13,6 +13,7 @@
 //!
 //! Each connection has a machine of its own ([`super::handshake`]), which shares only the gate with this one.
 
+mod checks;
 mod due;
 mod facts;
 mod gate;
@@ -21,6 +22,7 @@ mod occupancy;
 pub mod pending;
 mod shutdown;
 
+pub use self::checks::{Checks, Seen, Watched};
 pub use self::due::Due;
 pub use self::facts::Facts;
 pub use self::gate::{Gate, Retire};

@@ -18,6 +18,7 @@ mod errors;
 mod files;
 mod hand;
 mod home;
+mod idle;
 mod inherited;
 mod join;
 mod listener;
@@ -70,6 +71,7 @@ fn main() {
         ephemeral::trials,
         files::trials,
         hand::trials,
+        idle::trials,
         inherited::trials,
         join::trials,
         listener::trials,

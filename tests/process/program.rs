@@ -374,7 +374,7 @@ async fn serve(args: &[String]) {
         std::mem::forget(rustix::io::dup(std::io::stderr()).unwrap());
     }
     if args.iter().any(|arg| arg == "filtered") {
-        crate::tasks::refuse_limits();
+        crate::tasks::refuse_limits_and_reports();
     }
     let mut limits = limits_by(args);
     limits.idle = argument(args, "idle=").map(Duration::from_millis).or(limits.idle);

@@ -53,6 +53,11 @@ impl<'a> Log<'a> {
         Log { path, file: errors.filter(|errors| FileId::at(path).is_ok_and(|file| file == *errors)) }
     }
 
+    /// Returns its path, if this process prints to it.
+    pub(crate) fn path(&self) -> Option<&'a Path> {
+        self.file.map(|_| self.path)
+    }
+
     /// Writes the first line of a server, with its process, its version, its endpoint and the process that started it.
     pub(crate) fn begin(&self, version: u32, endpoint: &Endpoint, spawner: Option<u32>) {
         if self.file.is_some() {

@@ -1,6 +1,7 @@
 //! The start of a server of the dialect, and what its steps do to the point.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -225,7 +226,13 @@ impl Effects for Sequoia {
         Ok(checked(&found, &state.record))
     }
 
-    fn repair(_acceptor: &mut Acceptor<ServerState>) {}
+    fn others(_service: &Service, _state: &ServerState) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn repair(_acceptor: &mut Acceptor<ServerState>) -> bool {
+        false
+    }
 
     fn is_gone(&self, service: &Service) -> bool {
         is_gone(service.context.home())

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::ready;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
@@ -10,6 +11,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::*;
+#[cfg(target_os = "linux")]
+use crate::driver::os::scope;
 use crate::driver::reserve::Reserve;
 use crate::handler::Factory;
 use crate::limits::Limits;
@@ -36,6 +39,8 @@ struct World {
     handler_runs: Arc<AtomicBool>,
     /// How many files the server has counted as restored in the end.
     restored: Cell<u64>,
+    /// Whether the system reports changes.
+    watched: Cell<bool>,
     /// What happens between *Lock* and *Look*.
     before_look: RefCell<Option<Box<dyn FnOnce()>>>,
 }
@@ -64,6 +69,7 @@ impl World {
             may_withdraw: Cell::new(true),
             handler_runs: Arc::default(),
             restored: Cell::new(0),
+            watched: Cell::default(),
             before_look: RefCell::default(),
         })
     }
@@ -98,7 +104,10 @@ async fn beside<T>(world: &Rc<World>, test: impl AsyncFnOnce(&Arc<Admission>, &S
     let mut server = Server::new(&service, Shutdown::new(), Script(world.clone()));
     server.state = Some(world.clone());
     server.admission.open();
-    server.next_check = now() + world.limits.check;
+    if !world.watched.get() {
+        server.changes = None;
+    }
+    server.checks.checked(Watched::default(), true, now());
     let (admission, shutdown) = (server.admission.clone(), server.shutdown.clone());
     let (done, test) = tokio::join!(
         async {
@@ -154,7 +163,13 @@ impl Effects for Script {
         Ok(state.checked.get())
     }
 
-    fn repair(_acceptor: &mut Acceptor<World>) {}
+    fn others(_service: &Service, _state: &World) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn repair(_acceptor: &mut Acceptor<World>) -> bool {
+        false
+    }
 
     fn is_gone(&self, _service: &Service) -> bool {
         self.0.home_is_gone.get()
@@ -268,6 +283,57 @@ async fn a_server_restores_its_record_under_the_point_lock() {
     assert_eq!((at, world.restored.get()), (5, 1));
     let expected = [("touch", 2), ("check", 2), ("recheck", 3), ("restore", 3), ("touch", 4), ("check", 4)];
     assert_eq!(world.done()[..6], expected);
+}
+
+/// Returns when a server with reports checked its files, in seconds, while `changes` happened.
+async fn checks_beside(world: &Rc<World>, changes: impl AsyncFnOnce(&Path)) -> Vec<u64> {
+    world.watched.set(true);
+    let point = world.home.path().join("point");
+    beside(world, async |_, shutdown| {
+        changes(&point).await;
+        shutdown.request();
+    })
+    .await;
+    let checks = world.done().into_iter().filter(|(what, _)| *what == "check");
+    checks.map(|(_, at)| at).collect()
+}
+
+#[tokio::test(start_paused = true)]
+#[cfg(target_os = "linux")]
+async fn a_change_that_is_reported_is_checked_at_once_and_the_rest_is_rare() {
+    let world = World::new(limits());
+    let local = scope::reports_changes(world.home.path());
+    let checks = checks_beside(&world, async |point| {
+        seconds(7).await;
+        std::fs::write(point.with_file_name("another"), "").unwrap();
+        seconds(2).await;
+        std::fs::write(point, "damage").unwrap();
+        seconds(61).await;
+    })
+    .await;
+    let rest: &[u64] = if local { &[2, 9, 32, 65] } else { &[2, 4, 6, 8, 9] };
+    assert_eq!(&checks[..rest.len()], rest);
+    assert_eq!(world.restored.get(), 0, "all was well");
+}
+
+#[tokio::test(start_paused = true)]
+#[cfg(target_os = "linux")]
+async fn a_server_whose_files_change_all_the_time_repairs_once_a_second() {
+    let world = World::new(limits());
+    let checks = checks_beside(&world, async |point| {
+        seconds(3).await;
+        let rights = std::fs::metadata(point).unwrap().permissions();
+        for _ in 0..2000 {
+            world.checked.set(Checked::Damaged);
+            std::fs::set_permissions(point, rights.clone()).unwrap();
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let restores: Vec<_> = world.did.borrow().iter().filter(|(what, _)| *what == "restore").map(|did| did.1).collect();
+    assert!(restores.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_secs(1)), "{restores:?}");
+    assert!((9..=11).contains(&restores.len()) && checks.len() <= 12, "{restores:?}, {checks:?}");
+    assert!(restores[0] < Duration::from_millis(3050), "it is seen at once: {:?}", restores[0]);
 }
 
 #[tokio::test(start_paused = true)]

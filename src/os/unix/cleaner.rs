@@ -4,6 +4,7 @@
 //! only holds the lock of its life file, and connections do not count as a use of its socket.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -21,10 +22,15 @@ pub(crate) fn touch(path: &Path) {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return };
     let age = metadata.modified().ok().and_then(|used| SystemTime::now().duration_since(used).ok());
     if age.is_some_and(|age| age > AGED) {
-        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-        let times = Timestamps { last_access: now, last_modification: now };
-        let _ = rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
+        let _ = mark_as_used(path);
     }
+}
+
+/// Marks a file, a directory or a socket as used.
+pub(crate) fn mark_as_used(path: &Path) -> io::Result<()> {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Takes a shared lock on a home below a cleaned directory: systemd-tmpfiles skips a locked directory and all that is

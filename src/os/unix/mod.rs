@@ -1,6 +1,11 @@
 //! Unix. Only Linux is tested.
 
 pub(crate) mod blocking;
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+pub(crate) mod changes;
+#[cfg(all(feature = "tokio", not(target_os = "linux")))]
+#[path = "no_changes.rs"]
+pub(crate) mod changes;
 pub(crate) mod cleaner;
 pub(crate) mod file;
 #[cfg(feature = "tokio")]

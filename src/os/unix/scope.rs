@@ -89,7 +89,7 @@ const LOCAL: [u64; 11] = [
     0x5846_5342, // XFS
     0x9123_683e, // btrfs
     0x0102_1994, // tmpfs
-    0x794c_7630, // overlayfs
+    OVERLAY,
     0xf2f5_2010, // F2FS
     0x2fc1_2fc1, // ZFS
     0xca45_1a4e, // bcachefs
@@ -99,9 +99,23 @@ const LOCAL: [u64; 11] = [
 ];
 
 #[cfg(target_os = "linux")]
+const OVERLAY: u64 = 0x794c_7630;
+
+#[cfg(target_os = "linux")]
 fn is_local(home: &Path) -> bool {
-    let kind = rustix::fs::statfs(home).map(|found| found.f_type as u64 & 0xffff_ffff);
-    kind.is_ok_and(|kind| LOCAL.contains(&kind))
+    file_system(home).is_some_and(|kind| LOCAL.contains(&kind))
+}
+
+/// Returns whether this kernel makes all changes in this home by itself, so that it can report them. What is changed in a
+/// layer below an overlay is not reported.
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+pub(crate) fn reports_changes(home: &Path) -> bool {
+    file_system(home).is_some_and(|kind| LOCAL.contains(&kind) && kind != OVERLAY)
+}
+
+#[cfg(target_os = "linux")]
+fn file_system(home: &Path) -> Option<u64> {
+    rustix::fs::statfs(home).ok().map(|found| found.f_type as u64 & 0xffff_ffff)
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -378,7 +378,7 @@ fn modelled(text: &str) -> Vec<String> {
 }
 
 fn variants() -> Vec<String> {
-    let variants = read("spec/variants.txt");
+    let variants = read("spec/variants.txt") + &read("spec/handshake-variants.txt");
     variants.lines().filter_map(|line| line.split_once('|')).map(|(name, _)| name.trim().into()).collect()
 }
 

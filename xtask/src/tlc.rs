@@ -2,13 +2,14 @@
 //! diagrams are correct.
 //!
 //! `spec/*.cfg` are the configurations that must hold; those named `deep-*` are left to `--deep`. A line of
-//! `spec/variants.txt` is a configuration that must fail, and how; `--counterexamples` writes its counterexample to
-//! `spec/counterexamples`. TLC comes from a Python package, pinned by its hash, or from `TLA2TOOLS_JAR`. `--both` also
+//! `spec/variants.txt` is a configuration that must fail, and how, and so is one of `spec/handshake-variants.txt`;
+//! `--counterexamples` writes its counterexample to `spec/counterexamples`. TLC comes from a Python package, pinned by its hash, or from `TLA2TOOLS_JAR`. `--both` also
 //! runs a second checker.
 
 mod counterexample;
 mod diagrams;
 pub mod fetch;
+mod handshake;
 pub(crate) mod second;
 pub mod state;
 
@@ -58,6 +59,9 @@ fn check_all(options: &Options) -> Result<()> {
     if options.only.is_empty() {
         let ways = reports.iter().flat_map(|report| report.ways.clone()).collect();
         wrong.extend(diagrams::wrong(&fs::read_to_string(spec().join("README.md"))?, &ways));
+    }
+    if reports.iter().any(|report| report.name == handshake::TABLE) {
+        wrong.extend(handshake::wrong()?);
     }
     let mut opinions = BTreeMap::new();
     if options.both {
@@ -137,7 +141,8 @@ fn runs(options: &Options) -> Result<Vec<Run>> {
             continue;
         };
         if options.asks_for(&name, name.starts_with("deep-")) {
-            runs.push(Run { module: "MCrendezvous".into(), name, config, expected: None, heading: None });
+            let module = if handshake::has(&name) { handshake::MODULE } else { "MCrendezvous" };
+            runs.push(Run { module: module.into(), name, config, expected: None, heading: None });
         }
     }
     runs.sort_by(|one, other| one.name.cmp(&other.name));
@@ -150,6 +155,7 @@ fn runs(options: &Options) -> Result<Vec<Run>> {
             }
         }
     }
+    runs.extend(handshake::variants()?.into_iter().filter(|run| options.asks_for(&run.name, false)));
     for (name, expected) in SEED {
         if !options.asks_for(name, false) {
             continue;
@@ -275,7 +281,8 @@ fn check_one(jar: &Path, run: &Run, options: &Options) -> Result<Report> {
     fs::write(dir().join(&run.name).join("output.txt"), &text)?;
     let report = report(run, &text, began.elapsed());
     if let (true, true, Some(about)) = (options.counterexamples, report.as_expected(), &run.heading) {
-        let path = spec().join("counterexamples").join(format!("{}.md", run.name));
+        let folder = if run.module == handshake::MODULE { "counterexamples/handshake" } else { "counterexamples" };
+        let path = spec().join(folder).join(format!("{}.md", run.name));
         fs::write(path, counterexample::render(&run.name, about, &text)?)?;
     }
     Ok(report)

@@ -1,3 +1,5 @@
+mod transcripts;
+
 use super::*;
 use crate::proto::cookie::Cookie;
 use crate::proto::hex::{self, Hex};

@@ -38,7 +38,7 @@ struct Found {
     ordered: Option<Ordered>,
 }
 
-/// What the client has ordered. Its cookie and its budget are read when the order is taken.
+/// What the client has ordered. Its cookie is read when the order is taken.
 #[derive(Debug)]
 pub(crate) struct Ordered {
     name: OsString,
@@ -47,6 +47,7 @@ pub(crate) struct Ordered {
     pub(crate) lib: Option<PathBuf>,
     pub(crate) ephemeral: bool,
     pub(crate) kernel: Kernel,
+    budget: Duration,
 }
 
 impl Ordered {
@@ -68,6 +69,7 @@ fn look(patience: Duration) -> Found {
                 lib: order.lib.map(|lib| process::os_string(lib.bytes().collect()).into()),
                 ephemeral: order.ephemeral,
                 kernel: order.kernel,
+                budget: order.budget,
             }),
             Waiting::Nothing | Waiting::OtherVersion => None,
         };
@@ -129,6 +131,11 @@ pub(crate) fn order_of(point: &Path, patience: Duration) -> Result<Option<&'stat
         (Serves::Unproved, _) => Err(Usage::VariableMissing),
         (Serves::OtherVersion | Serves::ForTheSpawner | Serves::OtherPoint, _) => Err(Usage::StartedByOtherVersion),
     }
+}
+
+/// Returns how long the client waits for the reply, if it has sent an order.
+pub(crate) fn budget() -> Option<Duration> {
+    FOUND.ordered.as_ref().map(|ordered| ordered.budget)
 }
 
 /// Returns the depth for the order to a child of this process.

@@ -176,8 +176,8 @@ impl World {
         }
     }
 
-    /// The watchdog is a thread of its own. It ends a process that is not registered when its spawner ends or its
-    /// budget is over.
+    /// The watchdog ends a process that is not registered when its spawner ends or its budget is over, whatever the
+    /// other threads of the process do.
     fn watchdog(&self, s: usize, step: &Step, moves: &mut Moves<'_>) {
         use Step::{Build, Claim, Listen, Ready, Registered, Watch};
         let server = &self.servers[s];

@@ -321,7 +321,7 @@ impl ServerState {
             address,
             cookie,
             pid: std::process::id(),
-            started: stat::began("self"),
+            started: stat::own_began(),
             version: service.offered()?,
         };
         let state = ServerState {

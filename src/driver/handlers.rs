@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::admission::{Admission, Counted};
 use super::counters::SharedCounters;
-use super::os::process;
+use super::os::{process, signals};
 use super::shutdown::Shutdown;
 use super::wheel;
 use crate::context::Context;
@@ -23,6 +23,7 @@ use crate::keeps::Keeps;
 use crate::peer::Peer;
 use crate::retiring::Retiring;
 use crate::stage::Stage;
+use crate::start;
 use crate::stream::Stream;
 use crate::stream::socket::Handover;
 
@@ -141,25 +142,24 @@ impl Handlers {
         Ok(handlers)
     }
 
-    /// Builds the handler, and returns when it is built.
-    pub(super) async fn build(&mut self, start: ServerHandle) -> Result<(), Error> {
+    /// Begins to build the handler.
+    pub(super) fn begin(&mut self, start: ServerHandle) {
         if let Some(begin) = self.begin.take() {
             // If the thread is gone, `built` reports why.
             let _ = begin.send(start);
         }
+    }
+
+    /// Waits until the handler is built, once it was begun. It must not be called again then.
+    pub(super) async fn built(&mut self) -> Result<(), Error> {
         (&mut self.built).await.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Panicked.into())))
     }
 
-    /// Builds the handler as [`build`](Handlers::build) does, until `until` and while no retirement is requested.
-    pub(super) async fn build_by(
-        &mut self,
-        until: Instant,
-        start: ServerHandle,
-        shutdown: &Shutdown,
-    ) -> Result<(), Error> {
+    /// Waits as [`built`](Handlers::built) does, until `until` and while no retirement is requested.
+    pub(super) async fn built_by(&mut self, until: Instant, shutdown: &Shutdown) -> Result<(), Error> {
         tokio::select! {
             biased;
-            built = timeout_at(until, self.build(start)) => {
+            built = timeout_at(until, self.built()) => {
                 built.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Overdue.into())))
             }
             () = shutdown.requested() => Err(Error::Handler(NotBuilt::Abandoned.into())),
@@ -199,11 +199,15 @@ async fn run(
     waiting: mpsc::Receiver<Session>,
     mut quitting: oneshot::Receiver<()>,
 ) {
-    let Ok(start) = begun.await else { return };
+    let Ok(server) = begun.await else { return };
+    if start::serves() {
+        // This thread may have been started before the server handled the signals of timers.
+        signals::block_none();
+    }
     let built = tokio::select! {
         biased;
         _ = &mut quitting => return,
-        built = factory.build(start) => built,
+        built = factory.build(server) => built,
     };
     match built {
         Ok(handler) => {

@@ -78,15 +78,18 @@ async fn serve(
     let shutdown = running.shutdown();
     let start = handle(&service.context, (admission, counters), shutdown);
     let Some(building) = handlers.as_mut() else { return Ok(()) };
+    building.begin(start);
+    // As a server of its own process does, it listens while its handler is built.
+    let cookie = Cookie::drawn(random::draw()?);
+    let listens =
+        ServerState::listen(service, (admission, counters), shutdown, building.sessions(), cookie, Reserve::none());
     let built = tokio::select! {
         biased;
-        built = timeout(service.limits.start, building.build(start)) => built,
+        built = timeout(service.limits.start, building.built()) => built,
         () = shutdown.requested() => return Ok(()),
     };
     built.unwrap_or_else(|_| Err(Error::Handler(NotBuilt::Overdue.into())))?;
-    let cookie = Cookie::drawn(random::draw()?);
-    let (listener, state) =
-        ServerState::listen(service, (admission, counters), shutdown, building.sessions(), cookie, Reserve::none())?;
+    let (listener, state) = listens?;
     counters.begin();
     admission.open();
     let record = state.record.clone();

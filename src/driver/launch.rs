@@ -5,10 +5,12 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use super::handlers::Handler;
-use super::os::{process, progress, reexec, scope, signals, stdio};
+use super::handlers::{Handler, Handlers};
+use super::os::signals::{self, Signals};
+use super::os::{process, progress, reexec, scope, stat, stdio};
 use super::serve::failed;
 use super::shutdown::Shutdown;
+use super::watchdog::Watchdog;
 use super::{handlers, supervise};
 use crate::error::{Error, Usage};
 use crate::service::Service;
@@ -39,26 +41,42 @@ impl Drop for Launched {
     }
 }
 
+/// What is there before a server takes its order or touches a file.
+pub(super) struct Prepared {
+    pub(super) signals: Signals,
+    /// In a server of the native dialect that a client started.
+    pub(super) watchdog: Option<Watchdog>,
+    /// The handlers' thread, where it was started early. Without one, *Build* tries again, and says why there is none.
+    pub(super) handlers: Option<Handlers>,
+}
+
 /// Launches a server. `by` is how clients of its dialect start a server; `run` serves.
-pub(super) fn launch<R>(service: Service, handler: Handler, by: Started, run: R) -> Result<Launched, Error>
+///
+/// While a client waits, the threads start side by side: the server's thread makes its runtime and handles signals, the
+/// handlers' thread makes its runtime, and this one looks for inherited files, which may execute the program again. So
+/// nobody takes the order or touches a file before that.
+pub(super) fn launch<R>(service: Service, mut handler: Handler, by: Started, run: R) -> Result<Launched, Error>
 where
-    R: AsyncFnOnce(&Service, Handler, Shutdown) -> Result<(), Error> + Send + 'static,
+    R: AsyncFnOnce(&Service, Prepared, Handler, Shutdown) -> Result<(), Error> + Send + 'static,
 {
     let service = allowed(service, by).map_err(told)?;
     let spawned = service.context.started() != Started::Hand;
     if spawned {
         start::begin_to_serve(&service.point)?;
         signals::block_only_timers();
-        process::raise_descriptors();
-        if let Err(error) = reexec::close_inherited() {
-            tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
-        }
     }
     let shutdown = Shutdown::new();
     let (send_ended, ended) = oneshot::channel();
     let launched = Launched { shutdown: shutdown.clone(), ended };
+    let (go, gone) = oneshot::channel();
     let body = move || match handlers::local_runtime() {
-        Ok(runtime) => runtime.block_on(run(&service, handler, shutdown)),
+        Ok(runtime) => runtime.block_on(async {
+            // Before any file is written: this process has inherited the limits of the process that started it.
+            let signals = Signals::new(spawned).map_err(Error::system(Stage::Watch))?;
+            // Otherwise the launch has failed, and reported why.
+            let Ok((watchdog, handlers, handler)) = gone.await else { return Ok(()) };
+            run(&service, Prepared { signals, watchdog, handlers }, handler, shutdown).await
+        }),
         Err(error) => Err(Error::System { stage: Stage::Watch, source: error }),
     };
     thread::Builder::new()
@@ -68,6 +86,20 @@ where
             let _ = send_ended.send(result.unwrap_or_else(|dead| supervise::end(dead, spawned)));
         })
         .map_err(Error::system(Stage::Watch))?;
+    let (mut watchdog, mut handlers) = (None, None);
+    if spawned {
+        watchdog = start::budget().map(Watchdog::start).transpose().inspect_err(tell)?;
+        handlers = handler.start().ok();
+        process::raise_descriptors();
+        if let Err(error) = reexec::close_inherited() {
+            tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
+        }
+    }
+    let _ = go.send((watchdog, handlers, handler));
+    if spawned {
+        // The record needs them, and this thread has nothing else to do now. An error is seen where they are needed.
+        let _ = (scope::kernel(), stat::own_began());
+    }
     Ok(launched)
 }
 

@@ -16,17 +16,17 @@ use super::files::life::Life;
 use super::files::own_log::Log;
 use super::files::point::{self, Guard};
 use super::handlers::Handler;
+use super::launch::Prepared;
 use super::net::listener::{self, Listener};
 use super::net::socket;
 use super::os::file::FileId;
-use super::os::signals::Signals;
 use super::os::{cleaner, process, stdio};
 use super::random;
 use super::reserve::Reserve;
 use super::serving::{Effects, Server, jitter};
 use super::shutdown::Shutdown;
-use super::watchdog::Watchdog;
-use crate::error::{Error, Holder, Usage};
+use super::watchdog::Spawner;
+use crate::error::{Error, Holder};
 use crate::pid::Pid;
 use crate::proto::address::Address;
 use crate::proto::cookie::Cookie;
@@ -38,19 +38,20 @@ use crate::service::Service;
 use crate::stage::Stage;
 
 /// Serves until the server has retired.
-pub(super) async fn run(service: &Service, mut handler: Handler, shutdown: Shutdown) -> Result<(), Error> {
-    // Before any file is written: this process has inherited the limits of the process that started it.
-    let signals = Signals::new(service.context.is_spawned()).map_err(Error::system(Stage::Watch))?;
+pub(super) async fn run(
+    service: &Service,
+    prepared: Prepared,
+    handler: Handler,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    let Prepared { signals, watchdog, handlers } = prepared;
     let mut server = Server::new(service, shutdown, Native::default());
-    if service.context.is_spawned() {
-        // A client waits, so the threads start side by side.
+    server.handlers = handlers;
+    if let Some(watchdog) = watchdog {
         let (orders, replies) = stdio::take().map_err(Error::system(Stage::Watch))?;
-        server.effects.spawner = orders.creator();
         let held = service.context.is_ephemeral().then(|| server.shutdown.clone());
-        server.effects.watchdog = Some(Watchdog::start(orders, service.limits.start, held)?);
+        server.effects.spawner = Some(watchdog.attend(orders, held)?);
         server.effects.replies = Some(replies);
-        // Without one now, *Build* tries again, and says why there is none.
-        server.handlers = handler.start().ok();
         process::leave_session();
         if !service.surroundings.keeps_umask {
             process::make_new_files_private();
@@ -63,11 +64,11 @@ pub(super) async fn run(service: &Service, mut handler: Handler, shutdown: Shutd
 /// What only a server of the native dialect holds. Dropping it releases the lifetime lock.
 #[derive(Default)]
 struct Native {
-    watchdog: Option<Watchdog>,
-    /// The process that started this one.
-    spawner: Option<u32>,
+    spawner: Option<Spawner>,
     /// The pipe to the spawner, until the reply is sent.
     replies: Option<File>,
+    /// The listener that was made while the handler was built, until *Listen*.
+    listens: Option<Result<(Listener, Rc<ServerState>), Error>>,
     listener: Option<Listener>,
     /// The file in which the record was written.
     written: Option<FileId>,
@@ -125,11 +126,7 @@ impl Server<'_, Native> {
             }
             step = match step {
                 Step::Watch(s) => {
-                    let order = match &mut self.effects.watchdog {
-                        Some(watchdog) => watchdog.order().await,
-                        None => None,
-                    };
-                    let order = order.ok_or(Error::Usage(Usage::OrderTaken))?;
+                    let order = self.effects.spawner()?.order()?;
                     budget = order.budget;
                     self.cookie = Some(order.cookie);
                     s.ordered()
@@ -138,14 +135,14 @@ impl Server<'_, Native> {
                     self.effects.life = self.claim(began + s.share(budget)).await?;
                     if self.effects.life.is_some() { s.claimed() } else { s.busy() }
                 }
-                Step::Build(s) => match self.build(&mut handler, began + budget).await {
+                Step::Build(s) => match self.build_and_listen(&mut handler, began + budget).await {
                     Ok(()) => s.built(),
                     Err(error) => {
                         self.refused = Some(error);
                         s.failed()
                     }
                 },
-                Step::Listen(s) => match self.listen() {
+                Step::Listen(s) => match self.listening() {
                     Ok(()) => s.listening(),
                     Err(error) => {
                         self.refused = Some(error);
@@ -159,13 +156,12 @@ impl Server<'_, Native> {
                     s.replied()
                 }
                 Step::Registered(s) => {
-                    if let Some(watchdog) = self.effects.watchdog.take() {
-                        watchdog.registered().await.ok_or_else(|| Error::missing("the watchdog"))?;
-                    }
+                    self.effects.spawner()?.registered().await?;
                     self.open_native()?;
                     let state = self.state()?;
                     let endpoint = socket::endpoint(&self.service.point, state.record.address);
-                    self.begin_log(state.record.version, &endpoint, self.effects.spawner);
+                    let spawner = self.effects.spawner()?.pid;
+                    self.begin_log(state.record.version, &endpoint, spawner);
                     s.registered()
                 }
                 Step::Write(s) => {
@@ -209,7 +205,17 @@ impl Server<'_, Native> {
         }
     }
 
-    fn listen(&mut self) -> Result<(), Error> {
+    /// Builds the handler, and meanwhile does what *Listen* is to do: the lifetime lock is held already, and nobody learns
+    /// the address before *Ready*.
+    async fn build_and_listen(&mut self, handler: &mut Handler, until: Instant) -> Result<(), Error> {
+        self.begin_to_build(handler)?;
+        let listens = self.listen();
+        self.built(until).await?;
+        self.effects.listens = Some(listens);
+        Ok(())
+    }
+
+    fn listen(&mut self) -> Result<(Listener, Rc<ServerState>), Error> {
         listener::sweep(
             self.effects.life.as_ref().ok_or_else(|| Error::missing("the lifetime lock"))?,
             &self.service.point,
@@ -217,7 +223,12 @@ impl Server<'_, Native> {
         let cookie = self.cookie.take().ok_or_else(|| Error::missing("the cookie"))?;
         let sessions = self.handlers.as_ref().ok_or_else(|| Error::missing("the handler"))?.sessions();
         let (counted, reserve) = ((&self.admission, &self.counters), Reserve::new());
-        let (listener, state) = ServerState::listen(self.service, counted, &self.shutdown, sessions, cookie, reserve)?;
+        ServerState::listen(self.service, counted, &self.shutdown, sessions, cookie, reserve)
+    }
+
+    fn listening(&mut self) -> Result<(), Error> {
+        let listens = self.effects.listens.take().ok_or_else(|| Error::missing("the listener"))?;
+        let (listener, state) = listens?;
         if !state.record.scope.places(&state.record.address) {
             return Err(Error::UnknownNamespace);
         }
@@ -235,6 +246,10 @@ impl Server<'_, Native> {
 }
 
 impl Native {
+    fn spawner(&mut self) -> Result<&mut Spawner, Error> {
+        self.spawner.as_mut().ok_or_else(|| Error::missing("the spawner"))
+    }
+
     fn reply(&mut self, line: &[u8]) -> Result<(), Error> {
         match self.replies.take() {
             Some(mut replies) => replies.write_all(line).map_err(Error::system(Stage::Ready)),
@@ -344,7 +359,7 @@ impl Effects for Native {
     }
 
     fn abandon(&mut self) {
-        self.listener = None;
+        (self.listens, self.listener) = (None, None);
     }
 
     fn report_failure(&mut self, error: &Error) {

@@ -169,14 +169,21 @@ impl<'a, E: Effects> Server<'a, E> {
         }
     }
 
-    /// Builds the handler.
-    pub(super) async fn build(&mut self, handler: &mut Handler, until: Instant) -> Result<(), Error> {
+    /// Begins to build the handler.
+    pub(super) fn begin_to_build(&mut self, handler: &mut Handler) -> Result<(), Error> {
         let start = handle(&self.service.context, (&self.admission, &self.counters), &self.shutdown);
         let handlers = match self.handlers.take() {
             Some(handlers) => handlers,
             None => handler.start()?,
         };
-        self.handlers.insert(handlers).build_by(until, start, &self.shutdown).await
+        self.handlers.insert(handlers).begin(start);
+        Ok(())
+    }
+
+    /// Waits until the handler is built.
+    pub(super) async fn built(&mut self, until: Instant) -> Result<(), Error> {
+        let handlers = self.handlers.as_mut().ok_or_else(|| Error::missing("the handler"))?;
+        handlers.built_by(until, &self.shutdown).await
     }
 
     /// Serves from here on: nothing was accepted before.

@@ -1,19 +1,29 @@
 //! The watchdog of a spawned server: unless it is registered in time, its process ends.
 //!
-//! It is a thread of its own, so nothing else delays it: neither a handler that hangs while it is built nor a fork of the
-//! spawner that keeps the pipe open leaves an orphan.
+//! It is in force from the order on, in two parts:
+//! - A thread sleeps until the budget of the order is over, and does nothing else. So neither a handler that is built nor a
+//!   file operation delays it, whatever thread they block, and a fork of the spawner that keeps the pipe open leaves no
+//!   orphan.
+//! - The serving thread hears the spawner itself: *registered*, without a hop over another thread, and the spawner's end,
+//!   at which the process ends at once.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::os::process::{self, Lines};
+use super::os::process::{self, Lines, Next};
+use super::os::stream::Input;
 use super::shutdown::Shutdown;
-use crate::error::Error;
+use crate::error::{Error, Usage};
 use crate::proto::cookie::Cookie;
 use crate::proto::pipes::{Order, is_registered};
 use crate::stage::Stage;
+
+/// When the thread looks first whether the server is registered. A start takes less; then the thread ends, so that an
+/// idle server has one thread less.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
 
 /// The part of an order that a server takes only when it serves.
 pub(super) struct Terms {
@@ -30,40 +40,127 @@ impl Terms {
     }
 }
 
-/// The messages that the watchdog receives from the spawner.
-pub(super) struct Watchdog {
-    order: oneshot::Receiver<Terms>,
+/// The watchdog, as the serving thread sees it.
+pub(super) struct Watchdog(Arc<Mutex<Heard>>);
+
+/// What was heard from the spawner.
+#[derive(Default)]
+struct Heard {
+    /// Its lines, from when the server takes them until it is registered.
+    lines: Option<Lines>,
+    registered: bool,
+}
+
+/// The spawner, as its server sees it.
+pub(super) struct Spawner {
+    /// Its process, as far as the system reports it.
+    pub(super) pid: Option<u32>,
+    order: Option<Terms>,
     registered: oneshot::Receiver<()>,
 }
 
 impl Watchdog {
-    /// Starts to watch. Waits `patience` for the order. A server of an ephemeral context requests its own retirement when
-    /// the spawner's end of the pipe is gone.
-    pub(super) fn start(mut orders: Lines, patience: Duration, held: Option<Shutdown>) -> Result<Self, Error> {
-        let (tell_order, order) = oneshot::channel();
-        let (tell_registered, registered) = oneshot::channel();
+    /// Starts the thread that ends this process when the budget is over, unless it is registered by then.
+    pub(super) fn start(budget: Duration) -> Result<Self, Error> {
+        let heard = Arc::default();
+        let watchdog = Watchdog(Arc::clone(&heard));
+        let until = Instant::now() + budget;
         thread::Builder::new()
             .name("rendezvous-watchdog".into())
-            .spawn(move || {
-                // Requests retirement however this thread ends, since no other thread would.
-                let held = held.map(RequestOnDrop);
-                watch(&mut orders, patience, || EndOnDrop, tell_order, tell_registered);
-                if held.is_some() {
-                    orders.end();
-                }
-            })
+            .stack_size(128 * 1024)
+            .spawn(move || watch(&heard, until, EndOnDrop))
             .map_err(Error::system(Stage::Watch))?;
-        Ok(Watchdog { order, registered })
+        Ok(watchdog)
     }
 
-    /// Waits for the spawner's order; `None` if it is not there any more.
-    pub(super) async fn order(&mut self) -> Option<Terms> {
-        (&mut self.order).await.ok()
+    /// Takes the order, and hears the spawner from here on, on this thread's runtime. A server of an ephemeral context,
+    /// which passes `held`, requests its own retirement when the spawner's end of the pipe is gone.
+    pub(super) fn attend(self, lines: Lines, held: Option<Shutdown>) -> Result<Spawner, Error> {
+        let input = Input::watch(lines.input()).map_err(Error::system(Stage::Watch))?;
+        let pid = lines.creator();
+        let order = lock(&self.0).lines.insert(lines).next(Terms::read);
+        let order = if let Next::Line(order) = order { order } else { None };
+        let (tell_registered, registered) = oneshot::channel();
+        if order.is_some() {
+            // The process ends where this task sees the spawner's end. Wherever else it ends, the thread watches on.
+            tokio::task::spawn_local(attend(self.0, input, tell_registered, held.map(RequestOnDrop)));
+        }
+        Ok(Spawner { pid, order, registered })
+    }
+}
+
+impl Spawner {
+    /// Returns the order. It can be taken once.
+    pub(super) fn order(&mut self) -> Result<Terms, Error> {
+        // Something took it from standard input.
+        self.order.take().ok_or(Error::Usage(Usage::OrderTaken))
     }
 
-    /// Waits until this server is registered. Otherwise this process ends.
-    pub(super) async fn registered(self) -> Option<()> {
-        self.registered.await.ok()
+    /// Waits until this server is registered. It must not be called again then.
+    pub(super) async fn registered(&mut self) -> Result<(), Error> {
+        (&mut self.registered).await.map_err(|_| Error::missing("the spawner"))
+    }
+}
+
+impl Heard {
+    /// Hears whether this server is registered, or will not be: after any other line, and at the end of the pipe.
+    fn next(&mut self) -> Next<()> {
+        match self.lines.as_mut().map(|lines| lines.next(is_registered)) {
+            _ if self.registered => Next::Line(()),
+            None | Some(Next::Nothing) => Next::Nothing,
+            Some(Next::Line(true)) => {
+                *self = Heard { lines: None, registered: true };
+                Next::Line(())
+            }
+            Some(Next::Line(false) | Next::End) => Next::End,
+        }
+    }
+}
+
+/// Returns what was heard. Who holds this waits for nothing.
+fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until this server is registered, or its time is over. `end` is dropped then, which ends the process, and
+/// forgotten otherwise.
+fn watch<E>(heard: &Mutex<Heard>, until: Instant, end: E) {
+    let mut pause = FIRST_LOOK;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        // The line may wait unheard, as after the process was stopped.
+        if lock(heard).next() == Next::Line(()) {
+            return std::mem::forget(end);
+        }
+        if left.is_zero() {
+            return;
+        }
+        thread::sleep(pause.min(left));
+        pause *= 2;
+    }
+}
+
+/// Hears the spawner until the server is registered, and in an ephemeral context until the spawner's end.
+async fn attend(
+    heard: Arc<Mutex<Heard>>,
+    input: Input,
+    tell_registered: oneshot::Sender<()>,
+    held: Option<RequestOnDrop>,
+) {
+    loop {
+        let next = lock(&heard).next();
+        match next {
+            Next::Line(()) => break,
+            Next::Nothing => {}
+            Next::End => process::end_this_process(),
+        }
+        if input.arrived().await.is_err() {
+            return;
+        }
+    }
+    let _ = tell_registered.send(());
+    if held.is_some() {
+        while !input.discard() && input.arrived().await.is_ok() {}
     }
 }
 
@@ -76,33 +173,12 @@ impl Drop for RequestOnDrop {
     }
 }
 
-/// Ends this process when it is dropped. It is forgotten once the server is registered.
+/// Ends this process when it is dropped, by a panic, too. It is forgotten once the server is registered.
 struct EndOnDrop;
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
         process::end_this_process();
-    }
-}
-
-/// Watches until this server is registered. `end` creates the guard that ends the process, once the order has come. The
-/// guard is forgotten if the server is registered in time, and dropped otherwise.
-fn watch<E>(
-    orders: &mut Lines,
-    patience: Duration,
-    end: impl FnOnce() -> E,
-    tell_order: oneshot::Sender<Terms>,
-    tell_registered: oneshot::Sender<()>,
-) {
-    let began = Instant::now();
-    // Something took the order from standard input. `serve` fails then, and says so.
-    let Some(order) = orders.next(began + patience, Terms::read).flatten() else { return };
-    let end = end();
-    let until = began + order.budget;
-    let _ = tell_order.send(order);
-    if orders.next(until, is_registered) == Some(true) {
-        std::mem::forget(end);
-        let _ = tell_registered.send(());
     }
 }
 
@@ -125,19 +201,6 @@ mod tests {
         }
     }
 
-    /// Watches a spawner that writes this and keeps its end: whether an order came, whether *registered* did, and
-    /// whether the process would have ended.
-    fn watched(sent: &[u8], patience: Duration) -> (bool, bool, bool) {
-        let (mut spawner, orders) = UnixStream::pair().unwrap();
-        let (tell_order, mut order) = oneshot::channel();
-        let (tell_registered, mut registered) = oneshot::channel();
-        spawner.write_all(sent).unwrap();
-        let ended = Rc::new(Cell::new(false));
-        let end = || Ends(ended.clone());
-        watch(&mut Lines::of(orders.into()), patience, end, tell_order, tell_registered);
-        (order.try_recv().is_ok(), registered.try_recv().is_ok(), ended.get())
-    }
-
     /// An order by a spawner that waits so long.
     fn order(budget: Duration) -> Vec<u8> {
         let mut line = String::new();
@@ -147,23 +210,80 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    #[test]
-    fn a_server_continues_only_at_the_line_registered() {
-        let after = |line: &str| watched(&[&order(LONG)[..], line.as_bytes()].concat(), LONG);
-        assert_eq!(after(REGISTERED), (true, true, false));
-        for other in ["\n", "hello\n", "Registered\n", "registered \n", "registered\r\n"] {
-            assert_eq!(after(other), (true, false, true), "{other:?}");
-        }
+    /// What a spawner has written that keeps its end, with that end.
+    fn heard(sent: &[u8]) -> (UnixStream, Mutex<Heard>) {
+        let (mut spawner, orders) = UnixStream::pair().unwrap();
+        spawner.write_all(sent).unwrap();
+        (spawner, Mutex::new(Heard { lines: Some(Lines::of(orders.into())), registered: false }))
+    }
+
+    /// Watches for so long, and returns whether the process would have ended.
+    fn ends(heard: &Mutex<Heard>, budget: Duration) -> bool {
+        let ended = Rc::new(Cell::new(false));
+        watch(heard, Instant::now() + budget, Ends(ended.clone()));
+        ended.get()
     }
 
     #[test]
-    fn an_order_and_registered_are_awaited_for_their_times_at_most() {
+    fn a_server_continues_only_at_the_line_registered() {
+        for other in ["\n", "hello\n", "Registered\n", "registered \n", "registered\r\n"] {
+            assert_eq!(lock(&heard(other.as_bytes()).1).next(), Next::End, "{other:?}");
+        }
+        for part in ["", "registered"] {
+            let (spawner, heard) = heard(part.as_bytes());
+            assert_eq!(lock(&heard).next(), Next::Nothing, "{part:?}");
+            drop(spawner);
+            assert_eq!(lock(&heard).next(), Next::End, "{part:?}");
+        }
+        let (spawner, heard) = heard(REGISTERED.as_bytes());
+        for _ in 0..2 {
+            assert_eq!(lock(&heard).next(), Next::Line(()));
+        }
+        drop(spawner);
+        assert_eq!(lock(&heard).next(), Next::Line(()), "the end of the spawner comes after it");
+    }
+
+    #[test]
+    fn a_process_that_is_not_registered_ends_when_its_budget_is_over() {
         let short = Duration::from_millis(20);
         let began = Instant::now();
-        assert_eq!(watched(b"", short), (false, false, false), "no process depends on it");
-        assert_eq!(watched(b"rendezvous start", short), (false, false, false), "it is not whole");
-        assert_eq!(watched(&order(short), LONG), (true, false, true), "it is not registered");
+        assert!(ends(&Mutex::default(), short), "no thread has taken the order");
+        assert!(ends(&heard(b"").1, short));
+        assert!(ends(&heard(b"registered").1, short), "it is not whole");
         assert!(began.elapsed() < LONG);
+        assert!(!ends(&heard(REGISTERED.as_bytes()).1, LONG));
+        assert!(!ends(&heard(REGISTERED.as_bytes()).1, Duration::ZERO), "it waits, and nobody has heard it yet");
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_server_takes_its_order_once_and_hears_that_it_is_registered() {
+        for (sent, whole) in [(&order(LONG)[..], true), (b"rendezvous start", false), (b"hello\n", false), (b"", false)]
+        {
+            let (mut theirs, orders) = UnixStream::pair().unwrap();
+            theirs.write_all(sent).unwrap();
+            let watchdog = Watchdog(Arc::default());
+            let mut spawner = watchdog.attend(Lines::of(orders.into()), None).unwrap();
+            assert_eq!(spawner.order().is_ok(), whole, "{sent:?}");
+            assert!(matches!(spawner.order(), Err(Error::Usage(Usage::OrderTaken))));
+            if whole {
+                theirs.write_all(REGISTERED.as_bytes()).unwrap();
+            }
+            assert_eq!(spawner.registered().await.is_ok(), whole, "{sent:?}");
+        }
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_server_of_an_ephemeral_context_retires_at_its_spawners_end() {
+        let (mut theirs, orders) = UnixStream::pair().unwrap();
+        theirs.write_all(&[&order(LONG)[..], REGISTERED.as_bytes()].concat()).unwrap();
+        let shutdown = Shutdown::new();
+        let watchdog = Watchdog(Arc::default());
+        let mut spawner = watchdog.attend(Lines::of(orders.into()), Some(shutdown.clone())).unwrap();
+        spawner.registered().await.unwrap();
+        assert!(shutdown.at().is_none());
+        theirs.write_all(b"more, which means nothing").unwrap();
+        drop(theirs);
+        shutdown.requested().await;
     }
 
     #[test]

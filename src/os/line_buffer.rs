@@ -1,23 +1,24 @@
 //! A buffer that collects bytes from a pipe until a line is complete.
 //!
 //! The line may hold a cookie. So its bytes are never copied elsewhere, and are wiped when the line is taken and when
-//! the buffer is dropped.
+//! the buffer is dropped. Only bytes that were received are wiped: an order's buffer is large, and wiping is slow.
 
 use std::fmt;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::proto::pipes::LINE_MAX;
 
 /// The bytes that were received and not yet taken, at most one line of the greatest length.
 pub(crate) struct LineBuffer<const MAX: usize = LINE_MAX> {
-    bytes: Zeroizing<[u8; MAX]>,
+    bytes: [u8; MAX],
+    /// The bytes from here on are zero.
     len: usize,
 }
 
 impl<const MAX: usize> LineBuffer<MAX> {
     pub(crate) fn new() -> Self {
-        LineBuffer { bytes: Zeroizing::new([0; MAX]), len: 0 }
+        LineBuffer { bytes: [0; MAX], len: 0 }
     }
 
     /// Returns the free part of the buffer, to read into. It is empty when a line is longer than allowed.
@@ -49,6 +50,12 @@ impl<const MAX: usize> LineBuffer<MAX> {
         self.bytes[self.len - end..self.len].zeroize();
         self.len -= end;
         Some(value)
+    }
+}
+
+impl<const MAX: usize> Drop for LineBuffer<MAX> {
+    fn drop(&mut self) {
+        self.bytes[..self.len].zeroize();
     }
 }
 

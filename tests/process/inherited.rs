@@ -20,9 +20,9 @@ crate::trials![
     a_server_by_hand_keeps_what_it_blocks,
 ];
 
-/// The signals that a task blocks, as bits.
+/// The signals that a task blocks, as bits; none if it has ended.
 fn blocked(task: &str) -> u64 {
-    let status = fs::read_to_string(format!("{task}/status")).unwrap();
+    let Ok(status) = fs::read_to_string(format!("{task}/status")) else { return 0 };
     let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
     u64::from_str_radix(blocked.trim(), 16).unwrap()
 }
@@ -31,7 +31,9 @@ fn blocked(task: &str) -> u64 {
 fn own_threads(pid: u32) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
     let tasks = tasks.map(|task| task.to_str().unwrap().to_owned());
-    tasks.filter(|task| fs::read_to_string(format!("{task}/comm")).unwrap().starts_with("rendezvous-")).collect()
+    let is_own =
+        |task: &String| fs::read_to_string(format!("{task}/comm")).is_ok_and(|name| name.starts_with("rendezvous-"));
+    tasks.filter(is_own).collect()
 }
 
 /// Checks that the only server of a home blocks no signal. Has it retire by a signal, and returns its PID.

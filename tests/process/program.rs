@@ -166,6 +166,7 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
     let service = protocol.into_iter().fold(service, Descriptor::protocol);
     let refuses = args.contains(&"refuses");
     let hangs = args.contains(&"hangs");
+    let spins = args.contains(&"spins");
     let closing = closing(args).map(str::to_owned);
     let flushes = args.contains(&"flushes");
     let prints = args.contains(&"prints");
@@ -188,6 +189,11 @@ pub fn service(context: &Context, limits: Limits, args: &[&str]) -> Descriptor {
         }
         if hangs {
             park();
+        }
+        if spins {
+            loop {
+                std::hint::spin_loop();
+            }
         }
         while slow && !start.context().home().join("go").exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;

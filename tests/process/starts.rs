@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rendezvous_ipc::proto::pipes::{Reply, VARIABLE};
 use rendezvous_ipc::{Descriptor, Error, Origin, Reason, StartFailure, Usage};
@@ -37,6 +37,9 @@ crate::trials![
     a_program_without_the_lifetime_lock_is_no_server,
     a_program_that_connects_instead_of_serving_is_reported_at_once,
     a_server_whose_spawner_falls_silent_ends_when_its_budget_is_over,
+    a_server_whose_handler_spins_while_it_is_built_ends_in_its_budget,
+    a_server_whose_handler_blocks_while_it_is_built_ends_in_its_budget,
+    a_server_whose_files_hang_ends_in_its_budget,
     the_error_of_a_service_without_a_program_names_what_is_missing,
     the_output_of_a_server_goes_to_its_log_and_not_to_its_caller,
     a_server_is_started_with_the_callers_home,
@@ -260,6 +263,53 @@ fn a_server_whose_spawner_falls_silent_ends_when_its_budget_is_over() {
     let (_, count) = home.count();
     assert_eq!(count, 1, "the next client starts another");
     home.retire();
+}
+
+fn a_server_whose_handler_spins_while_it_is_built_ends_in_its_budget() {
+    ends_in_its_budget(&["@serve", "spins"], Stdio::null());
+}
+
+fn a_server_whose_handler_blocks_while_it_is_built_ends_in_its_budget() {
+    ends_in_its_budget(&["@serve", "hangs"], Stdio::null());
+}
+
+/// The log is one of the files of a home that hangs. It is a pipe here that is full and that nobody reads.
+fn a_server_whose_files_hang_ends_in_its_budget() {
+    let (_reader, mut log) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&log, true).unwrap();
+    while log.write(&[b'.'; 4096]).is_ok() {}
+    while log.write(b".").is_ok() {}
+    rustix::io::ioctl_fionbio(&log, false).unwrap();
+    ends_in_its_budget(&["@serve"], log.into());
+}
+
+/// Starts a server that is never registered, by a spawner that keeps its pipes open, and checks that nothing but the
+/// server's watchdog ends it, in time, and that it is not in the way of the next.
+fn ends_in_its_budget(args: &[&str], errors: Stdio) {
+    let home = Home::new();
+    home.make();
+    let (mut orders, stdin) = UnixStream::pair().unwrap();
+    let (begun, budget) = (Instant::now(), home.limits.start);
+    orders.write_all(order(&home.path(), "count", budget).as_bytes()).unwrap();
+    let mut spawning = home.command(args);
+    spawning.env("RUST_LOG", "rendezvous_ipc=debug").env(VARIABLE, TAG.to_string());
+    let mut server = spawning.stdin(OwnedFd::from(stdin)).stderr(errors).spawn().unwrap();
+    drop(spawning);
+    let until = begun + budget + home.limits.patience;
+    while server.try_wait().unwrap().is_none() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let late = server.try_wait().unwrap().is_none();
+    server.kill().unwrap();
+    let mut said = String::new();
+    server.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!late, "it is an orphan: {said}");
+    assert!(begun.elapsed() >= budget, "{:?}: {said}", begun.elapsed());
+    assert_eq!((server.wait().unwrap().signal(), &*said), (Some(Signal::KILL.as_raw()), ""), "its watchdog ends it");
+    let (_, count) = home.count();
+    assert_eq!(count, 1, "the next client starts another");
+    home.retire();
+    drop(orders);
 }
 
 fn the_error_of_a_service_without_a_program_names_what_is_missing() {

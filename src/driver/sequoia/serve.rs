@@ -14,9 +14,9 @@ use super::super::files::log;
 use super::super::files::own_log::Log;
 use super::super::files::point::{self, Guard};
 use super::super::handlers::Handler;
+use super::super::launch::Prepared;
 use super::super::net::listener::{self, Listener};
 use super::super::os::file::is_gone;
-use super::super::os::signals::Signals;
 use super::super::os::{cleaner, process, stdio, stream};
 use super::super::random;
 use super::super::report::Report;
@@ -37,9 +37,15 @@ use crate::stage::Stage;
 use crate::transport::Endpoint;
 
 /// Serves until the server has retired.
-pub(in crate::driver) async fn run(service: &Service, handler: Handler, shutdown: Shutdown) -> Result<(), Error> {
-    let signals = Signals::new(service.context.is_spawned()).map_err(Error::system(Stage::ReceiveCookie))?;
+pub(in crate::driver) async fn run(
+    service: &Service,
+    prepared: Prepared,
+    handler: Handler,
+    shutdown: Shutdown,
+) -> Result<(), Error> {
+    let Prepared { signals, handlers, .. } = prepared;
     let mut server = Server::new(service, shutdown, Sequoia::default());
+    server.handlers = handlers;
     if service.context.is_spawned() {
         let (log, _) = log::open(&service.log)?;
         let listener = stdio::take_listener(log)
@@ -174,7 +180,8 @@ impl Server<'_, Sequoia> {
     }
 
     async fn build_and_furnish(&mut self, handler: &mut Handler, until: Instant) -> Result<(), Error> {
-        self.build(handler, until).await?;
+        self.begin_to_build(handler)?;
+        self.built(until).await?;
         if self.effects.listener.is_some() { self.furnish() } else { Ok(()) }
     }
 

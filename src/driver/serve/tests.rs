@@ -9,6 +9,7 @@ use super::*;
 use crate::driver::net::dial;
 use crate::driver::os::process::Lines;
 use crate::driver::system::System;
+use crate::driver::watchdog::Watchdog;
 use crate::handler::Factory;
 use crate::peer::Peer;
 use crate::proto::handshake::Intent;
@@ -50,7 +51,8 @@ fn a_started_server_welcomes_its_first_client_without_a_pause() {
     without_timers(async {
         let shutdown = Shutdown::new();
         let mut server = Server::new(&service, shutdown.clone(), Native::default());
-        server.effects.watchdog = Some(Watchdog::start(Lines::of(orders.into()), LONG, None).unwrap());
+        let watchdog = Watchdog::start(LONG).unwrap();
+        server.effects.spawner = Some(watchdog.attend(Lines::of(orders.into()), None).unwrap());
         server.effects.replies = Some(File::from(std::os::fd::OwnedFd::from(replies)));
         let factory = Factory::new(async |_server| Ok(async |_peer: Peer, _stream: Stream| {}));
         let handler = Handler::Factory(factory);
@@ -67,5 +69,33 @@ fn a_started_server_welcomes_its_first_client_without_a_pause() {
         };
         let (served, ()) = tokio::join!(server.drive(Step::new(Starter::Spawner), handler), client);
         served.unwrap();
+    });
+}
+
+#[test]
+fn a_server_listens_while_its_handler_is_built() {
+    let home = tempfile::tempdir().unwrap();
+    let service = Service::sample(home.path());
+    let factory = Factory::new(async |server| {
+        let listens = || {
+            let files = std::fs::read_dir(server.context().home()).unwrap();
+            files.map(|file| file.unwrap().file_name()).any(|file| file.to_string_lossy().ends_with(".sock"))
+        };
+        let began = std::time::Instant::now();
+        while !listens() && began.elapsed() < LONG {
+            thread::yield_now();
+        }
+        assert!(listens());
+        Ok(async move |_peer: Peer, _stream: Stream| {})
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    runtime.block_on(async {
+        let mut server = Server::new(&service, Shutdown::new(), Native::default());
+        server.effects.life = server.claim(Instant::now()).await.unwrap();
+        server.cookie = Some(Cookie::new([3; 32]));
+        server.build_and_listen(&mut Handler::Factory(factory), Instant::now() + LONG).await.unwrap();
+        assert!(server.state.is_none(), "it waits for its step");
+        server.listening().unwrap();
+        assert!(server.state.is_some());
     });
 }

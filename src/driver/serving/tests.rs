@@ -610,7 +610,8 @@ async fn with_handler(world: &Rc<World>, served: bool, ends: impl FnOnce(mpsc::S
     });
     let service = world.service();
     let mut server = Server::new(&service, Shutdown::new(), Script(world.clone()));
-    server.build(&mut Handler::Factory(factory), Instant::now() + HOUR).await.unwrap();
+    server.begin_to_build(&mut Handler::Factory(factory)).unwrap();
+    server.built(Instant::now() + HOUR).await.unwrap();
     ends(end);
     if served {
         server.state = Some(world.clone());

@@ -9,10 +9,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 pub(crate) use std::process::Child;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -182,15 +182,30 @@ pub(crate) fn end_this_process() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
 }
 
-/// Reads lines from a descriptor, with a deadline.
+/// The lines that arrive at a socket. Nothing here waits.
 pub(crate) struct Lines {
-    input: OwnedFd,
+    input: Arc<OwnedFd>,
     buffer: LineBuffer<ORDER_MAX>,
+}
+
+/// What has arrived at a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next<T> {
+    Line(T),
+    /// No whole line, so far.
+    Nothing,
+    /// The end, or a line that is too long.
+    End,
 }
 
 impl Lines {
     pub(crate) fn of(input: OwnedFd) -> Self {
-        Lines { input, buffer: LineBuffer::new() }
+        Lines { input: Arc::new(input), buffer: LineBuffer::new() }
+    }
+
+    /// Returns the socket.
+    pub(crate) fn input(&self) -> Arc<OwnedFd> {
+        self.input.clone()
     }
 
     /// Returns the process that created the pair of sockets of which this reads one, as far as the system reports it.
@@ -198,35 +213,22 @@ impl Lines {
         creator(&self.input)
     }
 
-    /// Passes the next line, with its line feed, to `read`. Returns `None` at the end, if the line is too long, and at
-    /// the deadline.
-    pub(crate) fn next<T>(&mut self, until: Instant, read: impl Fn(&[u8]) -> T) -> Option<T> {
+    /// Passes the next line, with its line feed, to `read`.
+    pub(crate) fn next<T>(&mut self, read: impl Fn(&[u8]) -> T) -> Next<T> {
         loop {
             if let Some(line) = self.buffer.take_line(&read) {
-                return Some(line);
+                return Next::Line(line);
             }
             if self.buffer.room().is_empty() {
-                return None;
+                return Next::End;
             }
-            let left = until.checked_duration_since(Instant::now())?;
-            let timeout = Timespec::try_from(left).ok()?;
-            match rustix::event::poll(&mut [PollFd::new(&self.input, PollFlags::IN)], Some(&timeout)) {
-                Ok(0) => return None,
-                Ok(_) => {}
-                Err(Errno::INTR) => continue,
-                Err(_) => return None,
-            }
-            match rustix::io::read(&self.input, self.buffer.room()) {
-                Ok(len @ 1..) => self.buffer.filled(len),
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                _ => return None,
+            match rustix::net::recv(&self.input, self.buffer.room(), RecvFlags::DONTWAIT) {
+                Ok((len @ 1.., _)) => self.buffer.filled(len),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Next::Nothing,
+                _ => return Next::End,
             }
         }
-    }
-
-    /// Waits until the other side has closed its end, and discards what it sends until then.
-    pub(crate) fn end(self) {
-        while matches!(rustix::io::read(&self.input, &mut [0; 64]), Ok(1..) | Err(Errno::INTR)) {}
     }
 }
 

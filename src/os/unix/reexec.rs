@@ -16,7 +16,7 @@ use rustix::fs::{FileType, OFlags};
 /// inherited, and if the program was already executed again, since a file that something opens at every start would
 /// come back. The server can run without this, so the caller only logs an error.
 pub(crate) fn close_inherited() -> io::Result<()> {
-    if !started_plainly() || !has_inherited()? || !mark_stdin()? {
+    if !has_inherited()? || !started_plainly() || !mark_stdin()? {
         return Ok(());
     }
     close_fds::set_fds_cloexec(3, &[]);
@@ -69,13 +69,13 @@ fn has_inherited() -> io::Result<bool> {
     let mut info_of = [0; 128];
     for entry in open {
         let entry = entry?;
-        let Some(fd) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(3..) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         // The descriptor of this directory listing is an entry, too. Another thread may close others meanwhile.
         let Ok(len) = fs::File::open(entry.path()).and_then(|mut info| info.read(&mut info_of)) else { continue };
         let info = str::from_utf8(&info_of[..len]).unwrap_or_default();
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
         let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
-        if fd > 2 && flags.is_some_and(|flags| flags & CLOEXEC == 0) {
+        if flags.is_some_and(|flags| flags & CLOEXEC == 0) {
             return Ok(true);
         }
     }

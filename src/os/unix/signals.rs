@@ -17,6 +17,12 @@ pub(crate) fn block_only_timers() {
     block(mask::SigSet::from_iter(TIMERS));
 }
 
+/// Unblocks all signals, in this thread, the threads it starts and the programs they execute. [`Signals`] handle those of
+/// timers by then.
+pub(crate) fn block_none() {
+    block(mask::SigSet::empty());
+}
+
 fn block(signals: mask::SigSet) {
     if let Err(error) = signals.thread_set_mask() {
         tracing::warn!(target: "rendezvous_ipc::serve", %error, "blocked signals may stay blocked");
@@ -57,7 +63,7 @@ impl Signals {
                 .collect::<Result<_, _>>()?,
         };
         if started {
-            block(mask::SigSet::empty());
+            block_none();
         }
         Ok(signals)
     }

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, ReadBuf};
@@ -164,6 +165,31 @@ impl Stream {
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
+    }
+}
+
+/// The server's end of the socket pair to its spawner, watched by the runtime.
+pub(crate) struct Input(AsyncFd<Arc<OwnedFd>>);
+
+impl Input {
+    pub(crate) fn watch(input: Arc<OwnedFd>) -> io::Result<Self> {
+        watch(input, Interest::READABLE).map(Input)
+    }
+
+    /// Waits until something has arrived that was not announced before, or the end.
+    pub(crate) async fn arrived(&self) -> io::Result<()> {
+        self.0.readable().await.map(|mut arrived| arrived.clear_ready())
+    }
+
+    /// Discards what has arrived. Returns whether the other side has closed its end.
+    pub(crate) fn discard(&self) -> bool {
+        loop {
+            match rustix::net::recv(self.0.get_ref(), &mut [0; 64], RecvFlags::DONTWAIT) {
+                Ok((1.., _)) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return false,
+                _ => return true,
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::fs;
+use std::sync::OnceLock;
 
 /// The state of a process at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,6 +11,12 @@ pub(crate) struct Stat {
     state: u8,
     /// The start time, in clock ticks since the boot.
     began: u64,
+}
+
+/// Returns the start time of this process, which is read once.
+pub(crate) fn own_began() -> u64 {
+    static BEGAN: OnceLock<u64> = OnceLock::new();
+    *BEGAN.get_or_init(|| began("self"))
 }
 
 /// Returns the start time of a process, given as a number or `self`, in clock ticks since the boot; 0 if it is unknown.

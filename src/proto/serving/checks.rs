@@ -101,10 +101,12 @@ impl Checks {
         }
     }
 
-    /// Records a check, `now`. `well`: all files were as they should be.
+    /// Records a check, `now`. `well`: all files were as they should be. If not, the next check is no later than without
+    /// reports: a repair that failed may have changed nothing that would be reported.
     pub fn checked(&mut self, watched: Watched, well: bool, now: Duration) {
         self.others = 0;
-        self.next = aligned(watched.period(self.check), self.phase, now);
+        let period = if well { watched.period(self.check) } else { self.check };
+        self.next = aligned(period, self.phase, now);
         self.not_before =
             now.saturating_add(if well { BETWEEN_REPORTS } else { BETWEEN_REPAIRS }.min(turn(self.check)));
     }
@@ -261,6 +263,13 @@ mod tests {
         often.checked(PROVED, false, after(1000));
         let _ = often.saw(Seen::Ours, after(1001));
         assert_eq!(often.next(), after(1064));
+    }
+
+    #[test]
+    fn after_a_repair_that_changed_nothing_the_next_check_is_not_late() {
+        let mut checks = well(PROVED, after(1000));
+        checks.checked(PROVED, false, after(5000));
+        assert_eq!(checks.next(), after(6144));
     }
 
     #[test]

@@ -11,6 +11,15 @@ pub enum Socket {
     Tcp,
 }
 
+/// What client and server say to each other after the handshake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Speaks {
+    /// Cap'n Proto, one call.
+    Rpc,
+    /// One byte, which the server sends back.
+    Bytes,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Contender {
     Ours(Socket),

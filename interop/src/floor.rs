@@ -2,7 +2,9 @@
 //! the same RPC. Nothing is proved, no client is counted, and no failure is survived.
 
 use std::fs;
+use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
 use capnp::capability::FromClientHook;
@@ -17,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
-use crate::contender::Socket;
+use crate::contender::{Socket, Speaks};
 use crate::ours::Pid;
 use crate::process_capnp::process;
 use crate::{Result, runtime};
@@ -31,7 +33,7 @@ pub fn record(home: &Path) -> PathBuf {
 const BACKLOG: u32 = 1024;
 
 /// Listens, writes the file, and serves without end.
-pub async fn serve(socket: Socket, home: &Path, ready: impl FnOnce()) -> Result<()> {
+pub async fn serve(socket: Socket, speaks: Speaks, home: &Path, ready: impl FnOnce()) -> Result<()> {
     let path = home.join("floor.sock");
     let cookie = "0".repeat(64);
     match socket {
@@ -47,8 +49,13 @@ pub async fn serve(socket: Socket, home: &Path, ready: impl FnOnce()) -> Result<
                 let (mut stream, _) = listener.accept().await?;
                 spawn_local(async move {
                     welcome(&mut stream).await?;
-                    let (reader, writer) = stream.into_split();
-                    session(reader, writer).await
+                    match speaks {
+                        Speaks::Bytes => Ok(echo(stream).await?),
+                        Speaks::Rpc => {
+                            let (reader, writer) = stream.into_split();
+                            session(reader, writer).await
+                        }
+                    }
                 });
             }
         }
@@ -63,8 +70,13 @@ pub async fn serve(socket: Socket, home: &Path, ready: impl FnOnce()) -> Result<
                 spawn_local(async move {
                     stream.set_nodelay(true)?;
                     welcome(&mut stream).await?;
-                    let (reader, writer) = stream.into_split();
-                    session(reader, writer).await
+                    match speaks {
+                        Speaks::Bytes => Ok(echo(stream).await?),
+                        Speaks::Rpc => {
+                            let (reader, writer) = stream.into_split();
+                            session(reader, writer).await
+                        }
+                    }
                 });
             }
         }
@@ -81,13 +93,21 @@ pub async fn spawn(socket: Socket, home: &Path) -> Result<oneshot::Sender<()>> {
         runtime.block_on(async {
             tokio::select! {
                 // A failure is noticed by the receiver of `ready`.
-                _ = serve(socket, &home, || _ = ready.send(())) => {}
+                _ = serve(socket, Speaks::Rpc, &home, || _ = ready.send(())) => {}
                 _ = &mut stopped => {}
             }
         });
     });
     is_ready.await?;
     Ok(stop)
+}
+
+/// Sends one byte back, and waits for the end of the stream.
+pub async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    let mut byte = [0];
+    stream.read_exact(&mut byte).await?;
+    stream.write_all(&byte).await?;
+    stream.read(&mut byte).await.map(drop)
 }
 
 async fn session<R, W>(reader: R, writer: W) -> Result<()>
@@ -121,10 +141,39 @@ pub enum Stream {
     Tcp(TcpStream),
 }
 
-/// Connects, and exchanges the bytes of the handshake.
-pub async fn connect(socket: Socket, home: &Path) -> Result<Stream> {
+/// The address of the server of a home.
+pub fn address(home: &Path) -> Result<String> {
     let record = fs::read_to_string(record(home))?;
     let (address, _cookie) = record.split_once('\n').ok_or("no record")?;
+    Ok(address.into())
+}
+
+/// A connected socket of the standard library.
+pub trait Blocking: Read + Write {}
+impl<S: Read + Write> Blocking for S {}
+
+pub fn tcp(address: impl std::net::ToSocketAddrs) -> io::Result<std::net::TcpStream> {
+    let stream = std::net::TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Like [`connect`], and blocks the thread.
+pub fn connect_blocking(socket: Socket, address: &str) -> io::Result<Box<dyn Blocking>> {
+    let mut stream: Box<dyn Blocking> = match socket {
+        Socket::Unix => Box::new(StdUnixStream::connect(address)?),
+        Socket::Tcp => Box::new(tcp(address)?),
+    };
+    stream.write_all(&[1; HELLO])?;
+    stream.read_exact(&mut [0; SERVER_PROOF])?;
+    stream.write_all(&[2; CLIENT_PROOF])?;
+    stream.read_exact(&mut [0; WELCOME])?;
+    Ok(stream)
+}
+
+/// Connects, and exchanges the bytes of the handshake.
+pub async fn connect(socket: Socket, home: &Path) -> Result<Stream> {
+    let address = address(home)?;
     Ok(match socket {
         Socket::Unix => {
             let mut stream = UnixStream::connect(address).await?;
@@ -141,7 +190,7 @@ pub async fn connect(socket: Socket, home: &Path) -> Result<Stream> {
 }
 
 /// The client's side of the handshake, by the number of its bytes.
-async fn handshake(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+async fn handshake(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     stream.write_all(&[1; HELLO]).await?;
     stream.read_exact(&mut [0; SERVER_PROOF]).await?;
     stream.write_all(&[2; CLIENT_PROOF]).await?;
@@ -150,7 +199,7 @@ async fn handshake(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::i
 }
 
 /// The server's side.
-async fn welcome(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<()> {
+async fn welcome(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     stream.read_exact(&mut [0; HELLO]).await?;
     stream.write_all(&[3; SERVER_PROOF]).await?;
     stream.read_exact(&mut [0; CLIENT_PROOF]).await?;

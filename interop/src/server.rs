@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
 use crate::Result;
-use crate::contender::Contender;
+use crate::contender::{Contender, Speaks};
 
 /// A server's process. Dropping it kills the process, and waits for its end.
 pub struct Server {
@@ -28,9 +28,12 @@ impl Server {
     }
 
     /// Starts the server of a home, and waits until it is ready.
-    pub fn spawn(contender: Contender, home: &Path) -> Result<Self> {
+    pub fn spawn(contender: Contender, speaks: Speaks, home: &Path) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", contender.name(), "--home"]).arg(home);
+        if speaks == Speaks::Bytes {
+            command.arg("--bytes");
+        }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut ready = String::new();
         BufReader::new(child.stdout.as_mut().ok_or("no output")?).read_line(&mut ready)?;

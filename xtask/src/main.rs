@@ -36,10 +36,11 @@ const USAGE: &str = "usage: cargo xtask CHORE
                       fuzz all targets, or one, for a minute or N seconds each (needs a C++ compiler)
   deny                check the dependencies' licences, versions and sources
   attack              measure how long a client waits for its first answer while its server is attacked
-  bench [--rounds N | --quick] [ROW ...]
-                      compare this crate with the same by hand and with sequoia-ipc, in all rows or some; results of
-                      all rows are judged and written to docs/performance.md (needs the `capnp` compiler; the build
-                      takes minutes)
+  bench [--rounds N | --seconds N | --quick] [--keep] [ROW ...]
+                      compare this crate with the same by hand and with sequoia-ipc, in all rows or some: until the
+                      ratios are known well, or for 30 or N seconds a row, or in N rounds; judge the results, and write
+                      them to docs/performance.md if all rows were measured, or those of some with --keep (needs the
+                      `capnp` compiler; the build takes minutes)
   chaos [--rounds N] [--seed S] [--round R] [--jobs J] | --herd
                       kill, stop and mislead real processes at every step, in N rounds (100 of seed 1) or in round R;
                       or connect hundreds of clients at once

@@ -37,6 +37,9 @@ const AFTER: &[Rung] = &[
     Rung("command line", "the program `rendezvous`, at servers of other programs", |_| {
         run(cargo().args(["test", "--locked", "--package", "rendezvous-cli"]))
     }),
+    Rung("chores", "the bench judges by its intervals", |_| {
+        run(cargo().args(["test", "--locked", "--package", "xtask"]))
+    }),
     Rung("examples", "the programs of `examples/` do what their pages say", |_| {
         run(cargo().args(["test", "--locked", "--package", "example-*"]))
     }),

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -12,21 +12,22 @@ use std::thread;
 use std::time::Instant;
 
 use rendezvous_ipc::proto::address::Address;
-use rendezvous_ipc::proto::handshake::{CLIENT_PROOF, HELLO, Hello, Intent, Party, SERVER_PROOF, WELCOME};
+use rendezvous_ipc::proto::handshake::{Hello, Intent, Party, SERVER_PROOF, WELCOME};
 use rendezvous_ipc::proto::identity::Identity;
 use rendezvous_ipc::proto::random::Random;
-use rendezvous_ipc::proto::record::{Found, Record};
+use rendezvous_ipc::proto::record::Record;
 
 use super::Plan;
-use crate::Result;
-use crate::contender::{Contender, Socket};
+use crate::contender::{Contender, Socket, Speaks};
+use crate::floor::{Blocking, tcp};
+use crate::{Result, floor, ours};
 
 const THREADS: usize = 4;
 const CONNECTIONS: usize = 500;
 
-pub async fn per_second(row: &str, plan: Plan) -> Result<()> {
-    let (mut all, _servers) = plan.served().await?;
-    for _ in 0..plan.rounds {
+pub async fn per_second(mut plan: Plan) -> Result<()> {
+    let (mut all, _servers) = plan.served(Speaks::Rpc).await?;
+    while plan.goes_on(&mut all)? {
         for one in &mut all {
             let client = Client::of(one.service.contender, one.home.path())?;
             let began = Instant::now();
@@ -35,10 +36,9 @@ pub async fn per_second(row: &str, plan: Plan) -> Result<()> {
                 let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(connect)).collect();
                 threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| "a thread panicked".to_string())?)
             })?;
-            one.samples.push((THREADS * CONNECTIONS) as f64 / began.elapsed().as_secs_f64());
+            one.add(plan.row, "per second", (THREADS * CONNECTIONS) as f64 / began.elapsed().as_secs_f64());
         }
     }
-    all.into_iter().for_each(|one| one.print(row, "per second"));
     Ok(())
 }
 
@@ -53,20 +53,11 @@ enum Client {
     },
 }
 
-trait Stream: Read + Write {}
-impl<S: Read + Write> Stream for S {}
-
 impl Client {
     fn of(contender: Contender, home: &Path) -> Result<Self> {
         Ok(match contender {
-            Contender::Ours(_) => match Found::read(&fs::read(home.join(contender.name()))?) {
-                Found::Record(record) => Client::Ours(home.join(contender.name()), record),
-                other => return Err(format!("no record: {other:?}").into()),
-            },
-            Contender::Floor(socket) => {
-                let record = fs::read_to_string(crate::floor::record(home))?;
-                Client::Floor(socket, record.lines().next().unwrap_or_default().into())
-            }
+            Contender::Ours(_) => Client::Ours(home.join(contender.name()), ours::record(contender, home)?),
+            Contender::Floor(socket) => Client::Floor(socket, floor::address(home)?),
             Contender::Sequoia => {
                 let mut cookie = fs::read(home.join(peer::POINT))?;
                 let address = String::from_utf8(cookie.split_off(32))?;
@@ -78,7 +69,7 @@ impl Client {
     fn connect(&self) -> Result<()> {
         match self {
             Client::Ours(point, record) => {
-                let mut stream: Box<dyn Stream> = match record.address {
+                let mut stream: Box<dyn Blocking> = match record.address {
                     Address::Tcp(address) => Box::new(tcp(address.socket_addr())?),
                     Address::Unix(name) => Box::new(UnixStream::connect(format!("{}.{name}.sock", point.display()))?),
                 };
@@ -94,16 +85,7 @@ impl Client {
                 stream.write_all(&agreed.proof(record))?;
                 stream.read_exact(&mut [0; WELCOME])?;
             }
-            Client::Floor(socket, address) => {
-                let mut stream: Box<dyn Stream> = match socket {
-                    Socket::Unix => Box::new(UnixStream::connect(address)?),
-                    Socket::Tcp => Box::new(tcp(address)?),
-                };
-                stream.write_all(&[1; HELLO])?;
-                stream.read_exact(&mut [0; SERVER_PROOF])?;
-                stream.write_all(&[2; CLIENT_PROOF])?;
-                stream.read_exact(&mut [0; WELCOME])?;
-            }
+            Client::Floor(socket, address) => drop(floor::connect_blocking(*socket, address)?),
             Client::Sequoia { address, cookie } => {
                 let mut stream = tcp(address)?;
                 stream.write_all(cookie)?;
@@ -114,10 +96,4 @@ impl Client {
         }
         Ok(())
     }
-}
-
-fn tcp(address: impl std::net::ToSocketAddrs) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }

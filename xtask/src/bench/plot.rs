@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{CONTENDERS, ROWS, Samples, short};
+use super::results::Results;
+use super::{CONTENDERS, ROWS, short};
 
 const COLOURS: [&str; 5] = ["#1b7f5c", "#6fbf9f", "#4a6fa5", "#9db8dc", "#c0563a"];
 const BAR: f64 = 11.0;
@@ -13,9 +14,9 @@ const TOP: f64 = 44.0;
 const LEAST: f64 = 30.0;
 const MOST: f64 = 1e7;
 
-pub fn plot(samples: &Samples) -> String {
+pub fn plot(results: &Results) -> String {
     let rows: Vec<&str> =
-        ROWS.iter().map(|(row, _)| *row).filter(|row| micros(samples, row, "ours-unix").is_some()).collect();
+        ROWS.iter().map(|(row, _)| *row).filter(|row| micros(results, row, "ours-unix").is_some()).collect();
     let group = BAR * CONTENDERS.len() as f64 + 12.0;
     let height = TOP + group * rows.len() as f64 + 30.0;
     let x = |micros: f64| LEFT + (micros.max(LEAST) / LEAST).ln() / (MOST / LEAST).ln() * (WIDTH - LEFT - 60.0);
@@ -40,7 +41,7 @@ pub fn plot(samples: &Samples) -> String {
         let top = TOP + group * at as f64 + 4.0;
         draw(format!("<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{row}</text>", LEFT - 8.0, top + group / 2.0));
         for (bar, (colour, (contender, _))) in COLOURS.iter().zip(CONTENDERS).enumerate() {
-            let Some(micros) = micros(samples, row, contender) else { continue };
+            let Some(micros) = micros(results, row, contender) else { continue };
             let (y, end) = (top + BAR * bar as f64, x(micros));
             draw(format!(
                 "<rect x=\"{LEFT}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{}\" fill=\"{colour}\"/>",
@@ -56,11 +57,11 @@ pub fn plot(samples: &Samples) -> String {
 }
 
 /// The median of a measurement whose unit is a time.
-fn micros(samples: &Samples, row: &str, contender: &str) -> Option<f64> {
-    let sample = samples.get(&(row.into(), contender.into()))?;
-    match sample.unit.as_str() {
-        "µs" => Some(sample.median),
-        "ms" => Some(sample.median * 1e3),
+fn micros(results: &Results, row: &str, contender: &str) -> Option<f64> {
+    let one = results.get(row, contender)?;
+    match one.unit.as_str() {
+        "µs" => Some(one.interval.median),
+        "ms" => Some(one.interval.median * 1e3),
         _ => None,
     }
 }

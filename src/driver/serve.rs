@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
@@ -153,11 +154,15 @@ impl Server<'_, Native> {
                     let mut line = Line::new();
                     Reply::ready(&self.state()?.record, &mut line);
                     self.effects.reply(&line)?;
+                    // While the spawner registers this server. Later its first client would wait for it.
+                    self.state()?.reserve.fill();
                     s.replied()
                 }
                 Step::Registered(s) => {
                     self.effects.spawner()?.registered().await?;
                     self.open_native()?;
+                    // The first client is accepted before the log is written.
+                    yield_now().await;
                     let state = self.state()?;
                     let endpoint = socket::endpoint(&self.service.point, state.record.address);
                     let spawner = self.effects.spawner()?.pid;

@@ -3,8 +3,6 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
 
-use tokio::task::yield_now;
-
 use super::*;
 use crate::driver::net::dial;
 use crate::driver::os::process::Lines;

@@ -142,7 +142,8 @@ pub(crate) fn leave_session() {
 
 /// Checks that a tokio runtime can open its descriptors: to poll, to be woken, and a socket pair for signals.
 pub(crate) fn try_room_for_a_runtime() -> io::Result<()> {
-    let _room = [UnixStream::pair()?, UnixStream::pair()?, UnixStream::pair()?];
+    let (one, other) = UnixStream::pair()?;
+    let _room = [one.try_clone()?, other.try_clone()?, one.try_clone()?, other.try_clone()?];
     Ok(())
 }
 

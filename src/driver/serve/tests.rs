@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::driver::net::dial;
@@ -96,4 +98,29 @@ fn a_server_listens_while_its_handler_is_built() {
         server.listening().unwrap();
         assert!(server.state.is_some());
     });
+}
+
+#[tokio::test(flavor = "local")]
+async fn a_server_without_the_lifetime_lock_begins_to_build_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let service = Service::sample(home.path());
+    let _held = Life::try_claim(&service.life).unwrap().expect("nobody else holds it");
+    let (mut spawner, orders) = UnixStream::pair().unwrap();
+    let mut lines = String::new();
+    sample_order(Duration::from_millis(100)).write(&mut lines).unwrap();
+    spawner.write_all((lines + REGISTERED).as_bytes()).unwrap();
+    let mut server = Server::new(&service, Shutdown::new(), Native::default());
+    let watchdog = Watchdog::start(LONG).unwrap();
+    server.effects.spawner = Some(watchdog.attend(Lines::of(orders.into()), None).unwrap());
+    let built = Arc::new(AtomicBool::new(false));
+    let builds = built.clone();
+    let factory = Factory::new(async move |_server| {
+        builds.store(true, Ordering::Relaxed);
+        Ok(async |_peer: Peer, _stream: Stream| {})
+    });
+    let mut handler = Handler::Factory(factory);
+    server.handlers = handler.start().ok();
+    let busy = server.drive(Step::new(Starter::Spawner), handler).await;
+    assert!(matches!(busy, Err(Error::Deadline { stage: Stage::Claim, .. })), "{busy:?}");
+    assert!(!built.load(Ordering::Relaxed));
 }

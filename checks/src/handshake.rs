@@ -1,10 +1,15 @@
 //! Clients and servers, and an attacker between them that keeps every message and delivers any of them.
 //!
 //! The oracle is the agreement of both ends. A client accepts a proof only if a server of its very record made it for
-//! its very hello. A server admits a client only if the client accepted its very proof, with what the client stated. A
-//! client accepts a last message only if a server made it for its very proof.
+//! its very hello. A server admits a client only if the client accepted its very proof, with what the client stated,
+//! and had not given up before the server answered; no other server admits it. A client accepts a last message only if a
+//! server made it for its very proof, and a *no* of version 1 only if a server of its record refused its very hello.
+//! These are the properties of `spec/handshake.tla`.
+
+use std::net::IpAddr;
 
 use arbitrary::Arbitrary;
+use rendezvous_ipc::proto::address::Address;
 use rendezvous_ipc::proto::cookie::Cookie;
 use rendezvous_ipc::proto::handshake::{
     Admission, Agreed, CLIENT_PROOF, HELLO, Hello, Intent, Party, Prove, Rejected, SERVER_PROOF, WELCOME, Welcome,
@@ -14,6 +19,7 @@ use rendezvous_ipc::proto::random::Random;
 use rendezvous_ipc::proto::record::Record;
 use rendezvous_ipc::proto::scope::Scope;
 use rendezvous_ipc::proto::tag::Tag;
+use sha2::{Digest, Sha256};
 
 use crate::script;
 
@@ -37,6 +43,10 @@ pub enum Operation {
     Welcome { client: u8, delivery: Delivery },
     /// A stranger sends new bytes.
     Noise([u8; 8]),
+    /// A server of version 1 and of this record receives a hello, and refuses it unless it is of that version.
+    Old { record: Known, delivery: Delivery },
+    /// A client gives up. What it sent may still be delivered.
+    GiveUp { client: u8 },
 }
 
 /// A record: the service's, or one that differs from it in one field.
@@ -136,6 +146,7 @@ struct Client {
     intent: Intent,
     party: Party,
     hello: Hello,
+    gone: bool,
     judged: Option<([u8; SERVER_PROOF], Agreed, [u8; CLIENT_PROOF])>,
 }
 
@@ -145,6 +156,8 @@ struct Server {
     received: [u8; HELLO],
     prove: Prove,
     sent: [u8; SERVER_PROOF],
+    /// The hellos of the clients that had given up by then.
+    late: Vec<[u8; HELLO]>,
     /// The client's proofs that it accepted, each with its own last message.
     admitted: Vec<([u8; CLIENT_PROOF], [u8; WELCOME])>,
 }
@@ -153,6 +166,8 @@ struct Server {
 struct World {
     clients: Vec<Client>,
     servers: Vec<Server>,
+    /// The hellos that servers of version 1 refused, with the record and the proof of each.
+    refused: Vec<(Known, [u8; HELLO], [u8; SERVER_PROOF])>,
     /// All messages sent so far.
     messages: Vec<Vec<u8>>,
     nonces: u32,
@@ -171,7 +186,7 @@ impl World {
                 let party = Party { tag, service: service.into(), ..known.party() };
                 let hello = Hello::new(intent, party, self.nonce());
                 self.messages.push(hello.to_bytes().to_vec());
-                self.clients.push(Client { known, intent, party, hello, judged: None });
+                self.clients.push(Client { known, intent, party, hello, gone: false, judged: None });
             }
             Operation::Answer { record: known, delivery } => {
                 let received = self.deliver(delivery);
@@ -182,21 +197,31 @@ impl World {
                 assert!(received.starts_with(b"RDVZ"), "taken for a hello: {received:?}: {}", script());
                 let sent = prove.to_bytes(&record);
                 self.messages.push(sent.to_vec());
-                self.servers.push(Server { known, received, prove, sent, admitted: Vec::new() });
+                let late =
+                    self.clients.iter().filter(|client| client.gone).map(|client| client.hello.to_bytes()).collect();
+                self.servers.push(Server { known, received, prove, sent, late, admitted: Vec::new() });
             }
             Operation::Judge { client, delivery } => {
                 let received = self.deliver(delivery);
-                let servers = &self.servers;
-                let Some(client) = nth_back(&mut self.clients, client).filter(|client| client.judged.is_none()) else {
-                    return;
-                };
+                let (servers, old) = (&self.servers, &self.refused);
+                let waits = |client: &&mut Client| client.judged.is_none() && !client.gone;
+                let Some(client) = nth_back(&mut self.clients, client).filter(waits) else { return };
                 let honest = servers.iter().any(|server| {
                     server.known.is(client.known)
                         && (server.received, server.sent) == (client.hello.to_bytes(), received)
                 });
+                // A refusal of version 1 does not cover the point.
+                let turned_away = old.iter().any(|(known, hello, sent)| {
+                    known.record() == client.known.record() && (*hello, *sent) == (client.hello.to_bytes(), received)
+                });
                 let judged = client.hello.judge(&client.known.record(), &received);
-                let refused = judged == Err(Rejected::WrongProof);
-                assert!(judged.is_ok() == honest && refused != honest, "{judged:?} by a client: {}", script());
+                let is_expected = match judged {
+                    Ok(_) => honest,
+                    Err(Rejected::Unsupported(answer)) => turned_away && answer.protocol == 1,
+                    Err(Rejected::WrongProof) => !honest && !turned_away,
+                    Err(_) => false,
+                };
+                assert!(is_expected, "{judged:?} by a client: {}", script());
                 if let Ok(agreed) = judged {
                     let proof = agreed.proof(&client.known.record());
                     client.judged = Some((received, agreed, proof));
@@ -205,6 +230,8 @@ impl World {
             }
             Operation::Admit { server, delivery, admission } => {
                 let received = self.deliver(delivery);
+                let has = |server: &&Server| server.admitted.iter().any(|(proof, _)| *proof == received);
+                let before: Vec<_> = self.servers.iter().filter(has).map(|server| server.sent).collect();
                 let Some(server) = nth_back(&mut self.servers, server) else { return };
                 let client = self.clients.iter().find(|client| {
                     let proved = client
@@ -218,6 +245,12 @@ impl World {
                 let stated = asked.as_ref().map(|asked| (asked.intent, asked.tag, asked.service));
                 let meant = client.map(|client| (client.intent, client.party.tag, client.party.service));
                 assert_eq!(stated, meant, "what a server admitted: {}", script());
+                if let Some(client) = client {
+                    let is_late = server.late.contains(&client.hello.to_bytes());
+                    assert!(!is_late, "admitted, but gone before the server answered: {}", script());
+                    let once = before.iter().all(|sent| *sent == server.sent);
+                    assert!(once, "admitted by two servers: {}", script());
+                }
                 if let Some(asked) = asked {
                     let admission =
                         [Admission::Welcome, Admission::OtherProtocol, Admission::Full, Admission::TurnedAway]
@@ -230,7 +263,7 @@ impl World {
             Operation::Welcome { client, delivery } => {
                 let received = self.deliver(delivery);
                 let Some(client) = nth_back(&mut self.clients, client) else { return };
-                let Some((_, agreed, sent)) = &client.judged else { return };
+                let Some((_, agreed, sent)) = client.judged.as_ref().filter(|_| !client.gone) else { return };
                 let honest = self.servers.iter().any(|server| {
                     server.known.is(client.known)
                         && server.received == client.hello.to_bytes()
@@ -241,6 +274,19 @@ impl World {
                 assert_eq!(judged.is_ok(), honest && received[0] == b'W', "{judged:?}: {}", script());
             }
             Operation::Noise(bytes) => self.messages.push(bytes.repeat(WELCOME.div_ceil(bytes.len()))),
+            Operation::Old { record: known, delivery } => {
+                let received: [u8; HELLO] = self.deliver(delivery);
+                if received.starts_with(b"RDVZ") && received[4..6] != [0, 1] {
+                    let sent = refusal_of_version_1(&received, &known.record(), &self.fresh());
+                    self.messages.push(sent.to_vec());
+                    self.refused.push((known, received, sent));
+                }
+            }
+            Operation::GiveUp { client } => {
+                if let Some(client) = nth_back(&mut self.clients, client) {
+                    client.gone = true;
+                }
+            }
         }
     }
 
@@ -268,11 +314,59 @@ impl World {
 
     /// A nonce that was not used before.
     fn nonce(&mut self) -> Random {
+        Random::drawn(self.fresh())
+    }
+
+    fn fresh(&mut self) -> [u8; 32] {
         self.nonces += 1;
         let mut nonce = [5; 32];
         nonce[..4].copy_from_slice(&self.nonces.to_be_bytes());
-        Random::drawn(nonce)
+        nonce
     }
+}
+
+/// Makes the proof by which a server of version 1 refuses a hello of another version.
+fn refusal_of_version_1(hello: &[u8; HELLO], record: &Record, nonce: &[u8]) -> [u8; SERVER_PROOF] {
+    let answer = [1, 0, 1, 0, 0, 0, 0];
+    let namespace = record.scope.namespace.to_be_bytes();
+    let machine = record.scope.machine.map_or(Vec::new(), Vec::from);
+    let (head, client) = (&hello[4..7], &hello[7..]);
+    let mut text = Vec::new();
+    for part in [
+        &b"rendezvous-ipc handshake"[..],
+        b"native",
+        &[2],
+        &head[..2],
+        &head[2..],
+        &record.scope.boot,
+        &namespace,
+        &machine,
+        &address_in_a_mac(&record.address),
+        client,
+        nonce,
+        &answer,
+    ] {
+        text.push(part.len() as u8);
+        text.extend(part);
+    }
+    let mac = hmac(record.cookie.expose(), &text);
+    [nonce, &answer, &mac].concat().try_into().expect("the length of a server's proof")
+}
+
+fn address_in_a_mac(address: &Address) -> Vec<u8> {
+    let Address::Tcp(address) = address else { unreachable!("all records of `Known` have ports") };
+    let ip = match address.socket_addr().ip() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    [&ip.octets()[..], &address.socket_addr().port().to_be_bytes()].concat()
+}
+
+/// HMAC-SHA256, for a key that is shorter than a block.
+fn hmac(key: &[u8], text: &[u8]) -> [u8; MAC] {
+    let padded = |pad: u8| -> Vec<u8> { (0..64).map(|at| key.get(at).unwrap_or(&0) ^ pad).collect() };
+    let inner = Sha256::new().chain_update(padded(0x36)).chain_update(text).finalize();
+    Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize().into()
 }
 
 fn nth_back<T>(all: &mut [T], number: u8) -> Option<&mut T> {

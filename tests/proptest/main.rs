@@ -73,7 +73,10 @@ fn handshakes() -> impl Strategy<Value = Vec<handshake::Operation>> {
     let known = || prop_oneof![9 => Just(Known::Service), 1 => made(5)];
     let steps = (
         (known(), made(1), any::<u8>()).prop_map(|(record, intent, service)| Hello { record, intent, service }),
-        (known(), last()).prop_map(|(record, delivery)| Answer { record, delivery }),
+        (known(), last(), 0u8..10).prop_map(|(record, delivery, other)| match other {
+            0 => Old { record, delivery },
+            _ => Answer { record, delivery },
+        }),
         last().prop_map(|delivery| Judge { client: 0, delivery }),
         (last(), any::<u8>()).prop_map(|(delivery, admission)| Admit { server: 0, delivery, admission }),
         last().prop_map(|delivery| Welcome { client: 0, delivery }),

@@ -41,6 +41,8 @@ struct World {
     restored: Cell<u64>,
     /// Whether the system reports changes.
     watched: Cell<bool>,
+    /// What happens at the beginning of the next look at the files.
+    before_check: RefCell<Option<Box<dyn FnOnce()>>>,
     /// What happens between *Lock* and *Look*.
     before_look: RefCell<Option<Box<dyn FnOnce()>>>,
 }
@@ -70,6 +72,7 @@ impl World {
             handler_runs: Arc::default(),
             restored: Cell::new(0),
             watched: Cell::default(),
+            before_check: RefCell::default(),
             before_look: RefCell::default(),
         })
     }
@@ -160,6 +163,9 @@ impl Effects for Script {
 
     fn check(&self, _service: &Service, state: &World, point: Option<&mut Guard>) -> Result<Checked, Error> {
         state.did(if point.is_some() { "recheck" } else { "check" });
+        if let Some(happens) = state.before_check.take() {
+            happens();
+        }
         Ok(state.checked.get())
     }
 
@@ -314,6 +320,16 @@ async fn a_change_that_is_reported_is_checked_at_once_and_the_rest_is_rare() {
     let rest: &[u64] = if local { &[2, 9, 32, 65] } else { &[2, 4, 6, 8, 9] };
     assert_eq!(&checks[..rest.len()], rest);
     assert_eq!(world.restored.get(), 0, "all was well");
+}
+
+#[tokio::test(start_paused = true)]
+#[cfg(target_os = "linux")]
+async fn a_change_during_a_check_is_not_missed() {
+    let world = World::new(limits());
+    let point = world.home.path().join("point");
+    *world.before_check.borrow_mut() = Some(Box::new(move || std::fs::write(point, "damage").unwrap()));
+    let checks = checks_beside(&world, async |_| seconds(3).await).await;
+    assert_eq!(checks, [2, 2]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -103,7 +103,7 @@ impl Changes {
         self.above = above;
         let local = scope::reports_changes(home);
         if whole && local && self.proved.is_none() {
-            self.proved = self.prove(files.point);
+            self.proved = self.prove(files.point, cleaner::mark_as_used);
         }
         // It is the last, since the proof drops reports.
         let log_before = self.log;
@@ -151,10 +151,10 @@ impl Changes {
         now
     }
 
-    /// Marks the point as used, and returns whether both watches report it. `None`: too much is reported to tell.
-    fn prove(&self, point: &Path) -> Option<bool> {
+    /// Writes to the point, and returns whether both watches report it. `None`: too much is reported to tell.
+    fn prove(&self, point: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Option<bool> {
         self.read_all(|_, _| {})?;
-        if cleaner::mark_as_used(point).is_err() {
+        if write(point).is_err() {
             return Some(false);
         }
         let (mut by_home, mut by_point) = (false, false);
@@ -333,6 +333,21 @@ mod tests {
         assert!(!whole(&Files { log: Some(&home.at("none")), ..home.files() }), "no log");
         assert!(!whole(&Files { point: Path::new("/nowhere/point"), ..home.files() }), "no home");
         assert!(whole(&Files { log: None, ..home.files() }), "it prints to no log");
+    }
+
+    #[tokio::test]
+    async fn a_write_proves_a_watch_only_if_home_and_point_report_it() {
+        let home = Home::new();
+        let mut changes = Changes::new().unwrap();
+        changes.watch(&home.files());
+        let link = home.above.path().join("link");
+        fs::hard_link(&home.point, &link).unwrap();
+        let prove = |write: &dyn Fn(&Path) -> io::Result<()>| changes.prove(&home.point, write);
+        assert_eq!(prove(&cleaner::mark_as_used), Some(true));
+        assert_eq!(prove(&|_| Ok(())), Some(false), "nothing is reported");
+        assert_eq!(prove(&|_| cleaner::mark_as_used(&link)), Some(false), "by the point alone");
+        assert_eq!(prove(&|_| Ok(fs::rename(&home.others[0], home.at("b"))?)), Some(false), "by the home alone");
+        assert_eq!(prove(&|_| Err(io::ErrorKind::ReadOnlyFilesystem.into())), Some(false), "nothing is written");
     }
 
     #[tokio::test]

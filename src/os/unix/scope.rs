@@ -110,7 +110,12 @@ fn is_local(home: &Path) -> bool {
 /// layer below an overlay is not reported.
 #[cfg(all(feature = "tokio", target_os = "linux"))]
 pub(crate) fn reports_changes(home: &Path) -> bool {
-    file_system(home).is_some_and(|kind| LOCAL.contains(&kind) && kind != OVERLAY)
+    file_system(home).is_some_and(are_reported)
+}
+
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+fn are_reported(kind: u64) -> bool {
+    LOCAL.contains(&kind) && kind != OVERLAY
 }
 
 #[cfg(target_os = "linux")]
@@ -183,6 +188,25 @@ mod tests {
         let vector = |name: &str| page.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         let file = format!(" {}\n", vector("id-file = "));
         assert_eq!(format!("{:x}", Hex(&digest(file.as_bytes()))), vector("id "));
+    }
+
+    #[test]
+    #[cfg(all(feature = "tokio", target_os = "linux"))]
+    fn changes_of_shared_unknown_and_layered_file_systems_may_not_be_reported() {
+        for (kind, name, reported) in [
+            (0xef53, "ext4", true),
+            (0x5846_5342, "XFS", true),
+            (0x9123_683e, "btrfs", true),
+            (0x0102_1994, "tmpfs", true),
+            (0x794c_7630, "overlayfs", false),
+            (0x6969, "NFS", false),
+            (0x6573_5546, "FUSE", false),
+            (0x0102_1997, "9p", false),
+            (0xff53_4d42, "CIFS", false),
+            (0, "unknown", false),
+        ] {
+            assert_eq!(are_reported(kind), reported, "{name}");
+        }
     }
 
     #[test]

@@ -117,14 +117,18 @@ fn a_server_of_the_dialect_sees_at_once_that_its_point_was_changed() {
 fn a_point_that_is_damaged_in_a_loop_is_restored_once_a_second() {
     let directory = local();
     let home = home_in(&directory, WHOLE);
-    watching(&home);
+    let pid = watching(&home);
     let log = home.path().join("count.log");
     let restored = || fs::read_to_string(&log).unwrap().matches("the record was restored").count();
-    let begun = Instant::now();
+    let (begun, slept) = (Instant::now(), sleeps(pid));
+    let mut damages = 0;
     while begun.elapsed() < Duration::from_millis(3500) {
         fs::write(home.point(), b"").unwrap();
+        damages += 1;
         thread::sleep(Duration::from_millis(1));
     }
+    let wakes = sleeps(pid) - slept;
+    assert!(wakes < damages / 5, "{wakes} wake-ups by {damages} changes");
     let (restored, seconds) = (restored(), begun.elapsed().as_secs_f64());
     assert!(restored >= 1 && restored as f64 <= seconds + 1.0, "{restored} in {seconds} s");
     eventually("the last damage is repaired", || fs::metadata(home.point()).is_ok_and(|point| point.len() > 0));

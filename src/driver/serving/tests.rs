@@ -353,6 +353,30 @@ async fn a_server_whose_files_change_all_the_time_repairs_once_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+#[cfg(target_os = "linux")]
+async fn a_second_has_to_pass_since_the_repair_and_not_since_the_check() {
+    let world = World::new(limits());
+    let damage = |point: &Path| {
+        world.checked.set(Checked::Damaged);
+        std::fs::write(point, "damage").unwrap();
+    };
+    checks_beside(&world, async |point| {
+        seconds(3).await;
+        let locked = world.lock();
+        damage(point);
+        seconds(2).await;
+        drop(locked);
+        sleep(Duration::from_millis(10)).await;
+        damage(point);
+        seconds(3).await;
+    })
+    .await;
+    let restores: Vec<_> = world.did.borrow().iter().filter(|(what, _)| *what == "restore").map(|did| did.1).collect();
+    assert_eq!(restores.len(), 2, "{restores:?}");
+    assert!(restores[1] - restores[0] >= Duration::from_secs(1), "{restores:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_makes_its_life_file_again_under_the_point_lock() {
     for (life_file, after) in [
         (LifeFile::Mine, &["recheck", "touch", "check"][..]),

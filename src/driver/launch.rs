@@ -100,6 +100,10 @@ where
         // The record needs them, and this thread has nothing else to do now. An error is seen where they are needed.
         let _ = (scope::kernel(), stat::own_began());
     }
+    // It may take longer than the start, so no thread of the server does it. If there is no thread for it, the server
+    // makes room when it needs it.
+    let room = thread::Builder::new().name("rendezvous-room".into());
+    let _ = room.spawn(process::make_room_for_descriptors);
     Ok(launched)
 }
 

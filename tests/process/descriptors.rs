@@ -16,6 +16,7 @@ use crate::program::{BULK, BULKY, COUNT, HOG, SPARE, ask, hello};
 
 crate::trials![
     a_started_server_may_open_more_files_than_its_first_client,
+    a_server_has_room_for_a_herd_before_it_comes,
     a_server_without_descriptors_answers_and_retires,
     a_server_restores_its_record_while_clients_hold_all_descriptors,
     the_last_descriptor_is_not_taken_back_while_no_client_waits,
@@ -46,6 +47,30 @@ fn a_started_server_may_open_more_files_than_its_first_client() {
     let (soft, hard) = limits(server);
     assert_eq!(soft, hard.min(65_536), "of {hard}");
     home.retire();
+}
+
+/// How many descriptors a process has room for, until its table has to grow.
+fn room(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap().trim().parse().unwrap()
+}
+
+fn a_server_has_room_for_a_herd_before_it_comes() {
+    for limit in ["-S -n 64", "-n 256"] {
+        let home = Home::new();
+        let server = start(&home, limit);
+        let wanted = limits(server).0.min(1024);
+        eventually("there is room without a client", || room(server) >= wanted);
+        runtime().block_on(async {
+            let service = home.service();
+            let mut herd = Vec::new();
+            for _ in 0..100 {
+                herd.push(connected(&service).await);
+            }
+            assert_eq!(room(server), wanted, "the table did not grow for {} clients", herd.len());
+        });
+        home.retire();
+    }
 }
 
 /// Connects as many clients as the server takes.

@@ -234,6 +234,8 @@ mod tests {
         let narrow = |all: &[(&str, &str, &[f64])]| Results::of(&measured(all)).are_narrow();
         assert!(narrow(&[("row", "ours-unix", &wide), ("row", "floor-unix", &wide)]));
         assert!(!narrow(&[("row", "ours-unix", &wide), ("row", "floor-unix", &steady)]));
+        let both = [("row", "ours-unix", &wide[..]), ("row", "floor-unix", &wide), ("row", "sequoia", &steady)];
+        assert!(!narrow(&both), "one ratio is not");
         assert!(narrow(&[("row", "ours-unix", &steady), ("row", "other", &wide)]));
         assert!(!narrow(&[("row", "ours-unix", &wide)]));
         assert!(!narrow(&[("row", "ours-unix", &[1.0])]));

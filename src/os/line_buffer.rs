@@ -1,7 +1,8 @@
 //! A buffer that collects bytes from a pipe until a line is complete.
 //!
 //! The line may hold a cookie. So its bytes are never copied elsewhere, and are wiped when the line is taken and when
-//! the buffer is dropped. Only bytes that were received are wiped: an order's buffer is large, and wiping is slow.
+//! the buffer is dropped. An order's buffer is large, and nearly all of it stays unused: so it lies on the heap, where
+//! unused pages cost nothing, and only bytes that were received are wiped.
 
 use std::fmt;
 
@@ -11,14 +12,14 @@ use crate::proto::pipes::LINE_MAX;
 
 /// The bytes that were received and not yet taken, at most one line of the greatest length.
 pub(crate) struct LineBuffer<const MAX: usize = LINE_MAX> {
-    bytes: [u8; MAX],
+    bytes: Box<[u8]>,
     /// The bytes from here on are zero.
     len: usize,
 }
 
 impl<const MAX: usize> LineBuffer<MAX> {
     pub(crate) fn new() -> Self {
-        LineBuffer { bytes: [0; MAX], len: 0 }
+        LineBuffer { bytes: vec![0; MAX].into_boxed_slice(), len: 0 }
     }
 
     /// Returns the free part of the buffer, to read into. It is empty when a line is longer than allowed.

@@ -295,7 +295,8 @@ fn ends_in_its_budget(args: &[&str], errors: Stdio) {
     spawning.env("RUST_LOG", "rendezvous_ipc=debug").env(VARIABLE, TAG.to_string());
     let mut server = spawning.stdin(OwnedFd::from(stdin)).stderr(errors).spawn().unwrap();
     drop(spawning);
-    let until = begun + budget + home.limits.patience;
+    // A busy machine is given as much again.
+    let until = begun + 2 * budget;
     while server.try_wait().unwrap().is_none() && Instant::now() < until {
         thread::sleep(Duration::from_millis(5));
     }
@@ -305,7 +306,9 @@ fn ends_in_its_budget(args: &[&str], errors: Stdio) {
     server.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(!late, "it is an orphan: {said}");
     assert!(begun.elapsed() >= budget, "{:?}: {said}", begun.elapsed());
-    assert_eq!((server.wait().unwrap().signal(), &*said), (Some(Signal::KILL.as_raw()), ""), "its watchdog ends it");
+    // The serving thread gives up the handler at the same time.
+    assert!(said.is_empty() || said.starts_with(Reply::FAILED), "{said}");
+    assert_eq!(server.wait().unwrap().signal(), Some(Signal::KILL.as_raw()), "its watchdog ends it: {said}");
     let (_, count) = home.count();
     assert_eq!(count, 1, "the next client starts another");
     home.retire();

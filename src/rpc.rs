@@ -1,7 +1,6 @@
 //! Cap'n Proto RPC on an authenticated stream.
 //!
-//! The driver provides streams; this module adapts them on both sides. Each small message is buffered and sent at once,
-//! as one write: otherwise a call takes forty milliseconds now and then.
+//! The driver provides streams; this module adapts them on both sides.
 
 mod halves;
 
@@ -14,7 +13,6 @@ use capnp::traits::HasTypeId;
 use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::twoparty::VatNetwork;
 use capnp_rpc::{Disconnector, RpcSystem};
-use futures_util::io::BufWriter;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -249,5 +247,5 @@ fn network(stream: Stream, side: Side) -> (Network, Keeps) {
     let mut options = ReaderOptions::new();
     options.traversal_limit_in_words(Some(MAX_WORDS));
     let (incoming, outgoing) = halves(socket, side == Side::Server);
-    (Box::new(VatNetwork::new(incoming, BufWriter::new(outgoing), side, options)), keeps)
+    (Box::new(VatNetwork::new(incoming, outgoing, side, options)), keeps)
 }

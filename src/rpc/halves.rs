@@ -7,7 +7,7 @@
 //! the client's next calls wait in the buffers of the sockets, and then in the client. Clients do not do the same to
 //! their server, so the two never wait for each other.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,15 +19,23 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf, ReadHalf, WriteHalf};
 use crate::proto::message::length;
 use crate::stream::Socket;
 
-/// How much is read at once. A peer that sends nothing costs no more than this.
-const SMALL: usize = 8 * 1024;
+/// How much memory each half keeps between messages.
+const KEPT: usize = 1024;
+/// How much is read or written at once.
+const CHUNK: usize = 8 * 1024;
+
+thread_local! {
+    /// Where the connections of this thread receive what they did not expect. A buffer of that size for each would be
+    /// most of the memory of an idle one.
+    static ARRIVALS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Splits a connection. With `waits`, it reads nothing while the other side does not read.
 pub(super) fn halves(socket: Socket, waits: bool) -> (Incoming, Outgoing) {
     let (reader, writer) = tokio::io::split(socket);
     let turn = waits.then(Rc::<Turn>::default);
     let incoming = Incoming { socket: reader, turn: turn.clone(), buffer: Vec::new(), begin: 0, end: 0, given: 0 };
-    (incoming, Outgoing { socket: writer, turn })
+    (incoming, Outgoing { socket: writer, turn, buffer: Vec::with_capacity(KEPT), begin: 0 })
 }
 
 /// Whether the other side has to read before this side reads.
@@ -72,20 +80,38 @@ impl Incoming {
     /// end.
     fn poll_more(&mut self, cx: &mut Context<'_>, missing: Option<usize>) -> Poll<io::Result<bool>> {
         if self.begin > 0 {
-            self.buffer.copy_within(self.begin..self.end, 0);
+            self.buffer.truncate(self.end);
+            self.buffer.drain(..self.begin);
             (self.begin, self.end) = (0, self.end - self.begin);
         }
         if self.end == self.buffer.len() {
-            // At most twice what has arrived: bytes that are only announced take no memory.
-            let more = missing.unwrap_or(SMALL).min(self.end.max(SMALL));
-            self.buffer.reserve_exact(more);
-            self.buffer.resize(self.end + more, 0);
+            match missing {
+                // At most twice what has arrived: bytes that are only announced take no memory.
+                Some(missing) if missing >= CHUNK => {
+                    let more = missing.min(self.end.max(CHUNK));
+                    self.buffer.reserve_exact(more);
+                    self.buffer.resize(self.end + more, 0);
+                }
+                _ => return self.poll_arrivals(cx),
+            }
         }
         let mut room = ReadBuf::new(&mut self.buffer[self.end..]);
         ready!(Pin::new(&mut self.socket).poll_read(cx, &mut room))?;
         let more = room.filled().len();
         self.end += more;
         Poll::Ready(Ok(more > 0))
+    }
+
+    /// Does the same with what may be whole messages, or the beginning of one.
+    fn poll_arrivals(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        ARRIVALS.with_borrow_mut(|arrivals| {
+            arrivals.resize(CHUNK, 0);
+            let mut room = ReadBuf::new(arrivals);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut room))?;
+            self.buffer.extend_from_slice(room.filled());
+            self.end = self.buffer.len();
+            Poll::Ready(Ok(!room.filled().is_empty()))
+        })
     }
 }
 
@@ -114,35 +140,74 @@ impl AsyncRead for Incoming {
         this.given -= len;
         if this.begin == this.end {
             (this.begin, this.end) = (0, 0);
-            // No bytes follow a message that did not fit into the small buffer: the read ended with the message.
-            this.buffer.truncate(SMALL);
-            this.buffer.shrink_to(SMALL);
+            this.buffer.clear();
+            this.buffer.shrink_to(KEPT);
         }
         Poll::Ready(Ok(len))
     }
 }
 
-/// The sending half.
+/// The sending half. A small message is sent at once, as one write: otherwise a call takes forty milliseconds now and
+/// then.
 pub(super) struct Outgoing {
     socket: WriteHalf<Socket>,
     turn: Option<Rc<Turn>>,
+    buffer: Vec<u8>,
+    /// The bytes to be sent lie from here to the end of the buffer.
+    begin: usize,
+}
+
+impl Outgoing {
+    /// Sends what the buffer holds, and keeps little memory for the next message.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.begin < self.buffer.len() {
+            match ready!(poll_send(&mut self.socket, &self.turn, cx, &self.buffer[self.begin..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => self.begin += sent,
+            }
+        }
+        self.begin = 0;
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT);
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn poll_send(
+    socket: &mut WriteHalf<Socket>,
+    turn: &Option<Rc<Turn>>,
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    let sent = Pin::new(socket).poll_write(cx, bytes);
+    if let Some(turn) = turn {
+        turn.set(sent.is_pending());
+    }
+    sent
 }
 
 impl AsyncWrite for Outgoing {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.socket).poll_write(cx, buf);
-        if let Some(turn) = &this.turn {
-            turn.set(written.is_pending());
+        if this.buffer.len() + buf.len() > CHUNK {
+            ready!(this.poll_drain(cx))?;
         }
-        written
+        if buf.len() >= CHUNK {
+            return poll_send(&mut this.socket, &this.turn, cx, buf);
+        }
+        this.buffer.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(this.poll_drain(cx))?;
+        Pin::new(&mut this.socket).poll_flush(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
+        let this = self.get_mut();
+        ready!(this.poll_drain(cx))?;
+        Pin::new(&mut this.socket).poll_shutdown(cx)
     }
 }

@@ -18,6 +18,7 @@ use crate::home::Named as _;
 use crate::home::{Home, LONG, connected, runtime};
 
 crate::trials![
+    an_idle_client_takes_little_memory,
     an_announced_message_takes_no_memory_until_it_arrives,
     a_client_that_reads_no_answers_is_not_read_until_it_does,
     a_client_that_leaves_without_reading_is_no_longer_counted,
@@ -116,6 +117,33 @@ async fn some_calls(service: &Descriptor) {
         Ok::<_, capnp::Error>(())
     });
     calls.await.unwrap().unwrap();
+}
+
+fn an_idle_client_takes_little_memory() {
+    const CLIENTS: u64 = 400;
+    for transport in TRANSPORTS {
+        let home = home(transport);
+        let service = home.service();
+        runtime().block_on(async {
+            some_calls(&service).await;
+            let first = connected(&service).await;
+            let pid = first.outcome().pid();
+            let before = resident(pid);
+            let mut idle = Vec::new();
+            for _ in 0..CLIENTS {
+                let mut stream = connected(&service).await.into_stream();
+                for message in [bootstrap(0), call(1)] {
+                    stream.write_all(&message).await.unwrap();
+                    timeout(LONG, answer(&mut stream)).await.expect("an answer");
+                }
+                idle.push(stream);
+            }
+            let each = resident(pid).saturating_sub(before) / CLIENTS;
+            println!("an idle client: {each} bytes");
+            assert!(each < 12 * 1024, "{each} bytes");
+        });
+        home.retire();
+    }
 }
 
 fn an_announced_message_takes_no_memory_until_it_arrives() {

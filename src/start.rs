@@ -80,8 +80,11 @@ fn look(patience: Duration) -> Found {
 /// Returns whether a client of the dialect of sequoia started this process, by its arguments alone.
 #[cfg(feature = "sequoia")]
 pub(crate) fn started_with_a_listener() -> bool {
-    let args: Vec<OsString> = env::args_os().skip(1).collect();
-    by_arguments(&args) != Started::Hand
+    static FOUND: LazyLock<bool> = LazyLock::new(|| {
+        let args: Vec<OsString> = env::args_os().skip(1).collect();
+        by_arguments(&args) != Started::Hand
+    });
+    *FOUND
 }
 
 /// Returns how a process with these arguments was started.

@@ -5,9 +5,10 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
@@ -160,19 +161,10 @@ async fn accept(incoming: Rc<Incoming>, state: Rc<impl Handshake>, pending: Pend
             Ok(stream) => {
                 let handshake = timeout(state.limits().handshake, state.clone().handshake(stream));
                 let connection = spawn_local(async move { drop(handshake.await) }).abort_handle();
-                let mut pending = pending.borrow_mut();
-                // Most handshakes end in the order in which they began. Dropping the handle frees their memory.
-                while pending.front().is_some_and(AbortHandle::is_finished) {
-                    pending.pop_front();
-                }
-                if pending::is_full(pending.len(), cap) {
-                    pending.retain(|connection| !connection.is_finished());
-                }
-                if pending::is_full(pending.len(), cap) {
-                    drop_oldest(&mut pending);
-                }
-                pending.push_back(connection);
+                add(connection, &mut pending.borrow_mut(), cap);
                 state.reserve().fill();
+                // Its handshake goes first: usually no other connection waits.
+                after_the_others().await;
             }
             Err(error) => {
                 if !process::is_shortage(&error) || !make_room(state.reserve(), &mut pending.borrow_mut()) {
@@ -184,6 +176,34 @@ async fn accept(incoming: Rc<Incoming>, state: Rc<impl Handshake>, pending: Pend
             }
         }
     }
+}
+
+/// Adds a handshake to those that are running. If there are too many, the oldest is dropped.
+fn add(connection: AbortHandle, pending: &mut VecDeque<AbortHandle>, cap: usize) {
+    // Most handshakes end in the order in which they began. Dropping the handle frees their memory.
+    while pending.front().is_some_and(AbortHandle::is_finished) {
+        pending.pop_front();
+    }
+    if pending::is_full(pending.len(), cap) {
+        pending.retain(|connection| !connection.is_finished());
+    }
+    if pending::is_full(pending.len(), cap) {
+        drop_oldest(pending);
+    }
+    pending.push_back(connection);
+}
+
+/// Lets the tasks of this thread that are ready run first.
+async fn after_the_others() {
+    let mut is_ready = false;
+    poll_fn(|task| match std::mem::replace(&mut is_ready, true) {
+        true => Poll::Ready(()),
+        false => {
+            task.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// Frees a descriptor for the connection that waits to be accepted. Returns whether it could.

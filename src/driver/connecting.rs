@@ -33,7 +33,7 @@ pub(super) struct Driven<E: Effects> {
 pub(super) async fn drive<E: Effects>(
     effects: &mut E,
     service: &Service,
-    (goal, here): (Goal, Place),
+    goal: Goal,
     deadline: Duration,
     report: &mut Report<'_>,
 ) -> Result<Driven<E>, Error> {
@@ -44,12 +44,16 @@ pub(super) async fn drive<E: Effects>(
     let mut pause = Pause::default();
     let mut failure = None;
     let versions = service.versions();
-    let mut step = Step::new(goal, here, versions);
+    let mut step = Step::new(goal, Place::UNKNOWN, versions);
     loop {
         report.step(&step, held.child_pid(), held.connection(), effects.now());
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());
         step = match step {
-            Step::Read(s) => s.found(effects.read(Found::read)?.unwrap_or(Found::Absent)),
+            Step::Read(s) => {
+                let found = effects.read(Found::read)?.unwrap_or(Found::Absent);
+                let read = if s.needs_place(&found) { s.at(effects.place()?) } else { s };
+                read.found(found)
+            }
             Step::Lock(s) => {
                 let locked = effects.try_lock(s.creates())?;
                 let tried = locked.tried();
@@ -59,7 +63,7 @@ pub(super) async fn drive<E: Effects>(
             Step::Reread(s) => {
                 let found = held.point()?.read(Found::read)?;
                 report.found(&found);
-                s.found(found)
+                s.at(effects.place()?).found(found)
             }
             Step::Probe(s) => {
                 let lifetime = held.probe(effects, report)?;

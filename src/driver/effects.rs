@@ -23,6 +23,7 @@ use crate::proto::cookie::Cookie;
 use crate::proto::handshake::Party;
 use crate::proto::random::Random;
 use crate::proto::record::{Line, Record};
+use crate::proto::scope::Place;
 
 /// The effects of a client on its system.
 pub(super) trait Effects {
@@ -47,6 +48,9 @@ pub(super) trait Effects {
 
     /// Waits for so long.
     async fn pause(&mut self, pause: Duration);
+
+    /// Looks up the place of this process.
+    fn place(&mut self) -> Result<Place, Error>;
 
     /// Reads the point, without its lock, and creates nothing. `None`: there is no file.
     fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<Option<F>, Error>;

@@ -4,7 +4,6 @@ use tracing::{Instrument, Span};
 
 use super::connecting::{self, Driven, Failure};
 use super::effects::Effects;
-use super::os::scope;
 use super::report::{Report, start_error};
 use crate::error::{Error, StartFailure, Usage};
 use crate::found::Incompatibility;
@@ -54,8 +53,8 @@ pub(super) async fn attempt<E: Effects>(
     goal: Goal,
     report: &mut Report<'_>,
 ) -> Result<Ended<E>, Error> {
-    let here = scope::place(service.context.home())?;
-    let driven = connecting::drive(effects, service, (goal, here), service.limits.connect, report).await?;
+    // The loop has a dozen of effects, and each future around it is moved before it runs.
+    let driven = Box::pin(connecting::drive(effects, service, goal, service.limits.connect, report)).await?;
     finish(service, driven, report)
 }
 
@@ -71,7 +70,7 @@ pub(super) fn other_protocol(service: &Service, pid: Option<Pid>, theirs: Tag) -
 
 fn finish<E: Effects>(service: &Service, driven: Driven<E>, report: &mut Report<'_>) -> Result<Ended<E>, Error> {
     let Driven { done, versions, mut held, failure } = driven;
-    let path = service.point.clone();
+    let path = || service.point.clone();
     let not_started = |failure, log_begin| Error::Start(Box::new(start_error(service, failure, log_begin)));
     Err(match done {
         Done::Welcomed(_, welcome) => match held.stream.take() {
@@ -84,9 +83,11 @@ fn finish<E: Effects>(service: &Service, driven: Driven<E>, report: &mut Report<
         },
         Done::Absent => return Ok(Ended::Absent),
         Done::Internal => return Ok(Ended::Internal(failure)),
-        Done::Refused(Refusal::Incompatible) => Error::Newer { path, format: report.newer() },
-        Done::Refused(Refusal::OtherDialect) => Error::OtherDialect { path },
-        Done::Refused(Refusal::ForeignScope) => report.elsewhere(&path).unwrap_or_else(|| Error::missing("a record")),
+        Done::Refused(Refusal::Incompatible) => Error::Newer { path: path(), format: report.newer() },
+        Done::Refused(Refusal::OtherDialect) => Error::OtherDialect { path: path() },
+        Done::Refused(Refusal::ForeignScope) => {
+            report.elsewhere(&service.point).unwrap_or_else(|| Error::missing("a record"))
+        }
         Done::Refused(Refusal::CannotTell) => {
             Error::CannotTell { path: service.life.clone(), source: report.take_local_error().map(Box::new) }
         }

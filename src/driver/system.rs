@@ -12,6 +12,7 @@ use super::files::life;
 use super::files::point::{self, Guard};
 use super::net::dial::DialError;
 use super::net::timed;
+use super::os::scope;
 use super::random;
 use super::watching::Watching;
 use crate::error::Error;
@@ -21,6 +22,7 @@ use crate::proto::connect::Lifetime;
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::Party;
 use crate::proto::random::Random;
+use crate::proto::scope::Place;
 use crate::service::Service;
 use crate::stream::Socket;
 
@@ -60,6 +62,10 @@ impl Effects for System<'_> {
 
     async fn pause(&mut self, pause: Duration) {
         sleep(pause).await;
+    }
+
+    fn place(&mut self) -> Result<Place, Error> {
+        scope::place(self.service.context.home())
     }
 
     fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<Option<F>, Error> {

@@ -34,6 +34,7 @@ pub use self::start::{Await, Confirm, Fallback, Looked, Spawn, Verify, Write};
 pub use self::verdict::{Class, DialFailure, Refusal, Row};
 use self::verdict::{Verdict, verdict};
 pub use self::waiting::Trail;
+use super::address::Address;
 use super::cookie::Cookie;
 use super::handshake;
 pub use super::lock::Lifetime;
@@ -124,7 +125,7 @@ pub enum Done {
 }
 
 impl Step {
-    /// Returns the first step.
+    /// Returns the first step. `here` may be [`Place::UNKNOWN`] until [`Read::needs_place`] and [`Reread::at`].
     pub fn new(goal: Goal, here: Place, versions: Versions) -> Self {
         let attempt =
             Attempt { goal, here, versions, replaced: None, suspect: None, waited: false, dials: 0, starts: 0 };
@@ -184,6 +185,19 @@ pub struct Read {
 }
 
 impl Read {
+    /// Returns whether the next step depends on the place of this process. A socket leads to its server from everywhere,
+    /// so nothing is looked up for it.
+    pub fn needs_place(&self, found: &Found) -> bool {
+        matches!(found, Found::Record(Record { address: Address::Tcp(_), .. }))
+    }
+
+    /// This process was found to be at this place.
+    #[must_use]
+    pub fn at(mut self, here: Place) -> Self {
+        self.attempt.here = here;
+        self
+    }
+
     /// The point was read.
     pub fn found(self, found: Found) -> Step {
         let Read { mut attempt, again } = self;
@@ -232,6 +246,13 @@ pub struct Reread {
 }
 
 impl Reread {
+    /// This process was found to be at this place.
+    #[must_use]
+    pub fn at(mut self, here: Place) -> Self {
+        self.attempt.here = here;
+        self
+    }
+
     /// The point was read.
     pub fn found(self, found: Found) -> Step {
         let Reread { attempt } = self;

@@ -118,6 +118,10 @@ fn write_machine(machine: Option<&[u8; 16]>, f: &mut fmt::Formatter<'_>) -> fmt:
 }
 
 impl Place {
+    /// The place of a process that has not looked. From there only a socket leads to its server.
+    pub const UNKNOWN: Place =
+        Place { scope: Scope { boot: UNKNOWN_BOOT, namespace: UNKNOWN, machine: None }, local: false };
+
     /// Returns whether an address of another scope leads to its server from here.
     ///
     /// A Unix socket is a file beside the point, so it leads to its server wherever the point can be read. A port does

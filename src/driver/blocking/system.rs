@@ -17,11 +17,13 @@ use crate::driver::waiting::Teller;
 use crate::error::Error;
 use crate::os::blocking::Blocking;
 use crate::os::lock::TryLock;
+use crate::os::scope;
 use crate::proto::address::Address;
 use crate::proto::connect::{DialFailure, Lifetime};
 use crate::proto::cookie::Cookie;
 use crate::proto::handshake::Party;
 use crate::proto::random::Random;
+use crate::proto::scope::Place;
 use crate::proto::timing::Bound;
 use crate::service::Service;
 use crate::stage::Stage;
@@ -128,6 +130,10 @@ impl<'a> Effects for System<'a> {
 
     async fn pause(&mut self, pause: Duration) {
         self.clock.pause(pause).await;
+    }
+
+    fn place(&mut self) -> Result<Place, Error> {
+        scope::place(self.service.context.home())
     }
 
     fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<Option<F>, Error> {

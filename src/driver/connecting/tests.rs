@@ -31,6 +31,8 @@ struct World {
     now: Cell<Duration>,
     /// How many times random bytes were drawn: each draw is of one byte value.
     drawn: Cell<u8>,
+    /// How many times the place of this process was looked up.
+    places: Cell<u8>,
     point: RefCell<Vec<u8>>,
     lifetime: Cell<Lifetime>,
     /// Whether the point's path leads to what is locked.
@@ -70,6 +72,7 @@ impl World {
             did: RefCell::default(),
             now: Cell::default(),
             drawn: Cell::new(0),
+            places: Cell::new(0),
             point: RefCell::default(),
             lifetime: Cell::new(Lifetime::Free),
             is_current: Cell::new(true),
@@ -168,6 +171,11 @@ impl Effects for Script {
     async fn pause(&mut self, pause: Duration) {
         self.0.waits("pause", pause).await;
         self.0.passes(pause);
+    }
+
+    fn place(&mut self) -> Result<Place, Error> {
+        self.0.places.set(self.0.places.get() + 1);
+        Ok(Place { scope: sample().scope, local: true })
     }
 
     fn read<F>(&mut self, read: fn(&[u8]) -> F) -> Result<Option<F>, Error> {
@@ -316,8 +324,7 @@ impl Drop for Process {
 fn driven(world: &Rc<World>, goal: Goal, deadline: Duration) -> Option<Done> {
     let (service, mut report) = (Service::sample("/nowhere"), Report::new(&world.teller));
     let mut script = Script(world.clone());
-    let here = Place { scope: sample().scope, local: true };
-    let driving = pin!(drive(&mut script, &service, (goal, here), deadline, &mut report));
+    let driving = pin!(drive(&mut script, &service, goal, deadline, &mut report));
     match driving.poll(&mut Task::from_waker(Waker::noop())) {
         Poll::Ready(driven) => Some(driven.unwrap_or_else(|error| panic!("{error}")).done),
         Poll::Pending => None,
@@ -344,6 +351,21 @@ fn a_registered_server_is_joined_without_the_lock() {
     let world = World::served(usize::MAX);
     assert!(welcomed(driven(&world, EXTERNAL, CONNECT)));
     assert_eq!(world.done(), "read, connect 1500, random, send 1500, nonce 1, receive 1500, send 1500, receive 1500");
+}
+
+#[test]
+fn a_place_is_looked_up_for_a_port_and_under_the_lock_alone() {
+    let at = |address: &str| Record { address: address.parse().unwrap(), ..sample() };
+    for (record, looks) in [(at("unix:00112233aabbccdd"), 0), (at("127.0.0.1:4711"), 1)] {
+        let world = World::served(usize::MAX);
+        *world.point.borrow_mut() = record.line().to_vec();
+        *world.server.borrow_mut() = Some(record);
+        assert!(welcomed(driven(&world, Goal::Join, CONNECT)));
+        assert_eq!(world.places.get(), looks);
+    }
+    let world = World::empty();
+    assert!(welcomed(driven(&world, EXTERNAL, CONNECT)));
+    assert_eq!(world.places.get(), 1);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Where a server listens: at a port of the loopback, or at a socket file beside the point.
 
+use std::ffi::OsString;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use crate::proto::address::{Address, SocketName};
@@ -21,7 +23,9 @@ pub(crate) fn endpoint(point: &Path, address: Address) -> Endpoint {
 
 /// The path of a socket beside a point.
 pub(crate) fn path(point: &Path, name: SocketName) -> PathBuf {
-    let mut path = point.as_os_str().to_owned();
-    path.push(format!(".{name}{SUFFIX}"));
+    let mut path = OsString::with_capacity(point.as_os_str().len() + 1 + 2 * size_of::<SocketName>() + SUFFIX.len());
+    path.push(point);
+    // Writing to memory does not fail.
+    let _ = write!(path, ".{name}{SUFFIX}");
     path.into()
 }

@@ -61,14 +61,14 @@ impl Blocking {
     /// Fills `buf` from `len` on, and reads not a byte more. Returns `None` at `until`. It can be called again for the rest.
     pub(crate) fn receive_until(&self, buf: &mut [u8], len: &mut usize, until: Instant) -> io::Result<Option<()>> {
         while *len < buf.len() {
+            // The peer answers what was sent just now, so there is nothing to receive yet.
+            if !wait(&mut [PollFd::new(&self.0, PollFlags::IN)], until)? {
+                return Ok(None);
+            }
             match recv(&self.0, &mut buf[*len..], RecvFlags::empty()) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(received) => *len += received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !wait(&mut [PollFd::new(&self.0, PollFlags::IN)], until)? {
-                        return Ok(None);
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
         }

@@ -16,7 +16,8 @@ use super::socket::{self, Connected, end, recv, send, shut_down};
 
 /// A connection between processes of one user.
 ///
-/// The runtime starts to watch the socket, for reading only, when there is nothing to read. tokio's stream is also
+/// The runtime starts to watch the socket, for reading only, when there is nothing to read; after a write at once, since
+/// the answer is not there yet. tokio's stream is also
 /// watched for room to write, and wakes its writer each time the peer has read something: several times in a handshake.
 /// This one is watched for room from the first write that would block.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Stream {
     watched: Option<Watched>,
     /// The task that waits to read. Another task may write.
     reader: Option<Waker>,
+    /// Whether this side has sent something.
+    has_sent: bool,
     /// Whether the peer has ended its direction of the connection.
     is_at_end: bool,
     /// The number of the process that connected, if the system reports it. A process outside of this PID namespace has
@@ -49,7 +52,7 @@ impl Stream {
 
     /// Wraps a connected socket.
     pub(crate) fn of(Connected { stream, peer }: Connected) -> Self {
-        Stream { stream: Arc::new(stream), watched: None, reader: None, is_at_end: false, peer }
+        Stream { stream: Arc::new(stream), watched: None, reader: None, has_sent: false, is_at_end: false, peer }
     }
 
     /// Ends the watch, so that another runtime can watch the socket.
@@ -110,6 +113,7 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         let watched = match &self.watched {
             Some(watched) => &watched.stream,
+            None if self.has_sent => self.watch(Interest::READABLE)?,
             None => match recv(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.watch(Interest::READABLE)?,
                 received => return Poll::Ready(received),
@@ -134,6 +138,7 @@ impl Stream {
     }
 
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.has_sent = true;
         let watched = match &self.watched {
             Some(Watched { stream, for_room: true }) => stream,
             _ => match self.send(bytes) {
@@ -296,6 +301,25 @@ mod tests {
         };
         let all = tokio::time::timeout(Duration::from_secs(30), all);
         tokio::task::LocalSet::new().run_until(all).await.expect("both tasks are woken");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_came_before_the_first_read_is_read() {
+        let (mut ours, mut theirs) = pair();
+        for _ in 0..2 {
+            poll_fn(|cx| ours.poll_write(cx, b"question")).await.unwrap();
+            theirs.send(b"answer").unwrap();
+            theirs.send(b", more").unwrap();
+            for part in [b"answer", b", more"] {
+                let mut bytes = [0; 6];
+                let reading = tokio::time::timeout(Duration::from_secs(30), read(&mut ours, &mut bytes));
+                assert_eq!(reading.await.expect("the runtime sees what had arrived").unwrap(), 6);
+                assert_eq!(&bytes, part);
+            }
+            assert_eq!(read(&mut theirs, &mut [0; 9]).await.unwrap(), 8);
+            // Another runtime watches it from here on.
+            ours = ours.unwatched();
+        }
     }
 
     #[tokio::test]

@@ -355,7 +355,34 @@ fn a_server_at_a_socket_is_dialled_wherever_it_was_started() {
             let first = Step::new(goal, place, Versions::ANY);
             assert_eq!(path! { first; Read NOTHING => found(Found::Record(theirs.clone())); }.name(), "Dial");
         }
+        for goal in GOALS {
+            let Step::Read(read) = Step::new(goal, Place::UNKNOWN, Versions::ANY) else { panic!() };
+            let theirs = Found::Record(theirs.clone());
+            assert!(!read.needs_place(&theirs));
+            assert_eq!(read.found(theirs).name(), "Dial");
+        }
     }
+}
+
+#[test]
+fn a_server_at_a_port_is_dialled_from_a_place_that_is_known() {
+    for goal in GOALS {
+        let unknown = || match Step::new(goal, Place::UNKNOWN, Versions::ANY) {
+            Step::Read(read) => read,
+            _ => panic!(),
+        };
+        assert!(unknown().needs_place(&found(1)));
+        assert_eq!(unknown().at(local()).found(found(1)).name(), "Dial");
+        assert_ne!(unknown().found(found(1)).name(), "Dial", "{goal:?}: the port may be another program's");
+        for nothing in [Found::Absent, Found::Empty] {
+            assert!(!unknown().needs_place(&nothing));
+        }
+    }
+    // The place that was looked up under the lock decides there.
+    let lock = path! { Step::new(EXTERNAL, Place::UNKNOWN, Versions::ANY); Read NOTHING => found(Found::Empty); };
+    let Step::Reread(reread) = (path! { lock; Lock NOTHING => tried(Tried::Locked); }) else { panic!() };
+    assert_eq!(reread.clone().at(local()).found(found(1)).name(), "Dial");
+    assert_eq!(reread.found(found(1)).name(), "Probe");
 }
 
 #[test]

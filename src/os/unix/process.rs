@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_child_without_a_reaper_is_killed_and_reaped() {
-        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let mut child = Command::new("sleep").arg("30").spawn().unwrap();
         while matches!(child.try_wait(), Ok(None)) {
             end_without_a_reaper(&mut child);
         }

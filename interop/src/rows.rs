@@ -54,7 +54,7 @@ const ROWS: &[Row] = &[
     Row("counts", |plan| Box::pin(counts::measure(plan))),
 ];
 
-/// Measures these rows, or all, and prints the numbers.
+/// Measures these rows, or all, and prints the numbers. A row that fails does not keep the others from being measured.
 pub async fn measure(args: &[&str]) -> Result<()> {
     let mut args = args.iter();
     let (mut rounds, mut contenders, mut names) = (None, Contender::ALL.to_vec(), Vec::new());
@@ -73,8 +73,13 @@ pub async fn measure(args: &[&str]) -> Result<()> {
     // Servers whose starter has ended become children of this process, so their CPU time is counted as ours.
     set_child_subreaper(Some(getpid()))?;
     for Row(name, measure) in ROWS.iter().filter(|Row(name, _)| names.is_empty() || names.contains(name)) {
-        measure(Plan::new(name, rounds, contenders.clone())).await?;
-        println!(".\t{name}");
+        match measure(Plan::new(name, rounds, contenders.clone())).await {
+            Ok(()) => println!(".\t{name}"),
+            Err(error) => {
+                eprintln!("{name}: {error}");
+                println!("!\t{name}");
+            }
+        }
     }
     Ok(())
 }

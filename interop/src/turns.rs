@@ -2,7 +2,8 @@
 //!
 //! The program prints the numbers of some rounds, one line for each contender: row, contender, unit, and the numbers.
 //! Then it asks for more by a line with a question mark, and reads *more* or *enough*. So the statistics are not
-//! computed while something is measured. A line with a full stop ends a row.
+//! computed while something is measured. A line with a full stop ends a row, and one with an exclamation mark a row that
+//! failed.
 
 use std::collections::BTreeMap;
 use std::fs;

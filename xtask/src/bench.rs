@@ -84,7 +84,7 @@ struct Effort {
 const LEAST: (Duration, usize) = (Duration::from_secs(2), 6);
 
 /// Measures all rows or some, prints them, and judges them unless `--quick` is given. Writes the page if all were run or
-/// `--keep` is given.
+/// `--keep` is given. Fails in the end if a row could not be measured.
 pub fn check(args: &[&str]) -> Result<()> {
     let mut effort = Effort { rounds: None, most: Duration::from_secs(30) };
     let (mut quick, mut keep, mut rows) = (false, false, Vec::new());
@@ -101,25 +101,28 @@ pub fn check(args: &[&str]) -> Result<()> {
     need::all(&[&need::CAPNP])?;
     let has_steps = !quick && (rows.is_empty() || rows.contains(&STEPS));
     let measured = rows.iter().copied().filter(|row| *row != STEPS).collect::<Vec<_>>();
-    let mut results =
-        if rows.is_empty() || !measured.is_empty() { measure(&effort, &measured)? } else { Results::default() };
-    if has_steps {
-        steps(&mut results)?;
+    let (mut results, mut failed) = match rows.is_empty() || !measured.is_empty() {
+        true => measure(&effort, &measured)?,
+        false => Default::default(),
+    };
+    if has_steps && let Err(error) = steps(&mut results) {
+        failed.push(format!("{STEPS} ({error})"));
     }
     println!("\n{}", page::measured(&results, !quick));
     if keep || rows.is_empty() && !quick {
-        let mut all = if rows.is_empty() { Results::default() } else { Results::read()? };
+        let is_whole = rows.is_empty() && failed.is_empty();
+        let mut all = if is_whole { Results::default() } else { Results::read()? };
         all.update(results);
         all.write()?;
         fs::write(root().join("docs/performance.svg"), plot::plot(&all))?;
         page::write(&all)?;
         println!("docs/performance.md, .tsv and .svg are written");
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(format!("not measured: {}", failed.join(", ")).into()) }
 }
 
-/// Builds the measuring program, and runs it.
-fn measure(effort: &Effort, rows: &[&str]) -> Result<Results> {
+/// Builds the measuring program, and runs it. Returns the names of the rows that failed, too.
+fn measure(effort: &Effort, rows: &[&str]) -> Result<(Results, Vec<String>)> {
     let target = root().join("target/interop");
     run(cargo()
         .current_dir(root().join("interop"))
@@ -133,16 +136,24 @@ fn measure(effort: &Effort, rows: &[&str]) -> Result<Results> {
     // Where it fails, it closes both, and the program ends its servers and itself.
     let measured = converse(&measuring, asks, answers, effort.most);
     let ended = measuring.wait()?;
-    let results = measured?;
-    if ended.success() { Ok(results) } else { Err("the measurements failed".into()) }
+    let (results, mut failed) = measured?;
+    if !ended.success() {
+        failed.push("what would have followed".into());
+    }
+    Ok((results, failed))
 }
 
 /// Reads the numbers, and says of each row when they are enough. `interop/src/turns.rs` describes the lines.
-fn converse(measuring: &Child, asks: ChildStdout, mut answers: ChildStdin, most: Duration) -> Result<Results> {
+fn converse(
+    measuring: &Child,
+    asks: ChildStdout,
+    mut answers: ChildStdin,
+    most: Duration,
+) -> Result<(Results, Vec<String>)> {
     let machine = machine::describe(measuring.id())?;
     println!("{machine}");
     let (mut began, mut before) = (Instant::now(), Ticks::now(measuring.id())?);
-    let (mut row, mut results) = (Measured::new(), Results::default());
+    let (mut row, mut results, mut failed) = (Measured::new(), Results::default(), Vec::new());
     for line in BufReader::new(asks).lines() {
         let line = line?;
         match line.split('\t').collect::<Vec<_>>()[..] {
@@ -163,6 +174,11 @@ fn converse(measuring: &Child, asks: ChildStdout, mut answers: ChildStdin, most:
                 results.update(of_row);
                 (began, before) = (Instant::now(), now);
             }
+            ["!", name] => {
+                failed.push(name.into());
+                row.clear();
+                (began, before) = (Instant::now(), Ticks::now(measuring.id())?);
+            }
             [name, contender, unit, numbers] => {
                 let key = (name.into(), contender.into());
                 let all = row.entry(key).or_insert_with(|| Numbers { unit: unit.into(), rounds: Vec::new() });
@@ -173,7 +189,7 @@ fn converse(measuring: &Child, asks: ChildStdout, mut answers: ChildStdin, most:
             _ => return Err(format!("not a measurement: {line}").into()),
         }
     }
-    Ok(results)
+    Ok((results, failed))
 }
 
 /// The name of the row that criterion measures.

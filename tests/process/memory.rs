@@ -140,7 +140,8 @@ fn an_idle_client_takes_little_memory() {
             }
             let each = resident(pid).saturating_sub(before) / CLIENTS;
             println!("an idle client: {each} bytes");
-            assert!(each < 12 * 1024, "{each} bytes");
+            // Buffers that keep 8 KiB make it 12,000 and more.
+            assert!(each < 10_500, "{each} bytes");
         });
         home.retire();
     }

@@ -362,6 +362,7 @@ fn a_place_is_looked_up_for_a_port_and_under_the_lock_alone() {
         *world.server.borrow_mut() = Some(record);
         assert!(welcomed(driven(&world, Goal::Join, CONNECT)));
         assert_eq!(world.places.get(), looks);
+        assert!(!world.done().contains("lock"), "it is joined without the lock");
     }
     let world = World::empty();
     assert!(welcomed(driven(&world, EXTERNAL, CONNECT)));

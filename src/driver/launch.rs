@@ -6,6 +6,7 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use super::handlers::{Handler, Handlers};
+use super::os::changes::{Changes, Instance};
 use super::os::signals::{self, Signals};
 use super::os::{process, progress, reexec, scope, stat, stdio};
 use super::serve::failed;
@@ -44,6 +45,8 @@ impl Drop for Launched {
 /// What is there before a server takes its order or touches a file.
 pub(super) struct Prepared {
     pub(super) signals: Signals,
+    /// What reports changes of the files. `None`: the system does not.
+    pub(super) changes: Option<Changes>,
     /// In a server of the native dialect that a client started.
     pub(super) watchdog: Option<Watchdog>,
     /// The handlers' thread, where it was started early. Without one, *Build* tries again, and says why there is none.
@@ -69,13 +72,16 @@ where
     let (send_ended, ended) = oneshot::channel();
     let launched = Launched { shutdown: shutdown.clone(), ended };
     let (go, gone) = oneshot::channel();
+    // Before any thread opens a file, so that a killed process closes it last.
+    let instance = Instance::new().ok();
     let body = move || match handlers::local_runtime() {
         Ok(runtime) => runtime.block_on(async {
             // Before any file is written: this process has inherited the limits of the process that started it.
             let signals = Signals::new(spawned).map_err(Error::system(Stage::Watch))?;
             // Otherwise the launch has failed, and reported why.
             let Ok((watchdog, handlers, handler)) = gone.await else { return Ok(()) };
-            run(&service, Prepared { signals, watchdog, handlers }, handler, shutdown).await
+            let changes = instance.and_then(|instance| Changes::by(instance).ok());
+            run(&service, Prepared { signals, changes, watchdog, handlers }, handler, shutdown).await
         }),
         Err(error) => Err(Error::System { stage: Stage::Watch, source: error }),
     };

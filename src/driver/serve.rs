@@ -45,9 +45,9 @@ pub(super) async fn run(
     handler: Handler,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
-    let Prepared { signals, watchdog, handlers } = prepared;
+    let Prepared { signals, changes, watchdog, handlers } = prepared;
     let mut server = Server::new(service, shutdown, Native::default());
-    server.handlers = handlers;
+    (server.changes, server.handlers) = (changes, handlers);
     if let Some(watchdog) = watchdog {
         let (orders, replies) = stdio::take().map_err(Error::system(Stage::Watch))?;
         let held = service.context.is_ephemeral().then(|| server.shutdown.clone());

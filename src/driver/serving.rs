@@ -116,7 +116,7 @@ pub(super) struct Server<'a, E: Effects> {
     handler_runs: bool,
     checks: Checks,
     /// `None`: the system reports no changes.
-    changes: Option<Changes>,
+    pub(super) changes: Option<Changes>,
     tries: Tries,
 }
 
@@ -138,8 +138,7 @@ impl<'a, E: Effects> Server<'a, E> {
             dead: None,
             handler_runs: false,
             checks: Checks::begin(service.limits.check, wheel::turned(), now()),
-            // Before the server's locks and sockets are opened.
-            changes: Changes::new().ok(),
+            changes: None,
             tries: Tries::default(),
         }
     }

@@ -218,7 +218,8 @@ fn a_kill_closes_the_locks_and_sockets_before_the_watch() {
     // An ending process closes its highest descriptor first, and a watch last: that takes the kernel up to 30 ms.
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
         let entry = entry.unwrap();
-        let leads_to = fs::read_link(entry.path()).unwrap();
+        // The server opens and closes some for its checks.
+        let Ok(leads_to) = fs::read_link(entry.path()) else { continue };
         let number: u32 = entry.file_name().to_str().unwrap().parse().unwrap();
         if leads_to.ends_with("count.life") {
             assert!(number > watch, "{number}, {watch}");

@@ -43,9 +43,9 @@ pub(in crate::driver) async fn run(
     handler: Handler,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
-    let Prepared { signals, handlers, .. } = prepared;
+    let Prepared { signals, changes, handlers, .. } = prepared;
     let mut server = Server::new(service, shutdown, Sequoia::default());
-    server.handlers = handlers;
+    (server.changes, server.handlers) = (changes, handlers);
     if service.context.is_spawned() {
         let (log, _) = log::open(&service.log)?;
         let listener = stdio::take_listener(log)

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::*;
+use crate::driver::os::changes::Instance;
 #[cfg(target_os = "linux")]
 use crate::driver::os::scope;
 use crate::driver::reserve::Reserve;
@@ -107,8 +108,8 @@ async fn beside<T>(world: &Rc<World>, test: impl AsyncFnOnce(&Arc<Admission>, &S
     let mut server = Server::new(&service, Shutdown::new(), Script(world.clone()));
     server.state = Some(world.clone());
     server.admission.open();
-    if !world.watched.get() {
-        server.changes = None;
+    if world.watched.get() {
+        server.changes = Some(Changes::by(Instance::new().unwrap()).unwrap());
     }
     server.checks.checked(Watched::default(), true, now());
     let (admission, shutdown) = (server.admission.clone(), server.shutdown.clone());

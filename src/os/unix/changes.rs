@@ -40,6 +40,16 @@ const LOG: WatchFlags = WatchFlags::MODIFY.union(WatchFlags::ONESHOT);
 /// How often the queue is read until it is empty. A process that makes changes all the time must not keep the server.
 const READS: usize = 64;
 
+/// An instance that watches nothing, and that no runtime knows yet.
+pub(crate) struct Instance(OwnedFd);
+
+impl Instance {
+    /// Makes an instance. A user may have a limited number of them, 128 by default.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Instance(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?))
+    }
+}
+
 /// The files of a server.
 pub(crate) struct Files<'a> {
     pub(crate) point: &'a Path,
@@ -63,9 +73,9 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    /// Makes an instance, which watches nothing yet. A user may have a limited number of them, 128 by default.
-    pub(crate) fn new() -> io::Result<Self> {
-        let inotify = stream::watch(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?, Interest::READABLE)?;
+    /// Begins to use an instance. It watches nothing yet.
+    pub(crate) fn by(instance: Instance) -> io::Result<Self> {
+        let inotify = stream::watch(instance.0, Interest::READABLE)?;
         Ok(Changes {
             inotify,
             home: None,
@@ -284,7 +294,7 @@ mod tests {
         ];
         for (what, change, seen) in changes {
             let home = Home::new();
-            let mut changes = Changes::new().unwrap();
+            let mut changes = Changes::by(Instance::new().unwrap()).unwrap();
             let (whole, local) = (true, home.is_local());
             assert_eq!(changes.watch(&home.files()), Watched { local, whole, proved: local }, "{what}");
             // A write of its own to prove it is not reported.
@@ -306,7 +316,7 @@ mod tests {
     #[tokio::test]
     async fn reports_that_are_lost_are_a_change() {
         let home = Home::new();
-        let mut changes = Changes::new().unwrap();
+        let mut changes = Changes::by(Instance::new().unwrap()).unwrap();
         changes.watch(&home.files());
         let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
         // The kernel joins equal reports that follow each other.
@@ -324,7 +334,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_watched_as_a_whole_is_said_to_be_so() {
         let home = Home::new();
-        let mut changes = Changes::new().unwrap();
+        let mut changes = Changes::by(Instance::new().unwrap()).unwrap();
         let mut whole = |files: &Files<'_>| changes.watch(files).whole;
         let link = home.above.path().join("link");
         std::os::unix::fs::symlink(home.point.parent().unwrap(), &link).unwrap();
@@ -338,7 +348,7 @@ mod tests {
     #[tokio::test]
     async fn a_write_proves_a_watch_only_if_home_and_point_report_it() {
         let home = Home::new();
-        let mut changes = Changes::new().unwrap();
+        let mut changes = Changes::by(Instance::new().unwrap()).unwrap();
         changes.watch(&home.files());
         let link = home.above.path().join("link");
         fs::hard_link(&home.point, &link).unwrap();
@@ -353,7 +363,7 @@ mod tests {
     #[tokio::test]
     async fn a_point_that_was_replaced_is_watched_in_place_of_the_old_one() {
         let home = Home::new();
-        let mut changes = Changes::new().unwrap();
+        let mut changes = Changes::by(Instance::new().unwrap()).unwrap();
         changes.watch(&home.files());
         let old = home.above.path().join("old");
         fs::rename(&home.point, &old).unwrap();
@@ -372,7 +382,7 @@ mod tests {
     #[tokio::test]
     async fn a_home_that_was_replaced_is_watched_in_place_of_the_old_one() {
         let home = Home::new();
-        let mut changes = Changes::new().unwrap();
+        let mut changes = Changes::by(Instance::new().unwrap()).unwrap();
         changes.watch(&home.files());
         let path = home.point.parent().unwrap();
         rename(path);
@@ -391,7 +401,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_reported_after_stop_until_the_files_are_watched_again() {
         let home = Home::new();
-        let mut changes = Changes::new().unwrap();
+        let mut changes = Changes::by(Instance::new().unwrap()).unwrap();
         changes.watch(&home.files());
         changes.stop();
         while reported(&mut changes).await.is_some() {}

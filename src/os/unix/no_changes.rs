@@ -5,6 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crate::proto::serving::{Seen, Watched};
 
+pub(crate) enum Instance {}
+
+impl Instance {
+    pub(crate) fn new() -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// The files of a server.
 #[expect(dead_code, reason = "nothing reads them here")]
 pub(crate) struct Files<'a> {
@@ -16,8 +24,8 @@ pub(crate) struct Files<'a> {
 pub(crate) enum Changes {}
 
 impl Changes {
-    pub(crate) fn new() -> io::Result<Self> {
-        Err(io::ErrorKind::Unsupported.into())
+    pub(crate) fn by(instance: Instance) -> io::Result<Self> {
+        match instance {}
     }
 
     pub(crate) fn watch(&mut self, _files: &Files<'_>) -> Watched {

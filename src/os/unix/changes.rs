@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(prove(&cleaner::mark_as_used), Some(true));
         assert_eq!(prove(&|_| Ok(())), Some(false), "nothing is reported");
         assert_eq!(prove(&|_| cleaner::mark_as_used(&link)), Some(false), "by the point alone");
-        assert_eq!(prove(&|_| Ok(fs::rename(&home.others[0], home.at("b"))?)), Some(false), "by the home alone");
+        assert_eq!(prove(&|_| fs::rename(&home.others[0], home.at("b"))), Some(false), "by the home alone");
         assert_eq!(prove(&|_| Err(io::ErrorKind::ReadOnlyFilesystem.into())), Some(false), "nothing is written");
     }
 

@@ -22,7 +22,7 @@ use rendezvous_model::{Bounds, Fault, GOALS, Site, WhenLost, World, goal_name};
 
 use crate::parallel::{self, Result};
 use crate::root;
-use crate::tlc::{fetch, placed, state, versioned};
+use crate::tlc::{FAST_START, SHORT, fetch, placed, state, versioned};
 
 /// Graphs with more states are not compared.
 const MOST: usize = 200_000;
@@ -49,7 +49,7 @@ fn check_all(only: Option<&str>) -> Result<()> {
 fn compared(jar: &Path, dir: &Path, slice: &Slice, kept: &str) -> Result<Option<String>> {
     let began = Instant::now();
     let machines = machines(slice)?;
-    let (spec, states) = dumped(jar, dir, slice)?;
+    let (spec, states) = dumped(jar, dir, slice, machines.states.len())?;
     println!(
         "| {} | {} | {} | {} | {} | {:.0} |",
         slice.name,
@@ -132,8 +132,8 @@ fn machines(slice: &Slice) -> Result<Graph> {
     Ok(explored.graph)
 }
 
-/// Returns the graph of the spec, and each of its states.
-fn dumped(jar: &Path, dir: &Path, slice: &Slice) -> Result<(Graph, HashMap<Id, View>)> {
+/// Returns the graph of the spec, of about `size` states, and each of its states.
+fn dumped(jar: &Path, dir: &Path, slice: &Slice, size: usize) -> Result<(Graph, HashMap<Id, View>)> {
     let dir = dir.join(slice.name);
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir)?;
@@ -142,6 +142,7 @@ fn dumped(jar: &Path, dir: &Path, slice: &Slice) -> Result<(Graph, HashMap<Id, V
     let dot = dir.join("graph.dot");
     let output = Command::new("java")
         .arg("-XX:+UseSerialGC")
+        .args((size < SHORT).then_some(FAST_START))
         .arg(format!("-Djava.io.tmpdir={}", dir.display()))
         .arg("-cp")
         .arg(jar)

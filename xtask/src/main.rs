@@ -11,6 +11,7 @@ mod mutants;
 mod need;
 mod nostd;
 mod parallel;
+mod prove;
 mod python;
 mod release;
 mod tlc;
@@ -54,6 +55,8 @@ const USAGE: &str = "usage: cargo xtask CHORE
   mutants [--all]     mutate the part of `proto` that differs from the branch main, or all of it, and check that a
                       fast test fails
   python              run the client in plain Python beside this crate (needs Python 3.9 or newer)
+  prove [NAME ...]    prove the core of the spec for any number of clients and servers with Ivy, and check that each
+                      variant of it, or those named, fails (needs pip; 200 MB the first time)
   tlc [--deep | NAME ...] [--both] [--counterexamples]
                       check the spec with TLC: the quick configurations, all, or those named; also with a second
                       checker; also write the counterexamples (needs Java 11 or newer)
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         ["mutants"] => mutants::check(false),
         ["mutants", "--all"] => mutants::check(true),
         ["python"] => python::check(),
+        ["prove", ref only @ ..] => prove::check(only),
         ["tlc", ref args @ ..] => {
             let (flags, only): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| arg.starts_with('-'));
             match flags.iter().all(|flag| ["--deep", "--both", "--counterexamples"].contains(flag)) {

@@ -156,7 +156,11 @@ fn runs(options: &Options) -> Result<Vec<Run>> {
             continue;
         };
         if options.asks_for(&name, name.starts_with("deep-")) {
-            let module = if handshake::has(&name) { handshake::MODULE } else { "MCrendezvous" };
+            let (module, config) = match name.as_str() {
+                "core" => ("MCcore", config),
+                name if handshake::has(name) => (handshake::MODULE, config),
+                name => refining(name, config)?,
+            };
             runs.push(Run { module: module.into(), name, config, expected: None, heading: None });
         }
     }
@@ -186,6 +190,21 @@ fn runs(options: &Options) -> Result<Vec<Run>> {
         });
     }
     Ok(runs)
+}
+
+/// The module with the mapping to the core.
+const REFINES: &str = "Refines";
+
+/// Where only safety is checked, the spec must also refine its core. Returns the module and the configuration for that.
+fn refining(name: &str, config: PathBuf) -> Result<(&'static str, PathBuf)> {
+    let text = fs::read_to_string(&config)?;
+    if !text.contains("SPECIFICATION Safe\n") {
+        return Ok(("MCrendezvous", config));
+    }
+    let config = dir().join(format!("{name}.cfg"));
+    let text = text.replace("\nINVARIANTS ", "\nINVARIANTS Proved ").replace("\nPROPERTIES ", "\nPROPERTIES Refines ");
+    fs::write(&config, text)?;
+    Ok((REFINES, config))
 }
 
 /// The properties that the protocol of 2018 violates.

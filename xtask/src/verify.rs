@@ -8,7 +8,8 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::{
-    attack, bench, cargo, chaos, codegen, conform, fuzz, interop, mutants, nostd, python, release, run, tlc, trace,
+    attack, bench, cargo, chaos, codegen, conform, fuzz, interop, mutants, nostd, prove, python, release, run, tlc,
+    trace,
 };
 
 type Result = std::result::Result<(), Box<dyn Error>>;
@@ -56,6 +57,7 @@ const AFTER: &[Rung] = &[
     }),
     Rung("fuzz", "each target", |quick| fuzz::check(&["--seconds", if quick { "5" } else { "60" }])),
     Rung("spec", "all configurations, and all variants without a rule", |_| tlc::check(Default::default())),
+    Rung("prove", "the core of the spec, for any number of clients and servers", |_| prove::check(&[])),
     Rung("conform", "the machines' graphs are the spec's", |_| conform::check(None)),
     Rung("trace", "the spec allows what real processes did", |_| trace::check(trace::What::Quick)),
 ];

@@ -1,0 +1,61 @@
+------------------------------- MODULE Refines -------------------------------
+(***************************************************************************)
+(* rendezvous.tla refines core.tla: seen through this mapping, each of its *)
+(* steps is a step of the core, or changes nothing there.                  *)
+(***************************************************************************)
+EXTENDS MCrendezvous
+
+HeldBy(x) == IF Holds(x) THEN Inode(x) ELSE None
+
+\* A client that dials while it holds the lock may still find that no server lives.
+CoreClient(c) ==
+    LET pc == cl[c].pc IN
+    [pc    |-> CASE pc \in {"Out", "Read", "Lock", "Backoff", "Wait", "Done"} -> "Out"
+                 [] pc \in {"Dial", "Hello", "Prove", "Welcome"}              -> IF Holding(c) THEN "Locked" ELSE "Out"
+                 [] pc \in {"Reread", "Probe"}                                -> "Locked"
+                 [] pc = "Fallback"                                           -> "Unlock"
+                 [] OTHER                                                     -> pc,
+     file  |-> HeldBy(c),
+     child |-> cl[c].child]
+
+CoreServer(s) ==
+    LET pc   == sv[s].pc
+        then == sv[s].then IN
+    [pc   |-> CASE pc = "Free"                                     -> "Out"
+                [] pc = "Watch"                                    -> "Claim"
+                [] pc \in {"Refuse", "Unlock"} /\ then = "Busy"    -> "Claim"
+                [] pc \in {"Refuse", "Unlock"} /\ then = "Failed"  -> "Build"
+                [] pc = "Listen"                                   -> "Build"
+                [] pc = "Registered"                               -> "Ready"
+                [] pc \in {"Check", "Lock", "Backoff"}             -> "Serve"
+                [] pc = "Reclaim"                                  -> "Recheck"
+                [] pc = "Look"                                     -> IF sv[s].held THEN "Look" ELSE "Serve"
+                [] pc = "Close"                                    -> IF sv[s].held THEN "Leave" ELSE "Drain"
+                [] pc = "Unlock" /\ then = "Drain"                 -> "Leave"
+                [] OTHER                                           -> pc,
+     file |-> HeldBy(s),
+     hand |-> sv[s].hand,
+     told |-> ~sv[s].hand /\ (sv[s].reg \/ sv[s].pipe = "reg"),
+     open |-> sv[s].open]
+
+Core == INSTANCE core WITH
+    Servers  <- Slots,
+    Deletion <- "deleted" \in Faults,
+    Removal  <- TakesLife,
+    cl       <- [c \in Clients |-> CoreClient(c)],
+    sv       <- [s \in Slots |-> CoreServer(s)],
+    record   <- [i \in Inodes |-> IF file[i] \in Slots THEN file[i] ELSE None],
+    path     <- cur,
+    life     <- IF life = Absent THEN None ELSE life
+
+RefinesStep == UNCHANGED Core!vars \/ Core!Next
+Refines     == Core!Init /\ [][RefinesStep]_vars
+
+\* The invariant of the proof, conjunct by conjunct.
+Proved ==
+    /\ Core!SingleServing /\ Core!OneHandler /\ Core!OneRecord /\ Core!OneLife /\ Core!LifeIsHeld /\ Core!LifeHasAHolder
+    /\ Core!OpenSteps /\ Core!OneClientLocks /\ Core!ClientOrServerLocks /\ Core!OneServerLocks /\ Core!LockedSteps
+    /\ Core!HandLocks /\ Core!OutIsBlank /\ Core!OneParent /\ Core!ChildIsNew /\ Core!HandIsNotTold /\ Core!OpenWasTold
+    /\ Core!HandSteps /\ Core!WriteIsByHand /\ Core!ClientPath /\ Core!ServerPath /\ Core!ReadyChild /\ Core!ToldSteps
+    /\ Core!ChildRecord /\ Core!HandRecord /\ Core!Nobody /\ Core!NotInThisFile
+===============================================================================

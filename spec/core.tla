@@ -1,0 +1,354 @@
+--------------------------------- MODULE core ---------------------------------
+(***************************************************************************)
+(* The core of the protocol: two locks, one record, and why no two servers *)
+(* serve. rendezvous.tla refines it: each of its steps is one of these     *)
+(* steps, or changes nothing here. core.ivy has the same steps under the   *)
+(* same names, and proves the properties for any number of clients,        *)
+(* servers and files.                                                      *)
+(*                                                                         *)
+(* A file, the point, holds the record of the server. Whoever holds its    *)
+(* lock may change it. A server holds the lifetime lock from before its    *)
+(* handler exists until its process ends. A client that finds no server    *)
+(* takes the point lock and asks the lifetime lock. If it is free, no      *)
+(* server lives, so the client clears the record, starts a server, and     *)
+(* writes the record of that server when it is ready.                      *)
+(*                                                                         *)
+(* Time, dialling and the handshake are left out: a client may find or not *)
+(* find a server, give up, or be killed at any step.                       *)
+(***************************************************************************)
+CONSTANTS
+    Clients,
+    Servers,    \* processes, each with a cookie; one that has ended may begin anew when nothing names it
+    Inodes,     \* files that were, are or will be at the point's path
+    None,
+    Deletion,   \* the point may be deleted or replaced; if not, a live server's record may be put back
+    Removal     \* the life file may be removed or replaced
+
+VARIABLES
+    cl,         \* client -> its step, the file whose lock it holds, and its child
+    sv,         \* server -> its step, the file whose lock it holds, and what it is: see Server
+    record,     \* inode  -> the server whose record it holds; None if it holds anything else
+    path,       \* the inode to which the path of the point leads
+    life        \* the server that holds the lock of the life file, if any
+
+vars == <<cl, sv, record, path, life>>
+
+\* A client that holds no lock: it has not begun, looks for a server, is connected, or has ended.
+NoClient == [pc |-> "Out", file |-> None, child |-> None]
+
+\* `hand`: it was started by hand. `told`: its client has sent *registered*. `open`: it has not begun to retire since it
+\* was registered.
+NoServer == [pc |-> "Out", file |-> None, hand |-> FALSE, told |-> FALSE, open |-> FALSE]
+Server(hand, file) == [NoServer EXCEPT !.pc = "Claim", !.hand = hand, !.file = file]
+
+Alive(s)    == sv[s].pc \notin {"Out", "Dying"}
+Serving(s)  == Alive(s) /\ sv[s].open
+Owns(s)     == Alive(s) /\ sv[s].pc # "Claim"
+\* A killed process may run for a while.
+Handler(s)  == (Owns(s) /\ sv[s].pc # "Release") \/ (sv[s].pc = "Dying" /\ life = s)
+Locked(i)   == (\E c \in Clients : cl[c].file = i) \/ (\E s \in Servers : sv[s].file = i)
+HasChild(c) == cl[c].pc \in {"Await", "Verify", "Write", "Confirm", "Kill"}
+Names(s)    == (\E i \in Inodes : record[i] = s) \/ (\E c \in Clients : cl[c].child = s)
+
+\* A file that is unlocked and has no path is gone.
+LetGo(i, r) == record' = IF i = path \/ i = None THEN r ELSE [r EXCEPT ![i] = None]
+
+Init ==
+    /\ cl = [c \in Clients |-> NoClient]
+    /\ sv = [s \in Servers |-> NoServer]
+    /\ record = [i \in Inodes |-> None]
+    /\ path \in Inodes
+    /\ life = None
+
+(***************************************************************************)
+(* The client.                                                             *)
+(***************************************************************************)
+
+At(c, pc) == cl[c].pc = pc
+Goes(c, pc) == cl' = [cl EXCEPT ![c].pc = pc]
+
+Lock(c) ==
+    /\ At(c, "Out") /\ ~Locked(path)
+    /\ cl' = [cl EXCEPT ![c].pc = "Locked", ![c].file = path]
+    /\ UNCHANGED <<sv, record, path, life>>
+
+\* The lifetime lock is free, so no server lives.
+Probe(c) == At(c, "Locked") /\ life = None /\ Goes(c, "Clear") /\ UNCHANGED <<sv, record, path, life>>
+
+\* The lock is held, the client found a server, may not start one, or has no time left.
+Leave(c) == cl[c].pc \in {"Locked", "Clear", "Spawn"} /\ Goes(c, "Unlock") /\ UNCHANGED <<sv, record, path, life>>
+
+Clear(c) ==
+    /\ At(c, "Clear")
+    /\ record' = [record EXCEPT ![cl[c].file] = None]
+    /\ Goes(c, "Spawn")
+    /\ UNCHANGED <<sv, path, life>>
+
+\* The client becomes a server and keeps the lock.
+ClearByHand(c, s) ==
+    /\ At(c, "Clear") /\ sv[s].pc = "Out" /\ ~Names(s)
+    /\ record' = [record EXCEPT ![cl[c].file] = None]
+    /\ sv' = [sv EXCEPT ![s] = Server(TRUE, cl[c].file)]
+    /\ cl' = [cl EXCEPT ![c] = NoClient]
+    /\ UNCHANGED <<path, life>>
+
+\* Nothing names the new server yet: its cookie is fresh.
+Spawn(c, s) ==
+    /\ At(c, "Spawn") /\ sv[s].pc = "Out" /\ ~Names(s)
+    /\ sv' = [sv EXCEPT ![s] = Server(FALSE, None)]
+    /\ cl' = [cl EXCEPT ![c].pc = "Await", ![c].child = s]
+    /\ UNCHANGED <<record, path, life>>
+
+\* The child has said that it is ready. It may have ended since then.
+Await(c) ==
+    /\ At(c, "Await") /\ sv[cl[c].child].pc \notin {"Claim", "Build"}
+    /\ Goes(c, "Verify")
+    /\ UNCHANGED <<sv, record, path, life>>
+
+Verify(c) == At(c, "Verify") /\ life # None /\ Goes(c, "Write") /\ UNCHANGED <<sv, record, path, life>>
+
+Write(c) ==
+    /\ At(c, "Write")
+    /\ record' = [record EXCEPT ![cl[c].file] = cl[c].child]
+    /\ Goes(c, "Confirm")
+    /\ UNCHANGED <<sv, path, life>>
+
+\* The child may serve. The client keeps the lock to dial it, and starts over if that fails.
+Confirm(c) ==
+    /\ At(c, "Confirm")
+    /\ sv' = [sv EXCEPT ![cl[c].child].told = Alive(cl[c].child)]
+    /\ cl' = [cl EXCEPT ![c].pc = "Locked", ![c].child = None]
+    /\ UNCHANGED <<record, path, life>>
+
+\* The child is busy, failed, late, or cannot be verified.
+Reject(c) == cl[c].pc \in {"Await", "Verify"} /\ Goes(c, "Kill") /\ UNCHANGED <<sv, record, path, life>>
+
+Dead(s) == IF Alive(s) THEN [sv EXCEPT ![s].pc = "Dying"] ELSE sv
+
+Kill(c) ==
+    /\ At(c, "Kill")
+    /\ sv' = Dead(cl[c].child)
+    /\ cl' = [cl EXCEPT ![c].pc = "Unlock", ![c].child = None]
+    /\ UNCHANGED <<record, path, life>>
+
+Unlock(c) ==
+    /\ At(c, "Unlock")
+    /\ cl' = [cl EXCEPT ![c] = NoClient]
+    /\ LetGo(cl[c].file, record)
+    /\ UNCHANGED <<sv, path, life>>
+
+\* The client's time is over, its caller dropped it, or it is short of something. Between Write and Confirm it takes the
+\* record back.
+GiveUp(c) ==
+    /\ cl[c].pc # "Out"
+    /\ LetGo(cl[c].file, IF At(c, "Confirm") THEN [record EXCEPT ![cl[c].file] = None] ELSE record)
+    /\ sv' = IF HasChild(c) THEN Dead(cl[c].child) ELSE sv
+    /\ cl' = [cl EXCEPT ![c] = NoClient]
+    /\ UNCHANGED <<path, life>>
+
+\* A client is killed at any step. Its child, if any, is an orphan.
+KillClient(c) ==
+    /\ cl[c].pc # "Out"
+    /\ LetGo(cl[c].file, record)
+    /\ cl' = [cl EXCEPT ![c] = NoClient]
+    /\ UNCHANGED <<sv, path, life>>
+
+(***************************************************************************)
+(* The server.                                                             *)
+(***************************************************************************)
+
+Is(s, pc) == sv[s].pc = pc
+Turns(s, pc) == sv' = [sv EXCEPT ![s].pc = pc]
+
+Claim(s) == Is(s, "Claim") /\ life = None /\ life' = s /\ Turns(s, "Build") /\ UNCHANGED <<cl, record, path>>
+
+Busy(s) ==
+    /\ Is(s, "Claim")
+    /\ sv' = [sv EXCEPT ![s] = NoServer]
+    /\ LetGo(sv[s].file, record)
+    /\ UNCHANGED <<cl, path, life>>
+
+Fail(s) ==
+    /\ Is(s, "Build")
+    /\ sv' = [sv EXCEPT ![s].pc = "Release", ![s].file = None]
+    /\ LetGo(sv[s].file, record)
+    /\ UNCHANGED <<cl, path, life>>
+
+\* It has a handler and listens.
+Build(s) ==
+    /\ Is(s, "Build") /\ Turns(s, IF sv[s].hand THEN "Write" ELSE "Ready")
+    /\ UNCHANGED <<cl, record, path, life>>
+
+Registered(s) ==
+    /\ Is(s, "Ready") /\ sv[s].told
+    /\ sv' = [sv EXCEPT ![s].pc = "Serve", ![s].open = TRUE]
+    /\ UNCHANGED <<cl, record, path, life>>
+
+\* A server by hand writes its own record.
+ServerWrite(s) ==
+    /\ Is(s, "Write")
+    /\ record' = [record EXCEPT ![sv[s].file] = s]
+    /\ sv' = [sv EXCEPT ![s].pc = "Unlock", ![s].open = TRUE]
+    /\ UNCHANGED <<cl, path, life>>
+
+ServerUnlock(s) ==
+    /\ Is(s, "Unlock")
+    /\ sv' = [sv EXCEPT ![s].pc = "Serve", ![s].file = None]
+    /\ LetGo(sv[s].file, record)
+    /\ UNCHANGED <<cl, path, life>>
+
+\* Locks the point, to restore its record or to retire.
+ServerLock(s) ==
+    /\ Is(s, "Serve") /\ ~Locked(path)
+    /\ \E pc \in {"Recheck", "Look"} : sv' = [sv EXCEPT ![s].pc = pc, ![s].file = path]
+    /\ UNCHANGED <<cl, record, path, life>>
+
+\* The record is whole or damaged; or it is another's, and this server retires.
+Recheck(s) ==
+    /\ Is(s, "Recheck") /\ \E pc \in {"Restore", "Unlock"} : Turns(s, pc)
+    /\ UNCHANGED <<cl, record, path, life>>
+
+\* Its life file was removed: it makes it again and locks it.
+Reclaim(s) == Is(s, "Recheck") /\ life = None /\ life' = s /\ UNCHANGED <<cl, sv, record, path>>
+
+Restore(s) ==
+    /\ Is(s, "Restore")
+    /\ record' = [record EXCEPT ![sv[s].file] = s]
+    /\ Turns(s, "Unlock")
+    /\ UNCHANGED <<cl, path, life>>
+
+\* It counts a client.
+Stay(s) == Is(s, "Look") /\ Turns(s, "Unlock") /\ UNCHANGED <<cl, record, path, life>>
+
+Shut(s) ==
+    /\ Is(s, "Look")
+    /\ sv' = [sv EXCEPT ![s].pc = "Withdraw", ![s].open = FALSE]
+    /\ UNCHANGED <<cl, record, path, life>>
+
+\* It cannot have the lock, or another server has its files. It withdraws nothing.
+ShutUnlocked(s) ==
+    /\ Is(s, "Serve")
+    /\ sv' = [sv EXCEPT ![s].pc = "Drain", ![s].open = FALSE]
+    /\ UNCHANGED <<cl, record, path, life>>
+
+Withdraw(s) ==
+    /\ Is(s, "Withdraw")
+    /\ record' = IF record[sv[s].file] = s THEN [record EXCEPT ![sv[s].file] = None] ELSE record
+    /\ Turns(s, "Leave")
+    /\ UNCHANGED <<cl, path, life>>
+
+ServerLeave(s) ==
+    /\ Is(s, "Leave")
+    /\ sv' = [sv EXCEPT ![s].pc = "Drain", ![s].file = None]
+    /\ LetGo(sv[s].file, record)
+    /\ UNCHANGED <<cl, path, life>>
+
+Drain(s) == Is(s, "Drain") /\ Turns(s, "Release") /\ UNCHANGED <<cl, record, path, life>>
+
+Release(s) ==
+    /\ Is(s, "Release")
+    /\ sv' = [sv EXCEPT ![s] = NoServer]
+    /\ life' = IF life = s THEN None ELSE life
+    /\ UNCHANGED <<cl, record, path>>
+
+\* It is killed, or its watchdog ends it, at any step. A killed process takes a while to die.
+KillServer(s) == Alive(s) /\ Turns(s, "Dying") /\ UNCHANGED <<cl, record, path, life>>
+
+Exit(s) ==
+    /\ Is(s, "Dying")
+    /\ sv' = [sv EXCEPT ![s] = NoServer]
+    /\ life' = IF life = s THEN None ELSE life
+    /\ LetGo(sv[s].file, record)
+    /\ UNCHANGED <<cl, path>>
+
+(***************************************************************************)
+(* What else befalls the files.                                            *)
+(***************************************************************************)
+
+\* The point is emptied, torn, or written by something else.
+Emptied == record' = [record EXCEPT ![path] = None] /\ UNCHANGED <<cl, sv, path, life>>
+
+\* An old copy of the point is put back, or another point's.
+PutBack(s) ==
+    /\ ~Deletion \/ Is(s, "Out")
+    /\ record' = [record EXCEPT ![path] = s]
+    /\ UNCHANGED <<cl, sv, path, life>>
+
+\* The next file at the path is a new one.
+Deleted(i) ==
+    /\ Deletion /\ i # path /\ ~Locked(i) /\ record[i] = None
+    /\ path' = i
+    /\ record' = IF Locked(path) THEN record ELSE [record EXCEPT ![path] = None]
+    /\ UNCHANGED <<cl, sv, life>>
+
+Vanished == Removal /\ life' = None /\ UNCHANGED <<cl, sv, record, path>>
+
+Next ==
+    \/ \E c \in Clients :
+        \/ Lock(c) \/ Probe(c) \/ Leave(c) \/ Clear(c) \/ Await(c) \/ Verify(c) \/ Write(c) \/ Confirm(c)
+        \/ Reject(c) \/ Kill(c) \/ Unlock(c) \/ GiveUp(c) \/ KillClient(c)
+        \/ \E s \in Servers : ClearByHand(c, s) \/ Spawn(c, s)
+    \/ \E s \in Servers :
+        \/ Claim(s) \/ Busy(s) \/ Fail(s) \/ Build(s) \/ Registered(s) \/ ServerWrite(s) \/ ServerUnlock(s)
+        \/ ServerLock(s) \/ Recheck(s) \/ Reclaim(s) \/ Restore(s) \/ Stay(s) \/ Shut(s) \/ ShutUnlocked(s)
+        \/ Withdraw(s) \/ ServerLeave(s) \/ Drain(s) \/ Release(s) \/ KillServer(s) \/ Exit(s) \/ PutBack(s)
+    \/ \E i \in Inodes : Deleted(i)
+    \/ Emptied \/ Vanished
+
+Spec == Init /\ [][Next]_vars
+
+(***************************************************************************)
+(* What is claimed.                                                        *)
+(***************************************************************************)
+
+\* If the life file is removed while its server does not run, nobody can know that this server lives.
+SingleServing == ~Removal => \A s, t \in Servers : Serving(s) /\ Serving(t) => s = t
+OneHandler    == ~Removal => \A s, t \in Servers : Handler(s) /\ Handler(t) => s = t
+
+\* No step of a client or of another server takes the record of a serving server away, unless the file is gone anyway.
+NoLiveInvalidation == [][\A s \in Servers, i \in Inodes :
+    ~Removal /\ Serving(s) /\ record[i] = s /\ record'[i] # s => (cl' = cl /\ sv' = sv) \/ i # path]_vars
+
+(***************************************************************************)
+(* Why: together with the above, an invariant that each step keeps.        *)
+(***************************************************************************)
+
+ClientLocks(c) == cl[c].pc # "Out"
+ServerLocks(s) == sv[s].file # None
+FoundFree(c)   == cl[c].pc \in {"Clear", "Spawn"} \/ HasChild(c)
+
+OneRecord           == \A i \in Inodes : record[i] \in Servers \cup {None}
+OneLife             == life \in Servers \cup {None}
+LifeIsHeld          == ~Removal => \A s \in Servers : Owns(s) => life = s
+LifeHasAHolder      == \A s \in Servers : life = s => Owns(s) \/ Is(s, "Dying")
+OpenSteps           == \A s \in Servers : Alive(s) =>
+                          (sv[s].open <=> sv[s].pc \in {"Serve", "Recheck", "Restore", "Unlock", "Look"})
+OneClientLocks      == \A c, d \in Clients : ClientLocks(c) /\ ClientLocks(d) /\ cl[c].file = cl[d].file => c = d
+ClientOrServerLocks == \A c \in Clients, s \in Servers : ClientLocks(c) /\ ServerLocks(s) => cl[c].file # sv[s].file
+OneServerLocks      == \A s, t \in Servers : ServerLocks(s) /\ ServerLocks(t) /\ sv[s].file = sv[t].file => s = t
+LockedSteps         == \A s \in Servers :
+                          sv[s].pc \in {"Recheck", "Restore", "Unlock", "Look", "Withdraw", "Leave", "Write"}
+                              => ServerLocks(s)
+HandLocks           == \A s \in Servers : sv[s].hand /\ sv[s].pc \in {"Claim", "Build"} => ServerLocks(s)
+OutIsBlank          == \A s \in Servers : Is(s, "Out") => sv[s] = NoServer /\ life # s
+OneParent           == \A c, d \in Clients : HasChild(c) /\ HasChild(d) /\ cl[c].child = cl[d].child => c = d
+ChildIsNew          == \A c \in Clients : HasChild(c) =>
+                          LET s == sv[cl[c].child] IN ~s.told /\ ~s.open /\ ~s.hand
+HandIsNotTold       == \A s \in Servers : sv[s].told => ~sv[s].hand
+OpenWasTold         == \A s \in Servers : sv[s].open /\ ~sv[s].hand => sv[s].told
+HandSteps           == \A s \in Servers : sv[s].hand => ~Is(s, "Ready")
+WriteIsByHand       == \A s \in Servers : Is(s, "Write") => sv[s].hand
+ClientPath          == ~Deletion => \A c \in Clients : ClientLocks(c) => cl[c].file = path
+ServerPath          == ~Deletion => \A s \in Servers : ServerLocks(s) => sv[s].file = path
+ReadyChild          == \A c \in Clients : cl[c].pc \in {"Verify", "Write", "Confirm"} =>
+                          sv[cl[c].child].pc \notin {"Claim", "Build"}
+ToldSteps           == \A s \in Servers : sv[s].told /\ Alive(s) => sv[s].pc \notin {"Claim", "Build"}
+ChildRecord         == \A c \in Clients, i \in Inodes :
+                          HasChild(c) /\ Alive(cl[c].child) /\ record[i] = cl[c].child => i = cl[c].file
+HandRecord          == \A s \in Servers, i \in Inodes :
+                          sv[s].hand /\ sv[s].pc \in {"Claim", "Build", "Write"} /\ record[i] = s => ~Deletion
+Nobody              == ~Removal /\ ~Deletion => \A c \in Clients, s \in Servers :
+                          FoundFree(c) /\ Alive(s) => ~sv[s].told /\ ~sv[s].open
+NotInThisFile       == ~Removal => \A c \in Clients, s \in Servers :
+                          FoundFree(c) /\ Alive(s) /\ (sv[s].told \/ sv[s].open) => record[cl[c].file] # s
+===============================================================================

@@ -13,8 +13,9 @@ const FIRST: Duration = Duration::from_millis(100);
 /// lock from clients.
 const BETWEEN_REPAIRS: Duration = Duration::from_secs(1);
 
-/// The time between two checks that are due to reports, if the first found nothing wrong.
-const BETWEEN_REPORTS: Duration = Duration::from_millis(20);
+/// How long after the first report a server checks its files. Several changes are often one, such as a file that is
+/// truncated and written, or a home that is removed: a file that was made again meanwhile would keep the home from that.
+const SETTLED: Duration = Duration::from_millis(20);
 
 /// How many reports of other files there may be between two checks. In a home with more of them, the server stops to
 /// listen until its next check.
@@ -84,7 +85,7 @@ impl Checks {
     pub fn saw(&mut self, seen: Seen, now: Duration) -> bool {
         match seen {
             Seen::Ours => {
-                self.next = self.next.min(now);
+                self.next = self.next.min(now.saturating_add(SETTLED.min(turn(self.check))));
                 false
             }
             Seen::Log => {
@@ -107,8 +108,10 @@ impl Checks {
         self.others = 0;
         let period = if well { watched.period(self.check) } else { self.check };
         self.next = aligned(period, self.phase, now);
-        self.not_before =
-            now.saturating_add(if well { BETWEEN_REPORTS } else { BETWEEN_REPAIRS }.min(turn(self.check)));
+        self.not_before = now;
+        if !well {
+            self.repaired(now);
+        }
     }
 
     /// Records that the server has repaired something, `now`.
@@ -219,13 +222,15 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_the_files_is_checked_at_once_and_one_of_others_is_not() {
+    fn a_change_of_the_files_is_checked_once_it_settled_and_one_of_others_is_not() {
         let mut checks = well(PROVED, after(1000));
         assert_eq!(checks.next(), after(32_768));
         assert!(checks.saw(Seen::Other, after(5000)), "it listens on");
         assert_eq!(checks.next(), after(32_768));
         assert!(!checks.saw(Seen::Ours, after(6000)), "it has seen enough");
-        assert_eq!(checks.next(), after(6000));
+        assert_eq!(checks.next(), after(6020));
+        assert!(!checks.saw(Seen::Ours, after(6010)));
+        assert_eq!(checks.next(), after(6020), "it is not put off");
     }
 
     #[test]
@@ -250,7 +255,7 @@ mod tests {
     fn files_are_repaired_once_a_second_at_most() {
         let mut checks = well(PROVED, after(1000));
         for repaired in [after(6000), after(7010), after(8020)] {
-            let _ = checks.saw(Seen::Ours, repaired - ms(10));
+            let _ = checks.saw(Seen::Ours, repaired - ms(30));
             assert_eq!(checks.next(), repaired - ms(10));
             checks.checked(PROVED, false, repaired - ms(10));
             // The point lock was busy.
@@ -276,7 +281,7 @@ mod tests {
     fn changes_that_leave_the_files_well_cost_fifty_checks_a_second_at_most() {
         let mut checks = well(PROVED, after(1000));
         let _ = checks.saw(Seen::Ours, after(1001));
-        assert_eq!(checks.next(), after(1020));
+        assert_eq!(checks.next(), after(1021));
     }
 
     #[test]

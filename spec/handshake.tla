@@ -11,7 +11,7 @@
 (*                   last, MAC               <-  Welcome                   *)
 (*                                                                         *)
 (* Messages are terms. A MAC is the pair of its key and of the sequence    *)
-(* that it covers, and only who knows the key can make one.                *)
+(* that it covers, and only a process that knows the key can make one.     *)
 (*                                                                         *)
 (* The attacker is in the middle of every connection: it owns the ports of *)
 (* dead servers, other homes and the loopback of other containers, and it  *)
@@ -238,8 +238,8 @@ Spec == Init /\ [][Next]_vars
 (* The properties.                                                         *)
 (*                                                                         *)
 (* They hold for clients of points whose record the attacker has not read. *)
-(* Who has read the record of a dead server can play that server for a     *)
-(* client whose point was rolled back to it.                               *)
+(* An attacker that has read the record of a dead server can play that     *)
+(* server for a client whose point was rolled back to it.                  *)
 (***************************************************************************)
 
 Trusts(c) == Named(cl[c].point) \notin Read

@@ -604,7 +604,8 @@ Refuse(s) ==
                               ELSE Gone(s, "Busy")]
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
-\* A separate thread ends the process when its spawner ends or its budget is over, unless it is registered.
+\* The process ends when its spawner ends, or, by a thread that nothing else blocks, when its budget is over, unless it is
+\* registered.
 Watchdog(s) ==
     /\ sv[s].pc \in {"Watch", "Claim", "Build", "Listen", "Ready", "Registered"}
     /\ ~sv[s].hand /\ s \notin stopped /\ Rule("watchdog")

@@ -523,9 +523,10 @@ impl Descriptor {
     /// inside of a process, as of [`Policy::Internal`], has no record and is not found.
     ///
     /// A start or a drain that is in progress is waited for. A server of an older version is joined, not replaced:
-    /// [`Outcome::version`](crate::Outcome::version) has its version. With [`Older::Refuse`] it is [`Error::TooOld`]. One
-    /// that is too new for [`newest`](Descriptor::newest) is [`Error::TooNew`]. If a person removes the point of a live
-    /// server, the result is [`Join::Absent`] until the server has restored it, two seconds later at most.
+    /// [`Outcome::version`](crate::Outcome::version) has its version. With [`Older::Refuse`] it is [`Error::TooOld`].
+    /// One that is too new for [`newest`](Descriptor::newest) is [`Error::TooNew`]. If a person removes the point of a
+    /// live server, the result is [`Join::Absent`] until the server has restored it: at once where the system reports
+    /// changes, and by its next check ([`Limits::check`]) elsewhere.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Join};

@@ -32,9 +32,10 @@ pub struct Limits {
     /// In the client, how long a dial may take. Keep it above a second, after which a full backlog is tried again. In
     /// the server, the least time that its handler has to end. 1.5 s.
     pub patience: Duration,
-    /// How often the server checks its files where the system may not report all changes of them. Raise it together with
-    /// `patience` (`check ≤ 2 × patience`) for fewer wake-ups. Where it reports all, the server checks at each report,
-    /// and after 16 times this, or 32 s if that is less. The period is rounded: 2 s are 2.048 s. 2 s.
+    /// How often the server checks its files where the system may not report all changes of them. Raise it together
+    /// with `patience` (`check ≤ 2 × patience`) for fewer wake-ups. Where it reports all, the server checks at each
+    /// report, and after 16 times this, at most 32 s and at least `check`. The period is rounded to a power of two of
+    /// milliseconds, 1/32 longer at most: 2 s are 2.048 s, 32 s are 32.768 s. 2 s.
     pub check: Duration,
     /// How long a connection to the server may take to complete the handshake. 5 s.
     pub handshake: Duration,

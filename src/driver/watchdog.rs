@@ -1,9 +1,9 @@
 //! The watchdog of a spawned server: unless it is registered in time, its process ends.
 //!
 //! It is in force from the order on, in two parts:
-//! - A thread sleeps until the budget of the order is over, and does nothing else. So neither a handler that is built nor a
-//!   file operation delays it, whatever thread they block, and a fork of the spawner that keeps the pipe open leaves no
-//!   orphan.
+//! - A thread sleeps, and looks from time to time, without waiting, whether the server is registered. It ends the
+//!   process when the budget of the order is over. So neither a handler that is built nor a file operation delays it,
+//!   whatever thread they block, and a fork of the spawner that keeps the pipe open leaves no orphan.
 //! - The serving thread hears the spawner itself: *registered*, without a hop over another thread, and the spawner's end,
 //!   at which the process ends at once.
 
@@ -21,8 +21,8 @@ use crate::proto::cookie::Cookie;
 use crate::proto::pipes::{Order, is_registered};
 use crate::stage::Stage;
 
-/// When the thread looks first whether the server is registered. A start takes less; then the thread ends, so that an
-/// idle server has one thread less.
+/// How long after its start the thread looks again whether the server is registered. A start takes less; then the thread
+/// ends, so that an idle server has one thread less.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 
 /// The part of an order that a server takes only when it serves.
@@ -117,7 +117,7 @@ impl Heard {
     }
 }
 
-/// Returns what was heard. Who holds this waits for nothing.
+/// Returns what was heard. Its holder waits for nothing.
 fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
     heard.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -22,7 +22,7 @@ impl Process {
     /// ends, if the system says so.
     ///
     /// # Errors
-    /// There is no thread. The child is killed and reaped.
+    /// There is no thread. The child is killed, and reaped if it ends within 200 ms.
     pub(super) fn reaped(child: Child, report: impl FnOnce(Option<ExitStatus>) + Send + 'static) -> io::Result<Self> {
         let process = Process(Arc::new(Mutex::new(State { child, ended: false })));
         let reaps = process.clone();

@@ -61,8 +61,8 @@ pub(super) trait Effects {
     /// Asks the lifetime lock, by a shared try that is given back at once. `CannotTell` comes with the reason.
     fn probe(&mut self, point: &Self::Point) -> (Lifetime, Option<Error>);
 
-    /// Starts a process and sends it its order, with this cookie. A program that another process is writing is tried again until `budget` is
-    /// over.
+    /// Starts a process and sends it its order, with this cookie. A program that another process is writing is tried
+    /// again until `budget` is over.
     async fn spawn(&mut self, cookie: &Cookie, budget: Duration) -> Result<Self::Child, NoChild>;
 
     /// Returns this client's side of a handshake, with the identity that the point has now.

@@ -3,8 +3,8 @@
 //!
 //! `spec/*.cfg` are the configurations that must hold; those named `deep-*` are left to `--deep`. A line of
 //! `spec/variants.txt` is a configuration that must fail, and how, and so is one of `spec/handshake-variants.txt`;
-//! `--counterexamples` writes its counterexample to `spec/counterexamples`. TLC comes from a Python package, pinned by its hash, or from `TLA2TOOLS_JAR`. `--both` also
-//! runs a second checker.
+//! `--counterexamples` writes its counterexample to `spec/counterexamples`. TLC comes from a Python package, pinned by
+//! its hash, or from `TLA2TOOLS_JAR`. `--both` also runs a second checker.
 
 mod counterexample;
 mod diagrams;

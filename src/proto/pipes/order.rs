@@ -4,10 +4,11 @@
 //! rendezvous start 3 TAG DEPTH BUDGET EPHEMERAL KERNEL NAME HOME LIB COOKIE⏎
 //! ```
 //!
-//! The budget is in milliseconds. The kernel is `BOOT/MACHINE`, spelled as in a record. In a name and in a path each byte that is not printable ASCII, and `%`, is spelled `%`
-//! and two hexadecimal digits; no lib is an empty field. Frozen for all versions: `rendezvous start`, and the version
-//! behind it. The spawner sends the order before it starts the child, so it waits at the child's standard input from the
-//! beginning, and the child can look at it without taking it.
+//! The budget is in milliseconds. The kernel is `BOOT/MACHINE`, spelled as in a record. In a name and in a path each
+//! byte that is not printable ASCII, and `%`, is spelled `%` and two hexadecimal digits; no lib is an empty field.
+//! Frozen for all versions: `rendezvous start`, and the version behind it. The spawner sends the order before it starts
+//! the child, so it waits at the child's standard input from the beginning, and the child can look at it without taking
+//! it.
 
 use core::fmt::{self, Write};
 use core::str;

@@ -30,6 +30,7 @@ crate::trials![
     python_clears_no_record_of_a_server_that_is_stopped,
     python_holds_the_point_lock_over_a_start_and_leaves_no_server_if_killed,
     python_tells_why_a_start_failed_and_registers_nothing,
+    python_kills_and_reaps_a_process_that_no_thread_can_reap,
     python_gives_up_a_lock_whose_file_was_replaced,
     python_leaves_files_alone_that_others_may_use,
 ];
@@ -357,6 +358,33 @@ fn python_tells_why_a_start_failed_and_registers_nothing() {
     assert!(said.contains("does not hold the lifetime lock"), "{said}");
     home.wait_for_all_exits();
     assert!(fs::read(home.point()).unwrap().is_empty());
+}
+
+/// Connects where no thread can start, and prints how that ended, whether there is a child, and whether files stay open.
+const NO_THREAD: &str = "
+import os, sys, threading
+from rendezvous import Service, connect
+def start(thread):
+    raise RuntimeError('no thread')
+threading.Thread.start = start
+open_files = os.listdir('/proc/self/fd')
+try:
+    connect(Service(home=sys.argv[1], name='count', program=['sleep', '60']))
+except RuntimeError as error:
+    print(error)
+try:
+    print(os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print('no child')
+print(len(os.listdir('/proc/self/fd')) - len(open_files))
+";
+
+fn python_kills_and_reaps_a_process_that_no_thread_can_reap() {
+    let home = Home::new();
+    let mut connects = python3(&["-c", NO_THREAD]);
+    connects.arg(home.path());
+    let connected = output(connects);
+    assert_eq!(printed(&connected), "no thread\nno child\n0", "{}", says(&connected));
 }
 
 /// Replaces the point just before it is locked.

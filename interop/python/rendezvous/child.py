@@ -9,7 +9,9 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
+from io import FileIO
 from typing import Optional, Union
 
 from . import wire
@@ -25,11 +27,9 @@ class StartFailed(Exception):
 class Child:
     """A process that is not registered. It is killed at the end of `with`, and reaped by a thread."""
 
-    def __init__(self, process: subprocess.Popen, orders: socket.socket, replies: int, until: float):
-        self.process, self.orders, self.replies, self.until = process, orders, replies, until
+    def __init__(self, process: subprocess.Popen, orders: socket.socket, replies: int, ended: int, until: float):
+        self.process, self.orders, self.replies, self.ended, self.until = process, orders, replies, ended, until
         self.registered = False
-        self.ended, ends = os.pipe()
-        threading.Thread(target=reap, args=(process, ends), daemon=True).start()
 
     @staticmethod
     def start(program: list[str], point: Point, order: wire.Order, budget: float) -> Child:
@@ -50,23 +50,27 @@ class Child:
     @staticmethod
     def execute(program: list[str], point: Point, order: wire.Order, until: float, log: int) -> Child:
         left = max(0, int((until - time.monotonic()) * 1000))
-        orders, stdin = socket.socketpair()
-        replies, stdout = os.pipe()
-        try:
+        with ExitStack() as failure, ExitStack() as end:
+            orders, stdin = socket.socketpair()
+            end.callback(stdin.close)
+            failure.callback(orders.close)
+            replies, stdout = os.pipe()
+            end.callback(os.close, stdout)
+            failure.callback(os.close, replies)
+            ended, end_of_thread = os.pipe()
+            failure.callback(os.close, ended)
+            ends = failure.enter_context(FileIO(end_of_thread, "w"))
             # The order waits for the program from its beginning.
             orders.sendall(replace(order, budget=left).line())
             environment = {**os.environ, wire.VARIABLE: order.tag.hex()}
             process = subprocess.Popen(
                 program, stdin=stdin, stdout=stdout, stderr=log, cwd=point.home, env=environment, close_fds=True
             )
-        except BaseException:
-            orders.close()
-            os.close(replies)
-            raise
-        finally:
-            stdin.close()
-            os.close(stdout)
-        return Child(process, orders, replies, until)
+            failure.callback(process.wait)
+            failure.callback(process.kill)
+            threading.Thread(target=reap, args=(process, ends), daemon=True).start()
+            failure.pop_all()
+        return Child(process, orders, replies, ended, until)
 
     def __enter__(self) -> Child:
         return self
@@ -134,6 +138,6 @@ class Child:
         return [file for file, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000)]
 
 
-def reap(process: subprocess.Popen, ends: int) -> None:
+def reap(process: subprocess.Popen, ends: FileIO) -> None:
     process.wait()
-    os.close(ends)
+    ends.close()

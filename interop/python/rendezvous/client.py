@@ -11,7 +11,6 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Callable, NamedTuple, Optional, Union
 
@@ -19,56 +18,8 @@ from . import wire
 from .child import Child, StartFailed
 from .dial import Ended, Suspicion, dial
 from .files import Lifetime, Lock, Point, Tried, here
-
-
-class Older(Enum):
-    """What a client does with a server of an older version."""
-
-    REPLACE = 1
-    JOIN = 2
-    REFUSE = 3
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The limits of a client, in seconds."""
-
-    connect: float = 30.0
-    start: float = 8.0
-    patience: float = 1.5
-    check: float = 2.0
-    lock: float = 10.0
-    drain: float = 10.0
-
-    def divided_by(self, divisor: float) -> Limits:
-        return Limits(*(getattr(self, name) / divisor for name in self.__dataclass_fields__))
-
-    def __post_init__(self) -> None:
-        if not (
-            self.start + self.patience < self.lock
-            and self.lock + self.start + self.patience < self.connect
-            and self.check <= 2 * self.patience
-        ):
-            raise ValueError("start + patience < lock, lock + start + patience < connect, check <= 2 * patience")
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service, as its client describes it. `program` is the command of its server."""
-
-    home: str
-    name: str
-    program: Optional[list[str]] = None
-    lib: str = ""
-    protocol: str = ""
-    version: int = 0
-    newest: int = wire.U32 - 1
-    older: Older = Older.REPLACE
-    limits: Limits = field(default_factory=Limits)
-
-    @property
-    def tag(self) -> bytes:
-        return wire.spell_tag(self.protocol)
+from .service import Older, Service
+from .table import ABSENT, BACK_OFF, DIAL_AGAIN, ERROR, HELD, START, TABLE, WAIT, Row
 
 
 class Deadline(Exception):
@@ -89,47 +40,6 @@ class Joined(NamedTuple):
     stream: socket.socket
     welcome: wire.Welcome
     started: bool
-
-
-class Row(Enum):
-    """The rows of the table of record and lifetime lock."""
-
-    NOTHING = 1
-    NEWER = 2
-    OTHER_DIALECT = 3
-    FOREIGN = 4
-    APART = 5
-    DOUBTFUL = 6
-    REPLACED = 7
-    FRESH = 8
-    SUSPECTED = 9
-
-
-class Verdict(Enum):
-    """What the table says."""
-
-    START = 1
-    BACK_OFF = 2
-    DIAL = 3
-    DIAL_AGAIN = 4
-    WAIT = 5
-    ERROR = 6
-
-
-FREE, HELD, ABSENT, CANNOT_TELL = Lifetime
-START, BACK_OFF, DIAL, DIAL_AGAIN, WAIT, ERROR = Verdict
-#: By record: what *free*, *held*, *absent* and *cannot tell* lead to.
-TABLE = {
-    Row.NOTHING: (START, BACK_OFF, START, ERROR),
-    Row.NEWER: (START, ERROR, WAIT, ERROR),
-    Row.OTHER_DIALECT: (ERROR, ERROR, ERROR, ERROR),
-    Row.FOREIGN: (ERROR, BACK_OFF, ERROR, ERROR),
-    Row.APART: (START, BACK_OFF, WAIT, ERROR),
-    Row.DOUBTFUL: (START, DIAL, START, ERROR),
-    Row.REPLACED: (START, BACK_OFF, WAIT, ERROR),
-    Row.FRESH: (DIAL, DIAL, DIAL, DIAL),
-    Row.SUSPECTED: (START, DIAL_AGAIN, WAIT, ERROR),
-}
 
 
 class After(Enum):
@@ -403,8 +313,13 @@ class Attempt:
 def depth_below(point: Point) -> int:
     """Returns the depth of an order by this process, which may itself have been started by one."""
     try:
-        stdin = socket.socket(fileno=os.dup(sys.__stdin__.fileno()))
+        file = os.dup(sys.__stdin__.fileno())
     except (OSError, AttributeError, ValueError):
+        return 0
+    try:
+        stdin = socket.socket(fileno=file)
+    except OSError:
+        os.close(file)
         return 0
     with stdin:
         try:

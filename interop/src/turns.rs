@@ -2,8 +2,8 @@
 //!
 //! The program prints the numbers of some rounds, one line for each contender: row, contender, unit, and the numbers.
 //! Then it asks for more by a line with a question mark, and reads *more* or *enough*. So the statistics are not
-//! computed while something is measured. A line with a full stop ends a row, and one with an exclamation mark a row that
-//! failed.
+//! computed while something is measured. A line with a full stop ends a row, and one with an exclamation mark a row
+//! that failed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -79,7 +79,7 @@ impl Plan {
     pub fn goes_on(&mut self, all: &mut [Measured]) -> Result<bool> {
         let done = self.rounds == Some(self.begun);
         if done || self.begun > 0 && self.rounds.is_none() && self.asked.elapsed() >= BATCH {
-            all.iter_mut().for_each(Measured::print);
+            print(all);
             if done || !self.gets_more()? {
                 return Ok(false);
             }
@@ -115,6 +115,11 @@ impl Measured {
             println!("{row}\t{}\t{unit}\t{}", self.service.contender, numbers.join(" "));
         }
     }
+}
+
+/// Prints the numbers that are not printed yet.
+pub fn print(all: &mut [Measured]) {
+    all.iter_mut().for_each(Measured::print);
 }
 
 /// Removes the files of a home.

@@ -1,5 +1,5 @@
-//! What does not depend on the machine's load: system calls, context switches and allocations of one join and of one cold
-//! start, on both sides. `perf` counts them, which has to run as root.
+//! What does not depend on the machine's load: system calls, context switches and allocations of one join and of one
+//! cold start, on both sides. `perf` counts them, which has to run as root.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use tempfile::tempdir;
 use crate::Result;
 use crate::contender::Contender;
 use crate::service::{Service, end};
-use crate::turns::{Measured, Plan, clear};
+use crate::turns::{Measured, Plan, clear, print};
 
 const ALLOCATES: [&str; 4] = ["malloc", "calloc", "realloc", "posix_memalign"];
 
@@ -33,7 +33,7 @@ const EVENTS: [(&str, [&str; 2], [&str; 2]); 3] = [
 /// Joins or starts in the longer of two runs. The shorter one has a single one, and is subtracted.
 const TIMES: usize = 20;
 
-pub async fn measure(mut plan: Plan) -> Result<()> {
+pub async fn measure(plan: Plan) -> Result<()> {
     let Some(probes) = Probes::set() else {
         eprintln!("counts: not measured, since `perf` is not there or may not trace (run it as root)");
         return Ok(());
@@ -48,8 +48,8 @@ pub async fn measure(mut plan: Plan) -> Result<()> {
         let [short, long] = [1, 1 + TIMES].map(|times| probes.count(one, "cold", times));
         add(one, EVENTS.map(|(.., cold)| cold), short?, long?);
     }
-    plan.rounds = Some(0);
-    plan.goes_on(&mut all).map(drop)
+    print(&mut all);
+    Ok(())
 }
 
 /// The events of client and server, by kind.

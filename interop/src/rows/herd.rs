@@ -1,8 +1,12 @@
 //! Many clients at once, each a process.
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, PipeReader};
+use std::os::fd::AsFd;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::client;
 use crate::Result;
@@ -10,6 +14,9 @@ use crate::contender::Speaks;
 use crate::server::Server;
 use crate::service::micros;
 use crate::turns::{Measured, Plan};
+
+/// The most time for a herd: clients of ours that are not served give up sooner.
+const LONG: Duration = Duration::from_secs(60);
 
 /// Clients that find no server, and hold their connections for a time. By hand they find one: nothing starts it.
 pub async fn cold(mut plan: Plan, clients: usize, hold: Duration) -> Result<()> {
@@ -56,7 +63,7 @@ pub async fn per_second(mut plan: Plan, clients: usize) -> Result<()> {
 }
 
 /// Returns the time in microseconds from when all clients may connect until the last one had its answers and has held
-/// its connection, and the server of each.
+/// its connection, and the server of each. Fails, and kills the clients, if one still runs after a long time.
 fn herd(
     one: &mut Measured,
     row: &'static str,
@@ -66,25 +73,31 @@ fn herd(
 ) -> Result<(f64, Vec<u32>)> {
     let (start, gate) = std::io::pipe()?;
     let (output, stdout) = std::io::pipe()?;
-    let mut herd = Vec::new();
+    let until = Instant::now() + LONG;
+    let mut herd = Herd(Vec::new());
     for _ in 0..clients {
         let mut client = client(one.service.contender, one.home.path())?;
         client.args([times.to_string(), hold.as_millis().to_string()]);
         client.stdin(start.try_clone()?).stdout(stdout.try_clone()?);
-        herd.push(client.stderr(Stdio::null()).spawn()?);
+        herd.0.push(client.stderr(Stdio::null()).spawn()?);
     }
     drop((start, stdout));
-    let mut lines = BufReader::new(output).lines();
-    if lines.by_ref().take(clients).filter(|line| line.as_ref().is_ok_and(|line| line == "waiting")).count() < clients {
-        return Err(format!("not all clients of {} could begin", one.service.contender).into());
+    let mut output = BufReader::new(output);
+    for _ in 0..clients {
+        if line(&mut output, until)?.as_deref() != Some("waiting\n") {
+            return Err(format!("not all clients of {} could begin", one.service.contender).into());
+        }
     }
     let began = Instant::now();
     drop(gate);
-    let servers = lines.take(clients).map(|line| Ok(line?.parse::<u32>()?)).collect::<Result<Vec<_>>>()?;
-    let took = micros(began);
-    for client in &mut herd {
-        client.wait()?;
+    let mut servers = Vec::new();
+    while servers.len() < clients
+        && let Some(server) = line(&mut output, until)?
+    {
+        servers.push(server.trim_end().parse::<u32>()?);
     }
+    let took = micros(began);
+    herd.wait(until)?;
     match row {
         "herd-400" => one.add("herd-400-lost", "clients", (clients - servers.len()) as f64),
         "herd-400-live" => one.add("herd-400-live-lost", "clients", (clients - servers.len()) as f64),
@@ -92,4 +105,45 @@ fn herd(
         _ => return Err(format!("not all clients of {} were served", one.service.contender).into()),
     }
     Ok((took, servers))
+}
+
+/// The clients. Dropping it kills those that still run.
+struct Herd(Vec<Child>);
+
+impl Herd {
+    fn wait(&mut self, until: Instant) -> Result<()> {
+        for client in &mut self.0 {
+            let process = Pid::from_raw(i32::try_from(client.id())?).ok_or("no process")?;
+            await_until(&pidfd_open(process, PidfdFlags::empty())?, until)?;
+            client.wait()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Herd {
+    fn drop(&mut self) {
+        for client in &mut self.0 {
+            let _ = client.kill();
+            let _ = client.wait();
+        }
+    }
+}
+
+/// Reads a line; `None` is the end of the output. A client writes a line at once, so it is there with its first byte.
+fn line(output: &mut BufReader<PipeReader>, until: Instant) -> Result<Option<String>> {
+    if output.buffer().is_empty() {
+        await_until(output.get_ref(), until)?;
+    }
+    let mut line = String::new();
+    Ok((output.read_line(&mut line)? > 0).then_some(line))
+}
+
+/// Waits until a pipe has data or its end, or until a process has ended.
+fn await_until(file: &impl AsFd, until: Instant) -> Result<()> {
+    let left = until.saturating_duration_since(Instant::now()).try_into()?;
+    match poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&left))? {
+        0 => Err(format!("clients still run after {} s", LONG.as_secs()).into()),
+        _ => Ok(()),
+    }
 }

@@ -10,7 +10,7 @@ use crate::Result;
 use crate::contender::Contender;
 use crate::server::Server;
 use crate::service::Service;
-use crate::turns::Plan;
+use crate::turns::{Plan, print};
 
 /// What each idle client costs a server.
 pub async fn client(plan: Plan) -> Result<()> {
@@ -36,8 +36,8 @@ pub async fn client(plan: Plan) -> Result<()> {
 
 /// How often idle servers wake up. Several of each contender are watched at the same time.
 ///
-/// In *plain* the home is reached through a symbolic link, which may come to lead elsewhere. So reports of changes do not
-/// suffice to our servers, and they check their files as often as without.
+/// In *plain* the home is reached through a symbolic link, which may come to lead elsewhere. So reports of changes do
+/// not suffice to our servers, and they check their files as often as without.
 pub async fn wake_ups(mut plan: Plan) -> Result<()> {
     const EACH: usize = 6;
     let seconds = if plan.rounds.is_some() { 1 } else { 60 };
@@ -61,6 +61,6 @@ pub async fn wake_ups(mut plan: Plan) -> Result<()> {
         one.add(row, "per minute", (server.waits()? - before) * 60.0 / seconds as f64);
     }
     let mut all: Vec<_> = all.into_iter().map(|(_, one)| one).collect();
-    plan.rounds = Some(0);
-    plan.goes_on(&mut all).map(drop)
+    print(&mut all);
+    Ok(())
 }

@@ -18,6 +18,7 @@ mod tlc;
 mod trace;
 mod verify;
 mod weight;
+mod wheel;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
 //! Proves the core of the protocol for any number of clients, servers and files, by Ivy, and compares the proof with
 //! `spec/core.tla`.
 //!
-//! `spec/core.ivy` has the steps of `spec/core.tla` and a conjunct for each of its invariants, in the same order under the
-//! same names. Each block of `spec/core-variants.txt` takes out a rule, and the proof must then fail. Ivy comes from Python
-//! packages of pinned versions.
+//! `spec/core.ivy` has the steps of `spec/core.tla` and a conjunct for each of its invariants, in the same order under
+//! the same names. Each block of `spec/core-variants.txt` takes out a rule, and the proof must then fail. Ivy comes from
+//! a Python package, pinned by its hash, and what it imports from packages of pinned versions.
 
 use std::error::Error;
 use std::fs;
@@ -12,10 +12,11 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::parallel::{self, Result};
-use crate::{need, root};
+use crate::{need, root, wheel};
 
 /// Ivy. Its wheel says Python 3.10 and runs with newer versions, so pip does not install it by itself.
 const IVY: &str = "ms-ivy==1.8.26";
+const SHA256: &str = "2a71da0bb2ce6314ddb40b6d76c6d734b8102db51c158477c2ef85b45da65dc1";
 /// What Ivy imports.
 const IMPORTS: [&str; 6] =
     ["z3-solver==5.4.1.0", "ply==3.11", "tarjan==0.2.4", "pydot==4.0.1", "pyparsing==3.3.3", "ordered-set==4.1.0"];
@@ -167,40 +168,20 @@ fn failures(ivy: &Path, name: &str, proof: &str) -> Result<Vec<String>> {
     Ok(failures)
 }
 
-/// The directory with Ivy, which is fetched once.
+/// Returns the directory with Ivy, which is fetched once.
 fn ivy() -> Result<PathBuf> {
     need::all(&[&need::PIP])?;
     let dir = root().join("target/ivy");
-    let done = dir.join("fetched");
-    if fs::read_to_string(&done).is_ok_and(|what| what == IVY) {
+    let (done, what) = (dir.join("fetched"), [&[IVY], &IMPORTS[..]].concat().join(" "));
+    if fs::read_to_string(&done).is_ok_and(|fetched| fetched == what) {
         return Ok(dir);
     }
-    eprintln!("fetching {IVY}");
     let _ = fs::remove_dir_all(&dir);
-    fs::create_dir_all(&dir)?;
-    let pip = ["-m", "pip", "--quiet", "--disable-pip-version-check"];
-    python(Command::new("python3").args(pip).args(["install", "--no-deps", "--target"]).arg(&dir).args(IMPORTS))?;
-    python(
-        Command::new("python3")
-            .args(pip)
-            .args(["download", "--no-deps", "--only-binary=:all:", "--python-version=3.10", "--dest"])
-            .arg(&dir)
-            .arg(IVY),
-    )?;
-    let wheel = fs::read_dir(&dir)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
-        .ok_or("pip downloaded no wheel")?;
-    python(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&dir))?;
+    let wheel = wheel::download(IVY, &["--only-binary=:all:", "--python-version=3.10"], &dir)?;
+    wheel::check(&wheel, SHA256)?;
+    wheel::unpack(&wheel, &dir)?;
     fs::rename(dir.join("ms_ivy-1.8.26.data/purelib/ivy"), dir.join("ivy"))?;
-    fs::remove_file(wheel)?;
-    fs::write(done, IVY)?;
+    wheel::install(&IMPORTS, &dir)?;
+    fs::write(done, what)?;
     Ok(dir)
-}
-
-fn python(command: &mut Command) -> Result<()> {
-    match command.stdout(Stdio::null()).status()?.success() {
-        true => Ok(()),
-        false => Err("Ivy was not fetched: see the error above".into()),
-    }
 }

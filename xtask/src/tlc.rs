@@ -108,8 +108,8 @@ impl Run {
     }
 }
 
-/// Has Java compile with its first compiler alone. A run of less than ten seconds takes half of its time that way, a longer
-/// one a fifth more.
+/// Has Java compile with its first compiler alone. A run of less than ten seconds takes half of its time that way, a
+/// longer one a fifth more.
 pub const FAST_START: &str = "-XX:TieredStopAtLevel=1";
 /// Up to so many states a run of safety is short.
 pub const SHORT: usize = 20_000;
@@ -276,8 +276,8 @@ pub(crate) fn placed(away: Option<&str>) -> String {
 /// What a client does with a server of an older version.
 const CHOICES: [&str; 3] = ["Replace", "Join", "Refuse"];
 
-/// Who is of an older version, as constants of the spec: nobody; or the first client with half of the slots, where the
-/// second client makes this choice.
+/// Returns which clients are of an older version, as constants of the spec: none; or the first client, with half of the
+/// slots, where the second client makes this choice.
 pub(crate) fn versioned(choice: Option<&str>) -> String {
     match choice {
         None => r#"Old = {} Choice = "Replace""#.into(),

@@ -83,8 +83,8 @@ struct Effort {
 /// A row is measured for this time, and for this number of rounds, even if its intervals are narrow at once.
 const LEAST: (Duration, usize) = (Duration::from_secs(2), 6);
 
-/// Measures all rows or some, prints them, and judges them unless `--quick` is given. Writes the page if all were run or
-/// `--keep` is given. Fails in the end if a row could not be measured.
+/// Measures all rows or some, prints them, and judges them unless `--quick` is given. Writes the page if all were run
+/// or `--keep` is given. Fails in the end if a row could not be measured.
 pub fn check(args: &[&str]) -> Result<()> {
     let mut effort = Effort { rounds: None, most: Duration::from_secs(30) };
     let (mut quick, mut keep, mut rows) = (false, false, Vec::new());
@@ -159,19 +159,25 @@ fn converse(
         match line.split('\t').collect::<Vec<_>>()[..] {
             ["?", _] => {
                 let rounds = row.values().map(|numbers| numbers.rounds.len()).min().unwrap_or_default();
-                let is_enough = began.elapsed() >= LEAST.0 && rounds >= LEAST.1 && Results::of(&row).are_narrow();
+                // What has no results ends here, and fails below.
+                let are_narrow = || Results::of(&row, interval::ENOUGH).map_or(true, |results| results.are_narrow());
+                let is_enough = began.elapsed() >= LEAST.0 && rounds >= LEAST.1 && are_narrow();
                 let more = !is_enough && began.elapsed() < most;
                 answers.write_all(if more { b"more\n" } else { b"enough\n" })?;
             }
             [".", name] => {
                 let now = Ticks::now(measuring.id())?;
                 let (others, stolen) = now.since(before);
-                let mut of_row = Results::of(&std::mem::take(&mut row));
-                let (seconds, narrow) = (began.elapsed().as_secs_f64(), of_row.are_narrow());
-                let run = Run { machine: machine.clone(), seconds, narrow, others, stolen };
-                println!("{name}: {}{}", of_row.line(), page::conditions(&run));
-                of_row.runs.insert(name.into(), run);
-                results.update(of_row);
+                match Results::of(&std::mem::take(&mut row), interval::KNOWN) {
+                    Ok(mut of_row) => {
+                        let (seconds, narrow) = (began.elapsed().as_secs_f64(), of_row.are_narrow());
+                        let run = Run { machine: machine.clone(), seconds, narrow, others, stolen };
+                        println!("{name}: {}{}", of_row.line(), page::conditions(&run));
+                        of_row.runs.insert(name.into(), run);
+                        results.update(of_row);
+                    }
+                    Err(error) => failed.push(format!("{name} ({error})")),
+                }
                 (began, before) = (Instant::now(), now);
             }
             ["!", name] => {

@@ -3,7 +3,13 @@
 /// The widest interval that is narrow: this part of the median to each side, in the mean.
 pub const NARROW: f64 = 0.03;
 
-/// A median, and the bounds between which the true one lies with a probability of at least 95 %.
+/// The most probable that each bound may be wrong, for an interval of 95 %.
+pub const KNOWN: f64 = 0.025;
+/// The same for one of 99 %, by which a row ends. A row that ended at the first narrow interval of 95 % would often end at
+/// one that is narrow by chance.
+pub const ENOUGH: f64 = 0.005;
+
+/// A median, and the bounds between which the true one lies with a certain probability.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Interval {
     pub low: f64,
@@ -15,19 +21,19 @@ pub struct Interval {
 const BLOCKS: usize = 60;
 
 impl Interval {
-    /// Of the numbers of some rounds, in their order. Rounds that follow each other are alike, for instance by where the
-    /// scheduler has put the threads, so many rounds are taken for as many observations only by blocks.
-    pub fn of(rounds: &[f64]) -> Self {
-        let blocks = rounds.chunks(rounds.len().div_ceil(BLOCKS).max(1));
-        Self::of_independent(blocks.map(|block| median(&sorted(block))).collect::<Vec<_>>().as_slice())
+    /// Of the numbers of some rounds, in their order. Each bound is wrong with this probability at most. Rounds that
+    /// follow each other are alike, for instance by where the scheduler has put the threads, so many rounds are taken
+    /// for as many observations only by blocks.
+    pub fn of(rounds: &[f64], wrong: f64) -> Self {
+        Self::of_independent(&blocks(rounds).map(|block| median(&sorted(block))).collect::<Vec<_>>(), wrong)
     }
 
-    /// Takes the bounds from the numbers themselves, so it assumes nothing about their distribution: each number is below
-    /// the true median with the probability one half, so its rank is as many tosses of a coin. Of fewer than six numbers
-    /// no two are bounds, and the interval has no end.
-    fn of_independent(numbers: &[f64]) -> Self {
+    /// Takes the bounds from the numbers themselves, so it assumes nothing about their distribution: each number is
+    /// below the true median with the probability one half, so its rank is as many tosses of a coin. Of few numbers,
+    /// up to five for 95 %, no two are bounds, and the interval has no end.
+    fn of_independent(numbers: &[f64], wrong: f64) -> Self {
         let sorted = sorted(numbers);
-        let (low, high) = match rank(sorted.len()).checked_sub(1) {
+        let (low, high) = match rank(sorted.len(), wrong).checked_sub(1) {
             Some(outside) => (sorted[outside], sorted[sorted.len() - 1 - outside]),
             None => (f64::NEG_INFINITY, f64::INFINITY),
         };
@@ -43,6 +49,12 @@ impl Interval {
     }
 }
 
+/// Splits the rounds into blocks whose lengths differ by one at most.
+fn blocks(rounds: &[f64]) -> impl Iterator<Item = &[f64]> {
+    let (len, count) = (rounds.len(), rounds.len().min(BLOCKS));
+    (0..count).map(move |block| &rounds[block * len / count..(block + 1) * len / count])
+}
+
 pub fn sorted(numbers: &[f64]) -> Vec<f64> {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -53,11 +65,19 @@ fn median(sorted: &[f64]) -> f64 {
     (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
 }
 
-/// The rank of the lower bound among this many sorted numbers, from one; the upper one has it from above. Zero: there is
-/// none. The number of heads in `count` tosses is below it with a probability of 2.5 % at most.
-fn rank(count: usize) -> usize {
-    let count = count as f64;
-    ((count + 1.0 - 1.96 * count.sqrt()) / 2.0).max(0.0) as usize
+/// Returns the rank of the lower bound among this many sorted numbers, from one; the upper one has it from above. Zero:
+/// there is none. It is the largest that the number of heads in `count` tosses is below with the probability `wrong` at
+/// most.
+fn rank(count: usize, wrong: f64) -> usize {
+    // The probabilities of `rank` heads, and of so many or fewer.
+    let mut heads = 0.5_f64.powi(count as i32);
+    let (mut rank, mut fewer) = (0, heads);
+    while fewer <= wrong {
+        rank += 1;
+        heads *= (count + 1 - rank) as f64 / rank as f64;
+        fewer += heads;
+    }
+    rank
 }
 
 #[cfg(test)]
@@ -65,43 +85,59 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bounds_enclose_the_median_with_95_percent() {
-        for count in 1..=200 {
-            // The probabilities of 0, 1, 2, … heads.
-            let mut heads = vec![0.5_f64.powi(count as i32)];
-            for at in 1..=count {
-                heads.push(heads[at - 1] * (count + 1 - at) as f64 / at as f64);
+    fn the_bounds_enclose_the_median_with_at_least_95_or_99_percent() {
+        // A row of Pascal's triangle: of 2 ^ count results, how many have 0, 1, 2, … heads.
+        let mut heads = vec![1_u128];
+        for count in 1..=100 {
+            heads =
+                (0..=count).map(|at| heads.get(at).unwrap_or(&0) + if at > 0 { heads[at - 1] } else { 0 }).collect();
+            for wrong in [KNOWN, ENOUGH] {
+                let below = |rank: usize| heads[..rank].iter().sum::<u128>() as f64 / (1_u128 << count) as f64;
+                let rank = rank(count, wrong);
+                assert!(below(rank) <= wrong, "{count}: {}", below(rank));
+                assert!(below(rank + 1) > wrong, "{count}: the interval could be narrower: {}", below(rank + 1));
             }
-            let outside: f64 = heads[..rank(count)].iter().sum();
-            let further: f64 = heads[..=rank(count)].iter().sum();
-            assert!(outside <= 0.0265, "{count}: {outside}");
-            assert!(further > 0.0235, "{count}: the interval could be narrower: {further}");
         }
     }
 
     #[test]
-    fn fewer_than_six_numbers_have_no_bounds() {
-        assert!(!Interval::of(&[1.0; 5]).is_known());
-        assert!(!Interval::of(&[1.0; 5]).is_narrow());
-        let six = Interval::of(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        assert_eq!(six, Interval { low: 1.0, median: 3.5, high: 6.0 });
+    fn few_numbers_have_no_bounds() {
+        let numbers = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        for (wrong, least, median) in [(KNOWN, 6, 3.5), (ENOUGH, 8, 4.5)] {
+            let few = Interval::of(&numbers[..least - 1], wrong);
+            assert!(!few.is_known() && !few.is_narrow());
+            let high = least as f64;
+            assert_eq!(Interval::of(&numbers[..least], wrong), Interval { low: 1.0, median, high });
+        }
+    }
+
+    #[test]
+    fn all_rounds_are_in_blocks_of_nearly_the_same_length() {
+        for count in 0..=200 {
+            let rounds: Vec<f64> = (0..count).map(f64::from).collect();
+            let lengths: Vec<usize> = blocks(&rounds).map(<[f64]>::len).collect();
+            assert_eq!(lengths.len(), rounds.len().min(BLOCKS));
+            assert_eq!(blocks(&rounds).collect::<Vec<_>>().concat(), rounds);
+            let (least, most) = (lengths.iter().min(), lengths.iter().max());
+            assert!(most.zip(least).is_none_or(|(most, least)| most - least <= 1), "{lengths:?}");
+        }
     }
 
     #[test]
     fn the_bounds_are_as_far_from_both_ends() {
         let numbers: Vec<f64> = (1..=60).map(f64::from).rev().collect();
-        assert_eq!(Interval::of(&numbers), Interval { low: 22.0, median: 30.5, high: 39.0 });
+        assert_eq!(Interval::of(&numbers, KNOWN), Interval { low: 22.0, median: 30.5, high: 39.0 });
     }
 
     #[test]
     fn rounds_that_are_alike_are_one_observation() {
         // The second half of the time was slow. 600 independent rounds would leave no doubt that the median is 1.
         let rounds: Vec<f64> = (0..600).map(|round| if round < 330 { 1.0 } else { 2.0 }).collect();
-        assert_eq!(Interval::of(&rounds), Interval { low: 1.0, median: 1.0, high: 2.0 });
-        assert_eq!(Interval::of_independent(&rounds), Interval { low: 1.0, median: 1.0, high: 1.0 });
+        assert_eq!(Interval::of(&rounds, KNOWN), Interval { low: 1.0, median: 1.0, high: 2.0 });
+        assert_eq!(Interval::of_independent(&rounds, KNOWN), Interval { low: 1.0, median: 1.0, high: 1.0 });
         // The outliers of a block do not count.
         let rounds: Vec<f64> = (0..600).map(|round| if round % 10 == 0 { 99.0 } else { 2.0 }).collect();
-        assert_eq!(Interval::of(&rounds), Interval { low: 2.0, median: 2.0, high: 2.0 });
+        assert_eq!(Interval::of(&rounds, KNOWN), Interval { low: 2.0, median: 2.0, high: 2.0 });
     }
 
     #[test]

@@ -89,7 +89,8 @@ fn notes(results: &Results) -> String {
     let narrow = interval::NARROW * 100.0;
     let mut notes = format!(
         "A ratio is the median of those of each round, with its 95 % interval; *wide* is more than ±{narrow} %. A ratio \
-         without an interval had fewer than six rounds.\n"
+         without an interval had fewer than six rounds. A row ends when its intervals are narrow, so they contain the \
+         true median somewhat less often.\n"
     );
     // The counts hardly vary, and are made once.
     let wide = results.runs.iter().filter(|(name, run)| !run.narrow && *name != "counts");

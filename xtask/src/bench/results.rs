@@ -31,13 +31,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    fn of(unit: &str, rounds: &[f64]) -> Self {
+    fn of(unit: &str, rounds: &[f64], wrong: f64) -> Self {
         let sorted = interval::sorted(rounds);
         let quantile = |of: f64| sorted[((sorted.len() - 1) as f64 * of).round() as usize];
         Summary {
             unit: unit.into(),
             rounds: rounds.len(),
-            interval: Interval::of(rounds),
+            interval: Interval::of(rounds, wrong),
             p99: quantile(0.99),
             longest: quantile(1.0),
         }
@@ -86,19 +86,20 @@ pub struct Results {
 }
 
 impl Results {
-    pub fn of(measured: &Measured) -> Self {
+    /// Summarizes what was measured. Each bound of an interval is wrong with this probability at most. Fails if a number
+    /// has none beside it, or only a zero.
+    pub fn of(measured: &Measured, wrong: f64) -> Result<Self> {
         let mut results = Results::default();
         for ((row, contender), numbers) in measured {
-            results.add([row, contender, ""], Summary::of(&numbers.unit, &numbers.rounds));
+            results.add([row, contender, ""], Summary::of(&numbers.unit, &numbers.rounds, wrong));
             for (_, other) in PAIRS.iter().filter(|(ours, _)| ours == contender) {
                 let Some(beside) = measured.get(&(row.clone(), (*other).into())) else { continue };
-                let ratios: Vec<f64> = numbers.rounds.iter().zip(&beside.rounds).map(|(a, b)| a / b).collect();
-                if ratios.iter().all(|ratio| ratio.is_finite()) && !ratios.is_empty() {
-                    results.add([row, contender, other], Summary::of("×", &ratios));
+                if let Some(ratios) = ratios(numbers, beside).map_err(|error| format!("{row}, {other}: {error}"))? {
+                    results.add([row, contender, other], Summary::of("×", &ratios, wrong));
                 }
             }
         }
-        results
+        Ok(results)
     }
 
     pub fn add(&mut self, key: [&str; 3], summary: Summary) {
@@ -195,6 +196,25 @@ impl Results {
     }
 }
 
+/// The units of what often does not happen at all: clients that were not served, and wake-ups. They have no ratios.
+const RARE: [&str; 2] = ["clients", "per minute"];
+
+/// Returns the ratio of each round. `None`: the other contender has only zeros, or may have some.
+fn ratios(ours: &Numbers, other: &Numbers) -> Result<Option<Vec<f64>>> {
+    let (a, b) = (ours.rounds.len(), other.rounds.len());
+    if a != b {
+        return Err(format!("{b} rounds beside {a}").into());
+    }
+    if RARE.contains(&&*other.unit) || other.rounds.iter().all(|number| *number == 0.0) {
+        return Ok(None);
+    }
+    let ratios: Vec<f64> = ours.rounds.iter().zip(&other.rounds).map(|(ours, other)| ours / other).collect();
+    match ratios.iter().position(|ratio| !ratio.is_finite()) {
+        Some(round) => Err(format!("{} beside {}", ours.rounds[round], other.rounds[round]).into()),
+        None => Ok(Some(ratios)),
+    }
+}
+
 const HEAD: &str = "# Written by `cargo xtask bench`: the numbers of docs/performance.md.\n";
 
 fn path() -> PathBuf {
@@ -203,7 +223,12 @@ fn path() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use super::interval::KNOWN;
     use super::*;
+
+    fn results(all: &[(&str, &str, &[f64])]) -> Results {
+        Results::of(&measured(all), KNOWN).expect("as many rounds beside, without a zero")
+    }
 
     fn measured(all: &[(&str, &str, &[f64])]) -> Measured {
         let numbers = |rounds: &[f64]| Numbers { unit: "µs".into(), rounds: rounds.into() };
@@ -212,26 +237,38 @@ mod tests {
 
     #[test]
     fn a_ratio_is_that_of_each_round() {
-        let results = Results::of(&measured(&[
+        let results = results(&[
             ("join", "ours-unix", &[2.0, 200.0, 20.0]),
             ("join", "floor-unix", &[1.0, 100.0, 5.0]),
             ("join", "ours-tcp", &[7.0, 7.0, 7.0]),
-        ]));
+        ]);
         let ratio = results.ratio("join", "ours-unix", "floor-unix").expect("a ratio");
         assert_eq!((ratio.interval.median, ratio.rounds, ratio.longest), (2.0, 3, 4.0));
         assert_eq!(results.ratio("join", "ours-tcp", "floor-tcp"), None);
     }
 
     #[test]
-    fn there_is_no_ratio_to_zero() {
-        let results = Results::of(&measured(&[("idle", "ours-unix", &[3.0]), ("idle", "floor-unix", &[0.0])]));
+    fn there_is_no_ratio_to_zeros_or_to_what_is_rare() {
+        let results = results(&[("idle", "ours-unix", &[3.0, 4.0]), ("idle", "floor-unix", &[0.0, 0.0])]);
         assert_eq!(results.ratio("idle", "ours-unix", "floor-unix"), None);
+        for unit in RARE {
+            let numbers = |rounds: &[f64]| Numbers { unit: unit.into(), rounds: rounds.into() };
+            assert!(ratios(&numbers(&[3.0, 4.0]), &numbers(&[0.0, 2.0])).is_ok_and(|ratios| ratios.is_none()));
+        }
+    }
+
+    #[test]
+    fn a_zero_or_nothing_beside_a_number_is_an_error() {
+        for beside in [&[1.0, 0.0, 2.0][..], &[1.0, 2.0], &[1.0, 2.0, 3.0, 4.0]] {
+            let all = measured(&[("join", "ours-unix", &[3.0, 0.0, 5.0]), ("join", "floor-unix", beside)]);
+            assert!(Results::of(&all, KNOWN).is_err(), "{beside:?}");
+        }
     }
 
     #[test]
     fn a_row_is_narrow_by_its_ratios_or_by_the_numbers_of_ours() {
         let (steady, wide) = ([1.0; 6], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        let narrow = |all: &[(&str, &str, &[f64])]| Results::of(&measured(all)).are_narrow();
+        let narrow = |all: &[(&str, &str, &[f64])]| results(all).are_narrow();
         assert!(narrow(&[("row", "ours-unix", &wide), ("row", "floor-unix", &wide)]));
         assert!(!narrow(&[("row", "ours-unix", &wide), ("row", "floor-unix", &steady)]));
         let both = [("row", "ours-unix", &wide[..]), ("row", "floor-unix", &wide), ("row", "sequoia", &steady)];
@@ -244,11 +281,11 @@ mod tests {
     #[test]
     fn the_file_keeps_what_is_not_measured_again() {
         let run = Run { machine: "two cores".into(), seconds: 1.5, narrow: true, others: 0.25, stolen: 0.0 };
-        let mut kept = Results::of(&measured(&[("join", "ours-unix", &[1.0]), ("cold", "ours-unix", &[2.0])]));
+        let mut kept = results(&[("join", "ours-unix", &[1.0]), ("cold", "ours-unix", &[2.0])]);
         kept.runs.insert("join".into(), run);
         let mut read = Results::parse(&kept.print()).expect("what was printed");
         assert_eq!((&read.summaries, &read.runs), (&kept.summaries, &kept.runs));
-        read.update(Results::of(&measured(&[("join", "ours-unix", &[3.0])])));
+        read.update(results(&[("join", "ours-unix", &[3.0])]));
         assert_eq!(read.get("join", "ours-unix").map(|one| one.interval.median), Some(3.0));
         assert_eq!(read.get("cold", "ours-unix"), kept.get("cold", "ours-unix"));
     }

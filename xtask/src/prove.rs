@@ -2,8 +2,8 @@
 //! `spec/core.tla`.
 //!
 //! `spec/core.ivy` has the steps of `spec/core.tla` and a conjunct for each of its invariants, in the same order under
-//! the same names. Each block of `spec/core-variants.txt` takes out a rule, and the proof must then fail. Ivy comes from
-//! a Python package, pinned by its hash, and what it imports from packages of pinned versions.
+//! the same names. Each block of `spec/core-variants.txt` takes out a rule, and the proof must then fail. Ivy comes
+//! from a Python package, pinned by its hash, and what it imports from packages of pinned versions.
 
 use std::error::Error;
 use std::fs;

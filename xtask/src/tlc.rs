@@ -263,8 +263,8 @@ fn variant(line: &str) -> Result<Run> {
     Ok(Run { name: name.into(), module: "MCrendezvous".into(), config, expected: Some(property.into()), heading })
 }
 
-/// Where clients and servers are, as constants of the spec: all in one place, or the last client in another. `keep`: all
-/// in one place, and a server whose life file is lost keeps its sessions.
+/// Returns where clients and servers are, as constants of the spec: all in one place, or the last client in another.
+/// `keep`: all in one place, and a server whose life file is lost keeps its sessions.
 pub(crate) fn placed(away: Option<&str>) -> String {
     match away {
         None => r#"Transport = "socket" Away = {} Place = "here" WhenLost = "retire""#.into(),

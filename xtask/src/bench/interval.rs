@@ -5,8 +5,8 @@ pub const NARROW: f64 = 0.03;
 
 /// The most probable that each bound may be wrong, for an interval of 95 %.
 pub const KNOWN: f64 = 0.025;
-/// The same for one of 99 %, by which a row ends. A row that ended at the first narrow interval of 95 % would often end at
-/// one that is narrow by chance.
+/// The same for one of 99 %, by which a row ends: of many intervals of 95 %, the first that is narrow may be narrow by
+/// chance.
 pub const ENOUGH: f64 = 0.005;
 
 /// A median, and the bounds between which the true one lies with a certain probability.

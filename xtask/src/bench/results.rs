@@ -86,8 +86,8 @@ pub struct Results {
 }
 
 impl Results {
-    /// Summarizes what was measured. Each bound of an interval is wrong with this probability at most. Fails if a number
-    /// has none beside it, or only a zero.
+    /// Summarizes what was measured. Each bound of an interval is wrong with this probability at most. Fails if a
+    /// number has none beside it, or only a zero.
     pub fn of(measured: &Measured, wrong: f64) -> Result<Self> {
         let mut results = Results::default();
         for ((row, contender), numbers) in measured {

@@ -46,7 +46,7 @@ impl World {
 
     pub fn client(&self) -> connect::Step {
         let versions = Versions { ours: 7, newest: 7, ..Versions::ANY };
-        connect::Step::new(Goal::Connect(Policy::External), self.place(), versions)
+        connect::Step::new(Goal::Connect(Policy::External), versions)
     }
 
     fn place(&self) -> Place {
@@ -57,10 +57,10 @@ impl World {
     pub fn client_next(&self, step: connect::Step, record: Record, lives: bool) -> connect::Step {
         use connect::Step;
         match step {
-            Step::Read(s) if lives => s.found(Found::Record(record)),
+            Step::Read(s) if lives => s.at(self.place()).found(Found::Record(record)),
             Step::Read(s) => s.found(Found::Absent),
             Step::Lock(s) => s.tried(Tried::Locked),
-            Step::Reread(s) => s.found(Found::Empty),
+            Step::Reread(s) => s.at(self.place()).found(Found::Empty),
             Step::Probe(s) => s.answered(Lifetime::Free),
             Step::Clear(s) => s.cleared(Random::drawn(COOKIE)),
             Step::Spawn(s) => s.spawned(),

@@ -141,13 +141,13 @@ impl Script {
         };
         let versions = Versions { ours: few(self.ours).into(), newest: few(self.newest).into(), older };
         for local in [true, false] {
-            self.run_in(goal, versions, Place { scope: HERE, local });
+            self.run_in(goal, versions, local);
         }
     }
 
-    fn run_in(&self, goal: Goal, versions: Versions, here: Place) {
-        let mut world = World::new(goal, versions, here.local);
-        let mut step = Step::new(goal, here, versions);
+    fn run_in(&self, goal: Goal, versions: Versions, local: bool) {
+        let mut world = World::new(goal, versions, local);
+        let mut step = Step::new(goal, versions);
         // The longest connect when all goes well: three starts, each of a server that registers and is then found dead.
         let well = std::iter::repeat_n(&Answer::Good, 60);
         for answer in self.answers.iter().take(1000).chain(well) {
@@ -227,6 +227,10 @@ impl World {
             welcomed: None,
             end: None,
         }
+    }
+
+    fn here(&self) -> Place {
+        Place { scope: HERE, local: self.local }
     }
 
     fn spawns(&self) -> bool {
@@ -381,7 +385,8 @@ impl World {
         self.again &= matches!(step, Step::Unlock(_) | Step::Backoff(_) | Step::Wait(_) | Step::Read(_));
         match step {
             Step::Read(s) => {
-                let next = s.found(self.file.clone());
+                let read = if s.needs_place(&self.file) { s.at(self.here()) } else { s };
+                let next = read.found(self.file.clone());
                 self.again &= matches!(next, Step::Dial(_));
                 next
             }
@@ -396,7 +401,7 @@ impl World {
                     s.tried(Tried::Locked)
                 }
             },
-            Step::Reread(s) => s.found(self.file.clone()),
+            Step::Reread(s) => s.at(self.here()).found(self.file.clone()),
             Step::Probe(s) => {
                 let lifetime = match answer {
                     Answer::Bad => Lifetime::Held,

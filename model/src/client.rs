@@ -21,8 +21,9 @@ impl World {
         let name = step.name();
         match step.clone() {
             Step::Read(step) => moves.push(name, me, |world| {
-                let next = step.found(world.found(world.files[world.current]));
-                world.goes(c, next);
+                let found = world.found(world.files[world.current]);
+                let read = if step.needs_place(&found) { step.at(world.place(world.site(c))) } else { step };
+                world.goes(c, read.found(found));
             }),
             Step::Lock(step) => {
                 let free = self.locks[self.current].is_none();
@@ -38,8 +39,8 @@ impl World {
                 });
             }
             Step::Reread(step) => moves.push(name, me, |world| {
-                let next = step.found(world.found(world.files[world.inode(me)]));
-                world.goes(c, next);
+                let found = world.found(world.files[world.inode(me)]);
+                world.goes(c, step.at(world.place(world.site(c))).found(found));
             }),
             Step::Probe(step) => moves.push(name, me, |world| {
                 let lifetime = world.lifetime();

@@ -426,7 +426,7 @@ impl World {
         for &goal in &bounds.goals {
             moves.about("Begin", Some(Actor::Client(c)), goal_name(goal).into(), |world| {
                 world.clients[c].goal = Some(goal);
-                world.clients[c].at = At::Step(connect::Step::new(goal, world.place(world.site(c)), world.versions(c)));
+                world.clients[c].at = At::Step(connect::Step::new(goal, world.versions(c)));
                 if limited {
                     world.rounds -= 1;
                     world.clean.insert(c);

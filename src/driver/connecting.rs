@@ -11,7 +11,6 @@ use crate::pid::Pid;
 use crate::proto::connect::{DialFailure, Done, Goal, Holds, Lifetime, Looked, Step, Versions};
 use crate::proto::handshake::Nonce;
 use crate::proto::record::{Found, Line, Record};
-use crate::proto::scope::Place;
 use crate::proto::timing::{self, Pause};
 use crate::service::Service;
 
@@ -44,7 +43,7 @@ pub(super) async fn drive<E: Effects>(
     let mut pause = Pause::default();
     let mut failure = None;
     let versions = service.versions();
-    let mut step = Step::new(goal, Place::UNKNOWN, versions);
+    let mut step = Step::new(goal, versions);
     loop {
         report.step(&step, held.child_pid(), held.connection(), effects.now());
         debug_assert_eq!(step.holds(), held.holds(), "at {}", step.name());

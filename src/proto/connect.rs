@@ -125,8 +125,10 @@ pub enum Done {
 }
 
 impl Step {
-    /// Returns the first step. `here` may be [`Place::UNKNOWN`] until [`Read::needs_place`] and [`Reread::at`].
-    pub fn new(goal: Goal, here: Place, versions: Versions) -> Self {
+    /// Returns the first step. The place of this process is unknown until [`Read::at`] and [`Reread::at`] set it,
+    /// before it decides anything.
+    pub fn new(goal: Goal, versions: Versions) -> Self {
+        let here = Place::UNKNOWN;
         let attempt =
             Attempt { goal, here, versions, replaced: None, suspect: None, waited: false, dials: 0, starts: 0 };
         Step::Read(Read { attempt, again: false })
@@ -185,8 +187,8 @@ pub struct Read {
 }
 
 impl Read {
-    /// Returns whether the next step depends on the place of this process. A socket leads to its server from everywhere,
-    /// so nothing is looked up for it.
+    /// Returns whether the next step depends on the place of this process, which [`at`](Read::at) then sets. A socket
+    /// leads to its server from everywhere, so nothing is looked up for it.
     pub fn needs_place(&self, found: &Found) -> bool {
         matches!(found, Found::Record(Record { address: Address::Tcp(_), .. }))
     }
@@ -246,7 +248,8 @@ pub struct Reread {
 }
 
 impl Reread {
-    /// This process was found to be at this place.
+    /// This process was found to be at this place. It is always needed here: for what was read, or for the record of a
+    /// server that is then started.
     #[must_use]
     pub fn at(mut self, here: Place) -> Self {
         self.attempt.here = here;

@@ -122,16 +122,16 @@ impl World {
         let who = Actor::Client(me);
         let (mut lock, mut child, mut written, mut dials) = (false, None, false, 0);
         let (mut hello, mut prove) = ([0; 39], None);
-        let mut step = Step::new(goal, PLACE, Versions::ANY);
+        let mut step = Step::new(goal, Versions::ANY);
         loop {
             assert_eq!(step.holds(), connect::Holds { lock, child: child.is_some(), record: written });
             step = match step {
-                Step::Read(s) => s.found(self.found()),
+                Step::Read(s) => s.at(PLACE).found(self.found()),
                 Step::Lock(s) => {
                     lock = self.try_lock(who);
                     s.tried(if lock { Tried::Locked } else { Tried::Busy })
                 }
-                Step::Reread(s) => s.found(self.found()),
+                Step::Reread(s) => s.at(PLACE).found(self.found()),
                 Step::Probe(s) => s.answered(self.lifetime()),
                 Step::Clear(s) => {
                     self.write(who, None);

@@ -18,6 +18,7 @@ use crate::proto::handshake::{self, CLIENT_PROOF, HELLO, Party};
 use crate::proto::identity::Identity;
 use crate::proto::random::Random;
 use crate::proto::record::tests::sample;
+use crate::proto::scope::Place;
 use crate::waiting::OnWait;
 
 const EXTERNAL: Goal = Goal::Connect(Policy::External);

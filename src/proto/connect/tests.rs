@@ -79,6 +79,11 @@ fn local() -> Place {
     Place { scope: here(), local: true }
 }
 
+/// Returns the first step of a client at this place.
+fn first(goal: Goal, place: Place, versions: Versions) -> Step {
+    Step::Read(at!(Step::new(goal, versions), Read).at(place))
+}
+
 fn cookie(number: u8) -> Cookie {
     Cookie::new([number; 32])
 }
@@ -109,7 +114,7 @@ fn undialable() -> [Found; 8] {
 
 /// Returns the dial of record 1 without the lock.
 fn dialling(goal: Goal) -> Step {
-    path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(found(1)); }
+    path! { first(goal, shared(here()), Versions::ANY); Read NOTHING => found(found(1)); }
 }
 
 /// Returns the step after the lock is taken, when a dial of record 1 has failed.
@@ -245,7 +250,7 @@ fn every_cell_of_the_table_of_record_and_lifetime_lock() {
     let doubtful = [DialHolding, Start, no_idea, Start];
     for goal in LOCKING {
         for (found, cells) in [(&machine, doubtful), (&boot, doubtful), (&namespace, [BackOff, Start, no_idea, Wait])] {
-            let lock = path! { Step::new(goal, local(), Versions::ANY); Read NOTHING => found(found.clone()); };
+            let lock = path! { first(goal, local(), Versions::ANY); Read NOTHING => found(found.clone()); };
             let probe = path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(found.clone()); };
             assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), cells, "{found:?} for {goal:?}");
         }
@@ -314,8 +319,7 @@ fn a_peer_without_the_cookie_is_an_impostor() {
 fn a_server_of_another_boot_is_dialled_once_its_lifetime_lock_is_held() {
     let theirs = Record { scope: Scope { boot: [9; 16], machine: None, ..here() }, ..record(1) };
     for goal in LOCKING {
-        let lock =
-            path! { Step::new(goal, local(), Versions::ANY); Read NOTHING => found(Found::Record(theirs.clone())); };
+        let lock = path! { first(goal, local(), Versions::ANY); Read NOTHING => found(Found::Record(theirs.clone())); };
         let probe =
             path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(Found::Record(theirs.clone())); };
         let dial = path! { probe; Probe POINT => answered(Lifetime::Held); };
@@ -352,11 +356,11 @@ fn a_server_at_a_socket_is_dialled_wherever_it_was_started() {
         let address = "unix:00112233aabbccdd".parse().unwrap();
         let theirs = Record { scope, address, ..record(1) };
         for (goal, place) in GOALS.iter().flat_map(|goal| [(*goal, local()), (*goal, shared(here()))]) {
-            let first = Step::new(goal, place, Versions::ANY);
+            let first = first(goal, place, Versions::ANY);
             assert_eq!(path! { first; Read NOTHING => found(Found::Record(theirs.clone())); }.name(), "Dial");
         }
         for goal in GOALS {
-            let Step::Read(read) = Step::new(goal, Place::UNKNOWN, Versions::ANY) else { panic!() };
+            let Step::Read(read) = Step::new(goal, Versions::ANY) else { panic!() };
             let theirs = Found::Record(theirs.clone());
             assert!(!read.needs_place(&theirs));
             assert_eq!(read.found(theirs).name(), "Dial");
@@ -367,7 +371,7 @@ fn a_server_at_a_socket_is_dialled_wherever_it_was_started() {
 #[test]
 fn a_server_at_a_port_is_dialled_from_a_place_that_is_known() {
     for goal in GOALS {
-        let unknown = || match Step::new(goal, Place::UNKNOWN, Versions::ANY) {
+        let unknown = || match Step::new(goal, Versions::ANY) {
             Step::Read(read) => read,
             _ => panic!(),
         };
@@ -379,7 +383,7 @@ fn a_server_at_a_port_is_dialled_from_a_place_that_is_known() {
         }
     }
     // The place that was looked up under the lock decides there.
-    let lock = path! { Step::new(EXTERNAL, Place::UNKNOWN, Versions::ANY); Read NOTHING => found(Found::Empty); };
+    let lock = path! { Step::new(EXTERNAL, Versions::ANY); Read NOTHING => found(Found::Empty); };
     let Step::Reread(reread) = (path! { lock; Lock NOTHING => tried(Tried::Locked); }) else { panic!() };
     assert_eq!(reread.clone().at(local()).found(found(1)).name(), "Dial");
     assert_eq!(reread.found(found(1)).name(), "Probe");
@@ -391,7 +395,7 @@ fn another_machines_server_is_never_dead_where_a_home_may_be_shared() {
     let scope = Scope { boot: [9; 16], machine: Some([9; 16]), ..here() };
     let theirs = Found::Record(Record { scope, address, ..record(1) });
     for goal in LOCKING {
-        let dial = path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(theirs.clone()); };
+        let dial = path! { first(goal, shared(here()), Versions::ANY); Read NOTHING => found(theirs.clone()); };
         let probe = path! { dial; Dial NOTHING => failed(DialFailure::Refused); Lock NOTHING => tried(Tried::Locked); };
         let probe = path! { probe; Reread POINT => found(theirs.clone()); };
         assert_eq!(cell(&probe, Lifetime::Free), Cell::Error(Refusal::ForeignScope));
@@ -442,11 +446,11 @@ fn a_record_that_cannot_be_dialled_leads_to_the_lock() {
     for found in undialable() {
         for goal in LOCKING {
             assert_eq!(
-                path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(found.clone()); }.name(),
+                path! { first(goal, shared(here()), Versions::ANY); Read NOTHING => found(found.clone()); }.name(),
                 "Lock"
             );
         }
-        let done = path! { Step::new(INTERNAL, shared(here()), Versions::ANY); Read NOTHING => found(found); };
+        let done = path! { first(INTERNAL, shared(here()), Versions::ANY); Read NOTHING => found(found); };
         assert_eq!(done, Step::Done(Done::Internal));
     }
 }
@@ -454,7 +458,7 @@ fn a_record_that_cannot_be_dialled_leads_to_the_lock() {
 #[test]
 fn only_a_held_point_lock_leads_on_and_every_other_try_backs_off() {
     for goal in LOCKING {
-        let lock = path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(Found::Empty); };
+        let lock = path! { first(goal, shared(here()), Versions::ANY); Read NOTHING => found(Found::Empty); };
         let after = |tried| path! { lock.clone(); Lock NOTHING => tried(tried); };
         assert_eq!(after(Tried::Locked).name(), "Reread");
         for tried in [Tried::Busy, Tried::Elsewhere, Tried::Absent] {
@@ -648,10 +652,10 @@ fn every_goal_has_its_intent_and_may_start_and_create() {
 #[test]
 fn a_join_creates_no_point_and_is_over_where_there_is_none() {
     for goal in LOCKING {
-        let lock = path! { Step::new(goal, shared(here()), Versions::ANY); Read NOTHING => found(Found::Absent); };
+        let lock = path! { first(goal, shared(here()), Versions::ANY); Read NOTHING => found(Found::Absent); };
         assert_eq!(at!(lock, Lock).creates(), goal != Goal::Join, "{goal:?}");
     }
-    let unread = path! { Step::new(Goal::Join, local(), Versions::ANY); Read NOTHING => found(Found::Absent); };
+    let unread = path! { first(Goal::Join, local(), Versions::ANY); Read NOTHING => found(Found::Absent); };
     let refused = path! { dialling(Goal::Join); Dial NOTHING => failed(DialFailure::Refused); };
     for lock in [unread, refused] {
         assert_eq!(path! { lock; Lock NOTHING => tried(Tried::Absent); }, Step::Done(Done::Absent));
@@ -661,12 +665,12 @@ fn a_join_creates_no_point_and_is_over_where_there_is_none() {
 // Versions of the service.
 
 fn newer(goal: Goal) -> Step {
-    Step::new(goal, shared(here()), Versions { ours: 2, newest: 2, older: Older::Replace })
+    first(goal, shared(here()), Versions { ours: 2, newest: 2, older: Older::Replace })
 }
 
 /// Returns the proof of a server of this record, which a client with this choice awaits.
 fn proving(goal: Goal, older: Older, theirs: &Record) -> Step {
-    let first = Step::new(goal, shared(here()), Versions { ours: 2, newest: 2, older });
+    let first = first(goal, shared(here()), Versions { ours: 2, newest: 2, older });
     let found = Found::Record(theirs.clone());
     path! { first; Read NOTHING => found(found); Dial NOTHING => connected(party(), NONCE); Hello NOTHING => sent(); }
 }
@@ -695,7 +699,7 @@ fn an_older_server_is_asked_to_retire_once_and_then_replaced() {
         let dial =
             path! { replacing(goal); Read NOTHING => found(found(3)); Dial NOTHING => connected(party(), NONCE); };
         assert_eq!(at!(dial, Hello).message()[6], Intent::Connect as u8);
-        let between = Step::new(goal, shared(here()), Versions { ours: 3, newest: 3, older: Older::Replace });
+        let between = first(goal, shared(here()), Versions { ours: 3, newest: 3, older: Older::Replace });
         let asked = path! { between; Read NOTHING => found(found(1)); Dial NOTHING => connected(party(), NONCE); };
         let prove = path! { asked; Hello NOTHING => sent(); };
         let proof = at!(prove.clone(), Prove).judge(&server_proof(Goal::Retire, &record(1))).unwrap();
@@ -761,7 +765,7 @@ fn a_server_that_is_too_old_is_left_alone_once_it_has_proved_itself() {
     }
     for goal in [EXTERNAL, ROBUST, Goal::Join] {
         let versions = Versions { ours: 2, newest: 2, older: Older::Refuse };
-        let lock = path! { Step::new(goal, shared(here()), versions); Read NOTHING => found(Found::Empty); };
+        let lock = path! { first(goal, shared(here()), versions); Read NOTHING => found(Found::Empty); };
         let dial = path! { lock; Lock NOTHING => tried(Tried::Locked); Reread POINT => found(found(1)); };
         let prove = path! { dial; Dial POINT => connected(party(), NONCE); Hello POINT => sent(); };
         let unlock = path! { prove; Prove POINT => failed(DialFailure::TooOld); };

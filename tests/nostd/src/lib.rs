@@ -20,8 +20,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 pub extern "C" fn rendezvous_nostd(bytes: &[u8; 64]) -> usize {
     let scope = Scope { boot: [0; 16], namespace: 0, machine: None };
     let place = Place { scope, local: true };
-    let step = match Step::new(Goal::Connect(Policy::External), place, Versions::ANY) {
-        Step::Read(read) => read.found(Found::read(bytes)),
+    let step = match Step::new(Goal::Connect(Policy::External), Versions::ANY) {
+        Step::Read(read) => read.at(place).found(Found::read(bytes)),
         other => other,
     };
     let hello = Hello::new(Intent::Connect, Party::at(Identity::of(9, 0, bytes)), Random::drawn([0; 32])).to_bytes();

@@ -41,7 +41,7 @@ fn a_full_server_is_waited_for_and_no_lock() {
         let backoff = failed(step, DialFailure::Full(1));
         assert_eq!(trail.at(&backoff, None), Seen::waits(kind, Some(1)));
     }
-    let lock = path! { Step::new(EXTERNAL, shared(here()), Versions::ANY); Read NOTHING => found(Found::Empty); };
+    let lock = path! { first(EXTERNAL, shared(here()), Versions::ANY); Read NOTHING => found(Found::Empty); };
     let reread = path! { lock.clone(); Lock NOTHING => tried(Tried::Locked); };
     let dial = path! { reread.clone(); Reread POINT => found(found(1)); };
     let backoff = pauses(&failed(dial.clone(), DialFailure::Full(1)));
@@ -109,7 +109,7 @@ fn a_server_that_was_full_is_waited_for_as_full_while_it_is_dialled() {
 #[test]
 fn an_older_server_is_waited_for_while_it_drains() {
     let newer = Versions { ours: 2, ..Versions::ANY };
-    let dial = path! { Step::new(EXTERNAL, shared(here()), newer); Read NOTHING => found(found(1)); };
+    let dial = path! { first(EXTERNAL, shared(here()), newer); Read NOTHING => found(found(1)); };
     let [.., welcome] = questions(Goal::Retire, dial);
     let trail = &mut Trail::default();
     assert_eq!(at(trail, &[&welcome], None), Seen::waits(Kind::Answer, Some(1)));

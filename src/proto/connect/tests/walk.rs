@@ -169,7 +169,7 @@ impl World {
 
 /// Walks every reachable step of a goal. Returns the names of the steps and of the ends.
 fn walk(goal: Goal, faults: bool) -> (BTreeSet<&'static str>, String) {
-    let mut open = VecDeque::from([(Step::new(goal, shared(here()), Versions::ANY), World::default())]);
+    let mut open = VecDeque::from([(first(goal, shared(here()), Versions::ANY), World::default())]);
     let (mut seen, mut names, mut ends) = (HashSet::new(), BTreeSet::new(), BTreeSet::new());
     while let Some((step, world)) = open.pop_front() {
         if seen.insert((step.clone(), world.clone())) {

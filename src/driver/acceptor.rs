@@ -1,10 +1,11 @@
 //! Where connections wait until they are welcomed: accepting, and the server's side of the handshake.
 //!
-//! A pending connection has a deadline, is never counted and never touches the idle period. Their number is limited: when
-//! there are too many, the oldest is dropped. A client that completes the handshake is pending for a millisecond.
+//! A pending connection has a deadline, is never counted and never touches the idle period. Their number is limited. A
+//! client that completes the handshake is pending for a millisecond.
+
+mod pending;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use std::task::Poll;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{AbortHandle, JoinError, JoinHandle, spawn_local};
+use tokio::task::{JoinError, JoinHandle, spawn_local};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use self::pending::Pending;
 use super::admission::Admission;
 use super::counters::SharedCounters;
 use super::handlers::Session;
@@ -36,7 +38,7 @@ use crate::proto::cookie::Cookie;
 use crate::proto::handshake::{self, Asked, CLIENT_PROOF, HELLO, Intent, Party, Prove, Welcome};
 use crate::proto::record::Record;
 use crate::proto::scope::Place;
-use crate::proto::serving::pending::{self, Room};
+use crate::proto::serving::pending::{cap, keeps_retire_waiter};
 use crate::proto::timing::{self, ACCEPT_PAUSE};
 use crate::service::Service;
 use crate::stream::Socket;
@@ -75,16 +77,13 @@ pub(super) struct Acceptor<G> {
     accepting: JoinHandle<()>,
     /// When it began to accept connections.
     since: Instant,
-    pending: Pending,
+    pending: Rc<RefCell<Pending>>,
     file: Option<SocketFile>,
 }
 
-/// The handshakes that are running, in the order in which their clients connected.
-type Pending = Rc<RefCell<VecDeque<AbortHandle>>>;
-
 impl<G: Handshake> Acceptor<G> {
     pub(super) fn open(listener: Listener, state: Rc<G>) -> Self {
-        let pending = Pending::default();
+        let pending = Rc::<RefCell<Pending>>::default();
         let (incoming, file) = listener.into_parts();
         let incoming = Rc::new(incoming);
         let accepting = spawn_local(accept(incoming.clone(), state.clone(), pending.clone()));
@@ -115,8 +114,8 @@ impl<G: Handshake> Acceptor<G> {
 }
 
 impl Acceptor<ServerState> {
-    /// Creates the socket's file again if it was removed or replaced, and repairs its mode if that was changed. The name
-    /// is this server's own, so the record stays true. Returns whether something had to be done.
+    /// Creates the socket's file again if it was removed or replaced, and repairs its mode if that was changed. The
+    /// name is this server's own, so the record stays true. Returns whether something had to be done.
     pub(super) fn repair_file(&mut self) -> bool {
         let Address::Unix(name) = self.state.record.address else { return false };
         if let Some(file) = self.file.as_ref().filter(|file| file.is_there()) {
@@ -149,25 +148,25 @@ impl Acceptor<ServerState> {
 impl<G> Drop for Acceptor<G> {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.pending.borrow_mut().drain(..).for_each(|connection| connection.abort());
+        self.pending.borrow_mut().end_all();
     }
 }
 
-async fn accept(incoming: Rc<Incoming>, state: Rc<impl Handshake>, pending: Pending) {
-    let cap = pending::cap(state.limits().max_pending, process::descriptors());
+async fn accept(incoming: Rc<Incoming>, state: Rc<impl Handshake>, pending: Rc<RefCell<Pending>>) {
+    let cap = cap(state.limits().max_pending, process::descriptors());
     state.reserve().fill();
     loop {
         match incoming.accept().await {
             Ok(stream) => {
                 let handshake = timeout(state.limits().handshake, state.clone().handshake(stream));
                 let connection = spawn_local(async move { drop(handshake.await) }).abort_handle();
-                add(connection, &mut pending.borrow_mut(), cap);
+                pending.borrow_mut().add(connection, cap);
                 state.reserve().fill();
                 // Its handshake goes first: usually no other connection waits.
                 after_the_others().await;
             }
             Err(error) => {
-                if !process::is_shortage(&error) || !make_room(state.reserve(), &mut pending.borrow_mut()) {
+                if !process::is_shortage(&error) || !pending.borrow_mut().make_room(state.reserve()) {
                     tracing::warn!(target: "rendezvous_ipc::serve", %error, "accepting again in a moment");
                     sleep(ACCEPT_PAUSE).await;
                 }
@@ -178,22 +177,8 @@ async fn accept(incoming: Rc<Incoming>, state: Rc<impl Handshake>, pending: Pend
     }
 }
 
-/// Adds a handshake to those that are running. If there are too many, the oldest is dropped.
-fn add(connection: AbortHandle, pending: &mut VecDeque<AbortHandle>, cap: usize) {
-    // Most handshakes end in the order in which they began. Dropping the handle frees their memory.
-    while pending.front().is_some_and(AbortHandle::is_finished) {
-        pending.pop_front();
-    }
-    if pending::is_full(pending.len(), cap) {
-        pending.retain(|connection| !connection.is_finished());
-    }
-    if pending::is_full(pending.len(), cap) {
-        drop_oldest(pending);
-    }
-    pending.push_back(connection);
-}
-
-/// Lets the tasks of this thread that are ready run first.
+/// Lets the tasks of this thread that are ready run first. `yield_now` would also have the runtime ask the system for
+/// events before this task goes on.
 async fn after_the_others() {
     let mut is_ready = false;
     poll_fn(|task| match std::mem::replace(&mut is_ready, true) {
@@ -204,27 +189,6 @@ async fn after_the_others() {
         }
     })
     .await;
-}
-
-/// Frees a descriptor for the connection that waits to be accepted. Returns whether it could.
-fn make_room(reserve: &Reserve, pending: &mut VecDeque<AbortHandle>) -> bool {
-    pending.retain(|connection| !connection.is_finished());
-    match pending::make_room(pending.len(), reserve.size(), reserve.can_lend()) {
-        Room::Lend => reserve.lend(1),
-        Room::DropOldest => drop_oldest(pending),
-        Room::Nothing => false,
-    }
-}
-
-/// Ends the oldest handshake that is not finished. Returns whether there was one.
-fn drop_oldest(pending: &mut VecDeque<AbortHandle>) -> bool {
-    while let Some(oldest) = pending.pop_front() {
-        if !oldest.is_finished() {
-            oldest.abort();
-            return true;
-        }
-    }
-    false
 }
 
 impl Handshake for ServerState {
@@ -311,7 +275,7 @@ async fn handshake(state: Rc<ServerState>, mut stream: Socket) -> Option<()> {
             state.shutdown.replace(asked.service);
             log_step("Welcome", &tag);
             let mut retire_waiters = state.retire_waiters.borrow_mut();
-            if pending::keeps_retire_waiter(retire_waiters.len()) {
+            if keeps_retire_waiter(retire_waiters.len()) {
                 retire_waiters.push(stream);
             }
         }

@@ -110,16 +110,16 @@ fn a_shortage_closes_the_oldest_pending_connection_that_is_open() {
         let server = Server::of(1);
         let (gone, mut oldest, mut newest) =
             (server.connected().await, server.connected().await, server.connected().await);
-        let mut pending: VecDeque<_> =
-            [&gone, &oldest, &newest].iter().map(|client| client.handshake.abort_handle()).collect();
+        let mut pending = Pending::default();
+        [&gone, &oldest, &newest].iter().for_each(|client| pending.add(client.handshake.abort_handle(), 3));
         drop(gone.socket);
         assert_eq!(gone.handshake.await.unwrap(), None);
-        assert!(make_room(&server.state.reserve, &mut pending), "a connection can be closed");
+        assert!(pending.make_room(&server.state.reserve), "a connection can be closed");
         assert_eq!(oldest.socket.read(&mut [0]).await.unwrap(), 0, "the oldest is closed");
         newest.prove(&server.state, Intent::Connect).await;
         assert_eq!(newest.welcomed().await, 1, "the newest is served");
         newest.handshake.await.unwrap();
-        assert!(!make_room(&server.state.reserve, &mut pending), "nothing is left to close");
+        assert!(!pending.make_room(&server.state.reserve), "nothing is left to close");
     });
 }
 

@@ -6,7 +6,6 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, ReadBuf};
@@ -16,10 +15,10 @@ use super::socket::{self, Connected, end, recv, send, shut_down};
 
 /// A connection between processes of one user.
 ///
-/// The runtime starts to watch the socket, for reading only, when there is nothing to read; after a write at once, since
-/// the answer is not there yet. tokio's stream is also
-/// watched for room to write, and wakes its writer each time the peer has read something: several times in a handshake.
-/// This one is watched for room from the first write that would block.
+/// The runtime starts to watch the socket, for reading only, when there is nothing to read; after a write at once,
+/// since the answer is not there yet. tokio's stream is also watched for room to write, and wakes its writer each time
+/// the peer has read something: several times in a handshake. This one is watched for room from the first write that
+/// would block.
 #[derive(Debug)]
 pub(crate) struct Stream {
     stream: Arc<UnixStream>,
@@ -189,9 +188,9 @@ impl Input {
     /// Discards what has arrived. Returns whether the other side has closed its end.
     pub(crate) fn discard(&self) -> bool {
         loop {
-            match rustix::net::recv(self.0.get_ref(), &mut [0; 64], RecvFlags::DONTWAIT) {
-                Ok((1.., _)) | Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return false,
+            match recv(self.0.get_ref(), &mut [0; 64], RecvFlags::empty()) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 _ => return true,
             }
         }

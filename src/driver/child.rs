@@ -40,8 +40,8 @@ pub(super) trait Watch {
 
     /// Awaits a line of the child, its exit, and the end of its budget. Returns the exit, if it was seen.
     ///
-    /// The end of the output and the exit race, and the exit says more, so each waits [`EXIT_GRACE`] for the other: a fork
-    /// of the child may keep the pipe open.
+    /// The end of the output and the exit race, and the exit says more, so each waits [`EXIT_GRACE`] for the other: a
+    /// fork of the child may keep the pipe open.
     ///
     /// [`EXIT_GRACE`]: crate::proto::timing::EXIT_GRACE
     async fn end(
@@ -89,8 +89,8 @@ pub(super) fn surround(command: &mut Command, service: &Service) {
     }
 }
 
-/// Starts a process. Retries while another process has the program open for writing, for as long as a start may take: an
-/// installer is about to close it.
+/// Starts a process. Retries while another process has the program open for writing, for as long as a start may take:
+/// an installer is about to close it.
 pub(super) async fn execute<T>(
     watch: &impl Watch,
     budget: Duration,
@@ -110,8 +110,8 @@ pub(super) async fn execute<T>(
 }
 
 impl<W: Watch> Child<W> {
-    /// Starts a process with an order: its context, its cookie and what is left of the budget. The reaper's thread, which
-    /// passes the exit to `report`, starts while the program is loaded.
+    /// Starts a process with an order: its context, its cookie and what is left of the budget. The reaper's thread,
+    /// which passes the exit to `report`, starts while the program is loaded.
     pub(super) async fn spawn(
         service: &Service,
         cookie: &Cookie,
@@ -232,5 +232,15 @@ mod tests {
         assert!(matches!(not_started(), NoChild::Local(Error::File { path, .. }) if path == home));
         std::fs::create_dir(&home).unwrap();
         assert!(matches!(not_started(), NoChild::CannotExecute(_)));
+    }
+
+    #[test]
+    fn a_child_is_killed_if_there_is_no_thread_that_waits_for_it() {
+        let child = Command::new("sleep").arg("30").spawn().unwrap();
+        let (id, begun) = (child.id(), std::time::Instant::now());
+        let none = Process::reaped_by(child, |_| Err(io::ErrorKind::WouldBlock.into()));
+        assert_eq!(none.err().unwrap().kind(), io::ErrorKind::WouldBlock);
+        process::wait_for_end(id);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "it was not killed");
     }
 }

@@ -24,11 +24,14 @@ impl Process {
     /// # Errors
     /// There is no thread. The child is killed, and reaped if it ends within 200 ms.
     pub(super) fn reaped(child: Child, report: impl FnOnce(Option<ExitStatus>) + Send + 'static) -> io::Result<Self> {
-        let process = Process(Arc::new(Mutex::new(State { child, ended: false })));
-        let reaps = process.clone();
         let reaper = thread::Builder::new().name("rendezvous-reaper".into()).stack_size(128 * 1024);
-        match reaper.spawn(move || reaps.reap(report)) {
-            Ok(_) => Ok(process),
+        Self::reaped_by(child, |process| reaper.spawn(move || process.reap(report)).map(drop))
+    }
+
+    pub(super) fn reaped_by(child: Child, spawn: impl FnOnce(Self) -> io::Result<()>) -> io::Result<Self> {
+        let process = Process(Arc::new(Mutex::new(State { child, ended: false })));
+        match spawn(process.clone()) {
+            Ok(()) => Ok(process),
             Err(error) => {
                 process::end_without_a_reaper(&mut process.state().child);
                 Err(error)

@@ -22,7 +22,7 @@ mod occupancy;
 pub mod pending;
 mod shutdown;
 
-pub use self::checks::{Checks, Seen, Watched};
+pub use self::checks::{Checks, Seen, Source, Watched};
 pub use self::due::Due;
 pub use self::facts::Facts;
 pub use self::gate::{Gate, Retire};

@@ -25,8 +25,8 @@ const KEPT: usize = 1024;
 const CHUNK: usize = 8 * 1024;
 
 thread_local! {
-    /// Where the connections of this thread receive what they did not expect. A buffer of that size for each would be
-    /// most of the memory of an idle one.
+    /// A buffer that all connections of this thread share, to receive bytes of which the length is not known. A buffer
+    /// of its own would be most of the memory of an idle connection.
     static ARRIVALS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -86,8 +86,9 @@ impl Incoming {
         }
         if self.end == self.buffer.len() {
             match missing {
-                // At most twice what has arrived: bytes that are only announced take no memory.
-                Some(missing) if missing >= CHUNK => {
+                // At most twice what has arrived: bytes that are only announced take no memory. Of a large message
+                // nothing beyond its end is read: the beginning of the next would keep its memory.
+                Some(missing) if missing.max(self.end) >= CHUNK => {
                     let more = missing.min(self.end.max(CHUNK));
                     self.buffer.reserve_exact(more);
                     self.buffer.resize(self.end + more, 0);
@@ -102,7 +103,8 @@ impl Incoming {
         Poll::Ready(Ok(more > 0))
     }
 
-    /// Does the same with what may be whole messages, or the beginning of one.
+    /// Reads up to [`CHUNK`] bytes into the shared buffer, and keeps what has arrived: whole messages, or the beginning
+    /// of one.
     fn poll_arrivals(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         ARRIVALS.with_borrow_mut(|arrivals| {
             arrivals.resize(CHUNK, 0);
@@ -209,5 +211,40 @@ impl AsyncWrite for Outgoing {
         let this = self.get_mut();
         ready!(this.poll_drain(cx))?;
         Pin::new(&mut this.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_large_message_keeps_no_memory_beside_the_next() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut incoming, _outgoing) = halves(Socket::Tcp(listener.accept().await.unwrap().0), false);
+        // The rest of this message, and one byte of the next, are less than a chunk.
+        let words = 1024 * 1024 / 8 + 12;
+        let mut sent = [0, words as u32].map(u32::to_le_bytes).concat();
+        sent.resize(8 + 8 * words, 0);
+        let message = sent.len();
+        sent.push(0);
+        let writes = async { client.write_all(&sent).await.unwrap() };
+        let reads = async {
+            let (mut read, mut most) = (0, 0);
+            let mut room = [0; 4096];
+            while read < message {
+                read += poll_fn(|cx| Pin::new(&mut incoming).poll_read(cx, &mut room)).await.unwrap();
+                most = most.max(incoming.buffer.capacity());
+            }
+            assert_eq!((read, most), (message, message));
+            assert!(incoming.buffer.capacity() <= KEPT, "{}", incoming.buffer.capacity());
+        };
+        tokio::join!(writes, reads);
     }
 }

@@ -1,11 +1,11 @@
 //! Reports changes of a server's files, by inotify.
 //!
-//! The kernel reports what is changed through it. On a network file system, and in a layer below an overlay, others make
-//! changes that it does not see.
+//! The kernel reports what is changed through it. On a network file system, and in a layer below an overlay, others
+//! make changes that it does not see.
 //!
 //! An instance that watches something takes the kernel 10 to 30 ms to close. So it stays open as long as its server
-//! serves, and watches are removed one by one. A process that is killed closes its highest descriptor first: an instance
-//! that was made before the server's locks and sockets were opened holds none of them up.
+//! serves, and watches are removed one by one. A process that is killed closes its highest descriptor first: an
+//! instance that was made before the server's locks and sockets were opened holds none of them up.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -20,9 +20,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::{cleaner, scope, stream};
-use crate::proto::serving::{Seen, Watched};
+use crate::proto::serving::{Seen, Source, Watched};
 
-/// What changes in a home if a file in it is made, removed, renamed or gets another mode, and what changes if the home is.
+/// What changes in a home if a file in it is made, removed, renamed or gets another mode, and what changes if the home
+/// is.
 const HOME: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVE)
@@ -87,8 +88,8 @@ impl Changes {
         })
     }
 
-    /// Watches the files that are at these paths now. A watch that there is already goes on. Changes that were made before
-    /// may not be reported, so the files have to be checked after this.
+    /// Watches the files that are at these paths now. A watch that there is already goes on. Changes that were made
+    /// before may not be reported, so the files have to be checked after this.
     pub(crate) fn watch(&mut self, files: &Files<'_>) -> Watched {
         let Some(home) = files.point.parent() else { return Watched::default() };
         self.names = [files.point]
@@ -102,24 +103,40 @@ impl Changes {
         if before != (self.home, self.point) {
             self.proved = None;
         }
-        // A path by another name could come to lead elsewhere unseen.
-        let direct = fs::canonicalize(home).is_ok_and(|direct| direct == home);
-        let above: Option<HashSet<i32>> = home.ancestors().skip(1).map(|above| self.add(above, ABOVE)).collect();
-        let mut whole = self.home.is_some() && self.point.is_some() && direct && above.is_some();
-        let above = above.unwrap_or_default();
-        for gone in std::mem::take(&mut self.above).difference(&above) {
+        let mut watched = Watched {
+            local: scope::reports_changes(home),
+            home: self.home.is_some(),
+            point: self.point.is_some(),
+            direct: fs::canonicalize(home).is_ok_and(|direct| direct == home),
+            above: self.watch_above(home),
+            log: false,
+            proved: self.proved,
+        };
+        if watched.wants_proof() {
+            self.proved = self.prove(files.point, cleaner::mark_as_used);
+            watched.proved = self.proved;
+        }
+        let before = self.log;
+        self.log = files.log.and_then(|log| self.replace(before, log, LOG));
+        watched.log = files.log.is_none() || self.log.is_some();
+        watched
+    }
+
+    /// Watches the directories above the home, except those that this process may not read. Returns whether there are
+    /// none of these.
+    fn watch_above(&mut self, home: &Path) -> bool {
+        let (mut above, mut all) = (HashSet::new(), true);
+        for path in home.ancestors().skip(1) {
+            match self.add(path, ABOVE) {
+                Some(watch) => _ = above.insert(watch),
+                None => all = false,
+            }
+        }
+        for gone in self.above.difference(&above) {
             self.remove(*gone);
         }
         self.above = above;
-        let local = scope::reports_changes(home);
-        if whole && local && self.proved.is_none() {
-            self.proved = self.prove(files.point, cleaner::mark_as_used);
-        }
-        // It is the last, since the proof drops reports.
-        let log_before = self.log;
-        self.log = files.log.and_then(|log| self.replace(log_before, log, LOG));
-        whole &= files.log.is_none() || self.log.is_some();
-        Watched { local, whole, proved: self.proved == Some(true) }
+        all
     }
 
     /// Watches nothing, until [`watch`](Changes::watch) is called again.
@@ -202,17 +219,15 @@ impl Changes {
     }
 
     fn seen(&self, watch: i32, name: Option<&OsStr>, what: ReadFlags) -> Seen {
-        let ours = match name {
-            _ if what.contains(ReadFlags::QUEUE_OVERFLOW) => true,
-            Some(name) => Some(watch) == self.home && self.names.iter().any(|ours| **ours == *name),
-            // Whatever happens to the home, the point or what leads there, the end of its watch included.
-            None => [self.home, self.point].contains(&Some(watch)) || self.above.contains(&watch),
+        let source = match Some(watch) {
+            _ if what.contains(ReadFlags::QUEUE_OVERFLOW) => Source::Lost,
+            home if home == self.home => Source::Home,
+            point if point == self.point => Source::Point,
+            log if log == self.log => Source::Log,
+            _ if self.above.contains(&watch) => Source::Above,
+            _ => Source::Former,
         };
-        match ours {
-            true => Seen::Ours,
-            false if Some(watch) == self.log => Seen::Log,
-            false => Seen::Other,
-        }
+        Seen::of(source, name.map(|name| self.names.iter().any(|ours| **ours == *name)))
     }
 }
 
@@ -257,8 +272,11 @@ mod tests {
             Files { point: &self.point, others: &self.others, log: Some(&self.log) }
         }
 
-        fn is_local(&self) -> bool {
-            scope::reports_changes(self.point.parent().unwrap())
+        /// Returns what is known of the reports once all is watched.
+        fn is_watched(&self) -> Watched {
+            let local = scope::reports_changes(self.point.parent().unwrap());
+            let proved = local.then_some(true);
+            Watched { local, home: true, point: true, direct: true, above: true, log: true, proved }
         }
     }
 
@@ -295,8 +313,7 @@ mod tests {
         for (what, change, seen) in changes {
             let home = Home::new();
             let mut changes = Changes::by(Instance::new().unwrap()).unwrap();
-            let (whole, local) = (true, home.is_local());
-            assert_eq!(changes.watch(&home.files()), Watched { local, whole, proved: local }, "{what}");
+            assert_eq!(changes.watch(&home.files()), home.is_watched(), "{what}");
             // A write of its own to prove it is not reported.
             assert_eq!(reported(&mut changes).await, None, "{what}");
             change(&home);
@@ -332,17 +349,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_watched_as_a_whole_is_said_to_be_so() {
+    async fn what_is_not_watched_is_said_not_to_be() {
         let home = Home::new();
         let mut changes = Changes::by(Instance::new().unwrap()).unwrap();
-        let mut whole = |files: &Files<'_>| changes.watch(files).whole;
+        let mut watched = |files: &Files<'_>| Watched { local: true, proved: None, ..changes.watch(files) };
+        let all = Watched { local: true, proved: None, ..home.is_watched() };
         let link = home.above.path().join("link");
         std::os::unix::fs::symlink(home.point.parent().unwrap(), &link).unwrap();
-        assert!(!whole(&Files { point: &link.join("point"), ..home.files() }), "a path that may lead elsewhere");
-        assert!(!whole(&Files { point: &home.at("none"), ..home.files() }), "no point");
-        assert!(!whole(&Files { log: Some(&home.at("none")), ..home.files() }), "no log");
-        assert!(!whole(&Files { point: Path::new("/nowhere/point"), ..home.files() }), "no home");
-        assert!(whole(&Files { log: None, ..home.files() }), "it prints to no log");
+        let by_link = watched(&Files { point: &link.join("point"), ..home.files() });
+        assert_eq!(by_link, Watched { direct: false, ..all }, "a path that may lead elsewhere");
+        let none = home.at("none");
+        assert_eq!(watched(&Files { point: &none, ..home.files() }), Watched { point: false, ..all }, "no point");
+        assert_eq!(watched(&Files { log: Some(&none), ..home.files() }), Watched { log: false, ..all }, "no log");
+        let nowhere = watched(&Files { point: Path::new("/nowhere/point"), ..home.files() });
+        assert_eq!(nowhere, Watched { home: false, point: false, direct: false, ..all }, "no home");
+        assert_eq!(watched(&Files { log: None, ..home.files() }), all, "it prints to no log");
+    }
+
+    #[tokio::test]
+    async fn no_watch_is_left_behind_if_one_above_could_not_be_made() {
+        let mut changes = Changes::by(Instance::new().unwrap()).unwrap();
+        // The last directory above a relative path has no name.
+        let watched = changes.watch(&Files { point: Path::new("src/os/unix/none"), others: &[], log: None });
+        assert!(watched.home && !watched.above, "{watched:?}");
+        assert_eq!(watches(&changes), 3, "src/os/unix, src/os and src");
+        changes.stop();
+        assert_eq!(watches(&changes), 0);
+    }
+
+    /// Returns how many watches the instance has.
+    fn watches(changes: &Changes) -> usize {
+        use std::os::fd::AsRawFd;
+        let info = format!("/proc/self/fdinfo/{}", changes.inotify.get_ref().as_raw_fd());
+        fs::read_to_string(info).unwrap().matches("inotify wd:").count()
     }
 
     #[tokio::test]
@@ -368,10 +407,9 @@ mod tests {
         let old = home.above.path().join("old");
         fs::rename(&home.point, &old).unwrap();
         assert_eq!(reported(&mut changes).await, Some(Seen::Ours));
-        assert!(!changes.watch(&home.files()).proved, "there is none");
+        assert_eq!(changes.watch(&home.files()).proved, None, "there is none");
         fs::write(&home.point, "new").unwrap();
-        let watched = changes.watch(&home.files());
-        assert_eq!(watched.proved, home.is_local());
+        assert_eq!(changes.watch(&home.files()), home.is_watched());
         while reported(&mut changes).await.is_some() {}
         append(&old);
         assert_eq!(reported(&mut changes).await, None);
@@ -390,7 +428,7 @@ mod tests {
         assert_eq!(reported(&mut changes).await, Some(Seen::Ours));
         fs::write(&home.point, "new").unwrap();
         fs::write(&home.log, "new").unwrap();
-        assert_eq!(changes.watch(&home.files()).proved, home.is_local());
+        assert_eq!(changes.watch(&home.files()), home.is_watched());
         while reported(&mut changes).await.is_some() {}
         fs::write(path.with_extension("away").join("point"), "").unwrap();
         assert_eq!(reported(&mut changes).await, None);
@@ -409,7 +447,7 @@ mod tests {
         append(&home.log);
         rename(&home.others[0]);
         assert_eq!(reported(&mut changes).await, None);
-        assert_eq!(changes.watch(&home.files()).proved, home.is_local());
+        assert_eq!(changes.watch(&home.files()), home.is_watched());
         append(&home.log);
         assert_eq!(reported(&mut changes).await, Some(Seen::Log));
         append(&home.log);

@@ -14,7 +14,8 @@ const FIRST: Duration = Duration::from_millis(100);
 const BETWEEN_REPAIRS: Duration = Duration::from_secs(1);
 
 /// How long after the first report a server checks its files. Several changes are often one, such as a file that is
-/// truncated and written, or a home that is removed: a file that was made again meanwhile would keep the home from that.
+/// truncated and written, or a home that is removed: a file that was made again meanwhile would keep the home from
+/// that.
 const SETTLED: Duration = Duration::from_millis(20);
 
 /// How many reports of other files there may be between two checks. In a home with more of them, the server stops to
@@ -30,20 +31,37 @@ const SLOWEST: Duration = Duration::from_secs(32);
 pub struct Watched {
     /// The home is on a file system of which it is known that this kernel makes all changes, and reports them.
     pub local: bool,
-    /// The system reports changes of the point, of the names in the home, of the log, and of the directories that lead
-    /// there.
-    pub whole: bool,
-    /// A write of this server was reported.
-    pub proved: bool,
+    /// The system reports changes of the home and of the names in it.
+    pub home: bool,
+    /// The system reports changes of the point.
+    pub point: bool,
+    /// No symbolic link leads to the home: it could come to lead elsewhere unseen.
+    pub direct: bool,
+    /// The system reports whether a directory above the home is renamed.
+    pub above: bool,
+    /// The system reports the first write to the log, or there is no log.
+    pub log: bool,
+    /// Whether a write of this server was reported. `None`: it was not tried.
+    pub proved: Option<bool>,
 }
 
 impl Watched {
     /// Returns the time between two checks for which nothing but their period is a reason.
     pub fn period(self, check: Duration) -> Duration {
-        match self {
-            Watched { local: true, whole: true, proved: true } => check.saturating_mul(SLOWER).min(SLOWEST).max(check),
-            _ => check,
+        match self.whole() && self.proved == Some(true) {
+            true => check.saturating_mul(SLOWER).min(SLOWEST).max(check),
+            false => check,
         }
+    }
+
+    /// Returns whether the server should try whether a write is reported. It does so before it watches the log, since
+    /// its try drops reports.
+    pub fn wants_proof(self) -> bool {
+        Watched { log: true, ..self }.whole() && self.proved.is_none()
+    }
+
+    fn whole(self) -> bool {
+        self.local && self.home && self.point && self.direct && self.above && self.log
     }
 }
 
@@ -56,6 +74,37 @@ pub enum Seen {
     Log,
     /// One of the server's files, or its home, may have changed; or reports were lost.
     Ours,
+}
+
+/// What a report is of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Source {
+    /// The home, or a file in it.
+    Home,
+    /// The point.
+    Point,
+    /// A directory above the home.
+    Above,
+    /// The log.
+    Log,
+    /// Something that is watched no more.
+    Former,
+    /// Reports that were lost.
+    Lost,
+}
+
+impl Seen {
+    /// Returns what a report means. `named`: whether the file that it names is one of the server's; `None` if it names
+    /// none.
+    pub fn of(source: Source, named: Option<bool>) -> Self {
+        match (source, named) {
+            (Source::Lost, _) | (Source::Home, Some(true)) => Seen::Ours,
+            // Whatever happens to them, the end of their watch included.
+            (Source::Home | Source::Point | Source::Above, None) => Seen::Ours,
+            (Source::Log, None) => Seen::Log,
+            _ => Seen::Other,
+        }
+    }
 }
 
 /// The times of a server's checks.
@@ -102,8 +151,8 @@ impl Checks {
         }
     }
 
-    /// Records a check, `now`. `well`: all files were as they should be. If not, the next check is no later than without
-    /// reports: a repair that failed may have changed nothing that would be reported.
+    /// Records a check, `now`. `well`: all files were as they should be. If not, the next check is no later than
+    /// without reports: a repair that failed may have changed nothing that would be reported.
     pub fn checked(&mut self, watched: Watched, well: bool, now: Duration) {
         self.others = 0;
         let period = if well { watched.period(self.check) } else { self.check };
@@ -120,11 +169,12 @@ impl Checks {
     }
 }
 
-/// Returns the end of a period that begins `now`, or an earlier time at which a wheel that turned at `phase` turns again.
+/// Returns the end of a period that begins `now`, or an earlier time at which a wheel that turned at `phase` turns
+/// again.
 ///
-/// A timer wheel, as tokio has it, keeps far timers in coarse slots. It wakes up to move a timer from one slot to a finer
-/// one, unless the timer ends where its slot begins. If all end at multiples of one power of two of milliseconds, each
-/// costs one wake-up.
+/// A timer wheel, as tokio has it, keeps far timers in coarse slots. It wakes up to move a timer from one slot to a
+/// finer one, unless the timer ends where its slot begins. If all end at multiples of one power of two of milliseconds,
+/// each costs one wake-up.
 fn aligned(period: Duration, phase: Duration, now: Duration) -> Duration {
     let turn = turn(period);
     let turns = now.saturating_sub(phase).as_nanos() / turn.as_nanos().max(1) + 1;
@@ -149,7 +199,8 @@ mod tests {
     }
 
     const CHECK: Duration = ms(2000);
-    const PROVED: Watched = Watched { local: true, whole: true, proved: true };
+    const PROVED: Watched =
+        Watched { local: true, home: true, point: true, direct: true, above: true, log: true, proved: Some(true) };
     /// The wheel turned then.
     const PHASE: Duration = ms(777);
 
@@ -166,27 +217,64 @@ mod tests {
 
     #[test]
     fn every_cell_of_file_system_watch_proof_and_limit() {
-        for (local, whole, proved, all) in [
-            (false, false, false, false),
-            (false, false, true, false),
-            (false, true, false, false),
-            (false, true, true, false),
-            (true, false, false, false),
-            (true, false, true, false),
-            (true, true, false, false),
-            (true, true, true, true),
+        let no = [
+            Watched { local: false, ..PROVED },
+            Watched { home: false, ..PROVED },
+            Watched { point: false, ..PROVED },
+            Watched { direct: false, ..PROVED },
+            Watched { above: false, ..PROVED },
+            Watched { log: false, ..PROVED },
+            Watched { proved: Some(false), ..PROVED },
+            Watched { proved: None, ..PROVED },
+            Watched::default(),
+        ];
+        for (check, slow) in [
+            (ms(1), ms(16)),
+            (ms(100), ms(1600)),
+            (ms(2000), ms(32_000)),
+            (ms(5000), ms(32_000)),
+            (ms(32_000), ms(32_000)),
+            (ms(60_000), ms(60_000)),
         ] {
-            for (check, slow) in [
-                (ms(1), ms(16)),
-                (ms(100), ms(1600)),
-                (ms(2000), ms(32_000)),
-                (ms(5000), ms(32_000)),
-                (ms(32_000), ms(32_000)),
-                (ms(60_000), ms(60_000)),
-            ] {
-                let period = Watched { local, whole, proved }.period(check);
-                assert_eq!(period, if all { slow } else { check }, "{local} {whole} {proved} {check:?}");
+            assert_eq!(PROVED.period(check), slow);
+            for watched in no {
+                assert_eq!(watched.period(check), check, "{watched:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_proof_is_wanted_once_and_only_if_it_could_make_the_period_longer() {
+        let new = Watched { proved: None, ..PROVED };
+        // The log is watched later.
+        for (watched, wants) in [
+            (new, true),
+            (Watched { log: false, ..new }, true),
+            (Watched { local: false, ..new }, false),
+            (Watched { home: false, ..new }, false),
+            (Watched { point: false, ..new }, false),
+            (Watched { direct: false, ..new }, false),
+            (Watched { above: false, ..new }, false),
+            (Watched { proved: Some(false), ..new }, false),
+            (PROVED, false),
+        ] {
+            assert_eq!(watched.wants_proof(), wants, "{watched:?}");
+        }
+    }
+
+    #[test]
+    fn every_cell_of_what_a_report_is_of_and_names() {
+        use Seen::{Log, Other, Ours};
+        for (source, none, ours, another) in [
+            (Source::Home, Ours, Ours, Other),
+            (Source::Point, Ours, Other, Other),
+            (Source::Above, Ours, Other, Other),
+            (Source::Log, Log, Other, Other),
+            (Source::Former, Other, Other, Other),
+            (Source::Lost, Ours, Ours, Ours),
+        ] {
+            let seen = [None, Some(true), Some(false)].map(|named| Seen::of(source, named));
+            assert_eq!(seen, [none, ours, another], "{source:?}");
         }
     }
 

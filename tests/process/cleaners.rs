@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use crate::home::Named as _;
-use crate::home::{Home, LONG, connected, eventually, kill, printed, runtime, signal, stop};
+use crate::home::{Home, LONG, connected, eventually, is_held, kill, printed, runtime, signal, stop};
 use crate::program::{COUNT, GOODBYE, ask};
 use crate::trace;
 
@@ -29,11 +29,6 @@ crate::trials![
 
 fn life(home: &Home) -> PathBuf {
     home.path().join("count.life")
-}
-
-/// Whether the life file is locked.
-fn is_held(life: &Path) -> bool {
-    fs::File::open(life).is_ok_and(|life| fs2::FileExt::try_lock_shared(&life).is_err())
 }
 
 /// Replaces the life file in one step, so that there is always one.

@@ -153,8 +153,8 @@ impl Home {
         eventually("no process is left", || self.processes().is_empty());
     }
 
-    /// Ends all processes of this home by a signal, and waits until they hold no file any more. A process that exits has no
-    /// command line before it closes its files.
+    /// Ends all processes of this home by a signal, and waits until they hold no file any more. A process that exits
+    /// has no command line before it closes its files.
     pub fn end_all(&self, by: Signal) {
         let processes = self.processes();
         processes.iter().for_each(|pid| signal(*pid, by));
@@ -236,6 +236,11 @@ pub fn kill(home: &Home, pid: u32) {
     let life = fs::File::open(home.path().join("count.life")).unwrap();
     eventually("the lifetime lock is free", || fs2::FileExt::try_lock_shared(&life).is_ok());
     fs2::FileExt::unlock(&life).unwrap();
+}
+
+/// Whether a process holds the lock of this file exclusively.
+pub fn is_held(path: &Path) -> bool {
+    fs::File::open(path).is_ok_and(|file| fs2::FileExt::try_lock_shared(&file).is_err())
 }
 
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {

@@ -1,16 +1,18 @@
 //! A server that nobody uses: how often it wakes up, and how soon it sees that its files were changed.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rendezvous_ipc::Origin;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tempfile::TempDir;
 
 use crate::home::Named as _;
-use crate::home::{Home, LONG, eventually};
+use crate::home::{Home, LONG, eventually, is_held};
 
 crate::trials![
     a_server_sees_at_once_that_its_files_were_changed,
@@ -25,6 +27,10 @@ crate::trials![
 
 /// The defaults: a check every two seconds.
 const WHOLE: &[&str] = &["@serve", "whole"];
+
+/// The longest time until a change is repaired that was reported. It is some 20 ms on a machine that is not busy, and
+/// without a report up to 32 seconds.
+const REPORTED: Duration = Duration::from_secs(10);
 
 /// Returns the number of the descriptor by which a server watches its files, if it does.
 fn watch_of(pid: u32) -> Option<u32> {
@@ -71,9 +77,11 @@ fn a_server_sees_at_once_that_its_files_were_changed() {
         ("removed", |home| fs::remove_file(home.point()).unwrap()),
         ("the life file removed", |home| fs::remove_file(home.path().join("count.life")).unwrap()),
         ("the socket removed", |home| drop(fs::remove_file(home.address()))),
-        ("the home moved away", |home| {
-            fs::rename(home.path(), home.path().with_extension("away")).unwrap();
-            home.make();
+        ("another home in its place", |home| {
+            let new = home.path().with_extension("new");
+            fs::DirBuilder::new().mode(0o700).create(&new).unwrap();
+            // In one step: a server that finds no home retires.
+            renameat_with(CWD, &new, CWD, home.path(), RenameFlags::EXCHANGE).unwrap();
         }),
     ];
     for (how, damage) in damages {
@@ -88,12 +96,8 @@ fn a_server_sees_at_once_that_its_files_were_changed() {
                 && home.path().join("count.life").exists()
                 && is_there(&address)
         });
-        // A few milliseconds, on a machine that is not busy. Without a report it would be up to 32 seconds.
-        assert!(took < Duration::from_secs(1), "{how}: {took:?}");
-        eventually("the lifetime lock is held", || {
-            let life = fs::File::open(home.path().join("count.life")).unwrap();
-            fs2::FileExt::try_lock_shared(&life).is_err()
-        });
+        assert!(took < REPORTED, "{how}: {took:?}");
+        eventually("the lifetime lock is held", || is_held(&home.path().join("count.life")));
         let (outcome, count) = home.count();
         assert_eq!((outcome.origin, outcome.pid(), count), (Origin::Joined, pid, 2), "{how}");
         home.retire();
@@ -107,7 +111,7 @@ fn a_server_of_the_dialect_sees_at_once_that_its_point_was_changed() {
     let record = fs::read(home.point()).unwrap();
     fs::write(home.point(), b"").unwrap();
     let took = takes("it is restored", || fs::read(home.point()).is_ok_and(|point| point == record));
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < REPORTED, "{took:?}");
     let (outcome, count) = home.count();
     assert_eq!((outcome.origin, count), (Origin::Joined, 2));
     crate::home::signal(pid, rustix::process::Signal::TERM);
@@ -121,15 +125,13 @@ fn a_point_that_is_damaged_in_a_loop_is_restored_once_a_second() {
     let log = home.path().join("count.log");
     let restored = || fs::read_to_string(&log).unwrap().matches("the record was restored").count();
     let (begun, slept) = (Instant::now(), sleeps(pid));
-    let mut damages = 0;
     while begun.elapsed() < Duration::from_millis(3500) {
         fs::write(home.point(), b"").unwrap();
-        damages += 1;
         thread::sleep(Duration::from_millis(1));
     }
     let wakes = sleeps(pid) - slept;
-    assert!(wakes < damages / 5, "{wakes} wake-ups by {damages} changes");
     let (restored, seconds) = (restored(), begun.elapsed().as_secs_f64());
+    assert!((wakes as f64) < 40.0 * seconds, "{wakes} wake-ups in {seconds} s");
     assert!(restored >= 1 && restored as f64 <= seconds + 1.0, "{restored} in {seconds} s");
     eventually("the last damage is repaired", || fs::metadata(home.point()).is_ok_and(|point| point.len() > 0));
     home.retire();
@@ -160,17 +162,20 @@ fn sleeps(pid: u32) -> u64 {
     sleeps.sum()
 }
 
-/// Returns how often an idle server wakes up in so long. A busy machine adds some, so the fewest of a few times count.
-fn wakes(pid: u32, time: Duration, most: u64) -> u64 {
-    (0..5)
-        .map(|_| {
-            let before = sleeps(pid);
-            thread::sleep(time);
-            sleeps(pid) - before
-        })
-        .inspect(|wakes| eprintln!("{wakes} in {time:?}"))
-        .find(|wakes| *wakes <= most)
-        .unwrap_or_else(|| panic!("more than {most} in {time:?}"))
+/// Asserts how often an idle server wakes up in so long. A busy machine adds some, or stops it for a while. So the
+/// fewest and the most of a few times count.
+fn assert_wakes(pid: u32, time: Duration, expected: RangeInclusive<u64>) {
+    let (mut fewest, mut most) = (u64::MAX, 0);
+    for _ in 0..5 {
+        let before = sleeps(pid);
+        thread::sleep(time);
+        let wakes = sleeps(pid) - before;
+        (fewest, most) = (fewest.min(wakes), most.max(wakes));
+        if fewest <= *expected.end() && most >= *expected.start() {
+            return;
+        }
+    }
+    panic!("{fewest} to {most} in {time:?}, and not {expected:?}");
 }
 
 fn an_idle_server_wakes_once_for_a_check() {
@@ -182,8 +187,7 @@ fn an_idle_server_wakes_once_for_a_check() {
     home.below = directory.path().join("link/home");
     let pid = watching(&home);
     // There are eight checks. A timer that moves from slot to slot would wake it 16 times.
-    let wakes = wakes(pid, Duration::from_secs(4), 11);
-    assert!(wakes >= 6, "{wakes}");
+    assert_wakes(pid, Duration::from_secs(4), 6..=11);
     home.retire();
 }
 
@@ -192,7 +196,7 @@ fn an_idle_server_sleeps_if_all_changes_are_reported() {
     let home = home_in(&directory, &["@serve", "whole", "check=500"]);
     let pid = watching(&home);
     // It checks every eight seconds. Without reports it would be eight times.
-    wakes(pid, Duration::from_secs(4), 3);
+    assert_wakes(pid, Duration::from_secs(4), 0..=3);
     home.retire();
 }
 

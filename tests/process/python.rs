@@ -14,7 +14,7 @@ use rendezvous_ipc::{Join, Origin, Reason, Retirement};
 use rustix::process::Signal;
 
 use crate::home::Named as _;
-use crate::home::{Home, eventually, kill, output, printed, runtime, signal, stop};
+use crate::home::{Home, eventually, is_held, kill, output, printed, runtime, signal, stop};
 
 crate::trials![
     the_python_client_computes_the_vectors_of_the_page_and_refuses_changes,
@@ -308,11 +308,6 @@ fn python_clears_no_record_of_a_server_that_is_stopped() {
     signal(pid, Signal::CONT);
     assert_eq!(count(&home, "connect", &["@serve"]), (false, pid, 2));
     home.retire();
-}
-
-/// Whether a process holds the lock of this file exclusively.
-fn is_held(path: &Path) -> bool {
-    fs::File::open(path).is_ok_and(|file| fs2::FileExt::try_lock_shared(&file).is_err())
 }
 
 fn python_holds_the_point_lock_over_a_start_and_leaves_no_server_if_killed() {

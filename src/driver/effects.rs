@@ -126,6 +126,6 @@ pub(super) enum Awaited {
 pub(super) enum NoChild {
     /// The program cannot be executed.
     CannotExecute(io::Error),
-    /// A local error.
+    /// A local error. The program may have run for a moment: without a thread to reap it, it is killed again.
     Local(Error),
 }

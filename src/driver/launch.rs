@@ -42,7 +42,7 @@ impl Drop for Launched {
     }
 }
 
-/// What is there before a server takes its order or touches a file.
+/// What [`launch`] makes for a server before it takes its order or touches a file.
 pub(super) struct Prepared {
     pub(super) signals: Signals,
     /// What reports changes of the files. `None`: the system does not.
@@ -55,9 +55,10 @@ pub(super) struct Prepared {
 
 /// Launches a server. `by` is how clients of its dialect start a server; `run` serves.
 ///
-/// While a client waits, the threads start side by side: the server's thread makes its runtime and handles signals, the
-/// handlers' thread makes its runtime, and this one looks for inherited files, which may execute the program again. So
-/// nobody takes the order or touches a file before that.
+/// While a client waits, the threads start side by side: the server's thread and the handlers' thread make their
+/// runtimes, and this one looks for inherited files, which may execute the program again. So nobody takes the order,
+/// handles a signal or touches a file before that. The watchdog's budget begins here, and anew if the program is executed
+/// again.
 pub(super) fn launch<R>(service: Service, mut handler: Handler, by: Started, run: R) -> Result<Launched, Error>
 where
     R: AsyncFnOnce(&Service, Prepared, Handler, Shutdown) -> Result<(), Error> + Send + 'static,
@@ -76,10 +77,11 @@ where
     let instance = Instance::new().ok();
     let body = move || match handlers::local_runtime() {
         Ok(runtime) => runtime.block_on(async {
-            // Before any file is written: this process has inherited the limits of the process that started it.
-            let signals = Signals::new(spawned).map_err(Error::system(Stage::Watch))?;
             // Otherwise the launch has failed, and reported why.
             let Ok((watchdog, handlers, handler)) = gone.await else { return Ok(()) };
+            // After the program may have been executed again, which would lose a signal that was caught. Before any file
+            // is written: this process has inherited the limits of the process that started it.
+            let signals = Signals::new(spawned).map_err(Error::system(Stage::Watch))?;
             let changes = instance.and_then(|instance| Changes::by(instance).ok());
             run(&service, Prepared { signals, changes, watchdog, handlers }, handler, shutdown).await
         }),

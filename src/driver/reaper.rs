@@ -22,7 +22,8 @@ impl Process {
     /// ends, if the system says so.
     ///
     /// # Errors
-    /// There is no thread. The child is killed, and reaped if it ends within 200 ms.
+    /// There is no thread. The child, whose program may have run for a moment, is killed, and reaped if it ends within
+    /// 200 ms. The caller's thread sleeps until then.
     pub(super) fn reaped(child: Child, report: impl FnOnce(Option<ExitStatus>) + Send + 'static) -> io::Result<Self> {
         let reaper = thread::Builder::new().name("rendezvous-reaper".into()).stack_size(128 * 1024);
         Self::reaped_by(child, |process| reaper.spawn(move || process.reap(report)).map(drop))

@@ -286,7 +286,7 @@ impl<'a, E: Effects> Server<'a, E> {
         let limits = &self.service.limits;
         let (checks, changes) = (&mut self.checks, &mut self.changes);
         let check = async {
-            // A timer that is over takes up to a millisecond to say so.
+            // A timer fires up to a millisecond late.
             while now() < checks.next() {
                 tokio::select! {
                     biased;
@@ -346,8 +346,8 @@ impl<'a, E: Effects> Server<'a, E> {
         Ok(checked)
     }
 
-    /// Watches the files that there are now. What changes after this is reported, and what changed before is found by the
-    /// check that follows.
+    /// Watches the files that there are now. What changes after this is reported, and what changed before is found by
+    /// the check that follows.
     fn watch(&mut self, state: &E::ServerState) -> Watched {
         let Some(changes) = &mut self.changes else { return Watched::default() };
         let others = E::others(self.service, state);

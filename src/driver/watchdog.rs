@@ -1,12 +1,17 @@
 //! The watchdog of a spawned server: unless it is registered in time, its process ends.
 //!
-//! It is in force from the order on, in two parts:
+//! It is in force from when the process begins to serve, in two parts:
 //! - A thread sleeps, and looks from time to time, without waiting, whether the server is registered. It ends the
-//!   process when the budget of the order is over. So neither a handler that is built nor a file operation delays it,
-//!   whatever thread they block, and a fork of the spawner that keeps the pipe open leaves no orphan.
-//! - The serving thread hears the spawner itself: *registered*, without a hop over another thread, and the spawner's end,
-//!   at which the process ends at once.
+//!   process when the budget of the order is over, counted from its own start. So neither a handler that is built nor a
+//!   file operation delays it, whatever thread they block, and a fork of the spawner that keeps the pipe open leaves no
+//!   orphan.
+//! - The serving thread hears the spawner itself: *registered*, without a hop over another thread, and the spawner's
+//!   end.
+//!
+//! Both take what they hear from the same pipe, so whichever hears a line does all that follows from it: it tells the
+//! server at *registered*, and ends the process at any other line and at the spawner's end.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,11 +24,8 @@ use super::shutdown::Shutdown;
 use crate::error::{Error, Usage};
 use crate::proto::cookie::Cookie;
 use crate::proto::pipes::{Order, is_registered};
+use crate::proto::timing;
 use crate::stage::Stage;
-
-/// How long after its start the thread looks again whether the server is registered. A start takes less; then the thread
-/// ends, so that an idle server has one thread less.
-const FIRST_LOOK: Duration = Duration::from_millis(50);
 
 /// The part of an order that a server takes only when it serves.
 pub(super) struct Terms {
@@ -45,10 +47,13 @@ pub(super) struct Watchdog(Arc<Mutex<Heard>>);
 
 /// What was heard from the spawner.
 #[derive(Default)]
-struct Heard {
-    /// Its lines, from when the server takes them until it is registered.
-    lines: Option<Lines>,
-    registered: bool,
+enum Heard {
+    /// Nothing. The server has not taken its order.
+    #[default]
+    Nothing,
+    /// The order. The lines that follow it, and what tells the server that it is registered.
+    Order(Lines, oneshot::Sender<()>),
+    Registered,
 }
 
 /// The spawner, as its server sees it.
@@ -64,26 +69,26 @@ impl Watchdog {
     pub(super) fn start(budget: Duration) -> Result<Self, Error> {
         let heard = Arc::default();
         let watchdog = Watchdog(Arc::clone(&heard));
-        let until = Instant::now() + budget;
+        let began = Instant::now();
         thread::Builder::new()
             .name("rendezvous-watchdog".into())
             .stack_size(128 * 1024)
-            .spawn(move || watch(&heard, until, EndOnDrop))
+            .spawn(move || watch(&heard, began, budget, EndOnDrop))
             .map_err(Error::system(Stage::Watch))?;
         Ok(watchdog)
     }
 
     /// Takes the order, and hears the spawner from here on, on this thread's runtime. A server of an ephemeral context,
     /// which passes `held`, requests its own retirement when the spawner's end of the pipe is gone.
-    pub(super) fn attend(self, lines: Lines, held: Option<Shutdown>) -> Result<Spawner, Error> {
+    pub(super) fn attend(self, mut lines: Lines, held: Option<Shutdown>) -> Result<Spawner, Error> {
         let input = Input::watch(lines.input()).map_err(Error::system(Stage::Watch))?;
         let pid = lines.creator();
-        let order = lock(&self.0).lines.insert(lines).next(Terms::read);
-        let order = if let Next::Line(order) = order { order } else { None };
+        let order = if let Next::Line(order) = lines.next(Terms::read) { order } else { None };
         let (tell_registered, registered) = oneshot::channel();
         if order.is_some() {
+            *lock(&self.0) = Heard::Order(lines, tell_registered);
             // The process ends where this task sees the spawner's end. Wherever else it ends, the thread watches on.
-            tokio::task::spawn_local(attend(self.0, input, tell_registered, held.map(RequestOnDrop)));
+            tokio::task::spawn_local(attend(self.0, input, held.map(RequestOnDrop)));
         }
         Ok(Spawner { pid, order, registered })
     }
@@ -103,50 +108,49 @@ impl Spawner {
 }
 
 impl Heard {
-    /// Hears whether this server is registered, or will not be: after any other line, and at the end of the pipe.
+    /// Hears whether this server is registered, and tells it so, or will not be: after any other line, and at the end
+    /// of the pipe. The process must end then, because the line is taken.
     fn next(&mut self) -> Next<()> {
-        match self.lines.as_mut().map(|lines| lines.next(is_registered)) {
-            _ if self.registered => Next::Line(()),
-            None | Some(Next::Nothing) => Next::Nothing,
-            Some(Next::Line(true)) => {
-                *self = Heard { lines: None, registered: true };
+        let next = match self {
+            Heard::Nothing => return Next::Nothing,
+            Heard::Order(lines, _) => lines.next(is_registered),
+            Heard::Registered => return Next::Line(()),
+        };
+        match next {
+            Next::Nothing => Next::Nothing,
+            Next::Line(true) => {
+                if let Heard::Order(_, tell_registered) = mem::replace(self, Heard::Registered) {
+                    let _ = tell_registered.send(());
+                }
                 Next::Line(())
             }
-            Some(Next::Line(false) | Next::End) => Next::End,
+            Next::Line(false) | Next::End => Next::End,
         }
     }
 }
 
-/// Returns what was heard. Its holder waits for nothing.
+/// Locks what was heard. The lock is held for no longer than a receive that does not wait.
 fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
     heard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until this server is registered, or its time is over. `end` is dropped then, which ends the process, and
-/// forgotten otherwise.
-fn watch<E>(heard: &Mutex<Heard>, until: Instant, end: E) {
-    let mut pause = FIRST_LOOK;
+/// Waits until this server is registered, or will not be, or its time is over. `end` is forgotten if it is registered,
+/// and dropped otherwise, which ends the process.
+fn watch<E>(heard: &Mutex<Heard>, began: Instant, budget: Duration, end: E) {
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        // The line may wait unheard, as after the process was stopped.
-        if lock(heard).next() == Next::Line(()) {
-            return std::mem::forget(end);
+        let pause = timing::before_the_next_look(began.elapsed(), budget);
+        // After the time is over, too: the line may wait unheard, as after the process was stopped.
+        let next = lock(heard).next();
+        match (next, pause) {
+            (Next::Line(()), _) => return mem::forget(end),
+            (Next::End, _) | (Next::Nothing, None) => return,
+            (Next::Nothing, Some(pause)) => thread::sleep(pause),
         }
-        if left.is_zero() {
-            return;
-        }
-        thread::sleep(pause.min(left));
-        pause *= 2;
     }
 }
 
 /// Hears the spawner until the server is registered, and in an ephemeral context until the spawner's end.
-async fn attend(
-    heard: Arc<Mutex<Heard>>,
-    input: Input,
-    tell_registered: oneshot::Sender<()>,
-    held: Option<RequestOnDrop>,
-) {
+async fn attend(heard: Arc<Mutex<Heard>>, input: Input, held: Option<RequestOnDrop>) {
     loop {
         let next = lock(&heard).next();
         match next {
@@ -154,11 +158,12 @@ async fn attend(
             Next::Nothing => {}
             Next::End => process::end_this_process(),
         }
+        // The runtime has ended, so this server will not be registered.
         if input.arrived().await.is_err() {
+            *lock(&heard) = Heard::Nothing;
             return;
         }
     }
-    let _ = tell_registered.send(());
     if held.is_some() {
         while !input.discard() && input.arrived().await.is_ok() {}
     }
@@ -214,13 +219,13 @@ mod tests {
     fn heard(sent: &[u8]) -> (UnixStream, Mutex<Heard>) {
         let (mut spawner, orders) = UnixStream::pair().unwrap();
         spawner.write_all(sent).unwrap();
-        (spawner, Mutex::new(Heard { lines: Some(Lines::of(orders.into())), registered: false }))
+        (spawner, Mutex::new(Heard::Order(Lines::of(orders.into()), oneshot::channel().0)))
     }
 
     /// Watches for so long, and returns whether the process would have ended.
     fn ends(heard: &Mutex<Heard>, budget: Duration) -> bool {
         let ended = Rc::new(Cell::new(false));
-        watch(heard, Instant::now() + budget, Ends(ended.clone()));
+        watch(heard, Instant::now(), budget, Ends(ended.clone()));
         ended.get()
     }
 
@@ -250,6 +255,11 @@ mod tests {
         assert!(ends(&Mutex::default(), short), "no thread has taken the order");
         assert!(ends(&heard(b"").1, short));
         assert!(ends(&heard(b"registered").1, short), "it is not whole");
+        assert!(began.elapsed() >= 3 * short);
+        assert!(ends(&heard(b"hello\n").1, LONG), "the thread has taken the line, so nobody else hears it");
+        let (spawner, heard_of_it) = heard(b"");
+        drop(spawner);
+        assert!(ends(&heard_of_it, LONG), "its spawner has ended");
         assert!(began.elapsed() < LONG);
         assert!(!ends(&heard(REGISTERED.as_bytes()).1, LONG));
         assert!(!ends(&heard(REGISTERED.as_bytes()).1, Duration::ZERO), "it waits, and nobody has heard it yet");
@@ -270,6 +280,20 @@ mod tests {
             }
             assert_eq!(spawner.registered().await.is_ok(), whole, "{sent:?}");
         }
+    }
+
+    #[tokio::test(flavor = "local", start_paused = true)]
+    async fn a_server_is_told_that_it_is_registered_by_whoever_hears_it() {
+        let (mut theirs, orders) = UnixStream::pair().unwrap();
+        theirs.write_all(&order(LONG)).unwrap();
+        let watchdog = Watchdog(Arc::default());
+        let heard = Arc::clone(&watchdog.0);
+        let mut spawner = watchdog.attend(Lines::of(orders.into()), None).unwrap();
+        // The serving thread waits for what arrives, and the watchdog's thread takes it first.
+        tokio::task::yield_now().await;
+        theirs.write_all(REGISTERED.as_bytes()).unwrap();
+        assert_eq!(lock(&heard).next(), Next::Line(()));
+        tokio::time::timeout(LONG, spawner.registered()).await.expect("it is told").unwrap();
     }
 
     #[tokio::test(flavor = "local")]

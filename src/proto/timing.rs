@@ -8,9 +8,13 @@ use core::time::Duration;
 /// exit. The two race, and the exit carries more information.
 pub const EXIT_GRACE: Duration = Duration::from_millis(200);
 
-/// The time between two attempts to accept, after one that failed, mostly for want of descriptors. It is a small part of
-/// a client's patience, and twenty attempts a second cost nothing.
+/// The time between two attempts to accept, after one that failed, mostly for want of descriptors. It is a small part
+/// of a client's patience, and twenty attempts a second cost nothing.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// When a server's watchdog looks for the second time. A start takes less; then the watchdog ends, so that an idle
+/// server has one thread less.
+const SECOND_LOOK: Duration = Duration::from_millis(50);
 
 /// The longest pause.
 const LONGEST: Duration = Duration::from_millis(50);
@@ -21,11 +25,18 @@ pub const fn is_too_late_to_start(left: Duration, start: Duration) -> bool {
     left.as_nanos() < start.as_nanos()
 }
 
-/// Returns the duration of *Wait*: a server checks its files once per `check`, or as soon as the system reports a change of
-/// them. It is late by up to `patience`: by a sixteenth of that because it wakes when a timer's wheel turns, and by the
-/// rest on a busy machine.
+/// Returns the duration of *Wait*: a server checks its files once per `check`, or as soon as the system reports a change
+/// of them. It is late by up to `patience`: by a sixteenth of that because it wakes when a timer's wheel turns, and by
+/// the rest on a busy machine.
 pub const fn wait_for_a_life_file(check: Duration, patience: Duration) -> Duration {
     check.saturating_add(patience)
+}
+
+/// Returns how long a server's watchdog pauses before it looks again whether the server is registered: up to a look at
+/// the end of `budget`, and before that 50 ms, then twice as long each time. `None`: the budget was over at this look.
+pub fn before_the_next_look(elapsed: Duration, budget: Duration) -> Option<Duration> {
+    let left = budget.saturating_sub(elapsed);
+    (!left.is_zero()).then(|| left.min(SECOND_LOOK.saturating_add(elapsed)))
 }
 
 /// Returns the pause before a client dials its own internal server again. A server that retires has a successor, which
@@ -60,8 +71,8 @@ impl Bound {
     }
 }
 
-/// Returns how long a client waits for a place in the server's queue, before the server says that it is full. The client
-/// then has the other half of its `patience` to hear it.
+/// Returns how long a client waits for a place in the server's queue, before the server says that it is full. The
+/// client then has the other half of its `patience` to hear it.
 pub fn until_full(patience: Duration, handshake: Duration) -> Duration {
     patience.min(handshake) / 2
 }
@@ -117,6 +128,21 @@ mod tests {
     fn only_the_successor_of_a_server_that_retires_is_dialled_at_once() {
         assert_eq!([true, false].map(before_the_own_server_is_dialled_again), [ms(0), ms(5)]);
     }
+
+    #[test]
+    fn a_watchdog_looks_after_pauses_that_double_and_when_its_budget_is_over() {
+        let mut elapsed = ms(0);
+        for pause in [50, 100, 200, 400, 250].map(ms) {
+            assert_eq!(before_the_next_look(elapsed, ms(1000)), Some(pause), "{elapsed:?}");
+            elapsed += pause;
+        }
+        for late in [ms(1000), ms(1001), Duration::MAX] {
+            assert_eq!(before_the_next_look(late, ms(1000)), None, "{late:?}");
+        }
+        assert_eq!(before_the_next_look(ms(0), ms(0)), None);
+        assert_eq!(before_the_next_look(Duration::MAX - ms(1), Duration::MAX), Some(ms(1)));
+    }
+
     #[test]
     fn a_wait_ends_at_its_own_time_or_at_the_deadline_if_that_is_first() {
         for (own, deadline, bound) in [

@@ -39,7 +39,7 @@ crate::trials![
     a_server_whose_spawner_falls_silent_ends_when_its_budget_is_over,
     a_server_whose_handler_spins_while_it_is_built_ends_in_its_budget,
     a_server_whose_handler_blocks_while_it_is_built_ends_in_its_budget,
-    a_server_whose_files_hang_ends_in_its_budget,
+    a_server_whose_log_hangs_ends_in_its_budget,
     the_error_of_a_service_without_a_program_names_what_is_missing,
     the_output_of_a_server_goes_to_its_log_and_not_to_its_caller,
     a_server_is_started_with_the_callers_home,
@@ -273,8 +273,8 @@ fn a_server_whose_handler_blocks_while_it_is_built_ends_in_its_budget() {
     ends_in_its_budget(&["@serve", "hangs"], Stdio::null());
 }
 
-/// The log is one of the files of a home that hangs. It is a pipe here that is full and that nobody reads.
-fn a_server_whose_files_hang_ends_in_its_budget() {
+/// The log is a pipe here that is full and that nobody reads.
+fn a_server_whose_log_hangs_ends_in_its_budget() {
     let (_reader, mut log) = std::io::pipe().unwrap();
     rustix::io::ioctl_fionbio(&log, true).unwrap();
     while log.write(&[b'.'; 4096]).is_ok() {}

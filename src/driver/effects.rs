@@ -4,10 +4,10 @@
 //! driver for another runtime, another system or a simulated world provides these traits and gets the loop.
 //!
 //! # Rules
-//! - **Everything is bounded.** An effect that may wait gets the time by which it returns. Times count from the beginning
-//!   of the connect.
-//! - **Everything can be dropped.** The loop may be dropped while an effect waits. The `Drop` of a [`Child`], a stream and
-//!   a [`Point`] then releases what it holds: the child is killed first, the lock is released last.
+//! - **Everything is bounded.** An effect that may wait gets the time by which it returns. Times count from the
+//!   beginning of the connect.
+//! - **Everything can be dropped.** The loop may be dropped while an effect waits. The `Drop` of a [`Child`], a stream
+//!   and a [`Point`] then releases what it holds: the child is killed first, the lock is released last.
 //! - **An error is local** and ends the connect. A fact about a server, a lock or a program is an answer.
 
 use std::future::Future;

@@ -57,8 +57,8 @@ pub(super) struct Prepared {
 ///
 /// While a client waits, the threads start side by side: the server's thread and the handlers' thread make their
 /// runtimes, and this one looks for inherited files, which may execute the program again. So nobody takes the order,
-/// handles a signal or touches a file before that. The watchdog's budget begins here, and anew if the program is executed
-/// again.
+/// handles a signal or touches a file before that. The watchdog's budget begins here, and anew if the program is
+/// executed again.
 pub(super) fn launch<R>(service: Service, mut handler: Handler, by: Started, run: R) -> Result<Launched, Error>
 where
     R: AsyncFnOnce(&Service, Prepared, Handler, Shutdown) -> Result<(), Error> + Send + 'static,
@@ -79,8 +79,8 @@ where
         Ok(runtime) => runtime.block_on(async {
             // Otherwise the launch has failed, and reported why.
             let Ok((watchdog, handlers, handler)) = gone.await else { return Ok(()) };
-            // After the program may have been executed again, which would lose a signal that was caught. Before any file
-            // is written: this process has inherited the limits of the process that started it.
+            // After the program may have been executed again, which would lose a signal that was caught. Before any
+            // file is written: this process has inherited the limits of the process that started it.
             let signals = Signals::new(spawned).map_err(Error::system(Stage::Watch))?;
             let changes = instance.and_then(|instance| Changes::by(instance).ok());
             run(&service, Prepared { signals, changes, watchdog, handlers }, handler, shutdown).await

@@ -25,9 +25,9 @@ pub const fn is_too_late_to_start(left: Duration, start: Duration) -> bool {
     left.as_nanos() < start.as_nanos()
 }
 
-/// Returns the duration of *Wait*: a server checks its files once per `check`, or as soon as the system reports a change
-/// of them. It is late by up to `patience`: by a sixteenth of that because it wakes when a timer's wheel turns, and by
-/// the rest on a busy machine.
+/// Returns the duration of *Wait*: a server checks its files once per `check`, or as soon as the system reports a
+/// change of them. It is late by up to `patience`: by a sixteenth of that because it wakes when a timer's wheel turns,
+/// and by the rest on a busy machine.
 pub const fn wait_for_a_life_file(check: Duration, patience: Duration) -> Duration {
     check.saturating_add(patience)
 }

@@ -68,8 +68,8 @@ pub(crate) fn wait_for_end(id: u32) {
     {}
 }
 
-/// Kills and reaps a child for which there is no thread. Its program may have run for a moment. This thread sleeps until
-/// the child ends, for [`EXIT_GRACE`] at most. A process that the system has not ended by then is not reaped.
+/// Kills and reaps a child for which there is no thread. Its program may have run for a moment. This thread sleeps
+/// until the child ends, for [`EXIT_GRACE`] at most. A process that the system has not ended by then is not reaped.
 pub(crate) fn end_without_a_reaper(child: &mut Child) {
     let _ = child.kill();
     let until = Instant::now() + EXIT_GRACE;

@@ -41,6 +41,7 @@ CoreServer(s) ==
 Core == INSTANCE core WITH
     Servers  <- Slots,
     Deletion <- "deleted" \in Faults,
+    Revival  <- {"deleted", "old copy"} \subseteq Faults,
     Removal  <- TakesLife,
     cl       <- [c \in Clients |-> CoreClient(c)],
     sv       <- [s \in Slots |-> CoreServer(s)],

@@ -21,7 +21,8 @@ CONSTANTS
     Servers,    \* processes, each with a cookie; one that has ended may begin anew when nothing names it
     Inodes,     \* files that were, are or will be at the point's path
     None,
-    Deletion,   \* the point may be deleted or replaced; if not, a live server's record may be put back
+    Deletion,   \* the point may be deleted or replaced by another file
+    Revival,    \* the record of a live server may be put back, although the point may be deleted
     Removal     \* the life file may be removed or replaced
 
 VARIABLES
@@ -270,7 +271,7 @@ Emptied == record' = [record EXCEPT ![path] = None] /\ UNCHANGED <<cl, sv, path,
 
 \* An old copy of the point is put back, or another point's.
 PutBack(s) ==
-    /\ ~Deletion \/ Is(s, "Out")
+    /\ Deletion /\ ~Revival => Is(s, "Out")
     /\ record' = [record EXCEPT ![path] = s]
     /\ UNCHANGED <<cl, sv, path, life>>
 
@@ -305,9 +306,11 @@ Spec == Init /\ [][Next]_vars
 SingleServing == ~Removal => \A s, t \in Servers : Serving(s) /\ Serving(t) => s = t
 OneHandler    == ~Removal => \A s, t \in Servers : Handler(s) /\ Handler(t) => s = t
 
-\* No step of a client or of another server takes the record of a serving server away, unless the file is gone anyway.
+\* No step of a client or of another server takes the record of a serving server away, unless the file is gone anyway. A
+\* client that has found no server may still be about to clear the point while another file becomes the point, a server is
+\* registered in the old one, and its record is put back in the new one: with both faults the server has to restore it.
 NoLiveInvalidation == [][\A s \in Servers, i \in Inodes :
-    ~Removal /\ Serving(s) /\ record[i] = s /\ record'[i] # s => (cl' = cl /\ sv' = sv) \/ i # path]_vars
+    ~Removal /\ ~Revival /\ Serving(s) /\ record[i] = s /\ record'[i] # s => (cl' = cl /\ sv' = sv) \/ i # path]_vars
 
 (***************************************************************************)
 (* Why: together with the above, an invariant that each step keeps.        *)
@@ -343,12 +346,12 @@ ServerPath          == ~Deletion => \A s \in Servers : ServerLocks(s) => sv[s].f
 ReadyChild          == \A c \in Clients : cl[c].pc \in {"Verify", "Write", "Confirm"} =>
                           sv[cl[c].child].pc \notin {"Claim", "Build"}
 ToldSteps           == \A s \in Servers : sv[s].told /\ Alive(s) => sv[s].pc \notin {"Claim", "Build"}
-ChildRecord         == \A c \in Clients, i \in Inodes :
+ChildRecord         == ~Revival => \A c \in Clients, i \in Inodes :
                           HasChild(c) /\ Alive(cl[c].child) /\ record[i] = cl[c].child => i = cl[c].file
 HandRecord          == \A s \in Servers, i \in Inodes :
-                          sv[s].hand /\ sv[s].pc \in {"Claim", "Build", "Write"} /\ record[i] = s => ~Deletion
+                          sv[s].hand /\ sv[s].pc \in {"Claim", "Build", "Write"} /\ record[i] = s => ~Deletion \/ Revival
 Nobody              == ~Removal /\ ~Deletion => \A c \in Clients, s \in Servers :
                           FoundFree(c) /\ Alive(s) => ~sv[s].told /\ ~sv[s].open
-NotInThisFile       == ~Removal => \A c \in Clients, s \in Servers :
+NotInThisFile       == ~Removal /\ ~Revival => \A c \in Clients, s \in Servers :
                           FoundFree(c) /\ Alive(s) /\ (sv[s].told \/ sv[s].open) => record[cl[c].file] # s
 ===============================================================================

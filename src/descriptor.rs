@@ -526,7 +526,7 @@ impl Descriptor {
     /// [`Outcome::version`](crate::Outcome::version) has its version. With [`Older::Refuse`] it is [`Error::TooOld`].
     /// One that is too new for [`newest`](Descriptor::newest) is [`Error::TooNew`]. If a person removes the point of a
     /// live server, the result is [`Join::Absent`] until the server has restored it: at once where the system reports
-    /// changes, and by its next check ([`Limits::check`]) elsewhere.
+    /// changes, and by its next check ([`Limits::check`](field@Limits::check)) elsewhere.
     ///
     /// ```
     /// # use rendezvous_ipc::{Context, Descriptor, Join};

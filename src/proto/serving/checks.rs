@@ -119,7 +119,7 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// Begins to serve, `now`. `phase` is a time at which the wheel of the timer turned: see [`aligned`].
+    /// Begins to serve, `now`. `phase` is a time at which the wheel of the timer turned: see `aligned`.
     pub fn begin(check: Duration, phase: Duration, now: Duration) -> Self {
         Checks { check, phase, next: now.saturating_add(FIRST.min(check)), not_before: now, others: 0 }
     }

@@ -11,7 +11,6 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use rendezvous_model::graph::{self, Graph, Id};
@@ -22,7 +21,7 @@ use rendezvous_model::{Bounds, Fault, GOALS, Site, WhenLost, World, goal_name};
 
 use crate::parallel::{self, Result};
 use crate::root;
-use crate::tlc::{FAST_START, SHORT, fetch, placed, state, versioned};
+use crate::tlc::{self, SHORT, fetch, placed, state, versioned};
 
 /// Graphs with more states are not compared.
 const MOST: usize = 200_000;
@@ -140,13 +139,8 @@ fn dumped(jar: &Path, dir: &Path, slice: &Slice, size: usize) -> Result<(Graph, 
     let config = dir.join("slice.cfg");
     fs::write(&config, configuration(slice))?;
     let dot = dir.join("graph.dot");
-    let output = Command::new("java")
-        .arg("-XX:+UseSerialGC")
-        .args((size < SHORT).then_some(FAST_START))
-        .arg(format!("-Djava.io.tmpdir={}", dir.display()))
-        .arg("-cp")
-        .arg(jar)
-        .args(["tlc2.TLC", "-workers", "1", "-deadlock", "-dump", "dot,actionlabels"])
+    let output = tlc::command(jar, &dir, size < SHORT)
+        .args(["-dump", "dot,actionlabels"])
         .arg(&dot)
         .arg("-metadir")
         .arg(dir.join("states"))

@@ -38,7 +38,8 @@ fn check_all(only: &[&str]) -> Result<()> {
     let proof = fs::read_to_string(root().join("spec/core.ivy"))?;
     let spec = fs::read_to_string(root().join("spec/core.tla"))?;
     let config = fs::read_to_string(root().join("spec/core.cfg"))?;
-    let mut wrong = differences(&proof, &spec, &config);
+    let refinement = fs::read_to_string(root().join("spec/Refines.tla"))?;
+    let mut wrong = differences(&proof, &spec, &config, &refinement);
     let ivy = ivy()?;
     let plain = Variant { name: "core".into(), rule: String::new(), instead: String::new(), falls: Vec::new() };
     let variants = variants(&fs::read_to_string(root().join("spec/core-variants.txt"))?)?;
@@ -47,6 +48,9 @@ fn check_all(only: &[&str]) -> Result<()> {
         .chain(variants)
         .filter(|run| only.is_empty() || only.contains(&run.name.as_str()))
         .collect();
+    if let Some(name) = only.iter().find(|name| runs.iter().all(|run| run.name != **name)) {
+        return Err(format!("no proof is named {name}").into());
+    }
     let began = Instant::now();
     let found = parallel::map(&runs, |run| failures(&ivy, &run.name, &run.apply(&proof)?))?;
     println!("| proof | what is not proved | expected |\n| --- | --- | --- |");
@@ -90,8 +94,8 @@ fn variants(text: &str) -> Result<Vec<Variant>> {
         .collect()
 }
 
-/// Compares steps and invariants of the proof and of the spec, and what the model checker is asked.
-fn differences(proof: &str, spec: &str, config: &str) -> Vec<String> {
+/// Compares steps and invariants of the proof and of the spec, and what the model checker is asked of both specs.
+fn differences(proof: &str, spec: &str, config: &str, refinement: &str) -> Vec<String> {
     let steps =
         |text: &str| text.lines().filter_map(|line| line.strip_prefix("export ")).map(camel).collect::<Vec<_>>();
     let (exported, next) = (steps(proof), next(spec));
@@ -111,10 +115,17 @@ fn differences(proof: &str, spec: &str, config: &str) -> Vec<String> {
         .take_while(|word| *word != "PROPERTIES")
         .map(String::from)
         .collect();
+    let refined: Vec<String> = refinement
+        .split_once("\nProved ==")
+        .map_or("", |(_, names)| names)
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("Core!").map(String::from))
+        .collect();
     [
         ("steps of core.ivy and Next of core.tla", exported, next),
         ("invariants of core.ivy and core.tla", proved.clone(), claims),
-        ("invariants of core.ivy and core.cfg", proved, asked),
+        ("invariants of core.ivy and core.cfg", proved.clone(), asked),
+        ("invariants of core.ivy and Proved of Refines.tla", proved, refined),
     ]
     .into_iter()
     .filter(|(_, one, other)| one != other)

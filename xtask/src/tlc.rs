@@ -108,11 +108,22 @@ impl Run {
     }
 }
 
-/// Has Java compile with its first compiler alone. A run of less than ten seconds takes half of its time that way, a
-/// longer one a fifth more.
-pub const FAST_START: &str = "-XX:TieredStopAtLevel=1";
 /// Up to so many states a run of safety is short.
 pub const SHORT: usize = 20_000;
+
+/// Returns TLC with one worker, which may stop in any state. `short`: Java compiles with its first compiler alone. A run
+/// of less than ten seconds takes half of its time that way, a longer one a fifth more.
+pub fn command(jar: &Path, temporary: &Path, short: bool) -> Command {
+    let mut command = Command::new("java");
+    command
+        .args(["-XX:+UseSerialGC", "-Xss8m"])
+        .args(short.then_some("-XX:TieredStopAtLevel=1"))
+        .arg(format!("-Djava.io.tmpdir={}", temporary.display()))
+        .arg("-cp")
+        .arg(jar)
+        .args(["tlc2.TLC", "-workers", "1", "-deadlock"]);
+    command
+}
 
 struct Report {
     name: String,
@@ -333,14 +344,8 @@ fn tlc(jar: &Path, run: &Run) -> Result<Output> {
     let temporary = dir.join("tmp");
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&temporary)?;
-    let mut tlc = Command::new("java");
-    tlc.args(["-XX:+UseSerialGC", "-Xshare:auto"])
-        .args(run.is_short().then_some(FAST_START))
-        .arg(format!("-Djava.io.tmpdir={}", temporary.display()))
-        .arg("-cp")
-        .arg(jar)
-        .args(["tlc2.TLC", "-workers", "1", "-deadlock", "-lncheck", "final", "-metadir"])
-        .arg(&dir);
+    let mut tlc = command(jar, &temporary, run.is_short());
+    tlc.args(["-lncheck", "final", "-metadir"]).arg(&dir);
     // Coverage doubles the time of a run.
     if COUNTED.contains(&run.name.as_str()) {
         tlc.args(["-coverage", "60"]);

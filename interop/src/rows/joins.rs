@@ -1,5 +1,6 @@
 //! One client and a running server.
 
+use std::any::Any;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::{client, is_sequoia};
 use crate::Result;
 use crate::contender::Speaks;
-use crate::service::{end, micros};
+use crate::service::{Service, end, micros};
 use crate::turns::Plan;
 
 /// From a running client to a running server, until its first answer.
@@ -38,42 +39,27 @@ pub async fn pinned(plan: Plan) -> Result<()> {
 }
 
 /// The part of a join without the RPC: until the server counts this client, or as far as the contender's client waits.
-pub async fn welcome(mut plan: Plan) -> Result<()> {
-    let (mut all, _servers) = plan.served(Speaks::Rpc).await?;
-    while plan.goes_on(&mut all)? {
-        for one in &mut all {
-            let began = Instant::now();
-            let connection = one.service.connect().await?;
-            one.add(plan.row, "µs", micros(began));
-            end(connection).await;
-        }
-    }
-    Ok(())
+pub async fn welcome(plan: Plan) -> Result<()> {
+    timed(plan, Speaks::Rpc, async |service| service.connect().await).await
 }
 
 /// A join without Cap'n Proto: sends a byte, and receives it back.
 pub async fn stream(plan: Plan) -> Result<()> {
-    let mut plan = plan.without(is_sequoia);
-    let (mut all, _servers) = plan.served(Speaks::Bytes).await?;
-    while plan.goes_on(&mut all)? {
-        for one in &mut all {
-            let began = Instant::now();
-            let connection = one.service.byte().await?;
-            one.add(plan.row, "µs", micros(began));
-            end(connection).await;
-        }
-    }
-    Ok(())
+    timed(plan.without(is_sequoia), Speaks::Bytes, async |service| service.byte().await).await
 }
 
 /// The same by a client that blocks its thread, beside the standard library's sockets.
 pub async fn blocking(plan: Plan) -> Result<()> {
-    let mut plan = plan.without(is_sequoia);
-    let (mut all, _servers) = plan.served(Speaks::Bytes).await?;
+    timed(plan.without(is_sequoia), Speaks::Bytes, async |service| service.byte_blocking()).await
+}
+
+/// Measures how long a client takes for this, beside running servers.
+async fn timed(mut plan: Plan, speaks: Speaks, what: impl AsyncFn(&Service) -> Result<Box<dyn Any>>) -> Result<()> {
+    let (mut all, _servers) = plan.served(speaks).await?;
     while plan.goes_on(&mut all)? {
         for one in &mut all {
             let began = Instant::now();
-            let connection = one.service.byte_blocking()?;
+            let connection = what(&one.service).await?;
             one.add(plan.row, "µs", micros(began));
             end(connection).await;
         }

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use super::log::{Event, Run};
 use crate::parallel::Result;
 use crate::root;
-use crate::tlc::{placed, versioned};
+use crate::tlc::{self, placed, versioned};
 
 /// The result for a run.
 pub enum Verdict {
@@ -27,12 +26,8 @@ pub fn ask(jar: &Path, dir: &Path, runs: &[Run]) -> Result<Vec<Verdict>> {
     }
     fs::write(dir.join("Recorded.tla"), module(runs))?;
     fs::write(dir.join("Trace.cfg"), config(runs))?;
-    let output = Command::new("java")
-        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss8m"])
-        .arg(format!("-Djava.io.tmpdir={}", dir.display()))
-        .arg("-cp")
-        .arg(jar)
-        .args(["tlc2.TLC", "-workers", "1", "-deadlock", "-metadir"])
+    let output = tlc::command(jar, dir, true)
+        .arg("-metadir")
         .arg(dir)
         .args(["-config", "Trace.cfg", "Trace"])
         .current_dir(dir)

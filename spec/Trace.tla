@@ -91,6 +91,7 @@ Served(s, e) ==
     /\ sv[s].pc = e.at
     /\ \/ Process(s) \/ Serve(s)
        \/ Odd("fails") /\ NoHandler(s)
+       \/ Odd("nonsense") /\ Nonsense(s)
        \/ Odd("shortage") /\ CannotLock(s)
        \/ Odd("deadline") /\ Overdue(s)
     /\ e.to = "?" \/ sv'[s].pc = e.to
@@ -150,7 +151,7 @@ Does(e) ==
       [] e.do = "unlinked" -> Or(\E s \in Of(e.who) : Unlink(s))
       [] e.do = "old copy" -> IF file[cur] \in Of(e.of) THEN UNCHANGED vars
                               ELSE PutBack /\ file'[cur] \in (IF CopiesOf(e.of) = {} THEN {Unused} ELSE CopiesOf(e.of))
-      [] e.do = "stranger" -> \E s \in Of(e.who) : Stranger(s) /\ port'[s] = e.is
+      [] e.do = "stranger" -> Or(\E s \in Of(e.who) : Stranger(s) /\ port'[s] = e.is)
 
 \* A slot has its process from its start on. A client that serves becomes a server.
 Names(e) ==

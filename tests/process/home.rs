@@ -289,7 +289,12 @@ impl Stranger {
     }
 
     pub fn new(on_connect: impl Fn(&mut StdStream) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1:0", on_connect)
+    }
+
+    /// Takes this port.
+    pub fn at(address: &str, on_connect: impl Fn(&mut StdStream) + Send + 'static) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (sender, received) = mpsc::channel();
         thread::spawn(move || {

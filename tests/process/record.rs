@@ -9,6 +9,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -17,13 +18,14 @@ use rendezvous_ipc::proto::record::{Found, Record};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
-use crate::home::{Home, eventually, signal, wait_until_stopped};
+use crate::attack::Attacker;
+use crate::home::{Home, Stranger, eventually, signal, wait_until_stopped};
 use crate::trace;
 
 type Play = fn(&mut Run);
 
 /// The kinds of run, by name.
-const KINDS: [(&str, Play); 16] = [
+const KINDS: [(&str, Play); 19] = [
     ("calm", calm),
     ("herd", herd),
     ("kill-client", kill_client),
@@ -40,19 +42,32 @@ const KINDS: [(&str, Play); 16] = [
     ("join", join),
     ("hand", hand),
     ("robust", robust),
+    ("stranger", stranger),
+    ("nonsense", nonsense),
+    ("backlog", backlog),
 ];
+
+/// How many runs are recorded at once. Most of the time a run waits.
+const AT_ONCE: usize = 3;
 
 /// `@record DIRECTORY FIRST LAST`: records a run of each kind with each of these seeds.
 pub fn record(args: &[String]) {
     let [_, directory, first, last] = args else { panic!("@record DIRECTORY FIRST LAST") };
-    for seed in first.parse().unwrap()..=last.parse::<u64>().unwrap() {
-        for (kind, play) in KINDS {
-            let mut run = Run::new(seed);
-            play(&mut run);
-            let log = run.end();
-            fs::write(format!("{directory}/{kind}-{seed}.log"), format!("# {kind}, seed {seed}\n{log}")).unwrap();
+    let seeds = first.parse().unwrap()..=last.parse::<u64>().unwrap();
+    let runs: Vec<_> = seeds.flat_map(|seed| KINDS.map(|(kind, play)| (kind, play, seed))).collect();
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some((kind, play, seed)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut run = Run::new(*seed);
+                    play(&mut run);
+                    let log = format!("# {kind}, seed {seed}\n{}", run.end());
+                    fs::write(format!("{directory}/{kind}-{seed}.log"), log).unwrap();
+                }
+            });
         }
-    }
+    });
 }
 
 /// Clients connect one after the other. Then the server is idle, perhaps just as another client connects.
@@ -240,6 +255,48 @@ fn robust(run: &mut Run) {
     run.client(&["robust"]);
 }
 
+/// Another program takes the port of a server that was killed: it sends nothing, or something else.
+fn stranger(run: &mut Run) {
+    let client = run.client(&["server:tcp"]);
+    run.wait_for_line(&format!("{client} connect Done"));
+    let server = run.record();
+    if run.up_to(3) == 0 {
+        run.client(&["server:tcp"]);
+        run.wait(10);
+    }
+    run.kill(server.pid);
+    run.strangers(&server);
+    run.client(&["server:tcp"]);
+    run.client(&["server:tcp"]);
+    run.wait(40);
+    run.client(&["server:tcp"]);
+}
+
+/// A server prints something else before its reply.
+fn nonsense(run: &mut Run) {
+    run.world("odd nonsense");
+    run.client(&["server:talk-at=Ready"]);
+    run.wait(30);
+    run.client(&[]);
+    run.client(&[]);
+}
+
+/// Connections of another program fill the queue of a server that is busy for longer than clients are patient.
+fn backlog(run: &mut Run) {
+    run.world("odd backlog");
+    run.client(&["server:tcp", "server:nap-at=Check"]);
+    let record = run.record();
+    run.wait_for_line(&format!("{} serve Check", record.pid));
+    let mut crowd = Attacker::new(&["@crowd", &run.home.address_of(&record)]);
+    assert!(crowd.next() > 100, "connections wait in the queue");
+    let client = run.client(&["server:tcp"]);
+    run.client(&["server:tcp"]);
+    run.wait_for_line(&format!("{client} connect Lock"));
+    run.wait(40);
+    drop(crowd);
+    fs::write(run.log().with_file_name(trace::WAKE), "").unwrap();
+}
+
 struct Run {
     home: Home,
     clients: Vec<Child>,
@@ -308,15 +365,26 @@ impl Run {
 
     /// The PID of the registered server, once there is one.
     fn server(&self) -> u32 {
-        let mut pid = 0;
-        eventually("a server is registered", || match Found::read(&self.point()) {
-            Found::Record(Record { pid: found, .. }) => {
-                pid = found;
-                true
+        self.record().pid
+    }
+
+    /// The record of the registered server, once there is one.
+    fn record(&self) -> Record {
+        let mut record = None;
+        eventually("a server is registered", || {
+            if let Found::Record(found) = Found::read(&self.point()) {
+                record = Some(found);
             }
-            _ => false,
+            record.is_some()
         });
-        pid
+        record.unwrap()
+    }
+
+    /// Waits until a process has logged this step.
+    fn wait_for_line(&self, line: &str) {
+        let is_it =
+            |logged: &str| logged.strip_prefix(line).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+        eventually(line, || fs::read_to_string(self.log()).unwrap_or_default().lines().any(is_it));
     }
 
     /// Kills a process, and waits until it has released everything.
@@ -328,6 +396,19 @@ impl Run {
             poll(&mut [PollFd::new(&process, PollFlags::IN)], None).unwrap();
         }
         self.world(&format!("gone who={pid}"));
+    }
+
+    /// Has another program take the port of a server that was killed.
+    fn strangers(&mut self, server: &Record) {
+        let lies = self.up_to(2) == 0;
+        self.world(&format!("stranger who={} is={}", server.pid, if lies { "liar" } else { "silent" }));
+        Stranger::at(&self.home.address_of(server), move |stream| {
+            if lies {
+                // Its client may be gone.
+                let _ = stream.write_all(&[7; 100]);
+            }
+        });
+        self.world("done");
     }
 
     fn stop(&self, pid: u32) {

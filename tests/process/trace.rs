@@ -6,6 +6,7 @@
 use std::fmt::{Debug, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
@@ -18,6 +19,8 @@ use tracing::{Event, Metadata, Subscriber};
 
 /// Names the file, for a process and for all processes that it starts.
 pub const LOG: &str = "RENDEZVOUS_TEST_LOG";
+/// Beside that file: exists when a process that naps is to continue.
+pub const WAKE: &str = "wake";
 
 /// Writes the steps of this process, and injects a fault just before one of them, if the arguments ask for it:
 /// `kill-at=STEP` and the like.
@@ -33,10 +36,14 @@ pub fn subscribe(role: &'static str, args: &[String]) {
         ("small-at=", Fault::Limit(Resource::As, 900 << 20)),
         ("block-at=", Fault::Hang(Duration::MAX)),
         ("busy-at=", Fault::Hang(Duration::from_millis(1))),
+        ("nap-at=", Fault::Nap),
     ];
-    let fault = faults.into_iter().find_map(|(name, fault)| {
-        let step = args.iter().find_map(|arg| arg.strip_prefix(name))?;
-        Some((role, step.to_owned(), fault))
+    let step = |name| args.iter().find_map(|arg| arg.strip_prefix(name));
+    let fault = faults.into_iter().find_map(|(name, fault)| Some((role, step(name)?.to_owned(), fault)));
+    let fault = fault.or_else(|| {
+        let step = step("talk-at=")?.to_owned();
+        // Once the order was read, this is the log.
+        Some((role, step, Fault::Talk(std::io::stdout().as_fd().try_clone_to_owned().unwrap().into())))
     });
     let log = std::env::var_os(LOG).map(|path| append(Path::new(&path)));
     if log.is_some() || fault.is_some() {
@@ -54,6 +61,10 @@ enum Fault {
     Limit(Resource, u64),
     /// The thread hangs, and wakes up this often.
     Hang(Duration),
+    /// The thread hangs until there is the file `WAKE`.
+    Nap,
+    /// Something else is printed to the standard output that the process was started with.
+    Talk(File),
 }
 
 struct Steps {
@@ -98,6 +109,13 @@ impl Subscriber for Steps {
             Some((_, _, Fault::Hang(pause))) => loop {
                 thread::sleep(pause);
             },
+            Some((_, _, Fault::Nap)) => {
+                let log = std::env::var_os(LOG).unwrap();
+                while !Path::new(&log).with_file_name(WAKE).exists() {
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+            Some((_, _, Fault::Talk(mut stdout))) => stdout.write_all(b"hello world\n").unwrap(),
             None => {}
         }
     }

@@ -20,7 +20,8 @@
 (* An action is one step of the machines in src/proto, and has its name.   *)
 (* Where client and server have a step of the same name, the server's is   *)
 (* called ServerX. README.md beside this file explains the actions and     *)
-(* says what is left out. MCrendezvous.tla bounds what is explored.        *)
+(* says what is left out. MCrendezvous.tla bounds what is explored, and    *)
+(* Variants.tla shows what each rule is for: it puts another in its place. *)
 (***************************************************************************)
 EXTENDS Naturals, FiniteSets
 
@@ -37,8 +38,7 @@ CONSTANTS
     Place,      \* that place: see Places
     Old,        \* the clients and slots of an older version of the service
     Choice,     \* what the other clients do with an older server: "Replace", "Join" or "Refuse"
-    WhenLost,   \* what a server does with its sessions whose life file another server has: "retire" or "keep"
-    Without     \* the rules that are taken out, to show what each is needed for
+    WhenLost    \* what a server does with its sessions whose life file another server has: "retire" or "keep"
 
 VARIABLES
     cl,         \* client  -> its machine
@@ -60,8 +60,6 @@ VARIABLES
 point == <<file, plock, cur>>
 env   == <<port, from, stopped, left, clean, rounds, leaked, tries>>
 vars  == <<cl, sv, conn, file, plock, cur, life, port, from, stopped, left, clean, rounds, leaked, tries>>
-
-Rule(name) == name \notin Without
 
 (***************************************************************************)
 (* The values.                                                             *)
@@ -86,7 +84,7 @@ Starts   == 3
 Connects == {"External", "Internal", "Robust", "Join"}
 
 \* These clients start no server. They end where no server is alive.
-StartsNone == {"Retire"} \cup (IF Rule("join only") THEN {"Join"} ELSE {})
+StartsNone == {"Retire", "Join"}
 
 Idler == [pc |-> "Out", goal |-> "None", suspect |-> None, dials |-> 0, starts |-> 0, rec |-> None,
           how |-> "Free", again |-> FALSE, waited |-> FALSE, row |-> "", then |-> "", child |-> None,
@@ -116,8 +114,9 @@ Reach(place, s) ==
 \* Two versions of the service. A client starts servers of its own version, so a slot has one, too. Of an older server
 \* a client that could start another in its place may ask that it retire. It asks once: afterwards it joins what it finds.
 IsOlder(s, c)  == s \in Old /\ c \notin Old
+MayReplace     == Choice = "Replace"
 Replaces(c, s) == /\ cl[c].pc = "Welcome" /\ cl[c].goal \in {"External", "Robust"} /\ cl[c].asked = <<>> /\ IsOlder(s, c)
-                  /\ Choice = "Replace" \/ ~Rule("chosen")
+                  /\ MayReplace
 \* A client that refuses older servers says so, however it looks for one, and leaves the server alone.
 Refuses(c, s)  == Choice = "Refuse" /\ IsOlder(s, c) /\ cl[c].goal \in Connects
 
@@ -126,7 +125,6 @@ Findable(s) == Transport = "socket" \/ from[s] # "nowhere"
 
 \* The sockets of all servers are removed. Only the holder of the lifetime lock does that: all others are dead.
 Swept == [s \in Slots |-> [sv[s] EXCEPT !.listen = FALSE]]
-SweptUnless(rule) == IF Rule(rule) THEN sv ELSE Swept
 
 Counts(s,c) == conn[c].to = s /\ conn[c].st = "welcome" /\ ~conn[c].eof /\ cl[c].goal \in Connects /\ ~Replaces(c, s)
 Counted(s)  == {c \in Clients : Counts(s, c)}
@@ -163,7 +161,7 @@ Refers(s) ==
     \/ Recorded(s)
     \/ \E c \in Clients : s \in {cl[c].rec, cl[c].child, conn[c].to} \/ (s = cl[c].suspect /\ Copies)
 
-FreeSlots == {s \in Slots : sv[s].pc = "Free" /\ (Refers(s) => ~Rule("fresh cookie"))}
+FreeSlots == {s \in Slots : sv[s].pc = "Free" /\ ~Refers(s)}
 Unused    == CHOOSE s \in FreeSlots : TRUE       \* which one does not matter
 FreeFor(c)   == {s \in FreeSlots : s \in Old <=> c \in Old}
 UnusedFor(c) == CHOOSE s \in FreeFor(c) : TRUE
@@ -221,19 +219,24 @@ Leave(c) ==
     /\ tries' = [tries EXCEPT ![c] = 0]
     /\ UNCHANGED <<sv, point, life, port, from, stopped, left, rounds, leaked>>
 
-\* Reads without the lock. The client dials a record that it can reach and that is not its suspect, at most two of them.
+\* A client dials its suspect again only after its lifetime lock was held.
+DialsAgain(c, found) == found \in Slots /\ found = cl[c].suspect /\ cl[c].again
+
+\* Without the lock it dials a record that it can reach and that is not its suspect, at most two of them.
+DialsFree(c, found) ==
+    /\ found \in Slots /\ found # cl[c].suspect /\ <<found>> # cl[c].asked
+    /\ cl[c].dials < 2
+    /\ Reach(PlaceOf(c), found) = "Direct"
+FreeDial(attempt) == [attempt EXCEPT !.pc = "Dial", !.how = "Free", !.dials = @ + 1]
+
+\* Reads without the lock.
 Read(c) ==
     /\ In(c, "Read")
-    /\ LET found == file[cur]
-           again == found \in Slots /\ found = cl[c].suspect /\ (cl[c].again \/ ~Rule("suspect"))
-           free  == /\ found \in Slots /\ found # cl[c].suspect /\ <<found>> # cl[c].asked
-                    /\ (cl[c].dials < 2 \/ ~Rule("two free dials"))
-                    /\ Reach(PlaceOf(c), found) = "Direct"
+    /\ LET found   == file[cur]
            attempt == [cl[c] EXCEPT !.again = FALSE]
-           counted == IF Rule("two free dials") THEN cl[c].dials + 1 ELSE 0
        IN cl' = [cl EXCEPT ![c] =
-              CASE again -> [attempt EXCEPT !.pc = "Dial", !.how = "Again", !.rec = found]
-                [] free  -> [attempt EXCEPT !.pc = "Dial", !.how = "Free", !.rec = found, !.dials = counted]
+              CASE DialsAgain(c, found) -> [attempt EXCEPT !.pc = "Dial", !.how = "Again", !.rec = found]
+                [] DialsFree(c, found)  -> FreeDial([attempt EXCEPT !.rec = found])
                 [] OTHER -> (IF cl[c].goal = "Internal" THEN Over(c, "Internal") ELSE [attempt EXCEPT !.pc = "Lock"])]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
@@ -259,32 +262,36 @@ Row(c, found) ==
       [] found \in Slots /\ <<found>> # cl[c].asked /\ found # cl[c].suspect -> (IF Reach(PlaceOf(c), found) = "Direct" THEN "Fresh"
                                                      ELSE Reach(PlaceOf(c), found))
 
-\* Reads under the lock. The client dials a record that is not its suspect and keeps the lock: the server cannot retire
-\* meanwhile.
+\* A client that dials under the lock keeps it: the server cannot retire meanwhile.
+DialHolding(c, attempt) ==
+    /\ cl' = [cl EXCEPT ![c] = [attempt EXCEPT !.pc = "Dial", !.how = "Holding"]]
+    /\ UNCHANGED point
+
+\* Reads under the lock. The client dials a record that is not its suspect.
 Reread(c) ==
     /\ In(c, "Reread")
     /\ LET found == Mine(c) IN
-       (IF Row(c, found) # "Fresh"
-        THEN cl' = [cl EXCEPT ![c].pc = "Probe", ![c].row = Row(c, found)] /\ UNCHANGED point
-        ELSE IF Rule("dial holding")
-        THEN cl' = [cl EXCEPT ![c].pc = "Dial", ![c].how = "Holding", ![c].rec = found] /\ UNCHANGED point
-        ELSE cl' = [cl EXCEPT ![c].pc = "Dial", ![c].rec = found] /\ LetGo(c, file))
-    /\ sv' = SweptUnless("sweep if free")
-    /\ UNCHANGED <<conn, life, env>>
+       (IF Row(c, found) = "Fresh" THEN DialHolding(c, [cl[c] EXCEPT !.rec = found])
+        ELSE cl' = [cl EXCEPT ![c].pc = "Probe", ![c].row = Row(c, found)] /\ UNCHANGED point)
+    /\ UNCHANGED <<sv, conn, life, env>>
 
 \* The table of record x lifetime lock.
-Decision(row, free) ==
-    CASE row = "Dialect"                 -> "OtherDialect"
-      [] row = "Foreign" /\ free         -> "ForeignScope"
-      [] row # "Foreign" /\ row # "Dialect" /\ free -> "Start"
-      [] row = "Newer" /\ ~free          -> "Incompatible"
-      [] row \in {"Nothing", "Apart", "Foreign", "Replaced"} /\ ~free -> "Backoff"
-      [] row = "Doubtful" /\ ~free       -> (IF Rule("dial the doubtful") THEN "Dial" ELSE "Backoff")
-      [] row = "Suspected" /\ ~free      -> (IF Rule("again after held") THEN "Again" ELSE "Backoff")
+WhenFree(row) ==
+    CASE row = "Dialect" -> "OtherDialect"
+      [] row = "Foreign" -> "ForeignScope"
+      [] OTHER           -> "Start"
+WhenHeld(row) ==
+    CASE row = "Dialect"   -> "OtherDialect"
+      [] row = "Newer"     -> "Incompatible"
+      [] row = "Doubtful"  -> "Dial"
+      [] row = "Suspected" -> "Again"
+      [] row \in {"Nothing", "Apart", "Foreign", "Replaced"} -> "Backoff"
 
 \* There may be no life file: a live server makes it again. Beside a whole record of this place a client waits once for
 \* that, and then takes the lifetime lock to be free.
-Wanting(c) == life = Absent /\ cl[c].row \in {"Suspected", "Apart", "Newer", "Replaced"} /\ ~cl[c].waited /\ Rule("wait")
+Wanting(c) == life = Absent /\ cl[c].row \in {"Suspected", "Apart", "Newer", "Replaced"} /\ ~cl[c].waited
+
+Verdict(c) == IF Wanting(c) THEN "Wait" ELSE IF Unheld THEN WhenFree(cl[c].row) ELSE WhenHeld(cl[c].row)
 
 \* The attempt ends as soon as the client holds nothing; it forgets what decided until now.
 Ends(attempt, out) == [attempt EXCEPT !.then = out, !.suspect = None, !.waited = FALSE, !.dials = 0, !.starts = 0,
@@ -297,53 +304,45 @@ Failed(c, attempt) ==
 KillOr(attempt, child) ==
     [attempt EXCEPT !.pc = IF child THEN "Kill" ELSE (IF attempt.then = "Fallback" THEN "Fallback" ELSE "Unlock")]
 
+\* A verdict by which the client neither starts nor dials: it tries again later, or the connect ends.
+Settled(attempt, verdict) ==
+    IF verdict \in {"Backoff", "Again", "Wait"} THEN [attempt EXCEPT !.then = verdict] ELSE Ends(attempt, verdict)
+
+Probed(c) ==
+    LET verdict == Verdict(c)
+        attempt == [cl[c] EXCEPT !.row = "", !.free = Unheld /\ ~Wanting(c), !.waited = @ /\ life = Absent,
+                                 !.again = Wanting(c) /\ cl[c].row = "Suspected"]
+        unlock  == [attempt EXCEPT !.pc = "Unlock"]
+    IN CASE verdict = "Start" /\ cl[c].goal \in StartsNone -> Ends(unlock, "Absent")
+         [] verdict = "Start" /\ cl[c].goal \notin StartsNone ->
+            (IF cl[c].starts = Starts THEN KillOr(Failed(c, attempt), FALSE) ELSE [attempt EXCEPT !.pc = "Clear"])
+         [] verdict = "Dial" -> [attempt EXCEPT !.pc = "Dial", !.how = "Holding", !.rec = Mine(c)]
+         [] verdict \notin {"Start", "Dial"} -> Settled(unlock, verdict)
+
+\* The client takes the lifetime lock and releases it at once: the server that it starts needs it.
 Probe(c) ==
     /\ In(c, "Probe")
-    /\ LET free    == life \in {None, Absent, c} \/ ~Rule("probe")
-           verdict == IF Wanting(c) THEN "Wait" ELSE Decision(cl[c].row, free)
-           attempt   == [cl[c] EXCEPT !.row = "", !.free = life \in {None, Absent, c} /\ ~Wanting(c),
-                                    !.waited = @ /\ life = Absent,
-                                    !.again = Wanting(c) /\ cl[c].row = "Suspected"]
-           unlock  == [attempt EXCEPT !.pc = "Unlock"]
-       IN /\ cl' = [cl EXCEPT ![c] =
-                CASE verdict = "Start" /\ cl[c].goal \in StartsNone   -> Ends(unlock, "Absent")
-                  [] verdict = "Start" /\ cl[c].goal \notin StartsNone /\ cl[c].starts = Starts
-                                                                  -> KillOr(Failed(c, attempt), FALSE)
-                  [] verdict = "Start" /\ cl[c].goal \notin StartsNone /\ cl[c].starts # Starts
-                                                                  -> [attempt EXCEPT !.pc = "Clear"]
-                  [] verdict = "Dial"             -> [attempt EXCEPT !.pc = "Dial", !.how = "Holding", !.rec = Mine(c)]
-                  [] verdict \notin {"Start", "Dial"} /\ cl[c].goal = "Robust" /\ ~Rule("listed")
-                                                                  -> Ends(unlock, "Internal")
-                  [] verdict # "Start" /\ (cl[c].goal = "Robust" => Rule("listed"))
-                     /\ verdict \in {"Backoff", "Again", "Wait"}   -> [unlock EXCEPT !.then = verdict]
-                  [] verdict \notin {"Start", "Dial"} /\ (cl[c].goal = "Robust" => Rule("listed"))
-                     /\ verdict \notin {"Backoff", "Again", "Wait"} -> Ends(unlock, verdict)]
-          /\ life' = IF Rule("probe unlocked") \/ verdict # "Start" THEN life ELSE c
-          /\ (IF Rule("probe under lock") \/ verdict # "Start" THEN UNCHANGED point ELSE LetGo(c, file))
-    /\ UNCHANGED <<sv, conn, env>>
+    /\ cl' = [cl EXCEPT ![c] = Probed(c)]
+    /\ UNCHANGED <<sv, conn, point, life, env>>
 
 Server(hand) ==
     [FreeSlot EXCEPT !.hand = hand, !.pc = IF hand THEN "Claim" ELSE "Watch", !.pipe = IF hand THEN "none" ELSE "open"]
 
-\* The record is dead. A client that serves by hand is a server from now on and keeps the point lock.
+\* A client that serves by hand is a server from now on and keeps the point lock.
+ByHand(c) ==
+    LET s == UnusedFor(c) IN
+    /\ cl' = [x \in Clients |-> IF x = c THEN Over(c, "Start") ELSE Forgets(x, s)]
+    /\ sv' = [sv EXCEPT ![s] = Server(TRUE)]
+    /\ plock' = [plock EXCEPT ![Inode(c)] = s]
+    /\ port' = [port EXCEPT ![s] = "none"]
+    /\ from' = [from EXCEPT ![s] = PlaceOf(c)]
+
+\* The record is dead.
 Clear(c) ==
     /\ In(c, "Clear")
-    /\ LET lock == IF Holds(c) THEN plock ELSE [plock EXCEPT ![cur] = c]
-           here == IF lock[1] = c THEN 1 ELSE 0
-       IN /\ Holds(c) \/ plock[cur] = None
-          /\ file' = [file EXCEPT ![here] = "Empty"]
-          /\ (IF cl[c].goal = "Serve"
-              THEN LET s == UnusedFor(c) IN
-                   /\ sv' = [SweptUnless("sweep if mine") EXCEPT ![s] = Server(TRUE)]
-                   /\ plock' = [lock EXCEPT ![here] = s]
-                   /\ port' = [port EXCEPT ![s] = "none"]
-                   /\ from' = [from EXCEPT ![s] = PlaceOf(c)]
-                   /\ cl' = [x \in Clients |-> IF x = c THEN Over(c, "Start") ELSE Forgets(x, s)]
-              ELSE /\ cl' = [cl EXCEPT ![c].pc = "Spawn"]
-                   /\ plock' = lock
-                   /\ sv' = SweptUnless("sweep if mine")
-                   /\ port' = port
-                   /\ from' = from)
+    /\ file' = Written(c, "Empty")
+    /\ (IF cl[c].goal = "Serve" THEN ByHand(c)
+        ELSE cl' = [cl EXCEPT ![c].pc = "Spawn"] /\ UNCHANGED <<sv, plock, port, from>>)
     /\ UNCHANGED <<conn, cur, life, stopped, left, clean, rounds, leaked, tries>>
 
 \* Starts a process with a cookie that nothing refers to.
@@ -389,12 +388,9 @@ Write(c) ==
 Confirm(c) ==
     /\ In(c, "Confirm")
     /\ LET s == cl[c].child
-           attempt == [cl[c] EXCEPT !.pc = "Dial", !.rec = s, !.child = None]
        IN /\ sv' = [sv EXCEPT ![s] = IF Alive(s) THEN [@ EXCEPT !.pipe = "reg", !.reply = ""]
                                      ELSE IF sv[s].pc = "Free" THEN FreeSlot ELSE @]
-          /\ (IF Rule("dial holding")
-              THEN cl' = [cl EXCEPT ![c] = [attempt EXCEPT !.how = "Holding"]] /\ UNCHANGED point
-              ELSE cl' = [cl EXCEPT ![c] = attempt] /\ LetGo(c, file))
+          /\ DialHolding(c, [cl[c] EXCEPT !.rec = s, !.child = None])
     /\ UNCHANGED <<conn, life, env>>
 
 \* Looks again before the client serves in its own process.
@@ -402,7 +398,7 @@ Fallback(c) ==
     /\ In(c, "Fallback")
     /\ LET free == Inode(c) = cur /\ Unheld
            unlock == [cl[c] EXCEPT !.pc = "Unlock"]
-       IN cl' = [cl EXCEPT ![c] = IF free \/ ~Rule("look again") THEN Ends(unlock, "Internal")
+       IN cl' = [cl EXCEPT ![c] = IF free THEN Ends(unlock, "Internal")
                                   ELSE [unlock EXCEPT !.then = "Backoff"]]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
@@ -410,36 +406,34 @@ Fallback(c) ==
 Kill(c) ==
     /\ In(c, "Kill")
     /\ LET s == cl[c].child IN
-       sv' = [sv EXCEPT ![s] = IF ~Rule("kill") /\ Alive(s) THEN @
-                               ELSE IF sv[s].pc = "Free" THEN FreeSlot ELSE [@ EXCEPT !.pc = "Dying"]]
+       sv' = [sv EXCEPT ![s] = IF sv[s].pc = "Free" THEN FreeSlot ELSE [@ EXCEPT !.pc = "Dying"]]
     /\ stopped' = stopped \ {cl[c].child}
     /\ cl' = [cl EXCEPT ![c] = KillOr([cl[c] EXCEPT !.child = None], FALSE)]
     /\ UNCHANGED <<conn, point, life, port, from, left, clean, rounds, leaked, tries>>
 
+Unlocked(c) ==
+    LET then    == cl[c].then
+        attempt == [cl[c] EXCEPT !.pc = IF then = "Wait" THEN "Wait" ELSE "Backoff", !.then = "", !.free = FALSE,
+                                 !.again = @ \/ then = "Again"]
+    IN IF then \in {"Backoff", "Again", "Wait"} THEN attempt ELSE Over(c, then)
+
 Unlock(c) ==
     /\ In(c, "Unlock")
     /\ LetGo(c, file)
-    /\ life' = IF life = c THEN None ELSE life
-    /\ LET then  == cl[c].then
-           attempt == [cl[c] EXCEPT !.pc = IF then = "Wait" THEN "Wait" ELSE "Backoff", !.then = "", !.free = FALSE,
-                                  !.again = @ \/ then = "Again"]
-       IN cl' = [cl EXCEPT ![c] = IF then \in {"Backoff", "Again", "Wait"} THEN attempt ELSE Over(c, then)]
-    /\ UNCHANGED <<sv, conn, env>>
+    /\ cl' = [cl EXCEPT ![c] = Unlocked(c)]
+    /\ UNCHANGED <<sv, conn, life, env>>
 
 \* Waits while holding nothing. This does not count as an attempt.
 Backoff(c) ==
     /\ In(c, "Backoff")
-    /\ cl' = [cl EXCEPT ![c] =
-          CASE Rule("back-off is free")                         -> [cl[c] EXCEPT !.pc = "Read"]
-            [] ~Rule("back-off is free") /\ cl[c].starts < 3    -> [cl[c] EXCEPT !.pc = "Read", !.starts = @ + 1]
-            [] ~Rule("back-off is free") /\ cl[c].starts >= 3   -> Over(c, "Failed")]
+    /\ cl' = [cl EXCEPT ![c].pc = "Read"]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
 \* Waits, while holding nothing, for longer than a server needs to check its files: the shorter period, by which a server
 \* checks to which changes are not certain to be reported. Only a stopped server takes longer.
 Wait(c) ==
     /\ In(c, "Wait")
-    /\ ~\E s \in Slots : Serving(s) /\ s \notin stopped /\ LifeFileGone(s) /\ Rule("reclaim")
+    /\ ~\E s \in Slots : Serving(s) /\ s \notin stopped /\ LifeFileGone(s)
     /\ cl' = [cl EXCEPT ![c].pc = "Read", ![c].waited = TRUE]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
@@ -479,38 +473,40 @@ TooOld(c) ==
     /\ cl' = [cl EXCEPT ![c] = Ended(c, "TooOld")]
     /\ conn' = [conn EXCEPT ![c] = NoConn]
 
-Patience(c) == Rule("silence") /\ Silent(cl[c].rec) /\ Suspect(c)
+\* Silence is a suspicion.
+Patience(c) == Silent(cl[c].rec) /\ Suspect(c)
+
+Connected(c) ==
+    LET s == cl[c].rec IN
+    IF sv[s].listen \/ (sv[s].pc = "Free" /\ port[s] # "none")
+    THEN /\ cl' = [cl EXCEPT ![c].pc = "Hello"]
+         /\ conn' = [conn EXCEPT ![c] = [to |-> s, st |-> "open", eof |-> FALSE]]
+    ELSE Suspect(c)
 
 Dial(c) ==
     /\ In(c, "Dial")
     /\ tries' = IF Calm THEN [tries EXCEPT ![c] = @ + 1] ELSE tries
-    /\ LET s == cl[c].rec IN
-       (IF Refuses(c, s) /\ ~Rule("told by a proof") THEN TooOld(c)
-        ELSE IF sv[s].listen \/ (sv[s].pc = "Free" /\ port[s] # "none")
-        THEN /\ cl' = [cl EXCEPT ![c].pc = "Hello"]
-             /\ conn' = [conn EXCEPT ![c] = [to |-> s, st |-> "open", eof |-> FALSE]]
-        ELSE Suspect(c))
+    /\ Connected(c)
     /\ UNCHANGED <<sv, point, life, port, from, stopped, left, clean, rounds, leaked>>
 
 Hello(c) ==
     /\ In(c, "Hello")
     /\ IF conn[c].eof THEN Suspect(c) ELSE Moves(c, "Prove", "hello")
-    /\ leaked' = IF Rule("secrecy") THEN leaked ELSE leaked \cup {cl[c].rec}
-    /\ UNCHANGED <<sv, point, life, port, from, stopped, left, clean, rounds, tries>>
+    /\ UNCHANGED <<sv, point, life, env>>
 
 \* A process that answers at a port and is not the server of this point. It does not know the cookie; or it does, because
 \* the record was copied from its point, and proves the identity of that point.
 Lies(c) == sv[conn[c].to].pc = "Free" /\ port[conn[c].to] \in {"liar", "original"}
-Believed(c) == Lies(c) /\ ~Rule(IF port[conn[c].to] = "liar" THEN "proof" ELSE "identity")
+HasProof(c)   == conn[c].st = "proof"
+HasWelcome(c) == conn[c].st = "welcome"
 
 \* Checks the server's proof and answers with the client's own.
 Prove(c) ==
     /\ In(c, "Prove")
-    /\ \/ /\ conn[c].st = "proof" /\ ~conn[c].eof
+    /\ \/ /\ HasProof(c) /\ ~conn[c].eof
           /\ IF Refuses(c, cl[c].rec) THEN TooOld(c) ELSE Moves(c, "Welcome", "proved")
        \/ conn[c].eof /\ Suspect(c)
-       \/ Lies(c) /\ ~Believed(c) /\ Suspect(c)
-       \/ Believed(c) /\ Moves(c, "Welcome", "proved")
+       \/ Lies(c) /\ Suspect(c)
        \/ Patience(c)
     /\ UNCHANGED <<sv, point, life, env>>
 
@@ -525,14 +521,13 @@ Waiting(c) == [cl[c] EXCEPT !.pc = IF Holding(c) THEN "Unlock" ELSE "Backoff", !
 
 Welcome(c) ==
     /\ In(c, "Welcome")
-    /\ LET welcomed == conn[c].st = "welcome" \/ ~Rule("welcome") \/ Believed(c)
-       IN \/ /\ welcomed
-             /\ IF Replaces(c, cl[c].rec)
-                THEN cl' = [cl EXCEPT ![c] = Asked(c)] /\ conn' = [conn EXCEPT ![c] = NoConn]
-                ELSE cl' = [cl EXCEPT ![c] = Ended(c, "Welcomed")] /\ conn' = conn
-          \/ conn[c].st = "full" /\ cl' = [cl EXCEPT ![c] = Waiting(c)] /\ conn' = [conn EXCEPT ![c] = NoConn]
-          \/ conn[c].eof /\ Suspect(c)
-          \/ conn[c].st \notin {"welcome", "full"} /\ Patience(c)
+    /\ \/ /\ HasWelcome(c)
+          /\ IF Replaces(c, cl[c].rec)
+             THEN cl' = [cl EXCEPT ![c] = Asked(c)] /\ conn' = [conn EXCEPT ![c] = NoConn]
+             ELSE cl' = [cl EXCEPT ![c] = Ended(c, "Welcomed")] /\ conn' = conn
+       \/ conn[c].st = "full" /\ cl' = [cl EXCEPT ![c] = Waiting(c)] /\ conn' = [conn EXCEPT ![c] = NoConn]
+       \/ conn[c].eof /\ Suspect(c)
+       \/ conn[c].st \notin {"welcome", "full"} /\ Patience(c)
     /\ UNCHANGED <<sv, point, life, env>>
 
 (***************************************************************************)
@@ -560,9 +555,7 @@ Refused(s, why) == sv' = [sv EXCEPT ![s].pc = IF sv[s].hand THEN "Unlock" ELSE "
 \* Tries until half of the budget is over: an orphan, or a predecessor that drains, may still hold the lock.
 Claim(s) ==
     /\ At(s, "Claim")
-    /\ (IF ~Rule("lifetime lock") THEN Goes(s, "Build") /\ life' = life
-        ELSE IF Unheld THEN Goes(s, "Build") /\ life' = s
-        ELSE Refused(s, IF Rule("child waits") THEN "Busy" ELSE "Failed") /\ life' = life)
+    /\ (IF Unheld THEN Goes(s, "Build") /\ life' = s ELSE Refused(s, "Busy") /\ life' = life)
     /\ UNCHANGED <<cl, conn, point, env>>
 
 Build(s) ==
@@ -608,7 +601,7 @@ Refuse(s) ==
 \* registered.
 Watchdog(s) ==
     /\ sv[s].pc \in {"Watch", "Claim", "Build", "Listen", "Ready", "Registered"}
-    /\ ~sv[s].hand /\ s \notin stopped /\ Rule("watchdog")
+    /\ ~sv[s].hand /\ s \notin stopped
     /\ LET spawners == {c \in Clients : cl[c].child = s}
        IN \/ sv[s].pipe = "eof"
           \/ sv[s].pipe = "kept" /\ spawners = {}
@@ -635,42 +628,42 @@ Unheard(s) == IF sv[s].listen THEN {} ELSE {c \in Clients : conn[c].st \in {"ope
 \* The table of life file x record. A server whose life file another holds is lost. One that nobody holds it makes and
 \* locks again.
 Checked(s, found) ==
-    IF LifeFileGone(s) /\ Rule("reclaim") THEN (IF found \in Others \/ ~Unheld THEN "Lost" ELSE "LifeFileGone")
+    IF LifeFileGone(s) THEN (IF found \in Others \/ ~Unheld THEN "Lost" ELSE "LifeFileGone")
     ELSE IF found = s THEN "Mine" ELSE IF found \in Others THEN "Lost" ELSE "Damaged"
 
 Leaves(s, why) == [sv[s] EXCEPT !.pc = "Look", !.why = why, !.held = FALSE, !.purpose = "", !.then = ""]
 
 \* A server whose socket is gone makes it again: no other server has its name.
+ListensAgain(checked) == checked # "Lost"
+
+\* It repairs the point and the life file under the point lock.
+Repairs(slot) == [slot EXCEPT !.pc = "Lock", !.purpose = "Restore"]
+
 Check(s) ==
     /\ At(s, "Check")
     /\ LET checked == Checked(s, file[cur])
-           again   == checked # "Lost" /\ Rule("listen again")
+           again   == ListensAgain(checked)
            heard   == [sv[s] EXCEPT !.listen = @ \/ again]
        IN /\ \E some \in SUBSET (IF again THEN Unheard(s) ELSE {}) : conn' = Hangup(s, some)
           /\ sv' = [sv EXCEPT ![s] =
               CASE checked = "Lost" -> Leaves(s, "Lost")
-                [] checked = "Mine" \/ (checked = "Damaged" /\ ~Rule("restore")) -> [heard EXCEPT !.pc = "Serve"]
-                [] checked = "LifeFileGone" -> [heard EXCEPT !.pc = "Lock", !.purpose = "Restore"]
-                [] checked = "Damaged" /\ Rule("restore") ->
-                   (IF Rule("restore under lock") THEN [heard EXCEPT !.pc = "Lock", !.purpose = "Restore"]
-                                                  ELSE [heard EXCEPT !.pc = "Restore"])]
+                [] checked = "Mine" -> [heard EXCEPT !.pc = "Serve"]
+                [] checked \in {"Damaged", "LifeFileGone"} -> Repairs(heard)]
     /\ UNCHANGED <<cl, point, life, env>>
 
-\* One try. The purpose decides what comes next.
+\* One try of the point lock. An idle server retires only under it, and serves on if it is busy. To restore, or on request,
+\* a server tries again.
+WithLock(s) ==
+    IF sv[s].purpose = "Restore" THEN [sv[s] EXCEPT !.pc = "Recheck", !.purpose = ""]
+    ELSE [Leaves(s, sv[s].purpose) EXCEPT !.held = TRUE]
+WhenBusy(s) ==
+    IF sv[s].purpose = "Idle" THEN [sv[s] EXCEPT !.pc = "Serve", !.purpose = ""] ELSE [sv[s] EXCEPT !.pc = "Backoff"]
+
 ServerLock(s) ==
     /\ At(s, "Lock")
-    /\ LET purpose == sv[s].purpose
-           free    == plock[cur] = None
-           blind   == purpose = "Idle" /\ ~Rule("retire under lock")
-           hasty   == purpose = "Requested" /\ ~Rule("request is patient")
-       IN /\ sv' = [sv EXCEPT ![s] =
-                CASE blind                                 -> Leaves(s, purpose)
-                  [] ~blind /\ free /\ purpose = "Restore" -> [@ EXCEPT !.pc = "Recheck", !.purpose = ""]
-                  [] ~blind /\ free /\ purpose # "Restore" -> [Leaves(s, purpose) EXCEPT !.held = TRUE]
-                  [] ~blind /\ ~free /\ purpose = "Idle"   -> [@ EXCEPT !.pc = "Serve", !.purpose = ""]
-                  [] ~free /\ hasty                        -> Leaves(s, purpose)
-                  [] ~free /\ purpose # "Idle" /\ ~hasty   -> [@ EXCEPT !.pc = "Backoff"]]
-          /\ plock' = IF free /\ ~blind THEN [plock EXCEPT ![cur] = s] ELSE plock
+    /\ (IF plock[cur] = None
+        THEN sv' = [sv EXCEPT ![s] = WithLock(s)] /\ plock' = [plock EXCEPT ![cur] = s]
+        ELSE sv' = [sv EXCEPT ![s] = WhenBusy(s)] /\ plock' = plock)
     /\ UNCHANGED <<cl, conn, file, cur, life, env>>
 
 ServerBackoff(s) ==
@@ -697,38 +690,40 @@ Reclaim(s) ==
 
 Restore(s) ==
     /\ At(s, "Restore")
-    /\ file' = IF Holds(s) THEN Written(s, s) ELSE [file EXCEPT ![cur] = s]
+    /\ file' = Written(s, s)
     /\ sv' = [sv EXCEPT ![s].pc = "Unlock", ![s].then = "Serve"]
     /\ UNCHANGED <<cl, conn, plock, cur, life, env>>
 
-\* Shuts the gate, unless the server is only idle and counts a client.
+\* A server that is only idle stays if it counts a client.
+Stays(s) == sv[s].why = "Idle" /\ Counted(s) # {}
+
+\* Looks a last time, and shuts the gate.
 Look(s) ==
     /\ At(s, "Look")
-    /\ LET held  == sv[s].held
-           mute == sv[s].mute /\ ~Rule("counted only")
-           stays == sv[s].why = "Idle" /\ Rule("look") /\ (Counted(s) # {} \/ mute)
-           stay  == [sv[s] EXCEPT !.why = "", !.held = FALSE]
+    /\ LET held == sv[s].held
+           stay == [sv[s] EXCEPT !.why = "", !.held = FALSE]
        IN sv' = [sv EXCEPT ![s] =
-              CASE stays /\ held   -> [stay EXCEPT !.pc = "Unlock", !.then = "Serve"]
-                [] stays /\ ~held  -> [stay EXCEPT !.pc = "Serve"]
-                [] ~stays /\ held  -> [@ EXCEPT !.pc = "Withdraw", !.open = FALSE]
-                [] ~stays /\ ~held -> [@ EXCEPT !.pc = "Close", !.open = FALSE]]
+              CASE Stays(s) /\ held   -> [stay EXCEPT !.pc = "Unlock", !.then = "Serve"]
+                [] Stays(s) /\ ~held  -> [stay EXCEPT !.pc = "Serve"]
+                [] ~Stays(s) /\ held  -> [@ EXCEPT !.pc = "Withdraw", !.open = FALSE]
+                [] ~Stays(s) /\ ~held -> [@ EXCEPT !.pc = "Close", !.open = FALSE]]
     /\ UNCHANGED <<cl, conn, point, life, env>>
 
+\* A server withdraws only its own record.
 Withdraw(s) ==
     /\ At(s, "Withdraw")
-    /\ file' = IF Mine(s) = s \/ ~Rule("withdraw only mine") THEN Written(s, "Empty") ELSE file
+    /\ file' = IF Mine(s) = s THEN Written(s, "Empty") ELSE file
     /\ Goes(s, "Close")
     /\ UNCHANGED <<cl, conn, plock, cur, life, env>>
 
-\* Stops listening and hangs up on all clients that were not welcomed.
+\* Stops listening and hangs up on all clients that were not welcomed. The lifetime lock stays held until the server is
+\* drained.
 Close(s) ==
     /\ At(s, "Close")
     /\ sv' = [sv EXCEPT ![s].pc = IF sv[s].held THEN "Unlock" ELSE "Drain", ![s].then = IF sv[s].held THEN "Drain" ELSE "",
                         ![s].listen = FALSE, ![s].mute = FALSE, ![s].held = FALSE]
     /\ conn' = Hangup(s, {c \in Clients : conn[c].st # "welcome"})
-    /\ life' = IF Rule("lock until drained") THEN life ELSE None
-    /\ UNCHANGED <<cl, point, env>>
+    /\ UNCHANGED <<cl, point, life, env>>
 
 ServerUnlock(s) ==
     /\ At(s, "Unlock")
@@ -748,8 +743,9 @@ ServerUnlock(s) ==
 KeepsSessions(s) == WhenLost = "keep" /\ sv[s].why = "Lost" /\ ~Unheld /\ life # s
 
 \* Hangs up on the clients that are left at the drain deadline. A server that keeps its sessions has none.
+HasDrainDeadline(s) == ~KeepsSessions(s)
 Drain(s) ==
-    /\ At(s, "Drain") /\ ((Rule("drain deadline") /\ ~KeepsSessions(s)) \/ Counted(s) = {})
+    /\ At(s, "Drain") /\ (HasDrainDeadline(s) \/ Counted(s) = {})
     /\ conn' = Hangup(s, Counted(s))
     /\ Goes(s, "Release")
     /\ UNCHANGED <<cl, point, life, env>>
@@ -780,18 +776,19 @@ Exit(s) ==
 \* A server answers connected clients even if its socket is gone. Close hangs up on those that it did not welcome.
 Greets(s) ==
     /\ Alive(s) /\ s \notin stopped
-    /\ sv[s].reg \/ ~Rule("registered")
+    /\ sv[s].reg
 
 Answer(s, c) ==
     /\ Greets(s) /\ conn[c].to = s /\ conn[c].st = "hello" /\ ~conn[c].eof
     /\ conn' = [conn EXCEPT ![c].st = "proof"]
     /\ UNCHANGED <<cl, sv, point, life, env>>
 
+\* Nobody is admitted once the gate is shut.
+Admits(s) == sv[s].open
 Admit(s, c) ==
     /\ Greets(s) /\ conn[c].to = s /\ conn[c].st = "proved" /\ ~conn[c].eof
-    /\ LET open == sv[s].open \/ (sv[s].reg /\ ~Rule("shut")) \/ (~sv[s].reg /\ ~Rule("registered"))
-       IN /\ conn' = [conn EXCEPT ![c] = IF open THEN [@ EXCEPT !.st = "welcome"] ELSE [@ EXCEPT !.eof = TRUE]]
-          /\ sv' = [sv EXCEPT ![s].requested = @ \/ (open /\ (cl[c].goal = "Retire" \/ Replaces(c, s)))]
+    /\ conn' = [conn EXCEPT ![c] = IF Admits(s) THEN [@ EXCEPT !.st = "welcome"] ELSE [@ EXCEPT !.eof = TRUE]]
+    /\ sv' = [sv EXCEPT ![s].requested = @ \/ (Admits(s) /\ (cl[c].goal = "Retire" \/ Replaces(c, s)))]
     /\ UNCHANGED <<cl, point, life, env>>
 
 \* Hangs up on a client that does not complete the handshake in time.
@@ -825,9 +822,8 @@ KillClient(c) ==
     /\ sv' = Orphaned(c)
     /\ conn' = [conn EXCEPT ![c] = NoConn]
     /\ LetGo(c, file)
-    /\ life' = IF life = c THEN None ELSE life
     /\ stopped' = stopped \ {c}
-    /\ port' = port /\ from' = from
+    /\ UNCHANGED <<life, port, from>>
 
 KillServer(s) ==
     /\ Alive(s)
@@ -860,9 +856,8 @@ GivenUp(c, out) ==
     /\ sv' = Killed(c)
     /\ conn' = [conn EXCEPT ![c] = NoConn]
     /\ LetGo(c, IF cl[c].pc = "Confirm" THEN Written(c, "Empty") ELSE file)
-    /\ life' = IF life = c THEN None ELSE life
     /\ stopped' = stopped \ {cl[c].child}
-    /\ port' = port /\ from' = from
+    /\ UNCHANGED <<life, port, from>>
 
 Giveup(c) == Fault("deadline") /\ GivenUp(c, "Deadline")
 

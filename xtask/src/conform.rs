@@ -165,7 +165,7 @@ fn configuration(slice: &Slice) -> String {
     let quoted = |names: Vec<&str>| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     format!(
         "SPECIFICATION Safe\nINVARIANTS TypeOK SlotsSuffice\nCONSTANTS\n    Clients = {{{}}}\n    Slots = {{{}}}\n    \
-         None = none\n    Goals = {{{}}}\n    Faults = {{{}}}\n    Budget = {}\n    Rounds = {}\n    {}\n    {}\n    Without = {{}}\n",
+         None = none\n    Goals = {{{}}}\n    Faults = {{{}}}\n    Budget = {}\n    Rounds = {}\n    {}\n    {}\n",
         names('c', bounds.clients),
         names('s', bounds.slots),
         quoted(bounds.goals.iter().copied().map(goal_name).collect()),

@@ -238,7 +238,8 @@ const ACTION: [&str; 10] = [
     "TooOldIsTrue",
 ];
 
-/// A line of `variants.txt`: a configuration without one rule, and the property that it must violate.
+/// A line of `variants.txt`: a configuration in which another definition takes the place of a rule, and the property that
+/// it must violate.
 fn variant(line: &str) -> Result<Run> {
     let columns: Vec<&str> = line.split('|').map(str::trim).collect();
     let (columns, differs) = match columns[..] {
@@ -249,7 +250,7 @@ fn variant(line: &str) -> Result<Run> {
         Some(choice) if CHOICES.contains(&choice) => (None, Some(choice)),
         place => (place, None),
     };
-    let &[name, rule, property, goals, faults, budget, rounds] = columns else {
+    let &[name, rules, property, goals, faults, budget, rounds] = columns else {
         return Err(format!("variants.txt: seven columns or eight, not: {line}").into());
     };
     let (placed, versioned) = (placed(place), versioned(choice));
@@ -262,18 +263,19 @@ fn variant(line: &str) -> Result<Run> {
     let kind = if temporal || ACTION.contains(&property) { "PROPERTY" } else { "INVARIANT" };
     // Fairness gets more expensive with each slot.
     let slots = if temporal { "s1, s2, s3" } else { "s1, s2, s3, s4" };
-    let [goals, faults, without] = [goals, faults, rule].map(quoted);
+    let [goals, faults] = [goals, faults].map(quoted);
+    let replaced: String = rules.split_terminator(", ").map(|rule| format!("    {rule}\n")).collect();
     let config = dir().join(format!("{name}.cfg"));
     fs::write(
         &config,
         format!(
             "SPECIFICATION {specification}\n{kind} {property}\nCONSTANTS\n    Clients = {{c1, c2}}\n    \
              Slots = {{{slots}}}\n    None = none\n    Goals = {goals}\n    Faults = {faults}\n    \
-             Budget = {budget}\n    Rounds = {rounds}\n    {placed}\n    {versioned}\n    Without = {without}\n"
+             Budget = {budget}\n    Rounds = {rounds}\n    {placed}\n    {versioned}\n{replaced}"
         ),
     )?;
-    let heading = (!rule.is_empty()).then(|| format!("Without the rule *{rule}*, `{property}` is violated:\n"));
-    Ok(Run { name: name.into(), module: "MCrendezvous".into(), config, expected: Some(property.into()), heading })
+    let heading = (!rules.is_empty()).then(|| format!("With `{rules}`, `{property}` is violated:\n"));
+    Ok(Run { name: name.into(), module: "Variants".into(), config, expected: Some(property.into()), heading })
 }
 
 /// Returns where clients and servers are, as constants of the spec: all in one place, or the last client in another.

@@ -68,7 +68,7 @@ fn config(runs: &[Run]) -> String {
     format!(
         "SPECIFICATION TraceSpec\nCONSTRAINT Explore\nCONSTANTS\n    Clients = {{{}}}\n    Slots = {{{}}}\n    None = none\n    \
          Goals = {{\"External\", \"Internal\", \"Robust\", \"Serve\", \"Retire\", \"Join\"}}\n    Faults = {{{}}}\n    \
-         Budget = 1000\n    Rounds = 0\n    {}\n    {}\n    Without = {{}}\n",
+         Budget = 1000\n    Rounds = 0\n    {}\n    {}\n",
         clients.join(", "),
         slots.join(", "),
         faults.join(", "),

@@ -1,12 +1,13 @@
 //! A context that ends with its creator: a directory of its own, and a hold on the servers that were started in it.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
 use crate::os::cleaner;
+use crate::os::file::File;
 use crate::os::process::Orders;
 
 /// How often the removal of a directory is tried. A server that is ending may create a file in it meanwhile.

@@ -304,7 +304,7 @@ impl ServerState {
             scope: here.scope,
             address,
             cookie,
-            pid: std::process::id(),
+            pid: process::id(),
             started: stat::own_began(),
             version: service.offered()?,
         };

@@ -3,14 +3,14 @@
 use std::env;
 use std::io;
 use std::path::Path;
-use std::process::{ChildStdout, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::effects::{self, Awaited, NoChild};
 use super::files::log;
 use super::os::line_buffer::LineBuffer;
-use super::os::process::{self, Orders};
-use super::os::scope;
+use super::os::process::{self, ChildStdout, Command, Orders, Stdio};
+use super::os::{file, scope};
 use super::random;
 use super::reaper::Process;
 use crate::context::Context;
@@ -67,7 +67,7 @@ pub(super) struct Child<W: Watch> {
 impl NoChild {
     /// Returns why a program was not started.
     pub(super) fn of(program: &Program, directory: &Path, error: io::Error) -> Self {
-        let is_there = directory.is_dir();
+        let is_there = file::is_directory(directory);
         match NotStarted::of(process::cannot_execute(&error), is_there) {
             NotStarted::CannotExecute => NoChild::CannotExecute(error),
             NotStarted::Local => NoChild::Local(Error::file(if is_there { &program.path } else { directory }, error)),

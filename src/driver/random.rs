@@ -1,11 +1,8 @@
 //! Random bytes from the system. No other file of the driver draws any.
 
-use std::io;
 use std::time::Duration;
 
-use rand::TryRng;
-use rand::rngs::SysRng;
-
+use super::os;
 use crate::error::Error;
 use crate::proto::random::Random;
 use crate::proto::timing::Pause;
@@ -19,9 +16,7 @@ pub(crate) fn draw() -> Result<Random, Error> {
 /// Draws bytes for what is no secret: the length of a pause, the name of a socket.
 pub(super) fn bytes<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
-    SysRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(|error| Error::System { stage: Stage::Dial, source: io::Error::other(error) })?;
+    os::random::fill(&mut bytes).map_err(|source| Error::System { stage: Stage::Dial, source })?;
     Ok(bytes)
 }
 

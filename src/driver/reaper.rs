@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::sync::{Arc, PoisonError};
 
 use super::os::process::{self, Child};
-use super::sync::{Mutex, MutexGuard, thread};
+use super::sync::{Mutex, MutexGuard};
 
 /// A process that may be killed until the reaper saw its end: its number may be another's from then on, even
 /// unreaped by us, where the host ignores the signal of a child's end.
@@ -25,8 +25,8 @@ impl Process {
     /// There is no thread. The child, whose program may have run for a moment, is killed, and reaped if it ends within
     /// 200 ms. The caller's thread sleeps until then.
     pub(super) fn reaped(child: Child, report: impl FnOnce(Option<ExitStatus>) + Send + 'static) -> io::Result<Self> {
-        let reaper = thread::Builder::new().name("rendezvous-reaper".into()).stack_size(128 * 1024);
-        Self::reaped_by(child, |process| reaper.spawn(move || process.reap(report)).map(drop))
+        let id = child.id();
+        Self::reaped_by(child, |process| process::at_end(id, move || process.reap(report)))
     }
 
     pub(super) fn reaped_by(child: Child, spawn: impl FnOnce(Self) -> io::Result<()>) -> io::Result<Self> {
@@ -41,8 +41,6 @@ impl Process {
     }
 
     fn reap(self, report: impl FnOnce(Option<ExitStatus>)) {
-        let id = self.state().child.id();
-        process::wait_for_end(id);
         let mut state = self.state();
         state.ended = true;
         report(state.child.wait().ok());

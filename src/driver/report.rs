@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::files::{life, log};
 use super::net::dial::{DialError, Tag};
-use super::os::locks;
+use super::os::{locks, process};
 use super::sync::Instant;
 use super::waiting::Teller;
 use crate::error::{Error, HandlerToo, Holder, StartError, StartFailure};
@@ -184,7 +184,7 @@ impl<'a> Report<'a> {
     /// Marks that the connect now serves in this process.
     pub(super) fn here(&mut self) {
         (self.stage, self.full) = (Stage::Internal, None);
-        self.teller.saw(Seen::waits(Kind::Start, Some(std::process::id())), self.teller.now());
+        self.teller.saw(Seen::waits(Kind::Start, Some(process::id())), self.teller.now());
     }
 
     /// Returns the error of a handler that was not built here, with the reason why no process served it.

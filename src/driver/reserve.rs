@@ -4,10 +4,10 @@
 //! client waits for its welcome until the reserve is full again, as it does when a server has its maximum of clients.
 
 use std::cell::RefCell;
-use std::fs::File;
 
 use tokio::time::sleep;
 
+use super::os::file::File;
 use super::os::{process, stdio};
 use crate::proto::timing::ACCEPT_PAUSE;
 

@@ -1,6 +1,5 @@
 //! The start of a server of the native dialect, and what its steps do to files.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -20,7 +19,7 @@ use super::handlers::Handler;
 use super::launch::Prepared;
 use super::net::listener::{self, Listener};
 use super::net::socket;
-use super::os::file::FileId;
+use super::os::file::{File, FileId};
 use super::os::{cleaner, process, stdio};
 use super::random;
 use super::reserve::Reserve;

@@ -15,6 +15,7 @@ use std::task::Poll;
 
 use super::acceptor::{Acceptor, Handshake};
 use super::handlers::Handlers;
+use super::os::process;
 use crate::error::Error;
 
 /// Runs a loop on which others depend. A panic is logged and returned as an error.
@@ -80,7 +81,7 @@ pub(super) fn end(dead: Error, spawned: bool) -> Result<(), Error> {
     if spawned {
         log_anyway(|| tracing::error!(target: "rendezvous_ipc::serve", error = %dead, "the process ends"));
         // Its `main` may wait for something else, and the lifetime lock is held for as long as it does.
-        std::process::exit(1);
+        process::exit();
     }
     Err(dead)
 }

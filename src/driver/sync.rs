@@ -3,7 +3,6 @@
 //! `tests/loom` includes these files beside a `sync` of its own, made of what loom explores.
 
 pub(super) use std::sync::{Mutex, MutexGuard};
-pub(super) use std::thread;
 #[cfg(not(feature = "tokio"))]
 pub(super) use std::time::Instant;
 

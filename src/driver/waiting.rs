@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::files::life;
-use super::os::locks;
+use super::os::{clock, locks};
 use super::sync::Instant;
 use crate::pid::Pid;
 use crate::proto::life::Drains;
@@ -118,7 +118,7 @@ impl<'a> Teller<'a> {
                 let listed = locks::holder(&self.service.life);
                 match life::drains(&self.service.life, listed) {
                     Some(Drains { pid, until }) => {
-                        let drains = Duration::from_secs(until).saturating_sub(life::since_1970());
+                        let drains = Duration::from_secs(until).saturating_sub(clock::since_1970());
                         Holder { pid: Some(pid), drains: Some(drains) }
                     }
                     None => Holder { pid: listed, drains: None },

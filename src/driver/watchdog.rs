@@ -138,14 +138,32 @@ fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
 /// and dropped otherwise, which ends the process.
 fn watch<E>(heard: &Mutex<Heard>, began: Instant, budget: Duration, end: E) {
     loop {
-        let pause = timing::before_the_next_look(began.elapsed(), budget);
-        // After the time is over, too: the line may wait unheard, as after the process was stopped.
-        let next = lock(heard).next();
-        match (next, pause) {
-            (Next::Line(()), _) => return mem::forget(end),
-            (Next::End, _) | (Next::Nothing, None) => return,
-            (Next::Nothing, Some(pause)) => thread::sleep(pause),
+        match look(heard, began.elapsed(), budget) {
+            Looked::Registered => return mem::forget(end),
+            Looked::Over => return,
+            Looked::Again(pause) => thread::sleep(pause),
         }
+    }
+}
+
+/// What the watchdog does after a look.
+enum Looked {
+    /// The server is registered: nothing, from here on.
+    Registered,
+    /// The server will not be registered, or its time is over: the process ends.
+    Over,
+    /// It looks again after this pause.
+    Again(Duration),
+}
+
+/// Looks whether the server is registered, `elapsed` after the watchdog's start.
+fn look(heard: &Mutex<Heard>, elapsed: Duration, budget: Duration) -> Looked {
+    let pause = timing::before_the_next_look(elapsed, budget);
+    // After the time is over, too: the line may wait unheard, as after the process was stopped.
+    match (lock(heard).next(), pause) {
+        (Next::Line(()), _) => Looked::Registered,
+        (Next::End, _) | (Next::Nothing, None) => Looked::Over,
+        (Next::Nothing, Some(pause)) => Looked::Again(pause),
     }
 }
 

@@ -1,17 +1,17 @@
 //! The wait for a child, by tokio.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::process::{ChildStdout, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::unix::pipe::Receiver;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::child::Watch;
 use super::os::line_buffer::LineBuffer;
+use super::os::process::ChildStdout;
+use super::os::stream::{self, Output};
 use crate::proto::child::End;
 use crate::proto::timing::EXIT_GRACE;
 
@@ -35,7 +35,7 @@ impl Watching {
 }
 
 impl Watch for Watching {
-    type Replies = Receiver;
+    type Replies = Output;
 
     fn elapsed(&self) -> Duration {
         self.began.elapsed()
@@ -45,13 +45,13 @@ impl Watch for Watching {
         sleep(pause).await;
     }
 
-    fn replies(stdout: ChildStdout) -> io::Result<Receiver> {
-        Receiver::from_owned_fd(OwnedFd::from(stdout))
+    fn replies(stdout: ChildStdout) -> io::Result<Output> {
+        stream::output(stdout)
     }
 
     async fn end(
         &mut self,
-        replies: &mut Receiver,
+        replies: &mut Output,
         line: &mut LineBuffer,
         budget: Duration,
     ) -> (End, Option<ExitStatus>) {

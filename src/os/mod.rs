@@ -9,7 +9,7 @@ pub(crate) use self::unix::procfs::stat;
 #[cfg(unix)]
 pub(crate) use self::unix::procfs::{locks, progress};
 #[cfg(unix)]
-pub(crate) use self::unix::{blocking, cleaner, file, pidfd, process, scope, socket, stdio};
+pub(crate) use self::unix::{blocking, cleaner, clock, file, pidfd, process, random, scope, socket, stdio};
 #[cfg(all(unix, feature = "tokio"))]
 pub(crate) use self::unix::{changes, listener, reexec, signals, stream};
 

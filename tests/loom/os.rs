@@ -62,7 +62,16 @@ pub mod process {
     /// Loom's threads always start.
     pub fn end_without_a_reaper(_child: &mut Child) {}
 
-    pub fn wait_for_end(_id: u32) {
+    /// Calls `then` when the process has ended, on a thread of its own.
+    pub fn at_end(id: u32, then: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let wait = move || {
+            wait_for_end(id);
+            then();
+        };
+        crate::sync::thread::Builder::new().spawn(wait).map(drop)
+    }
+
+    fn wait_for_end(_id: u32) {
         let _ = crate::wait(STATE.subscribe().wait_for(|state| *state != State::Runs));
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn connect(
         let connected = match address {
             Address::Tcp(address) => connect_port(address.socket_addr(), until),
             Address::Unix(name) => match connect_file(&path(point, name)) {
-                Ok(Ok(file)) => Blocking::new(file.stream).map(|stream| Some(Ok(stream))),
+                Ok(Ok(file)) => file.into_blocking().map(|stream| Some(Ok(stream))),
                 Ok(Err(unusable)) => Ok(Some(Err(unusable))),
                 Err(error) => Err(error),
             },

@@ -1,17 +1,15 @@
 //! The wait of a thread for a child.
 
 use std::io;
-use std::net::Shutdown;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::process::{ChildStdout, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use super::system::Clock;
 use crate::driver::child::Watch;
-use crate::os::blocking::{Did, output_of_child, wait_for_end, watch_child};
+use crate::os::blocking::{Did, Ended, Output, ending, output_of_child, wait_for_end, watch_child};
 use crate::os::line_buffer::LineBuffer;
+use crate::os::process::ChildStdout;
 use crate::proto::child::End;
 use crate::proto::timing::EXIT_GRACE;
 
@@ -20,7 +18,7 @@ pub(super) struct Watching<'a> {
     clock: Clock<'a>,
     began: Duration,
     /// At its end when the exit is there.
-    ended: UnixStream,
+    ended: Ended,
     exit: mpsc::Receiver<Option<ExitStatus>>,
 }
 
@@ -28,18 +26,17 @@ impl<'a> Watching<'a> {
     /// Starts the clock of a child. Its reaper passes the exit to the returned function.
     pub(super) fn start(clock: Clock<'a>) -> io::Result<(Self, impl FnOnce(Option<ExitStatus>) + Send + 'static)> {
         let (report, exit) = mpsc::channel();
-        let (ended, ends) = UnixStream::pair()?;
+        let (ended, ends) = ending()?;
         let report = move |status| {
             let _ = report.send(status);
-            // A process that the host forks meanwhile has a copy of the descriptor.
-            let _ = ends.shutdown(Shutdown::Both);
+            ends.end();
         };
         Ok((Watching { clock, began: clock.now(), ended, exit }, report))
     }
 
     /// Reads until a line is complete, the output is at its end, or the process has ended if `ends` is set. `None`: the
     /// time `own` is over.
-    async fn listen(&self, output: &OwnedFd, line: &mut LineBuffer, own: Duration, ends: bool) -> Option<End> {
+    async fn listen(&self, output: &Output, line: &mut LineBuffer, own: Duration, ends: bool) -> Option<End> {
         loop {
             if line.line().is_some() || line.room().is_empty() {
                 return Some(End::Line);
@@ -56,7 +53,7 @@ impl<'a> Watching<'a> {
 }
 
 impl Watch for Watching<'_> {
-    type Replies = OwnedFd;
+    type Replies = Output;
 
     fn elapsed(&self) -> Duration {
         self.clock.now().saturating_sub(self.began)
@@ -66,16 +63,11 @@ impl Watch for Watching<'_> {
         self.clock.pause(pause).await;
     }
 
-    fn replies(stdout: ChildStdout) -> io::Result<OwnedFd> {
+    fn replies(stdout: ChildStdout) -> io::Result<Output> {
         output_of_child(stdout)
     }
 
-    async fn end(
-        &mut self,
-        output: &mut OwnedFd,
-        line: &mut LineBuffer,
-        budget: Duration,
-    ) -> (End, Option<ExitStatus>) {
+    async fn end(&mut self, output: &mut Output, line: &mut LineBuffer, budget: Duration) -> (End, Option<ExitStatus>) {
         let end = self.listen(output, line, self.began + budget, true).await;
         let grace = self.clock.now() + EXIT_GRACE;
         match end {

@@ -1,14 +1,13 @@
 //! The life file and the lifetime lock, which says that a server is alive.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::point::Guard;
-use crate::driver::os::cleaner;
-use crate::driver::os::file::{self, Mode};
+use crate::driver::os::file::{self, File, Mode};
 use crate::driver::os::lock::{self, Hold, LockedFile};
+use crate::driver::os::{cleaner, clock, process};
 use crate::error::Error;
 use crate::proto::connect::Lifetime;
 use crate::proto::life::Drains;
@@ -30,7 +29,7 @@ pub(crate) fn probe(_point: &Guard, path: &Path) -> (Lifetime, Option<Error>) {
 pub(crate) fn drains(path: &Path, holder: Option<u32>) -> Option<Drains> {
     let mut text = Vec::new();
     file::open(path, Mode::Read).ok()??.take(TEXT_MAX).read_to_end(&mut text).ok()?;
-    Drains::read(&text).filter(|drains| drains.is_of(holder, since_1970().as_secs()))
+    Drains::read(&text).filter(|drains| drains.is_of(holder, clock::since_1970().as_secs()))
 }
 
 /// More bytes than a life file has.
@@ -83,8 +82,8 @@ impl Life {
 
     /// Writes until when the server drains at most. Without room for that, clients are not told, and nothing else happens.
     pub(crate) fn sign_drain(&mut self, drain: Duration) {
-        let until = since_1970().saturating_add(drain).as_secs();
-        let _ = self.locked.file().write_all(&Drains { pid: std::process::id(), until }.line());
+        let until = clock::since_1970().saturating_add(drain).as_secs();
+        let _ = self.locked.file().write_all(&Drains { pid: process::id(), until }.line());
     }
 
     /// Leaves the lock to the process: it is released when that ends, and not before.
@@ -95,18 +94,13 @@ impl Life {
     /// Writes over the text of the last holder. It cuts off the rest of it first, and does not empty the file: that would
     /// take longer, and ext4 would write the file to the disk when a client closes it, which waits for this server.
     fn sign(&mut self) -> std::io::Result<()> {
-        let text = format!("pid {}, locked at {} seconds since 1970\n", std::process::id(), since_1970().as_secs());
+        let text = format!("pid {}, locked at {} seconds since 1970\n", process::id(), clock::since_1970().as_secs());
         let (file, len) = (self.locked.file(), text.len() as u64);
         if file.metadata()?.len() > len {
             file.set_len(len)?;
         }
         file.write_all(text.as_bytes())
     }
-}
-
-/// Returns the time since 1970 by the clock of the system.
-pub(crate) fn since_1970() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -121,7 +115,7 @@ mod tests {
         assert_eq!(drains(&path, None), None, "there is none");
         let mut life = Life::try_claim(&path).unwrap().expect("it is free");
         assert_eq!(drains(&path, Some(us)), None, "it serves");
-        let begun = since_1970().as_secs();
+        let begun = clock::since_1970().as_secs();
         life.sign_drain(Duration::from_secs(3600));
         let said = drains(&path, Some(us)).expect("it drains");
         assert!(said.pid == us && (begun + 3600..begun + 3700).contains(&said.until), "{said:?}");

@@ -1,10 +1,9 @@
 //! The log of an external server: what it prints, in a bounded file beside the point.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::driver::os::file::{self, Mode};
+use crate::driver::os::file::{self, File, Mode};
 use crate::driver::os::{process, stdio};
 use crate::error::{Error, remedy};
 use crate::proto::pipes::{ORDER_MAX, Reply};
@@ -73,7 +72,7 @@ pub(crate) fn output(path: &Path, begin: u64) -> String {
         }
         without_records(&String::from_utf8_lossy(&bytes))
     };
-    let end = path.metadata().map_or(begin, |metadata| metadata.len()).max(begin);
+    let end = file::len_at(path).unwrap_or(begin).max(begin);
     if end - begin <= 2 * PART {
         return part(begin, end).trim().to_owned();
     }

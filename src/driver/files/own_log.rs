@@ -5,11 +5,10 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::SystemTime;
 
 use super::log::{LOG_MAX, keep_older};
 use crate::driver::os::file::{self, FileId, Mode};
-use crate::driver::os::stdio;
+use crate::driver::os::{clock, process, stdio};
 use crate::error::Error;
 use crate::transport::Endpoint;
 
@@ -61,7 +60,7 @@ impl<'a> Log<'a> {
     /// Writes the first line of a server, with its process, its version, its endpoint and the process that started it.
     pub(crate) fn begin(&self, version: u32, endpoint: &Endpoint, spawner: Option<u32>) {
         if self.file.is_some() {
-            let (now, pid) = (humantime::format_rfc3339_seconds(SystemTime::now()), std::process::id());
+            let (now, pid) = (humantime::format_rfc3339_seconds(clock::wall()), process::id());
             let spawner = spawner.map_or_else(|| "a client".into(), |spawner| format!("pid {spawner}"));
             print(format!("{now} {pid} serves version {version} at {endpoint}, started by {spawner}\n").as_bytes());
         }

@@ -5,14 +5,13 @@
 //! All of it is inline in the caller's task: a few system calls on at most 1 KiB, while a hop to a
 //! blocking thread costs more than they do and could not be cancelled.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use zeroize::Zeroize;
 
 use crate::driver::effects;
-use crate::driver::os::file::{self, FileId, Mode};
+use crate::driver::os::file::{self, File, FileId, Mode};
 use crate::driver::os::lock::{self, Hold, LockedFile, TryLock};
 use crate::driver::os::process;
 use crate::error::Error;

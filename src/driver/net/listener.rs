@@ -103,7 +103,7 @@ impl Incoming {
         loop {
             match self {
                 Incoming::Tcp(listener) => {
-                    let stream = TcpStream::from_std(listener.accept().await?.into())?;
+                    let stream = TcpStream::from_std(listener.accept_port().await?)?;
                     // One that cannot be set is gone already.
                     let _ = stream.set_nodelay(true);
                     return Ok(Socket::Tcp(stream));

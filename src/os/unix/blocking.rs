@@ -124,18 +124,39 @@ pub(crate) enum Did {
     Ended,
 }
 
+/// The output of a child.
+pub(crate) type Output = OwnedFd;
+
 /// Prepares the output of a child for [`watch_child`].
-pub(crate) fn output_of_child(output: impl Into<OwnedFd>) -> io::Result<OwnedFd> {
+pub(crate) fn output_of_child(output: impl Into<OwnedFd>) -> io::Result<Output> {
     let output = output.into();
     rustix::io::ioctl_fionbio(&output, true)?;
     Ok(output)
 }
 
+/// It is at its end when [`Ending::end`] was called, so that a thread can wait for that beside a socket.
+pub(crate) type Ended = UnixStream;
+
+/// The other side of an [`Ended`].
+pub(crate) struct Ending(UnixStream);
+
+impl Ending {
+    pub(crate) fn end(self) {
+        // A process that the host forks meanwhile has a copy of the descriptor.
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+pub(crate) fn ending() -> io::Result<(Ended, Ending)> {
+    let (ended, ends) = UnixStream::pair()?;
+    Ok((ended, Ending(ends)))
+}
+
 /// Reads what a child writes, or waits for the end of its process, which is also that of `ended`. Returns `None` at
 /// `until`.
 pub(crate) fn watch_child(
-    output: &OwnedFd,
-    ended: Option<&UnixStream>,
+    output: &Output,
+    ended: Option<&Ended>,
     buf: &mut [u8],
     until: Instant,
 ) -> io::Result<Option<Did>> {
@@ -158,6 +179,6 @@ pub(crate) fn watch_child(
 }
 
 /// Waits until `ended` is at its end, and returns `None` at `until`.
-pub(crate) fn wait_for_end(ended: &UnixStream, until: Instant) -> io::Result<Option<()>> {
+pub(crate) fn wait_for_end(ended: &Ended, until: Instant) -> io::Result<Option<()>> {
     Ok(wait(&mut [PollFd::new(ended, PollFlags::IN)], until)?.then_some(()))
 }

@@ -1,6 +1,7 @@
 //! Private files, which only their owner may read or write: the point, the life file, the log.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+pub(crate) use std::fs::File;
+use std::fs::{DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -186,6 +187,16 @@ pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Returns the length of the file at a path.
+pub(crate) fn len_at(path: &Path) -> io::Result<u64> {
+    Ok(path.metadata()?.len())
+}
+
+/// Returns whether a path leads to a directory.
+pub(crate) fn is_directory(path: &Path) -> bool {
+    path.is_dir()
 }
 
 /// Returns whether a directory does not exist any more.

@@ -3,6 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -44,6 +45,11 @@ impl Listener {
     /// Wraps a socket that already listens. It must be non-blocking.
     pub(crate) fn on(listener: OwnedFd) -> io::Result<Self> {
         watch(listener, Interest::READABLE).map(Listener)
+    }
+
+    /// Accepts the next connection to a port.
+    pub(crate) async fn accept_port(&self) -> io::Result<TcpStream> {
+        self.accept().await.map(TcpStream::from)
     }
 
     /// Accepts the next connection. An error means that a connection waits and cannot be accepted; a connection that

@@ -7,6 +7,7 @@ pub(crate) mod changes;
 #[path = "no_changes.rs"]
 pub(crate) mod changes;
 pub(crate) mod cleaner;
+pub(crate) mod clock;
 pub(crate) mod file;
 #[cfg(feature = "tokio")]
 pub(crate) mod listener;
@@ -14,6 +15,7 @@ pub(crate) mod lock;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod procfs;
+pub(crate) mod random;
 #[cfg(feature = "tokio")]
 pub(crate) mod reexec;
 pub(crate) mod scope;

@@ -7,9 +7,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-pub(crate) use std::process::Child;
-use std::process::Stdio;
+pub(crate) use std::process::{Child, ChildStdout, Command, Stdio, id};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -60,7 +60,17 @@ impl Orders {
     }
 }
 
-/// Waits until a child has ended, without reaping it. Its owner reaps it.
+/// Calls `then` when a child has ended, on a thread of its own. The child is not reaped yet: its owner does that.
+pub(crate) fn at_end(id: u32, then: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let reaper = thread::Builder::new().name("rendezvous-reaper".into()).stack_size(128 * 1024);
+    let wait = move || {
+        wait_for_end(id);
+        then();
+    };
+    reaper.spawn(wait).map(drop)
+}
+
+/// Waits until a child has ended, without reaping it.
 pub(crate) fn wait_for_end(id: u32) {
     let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return };
     while let Err(Errno::INTR) =
@@ -74,7 +84,7 @@ pub(crate) fn end_without_a_reaper(child: &mut Child) {
     let _ = child.kill();
     let until = Instant::now() + EXIT_GRACE;
     while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -194,6 +204,12 @@ pub(crate) fn may_grow_to(len: u64) -> io::Result<()> {
         Ok((limit, _)) if limit < len => Err(Errno::FBIG.into()),
         _ => Ok(()),
     }
+}
+
+/// Ends this process as its `main` does that fails.
+#[cfg(feature = "tokio")]
+pub(crate) fn exit() {
+    std::process::exit(1)
 }
 
 /// Kills this process at once, whatever its other threads do.

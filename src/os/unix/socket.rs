@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 
+use super::blocking::Blocking;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
@@ -18,6 +19,13 @@ pub(crate) struct Connected {
     /// The number of the process that connected, if the system reports it. A process outside of this PID namespace has
     /// no number here.
     pub(crate) peer: Option<u32>,
+}
+
+impl Connected {
+    /// Returns the socket for a thread that blocks.
+    pub(crate) fn into_blocking(self) -> io::Result<Blocking> {
+        Blocking::new(self.stream)
+    }
 }
 
 /// Connects without waiting, and returns a socket that does not block. The error is `WouldBlock` if the listener's queue

@@ -9,8 +9,10 @@ use std::task::{Context, Poll, Waker, ready};
 use rustix::net::{RecvFlags, Shutdown};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, ReadBuf};
+pub(crate) use tokio::net::unix::pipe::Receiver as Output;
 
 use super::blocking::Blocking;
+use super::process::ChildStdout;
 use super::socket::{self, Connected, end, recv, send, shut_down};
 
 /// A connection between processes of one user.
@@ -195,6 +197,11 @@ impl Input {
             }
         }
     }
+}
+
+/// Has the runtime watch the output of a child.
+pub(crate) fn output(stdout: ChildStdout) -> io::Result<Output> {
+    Output::from_owned_fd(OwnedFd::from(stdout))
 }
 
 /// Registers a socket with the runtime, which watches it for `interest`.

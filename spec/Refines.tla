@@ -35,7 +35,8 @@ CoreServer(s) ==
                 [] OTHER                                           -> pc,
      file |-> HeldBy(s),
      hand |-> sv[s].hand,
-     told |-> ~sv[s].hand /\ (sv[s].reg \/ sv[s].pipe = "reg"),
+     orphan |-> Alive(s) /\ (sv[s].pipe = "eof" \/ (sv[s].pipe = "kept" /\ \A c \in Clients : cl[c].child # s)),
+     told |-> sv[s].reg \/ sv[s].pipe = "reg",
      open |-> sv[s].open]
 
 Core == INSTANCE core WITH
@@ -54,9 +55,10 @@ Refines     == Core!Init /\ [][RefinesStep]_vars
 
 \* The invariant of the proof, conjunct by conjunct.
 Proved ==
-    /\ Core!SingleServing /\ Core!OneHandler /\ Core!OneRecord /\ Core!OneLife /\ Core!LifeIsHeld /\ Core!LifeHasAHolder
-    /\ Core!OpenSteps /\ Core!OneClientLocks /\ Core!ClientOrServerLocks /\ Core!OneServerLocks /\ Core!LockedSteps
-    /\ Core!HandLocks /\ Core!OutIsBlank /\ Core!OneParent /\ Core!ChildIsNew /\ Core!HandIsNotTold /\ Core!OpenWasTold
-    /\ Core!HandSteps /\ Core!WriteIsByHand /\ Core!ClientPath /\ Core!ServerPath /\ Core!ReadyChild /\ Core!ToldSteps
-    /\ Core!ChildRecord /\ Core!HandRecord /\ Core!Nobody /\ Core!NotInThisFile
+    /\ Core!SingleServing /\ Core!OneHandler /\ Core!OpenWasTold /\ Core!NoChildLeft /\ Core!OneRecord /\ Core!OneLife
+    /\ Core!LifeIsHeld /\ Core!LifeHasAHolder /\ Core!OpenSteps /\ Core!OneClientLocks /\ Core!ClientOrServerLocks
+    /\ Core!OneServerLocks /\ Core!LockedSteps /\ Core!HandLocks /\ Core!OutIsBlank /\ Core!OneChild /\ Core!OneParent
+    /\ Core!ParentSteps /\ Core!ChildIsNew /\ Core!OrphanIsNew /\ Core!HandSteps /\ Core!WriteIsByHand
+    /\ Core!ClientPath /\ Core!ServerPath /\ Core!ReadyChild /\ Core!ToldSteps /\ Core!ChildRecord /\ Core!HandRecord
+    /\ Core!Nobody /\ Core!NotInThisFile
 ===============================================================================

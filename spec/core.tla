@@ -37,9 +37,9 @@ vars == <<cl, sv, record, path, life>>
 \* A client that holds no lock: it has not begun, looks for a server, is connected, or has ended.
 NoClient == [pc |-> "Out", file |-> None, child |-> None]
 
-\* `hand`: it was started by hand. `told`: its client has sent *registered*. `open`: it has not begun to retire since it
-\* was registered.
-NoServer == [pc |-> "Out", file |-> None, hand |-> FALSE, told |-> FALSE, open |-> FALSE]
+\* `hand`: it was started by hand. `orphan`: its client was killed before it could tell the server. `told`: it is
+\* registered: its client has told it so, or it has written its own record. `open`: it has not begun to retire since then.
+NoServer == [pc |-> "Out", file |-> None, hand |-> FALSE, orphan |-> FALSE, told |-> FALSE, open |-> FALSE]
 Server(hand, file) == [NoServer EXCEPT !.pc = "Claim", !.hand = hand, !.file = file]
 
 Alive(s)    == sv[s].pc \notin {"Out", "Dying"}
@@ -48,7 +48,8 @@ Owns(s)     == Alive(s) /\ sv[s].pc # "Claim"
 \* A killed process may run for a while.
 Handler(s)  == (Owns(s) /\ sv[s].pc # "Release") \/ (sv[s].pc = "Dying" /\ life = s)
 Locked(i)   == (\E c \in Clients : cl[c].file = i) \/ (\E s \in Servers : sv[s].file = i)
-HasChild(c) == cl[c].pc \in {"Await", "Verify", "Write", "Confirm", "Kill"}
+HasChild(c) == cl[c].child # None
+ChildSteps  == {"Await", "Verify", "Write", "Confirm", "Kill"}
 Names(s)    == (\E i \in Inodes : record[i] = s) \/ (\E c \in Clients : cl[c].child = s)
 
 \* A file that is unlocked and has no path is gone.
@@ -124,7 +125,8 @@ Confirm(c) ==
 \* The child is busy, failed, late, or cannot be verified.
 Reject(c) == cl[c].pc \in {"Await", "Verify"} /\ Goes(c, "Kill") /\ UNCHANGED <<sv, record, path, life>>
 
-Dead(s) == IF Alive(s) THEN [sv EXCEPT ![s].pc = "Dying"] ELSE sv
+Dies(s) == [sv EXCEPT ![s].pc = "Dying", ![s].orphan = FALSE]
+Dead(s) == IF Alive(s) THEN Dies(s) ELSE sv
 
 Kill(c) ==
     /\ At(c, "Kill")
@@ -147,12 +149,13 @@ GiveUp(c) ==
     /\ cl' = [cl EXCEPT ![c] = NoClient]
     /\ UNCHANGED <<path, life>>
 
-\* A client is killed at any step. Its child, if any, is an orphan.
+\* A client is killed at any step. Its child, if it lives, is an orphan, which ends by its watchdog.
 KillClient(c) ==
     /\ cl[c].pc # "Out"
     /\ LetGo(cl[c].file, record)
+    /\ sv' = IF HasChild(c) /\ Alive(cl[c].child) THEN [sv EXCEPT ![cl[c].child].orphan = TRUE] ELSE sv
     /\ cl' = [cl EXCEPT ![c] = NoClient]
-    /\ UNCHANGED <<sv, path, life>>
+    /\ UNCHANGED <<path, life>>
 
 (***************************************************************************)
 (* The server.                                                             *)
@@ -189,7 +192,7 @@ Registered(s) ==
 ServerWrite(s) ==
     /\ Is(s, "Write")
     /\ record' = [record EXCEPT ![sv[s].file] = s]
-    /\ sv' = [sv EXCEPT ![s].pc = "Unlock", ![s].open = TRUE]
+    /\ sv' = [sv EXCEPT ![s].pc = "Unlock", ![s].told = TRUE, ![s].open = TRUE]
     /\ UNCHANGED <<cl, path, life>>
 
 ServerUnlock(s) ==
@@ -253,7 +256,7 @@ Release(s) ==
     /\ UNCHANGED <<cl, record, path>>
 
 \* It is killed, or its watchdog ends it, at any step. A killed process takes a while to die.
-KillServer(s) == Alive(s) /\ Turns(s, "Dying") /\ UNCHANGED <<cl, record, path, life>>
+KillServer(s) == Alive(s) /\ sv' = Dies(s) /\ UNCHANGED <<cl, record, path, life>>
 
 Exit(s) ==
     /\ Is(s, "Dying")
@@ -269,9 +272,10 @@ Exit(s) ==
 \* The point is emptied, torn, or written by something else.
 Emptied == record' = [record EXCEPT ![path] = None] /\ UNCHANGED <<cl, sv, path, life>>
 
-\* An old copy of the point is put back, or another point's.
+\* An old copy of the point is put back, or another point's. A copy that was made before the server was told is of no
+\* live server, unless it equals the point.
 PutBack(s) ==
-    /\ Deletion /\ ~Revival => Is(s, "Out")
+    /\ Is(s, "Out") \/ (sv[s].told /\ (Deletion => Revival))
     /\ record' = [record EXCEPT ![path] = s]
     /\ UNCHANGED <<cl, sv, path, life>>
 
@@ -306,6 +310,14 @@ Spec == Init /\ [][Next]_vars
 SingleServing == ~Removal => \A s, t \in Servers : Serving(s) /\ Serving(t) => s = t
 OneHandler    == ~Removal => \A s, t \in Servers : Handler(s) /\ Handler(t) => s = t
 
+\* A server that was not registered serves nobody. It is the child of a client, or an orphan: no client that gives up
+\* leaves its child alive, nor its record.
+OpenWasTold  == \A s \in Servers : sv[s].open => sv[s].told
+NoChildLeft  == \A s \in Servers : Alive(s) /\ ~sv[s].hand /\ ~sv[s].told =>
+                   sv[s].orphan \/ \E c \in Clients : cl[c].child = s
+NoRecordLeft == [][\A c \in Clients, i \in Inodes :
+    GiveUp(c) /\ HasChild(c) /\ Alive(cl[c].child) => record'[i] # cl[c].child]_vars
+
 \* No step of a client or of another server takes the record of a serving server away, unless the file is gone anyway. A
 \* client that has found no server may still be about to clear the point while another file becomes the point, a server is
 \* registered in the old one, and its record is put back in the new one: with both faults the server has to restore it.
@@ -318,7 +330,7 @@ NoLiveInvalidation == [][\A s \in Servers, i \in Inodes :
 
 ClientLocks(c) == cl[c].pc # "Out"
 ServerLocks(s) == sv[s].file # None
-FoundFree(c)   == cl[c].pc \in {"Clear", "Spawn"} \/ HasChild(c)
+FoundFree(c)   == cl[c].pc \in {"Clear", "Spawn"} \cup ChildSteps
 
 OneRecord           == \A i \in Inodes : record[i] \in Servers \cup {None}
 OneLife             == life \in Servers \cup {None}
@@ -334,24 +346,26 @@ LockedSteps         == \A s \in Servers :
                               => ServerLocks(s)
 HandLocks           == \A s \in Servers : sv[s].hand /\ sv[s].pc \in {"Claim", "Build"} => ServerLocks(s)
 OutIsBlank          == \A s \in Servers : Is(s, "Out") => sv[s] = NoServer /\ life # s
+OneChild            == \A c \in Clients : cl[c].child \in Servers \cup {None}
 OneParent           == \A c, d \in Clients : HasChild(c) /\ HasChild(d) /\ cl[c].child = cl[d].child => c = d
+ParentSteps         == \A c \in Clients : HasChild(c) => cl[c].pc \in ChildSteps
 ChildIsNew          == \A c \in Clients : HasChild(c) =>
-                          LET s == sv[cl[c].child] IN ~s.told /\ ~s.open /\ ~s.hand
-HandIsNotTold       == \A s \in Servers : sv[s].told => ~sv[s].hand
-OpenWasTold         == \A s \in Servers : sv[s].open /\ ~sv[s].hand => sv[s].told
+                          LET s == sv[cl[c].child] IN ~s.told /\ ~s.open /\ ~s.hand /\ ~s.orphan
+OrphanIsNew         == \A s \in Servers : sv[s].orphan => Alive(s) /\ ~sv[s].told /\ ~sv[s].hand
 HandSteps           == \A s \in Servers : sv[s].hand => ~Is(s, "Ready")
 WriteIsByHand       == \A s \in Servers : Is(s, "Write") => sv[s].hand
 ClientPath          == ~Deletion => \A c \in Clients : ClientLocks(c) => cl[c].file = path
 ServerPath          == ~Deletion => \A s \in Servers : ServerLocks(s) => sv[s].file = path
 ReadyChild          == \A c \in Clients : cl[c].pc \in {"Verify", "Write", "Confirm"} =>
                           sv[cl[c].child].pc \notin {"Claim", "Build"}
-ToldSteps           == \A s \in Servers : sv[s].told /\ Alive(s) => sv[s].pc \notin {"Claim", "Build"}
-ChildRecord         == ~Revival => \A c \in Clients, i \in Inodes :
-                          HasChild(c) /\ Alive(cl[c].child) /\ record[i] = cl[c].child => i = cl[c].file
+ToldSteps           == \A s \in Servers : sv[s].told /\ Alive(s) => sv[s].pc \notin {"Claim", "Build", "Write"}
+ChildRecord         == \A c \in Clients, i \in Inodes :
+                          HasChild(c) /\ Alive(cl[c].child) /\ record[i] = cl[c].child
+                              => At(c, "Confirm") /\ i = cl[c].file
 HandRecord          == \A s \in Servers, i \in Inodes :
-                          sv[s].hand /\ sv[s].pc \in {"Claim", "Build", "Write"} /\ record[i] = s => ~Deletion \/ Revival
+                          sv[s].hand /\ sv[s].pc \in {"Claim", "Build", "Write"} => record[i] # s
 Nobody              == ~Removal /\ ~Deletion => \A c \in Clients, s \in Servers :
-                          FoundFree(c) /\ Alive(s) => ~sv[s].told /\ ~sv[s].open
+                          FoundFree(c) /\ Alive(s) => ~sv[s].told
 NotInThisFile       == ~Removal /\ ~Revival => \A c \in Clients, s \in Servers :
-                          FoundFree(c) /\ Alive(s) /\ (sv[s].told \/ sv[s].open) => record[cl[c].file] # s
+                          FoundFree(c) /\ Alive(s) /\ sv[s].told => record[cl[c].file] # s
 ===============================================================================

@@ -16,7 +16,8 @@ CoreClient(c) ==
                  [] pc = "Fallback"                                           -> "Unlock"
                  [] OTHER                                                     -> pc,
      file  |-> HeldBy(c),
-     child |-> cl[c].child]
+     child |-> cl[c].child,
+     met   |-> IF conn[c].to # None /\ Counts(conn[c].to, c) THEN conn[c].to ELSE None]
 
 CoreServer(s) ==
     LET pc   == sv[s].pc
@@ -37,13 +38,15 @@ CoreServer(s) ==
      hand |-> sv[s].hand,
      orphan |-> Alive(s) /\ (sv[s].pipe = "eof" \/ (sv[s].pipe = "kept" /\ \A c \in Clients : cl[c].child # s)),
      told |-> sv[s].reg \/ sv[s].pipe = "reg",
-     open |-> sv[s].open]
+     open |-> sv[s].open,
+     must |-> sv[s].requested \/ sv[s].why = "Lost" \/ then = "Lost"]
 
 Core == INSTANCE core WITH
     Servers  <- Slots,
-    Deletion <- "deleted" \in Faults,
-    Revival  <- {"deleted", "old copy"} \subseteq Faults,
-    Removal  <- TakesLife,
+    Deletion  <- "deleted" \in Faults,
+    Copies    <- "old copy" \in Faults,
+    Hindrance <- TakesLife \/ Faults \cap {"shortage", "deadline", "foreign"} # {},
+    Removal   <- TakesLife,
     cl       <- [c \in Clients |-> CoreClient(c)],
     sv       <- [s \in Slots |-> CoreServer(s)],
     record   <- [i \in Inodes |-> IF file[i] \in Slots THEN file[i] ELSE None],
@@ -55,10 +58,11 @@ Refines     == Core!Init /\ [][RefinesStep]_vars
 
 \* The invariant of the proof, conjunct by conjunct.
 Proved ==
-    /\ Core!SingleServing /\ Core!OneHandler /\ Core!OpenWasTold /\ Core!NoChildLeft /\ Core!OneRecord /\ Core!OneLife
-    /\ Core!LifeIsHeld /\ Core!LifeHasAHolder /\ Core!OpenSteps /\ Core!OneClientLocks /\ Core!ClientOrServerLocks
-    /\ Core!OneServerLocks /\ Core!LockedSteps /\ Core!HandLocks /\ Core!OutIsBlank /\ Core!OneChild /\ Core!OneParent
+    /\ Core!SingleServing /\ Core!OneHandler /\ Core!OpenWasTold /\ Core!NoChildLeft /\ Core!NoLostConnect
+    /\ Core!RetiresUnderLock /\ Core!OneRecord /\ Core!OneLife /\ Core!LifeIsHeld /\ Core!LifeHasAHolder
+    /\ Core!OpenSteps /\ Core!OneClientLocks /\ Core!ClientOrServerLocks /\ Core!OneServerLocks /\ Core!OneMet
+    /\ Core!MetSteps /\ Core!LockedSteps /\ Core!HandLocks /\ Core!OutIsBlank /\ Core!OneChild /\ Core!OneParent
     /\ Core!ParentSteps /\ Core!ChildIsNew /\ Core!OrphanIsNew /\ Core!HandSteps /\ Core!WriteIsByHand
     /\ Core!ClientPath /\ Core!ServerPath /\ Core!ReadyChild /\ Core!ToldSteps /\ Core!ChildRecord /\ Core!HandRecord
-    /\ Core!Nobody /\ Core!NotInThisFile
+    /\ Core!Withdrawn /\ Core!Nobody /\ Core!NotInThisFile
 ===============================================================================

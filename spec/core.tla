@@ -11,10 +11,14 @@
 (* handler exists until its process ends. A client that finds no server    *)
 (* takes the point lock and asks the lifetime lock. If it is free, no      *)
 (* server lives, so the client clears the record, starts a server, and     *)
-(* writes the record of that server when it is ready.                      *)
+(* writes the record of that server when it is ready. A server counts the  *)
+(* clients that it welcomes. It retires under the point lock, and then     *)
+(* lets them go.                                                           *)
 (*                                                                         *)
 (* Time, dialling and the handshake are left out: a client may find or not *)
-(* find a server, give up, or be killed at any step.                       *)
+(* find a server, give up, or be killed at any step. Policies only take    *)
+(* steps away: a client that joins starts nothing, and an older server     *)
+(* that is replaced is one that was asked to retire.                       *)
 (***************************************************************************)
 CONSTANTS
     Clients,
@@ -22,11 +26,12 @@ CONSTANTS
     Inodes,     \* files that were, are or will be at the point's path
     None,
     Deletion,   \* the point may be deleted or replaced by another file
-    Revival,    \* the record of a live server may be put back, although the point may be deleted
+    Copies,     \* an old copy of the point may be put back
+    Hindrance,  \* a server may be unable to lock the point, or lose its files to another
     Removal     \* the life file may be removed or replaced
 
 VARIABLES
-    cl,         \* client -> its step, the file whose lock it holds, and its child
+    cl,         \* client -> its step, the file whose lock it holds, its child, and the server that counts it
     sv,         \* server -> its step, the file whose lock it holds, and what it is: see Server
     record,     \* inode  -> the server whose record it holds; None if it holds anything else
     path,       \* the inode to which the path of the point leads
@@ -35,11 +40,12 @@ VARIABLES
 vars == <<cl, sv, record, path, life>>
 
 \* A client that holds no lock: it has not begun, looks for a server, is connected, or has ended.
-NoClient == [pc |-> "Out", file |-> None, child |-> None]
+NoClient == [pc |-> "Out", file |-> None, child |-> None, met |-> None]
 
 \* `hand`: it was started by hand. `orphan`: its client was killed before it could tell the server. `told`: it is
 \* registered: its client has told it so, or it has written its own record. `open`: it has not begun to retire since then.
-NoServer == [pc |-> "Out", file |-> None, hand |-> FALSE, orphan |-> FALSE, told |-> FALSE, open |-> FALSE]
+\* `must`: it has to retire, although it counts clients.
+NoServer == [pc |-> "Out", file |-> None, hand |-> FALSE, orphan |-> FALSE, told |-> FALSE, open |-> FALSE, must |-> FALSE]
 Server(hand, file) == [NoServer EXCEPT !.pc = "Claim", !.hand = hand, !.file = file]
 
 Alive(s)    == sv[s].pc \notin {"Out", "Dying"}
@@ -50,6 +56,7 @@ Handler(s)  == (Owns(s) /\ sv[s].pc # "Release") \/ (sv[s].pc = "Dying" /\ life 
 Locked(i)   == (\E c \in Clients : cl[c].file = i) \/ (\E s \in Servers : sv[s].file = i)
 HasChild(c) == cl[c].child # None
 ChildSteps  == {"Await", "Verify", "Write", "Confirm", "Kill"}
+Counted(s)  == {c \in Clients : cl[c].met = s}
 Names(s)    == (\E i \in Inodes : record[i] = s) \/ (\E c \in Clients : cl[c].child = s)
 
 \* A file that is unlocked and has no path is gone.
@@ -69,15 +76,30 @@ Init ==
 At(c, pc) == cl[c].pc = pc
 Goes(c, pc) == cl' = [cl EXCEPT ![c].pc = pc]
 
+\* A server counts the client and welcomes it, whether or not the client holds the lock meanwhile.
+Admit(c, s) ==
+    /\ cl[c].pc \in {"Out", "Locked"} /\ cl[c].met = None /\ Serving(s)
+    /\ cl' = [cl EXCEPT ![c].met = s]
+    /\ UNCHANGED <<sv, record, path, life>>
+
+\* It closes its connection, or is killed.
+Depart(c) ==
+    /\ At(c, "Out") /\ cl[c].met # None
+    /\ cl' = [cl EXCEPT ![c].met = None]
+    /\ UNCHANGED <<sv, record, path, life>>
+
 Lock(c) ==
-    /\ At(c, "Out") /\ ~Locked(path)
+    /\ At(c, "Out") /\ cl[c].met = None /\ ~Locked(path)
     /\ cl' = [cl EXCEPT ![c].pc = "Locked", ![c].file = path]
     /\ UNCHANGED <<sv, record, path, life>>
 
 \* The lifetime lock is free, so no server lives.
-Probe(c) == At(c, "Locked") /\ life = None /\ Goes(c, "Clear") /\ UNCHANGED <<sv, record, path, life>>
+Probe(c) ==
+    /\ At(c, "Locked") /\ cl[c].met = None /\ life = None
+    /\ Goes(c, "Clear")
+    /\ UNCHANGED <<sv, record, path, life>>
 
-\* The lock is held, the client found a server, may not start one, or has no time left.
+\* The lifetime lock is held, the client was welcomed, may not start a server, or has no time left.
 Leave(c) == cl[c].pc \in {"Locked", "Clear", "Spawn"} /\ Goes(c, "Unlock") /\ UNCHANGED <<sv, record, path, life>>
 
 Clear(c) ==
@@ -91,7 +113,7 @@ ClearByHand(c, s) ==
     /\ At(c, "Clear") /\ sv[s].pc = "Out" /\ ~Names(s)
     /\ record' = [record EXCEPT ![cl[c].file] = None]
     /\ sv' = [sv EXCEPT ![s] = Server(TRUE, cl[c].file)]
-    /\ cl' = [cl EXCEPT ![c] = NoClient]
+    /\ cl' = [cl EXCEPT ![c].pc = "Out", ![c].file = None]
     /\ UNCHANGED <<path, life>>
 
 \* Nothing names the new server yet: its cookie is fresh.
@@ -103,7 +125,7 @@ Spawn(c, s) ==
 
 \* The child has said that it is ready. It may have ended since then.
 Await(c) ==
-    /\ At(c, "Await") /\ sv[cl[c].child].pc \notin {"Claim", "Build"}
+    /\ At(c, "Await") /\ sv[cl[c].child].pc \in {"Ready", "Dying", "Out"}
     /\ Goes(c, "Verify")
     /\ UNCHANGED <<sv, record, path, life>>
 
@@ -136,7 +158,7 @@ Kill(c) ==
 
 Unlock(c) ==
     /\ At(c, "Unlock")
-    /\ cl' = [cl EXCEPT ![c] = NoClient]
+    /\ cl' = [cl EXCEPT ![c].pc = "Out", ![c].file = None]
     /\ LetGo(cl[c].file, record)
     /\ UNCHANGED <<sv, path, life>>
 
@@ -201,15 +223,19 @@ ServerUnlock(s) ==
     /\ LetGo(sv[s].file, record)
     /\ UNCHANGED <<cl, path, life>>
 
+\* A client, a signal or the handler asks it to retire, or its files are another's.
+Demand(s) == Serving(s) /\ sv' = [sv EXCEPT ![s].must = TRUE] /\ UNCHANGED <<cl, record, path, life>>
+
 \* Locks the point, to restore its record or to retire.
 ServerLock(s) ==
     /\ Is(s, "Serve") /\ ~Locked(path)
     /\ \E pc \in {"Recheck", "Look"} : sv' = [sv EXCEPT ![s].pc = pc, ![s].file = path]
     /\ UNCHANGED <<cl, record, path, life>>
 
-\* The record is whole or damaged; or it is another's, and this server retires.
+\* The record is whole or damaged; or it is another's, and this server must retire.
 Recheck(s) ==
-    /\ Is(s, "Recheck") /\ \E pc \in {"Restore", "Unlock"} : Turns(s, pc)
+    /\ Is(s, "Recheck")
+    /\ \E pc \in {"Restore", "Unlock"}, lost \in BOOLEAN : sv' = [sv EXCEPT ![s].pc = pc, ![s].must = @ \/ lost]
     /\ UNCHANGED <<cl, record, path, life>>
 
 \* Its life file was removed: it makes it again and locks it.
@@ -221,17 +247,20 @@ Restore(s) ==
     /\ Turns(s, "Unlock")
     /\ UNCHANGED <<cl, path, life>>
 
-\* It counts a client.
+\* It counts a client: an idle server looks again when it has the lock.
 Stay(s) == Is(s, "Look") /\ Turns(s, "Unlock") /\ UNCHANGED <<cl, record, path, life>>
 
+MayEnd(s) == Counted(s) = {} \/ sv[s].must
+
+\* It counts no client any more.
 Shut(s) ==
-    /\ Is(s, "Look")
+    /\ Is(s, "Look") /\ MayEnd(s)
     /\ sv' = [sv EXCEPT ![s].pc = "Withdraw", ![s].open = FALSE]
     /\ UNCHANGED <<cl, record, path, life>>
 
 \* It cannot have the lock, or another server has its files. It withdraws nothing.
 ShutUnlocked(s) ==
-    /\ Is(s, "Serve")
+    /\ Hindrance /\ Is(s, "Serve") /\ MayEnd(s)
     /\ sv' = [sv EXCEPT ![s].pc = "Drain", ![s].open = FALSE]
     /\ UNCHANGED <<cl, record, path, life>>
 
@@ -247,7 +276,10 @@ ServerLeave(s) ==
     /\ LetGo(sv[s].file, record)
     /\ UNCHANGED <<cl, path, life>>
 
-Drain(s) == Is(s, "Drain") /\ Turns(s, "Release") /\ UNCHANGED <<cl, record, path, life>>
+HangUp(s) == cl' = [c \in Clients |-> IF cl[c].met = s THEN [cl[c] EXCEPT !.met = None] ELSE cl[c]]
+
+\* Its clients have gone, or the drain's deadline is over. A server that keeps its sessions has no deadline.
+Drain(s) == Is(s, "Drain") /\ HangUp(s) /\ Turns(s, "Release") /\ UNCHANGED <<record, path, life>>
 
 Release(s) ==
     /\ Is(s, "Release")
@@ -261,9 +293,10 @@ KillServer(s) == Alive(s) /\ sv' = Dies(s) /\ UNCHANGED <<cl, record, path, life
 Exit(s) ==
     /\ Is(s, "Dying")
     /\ sv' = [sv EXCEPT ![s] = NoServer]
+    /\ HangUp(s)
     /\ life' = IF life = s THEN None ELSE life
     /\ LetGo(sv[s].file, record)
-    /\ UNCHANGED <<cl, path>>
+    /\ path' = path
 
 (***************************************************************************)
 (* What else befalls the files.                                            *)
@@ -275,7 +308,7 @@ Emptied == record' = [record EXCEPT ![path] = None] /\ UNCHANGED <<cl, sv, path,
 \* An old copy of the point is put back, or another point's. A copy that was made before the server was told is of no
 \* live server, unless it equals the point.
 PutBack(s) ==
-    /\ Is(s, "Out") \/ (sv[s].told /\ (Deletion => Revival))
+    /\ Is(s, "Out") \/ (Copies /\ sv[s].told)
     /\ record' = [record EXCEPT ![path] = s]
     /\ UNCHANGED <<cl, sv, path, life>>
 
@@ -290,17 +323,20 @@ Vanished == Removal /\ life' = None /\ UNCHANGED <<cl, sv, record, path>>
 
 Next ==
     \/ \E c \in Clients :
-        \/ Lock(c) \/ Probe(c) \/ Leave(c) \/ Clear(c) \/ Await(c) \/ Verify(c) \/ Write(c) \/ Confirm(c)
+        \/ Depart(c) \/ Lock(c) \/ Probe(c) \/ Leave(c) \/ Clear(c) \/ Await(c) \/ Verify(c) \/ Write(c) \/ Confirm(c)
         \/ Reject(c) \/ Kill(c) \/ Unlock(c) \/ GiveUp(c) \/ KillClient(c)
-        \/ \E s \in Servers : ClearByHand(c, s) \/ Spawn(c, s)
+        \/ \E s \in Servers : Admit(c, s) \/ ClearByHand(c, s) \/ Spawn(c, s)
     \/ \E s \in Servers :
         \/ Claim(s) \/ Busy(s) \/ Fail(s) \/ Build(s) \/ Registered(s) \/ ServerWrite(s) \/ ServerUnlock(s)
-        \/ ServerLock(s) \/ Recheck(s) \/ Reclaim(s) \/ Restore(s) \/ Stay(s) \/ Shut(s) \/ ShutUnlocked(s)
+        \/ Demand(s) \/ ServerLock(s) \/ Recheck(s) \/ Reclaim(s) \/ Restore(s) \/ Stay(s) \/ Shut(s) \/ ShutUnlocked(s)
         \/ Withdraw(s) \/ ServerLeave(s) \/ Drain(s) \/ Release(s) \/ KillServer(s) \/ Exit(s) \/ PutBack(s)
     \/ \E i \in Inodes : Deleted(i)
     \/ Emptied \/ Vanished
 
 Spec == Init /\ [][Next]_vars
+
+\* The record of a live server is put back, and not in the file in which it was registered.
+Revival == Deletion /\ Copies
 
 (***************************************************************************)
 (* What is claimed.                                                        *)
@@ -324,6 +360,15 @@ NoRecordLeft == [][\A c \in Clients, i \in Inodes :
 NoLiveInvalidation == [][\A s \in Servers, i \in Inodes :
     ~Removal /\ ~Revival /\ Serving(s) /\ record[i] = s /\ record'[i] # s => (cl' = cl /\ sv' = sv) \/ i # path]_vars
 
+\* A counted client is counted until it leaves or its server ends. A server that counts a client serves, unless it had to
+\* retire; then it drains.
+NoLostConnect == \A c \in Clients, s \in Servers : cl[c].met = s =>
+    Serving(s) \/ Is(s, "Dying") \/ (sv[s].must /\ sv[s].pc \in {"Withdraw", "Leave", "Drain"})
+
+\* A client that holds the lock reads the record of no server that retires: the server will welcome it, unless it is dead.
+RetiresUnderLock == ~Deletion /\ ~Copies /\ ~Hindrance => \A c \in Clients, s \in Servers :
+    cl[c].file = path /\ record[path] = s /\ Alive(s) /\ sv[s].told => Serving(s) \/ Is(s, "Ready")
+
 (***************************************************************************)
 (* Why: together with the above, an invariant that each step keeps.        *)
 (***************************************************************************)
@@ -341,6 +386,8 @@ OpenSteps           == \A s \in Servers : Alive(s) =>
 OneClientLocks      == \A c, d \in Clients : ClientLocks(c) /\ ClientLocks(d) /\ cl[c].file = cl[d].file => c = d
 ClientOrServerLocks == \A c \in Clients, s \in Servers : ClientLocks(c) /\ ServerLocks(s) => cl[c].file # sv[s].file
 OneServerLocks      == \A s, t \in Servers : ServerLocks(s) /\ ServerLocks(t) /\ sv[s].file = sv[t].file => s = t
+OneMet              == \A c \in Clients : cl[c].met \in Servers \cup {None}
+MetSteps            == \A c \in Clients : cl[c].met # None => cl[c].pc \in {"Out", "Locked", "Unlock"}
 LockedSteps         == \A s \in Servers :
                           sv[s].pc \in {"Recheck", "Restore", "Unlock", "Look", "Withdraw", "Leave", "Write"}
                               => ServerLocks(s)
@@ -357,13 +404,15 @@ WriteIsByHand       == \A s \in Servers : Is(s, "Write") => sv[s].hand
 ClientPath          == ~Deletion => \A c \in Clients : ClientLocks(c) => cl[c].file = path
 ServerPath          == ~Deletion => \A s \in Servers : ServerLocks(s) => sv[s].file = path
 ReadyChild          == \A c \in Clients : cl[c].pc \in {"Verify", "Write", "Confirm"} =>
-                          sv[cl[c].child].pc \notin {"Claim", "Build"}
+                          sv[cl[c].child].pc \in {"Ready", "Dying", "Out"}
 ToldSteps           == \A s \in Servers : sv[s].told /\ Alive(s) => sv[s].pc \notin {"Claim", "Build", "Write"}
 ChildRecord         == \A c \in Clients, i \in Inodes :
                           HasChild(c) /\ Alive(cl[c].child) /\ record[i] = cl[c].child
                               => At(c, "Confirm") /\ i = cl[c].file
 HandRecord          == \A s \in Servers, i \in Inodes :
                           sv[s].hand /\ sv[s].pc \in {"Claim", "Build", "Write"} => record[i] # s
+Withdrawn           == ~Deletion /\ ~Copies /\ ~Hindrance => \A s \in Servers :
+                          sv[s].told /\ sv[s].pc \in {"Leave", "Drain", "Release"} => record[path] # s
 Nobody              == ~Removal /\ ~Deletion => \A c \in Clients, s \in Servers :
                           FoundFree(c) /\ Alive(s) => ~sv[s].told
 NotInThisFile       == ~Removal /\ ~Revival => \A c \in Clients, s \in Servers :

@@ -168,7 +168,7 @@ fn runs(options: &Options) -> Result<Vec<Run>> {
         };
         if options.asks_for(&name, name.starts_with("deep-")) {
             let module = match name.as_str() {
-                "core" => "MCcore",
+                name if name.starts_with("core") => "MCcore",
                 name if handshake::has(name) => handshake::MODULE,
                 _ => "MCrendezvous",
             };

@@ -42,8 +42,7 @@ fn run(round: &mut Round, clients: usize, finds: Finds) -> Result<Duration, Stri
         Finds::DamagedRecord | Finds::Retirement => Some(stays(round)?),
     };
     mknodat(CWD, round.path().join(GATE), FileType::Fifo, Mode::RWXU, 0).map_err(|error| error.to_string())?;
-    let args: Vec<String> = arguments(&["waits"]);
-    let herd: Vec<u32> = (0..clients).map(|_| round.start("@client", &args, &[])).collect();
+    let herd: Vec<u32> = (0..clients).map(|number| round.start("@client", &by_turns(number, "waits"), &[])).collect();
     round.eventually("all clients wait", |round| {
         (herd.iter().all(|client| round.has_received(&format!("{client} waits")))).then_some(())
     })?;
@@ -87,8 +86,7 @@ pub fn replacement(clients: usize) -> Result<Duration, String> {
 }
 
 fn replace(round: &mut Round, clients: usize) -> Result<Duration, String> {
-    let works = arguments(&["works"]);
-    let herd: Vec<u32> = (0..clients).map(|_| round.start("@client", &works, &[])).collect();
+    let herd: Vec<u32> = (0..clients).map(|number| round.start("@client", &by_turns(number, "works"), &[])).collect();
     for client in &herd {
         round.await_state(*client, |state| matches!(state, State::Connected { .. }))?;
     }
@@ -138,6 +136,11 @@ fn stays(round: &mut Round) -> Result<(u32, u32), String> {
 
 fn arguments(words: &[&str]) -> Vec<String> {
     ["idle=20000", "version=7"].iter().chain(words).map(|word| (*word).to_owned()).collect()
+}
+
+/// Each second client blocks its thread, so that clients of both drivers meet.
+fn by_turns(number: usize, word: &str) -> Vec<String> {
+    arguments(&[word, "blocks"][..1 + number % 2])
 }
 
 fn newer() -> Vec<String> {

@@ -4,13 +4,15 @@
 //! two effects, and nowhere else.
 
 use std::ffi::OsStr;
-use std::fmt::Debug;
+use std::fmt::{Debug, Write as _};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
+
+use tokio::sync::Notify;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Resource, Rlimit, Signal, getpid, getrlimit, kill_process, setrlimit};
@@ -18,6 +20,8 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::disk;
+use crate::held::{self, Held};
 use crate::plan::{Fault, PlannedFault, Role};
 
 /// Names the round's directory, for a process and for all processes that it starts.
@@ -37,6 +41,7 @@ pub const OLD: &str = "old";
 static WORLD: OnceLock<World> = OnceLock::new();
 static FAILS: AtomicBool = AtomicBool::new(false);
 static HANGS: AtomicBool = AtomicBool::new(false);
+static CANCEL: Notify = Notify::const_new();
 
 struct World {
     round: PathBuf,
@@ -85,9 +90,21 @@ pub fn hangs() -> bool {
     HANGS.load(Ordering::Relaxed)
 }
 
-/// Runs before each step: sends it, and injects the faults that are due.
-pub fn step(role: Role, step: &str) {
-    send(&format!("{role:?} {step}"));
+/// Returns once the connect of this process is to be dropped.
+pub async fn cancelled() {
+    CANCEL.notified().await;
+}
+
+/// Runs before each step: sends it with its fields, and the point's lock if the process has it, and injects the faults
+/// that are due.
+pub fn step(role: Role, step: &str, fields: &str) {
+    let point = point(&world().round);
+    let lock = match held::lock(&point) {
+        Held::Lock(inode) => format!(" lock={inode} point={}", point.metadata().map_or(0, |point| point.ino())),
+        Held::Nothing => " lock=none".to_owned(),
+        Held::Unknown => String::new(),
+    };
+    send(&format!("{role:?} {step}{fields}{lock}"));
     for planned in world().due(role, step) {
         world().inject(&planned);
     }
@@ -157,6 +174,15 @@ impl World {
                 announce();
                 limit(Resource::Nproc, 1);
             }
+            Fault::Cancel => {
+                announce();
+                CANCEL.notify_one();
+            }
+            Fault::Fill => {
+                if disk::fill(&self.round).is_ok() {
+                    announce();
+                }
+            }
             damage => {
                 if self.damage(damage).is_some() {
                     announce();
@@ -172,9 +198,14 @@ impl World {
         OpenOptions::new().read(true).write(true).open(path).ok()
     }
 
-    /// Damages the point. Returns `None` if there is nothing to damage.
+    /// Damages the point, or a file beside it. Returns `None` if there is nothing to damage.
     fn damage(&self, fault: Fault) -> Option<()> {
         let point = point(&self.round);
+        match fault {
+            Fault::Unlink => return self.unlink(),
+            Fault::Vanish => return fs::remove_file(point.with_extension("life")).ok(),
+            _ => {}
+        }
         let len = point.metadata().ok()?.len();
         let file = || OpenOptions::new().write(true).open(&point).ok();
         match fault {
@@ -195,6 +226,13 @@ impl World {
             }
             _ => None,
         }
+    }
+
+    /// Removes all sockets.
+    fn unlink(&self) -> Option<()> {
+        let files = fs::read_dir(self.round.join("home")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        let sockets = files.filter(|path| path.extension().is_some_and(|extension| extension == "sock"));
+        sockets.filter_map(|socket| fs::remove_file(socket).ok()).last()
     }
 }
 
@@ -237,7 +275,11 @@ impl Subscriber for Steps {
             "rendezvous_ipc::serve" => Role::Serve,
             _ => return,
         };
-        event.record(&mut StepVisitor(role));
+        let mut visitor = StepVisitor::default();
+        event.record(&mut visitor);
+        if !visitor.step.is_empty() {
+            step(role, &visitor.step, &visitor.fields);
+        }
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -250,16 +292,27 @@ impl Subscriber for Steps {
     fn exit(&self, _: &Id) {}
 }
 
-struct StepVisitor(Role);
+/// A step, and what the judge needs of its fields, as ` name=value`.
+#[derive(Default)]
+struct StepVisitor {
+    step: String,
+    fields: String,
+}
 
 impl Visit for StepVisitor {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "step" {
-            step(self.0, value);
+        match field.name() {
+            "step" => self.step = value.to_owned(),
+            "how" | "done" | "then" if !value.is_empty() => self.record_debug(field, &format_args!("{value}")),
+            _ => {}
         }
     }
 
-    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if ["record", "child", "how", "why", "done", "then"].contains(&field.name()) {
+            let _ = write!(self.fields, " {}={value:?}", field.name());
+        }
+    }
 }
 
 /// Passes the round and the planned faults to a command.

@@ -30,9 +30,10 @@ impl Round {
         self.nothing_left()
     }
 
-    /// New clients are served, all by the same server. Returns that server.
+    /// New clients are served, all by the same server. Returns that server. They are of the oldest version, so they
+    /// replace no server.
     fn convergence(&mut self) -> Result<u32, String> {
-        let args = self.arguments(std::time::Duration::from_secs(20), 2, 7);
+        let args = self.arguments(std::time::Duration::from_secs(20), "divided=2", 6);
         let args: Vec<_> = args.into_iter().chain(["stays".to_owned()]).collect();
         let fresh: Vec<u32> = (0..FRESH).map(|_| self.start("@client", &args, &[])).collect();
         let mut servers = Vec::new();
@@ -81,22 +82,25 @@ impl Round {
                 return Err(format!("SingleServing: {client} is served by {server}, and other clients by {serving}"));
             }
         }
-        // The current server keeps all clients. Another keeps its own, unless it had a fault or was asked to retire.
-        let keeps = |server| server == serving || !self.faulted.contains(&server) && !self.plan.retires();
-        match self.lost.iter().find(|(_, server)| *server != 0 && keeps(*server)) {
-            Some((client, server)) => Err(format!("NoLostConnect: {client} lost {server}, which no fault has ended")),
+        // A server keeps its clients, unless it was ended by a fault, or retired for a reason.
+        let mut lost = self.lost.iter().filter(|(_, server, _)| *server != 0);
+        match lost.find(|(_, server, at)| !self.history.explains_loss(*at, *server)) {
+            Some((client, server, _)) => {
+                Err(format!("NoLostConnect: {client} lost {server}, which no fault has ended"))
+            }
             None => Ok(()),
         }
     }
 
-    /// No process holds the point lock for long, and the server holds its lifetime lock.
+    /// No process holds the point lock for long, and the server holds its lifetime lock, in a file that it makes again if
+    /// it was removed.
     fn no_lock_held(&mut self, server: u32) -> Result<(), String> {
         self.point_lock()?;
-        let life = File::open(self.point().with_extension("life")).map_err(|error| error.to_string())?;
-        match fs2::FileExt::try_lock_shared(&life) {
-            Ok(()) => Err(format!("OneHandler: {server} serves without its lifetime lock")),
-            Err(_) => Ok(()),
-        }
+        let path = self.point().with_extension("life");
+        self.eventually(&format!("OneHandler: {server} holds its lifetime lock"), |_| {
+            let life = File::open(&path).ok()?;
+            fs2::FileExt::try_lock_shared(&life).is_err().then_some(())
+        })
     }
 
     fn point_lock(&mut self) -> Result<(), String> {
@@ -140,7 +144,7 @@ impl Round {
 
     /// A server that a client asks to retire does so, and all processes of the round end.
     fn retirement(&mut self) -> Result<(), String> {
-        let args = self.arguments(std::time::Duration::from_secs(20), 2, 7);
+        let args = self.arguments(std::time::Duration::from_secs(20), "divided=2", 6);
         let retirer = self.start("@retire", &args, &[]);
         let started: Vec<u32> = self.started.keys().copied().collect();
         started.into_iter().for_each(|client| self.release(client));

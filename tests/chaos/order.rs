@@ -1,16 +1,25 @@
-//! Checks the order of all lines of a round: at most one handler runs, and at most one process holds the point lock.
+//! Checks the order of all lines of a round: at most one handler runs, and a process at a step that needs the point lock
+//! has it, and no other process has locked the same file meanwhile.
 //!
 //! A process sends a step before it runs it. So of two lines in the pipe the later one was sent later, by any process.
+//! The point may be deleted or replaced: then the holder of the old file's lock and that of the new file's both go on,
+//! each by the inode that it locked. But a file that is no longer the point when its lock is tried is no point to lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::history::History;
 use crate::processes::Watched;
 
-/// Steps that a process reaches just after it got the point lock.
-const LOCKED: [(&str, &str); 4] =
-    [("Connect", "Reread"), ("Serve", "Recheck"), ("Serve", "Withdraw"), ("Serve", "Write")];
-/// Steps at which a process does not hold the lock. At the others it holds the lock if it got it and has not freed it.
-const FREE: [&str; 10] = ["Read", "Lock", "Backoff", "Leave", "Serve", "Check", "Drain", "Release", "Done", "Exit"];
+/// Steps at which a client or a server holds the point lock. A client may hold it at its dial, too.
+const LOCKED: [(&str, &[&str]); 2] = [
+    (
+        "Connect",
+        &["Reread", "Probe", "Clear", "Spawn", "Await", "Verify", "Write", "Confirm", "Kill", "Fallback", "Unlock"],
+    ),
+    ("Serve", &["Write", "Recheck", "Reclaim", "Restore", "Withdraw", "Unlock"]),
+];
+/// Steps that follow as soon as a process got the lock.
+const ENTRY: [(&str, &str); 3] = [("Connect", "Reread"), ("Serve", "Recheck"), ("Serve", "Look")];
 /// Steps of handshakes, which run beside the machine's step.
 const HANDSHAKE: [&str; 3] = ["Answer", "Admit", "Welcome"];
 
@@ -21,68 +30,95 @@ pub struct Order {
     handler: Option<u32>,
     /// Processes whose handlers must have ended, because another handler has started since.
     past: BTreeSet<u32>,
-    /// The process that holds the point lock, and its role, as far as it was logged.
-    holder: Option<Hold>,
-    /// Earlier holders that never logged that they freed it: they are dead, or have failed.
-    before: Vec<Hold>,
-    /// The point was deleted or replaced: the holder of the old file's lock and that of the new file's may both go on.
-    replaced: bool,
-    pub violations: Vec<String>,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct Hold {
-    pid: u32,
-    role: String,
+    /// The process that locked each inode last, as far as it was logged.
+    holders: BTreeMap<u64, u32>,
+    /// Earlier holders that never logged that they freed it: they are dead, have failed, or dropped their connect.
+    before: BTreeSet<(u64, u32)>,
+    /// How many lines there were so far.
+    lines: usize,
+    /// The line at which a process tried the lock last.
+    tried: BTreeMap<(u32, String), usize>,
+    /// The last line at which the point was deleted or replaced.
+    replaced: Option<usize>,
+    /// Locks of files that were no longer the point a moment later, and the lines at which they were tried.
+    stale: Vec<(usize, String)>,
+    violations: Vec<String>,
 }
 
 impl Order {
-    pub fn receive(&mut self, pid: u32, words: &[&str]) {
+    pub fn receive(&mut self, pid: u32, words: &[&str], fields: &BTreeMap<&str, &str>, history: &History) {
         self.watched.entry(pid).or_insert_with(|| Watched::new(pid));
+        self.lines += 1;
         match *words {
-            ["begin", ..] => self.begin(pid),
+            ["fault", "Delete" | "Replace", ..] => self.replaced = Some(self.lines),
+            ["begin", ..] => self.begin(pid, history),
             ["end", ..] => {
                 if self.handler == Some(pid) {
                     self.handler = None;
                 }
-                if self.past.contains(&pid) {
+                if self.past.contains(&pid) && !history.may_overlap(pid) {
                     self.violations.push(format!("OneHandler: the handler of {pid} ran beside another"));
                 }
             }
-            ["fault", "Delete" | "Replace", ..] => self.replaced = true,
-            ["Connect" | "Serve", step] if !self.replaced => self.step(pid, words[0], step),
+            [role @ ("Connect" | "Serve"), step] => self.step(pid, role, step, fields),
             _ => {}
         }
     }
 
-    fn begin(&mut self, pid: u32) {
+    /// Returns all violations, when all lines were received.
+    pub fn end(&mut self) -> Vec<String> {
+        // A fault is announced just after it was injected. So the point may be replaced a moment before its line.
+        let stale = std::mem::take(&mut self.stale).into_iter();
+        let unexplained = stale.filter(|(tried, _)| self.replaced.is_none_or(|replaced| replaced < *tried));
+        self.violations.extend(unexplained.map(|(_, text)| text));
+        std::mem::take(&mut self.violations)
+    }
+
+    fn begin(&mut self, pid: u32, history: &History) {
         if let Some(other) = self.handler.replace(pid).filter(|other| *other != pid) {
             self.past.insert(other);
             // The other handler logged no end, so its process must have been killed.
-            if !self.watched[&other].has_ended() {
+            if !history.may_overlap(other) && !self.watched[&other].has_ended() {
                 self.violations.push(format!("OneHandler: the handler of {pid} starts while {other} lives"));
             }
         }
     }
 
-    fn step(&mut self, pid: u32, role: &str, step: &str) {
+    fn step(&mut self, pid: u32, role: &str, step: &str, fields: &BTreeMap<&str, &str>) {
         if role == "Serve" && HANDSHAKE.contains(&step) {
             return;
         }
-        let hold = Hold { pid, role: role.to_owned() };
-        let before = self.before.len();
-        self.before.retain(|other| *other != hold);
-        if self.before.len() < before && !FREE.contains(&step) {
-            self.violations.push(format!(
-                "LockDiscipline: {pid} is at {step}, but another process has locked the point meanwhile"
-            ));
+        if step == "Lock" {
+            self.tried.insert((pid, role.to_owned()), self.lines);
         }
-        if LOCKED.contains(&(role, step)) {
-            // A server started by hand keeps the lock that it took as a client.
-            let other = self.holder.replace(hold).filter(|other| other.pid != pid);
-            self.before.extend(other);
-        } else if self.holder.as_ref() == Some(&hold) && (step == "Unlock" || FREE.contains(&step)) {
-            self.holder = None;
+        let dials = role == "Connect" && fields.get("how") == Some(&"Holding");
+        let needs = dials || LOCKED.iter().any(|(of, steps)| *of == role && steps.contains(&step));
+        // A process that can open no file does not say which lock it has.
+        let Some(lock) = fields.get("lock") else { return };
+        match lock.parse::<u64>() {
+            Ok(inode) => {
+                if self.before.contains(&(inode, pid)) {
+                    self.violations.push(format!(
+                        "LockDiscipline: {pid} is at {step}, but another process has locked the point meanwhile"
+                    ));
+                }
+                let is_point = fields.get("point").is_none_or(|point| point == lock);
+                if ENTRY.contains(&(role, step)) && !is_point {
+                    let tried = self.tried.get(&(pid, role.to_owned())).copied().unwrap_or_default();
+                    self.stale.push((tried, format!("LockDiscipline: {pid} is at {step}, and has locked no point")));
+                }
+                if let Some(other) = self.holders.insert(inode, pid).filter(|other| *other != pid) {
+                    self.before.insert((inode, other));
+                }
+            }
+            Err(_) => {
+                if needs {
+                    self.violations.push(format!("LockDiscipline: {pid} is at {step} without the point lock"));
+                }
+                // It may lock the same file again.
+                self.holders.retain(|_, holder| *holder != pid);
+                self.before.retain(|(_, holder)| *holder != pid);
+            }
         }
     }
 }

@@ -7,13 +7,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The steps of a client, by the names that the driver logs. `Leave` is this program's own and comes after the last.
-const CONNECT: [&str; 20] = [
+const CONNECT: [&str; 21] = [
     "Read", "Lock", "Reread", "Probe", "Clear", "Spawn", "Await", "Verify", "Write", "Confirm", "Fallback", "Dial",
-    "Hello", "Prove", "Welcome", "Kill", "Unlock", "Backoff", "Done", "Leave",
+    "Hello", "Prove", "Welcome", "Kill", "Unlock", "Backoff", "Wait", "Done", "Leave",
 ];
 
 /// The steps of a server, handshakes included. `Exit` is this program's own and comes after the last.
-const SERVE: [&str; 25] = [
+const SERVE: [&str; 26] = [
     "Watch",
     "Claim",
     "Build",
@@ -30,6 +30,7 @@ const SERVE: [&str; 25] = [
     "Lock",
     "Backoff",
     "Recheck",
+    "Reclaim",
     "Restore",
     "Look",
     "Withdraw",
@@ -76,6 +77,8 @@ pub enum Fault {
     FileSize,
     /// The process can start no more processes or threads.
     Processes,
+    /// The connect is dropped at its next await, and the process connects again.
+    Cancel,
     /// The point is deleted.
     Delete,
     /// The point is emptied.
@@ -88,7 +91,33 @@ pub enum Fault {
     Replace,
     /// The point is overwritten with the record of a server that is gone.
     Old,
+    /// The sockets of all servers are removed.
+    Unlink,
+    /// The life file is removed.
+    Vanish,
+    /// The disk is full, for all processes, until the faults are over.
+    Fill,
 }
+
+pub const FAULTS: [Fault; 17] = [
+    Fault::Kill,
+    Fault::Stop,
+    Fault::Fail,
+    Fault::Hang,
+    Fault::Descriptors,
+    Fault::FileSize,
+    Fault::Processes,
+    Fault::Cancel,
+    Fault::Delete,
+    Fault::Empty,
+    Fault::Cut,
+    Fault::Corrupt,
+    Fault::Replace,
+    Fault::Old,
+    Fault::Unlink,
+    Fault::Vanish,
+    Fault::Fill,
+];
 
 const POINT_FAULTS: [Fault; 6] = [Fault::Delete, Fault::Empty, Fault::Cut, Fault::Corrupt, Fault::Replace, Fault::Old];
 
@@ -124,7 +153,7 @@ pub enum Stranger {
 #[derive(Clone, Debug)]
 pub enum Part {
     Client { robust: bool, stays: bool, version: u32 },
-    Server,
+    Server { version: u32 },
     Retirer,
 }
 
@@ -133,6 +162,8 @@ pub enum Part {
 pub struct Actor {
     pub part: Part,
     pub at: Duration,
+    /// A client or a process that requests a retirement blocks its thread.
+    pub blocks: bool,
     pub faults: Vec<PlannedFault>,
 }
 
@@ -140,6 +171,12 @@ pub struct Actor {
 pub struct Plan {
     pub before: Before,
     pub actors: Vec<Actor>,
+    /// Servers listen at ports, and not at sockets.
+    pub tcp: bool,
+    /// The home is on a disk of its own, which can be filled.
+    pub small: bool,
+    /// Servers print to a file that takes nothing.
+    pub mute: bool,
     /// How long a server is idle before it retires.
     pub idle: Duration,
     /// How long a stopped process stays stopped.
@@ -161,17 +198,26 @@ impl Plan {
         let mut plan = Plan {
             before,
             actors,
+            tcp: false,
+            small: false,
+            mute: false,
             idle: if random.below(2) == 0 { ms(50 + random.below(150)) } else { ms(20_000) },
             stopped: ms(if random.below(3) == 0 { 300 + random.below(500) } else { random.below(200) }),
             stranger: (random.below(2) == 0)
                 .then(|| random.one_of(&[Stranger::Silent, Stranger::HangsUp, Stranger::Talks, Stranger::Echoes])),
             duration: ms(150 + random.below(200)),
         };
+        // A stranger can take a server's TCP port, but not its Unix socket.
+        plan.tcp = plan.stranger.is_some() || random.below(4) == 0;
+        plan.mute = random.below(8) == 0;
+        plan.small = random.below(8) == 0 && crate::disk::can_mount();
         if random.below(4) == 0 {
-            plan.add_actor(Part::Server, ms(random.below(60)));
+            let version = version(&mut random);
+            plan.add_actor(Part::Server { version }, ms(random.below(60)));
         }
         if random.below(4) == 0 {
-            plan.add_actor(Part::Retirer, ms(random.below(120)));
+            let at = ms(random.below(120));
+            plan.add_actor(Part::Retirer, at).blocks = random.below(2) == 0;
         }
         if calm {
             plan.let_clients_leave();
@@ -186,16 +232,27 @@ impl Plan {
             let planned = draw_fault(role, step, &mut random);
             plan.actors[at].faults.push(planned);
         }
-        if plan.explains_no_failure() {
+        if plan.is_harmless() {
             plan.let_clients_leave();
         }
+        // A connect that blocks its thread cannot be dropped.
+        for actor in &mut plan.actors {
+            actor.blocks &= actor.faults.iter().all(|planned| planned.fault != Fault::Cancel);
+        }
+        let fills = plan.faults().any(|planned| planned.fault == Fault::Fill);
+        plan.small |= fills;
         plan
     }
 
-    /// Whether no fault can make another client's connect fail: at most, clients are killed.
-    pub fn explains_no_failure(&self) -> bool {
-        let mut faults = self.actors.iter().flat_map(|actor| &actor.faults);
-        faults.all(|planned| (planned.fault, planned.role) == (Fault::Kill, Role::Connect))
+    fn faults(&self) -> impl Iterator<Item = &PlannedFault> {
+        self.actors.iter().flat_map(|actor| &actor.faults)
+    }
+
+    /// Whether no fault can make another client's connect fail: at most, clients are killed, or drop their connects.
+    pub fn is_harmless(&self) -> bool {
+        self.faults().all(|planned| {
+            matches!((planned.fault, planned.role), (Fault::Kill, Role::Connect) | (Fault::Cancel, Role::Connect))
+        })
     }
 
     /// A plan without actors and faults.
@@ -203,6 +260,9 @@ impl Plan {
         Plan {
             before: Before::Nothing,
             actors: Vec::new(),
+            tcp: false,
+            small: false,
+            mute: false,
             idle: Duration::ZERO,
             stopped: Duration::ZERO,
             stranger: None,
@@ -211,13 +271,22 @@ impl Plan {
     }
 
     fn add_actor(&mut self, part: Part, at: Duration) -> &mut Actor {
-        self.actors.push(Actor { part, at, faults: Vec::new() });
+        self.actors.push(Actor { part, at, blocks: false, faults: Vec::new() });
         self.actors.last_mut().expect("the actor was just pushed")
     }
 
-    /// Whether a client may ask a server to retire.
+    /// Whether a client may ask a server to retire: because that is its part, or to replace it by a newer version.
     pub fn retires(&self) -> bool {
-        self.actors.iter().any(|actor| matches!(actor.part, Part::Retirer | Part::Client { version: 8, .. }))
+        let versions: Vec<u32> = self
+            .actors
+            .iter()
+            .filter_map(|actor| match actor.part {
+                Part::Client { version, .. } | Part::Server { version } => Some(version),
+                Part::Retirer => None,
+            })
+            .collect();
+        let before = (self.before == Before::Server).then_some(7);
+        versions.len() < self.actors.len() || before.iter().chain(&versions).any(|version| *version != versions[0])
     }
 
     /// Lets no client stay that a retiring server would wait for: a few drains in a row take longer than a connect.
@@ -249,8 +318,27 @@ impl Plan {
             (Role::Serve, "Write") => {
                 self.before = Before::Nothing;
                 self.actors.iter_mut().for_each(|client| client.at += ms(60));
-                self.add_actor(Part::Server, ms(0)).faults.push(planned);
+                self.add_actor(Part::Server { version: 7 }, ms(0)).faults.push(planned);
                 return;
+            }
+            (Role::Connect, "Wait") => {
+                self.before = Before::Nothing;
+                self.duration = ms(700);
+                self.idle = ms(20_000);
+                self.actors.iter_mut().for_each(|client| client.at += ms(60));
+                // The server is killed, so there are a record and no life file.
+                let (kill, vanish) =
+                    (at_step(Fault::Kill, Role::Serve, "Check"), at_step(Fault::Vanish, Role::Serve, "Check"));
+                let first = client(random, 0);
+                self.actors.push(Actor { faults: vec![vanish, kill], ..first });
+                let last = client(random, 1);
+                self.actors.push(Actor { at: ms(250), faults: vec![planned], ..last });
+                return;
+            }
+            (Role::Serve, "Reclaim") => {
+                self.duration = ms(700);
+                self.idle = ms(20_000);
+                self.leave_with(Fault::Vanish);
             }
             (Role::Serve, "Check" | "Recheck" | "Restore") => self.damage_point(random),
             (Role::Serve, "Lock" | "Backoff" | "Unlock") if random.below(2) == 0 => {
@@ -293,7 +381,11 @@ impl Plan {
     fn damage_point(&mut self, random: &mut Random) {
         self.duration = Duration::from_millis(700);
         self.idle = Duration::from_millis(20_000);
-        let damage = random.one_of(&POINT_FAULTS);
+        self.leave_with(random.one_of(&POINT_FAULTS));
+    }
+
+    /// Has the last client do this once it has connected.
+    fn leave_with(&mut self, damage: Fault) {
         if let Some(last) = self.actors.iter_mut().rfind(|actor| matches!(actor.part, Part::Client { .. })) {
             last.faults.push(at_step(damage, Role::Connect, "Leave"));
         }
@@ -302,12 +394,13 @@ impl Plan {
 
 fn client(random: &mut Random, number: u64) -> Actor {
     let at = Duration::from_millis(if number == 0 { 0 } else { random.below(80) });
-    let part = Part::Client {
-        robust: random.below(8) == 0,
-        stays: random.below(3) > 0,
-        version: if random.below(8) == 0 { 8 } else { 7 },
-    };
-    Actor { part, at, faults: Vec::new() }
+    let part = Part::Client { robust: random.below(8) == 0, stays: random.below(3) > 0, version: version(random) };
+    Actor { part, at, blocks: random.below(2) == 0, faults: Vec::new() }
+}
+
+/// Most processes are of one version. A newer client replaces an older server.
+fn version(random: &mut Random) -> u32 {
+    random.one_of(&[7, 7, 7, 7, 7, 7, 6, 8])
 }
 
 fn at_step(fault: Fault, role: Role, step: &str) -> PlannedFault {
@@ -316,10 +409,14 @@ fn at_step(fault: Fault, role: Role, step: &str) -> PlannedFault {
 
 fn draw_fault(role: Role, step: &str, random: &mut Random) -> PlannedFault {
     let early = role == Role::Serve && ["Watch", "Claim", "Build"].contains(&step);
-    let fault = match random.below(10) {
+    let fault = match random.below(16) {
         0..=5 => Fault::Kill,
         6 | 7 => Fault::Stop,
         8 => random.one_of(&POINT_FAULTS),
+        9 => random.one_of(&[Fault::Unlink, Fault::Vanish]),
+        10..=12 if role == Role::Connect && !["Done", "Leave"].contains(&step) => Fault::Cancel,
+        10..=12 => random.one_of(&[Fault::Kill, Fault::Stop, Fault::Unlink]),
+        13 if crate::disk::can_mount() => Fault::Fill,
         _ if early => random.one_of(&[Fault::Fail, Fault::Hang]),
         // The limit on processes does not bind root.
         _ if rustix::process::geteuid().is_root() => random.one_of(&[Fault::Descriptors, Fault::FileSize]),
@@ -359,22 +456,6 @@ impl FromStr for PlannedFault {
         })
     }
 }
-
-const FAULTS: [Fault; 13] = [
-    Fault::Kill,
-    Fault::Stop,
-    Fault::Fail,
-    Fault::Hang,
-    Fault::Descriptors,
-    Fault::FileSize,
-    Fault::Processes,
-    Fault::Delete,
-    Fault::Empty,
-    Fault::Cut,
-    Fault::Corrupt,
-    Fault::Replace,
-    Fault::Old,
-];
 
 /// Splitmix64: short, and good enough for drawing plans.
 pub struct Random(u64);

@@ -6,7 +6,9 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rendezvous_ipc::{BlockingStream, Context, Descriptor, Error, Limits, Origin, Outcome, Policy, Stream, Transport};
+use rendezvous_ipc::{
+    BlockingStream, Context, Descriptor, Error, Limits, Origin, Outcome, Policy, StartFailure, Stream, Transport,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::inject::{self, send};
@@ -19,6 +21,11 @@ pub const ASK: u8 = b'?';
 pub const GATE: &str = "gate";
 /// In the round's directory: exists when working clients are to stop.
 pub const ENOUGH: &str = "enough";
+
+/// The least that a server has for its start, the least time for the lock, and the least of a whole connect.
+pub const START: Duration = Duration::from_millis(1500);
+pub const LOCK: Duration = Duration::from_millis(2000);
+pub const CONNECT: Duration = Duration::from_millis(6000);
 
 /// Plays the part that the first argument names. Returns whether it names one.
 pub fn play() -> bool {
@@ -45,25 +52,35 @@ fn argument(args: &[String], name: &str) -> Option<u64> {
     args.iter().find_map(|arg| arg.strip_prefix(name)?.parse().ok())
 }
 
-/// The limits of a part: the defaults, divided.
+/// The limits of a part: the defaults, divided. Those for a start are no shorter than a busy machine needs.
 pub fn limits(args: &[String]) -> Limits {
     let mut limits = Limits::default().divided_by(argument(args, "divided=").unwrap_or(1) as u32);
+    limits.start = limits.start.max(START);
+    limits.lock = limits.lock.max(LOCK);
+    limits.connect = limits.connect.max(CONNECT);
     limits.idle = argument(args, "idle=").map(Duration::from_millis);
     limits
 }
 
 /// The service, the same in all parts. A server gets the limits of the client that starts it.
 pub fn service(context: &Context, args: &[String]) -> Descriptor {
-    let passed = ["divided=", "idle=", "version=", "tcp"];
+    let passed = ["divided=", "idle=", "version=", "tcp", "mute"];
     let server = args.iter().filter(|arg| passed.iter().any(|name| arg.starts_with(name))).cloned();
     let server: Vec<String> = server.collect();
     let service = Descriptor::new(context, "point").unwrap().limits(limits(args));
-    let tcp = args.iter().any(|arg| arg == "tcp");
+    let has = |word: &str| args.iter().any(|arg| arg == word);
+    // By its last argument, a process is known as one of this home.
+    let command = arguments("@serve", &server, context.home());
+    let service = if has("mute") {
+        let program = std::env::current_exe().expect("this program").to_str().expect("a path is text").to_owned();
+        let script = ["-c", "exec \"$0\" \"$@\" 2>/dev/full", &program].map(str::to_owned);
+        service.program("/bin/sh", script.into_iter().chain(command))
+    } else {
+        service.this_program(command)
+    };
     service
-        .transport(if tcp { Transport::Tcp } else { Transport::Unix })
+        .transport(if has("tcp") { Transport::Tcp } else { Transport::Unix })
         .version(argument(args, "version=").unwrap_or(7) as u32)
-        // By this argument, a process is known as one of this home.
-        .this_program(arguments("@serve", &server, context.home()))
         .stream_handler(async |_server| {
             let guard = HandlerGuard::begin();
             if inject::fails() {
@@ -113,25 +130,28 @@ async fn answer(mut stream: Stream) -> std::io::Result<()> {
     }
 }
 
-/// Whether this client blocks its thread: each second process does, so that clients of both drivers meet. With
-/// `DRIVER=blocking` all do.
-fn blocks() -> bool {
-    std::env::var("DRIVER").map_or_else(|_| std::process::id().is_multiple_of(2), |driver| driver == "blocking")
-}
-
 /// A client's end of a connection, by either driver.
 enum Client {
     Async(Stream),
     Blocking(BlockingStream),
 }
 
-async fn connect(service: &Descriptor) -> Result<(Outcome, Client), Error> {
-    if blocks() {
+async fn connect(service: &Descriptor, blocks: bool) -> Result<(Outcome, Client), Error> {
+    if blocks {
         let connection = service.connect_blocking()?;
         return Ok((connection.outcome().clone(), Client::Blocking(connection.into_stream())));
     }
-    let connection = service.connect().await?;
-    Ok((connection.outcome().clone(), Client::Async(connection.into_stream())))
+    loop {
+        // The connect is polled first, so its steps come before it is dropped.
+        tokio::select! {
+            biased;
+            connected = service.connect() => {
+                let connection = connected?;
+                return Ok((connection.outcome().clone(), Client::Async(connection.into_stream())));
+            }
+            () = inject::cancelled() => send("cancelled"),
+        }
+    }
 }
 
 async fn ask(client: &mut Client) -> std::io::Result<u32> {
@@ -160,9 +180,9 @@ fn send_answer(asked: std::io::Result<u32>) {
 async fn serve(args: &[String]) {
     let context = Context::from_args("org.example.chaos").unwrap();
     let served = service(&context, args).serve().await;
-    inject::step(Role::Serve, "Exit");
+    inject::step(Role::Serve, "Exit", "");
     if let Err(error) = served {
-        send(&format!("refused {} {error}", name(&error)));
+        send(&format!("refused {} {error:#}", kind(&error)));
         std::process::exit(1);
     }
 }
@@ -175,11 +195,11 @@ async fn client(args: &[String]) {
         let _ = std::fs::File::open(inject::round().join(GATE));
     }
     let policy = if has("robust") { Policy::Robust } else { Policy::External };
-    let (outcome, mut stream) = match connect(&service(&context.with_policy(policy), args)).await {
+    let (outcome, mut stream) = match connect(&service(&context.with_policy(policy), args), has("blocks")).await {
         Ok(connected) => connected,
-        Err(error) => return send(&format!("failed {} {error}", name(&error))),
+        Err(error) => return send(&format!("failed {} {error:#}", kind(&error))),
     };
-    inject::step(Role::Connect, "Leave");
+    inject::step(Role::Connect, "Leave", "");
     let internal = matches!(outcome.origin, Origin::JoinedInternal | Origin::StartedInternal);
     let pid = outcome.pid.expect("a server reports its PID");
     send(&format!("connected {pid} {} {outcome}", if internal { "internal" } else { "external" }));
@@ -200,24 +220,43 @@ async fn client(args: &[String]) {
 async fn retire(args: &[String]) {
     let context = Context::from_args("org.example.chaos").unwrap();
     let service = service(&context, args);
-    let retired = if blocks() { service.retire_blocking() } else { service.retire().await };
+    let blocks = args.iter().any(|arg| arg == "blocks");
+    let retired = if blocks { service.retire_blocking() } else { service.retire().await };
     match retired {
         Ok(retired) => send(&format!("retired {retired}")),
-        Err(error) => send(&format!("failed {} {error}", name(&error))),
+        Err(error) => send(&format!("failed {} {error:#}", kind(&error))),
     }
+}
+
+/// An error's variant, and the number of the system's error that caused it: `File.28`.
+fn kind(error: &Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let number = causes.filter_map(|cause| number(cause.downcast_ref()?)).last();
+    number.map_or_else(|| name(error).to_owned(), |number| format!("{}.{number}", name(error)))
+}
+
+fn number(error: &std::io::Error) -> Option<i32> {
+    // A write that came to an end too early has no number.
+    let full = || (error.kind() == std::io::ErrorKind::StorageFull).then_some(28);
+    error.raw_os_error().or_else(full)
 }
 
 /// The name of an error's variant.
 fn name(error: &Error) -> &'static str {
     match error {
+        Error::Start(start) => match start.failure {
+            StartFailure::Vanished => "Vanished",
+            StartFailure::Unverified => "Unverified",
+            _ => "Start",
+        },
         Error::File { .. } => "File",
         Error::System { .. } => "System",
-        Error::Start(_) => "Start",
         Error::Unresponsive { .. } => "Unresponsive",
         Error::Deadline { .. } => "Deadline",
         Error::AlreadyRunning { .. } => "AlreadyRunning",
         Error::Handler(_) => "Handler",
         Error::CannotTell { .. } => "CannotTell",
+        Error::Full { .. } => "Full",
         _ => "Other",
     }
 }

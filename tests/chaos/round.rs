@@ -15,6 +15,9 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::disk::{self, Disk};
+use crate::explain::Failure;
+use crate::history::{History, Times};
 use crate::inject;
 use crate::order::Order;
 use crate::plan::{Actor, Before, Fault, Part, Plan, PlannedFault, Role};
@@ -34,26 +37,35 @@ pub struct Report {
     pub tally: Tally,
     pub violations: Vec<String>,
     pub log: Vec<String>,
+    pub began: Instant,
+    /// The longest time that a process took to come up.
+    pub slowest_start: Duration,
 }
 
 /// Plays a round.
 pub fn play(seed: u64, number: u64) -> Report {
+    let began = Instant::now();
     let plan = Plan::draw(seed, number);
     let mut round = Round::new(plan.clone());
     if let Err(violation) = round.play() {
         round.violations.push(violation);
     }
-    round.violations.append(&mut round.order.violations);
+    let mut order = round.order.end();
+    round.violations.append(&mut order);
+    let slowest_start = round.history.slowest_start(round.began.elapsed());
     let (tally, violations, log) = round.end();
-    Report { seed, round: number, plan, tally, violations, log }
+    Report { seed, round: number, plan, tally, violations, log, began, slowest_start }
 }
 
 pub(crate) struct Round {
+    /// Dropped before the directory in which it is mounted.
+    disk: Option<Disk>,
     directory: TempDir,
     pub(crate) plan: Plan,
     began: Instant,
     pub(crate) started: BTreeMap<u32, Started>,
     pub(crate) order: Order,
+    pub(crate) history: History,
     pub(crate) strangers: Vec<Stranger>,
     pub(crate) cookies: BTreeSet<[u8; 32]>,
     pub(crate) violations: Vec<String>,
@@ -63,10 +75,8 @@ pub(crate) struct Round {
     lines: BTreeSet<String>,
     /// The server of each client that connected.
     pub(crate) served: BTreeMap<u32, u32>,
-    /// The processes that had a fault injected.
-    pub(crate) faulted: BTreeSet<u32>,
-    /// Clients that got no answer, each with its server.
-    pub(crate) lost: Vec<(u32, u32)>,
+    /// Clients that got no answer, each with its server, and when.
+    pub(crate) lost: Vec<(u32, u32, Duration)>,
     /// Stopped processes, and when each is continued.
     stopped: Vec<(Instant, u32)>,
     /// Killed processes that may not be gone yet.
@@ -119,12 +129,17 @@ impl Round {
                 }
             }
         });
+        let limits = program::limits(&[divided(&plan)]);
+        let asks = plan.retires();
+        let times = Times { start: limits.start, check: limits.check + limits.patience };
         Round {
+            disk: None,
             directory,
             plan,
             began: Instant::now(),
             started: BTreeMap::new(),
             order: Order::default(),
+            history: History::new(times, asks),
             strangers: Vec::new(),
             cookies: BTreeSet::new(),
             violations: Vec::new(),
@@ -132,7 +147,6 @@ impl Round {
             tally: Tally::default(),
             lines: BTreeSet::new(),
             served: BTreeMap::new(),
-            faulted: BTreeSet::new(),
             lost: Vec::new(),
             stopped: Vec::new(),
             killed: Vec::new(),
@@ -166,16 +180,20 @@ impl Round {
     }
 
     fn prepare(&mut self) -> Result<(), String> {
+        if self.plan.small {
+            self.disk = Some(Disk::mount(&self.home()));
+        }
         let service = program::service(&program::context(&self.home()), &[]);
         testing::leave_dead_record(&service).map_err(|error| error.to_string())?;
         let old = fs::read(self.point()).expect("a record was left");
         fs::write(self.path().join(inject::OLD), &old).expect("a copy of it");
         match self.plan.before {
+            Before::Nothing if self.plan.small => fs::remove_file(self.point()).expect("the point is ours"),
             Before::Nothing => fs::remove_dir_all(self.home()).expect("the home is ours"),
             Before::DeadRecord => {}
             Before::Nonsense => fs::write(self.point(), b"rendezvous with no server").expect("the point is ours"),
             Before::Server => {
-                let client = self.start("@client", &self.arguments(self.plan.idle, 4, 7), &[]);
+                let client = self.start("@client", &self.arguments(self.plan.idle, "divided=4", 7), &[]);
                 self.await_state(client, |state| *state == State::Ended)?;
             }
         }
@@ -183,25 +201,23 @@ impl Round {
     }
 
     fn start_actor(&mut self, actor: &Actor) {
-        let divided = if self.plan.explains_no_failure() { 2 } else { 12 };
-        let idle = self.plan.idle;
-        match actor.part {
+        let (part, version, words) = match actor.part {
             Part::Client { robust, stays, version } => {
-                let words = [("robust", robust), ("stays", stays)];
-                let words = words.iter().filter(|(_, has)| *has).map(|(word, _)| (*word).to_owned());
-                let args: Vec<_> = self.arguments(idle, divided, version).into_iter().chain(words).collect();
-                self.start("@client", &args, &actor.faults)
+                ("@client", version, vec![("robust", robust), ("stays", stays), ("blocks", actor.blocks)])
             }
-            Part::Server => self.start("@serve", &self.arguments(idle, divided, 7), &actor.faults),
-            Part::Retirer => self.start("@retire", &self.arguments(idle, divided, 7), &actor.faults),
+            Part::Server { version } => ("@serve", version, vec![]),
+            Part::Retirer => ("@retire", 7, vec![("blocks", actor.blocks)]),
         };
+        let words = words.iter().filter(|(_, has)| *has).map(|(word, _)| (*word).to_owned());
+        let args = self.arguments(self.plan.idle, &divided(&self.plan), version);
+        self.start(part, &args.into_iter().chain(words).collect::<Vec<_>>(), &actor.faults);
     }
 
-    pub(crate) fn arguments(&self, idle: Duration, divided: u32, version: u32) -> Vec<String> {
-        let args = [format!("idle={}", idle.as_millis()), format!("divided={divided}"), format!("version={version}")];
-        // A stranger can take a server's TCP port, but not its Unix socket.
-        let tcp = self.plan.stranger.map(|_| "tcp".to_owned());
-        args.into_iter().chain(tcp).collect()
+    pub(crate) fn arguments(&self, idle: Duration, divided: &str, version: u32) -> Vec<String> {
+        let args = [format!("idle={}", idle.as_millis()), divided.to_owned(), format!("version={version}")];
+        let words = [("tcp", self.plan.tcp), ("mute", self.plan.mute)];
+        let words = words.iter().filter(|(_, has)| *has).map(|(word, _)| (*word).to_owned());
+        args.into_iter().chain(words).collect()
     }
 
     /// Starts a process, and returns its number.
@@ -218,6 +234,7 @@ impl Round {
             let _ = pipe.write_all(format!("{pid} exited\n").as_bytes());
         });
         let stays = args.iter().any(|arg| arg == "stays");
+        self.history.started(self.began.elapsed(), pid);
         self.started.insert(pid, Started { part, state: State::Begun, stdin, stays, asked: None });
         self.log.push(format!("{:>6} start {pid} {part} {args:?} {:?}", self.millis(), lines(faults)));
         pid
@@ -241,19 +258,21 @@ impl Round {
     }
 
     fn handle_line(&mut self, line: &str) {
-        self.log.push(format!("{:>6} {line}", self.millis()));
-        self.lines.insert(line.to_owned());
+        let at = self.began.elapsed();
+        self.log.push(format!("{:>6} {line}", at.as_millis()));
+        let (words, fields) = split(line);
+        self.lines.insert(words.join(" "));
         if let Found::Record(record) = self.record() {
             self.cookies.insert(*record.cookie.expose());
         }
-        let words: Vec<&str> = line.split(' ').collect();
         let Some((pid, words)) = words.split_first().and_then(|(pid, words)| Some((pid.parse().ok()?, words))) else {
             return;
         };
         if pid == 0 {
             return;
         }
-        self.order.receive(pid, words);
+        self.history.receive(at, pid, words, &fields);
+        self.order.receive(pid, words, &fields, &self.history);
         match words {
             ["fault", rest @ ..] => self.record_fault(pid, &rest.join(" ")),
             ["connected", server, how, ..] => {
@@ -278,7 +297,7 @@ impl Round {
         if let Some(started) = self.started.get_mut(&pid) {
             let own = if let State::Connected { server: own, .. } = started.state { own } else { 0 };
             match server {
-                0 => self.lost.push((pid, own)),
+                0 => self.lost.push((pid, own, self.began.elapsed())),
                 _ if own > 0 && server != own => {
                     self.violations.push(format!("Authenticity: {pid} is connected to {own}, and {server} answers"));
                 }
@@ -307,7 +326,6 @@ impl Round {
             }
             _ => {}
         }
-        self.faulted.insert(pid);
         self.tally.record_fault(&planned);
     }
 
@@ -325,29 +343,29 @@ impl Round {
         }
     }
 
-    /// Records a failure. It is a violation unless the planned faults explain its kind.
+    /// Records a failure. It is a violation unless a fault explains it that befell this process or those that it met.
     fn record_failure(&mut self, pid: u32, kind: &str, text: &str) {
-        self.tally.record_failure(kind);
-        let has = |faults: &[Fault]| {
-            self.plan.actors.iter().flat_map(|actor| &actor.faults).any(|planned| faults.contains(&planned.fault))
+        let (name, errno) = kind.split_once('.').map_or((kind, None), |(name, errno)| (name, errno.parse().ok()));
+        let failure = match Failure::of(name, errno) {
+            // A client waits for the server that it started no longer than a start takes.
+            Failure::Time if !self.started.contains_key(&pid) => Failure::Busy,
+            failure => failure,
         };
-        let explained = match kind {
-            "AlreadyRunning" => true,
-            // The client that started it is gone, or has received the same error.
-            _ if !self.started.contains_key(&pid) => !self.plan.explains_no_failure(),
-            "Start" | "Deadline" | "Unresponsive" => !self.plan.explains_no_failure(),
-            "File" | "System" | "CannotTell" => has(&[Fault::Descriptors, Fault::FileSize, Fault::Processes]),
-            "Handler" => has(&[Fault::Fail, Fault::Hang]),
-            _ => false,
-        };
-        if !explained {
-            self.violations.push(format!("NoSpuriousError: {pid} fails: {kind}: {text}"));
+        let why = self.history.explains(self.began.elapsed(), pid, failure);
+        self.tally.record_failure(format!("{name}, {}", why.as_deref().unwrap_or("unexplained")));
+        match why {
+            Some(why) => self.log.push(format!("{:>6} {pid} failed for: {why}", self.millis())),
+            None => {
+                self.tally.unexplained += 1;
+                self.violations.push(format!("NoSpuriousError: {pid} fails: {kind}: {text}"));
+            }
         }
         self.set_state(pid, State::Failed(format!("{kind} {text}")));
     }
 
     fn resume(&mut self, pid: u32) {
         self.stopped.retain(|(_, stopped)| *stopped != pid);
+        self.history.resumed(self.began.elapsed(), pid);
         processes::signal(pid, Signal::CONT);
         if let Ok(mut gate) = OpenOptions::new().write(true).open_nonblocking(&inject::gate(self.path(), pid)) {
             let _ = gate.write_all(b"!");
@@ -374,6 +392,7 @@ impl Round {
         })?;
         File::create(self.path().join(inject::NO_MORE_FAULTS)).expect("the round's directory");
         fs2::FileExt::unlock(&lock).expect("this process holds it");
+        disk::empty(self.path());
         self.catch_up()?;
         self.stopped.iter_mut().for_each(|(at, _)| *at = Instant::now());
         processes::of(&self.home()).iter().for_each(|process| processes::unlimit(process.pid));
@@ -469,7 +488,7 @@ impl Round {
     /// Ends a round that a test plays by hand: returns the test's result, or what else is wrong.
     pub(crate) fn finish<T>(mut self, result: Result<T, String>) -> Result<T, String> {
         let result = result.and_then(|result| self.retires_cleanly().map(|()| result));
-        self.violations.append(&mut self.order.violations);
+        self.violations.append(&mut self.order.end());
         let (_, violations, log) = self.end();
         match (result, &violations[..]) {
             (Ok(result), []) => Ok(result),
@@ -492,6 +511,23 @@ impl Round {
 const OVER: &str = "over";
 /// How long to wait for a line before looking at the processes again.
 const TICK: Duration = Duration::from_millis(5);
+
+/// The words of a line that are no fields, and the fields. Only the lines of steps have fields.
+pub fn split(line: &str) -> (Vec<&str>, BTreeMap<&str, &str>) {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words[..] {
+        [_, "Connect" | "Serve", _, ..] => {
+            let fields = words.iter().filter_map(|word| word.split_once('=')).collect();
+            (words.into_iter().filter(|word| !word.contains('=')).collect(), fields)
+        }
+        _ => (words, BTreeMap::new()),
+    }
+}
+
+/// The divisor of the limits. A short patience brings about more of what is to be survived.
+fn divided(plan: &Plan) -> String {
+    format!("divided={}", if plan.is_harmless() { 2 } else { 12 })
+}
 
 fn lines(faults: &[PlannedFault]) -> Vec<String> {
     faults.iter().map(PlannedFault::to_string).collect()

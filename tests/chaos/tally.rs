@@ -10,6 +10,10 @@ pub struct Tally {
     pub rounds: u64,
     pub connects: u64,
     pub orphans: u64,
+    /// Failures that no fault explains.
+    pub unexplained: u64,
+    /// Rounds that were repeated, since the machine stood still.
+    pub repeated: u64,
     /// Kills and stops, before a step and after it.
     steps: BTreeMap<(Role, String), Hits>,
     faults: BTreeMap<Fault, u64>,
@@ -38,14 +42,17 @@ impl Tally {
         *self.strangers.entry(stranger).or_default() += 1;
     }
 
-    pub fn record_failure(&mut self, kind: &str) {
-        *self.failures.entry(kind.to_owned()).or_default() += 1;
+    /// Records a failure, and what explains it.
+    pub fn record_failure(&mut self, how: String) {
+        *self.failures.entry(how).or_default() += 1;
     }
 
     pub fn add(&mut self, other: Tally) {
         self.rounds += other.rounds;
         self.connects += other.connects;
         self.orphans += other.orphans;
+        self.unexplained += other.unexplained;
+        self.repeated += other.repeated;
         for (step, hits) in other.steps {
             let sum = self.steps.entry(step).or_default();
             for side in 0..2 {
@@ -91,7 +98,7 @@ impl fmt::Display for Tally {
         writeln!(f, "faults: {}", list(faults))?;
         let strangers = self.strangers.iter().map(|(how, number)| (format!("{how:?}"), *number)).collect();
         writeln!(f, "strangers: {}", list(strangers))?;
-        let failures = self.failures.iter().map(|(kind, number)| (kind.clone(), *number)).collect();
-        writeln!(f, "connects {}, failures explained by faults: {}", self.connects, list(failures))
+        writeln!(f, "connects {}; failures, by what explains them:", self.connects)?;
+        self.failures.iter().try_for_each(|(how, number)| writeln!(f, "{number:>7} {how}"))
     }
 }

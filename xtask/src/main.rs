@@ -43,7 +43,7 @@ const USAGE: &str = "usage: cargo xtask CHORE
                       ratios are known well, or for 30 or N seconds a row, or in N rounds; judge the results, and write
                       them to docs/performance.md if all rows were measured, or those of some with --keep (needs the
                       `capnp` compiler; the build takes minutes)
-  chaos [--rounds N] [--seed S] [--round R] [--jobs J] | --herd
+  chaos [--seed S] [--from N] [--rounds M] [--round R] [--jobs J] [--summary FILE] | --herd
                       kill, stop and mislead real processes at every step, in N rounds (100 of seed 1) or in round R;
                       or connect hundreds of clients at once
   conform [SLICE]     compare the graph of the machines with the graph of the spec (needs Java 11 or newer)

@@ -35,6 +35,10 @@ Tell ==
 \* The window that OneHandler leaves open after a life file was removed is reached.
 NoWindow == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t
 
+\* What two faults at once may break is reached: a live server's record is cleared, or a second server serves.
+NeverRevived == [][\A s \in Slots : Serving(s) /\ file[cur] = s /\ ~Damaged => file'[cur] = s]_vars
+NeverTwo == \A s, t \in Slots : Serving(s) /\ Serving(t) => s = t
+
 \* Every outcome is reached: each of these must fail.
 Never(out) == \A c \in Clients : cl[c].out # out
 NeverWelcomed == Never("Welcomed")

@@ -116,6 +116,11 @@ Forget(c) ==
     /\ cl' = [cl EXCEPT ![c] = KillOr([cl[c] EXCEPT !.child = None], FALSE)]
     /\ UNCHANGED <<conn, point, life, port, from, left, clean, rounds, leaked, tries>>
 
+\* A client that gives up takes no record back, or it cannot give up while it waits for its child. (Where it leaves its child,
+\* too, it is like one that is killed: `Orphaned` takes the place of `Killed`.)
+TakesNothingBack(c)  == file
+WaitsForItsChild(c)  == cl[c].pc \notin {"Out", "Await", "Done"} /\ c \notin stopped
+
 \* A back-off counts as a start, of which there are three.
 CountedBackoff(c) ==
     /\ In(c, "Backoff")
@@ -192,6 +197,12 @@ HastyWhenBusy(s) == IF sv[s].purpose = "Idle" THEN [sv[s] EXCEPT !.pc = "Serve",
 
 \* An idle server does not look whether it counts a client by now.
 NeverStays(s) == FALSE
+
+\* An idle server that counts a client waits, holding the point lock, until it counts none.
+LookWhenAlone(s) ==
+    /\ At(s, "Look") /\ ~Stays(s)
+    /\ sv' = [sv EXCEPT ![s].pc = IF sv[s].held THEN "Withdraw" ELSE "Close", ![s].open = FALSE]
+    /\ UNCHANGED <<cl, conn, point, life, env>>
 
 \* A server stays for everything that is connected, whether it proved something or not.
 StaysForMute(s) == sv[s].why = "Idle" /\ (Counted(s) # {} \/ sv[s].mute)

@@ -430,10 +430,11 @@ Backoff(c) ==
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
 \* Waits, while holding nothing, for longer than a server needs to check its files: the shorter period, by which a server
-\* checks to which changes are not certain to be reported. Only a stopped server takes longer.
+\* checks to which changes are not certain to be reported. Only a stopped server takes longer. The server may still have to
+\* read that it is registered.
 Wait(c) ==
     /\ In(c, "Wait")
-    /\ ~\E s \in Slots : Serving(s) /\ s \notin stopped /\ LifeFileGone(s)
+    /\ ~\E s \in Slots : (Serving(s) \/ sv[s].pipe = "reg") /\ s \notin stopped /\ LifeFileGone(s)
     /\ cl' = [cl EXCEPT ![c].pc = "Read", ![c].waited = TRUE]
     /\ UNCHANGED <<sv, conn, point, life, env>>
 
@@ -849,13 +850,17 @@ Continue(x) ==
     /\ stopped' = stopped \ {x}
     /\ UNCHANGED <<cl, sv, conn, point, life, port, from, left, clean, rounds, leaked, tries>>
 
-\* The deadline is over, or the caller gave up: the client releases everything that it holds, at any step.
+MayGiveUp(c)  == cl[c].pc \notin {"Out", "Done"} /\ c \notin stopped
+TakenBack(c)  == IF cl[c].pc = "Confirm" THEN Written(c, "Empty") ELSE file
+
+\* The deadline is over, or the caller gave up: the client releases everything that it holds, at any step. It ends its child,
+\* and takes back the record that it wrote.
 GivenUp(c, out) ==
-    /\ cl[c].pc \notin {"Out", "Done"} /\ c \notin stopped
+    /\ MayGiveUp(c)
     /\ cl' = [cl EXCEPT ![c] = Over(c, out)]
     /\ sv' = Killed(c)
     /\ conn' = [conn EXCEPT ![c] = NoConn]
-    /\ LetGo(c, IF cl[c].pc = "Confirm" THEN Written(c, "Empty") ELSE file)
+    /\ LetGo(c, TakenBack(c))
     /\ stopped' = stopped \ {cl[c].child}
     /\ UNCHANGED <<life, port, from>>
 
@@ -1064,39 +1069,103 @@ Spec == Safe /\ Fairness
 (* Invariants and step properties. docs/manual/guarantees.md has the names.*)
 (***************************************************************************)
 
+Outs == {"", "Welcomed", "Start", "Absent", "Internal", "Failed", "Unverified", "TooLate", "Trouble", "Deadline",
+         "CannotTell", "Incompatible", "OtherDialect", "ForeignScope", "TooOld"}
+
+ClientType == [
+    pc      : {"Out", "Read", "Lock", "Reread", "Probe", "Clear", "Spawn", "Await", "Verify", "Write", "Confirm", "Fallback",
+               "Kill", "Unlock", "Backoff", "Wait", "Dial", "Hello", "Prove", "Welcome", "Done"},
+    goal    : Connects \cup {"Serve", "Retire", "None"},
+    suspect : Slots \cup {None},
+    dials   : 0..2,
+    starts  : 0..Starts,
+    rec     : Slots \cup {None},
+    how     : {"Free", "Again", "Holding"},
+    again   : BOOLEAN,
+    waited  : BOOLEAN,
+    row     : {"", "Nothing", "Suspected", "Replaced", "Apart", "Doubtful"} \cup Others,
+    then    : {"Backoff", "Again", "Wait", "Fallback"} \cup Outs,
+    child   : Slots \cup {None},
+    free    : BOOLEAN,
+    listed  : BOOLEAN,
+    asked   : {<<>>} \cup {<<s>> : s \in Slots \cup {None}},
+    out     : Outs]
+
+ServerType == [
+    pc        : {"Free", "Watch", "Claim", "Build", "Listen", "Ready", "Registered", "Write", "Refuse", "Serve", "Check",
+                 "Lock", "Backoff", "Recheck", "Reclaim", "Restore", "Look", "Withdraw", "Close", "Unlock", "Drain",
+                 "Release", "Dying"},
+    hand      : BOOLEAN,
+    pipe      : {"none", "open", "reg", "eof", "kept"},
+    reply     : {"", "Ready", "Busy", "Failed", "Nonsense"},
+    listen    : BOOLEAN,
+    reg       : BOOLEAN,
+    open      : BOOLEAN,
+    requested : BOOLEAN,
+    why       : {"", "Idle", "Requested", "Lost"},
+    held      : BOOLEAN,
+    purpose   : {"", "Restore", "Idle", "Requested"},
+    then      : {"", "Serve", "Lost", "Drain", "Busy", "Failed"},
+    hung      : BOOLEAN,
+    mute      : BOOLEAN]
+
+ConnType == [
+    to  : Slots \cup {None},
+    st  : {"none", "open", "hello", "proof", "proved", "welcome", "full"},
+    eof : BOOLEAN]
+
 TypeOK ==
-    /\ \A c \in Clients : /\ DOMAIN cl[c] = DOMAIN Idler
-                          /\ cl[c].suspect \in Slots \cup {None} /\ cl[c].rec \in Slots \cup {None}
-                          /\ cl[c].child \in Slots \cup {None} /\ cl[c].dials \in 0..2 /\ cl[c].starts \in 0..Starts
-                          /\ conn[c].to \in Slots \cup {None}
-                          /\ cl[c].asked \in {<<>>} \cup {<<s>> : s \in Slots \cup {None}}
-    /\ \A s \in Slots : DOMAIN sv[s] = DOMAIN FreeSlot
-    /\ \A i \in Inodes : file[i] \in Contents /\ plock[i] \in Clients \cup Slots \cup {None}
+    /\ cl \in [Clients -> ClientType]
+    /\ sv \in [Slots -> ServerType]
+    /\ conn \in [Clients -> ConnType]
+    /\ file \in [Inodes -> Contents]
+    /\ plock \in [Inodes -> Clients \cup Slots \cup {None}]
+    /\ cur \in Inodes
+    /\ life \in Clients \cup Slots \cup {None, Absent}
+    /\ port \in [Slots -> {"none", "silent", "liar", "original"}]
+    /\ from \in [Slots -> Places]
+    /\ stopped \subseteq Clients \cup Slots
+    /\ left \in 0..Budget
+    /\ clean \subseteq Clients
+    /\ rounds \in 0..Rounds
+    /\ leaked \subseteq Slots
+    /\ tries \in [Clients -> Nat]
     /\ Old \subseteq Clients \cup Slots /\ Choice \in {"Replace", "Join", "Refuse"}
     /\ WhenLost \in {"retire", "keep"}
-    /\ Away \subseteq Clients /\ Place \in Places /\ Transport \in {"socket", "port"} /\ from \in [Slots -> Places]
-    /\ cur \in Inodes /\ life \in Clients \cup Slots \cup {None, Absent}
-    /\ stopped \subseteq Clients \cup Slots /\ left \in 0..Budget
+    /\ Away \subseteq Clients /\ Place \in Places /\ Transport \in {"socket", "port"}
 
-\* At most one server of the point serves, even if the point is deleted.
-SingleServing == \A s, t \in Slots : Serving(s) /\ Serving(t) => s = t
+\* A server whose life file is gone makes it again. A second fault may keep it from that, or clients from the server: it is
+\* hidden then.
+TakesLife == Faults \cap {"life removed", "life replaced"} # {}
+Hides     == {"kill client", "stop server", "torn", "emptied", "deleted", "life replaced"}
+Befell(faults) == left + faults <= Budget
+Hidden(s) == LifeFileGone(s) /\ Faults \cap Hides # {} /\ Befell(2)
+
+\* At most one server of the point serves, even if the point is deleted, or the life file removed.
+SingleServing == \A s, t \in Slots : Serving(s) /\ Serving(t) => s = t \/ Hidden(s) \/ Hidden(t)
 
 \* Handler code runs in at most one process, from before Build to the end of its drain. Removing the life file opens a
 \* window until it is made again: an orphan may claim it. A server that retires no longer checks its files; it ends with
 \* its drain. One that keeps its sessions lives beside its successor without an end: a service that wants that gives up
 \* this property.
-TakesLife == Faults \cap {"life removed", "life replaced"} # {}
 Unguarded(s) == TakesLife /\ LifeFileGone(s) /\ sv[s].reg /\ ~sv[s].open
 Window(s, t) == (Unguarded(s) /\ ~KeepsSessions(s)) \/ (TakesLife /\ LifeFileGone(s) /\ ~sv[t].reg)
-OneHandler == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t \/ Window(s, t) \/ Window(t, s)
+OneHandler == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t \/ Window(s, t) \/ Window(t, s) \/ Hidden(s) \/ Hidden(t)
 
 \* A step changes the file, and it is not a fault of the file.
 Damaged  == left' # left /\ cl' = cl /\ sv' = sv
 Steps(x) == (x \in Clients /\ cl'[x] # cl[x]) \/ (x \in Slots /\ sv'[x] # sv[x])
 Changes(i) == file'[i] # file[i] /\ ~Damaged
 
-\* While a server serves and the file holds its record, only its own retirement changes the file.
-NoLiveInvalidationStep == \A s \in Slots : Serving(s) /\ file[cur] = s /\ ~Damaged => file'[cur] = s
+\* While a server serves and the file holds its record, only its own retirement changes the file. There is one exception,
+\* if the point was deleted and the record put back as well. Of two clients that hold a file each, one starts the server in
+\* the old file; the other has asked the lifetime lock before the server took it, and clears what is put back in the new
+\* file. RecordRestored says that the server writes it again.
+Revived == {"deleted", "old copy"} \subseteq Faults /\ Befell(2)
+NoLiveInvalidationStep ==
+    \A s \in Slots : Serving(s) /\ file[cur] = s /\ file'[cur] # s /\ ~Damaged =>
+        \/ Revived /\ \E c \in Clients : cl[c].pc = "Clear" /\ cl'[c].pc # "Clear" /\ Inode(c) = cur /\ cl[c].free
+        \/ Hidden(s)
 NoLiveInvalidation == [][NoLiveInvalidationStep]_vars
 
 \* A connect clears or writes only while it holds the point lock and has found the lifetime lock free under it.
@@ -1104,10 +1173,11 @@ ClearOnlyIfFreeStep ==
     \A c \in Clients : cl'[c] # cl[c] /\ Changes(cur) /\ cl[c].pc \in {"Clear", "Write", "Confirm"} => Holds(c) /\ cl[c].free
 ClearOnlyIfFree == [][ClearOnlyIfFreeStep]_vars
 
-\* Only its own retirement, or a fault, takes the socket of a live server away.
+\* Only its own retirement, or a fault, takes the socket of a live server away. A server that is hidden has its socket
+\* removed by the next one, and may remove that one's.
 NoCutOffStep ==
     \A s \in Slots : Alive(s) /\ sv[s].listen /\ ~sv'[s].listen =>
-        (sv[s].pc = "Close" /\ sv'[s].pc # "Close") \/ left' # left \/ Unguarded(s)
+        (sv[s].pc = "Close" /\ sv'[s].pc # "Close") \/ left' # left \/ Unguarded(s) \/ \E t \in Slots : Hidden(t)
 NoCutOff == [][NoCutOffStep]_vars
 
 \* No process ever sends a cookie.
@@ -1157,11 +1227,15 @@ HoldsTable ==
     /\ \A c \in Clients : (cl[c].child # None) <=> (cl[c].pc \in {"Await", "Verify", "Write", "Confirm", "Kill"})
     /\ \A c \in Clients : life # c
 
-\* The holder of the point lock waits only for what has a deadline of its own. A server only tries the lock.
+\* The holder of the point lock can take its next step at once. It waits only for its child's answer (`start`) and for a
+\* server that it dials (`patience`), and never over a timer, a drain or another's lock.
 BoundedHold ==
-    /\ \A c \in Clients : Holds(c) => cl[c].pc \notin {"Read", "Lock", "Backoff", "Wait", "Out", "Done"}
-    /\ \A s \in Slots : Holds(s) => sv[s].pc \notin {"Watch", "Registered", "Serve", "Check", "Lock", "Backoff", "Drain"}
-    /\ \A s \in Slots : At(s, "Lock") => ENABLED ServerLock(s)
+    /\ \A c \in Clients : Holds(c) =>
+          /\ cl[c].pc \notin {"Read", "Lock", "Backoff", "Wait", "Out", "Done"}
+          /\ c \in stopped \/ cl[c].pc \in {"Await", "Prove", "Welcome"} \/ ENABLED Client(c)
+    /\ \A s \in Slots : Holds(s) /\ sv[s].pc # "Dying" =>
+          /\ sv[s].pc \notin {"Watch", "Registered", "Serve", "Check", "Lock", "Backoff", "Drain"}
+          /\ s \in stopped \/ ENABLED Process(s)
 
 \* External starts no thread, Internal no process. Robust starts a thread only after a listed failure and beside no server.
 PolicyFidelity ==
@@ -1221,15 +1295,21 @@ Well(c, out) ==
     \/ out \in {"Failed", "Internal"} /\ Transport = "port" /\ PlaceOf(c) = "nowhere"
 NoSpuriousError == Calm => \A c \in Clients : tries[c] <= (IF cl[c].asked = <<>> THEN 3 ELSE 4) /\ Well(c, cl[c].out)
 
-\* A connect can give up in every state, and holds nothing after that.
-DeadlineEverywhere ==
-    \A c \in Clients : cl[c].pc \notin {"Out", "Done"} /\ c \notin stopped => ENABLED GivenUp(c, "Deadline")
 NothingHeld ==
     \A c \in Clients : cl[c].pc \in {"Out", "Done"} => ~Holds(c) /\ life # c /\ cl[c].child = None
 
-\* A connect that has ended leaves no unregistered child.
-NoChildLeft ==
-    \A s \in Slots : Alive(s) /\ sv[s].pipe = "open" => \E c \in Clients : cl[c].child = s
+\* A connect can give up at every step, and holds nothing after that.
+DeadlineEverywhere ==
+    \A c \in Clients : cl[c].pc \notin {"Out", "Done"} /\ c \notin stopped => ENABLED (GivenUp(c, "Deadline") /\ NothingHeld')
+
+\* A client parts from its child by registering it. If it does not, it ends the child, and a connect that ends also takes
+\* back the record that it wrote. Only a client that is killed (it is Out) leaves the child to the watchdog: see NoOrphan.
+NoChildLeftStep ==
+    \A c \in Clients : LET s == cl[c].child IN
+        s # None /\ cl'[c].child # s /\ cl'[c].pc # "Out" =>
+            /\ sv'[s].pc \in {"Free", "Dying"} \/ sv'[s].pipe = "reg"
+            /\ cl'[c].pc = "Done" => \A i \in Inodes : file'[i] # s
+NoChildLeft == [][NoChildLeftStep]_vars
 
 \* A property of the model, not of the protocol: there is always a slot to start in.
 SlotsSuffice == \A c \in Clients : cl[c].pc \in {"Clear", "Spawn"} => FreeFor(c) # {}
@@ -1256,6 +1336,12 @@ RetiredExits == \A s \in Slots : (sv[s].reg /\ ~sv[s].open) ~> (sv[s].pc = "Free
 
 \* A server whose life file was removed or replaced makes it again or retires.
 LifeRestored == \A s \in Slots : LifeFileGone(s) ~> (~LifeFileGone(s) \/ Kept(s))
+
+\* A server that serves writes its record again if the file does not hold it.
+RecordRestored == \A s \in Slots : (Serving(s) /\ file[cur] # s) ~> (~Serving(s) \/ file[cur] = s)
+
+\* Every hold of the point lock ends.
+HoldEnds == \A x \in Clients \cup Slots : Holds(x) ~> ~Holds(x)
 
 \* A server that counts no client retires in the end, whatever other processes connect.
 IdleEnds == \A s \in Slots : (Serving(s) /\ Counted(s) = {}) ~> (~Serving(s) \/ Counted(s) # {})

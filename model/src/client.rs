@@ -139,17 +139,20 @@ impl World {
                 world.goes(c, step.unlocked());
             }),
             Step::Backoff(step) => moves.push(name, me, |world| world.goes(c, step.elapsed())),
-            // The wait outlasts the time that a server takes to make its life file again, unless it is stopped.
+            // The wait outlasts the time that a server takes to make its life file again, unless it is stopped. The server
+            // may still have to read that it is registered.
             Step::Wait(step) => {
                 let makes = |s: &usize| {
-                    self.servers[*s].serving() && self.serving_step(*s).is_some() && self.life_file_gone(*s)
+                    let server = &self.servers[*s];
+                    let serves = server.serving() || server.pipe == Pipe::Reg;
+                    serves && self.serving_step(*s).is_some() && self.life_file_gone(*s)
                 };
                 if !(0..self.servers.len()).any(|s| makes(&s)) {
                     moves.push(name, me, |world| world.goes(c, step.elapsed()));
                 }
             }
             Step::Dial(step) => moves.push(name, me, |world| {
-                if world.calm {
+                if world.calm() {
                     world.clients[c].tries += 1;
                 }
                 let slot = world.dialled(c);

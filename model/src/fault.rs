@@ -62,6 +62,12 @@ impl Fault {
         matches!(self, Fault::LifeRemoved | Fault::LifeReplaced)
     }
 
+    /// Returns whether the fault hides a live server whose life file is removed or replaced.
+    pub fn hides(self) -> bool {
+        use Fault::{Deleted, Emptied, KillClient, LifeReplaced, StopServer, Torn};
+        matches!(self, KillClient | StopServer | Torn | Emptied | Deleted | LifeReplaced)
+    }
+
     /// Returns the name of the fault in the spec.
     pub const fn name(self) -> &'static str {
         match self {

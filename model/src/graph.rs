@@ -1,6 +1,7 @@
 //! Explores all reachable worlds, and builds their labelled graph in the spec's variables.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt::{self, Write};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use sha2::{Digest, Sha256};
 
 use crate::view::View;
-use crate::world::{Bounds, World};
+use crate::world::{Bounds, Move, World};
 
 /// The identifier of a state or a graph: the beginning of a SHA-256.
 pub type Id = [u8; 16];
@@ -86,20 +87,58 @@ impl fmt::Display for Stopped {
     }
 }
 
-/// Explores all worlds breadth first. `judge` checks each world, and each move with the world before it; its first
-/// error ends the exploration.
+/// Explores all worlds breadth first, and builds their graph. `judge` checks each world, and each move with the world
+/// before it; its first error ends the exploration.
 pub fn explore(
     bounds: &Bounds,
     most: usize,
-    judge: impl Fn(&World, Option<&crate::Move>) -> Result<(), String>,
+    judge: impl Fn(&World, Option<&Move>) -> Result<(), String>,
 ) -> Result<Explored, Stopped> {
+    let mut graph = Graph::default();
+    let (states, edges) = (&mut graph.states, &mut graph.edges);
+    let reached = |world: &World| {
+        let id = id(&world.view());
+        states.insert(id);
+        id
+    };
+    let Visited { worlds, depth, .. } = walk(bounds, most, judge, reached, |from, step, to| {
+        edges.insert((from, step.action.into(), to));
+    })?;
+    Ok(Explored { graph, worlds, depth })
+}
+
+/// The size of what was visited.
+#[derive(Debug)]
+pub struct Visited {
+    pub worlds: usize,
+    pub moves: usize,
+    pub depth: usize,
+}
+
+/// Visits all worlds as [`explore`] does, and builds no graph, which takes most of its time.
+pub fn visit(
+    bounds: &Bounds,
+    most: usize,
+    judge: impl Fn(&World, Option<&Move>) -> Result<(), String>,
+) -> Result<Visited, Stopped> {
+    walk(bounds, most, judge, |_| (), |(), _, ()| ())
+}
+
+/// Visits all worlds breadth first. `reached` names each new world, and `moved` takes each move with the names of the
+/// worlds before and after it.
+fn walk<N: Copy>(
+    bounds: &Bounds,
+    most: usize,
+    judge: impl Fn(&World, Option<&Move>) -> Result<(), String>,
+    mut reached: impl FnMut(&World) -> N,
+    mut moved: impl FnMut(N, &Move, N),
+) -> Result<Visited, Stopped> {
     let first = World::new(bounds);
-    let start = id(&first.view());
-    let mut graph = Graph { states: BTreeSet::from([start]), edges: BTreeSet::new() };
+    let start = reached(&first);
     let mut known = HashMap::from([(fingerprint(&first), start)]);
     let mut ways = Ways(vec![(0, String::new())]);
     let mut queue = VecDeque::from([(0, 0, start, first)]);
-    let mut depth = 0;
+    let (mut depth, mut moves) = (0, 0);
     while let Some((at, far, from, world)) = queue.pop_front() {
         depth = far;
         judge(&world, None).map_err(|what| Stopped::Wrong { what, way: ways.to(at) })?;
@@ -108,20 +147,21 @@ pub fn explore(
                 let way = ways.to(at).into_iter().chain([step.to_string()]).collect();
                 Stopped::Wrong { what, way }
             })?;
-            let action = step.action.into();
-            let to = *known.entry(fingerprint(&step.to)).or_insert_with(|| {
-                let to = id(&step.to.view());
-                graph.states.insert(to);
-                queue.push_back((ways.push(at, step.to_string()), far + 1, to, step.to));
-                to
-            });
-            graph.edges.insert((from, action, to));
+            moves += 1;
+            match known.entry(fingerprint(&step.to)) {
+                Entry::Occupied(to) => moved(from, &step, *to.get()),
+                Entry::Vacant(unknown) => {
+                    let to = *unknown.insert(reached(&step.to));
+                    moved(from, &step, to);
+                    queue.push_back((ways.push(at, step.to_string()), far + 1, to, step.to));
+                }
+            }
         }
         if known.len() > most {
             return Err(Stopped::TooMany);
         }
     }
-    Ok(Explored { graph, worlds: known.len(), depth })
+    Ok(Visited { worlds: known.len(), moves, depth })
 }
 
 /// The predecessor of each world, and the move from it.

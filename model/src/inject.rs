@@ -289,7 +289,6 @@ impl Faults<'_, '_> {
             self.moves.about(action, who, about, |world| {
                 change(world);
                 world.left -= 1;
-                world.calm = false;
                 world.clean.clear();
                 world.clients.iter_mut().for_each(|client| client.tries = 0);
             });

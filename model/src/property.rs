@@ -12,7 +12,7 @@ type State = (&'static str, fn(&World) -> bool);
 /// A property of a move from a world.
 type Action = (&'static str, fn(&World, &Move) -> bool);
 
-const STATES: [State; 15] = [
+const STATES: [State; 14] = [
     ("SingleServing", single_serving),
     ("OneHandler", one_handler),
     ("CookieSecrecy", cookie_secrecy),
@@ -24,19 +24,19 @@ const STATES: [State; 15] = [
     ("Convergence", converges),
     ("DeadlineEverywhere", deadline_everywhere),
     ("NothingHeld", nothing_held),
-    ("NoChildLeft", no_child_left),
     ("TheGateCounts", the_gate_counts),
     ("JoinStartsNothing", join_starts_nothing),
     ("RefusalIsKept", refusal_is_kept),
 ];
 
-const ACTIONS: [Action; 10] = [
+const ACTIONS: [Action; 11] = [
     ("NoLiveInvalidation", no_live_invalidation),
     ("ClearOnlyIfFree", clear_only_if_free),
     ("NoCutOff", no_cut_off),
     ("Authenticity", authenticity),
     ("NoLostConnect", no_lost_connect),
     ("LockDiscipline", lock_discipline),
+    ("NoChildLeft", no_child_left),
     ("JoinChangesNothing", join_changes_nothing),
     ("AbsentIsTrue", absent_is_true),
     ("NoReplacementUnlessChosen", no_replacement_unless_chosen),
@@ -66,8 +66,15 @@ fn claims_one(world: &World) -> bool {
     world.when_lost == WhenLost::Retire
 }
 
+/// Returns whether the life file of this server is gone, and a second fault keeps it from making the file again, or clients
+/// from seeing that it lives.
+fn hidden(world: &World, s: usize) -> bool {
+    world.may_hide && world.life_file_gone(s) && world.befell(2)
+}
+
 fn single_serving(world: &World) -> bool {
-    !claims_one(world) || servers(world).filter(|&s| world.servers[s].serving()).count() <= 1
+    let serving = |s: &usize| world.servers[*s].serving() && !hidden(world, *s);
+    !claims_one(world) || servers(world).filter(serving).count() <= 1
 }
 
 /// A handler exists from before *Build* to the end of the drain, unless it could not be built. At most one exists.
@@ -87,7 +94,8 @@ fn one_handler(world: &World) -> bool {
     let handling: Vec<usize> = servers(world).filter(handles).collect();
     // While a removed life file is not made again, an orphan may claim it.
     let window = |s: usize, t: usize| {
-        unguarded(world, s) || (world.life_may_go && world.life_file_gone(s) && !world.servers[t].registered)
+        let not_made_again = world.life_may_go && world.life_file_gone(s);
+        unguarded(world, s) || hidden(world, s) || (not_made_again && !world.servers[t].registered)
     };
     !claims_one(world) || handling.iter().all(|&s| handling.iter().all(|&t| s == t || window(s, t) || window(t, s)))
 }
@@ -123,11 +131,13 @@ fn holds_table(world: &World) -> bool {
         let me = Actor::Server(s);
         let holds = world.servers[s].step.as_ref().map(serve::Step::holds).unwrap_or_default();
         let life = holds.life == (world.life == Life::Held(s))
-            || (world.life_may_go && !world.calm && world.life_file_gone(s));
+            || (world.life_may_go && !world.calm() && world.life_file_gone(s));
         holds.lock == world.holds(me) && life
     })
 }
 
+/// The holder of the point lock is at no step that waits without a limit of its own: a client may wait for its child and
+/// for a server that it dials.
 fn bounded_hold(world: &World) -> bool {
     use serve::Step as Server;
     use serving::Step as Serving;
@@ -210,7 +220,7 @@ fn absent_is_true(world: &World, step: &Move) -> bool {
                 servers(world).filter(serves).all(|s| world.life_file_gone(s))
             }
             At::Step(Step::Lock(_)) if after.at == At::Over("Absent") => {
-                !world.calm || !servers(world).any(|s| serves(&s))
+                !world.calm() || !servers(world).any(|s| serves(&s))
             }
             _ => true,
         }
@@ -268,7 +278,7 @@ fn well(world: &World, c: usize) -> bool {
 fn no_spurious_error(world: &World) -> bool {
     // A client that has replaced a server dials once more.
     let most = |c: usize| if world.clients[c].facts().replaced.is_none() { 3 } else { 4 };
-    !world.calm || clients(world).all(|c| world.clients[c].tries <= most(c) && well(world, c))
+    !world.calm() || clients(world).all(|c| world.clients[c].tries <= most(c) && well(world, c))
 }
 
 /// A client that began after the last fault succeeds, unless the point belongs to other servers. The spec shows that
@@ -294,10 +304,17 @@ fn nothing_held(world: &World) -> bool {
     })
 }
 
-fn no_child_left(world: &World) -> bool {
-    servers(world)
-        .filter(|&s| world.servers[s].alive() && world.servers[s].pipe == Pipe::Open)
-        .all(|s| world.clients.iter().any(|client| client.child == Some(s)))
+/// A client parts from its child by registering it, or ends it. A connect that ends takes back the record that it wrote. A
+/// client that is killed leaves both.
+fn no_child_left(world: &World, step: &Move) -> bool {
+    clients(world).all(|c| {
+        let (before, after) = (&world.clients[c], &step.to.clients[c]);
+        let Some(s) = before.child.filter(|_| before.child != after.child && after.at != At::Out) else { return true };
+        let child = &step.to.servers[s];
+        let parts = !child.alive() || child.pipe == Pipe::Reg;
+        let over = matches!(after.at, At::Over(_));
+        parts && (!over || !step.to.files.contains(&Content::Record(s)))
+    })
 }
 
 /// A property of the model only: the server's gate counts exactly its connected clients.
@@ -310,9 +327,21 @@ fn damaged(step: &Move) -> bool {
     matches!(step.action, "Tear" | "Empty" | "Strange" | "PutBack" | "Delete" | "Copy")
 }
 
+/// While a server serves, only its own retirement takes its record away. A client that is about to clear the point may, if
+/// the point was deleted and the record put back; and clients of a server that is hidden.
 fn no_live_invalidation(world: &World, step: &Move) -> bool {
     let mine = |world: &World, s| world.files[world.current] == Content::Record(s);
-    damaged(step) || servers(world).filter(|&s| world.servers[s].serving() && mine(world, s)).all(|s| mine(&step.to, s))
+    let clears = |c: usize| {
+        let free = world.clients[c].free && world.locks[world.current] == Some(Actor::Client(c));
+        step.action == "Clear" && step.who == Some(Actor::Client(c)) && free
+    };
+    let revived = world.may_revive && world.befell(2) && clients(world).any(clears);
+    damaged(step)
+        || revived
+        || servers(world).filter(|&s| world.servers[s].serving() && mine(world, s)).all(|s| {
+            let is_left = mine(&step.to, s);
+            is_left || hidden(world, s)
+        })
 }
 
 fn changes(world: &World, step: &Move, inode: usize) -> bool {
@@ -325,13 +354,17 @@ fn clear_only_if_free(world: &World, step: &Move) -> bool {
     !clears || (world.holds(Actor::Client(c)) && world.clients[c].free)
 }
 
-/// A live server's socket is removed only by a fault, or by the server itself when it retires.
+/// A live server's socket is removed only by a fault, or by the server itself when it retires. While a life file is not made
+/// again, a second fault lets a server that has one begin, or an orphan that has none go on: either removes the sockets.
 fn no_cut_off(world: &World, step: &Move) -> bool {
     let fault = step.to.left != world.left;
+    let swept = servers(world).any(|s| hidden(world, s));
     !claims_one(world)
+        || fault
+        || swept
         || servers(world).filter(|&s| world.servers[s].alive() && world.servers[s].listens).all(|s| {
             let closes = step.action == "Close" && step.who == Some(Actor::Server(s));
-            step.to.servers[s].listens || closes || fault || unguarded(world, s)
+            step.to.servers[s].listens || closes || unguarded(world, s)
         })
 }
 

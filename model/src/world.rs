@@ -300,9 +300,9 @@ pub struct World {
     /// The life file, and the holder of its lock.
     pub life: Life,
     pub stopped: BTreeSet<Actor>,
-    /// The number of faults that may still happen, and whether none has happened yet.
+    /// The number of faults that may still happen, and that of all.
     pub left: u8,
-    pub calm: bool,
+    pub budget: u8,
     pub clean: BTreeSet<usize>,
     pub rounds: u8,
     /// The site of the last client, which does not change.
@@ -311,8 +311,11 @@ pub struct World {
     pub older: Option<Older>,
     /// What the service wants, which does not change.
     pub when_lost: WhenLost,
-    /// Whether a fault may remove or replace the life file.
+    /// Whether a fault may remove or replace the life file; whether another may hide a live server then; and whether faults
+    /// may delete the point and put a copy back. None changes.
     pub life_may_go: bool,
+    pub may_hide: bool,
+    pub may_revive: bool,
 }
 
 /// A possible move: the spec's action, its actor, its argument, and the world after it.
@@ -350,17 +353,29 @@ impl World {
             life: Life::Free,
             stopped: BTreeSet::new(),
             left: bounds.budget,
-            calm: true,
+            budget: bounds.budget,
             clean: BTreeSet::new(),
             rounds: bounds.rounds,
             away: bounds.away,
             older: bounds.older,
             when_lost: bounds.when_lost,
             life_may_go: bounds.faults.iter().any(|fault| fault.is_of_life()),
+            may_hide: bounds.faults.iter().any(|fault| fault.hides()),
+            may_revive: [Fault::Deleted, Fault::OldCopy].iter().all(|fault| bounds.faults.contains(fault)),
         }
     }
 
-    /// The state of a client's connect.
+    /// Returns whether no fault has happened.
+    pub fn calm(&self) -> bool {
+        self.left == self.budget
+    }
+
+    /// Returns whether as many faults have happened.
+    pub fn befell(&self, faults: u8) -> bool {
+        self.left + faults <= self.budget
+    }
+
+    /// Returns the place of a client.
     pub fn site(&self, c: usize) -> Site {
         self.away.filter(|_| c + 1 == self.clients.len()).unwrap_or(Site::Here)
     }
@@ -582,7 +597,8 @@ impl World {
     /// Returns a cookie that nothing refers to, for the next server of this slot.
     pub(crate) fn fresh(&self, s: usize) -> Secret {
         let in_use = |secret: &Secret| {
-            self.servers.iter().any(|server| !server.is_free() && server.cookie == *secret)
+            (0..self.servers.len())
+                .any(|s| self.servers[s].cookie == *secret && (!self.servers[s].is_free() || self.met(s)))
                 || self.clients.iter().any(|client| client.secrets().any(|known| known == *secret))
         };
         (0..).map(|count| (s, count)).find(|secret| !in_use(secret)).expect("no cookie is drawn 256 times")
@@ -648,14 +664,15 @@ impl Client {
         }
     }
 
-    /// Returns the cookies of the client's suspect and of the server that it asked to retire, and the one that it drew.
+    /// Returns the cookies of the client's suspect, of the server that it asked to retire and of the one that it dials, and
+    /// the one that it drew.
     fn secrets(&self) -> impl Iterator<Item = Secret> {
         let drawn = match &self.at {
             At::Step(connect::Step::Spawn(spawn)) => Some(spawn.cookie()),
             _ => None,
         };
         let facts = self.facts();
-        let known = facts.suspect.into_iter().chain(facts.replaced).map(|record| &record.cookie);
+        let known = facts.suspect.into_iter().chain(facts.replaced).chain(facts.dialled).map(|record| &record.cookie);
         known.chain(drawn).map(secret)
     }
 }

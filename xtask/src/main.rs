@@ -82,7 +82,7 @@ fn main() -> ExitCode {
         ["conform"] => conform::check(None),
         ["conform", "--accept"] => conform::accept(),
         ["conform", "--second"] => conform::second(),
-        ["conform", "--everything"] => conform::explore(),
+        ["conform", "--everything", ref only @ ..] => conform::explore(only),
         ["conform", slice] => conform::check(Some(slice)),
         ["interop"] => interop::check(),
         ["mutants"] => mutants::check(false),

@@ -224,18 +224,29 @@ fn refining(run: Run) -> Result<Run> {
 const SEED: [(&str, &str); 3] =
     [("seed-leak", "CookieSecrecy"), ("seed-stranger", "Authenticity"), ("seed-hijack", "OwnCookie")];
 
-const TEMPORAL: [&str; 6] = ["NoOrphan", "Termination", "Convergence", "LifeRestored", "RetiredExits", "IdleEnds"];
-const ACTION: [&str; 10] = [
+const TEMPORAL: [&str; 8] = [
+    "NoOrphan",
+    "Termination",
+    "Convergence",
+    "LifeRestored",
+    "RecordRestored",
+    "HoldEnds",
+    "RetiredExits",
+    "IdleEnds",
+];
+const ACTION: [&str; 12] = [
     "NoLiveInvalidation",
     "ClearOnlyIfFree",
     "NoCutOff",
     "Authenticity",
     "NoLostConnect",
     "LockDiscipline",
+    "NoChildLeft",
     "JoinChangesNothing",
     "AbsentIsTrue",
     "NoReplacementUnlessChosen",
     "TooOldIsTrue",
+    "NeverRevived",
 ];
 
 /// A line of `variants.txt`: a configuration in which another definition takes the place of a rule, and the property that

@@ -4,7 +4,6 @@
 //! handshake. A session that panics ends alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,9 +12,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::admission::{Admission, Counted};
 use super::counters::SharedCounters;
-use super::os::{process, signals};
+use super::os::signals;
+use super::runtime;
 use super::shutdown::Shutdown;
-use super::wheel;
 use crate::context::Context;
 use crate::error::{Error, NotBuilt};
 use crate::handler::{Control, Factory, KeepAlive, ServerHandle, Sessions};
@@ -133,7 +132,7 @@ impl Handlers {
         let body = move || {
             // Dropped at the very end, by a panic, too: all sessions are over by then, and the handler is dropped.
             let _runs: oneshot::Sender<()> = runs;
-            match local_runtime() {
+            match runtime::local() {
                 Ok(runtime) => runtime.block_on(run(factory, begun, built, waiting, quitting)),
                 Err(source) => drop(built.send(Err(Error::System { stage: Stage::Build, source }))),
             }
@@ -243,20 +242,4 @@ async fn serve(handler: Sessions, mut waiting: mpsc::Receiver<Session>, mut quit
             }
         });
     }
-}
-
-/// Creates a runtime for this thread.
-///
-/// The first runtime of a process creates a pair of sockets for signals, and tokio panics if that fails. So this tries
-/// first whether there is room for all of its descriptors.
-pub(crate) fn local_runtime() -> std::io::Result<tokio::runtime::LocalRuntime> {
-    static HAS_SIGNALS: AtomicBool = AtomicBool::new(false);
-    if !HAS_SIGNALS.load(Ordering::Relaxed) {
-        process::try_room_for_a_runtime()?;
-    }
-    // Just before: a timer's end is rounded up to the next millisecond.
-    wheel::begins();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
-    HAS_SIGNALS.store(true, Ordering::Relaxed);
-    Ok(runtime)
 }

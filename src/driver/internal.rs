@@ -12,11 +12,11 @@ use tokio::time::timeout;
 use super::acceptor::{Acceptor, ServerState};
 use super::admission::Admission;
 use super::counters::SharedCounters;
-use super::handlers::{Handlers, handle, local_runtime};
+use super::handlers::{Handlers, handle};
 use super::random;
 use super::registry::{Lease, Registry, Running};
 use super::reserve::Reserve;
-use super::supervise;
+use super::{runtime, supervise};
 use crate::error::{Error, NotBuilt};
 use crate::handler::Factory;
 use crate::proto::cookie::Cookie;
@@ -39,7 +39,7 @@ fn start(service: &Service, factory: &Factory, running: Running) -> Result<(), E
     let service = Service { context, transport: Transport::Tcp, limits, ..service.clone() };
     let factory = factory.clone();
     let body = move || {
-        let result = match local_runtime() {
+        let result = match runtime::local() {
             Ok(runtime) => runtime.block_on(run(&service, factory, &running)),
             Err(source) => Err(Error::System { stage: Stage::Build, source }),
         };

@@ -7,12 +7,14 @@ use tokio::sync::oneshot;
 
 use super::handlers::{Handler, Handlers};
 use super::os::changes::{Changes, Instance};
+use super::os::file::File;
+use super::os::process::{self, Lines};
 use super::os::signals::{self, Signals};
-use super::os::{process, progress, reexec, scope, stat, stdio};
+use super::os::{progress, reexec, scope, stat, stdio};
 use super::serve::failed;
 use super::shutdown::Shutdown;
 use super::watchdog::Watchdog;
-use super::{handlers, supervise};
+use super::{runtime, supervise};
 use crate::error::{Error, Usage};
 use crate::service::Service;
 use crate::stage::Stage;
@@ -47,8 +49,8 @@ pub(super) struct Prepared {
     pub(super) signals: Signals,
     /// What reports changes of the files. `None`: the system does not.
     pub(super) changes: Option<Changes>,
-    /// In a server of the native dialect that a client started.
-    pub(super) watchdog: Option<Watchdog>,
+    /// In a server of the native dialect that a client started: its watchdog, and the pipes to the client.
+    pub(super) spawner: Option<(Watchdog, Lines, File)>,
     /// The handlers' thread, where it was started early. Without one, *Build* tries again, and says why there is none.
     pub(super) handlers: Option<Handlers>,
 }
@@ -56,15 +58,16 @@ pub(super) struct Prepared {
 /// Launches a server. `by` is how clients of its dialect start a server; `run` serves.
 ///
 /// While a client waits, the threads start side by side: the server's thread and the handlers' thread make their
-/// runtimes, and this one looks for inherited files, which may execute the program again. So nobody takes the order,
-/// handles a signal or touches a file before that. The watchdog's budget begins here, and anew if the program is
-/// executed again.
+/// runtimes, and this one prepares the process. It looks for inherited files, which may execute the program again. So
+/// nobody takes the order, handles a signal or touches a file before that. The watchdog's budget begins here, and anew
+/// if the program is executed again.
 pub(super) fn launch<R>(service: Service, mut handler: Handler, by: Started, run: R) -> Result<Launched, Error>
 where
     R: AsyncFnOnce(&Service, Prepared, Handler, Shutdown) -> Result<(), Error> + Send + 'static,
 {
     let service = allowed(service, by).map_err(told)?;
     let spawned = service.context.started() != Started::Hand;
+    let keeps_umask = service.surroundings.keeps_umask;
     if spawned {
         start::begin_to_serve(&service.point)?;
         signals::block_only_timers();
@@ -75,15 +78,15 @@ where
     let (go, gone) = oneshot::channel();
     // Before any thread opens a file, so that a killed process closes it last.
     let instance = Instance::new().ok();
-    let body = move || match handlers::local_runtime() {
+    let body = move || match runtime::local() {
         Ok(runtime) => runtime.block_on(async {
             // Otherwise the launch has failed, and reported why.
-            let Ok((watchdog, handlers, handler)) = gone.await else { return Ok(()) };
+            let Ok((spawner, handlers, handler)) = gone.await else { return Ok(()) };
             // After the program may have been executed again, which would lose a signal that was caught. Before any
             // file is written: this process has inherited the limits of the process that started it.
             let signals = Signals::new(spawned).map_err(Error::system(Stage::Watch))?;
             let changes = instance.and_then(|instance| Changes::by(instance).ok());
-            run(&service, Prepared { signals, changes, watchdog, handlers }, handler, shutdown).await
+            run(&service, Prepared { signals, changes, spawner, handlers }, handler, shutdown).await
         }),
         Err(error) => Err(Error::System { stage: Stage::Watch, source: error }),
     };
@@ -94,16 +97,24 @@ where
             let _ = send_ended.send(result.unwrap_or_else(|dead| supervise::end(dead, spawned)));
         })
         .map_err(Error::system(Stage::Watch))?;
-    let (mut watchdog, mut handlers) = (None, None);
+    let (mut spawner, mut handlers) = (None, None);
     if spawned {
-        watchdog = start::budget().map(Watchdog::start).transpose().inspect_err(tell)?;
+        let watchdog = start::budget().map(Watchdog::start).transpose().inspect_err(tell)?;
         handlers = handler.start().ok();
         process::raise_descriptors();
         if let Err(error) = reexec::close_inherited() {
             tracing::warn!(target: "rendezvous_ipc::serve", %error, "what this process inherited stays open");
         }
+        if let Some(watchdog) = watchdog {
+            let (orders, replies) = stdio::take().map_err(Error::system(Stage::Watch))?;
+            spawner = Some((watchdog, orders, replies));
+        }
+        process::leave_session();
+        if !keeps_umask {
+            process::make_new_files_private();
+        }
     }
-    let _ = go.send((watchdog, handlers, handler));
+    let _ = go.send((spawner, handlers, handler));
     if spawned {
         // The record needs them, and this thread has nothing else to do now. An error is seen where they are needed.
         let _ = (scope::kernel(), stat::own_began());

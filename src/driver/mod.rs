@@ -73,9 +73,9 @@ pub use self::subscriber::log_to_stderr;
 #[cfg(feature = "tokio")]
 pub(crate) use self::{
     calls::{bind, connect, end_unresponsive, inspect, join, retire, serve},
-    handlers::local_runtime,
     launch::told,
     listener::{Ending, Incoming},
+    runtime::local as local_runtime,
 };
 #[cfg(feature = "test-util")]
 pub(crate) use self::{files::point::leave_record, random::draw};

@@ -1,13 +1,34 @@
-//! The runtime of a caller, which needs I/O and time.
+//! Runtimes: a caller's, which needs I/O and time, and those of our own threads.
 
 use std::cell::Cell;
+use std::io;
 use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::runtime::{Handle, Id};
+use tokio::runtime::{Builder, Handle, Id, LocalRuntime};
 
-use super::os::stream;
+use super::os::{process, stream};
+use super::wheel;
 use crate::error::{Error, Usage};
+
+/// Whether this process has had a runtime with I/O. The first one creates a pair of sockets for signals.
+static HAS_SIGNALS: AtomicBool = AtomicBool::new(false);
+
+/// Creates a runtime for this thread.
+///
+/// tokio panics if it cannot create the pair of sockets for signals. So this tries first whether there is room for all
+/// descriptors of a runtime.
+pub(crate) fn local() -> io::Result<LocalRuntime> {
+    if !HAS_SIGNALS.load(Ordering::Relaxed) {
+        process::try_room_for_a_runtime()?;
+    }
+    // Just before: a timer's end is rounded up to the next millisecond.
+    wheel::begins();
+    let runtime = Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    HAS_SIGNALS.store(true, Ordering::Relaxed);
+    Ok(runtime)
+}
 
 /// Returns an error if no runtime runs this task, or one without I/O or time.
 ///
@@ -28,13 +49,12 @@ pub(super) fn check() -> Result<(), Error> {
         return Err(Error::Usage(Usage::RuntimeWithoutIo));
     }
     CHECKED.set(Some(runtime.id()));
+    HAS_SIGNALS.store(true, Ordering::Relaxed);
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::runtime::Builder;
-
     use super::*;
 
     #[test]

@@ -20,7 +20,7 @@ use super::launch::Prepared;
 use super::net::listener::{self, Listener};
 use super::net::socket;
 use super::os::file::{File, FileId};
-use super::os::{cleaner, process, stdio};
+use super::os::{cleaner, process};
 use super::random;
 use super::reserve::Reserve;
 use super::serving::{Effects, Server, jitter};
@@ -44,18 +44,13 @@ pub(super) async fn run(
     handler: Handler,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
-    let Prepared { signals, changes, watchdog, handlers } = prepared;
+    let Prepared { signals, changes, spawner, handlers } = prepared;
     let mut server = Server::new(service, shutdown, Native::default());
     (server.changes, server.handlers) = (changes, handlers);
-    if let Some(watchdog) = watchdog {
-        let (orders, replies) = stdio::take().map_err(Error::system(Stage::Watch))?;
+    if let Some((watchdog, orders, replies)) = spawner {
         let held = service.context.is_ephemeral().then(|| server.shutdown.clone());
         server.effects.spawner = Some(watchdog.attend(orders, held)?);
         server.effects.replies = Some(replies);
-        process::leave_session();
-        if !service.surroundings.keeps_umask {
-            process::make_new_files_private();
-        }
         server.log = Some(Log::own(&service.log));
     }
     server.run(signals, async |server| server.live(handler).await).await

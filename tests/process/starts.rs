@@ -1,6 +1,6 @@
 //! Servers that fail to start: the error names the cause in time, and nothing is left behind.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
@@ -40,6 +40,7 @@ crate::trials![
     a_server_whose_handler_spins_while_it_is_built_ends_in_its_budget,
     a_server_whose_handler_blocks_while_it_is_built_ends_in_its_budget,
     a_server_whose_log_hangs_ends_in_its_budget,
+    a_server_whose_home_hangs_ends_in_its_budget,
     the_error_of_a_service_without_a_program_names_what_is_missing,
     the_output_of_a_server_goes_to_its_log_and_not_to_its_caller,
     a_server_is_started_with_the_callers_home,
@@ -266,11 +267,11 @@ fn a_server_whose_spawner_falls_silent_ends_when_its_budget_is_over() {
 }
 
 fn a_server_whose_handler_spins_while_it_is_built_ends_in_its_budget() {
-    ends_in_its_budget(&["@serve", "spins"], Stdio::null());
+    ends_in_its_budget(|home| home.command(&["@serve", "spins"]), Stdio::null());
 }
 
 fn a_server_whose_handler_blocks_while_it_is_built_ends_in_its_budget() {
-    ends_in_its_budget(&["@serve", "hangs"], Stdio::null());
+    ends_in_its_budget(|home| home.command(&["@serve", "hangs"]), Stdio::null());
 }
 
 /// The log is a pipe here that is full and that nobody reads.
@@ -280,18 +281,39 @@ fn a_server_whose_log_hangs_ends_in_its_budget() {
     while log.write(&[b'.'; 4096]).is_ok() {}
     while log.write(b".").is_ok() {}
     rustix::io::ioctl_fionbio(&log, false).unwrap();
-    ends_in_its_budget(&["@serve"], log.into());
+    ends_in_its_budget(|home| home.command(&["@serve"]), log.into());
+}
+
+/// The home is a file system here that answers nothing, so the first look at one of its files hangs.
+fn a_server_whose_home_hangs_ends_in_its_budget() {
+    let mounts = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
+    let silent = File::options().read(true).write(true).open("/dev/fuse");
+    let (true, Ok(silent)) = (mounts.is_ok_and(|status| status.success()), silent) else {
+        return println!("not tried: mounting is not permitted");
+    };
+    // The file system hangs while this process keeps that file, and the next server sees the home below.
+    let kept = silent.try_clone().unwrap();
+    let hung = |home: &Home| {
+        let script =
+            r#"mount -i -t fuse -o fd=2,rootmode=40000,user_id=0,group_id=0 silent "$0" && exec "$@" 2>/dev/null"#;
+        let mut server = Command::new("unshare");
+        server.args(["-m", "/bin/sh", "-c", script]).arg(home.path()).arg(std::env::current_exe().unwrap());
+        server.args(["@serve", "--home"]).arg(home.path()).stdout(Stdio::piped());
+        server
+    };
+    ends_in_its_budget(hung, silent.into());
+    drop(kept);
 }
 
 /// Starts a server that is never registered, by a spawner that keeps its pipes open, and checks that nothing but the
 /// server's watchdog ends it, in time, and that it is not in the way of the next.
-fn ends_in_its_budget(args: &[&str], errors: Stdio) {
+fn ends_in_its_budget(spawning: impl FnOnce(&Home) -> Command, errors: Stdio) {
     let home = Home::new();
     home.make();
     let (mut orders, stdin) = UnixStream::pair().unwrap();
     let (begun, budget) = (Instant::now(), home.limits.start);
     orders.write_all(order(&home.path(), "count", budget).as_bytes()).unwrap();
-    let mut spawning = home.command(args);
+    let mut spawning = spawning(&home);
     spawning.env("RUST_LOG", "rendezvous_ipc=debug").env(VARIABLE, TAG.to_string());
     let mut server = spawning.stdin(OwnedFd::from(stdin)).stderr(errors).spawn().unwrap();
     drop(spawning);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::driver::handlers::local_runtime;
 use crate::driver::net::timed;
+use crate::driver::runtime;
 use crate::proto::handshake::{Hello, Rejected, SERVER_PROOF, WELCOME};
 use crate::transport::Transport;
 
@@ -101,7 +101,7 @@ impl Client {
 }
 
 fn run<T>(test: impl Future<Output = T>) -> T {
-    local_runtime().unwrap().block_on(async { timeout(LONG, test).await.expect("each wait has an end") })
+    runtime::local().unwrap().block_on(async { timeout(LONG, test).await.expect("each wait has an end") })
 }
 
 #[test]

@@ -51,10 +51,6 @@ pub(in crate::driver) async fn run(
         let listener = stdio::take_listener(log)
             .map_err(Error::system(Stage::ReceiveCookie))?
             .ok_or(Error::Usage(Usage::StartedByHand("--socket 0")))?;
-        process::leave_session();
-        if !service.surroundings.keeps_umask {
-            process::make_new_files_private();
-        }
         server.log = Some(Log::own(&service.log));
         listener.set_nonblocking(true).map_err(Error::system(Stage::ReceiveCookie))?;
         server.effects.listener = Some(TcpListener::from_std(listener).map_err(Error::system(Stage::ReceiveCookie))?);

@@ -33,11 +33,13 @@ impl Listener {
             _ => {}
         }
         let socket = socket()?;
+        // On Linux the file that `bind` makes has the mode of the socket.
+        let _ = rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(PRIVATE));
         let bind = |short: &Path| Ok(rustix::net::bind(&socket, &SocketAddrUnix::new(short)?)?);
         reach(path, bind).map_err(ListenError::of_bind)?;
         let file = SocketFile::at(path.to_owned())?;
         // No process can connect before the socket listens. So none can connect before it is private.
-        fs::set_permissions(path, Permissions::from_mode(PRIVATE))?;
+        file.repair()?;
         rustix::net::listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX)).map_err(io::Error::from)?;
         Ok((Listener::on(socket)?, file))
     }

@@ -1,13 +1,13 @@
 //! Closes the files that a started server inherited, by executing its program once more.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
 
 /// Closes the files that this process inherited from its client's caller, by executing the program once more.
 ///
@@ -64,14 +64,18 @@ fn started_plainly() -> bool {
 /// Returns whether a file other than the three standard streams is open and would be inherited by a child.
 fn has_inherited() -> io::Result<bool> {
     const CLOEXEC: u32 = OFlags::CLOEXEC.bits();
-    let Ok(open) = fs::read_dir("/proc/self/fdinfo") else { return Ok(false) };
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let open = openat(CWD, "/proc/self/fdinfo", flags | OFlags::DIRECTORY, Mode::empty());
+    let Ok(mut open) = open.and_then(Dir::new) else { return Ok(false) };
     // The flags are in the second line, so one short read is enough.
     let mut info_of = [0; 128];
-    for entry in open {
+    while let Some(entry) = open.read() {
         let entry = entry?;
-        let Some(3..) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let name = entry.file_name();
+        let Some(3..) = name.to_str().ok().and_then(|name| name.parse::<u32>().ok()) else { continue };
         // The descriptor of this directory listing is an entry, too. Another thread may close others meanwhile.
-        let Ok(len) = fs::File::open(entry.path()).and_then(|mut info| info.read(&mut info_of)) else { continue };
+        let info = openat(open.fd()?, name, flags, Mode::empty());
+        let Ok(len) = info.and_then(|info| rustix::io::read(info, &mut info_of)) else { continue };
         let info = str::from_utf8(&info_of[..len]).unwrap_or_default();
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
         let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());

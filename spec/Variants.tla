@@ -232,4 +232,7 @@ AdmitsEarly(s) == sv[s].open \/ ~sv[s].reg
 
 \* A server admits clients after it shut the gate.
 AdmitsLate(s) == sv[s].reg
+
+\* A server that tries the point lock for ever may always try it while it is held.
+NoLuck == TRUE
 ===============================================================================

@@ -1051,19 +1051,41 @@ Next ==
 
 Safe == Init /\ [][Next]_vars
 
-\* A running process goes on, and a stopped one is continued. Messages arrive. A server checks its files, however often it
-\* is idle. A server that keeps trying the point lock also tries while it is free, and gets it in the end (it tries every
-\* other millisecond, while a client backs off for up to fifty). No client has to begin, to leave, or to ask for
-\* retirement. Of the actions that are joined here only one is enabled at a time, or it does not matter which is taken.
-Fairness ==
+\* A running process goes on, and a stopped one is continued. Messages arrive. No client has to begin, to leave, or to ask
+\* for retirement. Of the actions that are joined here only one is enabled at a time, or it does not matter which is taken.
+Running ==
     /\ \A c \in Clients :
         /\ WF_vars(Client(c) \/ Continue(c))
         /\ WF_vars(\E s \in Slots : Answer(s, c) \/ Admit(s, c))
     /\ \A s \in Slots : WF_vars(Process(s) \/ Serve(s) \/ Watchdog(s) \/ Exit(s) \/ Continue(s))
+
+\* A server checks its files, however often it is idle. A server that keeps trying the point lock also tries while it is
+\* free, and gets it in the end (it tries every other millisecond, while a client backs off for up to fifty).
+ServerTries ==
     /\ SF_vars(\E s \in Slots : (Serve(s) /\ sv'[s].pc = "Check") \/ (ServerBackoff(s) /\ plock[cur] = None))
     /\ SF_vars(\E s \in Slots : ServerLock(s) /\ plock[cur] = None)
 
+Fairness == Running /\ ServerTries
+
 Spec == Safe /\ Fairness
+
+\* The same without that of a server's tries.
+Unlucky == Safe /\ Running
+
+\* The same with a deadline, which is no fault. It is looked at between two attempts: a connect does not back off for ever.
+\* (The fault of this name ends a connect at any step.)
+Expire(c) == In(c, "Backoff") /\ GivenUp(c, "Deadline") /\ UNCHANGED <<left, clean, rounds, leaked, tries>>
+Timed ==
+    /\ Init /\ [][Next \/ \E c \in Clients : Expire(c)]_vars
+    /\ Running /\ \A c \in Clients : SF_vars(Expire(c))
+
+\* Without a deadline, but with luck: a client has a chance while it is about to try the point lock, nobody holds
+\* that, and it would find a server that serves or the lifetime lock free. One that has chances for ever takes one.
+Chance(c) ==
+    /\ cl[c].pc \in {"Backoff", "Read", "Lock"} /\ plock[cur] = None
+    /\ Unheld \/ \E s \in Slots : Serving(s) /\ file[cur] = s
+Luck == \A c \in Clients : <>[]~Chance(c) \/ []<><<Lock(c) /\ Chance(c)>>_vars
+Lucky == Unlucky /\ Luck
 
 (***************************************************************************)
 (* Invariants and step properties. docs/manual/guarantees.md has the names.*)
@@ -1322,8 +1344,13 @@ SlotsSuffice == \A c \in Clients : cl[c].pc \in {"Clear", "Spawn"} => FreeFor(c)
 NoOrphan ==
     \A s \in Slots : (Alive(s) /\ ~sv[s].hand /\ ~sv[s].reg) ~> (sv[s].reg \/ sv[s].pc = "Free")
 
-\* Every connect ends.
-Termination == \A c \in Clients : (cl[c].pc \notin {"Out", "Done"}) ~> (cl[c].pc \in {"Out", "Done"})
+\* Every connect ends: by its deadline (Timed), with luck (Lucky), or if only finitely many begin (Spec, Rounds > 0).
+\* Among clients that connect for ever one may always find the point locked, or a server that drains.
+Active(c)   == cl[c].pc \notin {"Out", "Done"}
+Termination == \A c \in Clients : Active(c) ~> ~Active(c)
+
+\* It also ends if from some time on no other runs, whatever happened before. NoSpuriousError says how.
+Alone == \A c \in Clients : []<>(\E x \in Clients \ {c} : Active(x)) \/ (Active(c) ~> ~Active(c))
 
 \* Every connect that begins after the last fault succeeds. (SingleServing says that all reach one server.)
 Convergence ==

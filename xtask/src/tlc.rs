@@ -224,9 +224,10 @@ fn refining(run: Run) -> Result<Run> {
 const SEED: [(&str, &str); 3] =
     [("seed-leak", "CookieSecrecy"), ("seed-stranger", "Authenticity"), ("seed-hijack", "OwnCookie")];
 
-const TEMPORAL: [&str; 8] = [
+const TEMPORAL: [&str; 9] = [
     "NoOrphan",
     "Termination",
+    "Alone",
     "Convergence",
     "LifeRestored",
     "RecordRestored",

@@ -219,6 +219,8 @@ pub(super) fn failure(why: Why<'_>, exited: Option<ExitStatus>, budget: Duration
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::pipes::Reply;
+    use crate::proto::record::tests::sample;
 
     #[test]
     fn a_home_that_is_missing_is_not_a_program_that_cannot_be_executed() {
@@ -232,6 +234,42 @@ mod tests {
         assert!(matches!(not_started(), NoChild::Local(Error::File { path, .. }) if path == home));
         std::fs::create_dir(&home).unwrap();
         assert!(matches!(not_started(), NoChild::CannotExecute(_)));
+    }
+
+    /// A wait that ends with the exit of a child which had said *ready*.
+    struct Exits;
+
+    impl Watch for Exits {
+        type Replies = ChildStdout;
+
+        fn elapsed(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        async fn pause(&self, _: Duration) {}
+
+        fn replies(stdout: ChildStdout) -> io::Result<ChildStdout> {
+            Ok(stdout)
+        }
+
+        async fn end(&mut self, _: &mut ChildStdout, line: &mut LineBuffer, _: Duration) -> (End, Option<ExitStatus>) {
+            let ready = [Reply::READY.as_bytes(), &sample().line()].concat();
+            line.room()[..ready.len()].copy_from_slice(&ready);
+            line.filled(ready.len());
+            (End::Exited, None)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_child_that_exits_is_not_ready_whatever_it_said() {
+        let home = tempfile::tempdir().unwrap();
+        let program = Ok(Program { path: "true".into(), args: Vec::new() });
+        let service = Service { program, ..Service::sample(home.path()) };
+        let cookie = Cookie::new([3; 32]);
+        let spawned = Child::spawn(&service, &cookie, Duration::from_secs(60), (Exits, |_| {})).await;
+        let Ok(mut child) = spawned else { panic!("there is no program `true`") };
+        let answer = effects::Child::reply(&mut child, Duration::from_secs(60)).await;
+        assert!(matches!(answer, Awaited::Failed(StartFailure::Exited(None))));
     }
 
     #[test]

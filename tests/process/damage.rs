@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use rendezvous_ipc::proto::record::Found;
 use rendezvous_ipc::{DialFailure, Origin, Reason};
+use rustix::process::Signal;
 
 use crate::home::Named as _;
-use crate::home::{Home, Stranger, eventually, kill};
+use crate::home::{Home, Stranger, eventually, kill, printed};
+use crate::trace;
 
 crate::trials![
     a_server_rewrites_a_copy_that_replaced_its_point,
@@ -20,6 +22,7 @@ crate::trials![
     a_stranger_on_a_dead_servers_port_receives_only_hellos,
     a_stranger_on_an_old_records_port_costs_no_server,
     a_stranger_that_writes_or_hangs_up_is_a_suspicion,
+    a_server_that_is_silent_before_its_welcome_is_suspected,
 ];
 
 /// Ways to damage a point that holds `record`; `None` means to delete it.
@@ -160,6 +163,25 @@ fn a_stranger_that_writes_or_hangs_up_is_a_suspicion() {
         assert!(outcome.suspicions[0].to_string().contains(what), "{what}: {}", outcome.suspicions[0]);
         home.retire();
     }
+}
+
+fn a_server_that_is_silent_before_its_welcome_is_suspected() {
+    let home = Home::new();
+    let mut server = home.command(&["@serve", "block-at=Admit"]).spawn().unwrap();
+    eventually("the server is registered", || fs::read(home.point()).is_ok_and(|record| !record.is_empty()));
+    let log = home.directory().join("steps");
+    let mut client = home.command(&["@client"]).env(trace::LOG, &log).spawn().unwrap();
+    let logged = |step: &str| fs::read_to_string(&log).is_ok_and(|log| log.contains(step));
+    eventually("the client suspects it", || {
+        assert!(client.try_wait().unwrap().is_none(), "the client waits for the welcome until its deadline");
+        logged(" connect Lock")
+    });
+    assert!(logged(" connect Welcome"), "the server has proved that it knows the cookie");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let stdout = printed(&client.wait_with_output().unwrap());
+    assert!(stdout.starts_with("started an external server ("), "{stdout}");
+    home.end_all(Signal::TERM);
 }
 
 fn a_server_rewrites_a_copy_that_replaced_its_point() {

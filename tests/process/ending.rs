@@ -4,6 +4,7 @@ use std::fs;
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::pin::pin;
 use std::process::{Child, Command};
 use std::task::Poll;
@@ -294,7 +295,7 @@ fn a_server_whose_lock_is_shared_by_a_fork_is_not_taken_for_gone() {
     home.limits = Limits::default().divided_by(16);
     stop(server.pid());
     // A fork of the server would share the open file, and with it the lock.
-    let shared = shared_life(&home, server.pid());
+    let shared = shared(&home.path().join("count.life"), server.pid());
     match end(&home) {
         Err(error @ Error::Deadline { stage: Stage::Kill, .. }) => {
             assert!(error.to_string().contains("forked"), "{error}")
@@ -306,12 +307,12 @@ fn a_server_whose_lock_is_shared_by_a_fork_is_not_taken_for_gone() {
     assert_eq!(end(&home).unwrap(), Termination::LeftAlone(Status::Gone { pid: Some(process(server.pid())) }));
 }
 
-fn shared_life(home: &Home, pid: u32) -> OwnedFd {
-    let life = home.path().join("count.life");
+/// Shares an open file of a process, which has it open once.
+pub fn shared(path: &Path, pid: u32) -> OwnedFd {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|fd| fd.unwrap().path());
-    let open: Vec<_> = open.filter(|fd| fs::read_link(fd).is_ok_and(|file| file == life)).collect();
-    let [life] = &open[..] else { panic!("the server has its life file open once") };
-    let fd = life.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let open: Vec<_> = open.filter(|fd| fs::read_link(fd).is_ok_and(|file| file == path)).collect();
+    let [file] = &open[..] else { panic!("the process has {} open once: {open:?}", path.display()) };
+    let fd = file.file_name().unwrap().to_str().unwrap().parse().unwrap();
     let process = pidfd_open(Pid::from_raw(pid as i32).unwrap(), PidfdFlags::empty()).unwrap();
     pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()).unwrap()
 }

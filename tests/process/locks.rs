@@ -1,4 +1,5 @@
-//! Locks on file systems whose requirements are stricter than those of local ones.
+//! Locks on file systems whose requirements are stricter than those of local ones, of files that are moved away, and
+//! beside a fork that keeps the file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,11 +9,15 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
+use crate::ending::shared;
 use crate::home::Named as _;
-use crate::home::{Home, eventually, kill, output, printed, signal, stop};
+use crate::home::{Home, eventually, is_held, kill, output, printed, signal, stop};
+use crate::trace;
 
 crate::trials![
     every_lock_is_taken_in_a_way_that_works_on_nfs,
+    a_lock_of_a_file_that_was_moved_away_is_no_lock,
+    a_lock_is_released_though_a_fork_keeps_the_file,
     a_look_works_where_nothing_can_be_written,
     a_look_works_on_a_read_only_file_system,
 ];
@@ -32,17 +37,76 @@ int flock(int fd, int op) {
 }
 "#;
 
+/// Just before the first lock, another process moves the file away and makes a new one.
+const MOVED: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int flock(int fd, int op) {
+  static int is_moved;
+  char link[64], path[4096], away[4110];
+  if (!is_moved++) {
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, path, sizeof path - 1);
+    if (len > 0) {
+      path[len] = 0;
+      snprintf(away, sizeof away, "%s.away", path);
+      rename(path, away);
+      close(open(path, O_CREAT | O_RDWR, 0600));
+    }
+  }
+  return syscall(SYS_flock, fd, op);
+}
+"#;
+
 /// Builds a library that makes `flock` behave as on NFS. Returns `None` if it cannot be built.
 fn nfs(directory: &Path) -> Option<PathBuf> {
-    let (source, library) = (directory.join("nfs.c"), directory.join("nfs.so"));
-    fs::write(&source, NFS).unwrap();
+    library(directory, NFS)
+}
+
+/// Builds a library that replaces `flock`. Returns `None` if it cannot be built.
+fn library(directory: &Path, text: &str) -> Option<PathBuf> {
+    let (source, library) = (directory.join("flock.c"), directory.join("flock.so"));
+    fs::write(&source, text).unwrap();
     let mut compiler = Command::new("cc");
     compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).stderr(Stdio::null());
     let made = compiler.status().is_ok_and(|status| status.success());
     if !made {
-        println!("not tried with NFS locks: a C compiler is missing");
+        println!("not tried with another `flock`: a C compiler is missing");
     }
     made.then_some(library)
+}
+
+fn a_lock_of_a_file_that_was_moved_away_is_no_lock() {
+    let home = Home::new();
+    let Some(library) = library(home.directory(), MOVED) else { return };
+    let log = home.directory().join("steps");
+    let mut client = home.command(&["@client", "block-at=Clear"]);
+    let mut client = client.env("LD_PRELOAD", library).env(trace::LOG, &log).spawn().unwrap();
+    let reached = format!("{} connect Clear\n", client.id());
+    eventually("the client has the lock", || fs::read_to_string(&log).is_ok_and(|log| log.contains(&reached)));
+    assert!(home.path().join("count.away").exists(), "the file was moved away");
+    assert!(is_held(&home.point()), "the client holds the lock of the file to which the path leads");
+    client.kill().unwrap();
+    client.wait().unwrap();
+}
+
+fn a_lock_is_released_though_a_fork_keeps_the_file() {
+    let home = Home::new();
+    home.make();
+    let mut server = home.command(&["@serve", "slow"]).stdout(Stdio::null()).spawn().unwrap();
+    eventually("its handler is built", || is_held(&home.path().join("count.life")));
+    // It holds the point lock until it is registered. A fork would share the open file.
+    let shared = shared(&home.point(), server.id());
+    assert!(is_held(&home.point()));
+    fs::write(home.path().join("go"), b"").unwrap();
+    eventually("the point lock is free", || !is_held(&home.point()));
+    drop(shared);
+    signal(server.id(), Signal::TERM);
+    assert!(server.wait().unwrap().success());
 }
 
 fn every_lock_is_taken_in_a_way_that_works_on_nfs() {

@@ -26,12 +26,14 @@ mod locks;
 mod log;
 mod memory;
 mod namespaces;
+mod pending;
 mod policies;
 mod program;
 mod protocols;
 mod python;
 mod record;
 mod retire;
+mod retiring;
 mod secrets;
 mod sequoia;
 mod serving;
@@ -79,9 +81,11 @@ fn main() {
         namespaces::trials,
         log::trials,
         memory::trials,
+        pending::trials,
         policies::trials,
         protocols::trials,
         retire::trials,
+        retiring::trials,
         secrets::trials,
         sequoia::trials,
         serving::trials,

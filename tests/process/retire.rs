@@ -1,8 +1,10 @@
 //! What a client that requests retirement sees, and the end of a `serve` that is dropped.
 
 use std::fs;
+use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use rendezvous_ipc::{Error, Holder, Limits, Origin, Reason, Retirement};
@@ -18,6 +20,7 @@ use crate::trace;
 crate::trials![
     a_retire_returns_only_after_the_lifetime_lock_is_released,
     a_retire_of_a_started_server_returns_only_when_its_process_ends,
+    every_client_that_requests_a_retirement_hears_its_end,
     a_serve_that_is_dropped_while_it_serves_retires_in_the_background,
     a_session_that_waits_for_the_retirement_says_goodbye,
     a_server_without_a_drain_ends_its_sessions_at_once,
@@ -122,6 +125,47 @@ fn a_retire_of_a_started_server_returns_only_when_its_process_ends() {
     let _ = home.count();
     let log = home.path().join("count.log");
     retire_is_pending_at(home, &log, "served", |home| assert!(!is_alive(home), "the server has ended"));
+}
+
+fn every_client_that_requests_a_retirement_hears_its_end() {
+    let mut home = Home::new();
+    home.limits = Limits::default();
+    let log = home.directory().join("steps");
+    let mut server = home.command(&["@serve", "whole", "block-at=Release"]).env(trace::LOG, &log).spawn().unwrap();
+    eventually("the server is registered", || !is_withdrawn(&home));
+    // Until it is free, the server goes on to answer.
+    let point = fs::File::options().read(true).write(true).open(home.point()).unwrap();
+    eventually("the point lock is free", || fs2::FileExt::try_lock_exclusive(&point).is_ok());
+    runtime().block_on(async {
+        let service = home.service();
+        let mut requests = [(); 3].map(|()| Box::pin(service.retire()));
+        let mut one_ends = std::future::poll_fn(|task| {
+            let polled = requests.iter_mut().map(|request| request.as_mut().poll(task));
+            polled.filter(Poll::is_ready).last().unwrap_or(Poll::Pending)
+        });
+        let logs = async |step: &str, times| {
+            while fs::read_to_string(&log).unwrap().matches(step).count() < times {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let drained = async {
+            timeout(LONG, logs(" serve Welcome ", 3)).await.expect("all are answered");
+            drop(point);
+            timeout(LONG, logs(" serve Release", 1)).await.expect("it has drained");
+        };
+        tokio::select! {
+            biased;
+            early = &mut one_ends => panic!("{early:?} before it has drained"),
+            () = drained => {}
+        }
+        let early = timeout(Duration::from_millis(1), one_ends).await;
+        assert!(early.is_err(), "{early:?} before its end");
+        server.kill().unwrap();
+        for request in requests {
+            assert_eq!(request.await.unwrap(), Retirement::Exited { pid: Some(process(server.id())) });
+        }
+    });
+    server.wait().unwrap();
 }
 
 /// Asks a server to retire, and shows that this is not over when the server has written this to a file. Then the server

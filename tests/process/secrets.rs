@@ -7,15 +7,18 @@ use std::os::unix::fs::FileExt;
 
 use rendezvous_ipc::proto::handshake::{HELLO, SERVER_PROOF};
 use rendezvous_ipc::proto::random::Random;
+use rustix::process::Signal;
 
 use crate::home::Named as _;
-use crate::home::{Home, Stranger, dial, eventually, kill, runtime, wait_until_stopped};
+use crate::home::{Home, Stranger, dial, eventually, kill, runtime, signal, stop, wait_until_stopped};
 use crate::program::hello;
 
 crate::trials![
     no_two_servers_have_the_same_cookie,
     no_two_dials_of_a_client_have_the_same_nonce,
+    no_two_dials_of_one_connect_have_the_same_nonce,
     no_two_proofs_of_a_server_have_the_same_nonce,
+    no_server_has_its_cookie_in_its_arguments_or_environment,
     no_server_keeps_a_cookie_in_hexadecimal,
     no_client_keeps_a_cookie_in_hexadecimal,
 ];
@@ -57,11 +60,36 @@ fn no_two_dials_of_a_client_have_the_same_nonce() {
         kill(&home, server.pid());
         fs::write(home.point(), &stale).unwrap();
         (server, _) = home.count();
-        let hellos = stranger.received().into_iter().filter(|hello| hello.len() == HELLO);
-        nonces.extend(hellos.map(|hello| <[u8; Random::LEN]>::try_from(&hello[HELLO - Random::LEN..]).unwrap()));
+        nonces.extend(nonces_of(&stranger));
     }
     assert!(nonces.len() >= 2, "the stranger was dialled");
     assert_distinct(&nonces);
+    home.retire();
+}
+
+/// The nonces of the hellos that a stranger has received. It waits for one.
+fn nonces_of(stranger: &Stranger) -> Vec<[u8; Random::LEN]> {
+    let hellos = stranger.received().into_iter().filter(|hello| hello.len() == HELLO);
+    hellos.map(|hello| hello[HELLO - Random::LEN..].try_into().unwrap()).collect()
+}
+
+fn no_two_dials_of_one_connect_have_the_same_nonce() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let stranger = Stranger::new(|stream| stream.shutdown(Shutdown::Write).unwrap());
+    // The server keeps the lifetime lock, and does not restore its record.
+    stop(server.pid());
+    fs::write(home.point(), home.stale_record(&stranger)).unwrap();
+    std::thread::scope(|threads| {
+        let connecting = threads.spawn(|| home.count());
+        let mut nonces = Vec::new();
+        while nonces.len() < 2 {
+            nonces.extend(nonces_of(&stranger));
+        }
+        assert_distinct(&nonces);
+        signal(server.pid(), Signal::CONT);
+        assert_eq!(connecting.join().unwrap().0.pid(), server.pid());
+    });
     home.retire();
 }
 
@@ -76,6 +104,20 @@ fn no_two_proofs_of_a_server_have_the_same_nonce() {
         *proof.first_chunk().unwrap()
     });
     assert_distinct(&nonces);
+    home.retire();
+}
+
+fn no_server_has_its_cookie_in_its_arguments_or_environment() {
+    let home = Home::new();
+    let (server, _) = home.count();
+    let cookie = *home.record().cookie.expose();
+    let hex: String = cookie.iter().map(|byte| format!("{byte:02x}")).collect();
+    for file in ["cmdline", "environ"] {
+        let bytes = fs::read(format!("/proc/{}/{file}", server.pid())).unwrap();
+        assert!(!bytes.is_empty(), "{file} can be read");
+        let has = |what: &[u8]| bytes.windows(what.len()).any(|window| window.eq_ignore_ascii_case(what));
+        assert!(!has(&cookie) && !has(hex.as_bytes()), "{file}");
+    }
     home.retire();
 }
 

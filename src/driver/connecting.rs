@@ -135,11 +135,13 @@ pub(super) async fn drive<E: Effects>(
                 }
             }
             Step::Dial(s) => {
+                // Before the connection: the server wakes up for it, and then finds the hello.
+                let (party, random) = (effects.party(), effects.random()?);
                 until = effects.now() + limits.patience;
                 match effects.connect(s.record().address, until).await {
                     Ok(stream) => {
                         held.stream = Some(stream);
-                        let next = s.connected(effects.party(), effects.random()?);
+                        let next = s.connected(party, random);
                         if let Step::Hello(hello) = &next {
                             held.nonce = Some(hello.nonce());
                         }

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::os::blocking::Blocking;
@@ -32,6 +32,16 @@ impl Socket {
             Socket::Unix(stream) => stream.send(message),
         };
         (sent.ok()? == message.len()).then_some(())
+    }
+
+    /// Forgets that there was something to read: see [`stream::Stream::forget_readiness`].
+    pub(crate) fn forget_readiness(&self) {
+        match self {
+            Socket::Tcp(stream) => {
+                let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+            }
+            Socket::Unix(stream) => stream.forget_readiness(),
+        }
     }
 
     /// Waits until the peer has ended the connection, and reads nothing. If bytes wait to be read, this never returns.

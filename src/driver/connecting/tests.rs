@@ -342,7 +342,7 @@ fn a_server_is_started_under_the_lock_and_dialled_before_it_is_released() {
     assert!(welcomed(driven(&world, EXTERNAL, CONNECT)));
     assert_eq!(
         world.done(),
-        "read, lock, reread, probe, clear, random, spawn 8000, reply 8000, probe, write, confirm, connect 1500, random, \
+        "read, lock, reread, probe, clear, random, spawn 8000, reply 8000, probe, write, confirm, random, connect 1500, \
          send 1500, nonce 2, receive 1500, send 1500, receive 1500, unlock"
     );
 }
@@ -351,7 +351,7 @@ fn a_server_is_started_under_the_lock_and_dialled_before_it_is_released() {
 fn a_registered_server_is_joined_without_the_lock() {
     let world = World::served(usize::MAX);
     assert!(welcomed(driven(&world, EXTERNAL, CONNECT)));
-    assert_eq!(world.done(), "read, connect 1500, random, send 1500, nonce 1, receive 1500, send 1500, receive 1500");
+    assert_eq!(world.done(), "read, random, connect 1500, send 1500, nonce 1, receive 1500, send 1500, receive 1500");
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn a_place_is_looked_up_for_a_port_and_under_the_lock_alone() {
 fn a_join_makes_one_dial_and_starts_creates_and_clears_nothing() {
     let world = World::served(usize::MAX);
     assert!(welcomed(driven(&world, Goal::Join, CONNECT)));
-    assert_eq!(world.done(), "read, connect 1500, random, send 1500, nonce 1, receive 1500, send 1500, receive 1500");
+    assert_eq!(world.done(), "read, random, connect 1500, send 1500, nonce 1, receive 1500, send 1500, receive 1500");
     let world = World::empty();
     assert_eq!(driven(&world, Goal::Join, CONNECT), Some(Done::Absent));
     assert_eq!(world.done(), "read, lock what is there");
@@ -382,15 +382,15 @@ fn a_join_makes_one_dial_and_starts_creates_and_clears_nothing() {
     *world.server.borrow_mut() = None;
     world.lifetime.set(Lifetime::Free);
     assert_eq!(driven(&world, Goal::Join, CONNECT), Some(Done::Absent));
-    assert_eq!(world.done(), "read, connect 1500, lock what is there, reread, probe, unlock");
+    assert_eq!(world.done(), "read, random, connect 1500, lock what is there, reread, probe, unlock");
     assert_eq!(*world.point.borrow(), sample().line().to_vec(), "the dead record stays");
 }
 
 #[test]
 fn every_await_of_a_dial_has_the_patience_of_that_dial() {
     for (answers, first) in [
-        (0, "connect 1500, random, send 1500, nonce 1, receive 1500, lock"),
-        (1, "connect 1500, random, send 1500, nonce 1, receive 1500, send 1500, receive 1500, lock"),
+        (0, "random, connect 1500, send 1500, nonce 1, receive 1500, lock"),
+        (1, "random, connect 1500, send 1500, nonce 1, receive 1500, send 1500, receive 1500, lock"),
     ] {
         let world = World::served(answers);
         world.hangs.set(("pause", 0));
@@ -405,7 +405,7 @@ fn every_dial_has_a_nonce_and_a_time_of_its_own() {
     let world = World::served(0);
     world.hangs.set(("pause", 1));
     assert_eq!(driven(&world, EXTERNAL, CONNECT), None);
-    let (first, second) = ("connect 1500, random, send 1500, nonce 1", "connect 3001, random, send 3001, nonce 2");
+    let (first, second) = ("random, connect 1500, send 1500, nonce 1", "random, connect 3001, send 3001, nonce 2");
     let did = world.done();
     assert!(did.contains(first) && did.contains(second), "{did}");
 }
@@ -415,7 +415,7 @@ fn a_connect_dropped_at_any_wait_releases_what_it_holds() {
     for (hangs, released) in [
         ("spawn", "spawn 8000, unlock"),
         ("reply", "reply 8000, kill, unlock"),
-        ("connect", "confirm, connect 1500, unlock"),
+        ("connect", "confirm, random, connect 1500, unlock"),
         ("send", "send 1500, unlock"),
         ("receive", "receive 1500, unlock"),
     ] {

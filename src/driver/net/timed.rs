@@ -22,8 +22,9 @@ pub(in crate::driver) async fn connect(point: &Path, address: Address, until: In
     within(until, reach(point, address)).await?.map_err(DialError::from)
 }
 
-/// Sends a message.
+/// Sends a message. The server sends nothing before it has it, so there is nothing to receive until then.
 pub(in crate::driver) async fn send(stream: &mut Socket, message: &[u8], until: Instant) -> Result<(), DialError> {
+    stream.forget_readiness();
     within(until, stream.write_all(message)).await
 }
 

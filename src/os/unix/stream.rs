@@ -91,6 +91,14 @@ impl Stream {
         shut_down(&self.stream, Shutdown::Write)
     }
 
+    /// Forgets that there was something to read. The caller has read all that the peer sends before it gets an answer, so
+    /// the next read asks the runtime and not the socket. The end of the connection is not forgotten.
+    pub(crate) fn forget_readiness(&self) {
+        if let Some(Watched { stream, .. }) = &self.watched {
+            let _ = stream.try_io(Interest::READABLE, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
+    }
+
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let room = buf.remaining();
         let recv = |stream: &UnixStream| recv(stream, buf.initialize_unfilled(), RecvFlags::empty());
@@ -244,6 +252,7 @@ mod tests {
     use std::fs::File;
     use std::future::poll_fn;
     use std::net::{Ipv4Addr, TcpListener};
+    use std::pin::pin;
     use std::rc::Rc;
     use std::time::Duration;
 
@@ -307,6 +316,33 @@ mod tests {
         };
         let all = tokio::time::timeout(Duration::from_secs(30), all);
         tokio::task::LocalSet::new().run_until(all).await.expect("both tasks are woken");
+    }
+
+    #[tokio::test]
+    async fn readiness_is_forgotten_but_not_the_end_nor_what_comes_later() {
+        let (mut ours, theirs) = pair();
+        for answer in [b"answer", b"more.."] {
+            let mut bytes = [0; 6];
+            {
+                let mut reading = pin!(read(&mut ours, &mut bytes));
+                assert!(poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx).is_pending())).await, "it waits");
+                theirs.send(answer).unwrap();
+                assert_eq!(reading.await.unwrap(), 6);
+            }
+            assert_eq!(&bytes, answer);
+            let is_readable = || {
+                let watched = &ours.watched.as_ref().unwrap().stream;
+                watched.try_io(Interest::READABLE, |_| Ok(())).is_ok()
+            };
+            assert!(is_readable(), "the runtime cannot know that nothing is left");
+            ours.forget_readiness();
+            assert!(!is_readable());
+        }
+        theirs.send(b"last..").unwrap();
+        theirs.shut_down().unwrap();
+        assert_eq!(read(&mut ours, &mut [0; 6]).await.unwrap(), 6);
+        ours.forget_readiness();
+        assert_eq!(read(&mut ours, &mut [0; 6]).await.unwrap(), 0);
     }
 
     #[tokio::test]

@@ -30,7 +30,8 @@ fn handshake(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Measures each step of a run by itself. The answers exist beforehand, and so does the proof, measured above.
+/// Measures each step of a run by itself. The answers exist beforehand, and so do the proof and the welcome, whose MACs
+/// [`handshake`] measures.
 fn step(criterion: &mut Criterion) {
     let world = World::new();
     let mut group = criterion.benchmark_group("step");
@@ -38,12 +39,14 @@ fn step(criterion: &mut Criterion) {
         let mut step = world.client();
         while !matches!(step, connect::Step::Done(_)) {
             let proof = if let connect::Step::Prove(prove) = &step { Some(world.proof(prove)) } else { None };
+            let welcome = if let connect::Step::Welcome(step) = &step { Some(world.welcomed(step)) } else { None };
             group.bench_function(format!("client/{path}/{}", step.name()), |b| {
                 b.iter_batched(
                     || (step.clone(), proof.clone(), world.record.clone()),
-                    |(step, proof, record)| match (step, proof) {
-                        (connect::Step::Prove(prove), Some(proof)) => prove.proved(proof),
-                        (step, _) => world.client_next(step, record, lives),
+                    |(step, proof, record)| match (step, proof, welcome) {
+                        (connect::Step::Prove(prove), Some(proof), _) => prove.proved(proof),
+                        (connect::Step::Welcome(step), _, Some(welcome)) => step.welcomed(welcome),
+                        (step, ..) => world.client_next(step, record, lives),
                     },
                     IN_CACHE,
                 );

@@ -76,7 +76,7 @@ impl World {
                 s.proved(proof)
             }
             Step::Welcome(s) => {
-                let welcome = s.judge(&self.welcome).expect("a welcome");
+                let welcome = self.welcomed(&s);
                 s.welcomed(welcome)
             }
             Step::Kill(s) => s.killed(),
@@ -89,6 +89,10 @@ impl World {
 
     pub fn proof(&self, prove: &connect::Prove) -> Agreed {
         prove.judge(&self.server_proof).expect("a proof")
+    }
+
+    pub fn welcomed(&self, step: &connect::Welcome) -> Welcome {
+        step.judge(&self.welcome).expect("a welcome")
     }
 
     /// Returns the server's next step: it starts, checks its files, restores its record once, is idle, and retires.

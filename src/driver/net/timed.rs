@@ -72,3 +72,37 @@ async fn connect_port(address: SocketAddr) -> io::Result<Result<Socket, Unusable
     stream.set_nodelay(true)?;
     Ok(Ok(Socket::Tcp(stream)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::Interest;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_read_in_vain_after_a_message_is_sent() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let (mut client, until) = (Socket::Tcp(client), Instant::now() + FULL * 15_000);
+        let is_readable = |client: &Socket| match client {
+            Socket::Tcp(stream) => stream.try_io(Interest::READABLE, || Ok(())).is_ok(),
+            Socket::Unix(_) => unreachable!(),
+        };
+        for last in [false, true] {
+            server.write_all(b"proof").await.unwrap();
+            if last {
+                drop(server.shutdown().await);
+            }
+            assert_eq!(&receive::<5>(&mut client, until).await.unwrap_or_else(|_| panic!()), b"proof");
+            assert!(is_readable(&client), "the runtime cannot know that nothing is left");
+            assert!(send(&mut client, b"proof", until).await.is_ok());
+            assert!(!is_readable(&client) || last);
+        }
+        let end = receive::<1>(&mut client, until).await;
+        assert!(matches!(end, Err(DialError::Failed(DialFailure::Closed))), "the end is not forgotten");
+    }
+}

@@ -19,7 +19,7 @@ pub struct Times {
 /// What is known of a process.
 #[derive(Default)]
 struct Past {
-    /// When it was started, and when it sent its first line.
+    /// When it was started, and when it sent its first line, or its parent the next one.
     born: Time,
     first: Option<Time>,
     /// The beginning of its first connect, or of that which followed one that was dropped.
@@ -27,6 +27,10 @@ struct Past {
     parent: Option<u32>,
     /// The servers that this connect started, in order.
     children: Vec<u32>,
+    /// The last step of the client.
+    step: String,
+    /// The server that was not registered when the connect that started it was dropped.
+    dropped: Option<u32>,
     /// The servers that this connect dialled.
     dialled: BTreeSet<u32>,
     /// The connect asked for the lifetime lock.
@@ -86,12 +90,14 @@ impl History {
     /// Takes a line of a process, with its fields.
     pub fn receive(&mut self, at: Time, pid: u32, words: &[&str], fields: &BTreeMap<&str, &str>) {
         let number = |name: &str| fields.get(name).and_then(|value| value.parse().ok());
-        if let Some(child) = number("child") {
-            let past = self.past(pid, at);
-            if past.children.last() != Some(&child) {
-                past.children.push(child);
+        match (number("child"), self.past(pid, at).children.last().copied()) {
+            (Some(child), last) if last != Some(child) => {
+                self.past(pid, at).children.push(child);
+                self.past(child, at).parent = Some(pid);
             }
-            self.past(child, at).parent = Some(pid);
+            // Its parent waits for it no longer.
+            (_, Some(child)) => _ = self.past(child, at).first.get_or_insert(at),
+            _ => {}
         }
         let past = self.past(pid, at);
         past.first.get_or_insert(at);
@@ -104,7 +110,9 @@ impl History {
             }
             ["cancelled"] => {
                 (past.began, past.probed) = (at, false);
-                past.children.clear();
+                let children = std::mem::take(&mut past.children);
+                // A later step may have registered it.
+                past.dropped = children.last().copied().filter(|_| ["Await", "Verify", "Write"].contains(&&*past.step));
                 past.dialled.clear();
             }
             ["exited"] => past.end(at),
@@ -151,6 +159,11 @@ impl History {
         stops
             .filter(|hit| hit.planned.fault == Fault::Stop && hit.until.is_none())
             .for_each(|hit| hit.until = Some(at));
+    }
+
+    /// Returns the server that was not registered when the connect of this process was dropped.
+    pub fn dropped(&self, pid: u32) -> Option<u32> {
+        self.of.get(&pid)?.dropped
     }
 
     /// Returns what explains this failure, or `None`.
@@ -308,6 +321,9 @@ impl Past {
     }
 
     fn step(&mut self, at: Time, role: &str, step: &str, fields: &BTreeMap<&str, &str>) {
+        if role == "Connect" {
+            step.clone_into(&mut self.step);
+        }
         match (role, step) {
             ("Connect", "Probe") => self.probed = true,
             ("Serve", "Claim") => self.lived = Some(Interval { from: at, to: None }),

@@ -6,9 +6,11 @@
 //! each by the inode that it locked. But a file that is no longer the point when its lock is tried is no point to lock.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use crate::history::History;
 use crate::processes::Watched;
+use crate::program;
 
 /// Steps at which a client or a server holds the point lock. A client may hold it at its dial, too.
 const LOCKED: [(&str, &[&str]); 2] = [
@@ -34,6 +36,8 @@ pub struct Order {
     holders: BTreeMap<u64, u32>,
     /// Earlier holders that never logged that they freed it: they are dead, have failed, or dropped their connect.
     before: BTreeSet<(u64, u32)>,
+    /// Children of connects that were dropped, and until when they may live.
+    dropped: Vec<(u32, Instant)>,
     /// How many lines there were so far.
     lines: usize,
     /// The line at which a process tried the lock last.
@@ -47,9 +51,17 @@ pub struct Order {
 
 impl Order {
     pub fn receive(&mut self, pid: u32, words: &[&str], fields: &BTreeMap<&str, &str>, history: &History) {
-        self.watched.entry(pid).or_insert_with(|| Watched::new(pid));
+        let child = fields.get("child").and_then(|child| child.parse().ok());
+        for pid in [Some(pid), child].into_iter().flatten() {
+            self.watched.entry(pid).or_insert_with(|| Watched::new(pid));
+        }
         self.lines += 1;
+        self.kills_dropped();
         match *words {
+            ["cancelled"] => {
+                let until = Instant::now() + program::START / 2;
+                self.dropped.extend(history.dropped(pid).map(|child| (child, until)));
+            }
             ["fault", "Delete" | "Replace", ..] => self.replaced = Some(self.lines),
             ["begin", ..] => self.begin(pid, history),
             ["end", ..] => {
@@ -81,6 +93,15 @@ impl Order {
             if !history.may_overlap(other) && !self.watched[&other].has_ended() {
                 self.violations.push(format!("OneHandler: the handler of {pid} starts while {other} lives"));
             }
+        }
+    }
+
+    /// A connect that is dropped kills its child at once. Left alone, the child would live for the time of a start.
+    fn kills_dropped(&mut self) {
+        let (watched, now) = (&self.watched, Instant::now());
+        self.dropped.retain(|(child, _)| !watched[child].ends_within(Duration::ZERO));
+        for (child, _) in self.dropped.extract_if(.., |(_, until)| *until <= now) {
+            self.violations.push(format!("NoChildLeft: {child} lives, and the connect that started it was dropped"));
         }
     }
 

@@ -18,8 +18,12 @@ impl Watched {
 
     /// Whether it has ended, or ends within a moment: a killed process takes a moment to be gone.
     pub fn has_ended(&self) -> bool {
+        self.ends_within(Duration::from_secs(2))
+    }
+
+    pub fn ends_within(&self, time: Duration) -> bool {
         let Some(process) = &self.0 else { return true };
-        let moment = Timespec::try_from(Duration::from_secs(2)).expect("a short time");
+        let moment = Timespec::try_from(time).expect("a short time");
         poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&moment)).is_ok_and(|ended| ended == 1)
     }
 }

@@ -253,6 +253,9 @@ pub fn a_slow_machine_is_recognised_by_what_no_fault_can_delay() -> Tested {
     expect("its first line", slow.slowest_start(ms(9000)), ms(400))?;
     let child = history(false, &[(0, "10 Connect Await child=20 lock=9"), (700, "20 Serve Watch lock=none")]);
     expect("a server's first line", child.slowest_start(ms(9000)), ms(700))?;
+    let killed =
+        history(false, &[(0, "10 Connect Await child=20 lock=9"), (90, "10 fault Kill before Connect Await 1")]);
+    expect("a server whose spawner is killed", killed.slowest_start(ms(9000)), ms(90))?;
     let began = std::time::Instant::now();
     expect("fast", pulse::stood_still(began, ms(499)), None)?;
     expect("slow", pulse::stood_still(began, ms(500)).is_some(), true)

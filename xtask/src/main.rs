@@ -49,8 +49,9 @@ const USAGE: &str = "usage: cargo xtask CHORE
   conform [SLICE]     compare the graph of the machines with the graph of the spec (needs Java 11 or newer)
   conform --second    compare the small slices with the graph of the second checker, which needs no Java
   conform --accept    record the machines' graph as the expected one
-  conform --everything
-                      explore the machines under all faults at once (minutes)
+  conform --everything [FAULT ...]
+                      explore the machines under all faults, and under each pair of them (an hour); or the pair that is
+                      named, or all pairs of one fault
   interop             run our side of the dialect of `sequoia-ipc` against the published crate (needs the `capnp`
                       compiler; builds some 250 crates the first time)
   mutants [--all]     mutate the part of `proto` that differs from the branch main, or all of it, and check that a

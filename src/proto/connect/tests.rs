@@ -260,7 +260,7 @@ fn every_cell_of_the_table_of_record_and_lifetime_lock() {
             let probe = path! { suspecting(goal); Reread POINT => found(found.clone()); };
             assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), *cells, "{found:?} for {goal:?}");
         }
-        // A valid record that was not dialled yet is dialled first, regardless of the lifetime lock.
+        // A valid record that is not the suspect is dialled first, regardless of the lifetime lock.
         let probe =
             path! { suspecting(goal); Reread POINT => found(found(2)); Dial POINT => failed(DialFailure::TimedOut); };
         assert_eq!(LIFETIMES.map(|lifetime| cell(&probe, lifetime)), suspected, "{goal:?}");

@@ -24,14 +24,14 @@ pub enum Row {
     Doubtful,
     /// Valid, of an older server that this client asked to retire.
     Replaced,
-    /// Valid, and not dialled yet.
+    /// Valid, and not the suspect: not the last record whose dial failed.
     Fresh,
-    /// Valid, dialled and suspected.
+    /// Valid, and the suspect.
     Suspected,
 }
 
 impl Row {
-    /// Returns the row of a record as seen from this place. `dialled`: a dial of this record has failed.
+    /// Returns the row of a record as seen from this place. `dialled`: this connect's last dial that failed was of this record.
     pub fn of(here: &Place, record: &Record, dialled: bool) -> Self {
         match here.reach(&record.scope, &record.address) {
             Reach::Direct if !dialled => Row::Fresh,

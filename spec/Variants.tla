@@ -207,6 +207,9 @@ LookWhenAlone(s) ==
 \* A server stays for everything that is connected, whether it proved something or not.
 StaysForMute(s) == sv[s].why = "Idle" /\ (Counted(s) # {} \/ sv[s].mute)
 
+\* A server that was asked to retire stays if it counts a client.
+StaysForCounted(s) == Counted(s) # {}
+
 \* A server that retires withdraws whatever the point holds.
 WithdrawAnything(s) ==
     /\ At(s, "Withdraw")

@@ -1370,6 +1370,9 @@ RecordRestored == \A s \in Slots : (Serving(s) /\ file[cur] # s) ~> (~Serving(s)
 \* Every hold of the point lock ends.
 HoldEnds == \A x \in Clients \cup Slots : Holds(x) ~> ~Holds(x)
 
+\* A server that was asked to retire does so in the end.
+RequestEnds == \A s \in Slots : (Serving(s) /\ sv[s].requested) ~> ~Serving(s)
+
 \* A server that counts no client retires in the end, whatever other processes connect.
 IdleEnds == \A s \in Slots : (Serving(s) /\ Counted(s) = {}) ~> (~Serving(s) \/ Counted(s) # {})
 

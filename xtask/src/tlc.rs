@@ -224,7 +224,7 @@ fn refining(run: Run) -> Result<Run> {
 const SEED: [(&str, &str); 3] =
     [("seed-leak", "CookieSecrecy"), ("seed-stranger", "Authenticity"), ("seed-hijack", "OwnCookie")];
 
-const TEMPORAL: [&str; 9] = [
+const TEMPORAL: [&str; 10] = [
     "NoOrphan",
     "Termination",
     "Alone",
@@ -233,6 +233,7 @@ const TEMPORAL: [&str; 9] = [
     "RecordRestored",
     "HoldEnds",
     "RetiredExits",
+    "RequestEnds",
     "IdleEnds",
 ];
 const ACTION: [&str; 12] = [

@@ -47,6 +47,7 @@ Core == INSTANCE core WITH
     Copies    <- "old copy" \in Faults,
     Hindrance <- TakesLife \/ Faults \cap {"shortage", "deadline", "foreign"} # {},
     Removal   <- TakesLife,
+    Haste     <- TakesLife /\ Budget > 1 /\ ~Faults \subseteq {"life removed", "backlog", "shortage"},
     cl       <- [c \in Clients |-> CoreClient(c)],
     sv       <- [s \in Slots |-> CoreServer(s)],
     record   <- [i \in Inodes |-> IF file[i] \in Slots THEN file[i] ELSE None],
@@ -64,5 +65,6 @@ Proved ==
     /\ Core!MetSteps /\ Core!LockedSteps /\ Core!HandLocks /\ Core!OutIsBlank /\ Core!OneChild /\ Core!OneParent
     /\ Core!ParentSteps /\ Core!ChildIsNew /\ Core!OrphanIsNew /\ Core!HandSteps /\ Core!WriteIsByHand
     /\ Core!ClientPath /\ Core!ServerPath /\ Core!ReadyChild /\ Core!ToldSteps /\ Core!ChildRecord /\ Core!HandRecord
-    /\ Core!Withdrawn /\ Core!Nobody /\ Core!NotInThisFile
+    /\ Core!Withdrawn /\ Core!OneListed /\ Core!Nobody /\ Core!NobodyServes /\ Core!NobodyElse
+    /\ Core!NobodyElseServes /\ Core!NotInThisFile /\ Core!NotInItsFile /\ Core!NotAtThePath
 ===============================================================================

@@ -28,14 +28,15 @@ CONSTANTS
     Deletion,   \* the point may be deleted or replaced by another file
     Copies,     \* an old copy of the point may be put back
     Hindrance,  \* a server may be unable to lock the point, or lose its files to another
-    Removal     \* the life file may be removed or replaced
+    Removal,    \* the life file may be removed or replaced
+    Haste       \* a client may ask the lifetime lock before a server has seen that its life file is gone
 
 VARIABLES
     cl,         \* client -> its step, the file whose lock it holds, its child, and the server that counts it
     sv,         \* server -> its step, the file whose lock it holds, and what it is: see Server
     record,     \* inode  -> the server whose record it holds; None if it holds anything else
     path,       \* the inode to which the path of the point leads
-    life        \* the server that holds the lock of the life file, if any
+    life        \* the server that holds the lock of the file at the path of the life file, if any
 
 vars == <<cl, sv, record, path, life>>
 
@@ -43,13 +44,16 @@ vars == <<cl, sv, record, path, life>>
 NoClient == [pc |-> "Out", file |-> None, child |-> None, met |-> None]
 
 \* `hand`: it was started by hand. `orphan`: its client was killed before it could tell the server. `told`: it is
-\* registered: its client has told it so, or it has written its own record. `open`: it has not begun to retire since then.
-\* `must`: it has to retire, although it counts clients.
-NoServer == [pc |-> "Out", file |-> None, hand |-> FALSE, orphan |-> FALSE, told |-> FALSE, open |-> FALSE, must |-> FALSE]
+\* registered, because its client has told it so, or it has written its own record. `open`: it has not begun to retire
+\* since then. `must`: it has to retire, although it counts clients.
+NoServer == [pc |-> "Out", file |-> None, hand |-> FALSE, orphan |-> FALSE, told |-> FALSE, open |-> FALSE,
+             must |-> FALSE]
 Server(hand, file) == [NoServer EXCEPT !.pc = "Claim", !.hand = hand, !.file = file]
 
 Alive(s)    == sv[s].pc \notin {"Out", "Dying"}
 Serving(s)  == Alive(s) /\ sv[s].open
+Listed(s)   == Alive(s) /\ sv[s].told /\ (sv[s].open \/ sv[s].pc = "Ready")
+Retired(s)  == Alive(s) /\ sv[s].told /\ ~Listed(s)
 Owns(s)     == Alive(s) /\ sv[s].pc # "Claim"
 \* A killed process may run for a while.
 Handler(s)  == (Owns(s) /\ sv[s].pc # "Release") \/ (sv[s].pc = "Dying" /\ life = s)
@@ -93,9 +97,11 @@ Lock(c) ==
     /\ cl' = [cl EXCEPT ![c].pc = "Locked", ![c].file = path]
     /\ UNCHANGED <<sv, record, path, life>>
 
-\* The lifetime lock is free, so no server lives.
+\* The lifetime lock is free, so no server lives. A client that finds no life file waits until each server that runs has
+\* looked at its own.
 Probe(c) ==
     /\ At(c, "Locked") /\ cl[c].met = None /\ life = None
+    /\ Removal /\ ~Haste => \A s \in Servers : ~Listed(s)
     /\ Goes(c, "Clear")
     /\ UNCHANGED <<sv, record, path, life>>
 
@@ -232,10 +238,13 @@ ServerLock(s) ==
     /\ \E pc \in {"Recheck", "Look"} : sv' = [sv EXCEPT ![s].pc = pc, ![s].file = path]
     /\ UNCHANGED <<cl, record, path, life>>
 
-\* The record is whole or damaged; or it is another's, and this server must retire.
+\* The record is whole or damaged; or it is another's, and this server must retire. It restores its record only while it
+\* has the lifetime lock.
 Recheck(s) ==
     /\ Is(s, "Recheck")
-    /\ \E pc \in {"Restore", "Unlock"}, lost \in BOOLEAN : sv' = [sv EXCEPT ![s].pc = pc, ![s].must = @ \/ lost]
+    /\ \E pc \in {"Restore", "Unlock"}, lost \in BOOLEAN :
+        /\ pc = "Restore" => life = s
+        /\ sv' = [sv EXCEPT ![s].pc = pc, ![s].must = @ \/ lost]
     /\ UNCHANGED <<cl, record, path, life>>
 
 \* Its life file was removed: it makes it again and locks it.
@@ -338,13 +347,18 @@ Spec == Init /\ [][Next]_vars
 \* The record of a live server is put back, and not in the file in which it was registered.
 Revival == Deletion /\ Copies
 
+\* No client starts a server before another has seen that its life file is gone.
+Noticed == Removal => ~Haste /\ ~Deletion
+
 (***************************************************************************)
 (* What is claimed.                                                        *)
 (***************************************************************************)
 
-\* If the life file is removed while its server does not run, nobody can know that this server lives.
-SingleServing == ~Removal => \A s, t \in Servers : Serving(s) /\ Serving(t) => s = t
-OneHandler    == ~Removal => \A s, t \in Servers : Handler(s) /\ Handler(t) => s = t
+\* While its life file is gone, a server may run beside another: one of them retires, or is not registered. If a client
+\* was hasty, or the point was deleted as well, both may serve, until the first looks at its files.
+Window(s, t)  == life # s /\ (Noticed => Retired(s) \/ ~sv[s].told \/ ~sv[t].told)
+SingleServing == \A s, t \in Servers : Serving(s) /\ Serving(t) => s = t \/ (~Noticed /\ (life # s \/ life # t))
+OneHandler    == \A s, t \in Servers : Handler(s) /\ Handler(t) => s = t \/ Window(s, t) \/ Window(t, s)
 
 \* A server that was not registered serves nobody. It is the child of a client, or an orphan: no client that gives up
 \* leaves its child alive, nor its record.
@@ -354,18 +368,19 @@ NoChildLeft  == \A s \in Servers : Alive(s) /\ ~sv[s].hand /\ ~sv[s].told =>
 NoRecordLeft == [][\A c \in Clients, i \in Inodes :
     GiveUp(c) /\ HasChild(c) /\ Alive(cl[c].child) => record'[i] # cl[c].child]_vars
 
-\* No step of a client or of another server takes the record of a serving server away, unless the file is gone anyway. A
-\* client that has found no server may still be about to clear the point while another file becomes the point, a server is
-\* registered in the old one, and its record is put back in the new one: with both faults the server has to restore it.
+\* No step of a client or of another server takes the record of a serving server away, unless its life file or its point
+\* is gone anyway. A client that has found no server may still be about to clear the point while another file becomes the
+\* point, a server is registered in the old one, and its record is put back in the new one: with both faults the server
+\* has to restore it.
 NoLiveInvalidation == [][\A s \in Servers, i \in Inodes :
-    ~Removal /\ ~Revival /\ Serving(s) /\ record[i] = s /\ record'[i] # s => (cl' = cl /\ sv' = sv) \/ i # path]_vars
+    ~Revival /\ Serving(s) /\ life = s /\ record[i] = s /\ record'[i] # s => (cl' = cl /\ sv' = sv) \/ i # path]_vars
 
-\* A counted client is counted until it leaves or its server ends. A server that counts a client serves, unless it had to
-\* retire; then it drains.
+\* A client is counted until it leaves or its server ends. A server that counts a client serves, unless it had to retire;
+\* then it drains.
 NoLostConnect == \A c \in Clients, s \in Servers : cl[c].met = s =>
     Serving(s) \/ Is(s, "Dying") \/ (sv[s].must /\ sv[s].pc \in {"Withdraw", "Leave", "Drain"})
 
-\* A client that holds the lock reads the record of no server that retires: the server will welcome it, unless it is dead.
+\* A client that holds the lock reads the record of no server that retires: that server will welcome it, or is dead.
 RetiresUnderLock == ~Deletion /\ ~Copies /\ ~Hindrance => \A c \in Clients, s \in Servers :
     cl[c].file = path /\ record[path] = s /\ Alive(s) /\ sv[s].told => Serving(s) \/ Is(s, "Ready")
 
@@ -375,6 +390,8 @@ RetiresUnderLock == ~Deletion /\ ~Copies /\ ~Hindrance => \A c \in Clients, s \i
 
 ClientLocks(c) == cl[c].pc # "Out"
 ServerLocks(s) == sv[s].file # None
+Starting(s)    == sv[s].hand /\ sv[s].pc \in {"Claim", "Build", "Write"}
+Writes(s)      == Starting(s) \/ Is(s, "Restore")
 FoundFree(c)   == cl[c].pc \in {"Clear", "Spawn"} \cup ChildSteps
 
 OneRecord           == \A i \in Inodes : record[i] \in Servers \cup {None}
@@ -397,7 +414,7 @@ OneChild            == \A c \in Clients : cl[c].child \in Servers \cup {None}
 OneParent           == \A c, d \in Clients : HasChild(c) /\ HasChild(d) /\ cl[c].child = cl[d].child => c = d
 ParentSteps         == \A c \in Clients : HasChild(c) => cl[c].pc \in ChildSteps
 ChildIsNew          == \A c \in Clients : HasChild(c) =>
-                          LET s == sv[cl[c].child] IN ~s.told /\ ~s.open /\ ~s.hand /\ ~s.orphan
+                          LET s == sv[cl[c].child] IN ~s.told /\ ~s.open /\ ~s.hand /\ ~s.orphan /\ s.file = None
 OrphanIsNew         == \A s \in Servers : sv[s].orphan => Alive(s) /\ ~sv[s].told /\ ~sv[s].hand
 HandSteps           == \A s \in Servers : sv[s].hand => ~Is(s, "Ready")
 WriteIsByHand       == \A s \in Servers : Is(s, "Write") => sv[s].hand
@@ -410,11 +427,18 @@ ChildRecord         == \A c \in Clients, i \in Inodes :
                           HasChild(c) /\ Alive(cl[c].child) /\ record[i] = cl[c].child
                               => At(c, "Confirm") /\ i = cl[c].file
 HandRecord          == \A s \in Servers, i \in Inodes :
-                          sv[s].hand /\ sv[s].pc \in {"Claim", "Build", "Write"} => record[i] # s
+                          Starting(s) => record[i] # s
 Withdrawn           == ~Deletion /\ ~Copies /\ ~Hindrance => \A s \in Servers :
                           sv[s].told /\ sv[s].pc \in {"Leave", "Drain", "Release"} => record[path] # s
-Nobody              == ~Removal /\ ~Deletion => \A c \in Clients, s \in Servers :
-                          FoundFree(c) /\ Alive(s) => ~sv[s].told
-NotInThisFile       == ~Removal /\ ~Revival => \A c \in Clients, s \in Servers :
-                          FoundFree(c) /\ Alive(s) /\ sv[s].told => record[cl[c].file] # s
+OneListed           == Noticed => \A s, t \in Servers : Listed(s) /\ sv[t].told => s = t \/ (life # t /\ ~Listed(t))
+Nobody              == ~Deletion => \A c \in Clients, s \in Servers : FoundFree(c) /\ sv[s].told => life # s
+NobodyServes        == ~Deletion /\ Noticed => \A c \in Clients, s \in Servers : FoundFree(c) => ~Listed(s)
+NobodyElse          == ~Deletion => \A s, t \in Servers : Writes(s) /\ sv[t].told /\ s # t => life # t
+NobodyElseServes    == ~Deletion /\ Noticed => \A s, t \in Servers : Starting(s) => ~Listed(t)
+NotInThisFile       == ~Revival => \A c \in Clients, s \in Servers :
+                          FoundFree(c) /\ Listed(s) /\ life = s /\ cl[c].file = path => record[path] # s
+NotInItsFile        == ~Revival => \A s, t \in Servers :
+                          Writes(s) /\ Listed(t) /\ life = t /\ s # t /\ sv[s].file = path => record[path] # t
+NotAtThePath        == Deletion /\ ~Revival => \A s \in Servers : ServerLocks(s) /\ Listed(s) /\ sv[s].file # path
+                          => record[path] # s
 ===============================================================================

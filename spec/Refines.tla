@@ -42,17 +42,17 @@ CoreServer(s) ==
      must |-> sv[s].requested \/ sv[s].why = "Lost" \/ then = "Lost"]
 
 Core == INSTANCE core WITH
-    Servers  <- Slots,
+    Servers   <- Slots,
     Deletion  <- "deleted" \in Faults,
     Copies    <- "old copy" \in Faults,
     Hindrance <- TakesLife \/ Faults \cap {"shortage", "deadline", "foreign"} # {},
     Removal   <- TakesLife,
-    Haste     <- TakesLife /\ Budget > 1 /\ ~Faults \subseteq {"life removed", "backlog", "shortage"},
-    cl       <- [c \in Clients |-> CoreClient(c)],
-    sv       <- [s \in Slots |-> CoreServer(s)],
-    record   <- [i \in Inodes |-> IF file[i] \in Slots THEN file[i] ELSE None],
-    path     <- cur,
-    life     <- IF life = Absent THEN None ELSE life
+    Haste     <- TakesLife /\ Faults \cap Hides # {} /\ Budget > 1,
+    cl        <- [c \in Clients |-> CoreClient(c)],
+    sv        <- [s \in Slots |-> CoreServer(s)],
+    record    <- [i \in Inodes |-> IF file[i] \in Slots THEN file[i] ELSE None],
+    path      <- cur,
+    life      <- IF life = Absent THEN None ELSE life
 
 RefinesStep == UNCHANGED Core!vars \/ Core!Next
 Refines     == Core!Init /\ [][RefinesStep]_vars

@@ -3,7 +3,7 @@
 //!
 //! `spec/core.ivy` has the steps of `spec/core.tla` and a conjunct for each of its invariants, in the same order under
 //! the same names. Each block of `spec/core-variants.txt` takes out a rule, and the proof must then fail. Ivy comes
-//! from a Python package, pinned by its hash, and what it imports from packages of pinned versions.
+//! from a Python package, and so does what it imports; all are pinned by their hashes.
 
 use std::error::Error;
 use std::fs;
@@ -17,9 +17,8 @@ use crate::{need, root, wheel};
 /// Ivy. Its wheel says Python 3.10 and runs with newer versions, so pip does not install it by itself.
 const IVY: &str = "ms-ivy==1.8.26";
 const SHA256: &str = "2a71da0bb2ce6314ddb40b6d76c6d734b8102db51c158477c2ef85b45da65dc1";
-/// What Ivy imports.
-const IMPORTS: [&str; 6] =
-    ["z3-solver==5.4.1.0", "ply==3.11", "tarjan==0.2.4", "pydot==4.0.1", "pyparsing==3.3.3", "ordered-set==4.1.0"];
+/// What Ivy imports, with hashes.
+const IMPORTS: &str = "xtask/src/ivy.txt";
 
 /// A rule of the proof that is taken out: the text that is replaced, and what must fail to be proved.
 struct Variant {
@@ -203,7 +202,8 @@ fn failures(ivy: &Path, name: &str, proof: &str) -> Result<Vec<String>> {
 fn ivy() -> Result<PathBuf> {
     need::all(&[&need::PIP])?;
     let dir = root().join("target/ivy");
-    let (done, what) = (dir.join("fetched"), [&[IVY], &IMPORTS[..]].concat().join(" "));
+    let imports = root().join(IMPORTS);
+    let (done, what) = (dir.join("fetched"), format!("{IVY}\n{}", fs::read_to_string(&imports)?));
     if fs::read_to_string(&done).is_ok_and(|fetched| fetched == what) {
         return Ok(dir);
     }
@@ -212,7 +212,7 @@ fn ivy() -> Result<PathBuf> {
     wheel::check(&wheel, SHA256)?;
     wheel::unpack(&wheel, &dir)?;
     fs::rename(dir.join("ms_ivy-1.8.26.data/purelib/ivy"), dir.join("ivy"))?;
-    wheel::install(&IMPORTS, &dir)?;
+    wheel::install(&imports, &dir)?;
     fs::write(done, what)?;
     Ok(dir)
 }

@@ -25,10 +25,10 @@ pub fn unpack(wheel: &Path, dir: &Path) -> Result<()> {
     Ok(fs::remove_dir_all(wheel.parent().unwrap_or(wheel))?)
 }
 
-/// Installs these packages to this directory.
-pub fn install(packages: &[&str], dir: &Path) -> Result<()> {
-    eprintln!("fetching {}", packages.join(" "));
-    python(pip("install").arg("--target").arg(dir).args(packages))
+/// Installs to this directory the packages that a file of requirements lists with their hashes.
+pub fn install(requirements: &Path, dir: &Path) -> Result<()> {
+    eprintln!("fetching what {} lists", requirements.display());
+    python(pip("install").arg("--require-hashes").arg("--target").arg(dir).arg("--requirement").arg(requirements))
 }
 
 /// Fails unless a file has this hash, in hexadecimal digits.

@@ -63,14 +63,12 @@ pub enum Bearing {
     Holder,
     /// The process that started it.
     Parent,
-    /// All processes.
+    /// All processes: it is a fault of files.
     World,
-    /// No process that it met.
-    Stranger,
 }
 
-pub const BEARINGS: [Bearing; 7] =
-    [Bearing::Own, Bearing::Child, Bearing::Met, Bearing::Holder, Bearing::Parent, Bearing::World, Bearing::Stranger];
+pub const BEARINGS: [Bearing; 6] =
+    [Bearing::Own, Bearing::Child, Bearing::Met, Bearing::Holder, Bearing::Parent, Bearing::World];
 
 /// In which part of its life a process is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,9 +130,8 @@ pub enum Span {
 
 /// For how long a fault holds up a process of this bearing.
 pub fn holds_up(bearing: Bearing, fault: Fault) -> Span {
-    use Bearing::{Child, Holder, Met, Own, Parent, Stranger, World};
+    use Bearing::{Child, Holder, Met, Own, Parent, World};
     match (bearing, fault) {
-        (Stranger, _) => Span::None,
         (Own | Child | Met | Holder | Parent, Fault::Stop) => Span::Stopped,
         (Child | Met | Holder, Fault::Kill | Fault::Fail) => Span::Vain,
         (Child | Holder, Fault::Hang) => Span::Start,

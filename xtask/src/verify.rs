@@ -73,7 +73,7 @@ const LONG: &[Rung] = &[
     Rung("bench", "the measurements run", |_| bench::check(&["--quick"])),
     Rung("deny", "licences, versions, sources of dependencies", |_| release::deny()),
     Rung("semver", "the version allows the changes of the public API", |_| release::semver(None)),
-    Rung("everything", "the machines under all faults at once", |_| conform::explore(&[])),
+    Rung("everything", "the machines under all faults and all pairs of them", |_| conform::explore(&[])),
     Rung("second", "the machines' graphs are the second checker's", |_| conform::second()),
     Rung("deep", "the deep configurations, and the second checker", |_| {
         tlc::check(tlc::Options { deep: true, both: true, ..Default::default() })

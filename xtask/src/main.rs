@@ -56,6 +56,12 @@ const USAGE: &str = "usage: cargo xtask CHORE
                       compiler; builds some 250 crates the first time)
   mutants [--all]     mutate the part of `proto` that differs from the branch main, or all of it, and check that a
                       fast test fails
+  mutants --check     compare the kept results of the mutants of all else in `src/` with the code
+  mutants --replay    run the mutants that are listed as survivors, and check that they survive (an hour)
+  mutants [--critical] [--sample N SEED] [FILE ...] [--again] [--budget S] [--minutes M]
+                      run the mutants of the critical files, N of the other files, or those of these files, in one
+                      build, by tests of S seconds each, for M minutes or to the end; again those that survived; and
+                      keep the results
   python              run the client in plain Python beside this crate (needs Python 3.9 or newer)
   prove [NAME ...]    prove the core of the spec for any number of clients and servers with Ivy, and check that each
                       variant of it, or those named, fails (needs pip; 200 MB the first time)
@@ -88,6 +94,9 @@ fn main() -> ExitCode {
         ["interop"] => interop::check(),
         ["mutants"] => mutants::check(false),
         ["mutants", "--all"] => mutants::check(true),
+        ["mutants", "--check"] => mutants::shell::check(),
+        ["mutants", "--replay"] => mutants::shell::replay(),
+        ["mutants", ref args @ ..] => mutants::shell::run(args),
         ["python"] => python::check(),
         ["prove", ref only @ ..] => prove::check(only),
         ["tlc", ref args @ ..] => {

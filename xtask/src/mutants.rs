@@ -3,6 +3,14 @@
 //! `mutants.txt` lists the mutants that survive, one a line: the name as cargo-mutants has it, without line and column,
 //! and after a `|` why no test can tell it from the original. Only `--all` checks the whole list.
 
+mod copy;
+mod render;
+mod results;
+mod select;
+pub mod shell;
+mod sites;
+mod tests;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;

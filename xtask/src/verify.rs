@@ -31,6 +31,7 @@ const BEFORE: &[Rung] = &[
     Rung("nostd", "`proto` without std is linked and run", |_| nostd::check()),
     Rung("package", "what would be published builds", |_| release::package()),
     Rung("codegen", "the generated code is current", |_| codegen::check()),
+    Rung("survivors", "each mutant that survives has its reason", |_| mutants::shell::check()),
 ];
 
 /// The rungs after the tests.
@@ -80,6 +81,7 @@ const LONG: &[Rung] = &[
     }),
     Rung("tampered", "the kept traces, tampered with everywhere", |_| trace::check(trace::What::Corpus)),
     Rung("mutants", "each small change of `proto` makes a test fail", |_| mutants::check(true)),
+    Rung("replay", "the mutants that are listed as survivors survive", |_| mutants::shell::replay()),
 ];
 
 struct Row {

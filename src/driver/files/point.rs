@@ -197,4 +197,45 @@ mod tests {
         drop(look);
         assert_eq!(try_lock(&path).unwrap().tried(), Tried::Locked);
     }
+
+    /// A locked point in a directory of its own, which has this in it.
+    fn locked(bytes: &[u8]) -> (tempfile::TempDir, Guard) {
+        let home = tempfile::tempdir().unwrap();
+        let mut point = try_lock(&home.path().join("point")).unwrap().locked().expect("the lock is free");
+        point.0.file().write_all(bytes).unwrap();
+        (home, point)
+    }
+
+    #[test]
+    fn a_locked_point_is_read_from_its_beginning_each_time() {
+        let (_home, mut point) = locked(b"what is no record");
+        for _ in 0..2 {
+            assert_eq!(point.found_as(<[u8]>::len).unwrap(), "what is no record".len());
+            assert_eq!(effects::Point::read(&mut point, <[u8]>::len).unwrap(), "what is no record".len());
+        }
+    }
+
+    #[test]
+    fn a_locked_point_knows_whether_its_path_leads_to_it() {
+        let (home, point) = locked(b"");
+        assert!(point.is_current().unwrap());
+        assert!(effects::Point::is_current(&point).unwrap());
+        std::fs::rename(home.path().join("point"), home.path().join("old")).unwrap();
+        assert!(!point.is_current().unwrap());
+        assert!(!effects::Point::is_current(&point).unwrap());
+    }
+
+    #[test]
+    fn a_client_that_clears_the_point_empties_it() {
+        let (home, mut point) = locked(b"what is no record");
+        effects::Point::clear(&mut point).unwrap();
+        assert_eq!(std::fs::read(home.path().join("point")).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        let mut directory = File::open(home.path()).unwrap();
+        assert_eq!(found(&mut directory, <[u8]>::len).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+    }
 }

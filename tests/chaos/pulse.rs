@@ -8,8 +8,8 @@ use crate::program;
 
 /// How often the thread looks at the clock.
 const BEAT: Duration = Duration::from_millis(5);
-/// A gap of this length is longer than the patience of a client, and than what the scheduler makes of a busy machine.
-const GAP: Duration = Duration::from_millis(400);
+/// A gap of this length is the shortest patience of a client, so it makes a live server look silent.
+const GAP: Duration = Duration::from_millis(125);
 
 static GAPS: Mutex<Vec<(Instant, Instant)>> = Mutex::new(Vec::new());
 

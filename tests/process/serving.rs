@@ -202,11 +202,11 @@ fn a_handler_may_flush_for_the_whole_drain() {
 
 fn a_continued_server_admits_waiting_clients_before_its_idle_timer() {
     let home = Home::new();
-    let service = idle(&home, "idle=500");
-    let server = runtime().block_on(connected(&service)).outcome().pid();
+    let service = idle(&home, "idle=1500");
+    let server = runtime().block_on(left_by_its_client(&service));
     stop(server);
     // The server is stopped for longer than the idle period.
-    std::thread::sleep(Duration::from_millis(700));
+    std::thread::sleep(Duration::from_millis(1700));
     let address = home.record().address;
     let client = home.command(&["@client"]).spawn().unwrap();
     eventually("the client waits", || match address {
@@ -228,13 +228,20 @@ fn a_continued_server_admits_waiting_clients_before_its_idle_timer() {
     home.wait_for_all_exits();
 }
 
+/// Starts a server, and returns its process when it has seen its only client leave: its idle period has begun.
+async fn left_by_its_client(service: &rendezvous_ipc::Descriptor) -> u32 {
+    let server = connected(service).await.outcome().pid();
+    eventually_clients(service, 0).await;
+    server
+}
+
 fn a_late_idle_timer_grants_patience_only_once() {
     let home = Home::new();
     // File checks are due more often than the idle end may be postponed.
-    let service = home.service_by(&["@serve", "idle=300", "check=50"]);
-    let server = runtime().block_on(connected(&service)).outcome().pid();
+    let service = home.service_by(&["@serve", "idle=1500", "check=50"]);
+    let server = runtime().block_on(left_by_its_client(&service));
     stop(server);
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(1700));
     signal(server, Signal::CONT);
     home.wait_for_all_exits();
 }

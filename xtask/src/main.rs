@@ -11,6 +11,7 @@ mod mutants;
 mod need;
 mod nostd;
 mod parallel;
+mod planted;
 mod prove;
 mod python;
 mod release;
@@ -62,6 +63,8 @@ const USAGE: &str = "usage: cargo xtask CHORE
                       run the mutants of the critical files, N of the other files, or those of these files, in one
                       build, by tests of S seconds each, for M minutes or to the end; again those that survived; and
                       keep the results
+  planted [TEXT]      plant each mistake of tests/planted.txt, or those whose title contains the text, and check that the
+                      tests that it names see it; write docs/planted.md if all were planted
   python              run the client in plain Python beside this crate (needs Python 3.9 or newer)
   prove [NAME ...]    prove the core of the spec for any number of clients and servers with Ivy, and check that each
                       variant of it, or those named, fails (needs pip; 200 MB the first time)
@@ -97,6 +100,8 @@ fn main() -> ExitCode {
         ["mutants", "--check"] => mutants::shell::check(),
         ["mutants", "--replay"] => mutants::shell::replay(),
         ["mutants", ref args @ ..] => mutants::shell::run(args),
+        ["planted"] => planted::check(None),
+        ["planted", only] => planted::check(Some(only)),
         ["python"] => python::check(),
         ["prove", ref only @ ..] => prove::check(only),
         ["tlc", ref args @ ..] => {

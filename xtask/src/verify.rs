@@ -8,8 +8,8 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::{
-    attack, bench, cargo, chaos, codegen, conform, fuzz, interop, mutants, nostd, prove, python, release, run, tlc,
-    trace,
+    attack, bench, cargo, chaos, codegen, conform, fuzz, interop, mutants, nostd, planted, prove, python, release, run,
+    tlc, trace,
 };
 
 type Result = std::result::Result<(), Box<dyn Error>>;
@@ -39,7 +39,7 @@ const AFTER: &[Rung] = &[
     Rung("command line", "the program `rendezvous`, at servers of other programs", |_| {
         run(cargo().args(["test", "--locked", "--package", "rendezvous-cli"]))
     }),
-    Rung("chores", "the bench judges by its intervals", |_| {
+    Rung("chores", "the bench judges by its intervals, and the mistakes can be planted", |_| {
         run(cargo().args(["test", "--locked", "--package", "xtask"]))
     }),
     Rung("examples", "the programs of `examples/` do what their pages say", |_| {
@@ -80,6 +80,7 @@ const LONG: &[Rung] = &[
         tlc::check(tlc::Options { deep: true, both: true, ..Default::default() })
     }),
     Rung("tampered", "the kept traces, tampered with everywhere", |_| trace::check(trace::What::Corpus)),
+    Rung("planted", "each planted mistake makes the tests fail that are named for it", |_| planted::check(None)),
     Rung("mutants", "each small change of `proto` makes a test fail", |_| mutants::check(true)),
     Rung("replay", "the mutants that are listed as survivors survive", |_| mutants::shell::replay()),
 ];

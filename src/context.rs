@@ -258,6 +258,12 @@ impl Context {
         }
     }
 
+    /// Returns the context of a simulated server that a client has started.
+    #[cfg(rendezvous_sim)]
+    pub(crate) fn of_a_started_server(self) -> Self {
+        Context { started: Started::Spawned, ..self }
+    }
+
     /// Fails if the home is relative, which it is only where there was no current directory.
     pub(crate) fn check_home(&self) -> Result<(), Error> {
         if self.home.is_absolute() { Ok(()) } else { Err(Error::file(&self.home, io::ErrorKind::NotFound.into())) }

@@ -8,6 +8,8 @@
     not(feature = "blocking"),
     doc = "\nOnly [`proto`] is here, the protocol without I/O: clients need the feature `blocking`, and servers `tokio`."
 )]
+// The unit tests run over the real system only.
+#![cfg(not(all(rendezvous_sim, test)))]
 #![cfg_attr(not(any(feature = "blocking", test)), no_std)]
 #![cfg_attr(
     not(feature = "tokio"),
@@ -76,6 +78,8 @@ mod retiring;
 mod rpc;
 #[cfg(feature = "blocking")]
 mod service;
+#[cfg(rendezvous_sim)]
+pub mod sim;
 #[cfg(feature = "blocking")]
 mod stage;
 #[cfg(feature = "blocking")]

@@ -115,7 +115,7 @@ pub(crate) fn beside(point: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-#[cfg(test)]
+#[cfg(any(test, rendezvous_sim))]
 impl Service {
     /// A service of tests, whose files are in this directory.
     pub(crate) fn sample(home: impl Into<PathBuf>) -> Self {

@@ -155,7 +155,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(rendezvous_sim)))]
 impl std::os::fd::AsFd for Stream {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.socket.as_fd()

@@ -13,7 +13,7 @@ const PAGE: &str = "docs/tests-by-property.txt";
 const PAGES: [&str; 4] = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
 
 /// A rung's name in the list, how its items are named, and the files where these names are defined.
-const RUNGS: [(&str, Named, &[&str]); 13] = [
+const RUNGS: [(&str, Named, &[&str]); 14] = [
     ("spec", Named::InTheSpec, &["spec"]),
     ("conformance", Named::InTheModel, &["model/src/property.rs", "model/src/slices.txt"]),
     ("traces", Named::AsFiles, &["spec/traces"]),
@@ -24,6 +24,7 @@ const RUNGS: [(&str, Named, &[&str]); 13] = [
     ("fuzz", Named::AsFiles, &["fuzz/fuzz_targets"]),
     ("scenarios", Named::AsFiles, &["testdata"]),
     ("chaos", Named::AsVerdicts, &["tests/chaos"]),
+    ("simulation", Named::AsVerdicts, &["src/sim.rs", "sim/tests"]),
     ("processes", Named::AsTests, &["tests/process", "tests/rpc.rs", "tests/quickstart.rs", "src", "examples"]),
     ("python", Named::AsTests, &["tests/process/python.rs"]),
     ("interop", Named::AsTests, &["interop/tests"]),

@@ -115,7 +115,7 @@ impl Handlers {
         Handlers::new(true)
     }
 
-    fn new(is_listener: bool) -> (Self, Clients) {
+    pub(super) fn new(is_listener: bool) -> (Self, Clients) {
         let (begin, begun) = oneshot::channel();
         let (sessions, waiting) = mpsc::channel(WAITING);
         let (quit, quitting) = oneshot::channel();
@@ -191,7 +191,7 @@ impl Handlers {
     }
 }
 
-async fn run(
+pub(super) async fn run(
     factory: Factory,
     begun: oneshot::Receiver<ServerHandle>,
     send_built: oneshot::Sender<Result<(), Error>>,

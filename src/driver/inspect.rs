@@ -7,7 +7,7 @@ use super::effects::{Effects, Point as _};
 use super::ending::{self, Ended};
 use super::net::dial;
 use super::net::socket;
-use super::os::scope;
+use super::os::{file, scope};
 use super::report::{Report, still_there};
 use super::waiting::Teller;
 use crate::error::Error;
@@ -169,7 +169,7 @@ pub(super) async fn exit<E: Effects>(
 }
 
 fn presence(path: &Path) -> Presence {
-    match path.try_exists() {
+    match file::exists(path) {
         Ok(true) => Presence::There,
         Ok(false) => Presence::NotThere,
         Err(_) => Presence::CannotTell,

@@ -51,6 +51,8 @@ mod serve;
 mod serving;
 #[cfg(feature = "tokio")]
 mod shutdown;
+#[cfg(rendezvous_sim)]
+pub(crate) mod simulated;
 #[cfg(feature = "log")]
 mod subscriber;
 #[cfg(feature = "tokio")]

@@ -43,11 +43,12 @@ impl Terms {
 }
 
 /// The watchdog, as the serving thread sees it.
-pub(super) struct Watchdog(Arc<Mutex<Heard>>);
+#[derive(Clone)]
+pub(super) struct Watchdog(pub(super) Arc<Mutex<Heard>>);
 
 /// What was heard from the spawner.
 #[derive(Default)]
-enum Heard {
+pub(super) enum Heard {
     /// Nothing. The server has not taken its order.
     #[default]
     Nothing,
@@ -76,6 +77,12 @@ impl Watchdog {
             .spawn(move || watch(&heard, began, budget, EndOnDrop))
             .map_err(Error::system(Stage::Watch))?;
         Ok(watchdog)
+    }
+
+    /// Returns a watchdog that nothing runs.
+    #[cfg(rendezvous_sim)]
+    pub(super) fn idle() -> Self {
+        Watchdog(Arc::default())
     }
 
     /// Takes the order, and hears the spawner from here on, on this thread's runtime. A server of an ephemeral context,
@@ -147,7 +154,7 @@ fn watch<E>(heard: &Mutex<Heard>, began: Instant, budget: Duration, end: E) {
 }
 
 /// What the watchdog does after a look.
-enum Looked {
+pub(super) enum Looked {
     /// The server is registered: nothing, from here on.
     Registered,
     /// The server will not be registered, or its time is over: the process ends.
@@ -157,7 +164,7 @@ enum Looked {
 }
 
 /// Looks whether the server is registered, `elapsed` after the watchdog's start.
-fn look(heard: &Mutex<Heard>, elapsed: Duration, budget: Duration) -> Looked {
+pub(super) fn look(heard: &Mutex<Heard>, elapsed: Duration, budget: Duration) -> Looked {
     let pause = timing::before_the_next_look(elapsed, budget);
     // After the time is over, too: the line may wait unheard, as after the process was stopped.
     match (lock(heard).next(), pause) {

@@ -1,6 +1,8 @@
 //! One attempt to lock a file, the same on every system: opening and locking are one call with four results.
 
-#[cfg(unix)]
+#[cfg(rendezvous_sim)]
+pub(crate) use super::sim::lock::{LockedFile, try_lock};
+#[cfg(all(unix, not(rendezvous_sim)))]
 pub(crate) use super::unix::lock::{LockedFile, try_lock};
 use crate::proto::lock::Tried;
 

@@ -113,7 +113,7 @@ pub(crate) async fn port_ended(stream: &TcpStream) {
     }
 }
 
-#[cfg(unix)]
+#[cfg(all(unix, not(rendezvous_sim)))]
 impl std::os::fd::AsFd for Socket {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         match self {

@@ -15,6 +15,7 @@ mod planted;
 mod prove;
 mod python;
 mod release;
+mod sim;
 mod tlc;
 mod trace;
 mod verify;
@@ -68,6 +69,9 @@ const USAGE: &str = "usage: cargo xtask CHORE
   python              run the client in plain Python beside this crate (needs Python 3.9 or newer)
   prove [NAME ...]    prove the core of the spec for any number of clients and servers with Ivy, and check that each
                       variant of it, or those named, fails (needs pip; 200 MB the first time)
+  sim [--runs N] [--seed S] [--log]
+                      run the driver over a simulated system, by 10,000 seeds from 1 on, or N from S on, and show what
+                      happened in the first that breaks a property, or with --log in all
   tlc [--deep | NAME ...] [--both] [--counterexamples]
                       check the spec with TLC: the quick configurations, all, or those named; also with a second
                       checker; also write the counterexamples (needs Java 11 or newer)
@@ -104,6 +108,7 @@ fn main() -> ExitCode {
         ["planted", only] => planted::check(Some(only)),
         ["python"] => python::check(),
         ["prove", ref only @ ..] => prove::check(only),
+        ["sim", ref args @ ..] => sim::check(args),
         ["tlc", ref args @ ..] => {
             let (flags, only): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| arg.starts_with('-'));
             match flags.iter().all(|flag| ["--deep", "--both", "--counterexamples"].contains(flag)) {

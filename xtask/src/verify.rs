@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::{
     attack, bench, cargo, chaos, codegen, conform, fuzz, interop, mutants, nostd, planted, prove, python, release, run,
-    tlc, trace,
+    sim, tlc, trace,
 };
 
 type Result = std::result::Result<(), Box<dyn Error>>;
@@ -44,6 +44,10 @@ const AFTER: &[Rung] = &[
     }),
     Rung("examples", "the programs of `examples/` do what their pages say", |_| {
         run(cargo().args(["test", "--locked", "--package", "example-*"]))
+    }),
+    Rung("sim", "the driver over a simulated system, with kills and damage by seeds", |quick| {
+        run(cargo().args(["test", "--locked", "--package", "sim"]))?;
+        sim::check(&["--runs", if quick { "4000" } else { "100000" }])
     }),
     Rung("ports", "the tests of real processes, over TCP, with clients that block", |_| {
         run(cargo()

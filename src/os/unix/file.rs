@@ -194,6 +194,11 @@ pub(crate) fn len_at(path: &Path) -> io::Result<u64> {
     Ok(path.metadata()?.len())
 }
 
+/// Returns whether a path leads to anything.
+pub(crate) fn exists(path: &Path) -> io::Result<bool> {
+    path.try_exists()
+}
+
 /// Returns whether a path leads to a directory.
 pub(crate) fn is_directory(path: &Path) -> bool {
     path.is_dir()

@@ -1,11 +1,11 @@
 //! Locks of whole files by `flock`. They are advisory, so a file can be read while it is locked.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::lock::{Hold, TryLock};
-use super::file::{self, FileId, Mode};
+use super::file::{self, File, FileId, Mode};
+use super::flock;
 use crate::error::Error;
 
 /// Opens a private file and tries to lock it, once. On other systems the two are one call.
@@ -18,23 +18,14 @@ pub(crate) fn try_lock(path: &Path, mode: Mode, hold: Hold) -> Result<TryLock<Lo
 
 /// Tries to lock an open file.
 fn lock(path: &Path, file: File, hold: Hold) -> Result<TryLock<LockedFile>, Error> {
-    let tried = match hold {
-        Hold::Shared => fs2::FileExt::try_lock_shared(&file),
-        Hold::Exclusive => fs2::FileExt::try_lock_exclusive(&file),
-    };
-    match tried {
-        Ok(()) => {
+    match flock::try_lock(&file, hold) {
+        Ok(true) => {
             let locked = LockedFile { path: path.to_owned(), file };
             Ok(if locked.is_current()? { TryLock::Locked(locked) } else { TryLock::Elsewhere })
         }
-        Err(error) if is_contended(&error) => Ok(TryLock::Busy),
+        Ok(false) => Ok(TryLock::Busy),
         Err(error) => Err(Error::file(path, error)),
     }
-}
-
-/// Returns whether an attempt to lock failed because another holder has the lock.
-fn is_contended(error: &io::Error) -> bool {
-    error.kind() == fs2::lock_contended_error().kind() || error.kind() == io::ErrorKind::Interrupted
 }
 
 /// A locked file. Dropping it unlocks the file explicitly, because a fork may hold a copy of the descriptor.
@@ -73,7 +64,7 @@ impl LockedFile {
 
 impl Drop for LockedFile {
     fn drop(&mut self) {
-        let _ = fs2::FileExt::unlock(&self.file);
+        flock::unlock(&self.file);
     }
 }
 

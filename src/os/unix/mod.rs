@@ -9,6 +9,7 @@ pub(crate) mod changes;
 pub(crate) mod cleaner;
 pub(crate) mod clock;
 pub(crate) mod file;
+pub(crate) mod flock;
 #[cfg(feature = "tokio")]
 pub(crate) mod listener;
 pub(crate) mod lock;

@@ -18,9 +18,9 @@ use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::socket::recv;
-use crate::os::line_buffer::LineBuffer;
 #[cfg(feature = "tokio")]
-use crate::os::stdio;
+use super::stdio;
+use crate::os::line_buffer::LineBuffer;
 use crate::proto::pipes::{ORDER_MAX, Order};
 use crate::proto::timing::EXIT_GRACE;
 

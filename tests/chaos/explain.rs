@@ -88,7 +88,7 @@ pub const PHASES: [Phase; 4] = [Phase::Connects, Phase::Starts, Phase::Serves, P
 pub fn causes(failure: Failure, bearing: Bearing, fault: Fault, phase: Phase) -> bool {
     use Bearing::{Child, Met, Own, Parent, World};
     use Failure::{Handler, Local, Start, Time, Unverified, Vanished};
-    use Fault::{Cancel, Descriptors, Fail, FileSize, Fill, Hang, Kill, Processes, Stop, Vanish};
+    use Fault::{Cancel, Descriptors, Fail, FileSize, Fill, Hang, Kill, Processes, Stop, Unlink, Vanish};
     use Phase::{Connects, Ends, Serves, Starts};
     match (failure, bearing, phase) {
         (Failure::Descriptors, Own, _) => fault == Descriptors,
@@ -103,6 +103,8 @@ pub fn causes(failure: Failure, bearing: Bearing, fault: Fault, phase: Phase) ->
         (Unverified, World, _) => fault == Vanish,
         (Vanished, Met, Starts | Serves) => matches!(fault, Kill | Stop | Descriptors | FileSize | Processes),
         (Vanished, Met, Ends) => fault == Kill,
+        // Without its socket a server is not reached, and it may be idle before its first check.
+        (Vanished, World, _) => fault == Unlink,
         // The handler of a server by hand, or of an internal server.
         (Handler, Own, Connects | Starts) => matches!(fault, Fail | Hang | Stop),
         // A server whose spawner is gone, or no longer listens, has nobody to serve.

@@ -183,7 +183,13 @@ impl History {
                 let counts = |child: &&u32| self.of.get(child).is_none_or(|child| !child.refused_busy);
                 let mut all = past.children.iter().filter(counts).peekable();
                 all.peek()?;
-                let hit = |child: &u32| self.hits(*child, at).find(|hit| hit.causes(failure, Bearing::Met));
+                let hit = |child: &u32| {
+                    let lived = self.of.get(child).and_then(|child| child.lived);
+                    let meets = |hit: &&Hit| lived.is_some_and(|lived| hit.at <= at && lived.meets(hit.at, hit.at));
+                    let mut files = self.damage.iter().filter(meets);
+                    let own = self.hits(*child, at).find(|hit| hit.causes(failure, Bearing::Met));
+                    own.or_else(|| files.find(|hit| hit.causes(failure, Bearing::World)))
+                };
                 all.map(hit).collect::<Option<Vec<_>>>().map(|hits| format!("{:?} of each", hits[0].planned.fault))
             }
             Failure::Time => self.held_up(past, at, pid).or_else(|| self.caused(past, at, pid, failure)),

@@ -180,6 +180,15 @@ pub fn each_server_that_vanished_needs_a_fault_of_its_own() -> Tested {
     expect("two of three", explains(&lines, 60, 10, Failure::Vanished), None)?;
     lines.push((50, "22 fault Kill before Serve Serve 1"));
     expect("three of three", explains(&lines, 60, 10, Failure::Vanished), Some("Kill of each".to_owned()))?;
+    let unlinked = [
+        (0, "10 Connect Await child=20 lock=9"),
+        (1, "20 Serve Claim lock=none"),
+        (2, "20 fault Unlink after Serve Listen 1"),
+        (90, "20 Serve Done lock=none"),
+    ];
+    expect("without its socket", explains(&unlinked, 95, 10, Failure::Vanished), Some("Unlink of each".to_owned()))?;
+    let late = [&unlinked[..2], &unlinked[3..], &[(91, unlinked[2].1)]].concat();
+    expect("its socket removed later", explains(&late, 95, 10, Failure::Vanished), None)?;
     expect("no server", explains(&[(0, "10 Connect Read")], 60, 10, Failure::Vanished), None)
 }
 

@@ -126,4 +126,12 @@ mod tests {
         assert_eq!(drains(&path, Some(us)), None, "its successor serves");
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1, "the rest is cut off");
     }
+
+    #[test]
+    fn a_lock_that_is_left_to_the_process_is_not_released_before() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("life");
+        Life::try_claim(&path).unwrap().expect("it is free").keep_until_exit();
+        assert!(Life::try_claim(&path).unwrap().is_none(), "this process is still there");
+    }
 }

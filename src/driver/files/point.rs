@@ -238,4 +238,13 @@ mod tests {
         let mut directory = File::open(home.path()).unwrap();
         assert_eq!(found(&mut directory, <[u8]>::len).unwrap_err().kind(), io::ErrorKind::IsADirectory);
     }
+
+    #[test]
+    fn a_record_that_is_left_takes_the_place_of_all_that_was_there() {
+        let (home, point) = locked(&[b'x'; Record::MAX]);
+        drop(point);
+        let (path, record) = (home.path().join("point"), crate::proto::record::tests::sample());
+        leave_record(&path, &home.path().join("life"), &record).unwrap();
+        assert_eq!(read(&path).unwrap(), Found::Record(record));
+    }
 }

@@ -176,6 +176,9 @@ pub(crate) fn me() -> Pid {
     with(|world| world.me())
 }
 
+/// More effects than a run has: a process that does more goes round in a circle.
+const MOST: u32 = 50_000;
+
 /// The error of an effect of a process that was killed. The process does not see it.
 pub(crate) fn dead() -> io::Error {
     io::Error::other("the process was killed")
@@ -205,6 +208,11 @@ pub(crate) fn effect(what: &'static str, on: impl FnOnce() -> String) -> io::Res
             return Err(dead());
         }
         world.effects += 1;
+        if world.effects > MOST {
+            world.violation.get_or_insert(format!("{me} does {what} {on} without end"));
+            world.bury(me, 128 + 9);
+            return Err(dead());
+        }
         let by_chance = world.kills < world.chances.kills && world.draw(1000) < world.chances.kill;
         if by_chance || world.kill_at == Some(world.effects) {
             world.kills += 1;

@@ -268,6 +268,7 @@ mod tests {
         let cookie = Cookie::new([3; 32]);
         let spawned = Child::spawn(&service, &cookie, Duration::from_secs(60), (Exits, |_| {})).await;
         let Ok(mut child) = spawned else { panic!("there is no program `true`") };
+        assert_eq!(effects::Child::pid(&child), child.pid, "it is reported if the lifetime lock is held");
         let answer = effects::Child::reply(&mut child, Duration::from_secs(60)).await;
         assert!(matches!(answer, Awaited::Failed(StartFailure::Exited(None))));
     }

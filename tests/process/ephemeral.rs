@@ -17,6 +17,7 @@ crate::trials![
     dropping_an_ephemeral_context_ends_its_servers_and_directory,
     the_servers_of_an_ephemeral_context_end_when_its_creator_is_killed,
     a_connection_keeps_its_ephemeral_context,
+    the_servers_of_an_ephemeral_context_stay_while_it_lasts,
     an_ephemeral_home_is_for_its_owner_alone_whatever_the_umask,
 ];
 
@@ -60,6 +61,20 @@ fn a_connection_keeps_its_ephemeral_context() {
         assert!(alive(pid) && directory.is_dir());
         drop(stream);
         eventually("the server is gone", || !alive(pid) && !directory.exists());
+    });
+}
+
+fn the_servers_of_an_ephemeral_context_stay_while_it_lasts() {
+    let home = Home::new();
+    let context = Context::ephemeral("org.example.rendezvous.tests").unwrap();
+    let service = service(&context, home.limits, &["@serve"]);
+    runtime().block_on(async {
+        let server = connected(&service).await.outcome().pid();
+        for _ in 0..5 {
+            let connection = connected(&service).await;
+            assert_eq!(connection.outcome().pid(), server, "it is there without clients");
+            ask(&mut connection.into_stream(), COUNT).await.unwrap();
+        }
     });
 }
 

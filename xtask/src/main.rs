@@ -62,8 +62,8 @@ const USAGE: &str = "usage: cargo xtask CHORE
   mutants --replay    run the mutants that are listed as survivors, and check that they survive (an hour)
   mutants [--critical] [--sample N SEED] [FILE ...] [--again] [--budget S] [--minutes M]
                       run the mutants of the critical files, N of the other files, or those of these files, in one
-                      build, by tests of S seconds each, for M minutes or to the end; again those that survived; and
-                      keep the results
+                      build, by tests of S seconds each, for M minutes or to the end; or again those that survived
+                      without a reason; and keep the results
   planted [TEXT]      plant each mistake of tests/planted.txt, or those whose title contains the text, and check that the
                       tests that it names see it; write docs/planted.md if all were planted
   python              run the client in plain Python beside this crate (needs Python 3.9 or newer)

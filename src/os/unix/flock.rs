@@ -26,3 +26,24 @@ fn is_contended(error: &io::Error) -> bool {
 pub(crate) fn unlock(file: &File) {
     let _ = fs2::FileExt::unlock(file);
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use rustix::fs::OFlags;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_locked_is_an_error_and_not_busy() {
+        let home = tempfile::tempdir().unwrap();
+        // A descriptor for a path alone.
+        let flags = OFlags::PATH.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(home.path()).unwrap();
+        for hold in [Hold::Shared, Hold::Exclusive] {
+            try_lock(&file, hold).unwrap_err();
+        }
+    }
+}

@@ -105,12 +105,13 @@ pub fn sources() -> Result<Vec<Source>> {
 }
 
 fn is_source(file: &str) -> bool {
-    // Other systems have these.
-    let elsewhere = ["src/os/unix/no_changes.rs"];
+    // Other systems have the first, and the simulated one the others.
+    let elsewhere = ["src/os/unix/no_changes.rs", "src/driver/simulated.rs", "src/sim.rs"];
     file.starts_with("src/")
         && file.ends_with(".rs")
         && !file.ends_with("/tests.rs")
         && !file.contains("/tests/")
+        && !file.starts_with("src/os/sim/")
         && !elsewhere.contains(&file)
 }
 

@@ -12,6 +12,9 @@ use super::copy::{self, Source};
 use crate::parallel::Result;
 use crate::root;
 
+/// Stands where a reason is missing.
+pub const OPEN: &str = "open";
+
 /// What became of a mutant.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
@@ -114,7 +117,7 @@ pub fn keep<'a>(
             Verdict::TimedOut(_) => late += 1,
             Verdict::Survived(_) | Verdict::Unreached => {
                 alive += 1;
-                let reason = before.survivors.get(&name).map_or("open", String::as_str);
+                let reason = before.survivors.get(&name).map_or(OPEN, String::as_str);
                 survivors += &format!("{name} | {reason}\n");
             }
         }

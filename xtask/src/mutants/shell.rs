@@ -9,14 +9,15 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::copy::{self, Built, Mutant, ON, Source};
-use super::results::{self, Verdict};
+use super::results::{self, OPEN, Verdict};
 use super::tests::{self, End, Test};
 use crate::USAGE;
 use crate::parallel::{self, Result};
 
 /// The files whose every mutant is run, in this order: those with the locks, the files, the processes, and the loops.
-const CRITICAL: [&str; 17] = [
+const CRITICAL: [&str; 18] = [
     "src/os/unix/lock.rs",
+    "src/os/unix/flock.rs",
     "src/driver/watchdog.rs",
     "src/driver/files/life.rs",
     "src/driver/files/point.rs",
@@ -56,7 +57,7 @@ struct Options<'a> {
     budget: Duration,
     /// Stop after this time. The next run continues.
     minutes: Option<u64>,
-    /// Run those again that survived.
+    /// Run those again that survived, and have no reason.
     again: bool,
 }
 
@@ -90,7 +91,7 @@ fn mutate(options: &Options) -> Result<()> {
         let mutant = &built.mutants[*number];
         match verdicts.get(&(mutant.file.clone(), mutant.name.clone())) {
             Some(Verdict::Caught(_) | Verdict::TimedOut(_)) => true,
-            Some(Verdict::Survived(_) | Verdict::Unreached) => !options.again,
+            Some(Verdict::Survived(_) | Verdict::Unreached) => !options.again || has_reason(mutant),
             None => false,
         }
     };
@@ -127,6 +128,11 @@ fn mutate(options: &Options) -> Result<()> {
         println!("{SAMPLE}: {}", results::keep(SAMPLE, &copy::joint_digest(others), &generated, mutants)?);
     }
     Ok(())
+}
+
+fn has_reason(mutant: &Mutant) -> bool {
+    let kept = results::kept(&mutant.file).unwrap_or_default();
+    kept.survivors.get(&mutant.name).is_some_and(|reason| reason != OPEN)
 }
 
 fn of_files(files: &[&str], built: &Built) -> Vec<usize> {
@@ -210,10 +216,11 @@ fn judge(trial: &Trial, number: usize, budget: Duration) -> Result<Verdict> {
     let mut passed = count - ordered.len();
     let mut taken = Duration::ZERO;
     for (_, test) in ordered {
-        taken += test.takes;
-        if passed > 0 && taken > budget {
+        // Shorter ones may still fit.
+        if passed > 0 && taken + test.takes > budget {
             continue;
         }
+        taken += test.takes;
         passed += 1;
         if let Some(verdict) = run(&test.program, &[&test.name], test.takes)? {
             let mut kills = kills.lock().map_err(|_| "a worker panicked")?;
@@ -289,7 +296,7 @@ fn listed(sources: &[Source]) -> Result<BTreeSet<(String, String)>> {
             if !source.is_some_and(|source| source.sites.iter().any(|site| site.name == mutant)) {
                 wrong.push(format!("{file}: is listed, but no longer exists: {mutant}"));
             }
-            if reason == "open" || reason.is_empty() {
+            if reason == OPEN {
                 wrong.push(format!("{file}: survives without a reason: {mutant}"));
             }
             listed.insert((file.to_owned(), mutant.to_owned()));

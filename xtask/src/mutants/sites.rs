@@ -425,11 +425,19 @@ fn excluded(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let Ok(list) = attribute.meta.require_list() else { return false };
         let condition = list.tokens.to_string().replace(' ', "");
-        let never = ["test", "doctest", "not(target_os=\"linux\")", "not(unix)", "target_vendor=\"apple\"", "windows"];
+        let never = [
+            "test",
+            "doctest",
+            "not(target_os=\"linux\")",
+            "not(unix)",
+            "target_vendor=\"apple\"",
+            "rendezvous_sim",
+            "any(test,rendezvous_sim)",
+        ];
         attribute.path().is_ident("cfg")
             && (never.contains(&condition.as_str())
                 || condition.starts_with("not(feature")
-                || (condition.starts_with("all(") && condition.contains("doctest")))
+                || ["all(test,", "all(doctest,"].iter().any(|test| condition.starts_with(test)))
     })
 }
 

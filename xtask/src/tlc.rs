@@ -109,7 +109,7 @@ impl Run {
 }
 
 /// Up to so many states a run of safety is short.
-pub const SHORT: usize = 20_000;
+pub const SHORT: usize = 10_000;
 
 /// Returns TLC with one worker, which may stop in any state. `short`: Java compiles with its first compiler alone. A run
 /// of less than ten seconds takes half of its time that way, a longer one a fifth more.

@@ -1172,7 +1172,10 @@ SingleServing == \A s, t \in Slots : Serving(s) /\ Serving(t) => s = t \/ Hidden
 \* this property.
 Unguarded(s) == TakesLife /\ LifeFileGone(s) /\ sv[s].reg /\ ~sv[s].open
 Window(s, t) == (Unguarded(s) /\ ~KeepsSessions(s)) \/ (TakesLife /\ LifeFileGone(s) /\ ~sv[t].reg)
-OneHandler == \A s, t \in Slots : Handler(s) /\ Handler(t) => s = t \/ Window(s, t) \/ Window(t, s) \/ Hidden(s) \/ Hidden(t)
+OneHandler ==
+    \A s, t \in Slots :
+        Handler(s) /\ Handler(t) =>
+            s = t \/ Window(s, t) \/ Window(t, s) \/ (Hidden(s) /\ ~KeepsSessions(s)) \/ (Hidden(t) /\ ~KeepsSessions(t))
 
 \* A step changes the file, and it is not a fault of the file.
 Damaged  == left' # left /\ cl' = cl /\ sv' = sv

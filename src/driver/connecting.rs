@@ -172,7 +172,7 @@ pub(super) async fn drive<E: Effects>(
             }
             Step::Welcome(s) => {
                 let stream = held.stream()?;
-                let received = match effects.send(stream, &s.message(), until).await {
+                let received = match effects.answer(stream, &s.message(), until).await {
                     Ok(()) => effects.receive(stream, until).await,
                     Err(error) => Err(error),
                 };

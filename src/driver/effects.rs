@@ -74,6 +74,12 @@ pub(super) trait Effects {
     /// Sends a message.
     async fn send(&mut self, stream: &mut Self::Stream, message: &[u8], until: Duration) -> Result<(), DialError>;
 
+    /// Sends the answer to a message. The server sends nothing before it has it, so there is nothing to receive until
+    /// then.
+    async fn answer(&mut self, stream: &mut Self::Stream, message: &[u8], until: Duration) -> Result<(), DialError> {
+        self.send(stream, message, until).await
+    }
+
     /// Receives a message of a fixed size, and not a byte more.
     async fn receive<const N: usize>(
         &mut self,

@@ -96,6 +96,11 @@ impl Effects for System<'_> {
         timed::send(stream, message, self.began + until).await
     }
 
+    async fn answer(&mut self, stream: &mut Socket, message: &[u8], until: Duration) -> Result<(), DialError> {
+        stream.forget_readiness();
+        timed::send(stream, message, self.began + until).await
+    }
+
     async fn receive<const N: usize>(&mut self, stream: &mut Socket, until: Duration) -> Result<[u8; N], DialError> {
         timed::receive(stream, self.began + until).await
     }

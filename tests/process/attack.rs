@@ -19,7 +19,7 @@ use rendezvous_ipc::{Descriptor, Error, Limits, Origin, Termination};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::home::Named as _;
-use crate::home::{Home, LONG, connected, dial, eventually, runtime, uninterrupted, wait_until_stopped};
+use crate::home::{Home, LONG, connected, copy_program, dial, eventually, runtime, uninterrupted, wait_until_stopped};
 use crate::program::{COUNT, ask, hello};
 
 crate::trials![
@@ -62,7 +62,7 @@ fn besiege(processes: usize, times: usize) {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
     let program = directory.path().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_program(&program);
     let mut besiegers: Vec<_> = (0..processes)
         .map(|number| {
             let mut command = Command::new(&program);

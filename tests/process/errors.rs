@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Builder;
 
 use crate::home::Named as _;
-use crate::home::{Home, eventually, kill, open_pending, output, printed, process, runtime, stop};
+use crate::home::{Home, copy_program, eventually, kill, open_pending, output, printed, process, runtime, stop};
 use crate::program::hello;
 
 crate::trials![
@@ -263,7 +263,7 @@ fn a_server_of_another_user_is_reported_with_that_user() {
     stop(server.pid());
     let name = SocketName([7; 8]);
     let (program, path) = (home.directory().join("program"), home.socket(name));
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_program(&program);
     fs::set_permissions(home.directory(), fs::Permissions::from_mode(0o711)).unwrap();
     // The server has given up its user before it serves, or the owner of the home has replaced a socket.
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o733)).unwrap();

@@ -24,6 +24,12 @@ use crate::program::{self, connect_and_count, limits};
 /// A bound that no wait should reach.
 pub const LONG: Duration = Duration::from_secs(30);
 
+/// Copies this program, in a process of its own: a fork of this one could have the copy open for writing when it is
+/// executed.
+pub fn copy_program(to: &Path) {
+    assert!(Command::new("cp").arg(std::env::current_exe().unwrap()).arg(to).status().unwrap().success());
+}
+
 /// What names a process. A test fails where it names none.
 pub trait Named {
     fn pid(&self) -> u32;

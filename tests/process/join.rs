@@ -14,7 +14,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::home::Named as _;
-use crate::home::{Home, connected, dial, eventually, kill, output, printed, process, runtime, signal, stop};
+use crate::home::{
+    Home, connected, copy_program, dial, eventually, kill, output, printed, process, runtime, signal, stop,
+};
 use crate::program::{COUNT, WAIT, ask, ask_blocking};
 use crate::trace;
 
@@ -160,7 +162,7 @@ fn a_join_replaces_no_older_server_and_leaves_a_newer_one_alone() {
 fn a_join_waits_for_a_start_that_is_in_progress() {
     let home = Home::new();
     let program = home.directory().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_program(&program);
     let installer = fs::File::options().write(true).open(&program).unwrap();
     let starter = home.service().program(&program, ["@serve"]);
     thread::scope(|scope| {

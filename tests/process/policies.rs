@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use crate::home::Named as _;
-use crate::home::{Home, LONG, Stranger, kill, process, runtime, stop};
+use crate::home::{Home, LONG, Stranger, copy_program, kill, process, runtime, stop};
 use crate::program::{COUNT, GOODBYE, RETIRE, ask};
 
 crate::trials![
@@ -260,7 +260,7 @@ fn robust_falls_back_after_each_listed_failure_and_reports_it() {
         ("Text file busy", |home| {
             home.make();
             let program = home.path().join("program");
-            fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+            copy_program(&program);
             // This process keeps it open for writing until it ends.
             std::mem::forget(fs::File::options().write(true).open(&program).unwrap());
             home.service().program(program, ["@serve"])

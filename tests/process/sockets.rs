@@ -18,7 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::home::Named as _;
 use crate::home::{
-    Home, LONG, connected, eventually, kill, open_pending, output, printed, runtime, signal, stop, uninterrupted,
+    Home, LONG, connected, copy_program, eventually, kill, open_pending, output, printed, runtime, signal, stop,
+    uninterrupted,
 };
 use crate::program::{self, BULK, COUNT, ask};
 
@@ -170,7 +171,7 @@ fn a_client_goes_by_the_record_and_not_by_its_own_transport() {
 fn as_user(home: &Home, args: &[&str]) -> Command {
     let program = home.directory().join("program");
     if !program.exists() {
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        copy_program(&program);
         if rustix::process::geteuid().is_root() {
             let chown = Command::new("chown").args(["-hR", "65534:65534"]).arg(home.directory()).status();
             assert!(chown.unwrap().success());
@@ -366,7 +367,7 @@ fn another_users_process_is_no_client_whatever_it_can_reach() {
         fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o011)).unwrap();
     }
     let program = home.directory().join("stranger");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_program(&program);
     let mut stdout = String::new();
     // The server may restore the mode before the other user connects.
     eventually("another user reaches the socket", || {

@@ -17,7 +17,9 @@ use rustix::process::Signal;
 
 use crate::arguments::{TAG, order};
 use crate::home::Named as _;
-use crate::home::{Home, LONG, eventually, kill, open_pending, output, printed, runtime, signal, uninterrupted};
+use crate::home::{
+    Home, LONG, copy_program, eventually, kill, open_pending, output, printed, runtime, signal, uninterrupted,
+};
 use crate::program::hello;
 
 crate::trials![
@@ -85,7 +87,7 @@ fn a_program_that_cannot_be_executed_is_named() {
 /// A copy of this program that is open for writing, so that it cannot be executed yet.
 fn unfinished_program(home: &Home) -> (PathBuf, fs::File) {
     let program = home.directory().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_program(&program);
     let installer = fs::File::options().write(true).open(&program).unwrap();
     (program, installer)
 }
@@ -382,7 +384,7 @@ fn a_server_keeps_no_file_lock_or_pipe_of_its_callers_caller() {
 fn a_server_whose_program_is_gone_keeps_no_inherited_file_either() {
     let home = Home::new();
     let program = home.directory().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_program(&program);
     let script = "exec 8<\"$0\"; rm \"$0\"; exec /proc/self/fd/8 \"$@\"";
     let args = ["-c", script, program.to_str().unwrap(), "@serve"];
     home.try_count(&home.service().program("/bin/sh", args)).unwrap();

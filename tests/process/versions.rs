@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::home::Named as _;
-use crate::home::{Home, LONG, connected, eventually, output, printed, runtime, signal};
+use crate::home::{Home, LONG, connected, copy_program, eventually, output, printed, runtime, signal};
 use crate::program::{COUNT, GOODBYE, WAIT, ask};
 
 crate::trials![
@@ -237,7 +237,7 @@ impl Builds {
     /// Builds the program at this time, in seconds since 1970, beside the one that is installed.
     fn build(&self, at: u64) {
         let built = self.directory.join("built");
-        fs::copy(std::env::current_exe().unwrap(), &built).unwrap();
+        copy_program(&built);
         let file = fs::File::options().append(true).open(built).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(at)).unwrap();
     }

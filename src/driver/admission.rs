@@ -50,10 +50,9 @@ impl Admission {
     /// Waits until no client has been counted for `period`, by [`Occupancy::is_idle`].
     pub(super) async fn idle(&self, period: Option<Duration>, patience: Duration) {
         loop {
-            // Neither arrivals nor departures notify while there is a timer: that would cost a wake-up per client. So this
-            // asks again when the timer is over.
-            let next_look = self.state().next_look(period);
-            match next_look {
+            // Arrivals do not notify: that would cost a wake-up per client. So this asks again when the timer is over.
+            let idle_at = self.state().idle_at(period);
+            match idle_at {
                 None => self.changed.notified().await,
                 Some(idle_at) => {
                     let is_over = timeout_at(at(idle_at), self.changed.notified()).await.is_err();

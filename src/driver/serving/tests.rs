@@ -3,10 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::future::ready;
 use std::path::Path;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::task::{Context, Wake};
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -691,43 +689,4 @@ async fn the_lifetime_lock_stays_while_code_of_the_handler_runs() {
         assert_eq!(world.done().last(), Some(&("leave", given_up_at)));
         tokio::time::resume();
     }
-}
-
-/// Counts how often a task is woken.
-#[derive(Default)]
-struct WakeUps(AtomicU32);
-
-impl Wake for WakeUps {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_comes_and_goes_wakes_nobody() {
-    let admission = Admission::new();
-    admission.open();
-    let wake_ups = Arc::new(WakeUps::default());
-    let waker = wake_ups.clone().into();
-    let mut idle = pin!(admission.idle(Some(HOUR), Duration::from_secs(1)));
-    let mut is_idle = || idle.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
-    let woken = || wake_ups.0.swap(0, Ordering::Relaxed);
-    assert!(!is_idle());
-    for _ in 0..3 {
-        drop(admission.admit().expect("it serves"));
-    }
-    tokio::time::advance(HOUR / 2).await;
-    drop((admission.admit().expect("it serves"), admission.keep()));
-    assert_eq!(woken(), 0, "the timer is early enough");
-    tokio::time::advance(HOUR / 2).await;
-    assert_eq!((woken(), is_idle()), (1, false), "the period began anew");
-    let stays = admission.admit().expect("it serves");
-    tokio::time::advance(HOUR / 2).await;
-    assert_eq!((woken(), is_idle()), (1, false), "a client is there");
-    drop(admission.admit().expect("it serves"));
-    assert_eq!(woken(), 0, "another one stays");
-    drop(stays);
-    assert_eq!((woken(), is_idle()), (1, false), "without a timer it has to be told");
-    tokio::time::advance(HOUR).await;
-    assert_eq!((woken(), is_idle()), (1, true));
 }

@@ -19,21 +19,12 @@ pub struct Occupancy {
     empty_since: Duration,
     /// Until when connections that arrived before a late timer are still accepted.
     accepts_until: Option<Duration>,
-    /// Whether the waiter for the end of the idle period looks again by itself, at that end or before it.
-    looks: bool,
 }
 
 impl Occupancy {
     /// Returns the state of a server that does not serve yet.
     pub const fn new() -> Self {
-        Occupancy {
-            gate: Gate::new(),
-            reasons: 0,
-            closing: 0,
-            empty_since: Duration::ZERO,
-            accepts_until: None,
-            looks: false,
-        }
+        Occupancy { gate: Gate::new(), reasons: 0, closing: 0, empty_since: Duration::ZERO, accepts_until: None }
     }
 
     /// Opens the gate, and begins the idle period.
@@ -64,9 +55,8 @@ impl Occupancy {
         self.gate.admit()
     }
 
-    /// Stops counting a client, whose connection is over. Returns whether no client is left and the waiters have to be
-    /// told: one that waits for the end of the drain, and one that waits for the end of the idle period and does not look
-    /// again by itself.
+    /// Stops counting a client, whose connection is over. Returns whether no client is left, so that waiters look
+    /// again.
     #[must_use]
     pub fn leave(&mut self, now: Duration) -> bool {
         self.gate.leave();
@@ -104,11 +94,9 @@ impl Occupancy {
 
     fn left(&mut self, now: Duration) -> bool {
         if self.is_empty() {
-            // The wait after a late timer may end after the new period.
-            self.looks &= self.accepts_until.is_none();
             self.restart_idle(now);
         }
-        self.gate.counted() == 0 && !(self.looks && self.is_open())
+        self.gate.counted() == 0
     }
 
     fn is_empty(&self) -> bool {
@@ -126,17 +114,6 @@ impl Occupancy {
     pub fn idle_at(&self, period: Option<Duration>) -> Option<Duration> {
         let until = || period.map(|period| self.empty_since.saturating_add(period));
         if self.is_empty() { self.accepts_until.or_else(until) } else { None }
-    }
-
-    /// Returns when the waiter for the end of the idle period looks again, which is that end as it is now; `None` if it
-    /// has to be told when the period begins.
-    ///
-    /// A period that begins later ends later. So nobody has to be told of clients that come and go until then.
-    #[must_use]
-    pub fn next_look(&mut self, period: Option<Duration>) -> Option<Duration> {
-        let idle_at = self.idle_at(period);
-        self.looks = idle_at.is_some() || period.is_none();
-        idle_at
     }
 
     /// Returns whether the idle period is over now.
@@ -187,39 +164,6 @@ mod tests {
         server.restart_idle(s(145));
         assert_eq!(server.idle_at(PERIOD), Some(s(155)), "the point lock was busy");
         assert_eq!(server.idle_at(None), None, "without a period it is never idle");
-    }
-
-    #[test]
-    fn every_cell_of_who_is_told_of_a_departure() {
-        for (period, open, clients, late, told) in [
-            // The waiter looks again by itself.
-            (PERIOD, true, 0, false, false),
-            (None, true, 0, false, false),
-            // It looks again after the new period, perhaps.
-            (PERIOD, true, 0, true, true),
-            // It had no time for a look: a client was there.
-            (PERIOD, true, 1, false, true),
-            // The drain waits.
-            (PERIOD, false, 0, false, true),
-            (None, false, 0, false, true),
-        ] {
-            let mut server = opened(0);
-            assert!((0..clients).all(|_| server.admit()));
-            if late {
-                assert!(!server.is_idle(period, s(20), s(50)), "{period:?}");
-            }
-            let look = server.next_look(period);
-            assert_eq!(look.is_some(), clients == 0 && period.is_some());
-            assert!((0..=clients).all(|_| server.admit()));
-            assert!(open || server.look(Retire::Requested));
-            let departures: Vec<bool> = (0..2 * clients + 1).map(|_| server.leave(s(55))).collect();
-            assert!(departures.iter().rev().skip(1).all(|told| !told), "nobody is told while a client stays");
-            let case = (period, open, clients, late);
-            assert_eq!(departures.last(), Some(&told), "{case:?}");
-            if !told && let (Some(look), Some(idle_at)) = (look, server.idle_at(period)) {
-                assert!(look <= idle_at, "{case:?}: it looks in time");
-            }
-        }
     }
 
     #[test]

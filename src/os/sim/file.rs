@@ -184,15 +184,6 @@ impl FileId {
     }
 }
 
-pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
-    let here = FileId::of(file)?;
-    match FileId::at(path) {
-        Ok(there) => Ok(there == here),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 pub(crate) fn len_at(path: &Path) -> io::Result<u64> {
     let len = world::with(|world| world.at(path).map(|inode| inode.bytes.len() as u64));
     len.ok_or_else(|| io::ErrorKind::NotFound.into())

@@ -177,18 +177,6 @@ impl FileId {
     }
 }
 
-/// Returns whether `path` leads to the file that is open as `file`.
-///
-/// A path that leads to no file is a *no*; a path that cannot be looked up is an error.
-pub(crate) fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
-    let here = FileId::of(file)?;
-    match FileId::at(path) {
-        Ok(there) => Ok(there == here),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// Returns the length of the file at a path.
 pub(crate) fn len_at(path: &Path) -> io::Result<u64> {
     Ok(path.metadata()?.len())
@@ -300,18 +288,5 @@ mod tests {
         empty(&path, &read_only).expect_err("it cannot be written");
         empty(&path, &file).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
-    }
-
-    #[test]
-    fn a_path_may_lead_elsewhere_and_a_path_below_a_file_is_an_error() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("point");
-        let file = open(&path, Mode::Create).unwrap().unwrap();
-        assert!(leads_to(&path, &file).unwrap());
-        std::fs::rename(&path, home.path().join("elsewhere")).unwrap();
-        assert!(!leads_to(&path, &file).unwrap());
-        open(&path, Mode::Create).unwrap();
-        assert!(!leads_to(&path, &file).unwrap(), "another file has the same name");
-        leads_to(&path.join("below"), &file).expect_err("a file is no directory");
     }
 }

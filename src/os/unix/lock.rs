@@ -58,13 +58,25 @@ impl LockedFile {
 
     /// Returns whether the path still leads to this file.
     pub(crate) fn is_current(&self) -> Result<bool, Error> {
-        file::leads_to(&self.path, &self.file).map_err(|error| Error::file(&self.path, error))
+        leads_to(&self.path, &self.file).map_err(|error| Error::file(&self.path, error))
     }
 }
 
 impl Drop for LockedFile {
     fn drop(&mut self) {
         flock::unlock(&self.file);
+    }
+}
+
+/// Returns whether `path` leads to the file that is open as `file`.
+///
+/// A path that leads to no file is a *no*; a path that cannot be looked up is an error.
+fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
+    let here = FileId::of(file)?;
+    match FileId::at(path) {
+        Ok(there) => Ok(there == here),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -117,5 +129,18 @@ mod tests {
         assert!(locked.is_current().unwrap());
         std::fs::remove_file(&path).unwrap();
         assert!(!locked.is_current().unwrap(), "the file was removed while it was locked");
+    }
+
+    #[test]
+    fn a_path_may_lead_elsewhere_and_a_path_below_a_file_is_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("point");
+        let locked = file::open(&path, Mode::Create).unwrap().unwrap();
+        assert!(leads_to(&path, &locked).unwrap());
+        std::fs::rename(&path, home.path().join("elsewhere")).unwrap();
+        assert!(!leads_to(&path, &locked).unwrap());
+        file::open(&path, Mode::Create).unwrap();
+        assert!(!leads_to(&path, &locked).unwrap(), "another file has the same name");
+        leads_to(&path.join("below"), &locked).expect_err("a file is no directory");
     }
 }
